@@ -1,0 +1,1 @@
+"""An async client that detaches contacts from Intercom conversations."""

@@ -1,0 +1,241 @@
+"""Every exception of the library, one tree below `IntercomError`.
+
+Classes are cut by what a caller would do next; facts are attributes; no message, attribute or
+chained exception ever holds a token.
+
+    IntercomError
+    ├── InvalidArgumentError      a value the caller passed; nothing was sent
+    ├── ClientStateError          the client was closed, or belongs to another event loop
+    ├── RateLimitWaitError        the quota would make the call wait longer than allowed
+    ├── ConnectionFailedError     no request left this machine
+    │   └── CertificateError      the server's TLS certificate was refused
+    ├── UnknownOutcomeError       the request may have been applied, nobody could find out
+    ├── ResponseTooLargeError     a reply beyond the size bound
+    ├── ResponseDecodeError       a reply that is no JSON object
+    └── APIError                  Intercom answered with an error
+        ├── RedirectError         3xx; redirects are never followed
+        ├── AuthenticationError   401
+        ├── PermissionDeniedError 403
+        ├── NotFoundError         404
+        │   ├── ConversationNotFoundError
+        │   └── ContactNotFoundError
+        ├── LastContactError      422, the last contact of a conversation
+        ├── RateLimitedError      429
+        ├── InvalidRequestError   any other 4xx
+        └── ServerError           408 and 5xx
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intercom_async.status import RateLimitStatus
+
+
+def _rebuild(kind: type["IntercomError"], message: str, facts: dict[str, Any]) -> "IntercomError":
+    """Make an exception from its pickled parts without calling its own `__init__`."""
+    error = kind.__new__(kind, message)
+    error.__dict__.update(facts)
+    return error
+
+
+class IntercomError(Exception):
+    """The root: catch it to catch whatever this library raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send exceptions between processes; keyword-only facts need help with that.
+        return _rebuild, (type(self), str(self), self.__dict__.copy())
+
+
+class InvalidArgumentError(IntercomError, ValueError):
+    """A value the caller passed cannot be used; nothing was sent.
+
+    Attributes:
+        name: the parameter.
+        value: what was passed, or None where it is a secret.
+        expected: what would have been right.
+    """
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        self.name = name
+        self.value = value
+        self.expected = expected
+        shown = "" if value is None else f", not {value!r:.200}"
+        super().__init__(f"{name} must be {expected}{shown}")
+
+
+class ClientStateError(IntercomError, RuntimeError):
+    """The client cannot be used here: it was closed, or it belongs to another event loop."""
+
+
+class RateLimitWaitError(IntercomError):
+    """The quota would make this call wait longer than its caller allowed; nothing was sent.
+
+    Attributes:
+        wait: seconds the call would have to wait, as far as is known now.
+        max_wait: seconds the caller allowed.
+        rate_limit: the quota at that moment.
+    """
+
+    def __init__(
+        self, *, wait: float, max_wait: float, rate_limit: RateLimitStatus | None = None
+    ) -> None:
+        self.wait = wait
+        self.max_wait = max_wait
+        self.rate_limit = rate_limit
+        super().__init__(
+            f"the rate limit asks for a wait of {wait:.2f} s, longer than the {max_wait:.2f} s "
+            "allowed; try later, or allow more with RateLimitPolicy(max_wait=...)"
+        )
+
+
+class _AttemptedError(IntercomError):
+    """An error after at least one attempt.
+
+    Attributes:
+        attempts: requests sent for this call, the first one included.
+    """
+
+    attempts: int = 1
+
+
+class ConnectionFailedError(_AttemptedError, ConnectionError):
+    """No connection to Intercom could be made, so nothing was applied.
+
+    Attributes:
+        attempts: connections tried.
+    """
+
+
+class CertificateError(ConnectionFailedError):
+    """The server's TLS certificate was refused; repeating cannot help."""
+
+
+class UnknownOutcomeError(_AttemptedError):
+    """The connection failed after the request was sent and its fate could not be found out.
+
+    Attributes:
+        attempts: requests sent for this call.
+    """
+
+
+class ResponseTooLargeError(_AttemptedError):
+    """A reply was larger than the bound, before or after decompression; the rest was not read.
+
+    Attributes:
+        status: HTTP status of the reply.
+        limit: the bound in bytes.
+    """
+
+    def __init__(self, *, status: int, limit: int, request_id: str | None = None) -> None:
+        self.status = status
+        self.limit = limit
+        self.request_id = request_id
+        super().__init__(
+            f"the reply (HTTP {status}, request id {request_id or 'unknown'}) is larger than "
+            f"{limit} bytes and was not read to its end"
+        )
+
+
+class ResponseDecodeError(IntercomError):
+    """A reply is no JSON object. A write that was answered with a 2xx status did happen.
+
+    Attributes:
+        status: HTTP status of the reply, None when bytes were decoded without a request.
+        body: the first bytes of what was received (at most 200).
+        request_id: Intercom's id of the request, for its support.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        body: bytes = b"",
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.body = body[:200]
+        self.status = status
+        self.request_id = request_id
+        where = "" if status is None else f" (HTTP {status}, request id {request_id or 'unknown'})"
+        super().__init__(f"the reply{where} is no JSON object: {reason}")
+
+
+class APIError(_AttemptedError):
+    """Intercom answered with an error.
+
+    Attributes:
+        status: HTTP status.
+        code: Intercom's code of the first error, e.g. "not_found", or None.
+        message: Intercom's text of the first error, or None.
+        errors: all members of the reply's `errors` list, as they came.
+        request_id: Intercom's id of the request, for its support, or None.
+        rate_limit: the quota after this reply, or None when no headers came yet.
+        attempts: requests sent for this call, refused ones (429) not counted.
+        retry_after: seconds the server asked to wait, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str | None = None,
+        message: str | None = None,
+        errors: Sequence[Mapping[str, Any]] = (),
+        request_id: str | None = None,
+        rate_limit: RateLimitStatus | None = None,
+        attempts: int = 1,
+        retry_after: float | None = None,
+        advice: str | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.errors = tuple(errors)
+        self.request_id = request_id
+        self.rate_limit = rate_limit
+        self.attempts = attempts
+        self.retry_after = retry_after
+        said = f"{code or 'no code'}: {message or 'no message'}"
+        text = f"HTTP {status}, {said:.500} (request id {request_id or 'unknown'})"
+        super().__init__(text if advice is None else f"{text}; {advice}")
+
+
+class RedirectError(APIError):
+    """3xx. Redirects are never followed: one of them would turn the DELETE into a GET."""
+
+
+class AuthenticationError(APIError):
+    """401: the access token is invalid, expired or revoked."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the workspace's plan or the token's permissions do not allow the call."""
+
+
+class NotFoundError(APIError):
+    """404: something named by the request does not exist."""
+
+
+class ConversationNotFoundError(NotFoundError):
+    """404 "Resource Not Found": there is no such conversation."""
+
+
+class ContactNotFoundError(NotFoundError):
+    """404 "User Not Found": the contact does not exist or is not part of the conversation."""
+
+
+class LastContactError(APIError):
+    """422: the last contact of a conversation cannot be removed."""
+
+
+class RateLimitedError(APIError):
+    """429, and waiting for the quota was not possible; see `retry_after`."""
+
+
+class InvalidRequestError(APIError):
+    """Any other 4xx: repeating the same request cannot help."""
+
+
+class ServerError(APIError):
+    """408 or 5xx on every attempt. The request may or may not have been applied."""

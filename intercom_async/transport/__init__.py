@@ -1,0 +1,1 @@
+"""One request made reliable: quota, retries, timeouts and bounds around aiohttp."""

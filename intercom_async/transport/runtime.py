@@ -1,0 +1,72 @@
+"""Clock, timers, sleep and randomness: the only module of the core that names them.
+
+All durations are measured by the running event loop's own clock. A loop whose clock is driven
+by a test therefore drives the whole library, and nothing has to be patched.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class TimerHandle(Protocol):
+    """What `Runtime.call_later` returns."""
+
+    def cancel(self) -> None:
+        """Keep the callback from being called; harmless when it already was."""
+        ...
+
+
+class Runtime(Protocol):
+    """The effects that decisions need; hand another one in to control them."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def wall(self) -> float:
+        """Unix seconds by this machine's clock: for records people read, never for the quota."""
+        ...
+
+    def random(self) -> float:
+        """Return a number in [0, 1), evenly distributed."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
+        """Call back on the running loop after `seconds`."""
+        ...
+
+
+class SystemRuntime:
+    """The running loop's clock and timers, the system's wall clock and randomness."""
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        """See `Runtime.monotonic`."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """See `Runtime.wall`."""
+        return time.time()
+
+    def random(self) -> float:
+        """See `Runtime.random`."""
+        return random.random()  # noqa: S311  spreads retries; guards no secret
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Runtime.sleep`."""
+        await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
+        """See `Runtime.call_later`."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+SYSTEM = SystemRuntime()

@@ -1,0 +1,56 @@
+"""An event loop whose clock jumps: waiting costs no real time, sockets stay real.
+
+When no callback is ready, the loop looks at its sockets for a few real milliseconds (client and
+simulator of a test live in one process, so an answer that is coming is there by then). Only if
+nothing arrived does time jump to the next timer. Work in threads is waited for, never jumped
+over. Mark a test with `@pytest.mark.asyncio(loop_factories=["driven"])` to run on it.
+"""
+
+import asyncio
+import concurrent.futures
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+GRACE = 0.003
+"""Real seconds that sockets are given before time jumps."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = 0.0
+        self.busy_threads = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0 or self.busy_threads:
+            return super().select(timeout)
+        ready = super().select(min(timeout, GRACE))
+        if not ready and timeout > GRACE:
+            self.offset += timeout - GRACE
+        return ready
+
+
+class DrivenEventLoop(asyncio.SelectorEventLoop):
+    """See the module's docstring."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return super().time() + self._jumping.offset
+
+    def run_in_executor(  # type: ignore[override]  # typeshed's TypeVarTuple; same calls accepted
+        self,
+        executor: concurrent.futures.Executor | None,
+        func: Callable[..., Any],
+        *args: Any,
+    ) -> asyncio.Future[Any]:
+        future = super().run_in_executor(executor, func, *args)
+        self._jumping.busy_threads += 1
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _: object) -> None:
+        self._jumping.busy_threads -= 1
