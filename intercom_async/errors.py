@@ -7,7 +7,7 @@ chained exception ever holds a token.
     ├── InvalidArgumentError      a value the caller passed; nothing was sent
     ├── ClientStateError          the client was closed, or belongs to another event loop
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
-    ├── ConnectionFailedError     no request left this machine
+    ├── ConnectionFailedError     no answer, and nothing was changed
     │   └── CertificateError      the server's TLS certificate was refused
     ├── UnknownOutcomeError       the request may have been applied, nobody could find out
     ├── ResponseTooLargeError     a reply beyond the size bound
@@ -93,16 +93,20 @@ class _AttemptedError(IntercomError):
 
     Attributes:
         attempts: requests sent for this call, the first one included.
+        refusals: further requests that were refused with 429.
     """
 
     attempts: int = 1
+    refusals: int = 0
 
 
 class ConnectionFailedError(_AttemptedError, ConnectionError):
-    """No connection to Intercom could be made, so nothing was applied.
+    """Intercom could not be reached or did not answer, and certainly nothing was changed.
+
+    Either no request left this machine, or it was one that only reads.
 
     Attributes:
-        attempts: connections tried.
+        attempts: attempts made.
     """
 
 

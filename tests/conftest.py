@@ -2,7 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
+import aioresponses.core
 import hypothesis
 import pytest
 
@@ -21,3 +25,18 @@ def pytest_asyncio_loop_factories(
     if marker is not None and "driven" in (marker.kwargs.get("loop_factories") or ()):
         return {"driven": DrivenEventLoop}
     return {"system": asyncio.SelectorEventLoop}
+
+
+class _StubbedResponse(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not pass the `stream_writer` that aiohttp 3.14 asks for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _aioresponses_works_with_newer_aiohttp() -> None:
+    version = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
+    if version >= (3, 14):
+        aioresponses.core.ClientResponse = _StubbedResponse

@@ -17,25 +17,30 @@ GRACE = 0.003
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self) -> None:
+    def __init__(self, grace: float) -> None:
         super().__init__()
+        self.grace = grace
         self.offset = 0.0
         self.busy_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0 or self.busy_threads:
             return super().select(timeout)
-        ready = super().select(min(timeout, GRACE))
-        if not ready and timeout > GRACE:
-            self.offset += timeout - GRACE
+        ready = super().select(min(timeout, self.grace))
+        if not ready and timeout > self.grace:
+            self.offset += timeout - self.grace
         return ready
 
 
 class DrivenEventLoop(asyncio.SelectorEventLoop):
-    """See the module's docstring."""
+    """See the module's docstring.
 
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+    Args:
+        grace: real seconds that sockets are given before time jumps; 0.0 without sockets.
+    """
+
+    def __init__(self, grace: float = GRACE) -> None:
+        self._jumping = _JumpingSelector(grace)
         super().__init__(self._jumping)
 
     def time(self) -> float:
