@@ -1,0 +1,46 @@
+"""What all of Intercom's objects share."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, cast
+
+import attrs
+
+ID: Final = "id"
+"""Marks a text that is an id: such members may come as numbers, see `NumericId`."""
+
+Id = Annotated[str, ID]
+"""An id given by Intercom. Always text here, whatever it was on the wire."""
+
+
+class NumericId(str):
+    """An id that came as a JSON number; the same text as any other id, encoded as a number again.
+
+    Intercom sends assignees and teams as numbers, and now and then the ids of parts.
+    """
+
+    __slots__ = ()
+
+
+_nothing = cast("Callable[[], dict[str, Any]]", dict)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class IntercomObject:
+    """An object as Intercom sent it, with the wire's own names.
+
+    Every field is optional, because no version but 2.11 of the API requires any: None stands
+    for a member that was null, absent, or not understood.
+
+    Attributes:
+        extra: members this model does not know, by their wire name, as they came; and the raw
+            value of each known member that did not quite fit its type. When a member is here
+            and in its field, this is the truth and the field is what could be made of it.
+    """
+
+    extra: Mapping[str, Any] = attrs.field(factory=_nothing, hash=False)
+
+    def __repr__(self) -> str:
+        """Name the members that are there; most of them never are."""
+        members = ((field.name, getattr(self, field.name)) for field in attrs.fields(type(self)))
+        shown = ", ".join(f"{name}={value!r}" for name, value in members if value not in (None, {}))
+        return f"{type(self).__name__}({shown})"

@@ -1,0 +1,543 @@
+"""From bytes to the model and back.
+
+Decoding follows a write that has happened, so it never raises because a member is odd. What a
+type promises is what a field holds; whatever does not fit is kept raw in `extra`, so encoding
+gives back the document that was decoded. Nothing is guessed: cattrs' own rules would make the
+text "None" of a null, True of "false" and 1 of 1.9, so every type the model uses has its own
+hook here, and cattrs only dispatches between them.
+
+A hook returns what it understood of a value, wrapped in `_Partly` unless that was all of it.
+
+Usual documents take a shortcut through msgspec that only accepts what needs no thought; see
+`_Shortcut`. It is never needed for the result, only for the time.
+"""
+
+import json
+import math
+import re
+import types
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeGuard, TypeVar, Union, cast, get_args, get_origin
+
+import attrs
+import msgspec
+from cattrs import Converter
+
+from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
+from intercom_async.model import (
+    Conversation,
+    ConversationPage,
+    Id,
+    Identity,
+    IntercomObject,
+    NumericId,
+)
+
+_T = TypeVar("_T", bound=IntercomObject)
+_Hook = Callable[[Any, Any], Any]
+
+_REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""How msgspec refuses a document."""
+
+
+def decode_conversation(
+    body: bytes | str | Mapping[str, Any], *, default_id: str | None = None
+) -> Conversation:
+    """Return the conversation that a reply holds.
+
+    Args:
+        body: the reply's body, or its JSON object. Values of a mapping are kept, not copied.
+        default_id: the `id` of the result if the document has none that was understood. It is
+            encoded like any other.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    conversation = _shortcut.decode(body) if isinstance(body, bytes | str) else None
+    if conversation is None:
+        conversation = _structure(_json_object(body), Conversation)
+    if conversation.id is None and default_id is not None:
+        # Nobody else has seen it yet; `attrs.evolve` takes longer than all of the rest.
+        object.__setattr__(conversation, "id", default_id)
+    return conversation
+
+
+def encode_conversation(conversation: Conversation) -> dict[str, Any]:
+    """Return the JSON object of a conversation; None stands for absent.
+
+    It equals the object that was decoded, if null and absent count as equal. Free values, such
+    as those of `extra` and `custom_attributes`, are shared with the conversation, not copied.
+
+    Raises:
+        InvalidArgumentError: a time without a time zone.
+    """
+    return cast("dict[str, Any]", _converter.unstructure(conversation))
+
+
+def decode_identity(body: bytes | str | Mapping[str, Any]) -> Identity:
+    """Return the admin and workspace that the answer of `GET /me` holds.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    return _structure(_json_object(body), Identity)
+
+
+def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
+    """Return a page of conversations; entries that are no objects are left out.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    document = _page_members(body)
+    lists = (document.get(name) for name in _PAGE_LISTS)
+    listed: Sequence[Any] = next((found for found in lists if _is_list(found)), ())
+    total = document.get("total_count")
+    pages = document.get("pages")
+    following = pages.get("next") if _is_object(pages) else None
+    cursor = following.get("starting_after") if _is_object(following) else None
+    return ConversationPage(
+        conversations=tuple(found for entry in listed if (found := _entry(entry)) is not None),
+        total_count=total if type(total) is int else None,
+        starting_after=cursor if isinstance(cursor, str) and cursor else None,
+    )
+
+
+def decode_json(body: bytes | str) -> Any:
+    """Return the JSON value of a body.
+
+    Raises:
+        ResponseDecodeError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except _REFUSALS:
+        pass
+    # What other writers of JSON let through: NaN, numbers beyond a float, lone surrogates.
+    try:
+        return json.loads(body, parse_int=_parse_int)
+    except (ValueError, RecursionError) as error:
+        raise ResponseDecodeError(_reason(error), body=_excerpt(body)) from None
+
+
+def _parse_int(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # thousands of digits, which Python refuses to convert
+        return float(digits)
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+
+
+def _excerpt(body: bytes | str) -> bytes:
+    return body[:200].encode("utf-8", "backslashreplace") if isinstance(body, str) else body
+
+
+def _json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
+    document = decode_json(body) if isinstance(body, bytes | str) else body
+    if _is_object(document):
+        return document
+    excerpt = _excerpt(body) if isinstance(body, bytes | str) else b""
+    raise ResponseDecodeError(f"a {type(document).__name__}", body=excerpt)
+
+
+def _structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
+    return _converter.structure(document, kind)
+
+
+_PAGE_LISTS: Final = ("conversations", "data")
+_Page = msgspec.defstruct(
+    "_Page",
+    [(name, list[msgspec.Raw] | None, None) for name in _PAGE_LISTS]
+    + [("total_count", Any, None), ("pages", Any, None)],
+)
+_page_decoder: Final = msgspec.json.Decoder(_Page)
+
+
+def _page_members(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """The members of a page; its entries still as bytes if that is possible."""
+    if isinstance(body, bytes | str):
+        try:
+            return msgspec.structs.asdict(_page_decoder.decode(body))
+        except _REFUSALS:
+            pass
+    return _json_object(body)
+
+
+def _entry(entry: Any) -> Conversation | None:
+    """The conversation of an entry, None if it is no object."""
+    if isinstance(entry, msgspec.Raw):
+        raw = bytes(entry)
+        found: Conversation | None = _shortcut.decode(raw)
+        if found is not None:
+            return found
+        entry = decode_json(raw)
+    return _structure(entry, Conversation) if _is_object(entry) else None
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list | tuple)
+
+
+# ---------------------------------------------------------------------------------------------
+# Values
+
+
+class _Partly:
+    """What was understood of a value that must be kept raw as well."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+_NOTHING: Final = _Partly(None)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECOND: Final = -62_135_596_800
+"""The year 1."""
+_MILLISECONDS_FROM: Final = 10**11
+"""As seconds this is the year 5138, as milliseconds 1973: from here on it must be the latter."""
+_MILLISECONDS_TO: Final = 10**14
+_NUMERIC_TIME: Final = re.compile(r"\d{9,10}(\.\d{1,6})?|\d{12,13}", re.ASCII)
+_ISO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
+_ID_RANGE: Final = range(-(2**63), 2**64)
+
+
+def _text(value: Any, _: Any) -> Any:
+    return value if isinstance(value, str) else _NOTHING
+
+
+def _id(value: Any, _: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return NumericId(value) if type(value) is int and value in _ID_RANGE else _NOTHING
+
+
+def _flag(value: Any, _: Any) -> Any:
+    return value if type(value) is bool else _NOTHING
+
+
+def _whole(value: Any, _: Any) -> Any:
+    return value if type(value) is int else _NOTHING
+
+
+def _number(value: Any, _: Any) -> Any:
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    return _NOTHING
+
+
+def _choice(value: Any, kind: type[StrEnum]) -> Any:
+    if not isinstance(value, str):
+        return _NOTHING
+    try:
+        return kind(value)
+    except ValueError:  # a value that is not documented yet
+        return value
+
+
+def _free(value: Any, _: Any) -> Any:
+    return value
+
+
+def _free_map(value: Any, _: Any) -> Any:
+    return value if _is_object(value) else _NOTHING
+
+
+def _time(value: Any, _: Any) -> Any:
+    """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
+    if type(value) is int and _FIRST_SECOND <= value < _MILLISECONDS_FROM:
+        return _EPOCH + timedelta(seconds=value)
+    moment = _moment(value)
+    # A moment has whole microseconds, so not every fraction survives.
+    return moment if moment and _seconds(moment, None) == value else _Partly(moment)
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        if _NUMERIC_TIME.fullmatch(value):
+            return _moment(float(value))
+        return _iso_moment(value) if _ISO_TIME.fullmatch(value) else None
+    if type(value) not in {int, float}:
+        return None
+    if _FIRST_SECOND <= value < _MILLISECONDS_FROM:  # never true of a NaN
+        return _EPOCH + timedelta(microseconds=round(value * 1_000_000))
+    if _MILLISECONDS_FROM <= value < _MILLISECONDS_TO:
+        return _EPOCH + timedelta(microseconds=round(value * 1000))
+    return None
+
+
+def _iso_moment(value: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        # Without a zone nobody can say which moment it is.
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(moment: datetime, _: Any) -> int | float:
+    if moment.tzinfo is None:
+        raise InvalidArgumentError("conversation", moment, "free of times without a time zone")
+    whole, rest = divmod(moment - _EPOCH, timedelta(seconds=1))
+    return whole + rest.microseconds / 1_000_000 if rest else whole
+
+
+# ---------------------------------------------------------------------------------------------
+# Types
+
+
+def _members(kind: type[IntercomObject]) -> dict[str, Any]:
+    """The fields that are members on the wire, with their types."""
+    fields = {field.name: field.type for field in attrs.fields(kind)}
+    del fields["extra"]
+    return fields
+
+
+def _bare(hint: Any) -> Any:
+    """The type without `| None`, and of a text with known values the enumeration."""
+    if get_origin(hint) not in {Union, types.UnionType}:
+        return hint
+    choices = [choice for choice in get_args(hint) if choice is not type(None)]
+    enums = [choice for choice in choices if _is_enum(choice)]
+    return enums[0] if enums else choices[0]
+
+
+def _is_enum(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, StrEnum)
+
+
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, IntercomObject)
+
+
+def _is_tuple(hint: Any) -> bool:
+    return get_origin(hint) is tuple
+
+
+def _is_map(hint: Any) -> bool:
+    return get_origin(hint) is Mapping
+
+
+def _is_id(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and hint == Id
+
+
+_LEAVES: Final[Mapping[Any, _Hook]] = {
+    str: _text,
+    bool: _flag,
+    int: _whole,
+    float: _number,
+    datetime: _time,
+    StrEnum: _choice,
+    Any: _free,
+}
+
+
+def _structure_object(kind: type[IntercomObject], converter: Converter) -> _Hook:
+    hooks: dict[Any, tuple[_Hook, Any]] = {
+        name: (converter.get_structure_hook(_bare(hint)), _bare(hint))
+        for name, hint in _members(kind).items()
+    }
+
+    def structure(value: Any, _: Any) -> Any:
+        if not _is_object(value):
+            return _NOTHING
+        understood: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for name, member in value.items():
+            if name not in hooks:
+                extra[name] = member
+            elif member is not None:
+                hook, hint = hooks[name]
+                found = hook(member, hint)
+                if type(found) is _Partly:
+                    extra[name] = member
+                    found = found.value
+                understood[name] = found
+        if extra:
+            understood["extra"] = extra
+        return kind(**understood)
+
+    return structure
+
+
+def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
+    inner = get_args(hint)[0]
+    hook = converter.get_structure_hook(inner)
+
+    def structure(value: Any, _: Any) -> Any:
+        if not _is_list(value):
+            return _NOTHING
+        found = [hook(entry, inner) for entry in value]
+        understood = tuple(entry for entry in found if type(entry) is not _Partly)
+        return understood if len(understood) == len(found) else _Partly(understood)
+
+    return structure
+
+
+def _unstructure_object(
+    kind: type[IntercomObject], converter: Converter
+) -> Callable[[IntercomObject], dict[str, Any]]:
+    encoders = [(name, _encoder(_bare(hint), converter)) for name, hint in _members(kind).items()]
+
+    def unstructure(value: IntercomObject) -> dict[str, Any]:
+        document: dict[str, Any] = {}
+        for name, encode in encoders:
+            member = getattr(value, name)
+            if member is not None:
+                document[name] = member if encode is None else encode(member)
+        document.update(value.extra)
+        return document
+
+    return unstructure
+
+
+def _encoder(hint: Any, converter: Converter) -> Callable[[Any], Any] | None:
+    """How to encode a value of a type; None for types that JSON has itself."""
+    if _is_id(hint):
+        return lambda value: int(value) if isinstance(value, NumericId) else value
+    if _is_enum(hint):
+        return lambda value: value.value if isinstance(value, StrEnum) else value
+    if hint is datetime:
+        return lambda value: _seconds(value, None)
+    if _is_model(hint):
+        return converter.get_unstructure_hook(hint)
+    if _is_tuple(hint):
+        return _list_encoder(_encoder(get_args(hint)[0], converter))
+    return None
+
+
+def _list_encoder(encode: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    return list if encode is None else lambda value: [encode(entry) for entry in value]
+
+
+def _make_converter() -> Converter:
+    converter = Converter()
+    for leaf, hook in _LEAVES.items():
+        converter.register_structure_hook(leaf, hook)
+    converter.register_structure_hook_func(_is_id, _id)
+    converter.register_structure_hook_func(_is_map, _free_map)
+    converter.register_structure_hook_factory(_is_tuple, _structure_tuple)
+    converter.register_structure_hook_factory(_is_model, _structure_object)
+    converter.register_unstructure_hook_factory(_is_model, _unstructure_object)
+    return converter
+
+
+_converter: Final = _make_converter()
+
+
+# ---------------------------------------------------------------------------------------------
+# The shortcut
+
+
+_STRICT: Final[Mapping[Any, Any]] = {
+    # Up to the year 3000, where `fromtimestamp` ends on some systems.
+    datetime: Annotated[int, msgspec.Meta(ge=0, lt=32_503_680_000)],
+    float: int | float,
+    Mapping[str, Any]: dict[str, Any],
+}
+_PLAIN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+
+
+class _Shortcut:
+    """Decodes usual documents of one kind, several times as fast as the hooks above.
+
+    msgspec reads a document into structs that mirror the model and refuse whatever the hooks
+    would have to think about: unknown members, odd types, times that are no plain seconds. What
+    it accepts needs only copying, by functions written for that; a document it refuses is left
+    to the hooks. Both give equal results.
+    """
+
+    def __init__(self, kind: type[IntercomObject]) -> None:
+        self._mirrors: dict[type[IntercomObject], type[msgspec.Struct]] = {}
+        self._names: dict[str, Any] = {
+            "new": object.__new__,
+            "NumericId": NumericId,
+            "at": datetime.fromtimestamp,
+            "UTC": UTC,
+        }
+        self._decoder = msgspec.json.Decoder(self._mirror(kind))
+        self._copy: Callable[[Any], Any] = self._names[f"copy_{kind.__name__}"]
+
+    def decode(self, body: bytes | str) -> Any:
+        """Return the object, or None for a document that is not usual."""
+        try:
+            mirror = self._decoder.decode(body)
+        except _REFUSALS:
+            return None
+        return self._copy(mirror)
+
+    def _mirror(self, kind: type[IntercomObject]) -> type[msgspec.Struct]:
+        """The struct that mirrors a class, after writing the function that copies it."""
+        if kind not in self._mirrors:
+            members = {name: _bare(hint) for name, hint in _members(kind).items()}
+            self._mirrors[kind] = msgspec.defstruct(
+                kind.__name__,
+                [(name, self._strict(hint) | None, None) for name, hint in members.items()],
+                forbid_unknown_fields=True,
+                gc=False,
+            )
+            self._write_copy(kind, members)
+        return self._mirrors[kind]
+
+    def _strict(self, hint: Any) -> Any:
+        """The type that accepts what needs no thought."""
+        if _is_model(hint):
+            return self._mirror(hint)
+        if _is_tuple(hint):
+            return list[self._strict(get_args(hint)[0])]  # type: ignore[misc]
+        if _is_id(hint):
+            return str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+        if _is_enum(hint):
+            return str
+        return _STRICT.get(hint, hint)
+
+    def _write_copy(self, kind: type[IntercomObject], members: Mapping[str, Any]) -> None:
+        """Write the function that turns a mirror into the object.
+
+        Setting the slots of a frozen class costs three times as much as of one that is not. So
+        the function fills an instance of a twin with the same slots, then changes its class.
+        """
+        name = kind.__name__
+        self._names[name] = kind
+        self._names[f"Twin{name}"] = type(
+            name,
+            kind.__bases__,
+            {"__slots__": kind.__slots__, **_PLAIN},  # type: ignore[attr-defined]
+        )
+        lines = [f"def copy_{name}(mirror):", f"    it = new(Twin{name})", "    it.extra = {}"]
+        for member, hint in members.items():
+            copied = self._copied(hint)
+            lines.append(f"    x = mirror.{member}")
+            value = "x" if copied is None else f"None if x is None else {copied}"
+            lines.append(f"    it.{member} = {value}")
+        lines += [f"    it.__class__ = {name}", "    return it"]
+        exec("\n".join(lines), self._names)  # noqa: S102  made of the model's own names only
+
+    def _copied(self, hint: Any) -> str | None:
+        """An expression for the copy of `x`; None if it can stay what it is."""
+        if _is_model(hint):
+            return f"copy_{hint.__name__}(x)"
+        if _is_tuple(hint):
+            inner = self._copied(get_args(hint)[0])
+            return "tuple(x)" if inner is None else f"tuple([{inner} for x in x])"
+        if _is_enum(hint):
+            self._names[f"known_{hint.__name__}"] = {member.value: member for member in hint}
+            return f"known_{hint.__name__}.get(x, x)"
+        if _is_id(hint):
+            return "x if type(x) is str else NumericId(x)"
+        return "at(x, UTC)" if hint is datetime else None
+
+
+_shortcut: Final = _Shortcut(Conversation)

@@ -1,0 +1,532 @@
+"""Bytes to the model and back: nothing raised, nothing lost, nothing guessed."""
+
+import copy
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
+from intercom_async.model import (
+    Contacts,
+    Conversation,
+    NumericId,
+    Priority,
+    State,
+)
+from intercom_async.structuring import (
+    _shortcut,
+    _structure,
+    decode_conversation,
+    decode_identity,
+    decode_json,
+    decode_page,
+    encode_conversation,
+)
+from tests.model.documents import (
+    ANY_JSON,
+    DETACH_REPLY,
+    JSON,
+    RETRIEVED,
+    documents,
+    fits,
+    odd_documents,
+    without_nulls,
+)
+
+MOMENT = datetime(2024, 6, 27, 12, 55, 51, tzinfo=UTC)
+NOON = 1719492951
+
+
+def decode(document: JSON) -> Conversation:
+    """Decode by the shortcut where that is possible, and make sure that both ways agree."""
+    found = decode_conversation(json.dumps(document))
+    assert found == decode_conversation(document)
+    return found
+
+
+def assert_round_trip(document: JSON) -> None:
+    found = decode(document)
+    encoded = encode_conversation(found)
+    assert without_nulls(encoded) == without_nulls(document)
+    assert decode(encoded) == found
+    assert fits(found, Conversation)
+
+
+class TestUsualDocuments:
+    def test_a_detach_reply_holds_the_contacts_still_attached(self) -> None:
+        found = decode_conversation(json.dumps(DETACH_REPLY).encode(), default_id="1295")
+        assert found.id == "1295"
+        assert [contact.id for contact in found.participants] == ["667d60d18a68186f43bafddd"]
+        assert found.participants[0].type == "user"
+        assert found.participants_known
+
+    def test_a_retrieved_conversation_decodes_completely(self) -> None:
+        found = decode(RETRIEVED)
+        assert found.extra == {}
+        assert found.id == "471"
+        assert found.created_at == MOMENT
+        assert found.state is State.SNOOZED
+        assert found.priority is Priority.HIGH
+        assert found.admin_assignee_id == "0"
+        assert [contact.id for contact in found.participants] == ["667d60d1", "667d60d2"]
+        assert found.participants_known
+        assert found.teammates is not None
+        assert found.teammates.admins is not None
+        assert found.conversation_parts is not None
+        assert found.conversation_parts.conversation_parts is not None
+        part = found.conversation_parts.conversation_parts[0]
+        assert part.id == "81"
+        assert part.tags is None
+        assert part.author is not None
+        assert part.author.from_ai_agent is True
+        assert found.scorecards is not None
+        assert found.scorecards[0].score == 0.85
+        assert_round_trip(RETRIEVED)
+
+    @pytest.mark.parametrize("document", [DETACH_REPLY, RETRIEVED, {}])
+    def test_usual_documents_take_the_shortcut(self, document: JSON) -> None:
+        assert _shortcut.decode(json.dumps(document)) == _structure(document, Conversation)
+
+    def test_bytes_text_and_mappings_decode_alike(self) -> None:
+        text = json.dumps(RETRIEVED)
+        assert (
+            decode_conversation(text)
+            == decode_conversation(text.encode())
+            == decode_conversation(MappingProxyType(RETRIEVED))
+        )
+
+    def test_the_description_s_form_of_teammates_decodes_too(self) -> None:
+        document = {"teammates": {"type": "admin.list", "teammates": [{"type": "admin"}]}}
+        found = decode(document)
+        assert found.teammates is not None
+        assert found.teammates.teammates is not None
+        assert_round_trip(document)
+
+    def test_a_decoded_conversation_is_an_ordinary_value(self) -> None:
+        found = decode(RETRIEVED)
+        assert type(found) is Conversation
+        assert pickle.loads(pickle.dumps(found)) == found
+        assert copy.deepcopy(found) == found
+        assert hash(found) == hash(decode(RETRIEVED))
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            found.title = "x"  # type: ignore[misc]
+        assert attrs.evolve(found, title="x").title == "x"
+
+    def test_decoding_twice_shares_nothing(self) -> None:
+        body = json.dumps(DETACH_REPLY)
+        assert decode_conversation(body).extra is not decode_conversation(body).extra
+
+
+class TestParticipants:
+    @pytest.mark.parametrize(
+        ("document", "ids", "known"),
+        [
+            ({}, [], False),
+            ({"customers": None}, [], False),
+            ({"customers": []}, [], True),
+            ({"contacts": None}, [], False),
+            ({"contacts": {}}, [], False),
+            ({"contacts": {"contacts": None}}, [], False),
+            ({"contacts": {"contacts": []}}, [], True),
+            ({"contacts": {"contacts": [{"id": "a"}]}}, ["a"], True),
+            ({"contacts": {"contacts": [{"id": 7}]}}, ["7"], True),
+            ({"contacts": {"contacts": [{"id": "a"}, None]}}, ["a"], False),
+            ({"contacts": {"contacts": [{"id": "a"}, {}]}}, ["a", None], False),
+            ({"contacts": {"contacts": [{"id": 1.5}]}}, [None], False),
+            ({"contacts": {"contacts": {"id": "a"}}}, [], False),
+            ({"contacts": "a"}, [], False),
+            ({"contacts": [{"id": "a"}]}, [], False),
+            ({"customers": [{"id": "a"}, "b"]}, ["a"], False),
+            ({"customers": "a", "contacts": {"contacts": [{"id": "c"}]}}, ["c"], False),
+            ({"customers": None, "contacts": {"contacts": [{"id": "c"}]}}, ["c"], True),
+            ({"customers": [], "contacts": {"contacts": [{"id": "c"}]}}, [], True),
+        ],
+    )
+    def test_are_read_from_either_list(
+        self, document: JSON, ids: list[str | None], known: bool
+    ) -> None:
+        found = decode(document)
+        assert [contact.id for contact in found.participants] == ids
+        assert found.participants_known is known
+        assert_round_trip(document)
+
+    def test_of_a_conversation_made_by_hand_may_be_unknown(self) -> None:
+        assert not Conversation(contacts=Contacts()).participants_known
+
+
+class TestNothingIsGuessed:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("title", 5),
+            ("title", True),
+            ("title", []),
+            ("open", "false"),
+            ("open", 0),
+            ("open", "true"),
+            ("id", {}),
+            ("id", []),
+            ("id", True),
+            ("id", 1.0),
+            ("id", 2**64),
+            ("state", 3),
+            ("tags", "none"),
+            ("tags", []),
+            ("tags", False),
+            ("source", "x"),
+            ("statistics", 1),
+            ("customers", {}),
+            ("customers", "abc"),
+            ("custom_attributes", "{}"),
+            ("custom_attributes", []),
+            ("created_at", "soon"),
+            ("created_at", True),
+            ("created_at", {}),
+            ("created_at", ""),
+            ("created_at", "None"),
+            ("created_at", 10**30),
+            ("created_at", -(10**30)),
+            ("created_at", 1e300),
+            ("created_at", "2024-06-27T12:55:51"),
+            ("created_at", "2024-06-27"),
+            ("created_at", "2024-99-27T12:55:51Z"),
+            ("created_at", "0001-01-01T00:00:00+14:00"),
+            ("created_at", "20240627"),
+            ("created_at", "١٧١٩٤٩٢٩٥١"),
+        ],
+    )
+    def test_a_value_of_another_type_is_kept_raw(self, name: str, value: Any) -> None:
+        found = decode({name: value})
+        assert getattr(found, name) is None
+        assert found.extra == {name: value}
+        assert_round_trip({name: value})
+
+    @pytest.mark.parametrize("value", ["1", 1.9, 1.0, True, [1]])
+    def test_a_count_is_a_whole_number_or_none(self, value: Any) -> None:
+        document = {"linked_objects": {"total_count": value}}
+        found = decode(document).linked_objects
+        assert found is not None
+        assert found.total_count is None
+        assert found.extra == {"total_count": value}
+        assert_round_trip(document)
+
+    @pytest.mark.parametrize("value", ["0.5", True])
+    def test_a_score_is_a_number_or_none(self, value: Any) -> None:
+        found = decode({"scorecards": [{"score": value}]}).scorecards
+        assert found is not None
+        assert found[0].score is None
+        assert found[0].extra == {"score": value}
+
+    def test_a_null_list_decodes_to_none(self) -> None:
+        assert decode({"customers": None}).customers is None
+
+    def test_an_empty_list_decodes_to_an_empty_tuple(self) -> None:
+        assert decode({"customers": []}).customers == ()
+
+    def test_an_empty_object_decodes_to_an_empty_object(self) -> None:
+        assert decode({"contacts": {}}).contacts == Contacts()
+        assert_round_trip({"contacts": {}})
+
+    def test_a_list_with_an_odd_entry_keeps_the_others(self) -> None:
+        value = [{"id": "a"}, None, 5, {"id": "b"}]
+        found = decode({"customers": value})
+        assert found.customers is not None
+        assert [contact.id for contact in found.customers] == ["a", "b"]
+        assert found.extra == {"customers": value}
+
+    def test_a_value_nobody_documented_is_text(self) -> None:
+        found = decode({"state": "archived", "priority": "x", "source": {"type": "fax"}})
+        assert found.state == "archived"
+        assert not isinstance(found.state, State)
+        assert found.extra == {}
+        assert_round_trip({"state": "archived"})
+
+    def test_unknown_members_are_kept_at_their_own_level(self) -> None:
+        document = {"new": {"a": None}, "source": {"author": {"mood": 1}}, "extra": 3}
+        found = decode(document)
+        assert found.extra == {"new": {"a": None}, "extra": 3}
+        assert found.source is not None
+        assert found.source.author is not None
+        assert found.source.author.extra == {"mood": 1}
+        assert_round_trip(document)
+
+    def test_unknown_members_may_be_named_like_python_s_own(self) -> None:
+        for name in ("self", "class", "participants", "__class__", "_type", ""):
+            assert decode({name: 1}).extra == {name: 1}
+
+
+class TestIds:
+    def test_a_number_becomes_text_and_a_number_again(self) -> None:
+        found = decode({"id": 1295, "team_assignee_id": 0})
+        assert found.id == "1295"
+        assert isinstance(found.id, NumericId)
+        assert found.extra == {}
+        assert encode_conversation(found) == {"id": 1295, "team_assignee_id": 0}
+
+    def test_text_stays_text(self) -> None:
+        assert encode_conversation(decode({"id": "1295"})) == {"id": "1295"}
+
+    @pytest.mark.parametrize("number", [-1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1])
+    def test_large_numbers_are_exact(self, number: int) -> None:
+        assert decode({"id": number}).id == str(number)
+        assert_round_trip({"id": number})
+
+    def test_lists_of_ids_may_mix_both(self) -> None:
+        found = decode_identity({"team_ids": [1, "2", None]})
+        assert found.team_ids == ("1", "2")
+        assert found.extra == {"team_ids": [1, "2", None]}
+
+    @pytest.mark.parametrize("value", [None, 1.5, {}])
+    def test_a_default_stands_in_for_an_id_that_is_not_there(self, value: Any) -> None:
+        assert decode_conversation({"id": value}, default_id="9").id == "9"
+
+    def test_a_default_never_replaces_an_id(self) -> None:
+        assert decode_conversation({"id": "1"}, default_id="9").id == "1"
+
+
+class TestTimes:
+    @pytest.mark.parametrize("value", [0, NOON, 32_503_680_000, -1, -62_135_596_800])
+    def test_seconds_become_an_aware_datetime(self, value: int) -> None:
+        found = decode({"created_at": value})
+        assert found.created_at is not None
+        assert found.created_at.tzinfo is UTC
+        assert found.created_at.timestamp() == value
+        assert found.extra == {}
+        encoded = encode_conversation(found)["created_at"]
+        assert encoded == value
+        assert type(encoded) is int
+
+    @pytest.mark.parametrize("value", [NOON + 0.5, NOON + 0.123456, NOON + 0.0])
+    def test_fractions_survive(self, value: float) -> None:
+        found = decode({"created_at": value})
+        assert found.created_at is not None
+        assert found.created_at.timestamp() == value
+        assert found.extra == {}
+        assert_round_trip({"created_at": value})
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            NOON * 1000,
+            float(NOON * 1000),
+            str(NOON),
+            f"{NOON}.0",
+            str(NOON * 1000),
+            "2024-06-27T12:55:51Z",
+            "2024-06-27T12:55:51.000Z",
+            "2024-06-27T14:55:51+02:00",
+            "2024-06-27 12:55:51+00:00",
+        ],
+    )
+    def test_other_forms_are_understood_and_kept(self, value: Any) -> None:
+        found = decode({"created_at": value})
+        assert found.created_at == MOMENT
+        assert found.extra == {"created_at": value}
+        assert_round_trip({"created_at": value})
+
+    def test_what_a_datetime_cannot_hold_is_kept_too(self) -> None:
+        found = decode({"created_at": 1000.00000001})
+        assert found.created_at == datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
+        assert found.extra == {"created_at": 1000.00000001}
+
+    def test_a_time_without_a_zone_is_refused_when_encoding(self) -> None:
+        naive = datetime(2024, 1, 1)  # noqa: DTZ001
+        with pytest.raises(InvalidArgumentError, match="time zone"):
+            encode_conversation(Conversation(created_at=naive))
+
+    def test_other_zones_encode_the_same_moment(self) -> None:
+        local = datetime.fromisoformat("2024-06-27T14:55:51+02:00")
+        assert encode_conversation(Conversation(created_at=local)) == {"created_at": NOON}
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b" ",
+            b"<html>502</html>",
+            b'{"id": "1"',
+            b'{"id": "1"} x',
+            b"[]",
+            b"null",
+            b'"text"',
+            b"17",
+            b"\xff\xfe",
+            b"[" * 100_000,
+            b'{"a":' * 100_000,
+            "\ud800",
+            "",
+        ],
+        ids=lambda body: repr(body[:12]),
+    )
+    @pytest.mark.parametrize("decoder", [decode_conversation, decode_identity, decode_page])
+    def test_what_is_no_object_raises_one_error_only(
+        self, decoder: Callable[[Any], object], body: bytes | str
+    ) -> None:
+        with pytest.raises(ResponseDecodeError) as raised:
+            decoder(body)
+        assert len(raised.value.body) <= 200
+        assert len(str(raised.value)) < 300
+        assert raised.value.__cause__ is None
+
+    @pytest.mark.parametrize("body", [None, 5, [], [("id", "1")]])
+    def test_values_that_are_no_mapping_raise_it_too(self, body: Any) -> None:
+        with pytest.raises(ResponseDecodeError):
+            decode_conversation(body)
+
+    def test_the_error_shows_the_beginning_of_the_body(self) -> None:
+        with pytest.raises(ResponseDecodeError, match="no JSON object: a list") as raised:
+            decode_conversation(b"[1, 2]")
+        assert raised.value.body == b"[1, 2]"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"id": "1", "x": NaN}',
+            b'{"id": "1", "x": 1e999}',
+            b'{"id": "1", "created_at": Infinity}',
+            b'{"id": "1", "created_at": NaN}',
+            b'{"id": "1", "scorecards": [{"score": NaN}]}',
+            b'{"id": "1", "title": "\\ud800"}',
+            b'\xef\xbb\xbf{"id": "1"}',
+            b'{"id": "1", "x": ' + b"9" * 5000 + b"}",
+            b'{"id": "1", "x": 123456789012345678901234567890}',
+        ],
+        ids=lambda body: repr(body[:30]),
+    )
+    def test_what_other_writers_of_json_let_through_decodes(self, body: bytes) -> None:
+        assert decode_conversation(body).id == "1"
+
+    def test_large_numbers_are_exact(self) -> None:
+        body = b'{"x": 123456789012345678901234567890}'
+        assert decode_json(body) == {"x": 123456789012345678901234567890}
+
+    def test_text_that_is_no_utf_8_raises_it_too(self) -> None:
+        with pytest.raises(ResponseDecodeError, match="utf-8"):
+            decode_conversation(b'{"id": "\xff"}')
+
+    def test_of_members_named_twice_the_last_counts(self) -> None:
+        body = b'{"id": "1", "id": "2"}'
+        assert decode_conversation(body).id == "2"
+        assert decode_json(body) == {"id": "2"}
+
+    def test_deeply_nested_free_values_decode(self) -> None:
+        depth = 300
+        body = b'{"custom_attributes":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+        assert decode_conversation(body).custom_attributes == decode_json(body)["custom_attributes"]
+
+    def test_any_json_value_can_be_decoded(self) -> None:
+        assert decode_json(b"[1, null]") == [1, None]
+        with pytest.raises(ResponseDecodeError):
+            decode_json(b"nope")
+
+    @given(st.binary(max_size=50) | st.text(max_size=50))
+    def test_any_body_decodes_or_raises_that_error(self, body: bytes | str) -> None:
+        for decoder in (decode_conversation, decode_identity, decode_page, decode_json):
+            try:
+                decoder(body)
+            except ResponseDecodeError:
+                continue
+
+
+class TestIdentity:
+    def test_names_the_admin_and_the_workspace(self) -> None:
+        found = decode_identity(
+            b'{"type": "admin", "id": "5017690", "name": "Ada", "email": "ada@example.com",'
+            b'"app": {"type": "app", "id_code": "abc", "name": "Acme", "region": "EU",'
+            b'"created_at": 1719492951, "secure": false}, "has_inbox_seat": true, "new": 1}'
+        )
+        assert (found.id, found.name, found.email) == ("5017690", "Ada", "ada@example.com")
+        assert found.app is not None
+        assert (found.app.id_code, found.app.name, found.app.region) == ("abc", "Acme", "EU")
+        assert found.app.created_at == MOMENT
+        assert found.extra == {"new": 1}
+
+
+ODD_PAGES: Final[list[JSON]] = [
+    {},
+    {"conversations": None},
+    {"conversations": {"id": "1"}, "total_count": "3"},
+    {"conversations": [None, 5, "x", []], "total_count": True},
+    {"conversations": None, "data": []},
+]
+
+
+class TestPages:
+    @pytest.mark.parametrize("name", ["conversations", "data"])
+    @pytest.mark.parametrize("form", [json.dumps, dict], ids=["text", "mapping"])
+    def test_hold_conversations_by_either_name(
+        self, name: str, form: Callable[[JSON], Any]
+    ) -> None:
+        page = {
+            "type": "conversation.list",
+            "pages": {"type": "pages", "next": {"page": 2, "starting_after": "abc"}},
+            "total_count": 3,
+            name: [{"id": "1"}, RETRIEVED, {"id": 2, "odd": 1}],
+        }
+        found = decode_page(form(page))
+        assert [conversation.id for conversation in found.conversations] == ["1", "471", "2"]
+        assert found.total_count == 3
+        assert found.starting_after == "abc"
+
+    @pytest.mark.parametrize(
+        "pages",
+        [
+            None,
+            {},
+            [],
+            "x",
+            {"next": None},
+            {"next": "https://api.intercom.io/?page=2"},
+            {"next": {}},
+            {"next": {"starting_after": None}},
+            {"next": {"starting_after": 5}},
+            {"next": {"starting_after": ""}},
+        ],
+    )
+    def test_without_a_cursor_are_the_last(self, pages: Any) -> None:
+        page: JSON = {"conversations": [], "pages": pages}
+        assert decode_page(json.dumps(page)).starting_after is None
+        assert decode_page(page).starting_after is None
+
+    @pytest.mark.parametrize("page", ODD_PAGES)
+    def test_that_are_odd_hold_nothing(self, page: JSON) -> None:
+        for found in (decode_page(json.dumps(page)), decode_page(page)):
+            assert found.conversations == ()
+            assert found.total_count is None
+
+    def test_with_a_broken_entry_raise(self) -> None:
+        with pytest.raises(ResponseDecodeError):
+            decode_page(b'{"conversations": [{"id": "\xff"}]}')
+
+
+class TestAnyDocument:
+    @given(documents(Conversation))
+    @settings(suppress_health_check=[HealthCheck.too_slow])
+    def test_as_promised_takes_the_shortcut_and_leaves_nothing_over(self, document: JSON) -> None:
+        found = _shortcut.decode(json.dumps(document))
+        assert found == _structure(document, Conversation)
+        assert_round_trip(document)
+
+    @given(odd_documents(Conversation))
+    @settings(suppress_health_check=[HealthCheck.too_slow])
+    def test_however_odd_decodes_and_round_trips(self, document: JSON) -> None:
+        assert_round_trip(document)
+        found = decode(document)
+        assert isinstance(found.participants, tuple)
+        assert isinstance(found.participants_known, bool)
+
+    @given(st.dictionaries(st.text(), ANY_JSON))
+    def test_of_any_shape_decodes(self, document: Mapping[str, Any]) -> None:
+        assert_round_trip(dict(document))
+        decode_identity(document)
+        decode_page(document)
