@@ -1,0 +1,44 @@
+"""Which clients share one budget: those with the same token and base URL, within one loop."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Hashable
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import attrs
+
+from intercom_async.transport.limiter import Limiter
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.window import RateLimitPolicy
+
+_LIMITERS: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Limiter]]"
+_LIMITERS = WeakKeyDictionary()
+
+
+def limiter_for(
+    token: str, base_url: str, policy: RateLimitPolicy, runtime: Runtime
+) -> Callable[[], Limiter]:
+    """Return a function that finds or makes the budget's limiter inside the running loop.
+
+    A limiter lives as long as a client uses it.
+
+    Args:
+        token: the access token; only its hash is kept.
+        base_url: where requests go.
+        policy: `key` overrides the token; see `RateLimitPolicy.key`.
+        runtime: clock, timers and randomness of a new limiter.
+    """
+    owner: Hashable = policy.key
+    if owner is None:
+        owner = hashlib.sha256(token.encode()).digest()
+    # How long a call may wait is the call's business and separates no budgets.
+    key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None))
+
+    def find() -> Limiter:
+        limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+        limiter = limiters.get(key)
+        if limiter is None:
+            limiter = limiters[key] = Limiter(policy, runtime)
+        return limiter
+
+    return find

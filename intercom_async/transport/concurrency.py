@@ -1,0 +1,68 @@
+"""How many bulk requests may be in flight: computed from rate and latency, not tuned.
+
+By Little's law a paced rate of `limit / 10` per second at a latency of `p95` seconds keeps
+their product in flight; half as much again is left for variation. The quota paces the run, so
+this is a safety bound that matters when the server slows down: when more than one answer in
+twenty says it is overloaded, the bound is halved, then given back by a tenth per calm window.
+A controller that follows the latency itself would bring nothing while a quota is the bottleneck.
+Pure: one call per answer, one per window.
+"""
+
+import math
+from typing import Final
+
+SMALLEST: Final = 8
+LARGEST: Final = 256
+
+_HEADROOM: Final = 1.5
+_OVERLOADED: Final = 0.05
+_FEW: Final = 20
+"""Answers of a window below which a single failure says nothing."""
+
+_SAMPLES: Final = 512
+
+
+class ConcurrencyBound:
+    """The bound, and what it is computed from."""
+
+    __slots__ = ("_answers", "_factor", "_latencies", "_overloads", "value")
+
+    def __init__(self) -> None:
+        self.value = LARGEST
+        self._factor = 1.0
+        self._latencies: list[float] = []
+        self._answers = 0
+        self._overloads = 0
+
+    def observe(self, elapsed: float, *, overloaded: bool) -> None:
+        """Take note of one attempt.
+
+        Args:
+            elapsed: seconds from its permit to its end.
+            overloaded: whether it timed out, or was answered with 502, 503 or 504.
+        """
+        self._answers += 1
+        self._overloads += overloaded
+        if len(self._latencies) < _SAMPLES:
+            self._latencies.append(elapsed)
+        else:
+            self._latencies[self._answers % _SAMPLES] = elapsed
+
+    def next_window(self, limit: int) -> None:
+        """Compute the bound anew.
+
+        Args:
+            limit: requests the server allows per window of ten seconds.
+        """
+        if not self._answers:
+            return
+        if self._overloads > _OVERLOADED * max(self._answers, _FEW):
+            self._factor = max(self._factor / 2.0, 1.0 / LARGEST)
+        else:
+            self._factor = min(1.0, self._factor * 1.1)
+        self._latencies.sort()
+        p95 = self._latencies[int(0.95 * (len(self._latencies) - 1))]
+        needed = math.ceil(limit / 10.0 * p95 * _HEADROOM)
+        self.value = max(1, int(min(max(needed, SMALLEST), LARGEST) * self._factor))
+        self._latencies.clear()
+        self._answers = self._overloads = 0

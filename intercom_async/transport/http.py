@@ -1,0 +1,270 @@
+"""Exactly one attempt over aiohttp; foreign exceptions become ours.
+
+Three habits of aiohttp would break the library's promises and are dealt with here:
+
+- It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
+  public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
+  that trigger the repeat into one that does not.
+- It reads a reply of any size. Here the body is read in pieces, up to a bound.
+- Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
+  never chained, logged or kept.
+"""
+
+import asyncio
+import os
+from typing import Final, final
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from intercom_async.errors import (
+    ClientStateError,
+    IntercomError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+)
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.verdict import Failure
+from intercom_async.transport.wire import Reply, Request, quota_headers
+
+BODY_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of a reply, decompressed, that are read at most."""
+
+CONNECTIONS: Final = 256
+"""Connections of the pool; above any number of requests the limiter has in flight."""
+
+CONNECT_TIME: Final = 10.0
+"""Seconds for a connection, when the attempt as a whole has more."""
+
+
+@final
+class AttemptFailedError(Exception):
+    """One attempt got no usable reply; never leaves the transport.
+
+    Attributes:
+        failure: what that says of the request's fate.
+        detail: what happened, in words that are safe to show.
+    """
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        self.failure = failure
+        self.detail = detail
+        super().__init__(detail)
+
+
+async def _never_repeat(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Client middleware: keep aiohttp from sending a request a second time on its own."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # nothing was sent, and aiohttp does not repeat it
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise AttemptFailedError(Failure.DISCONNECTED, _describe(error)) from None
+
+
+_MIDDLEWARES: Final = (_never_repeat,)
+
+
+def _describe(error: BaseException) -> str:
+    """The error in words, without what aiohttp packs into `repr`."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.message:.200}"
+    text = str(error)
+    return f"{type(error).__name__}: {text:.200}" if text else type(error).__name__
+
+
+def _classify(error: Exception) -> Failure:
+    if isinstance(
+        error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch
+    ):
+        return Failure.CERTIFICATE
+    if isinstance(
+        error,
+        aiohttp.ClientConnectorError
+        | aiohttp.ConnectionTimeoutError
+        | aiohttp.ClientHttpProxyError,
+    ):
+        return Failure.NOT_SENT
+    if isinstance(error, TimeoutError):
+        return Failure.TIMED_OUT
+    if isinstance(error, OSError | aiohttp.ClientConnectionError):
+        return Failure.DISCONNECTED
+    return Failure.UNREADABLE
+
+
+def _translate(error: Exception) -> AttemptFailedError | ClientStateError:
+    """Return our exception for a foreign one; an OS error is kept as the cause."""
+    if isinstance(error, AttemptFailedError):
+        return AttemptFailedError(error.failure, error.detail)
+    if isinstance(error, RuntimeError | ValueError) and not isinstance(error, aiohttp.ClientError):
+        return ClientStateError(f"the session cannot be used: {_describe(error)}")
+    failure = AttemptFailedError(_classify(error), _describe(error))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        failure.__cause__ = error.os_error.with_traceback(None)
+    return failure
+
+
+def _needs_body(request: Request, status: int) -> bool:
+    """Whether a status alone says too little: what was read, or which 404 or 422 it is."""
+    return status in {404, 422} or (200 <= status < 300 and not request.writes)
+
+
+class Http:
+    """One origin, one token, one connection pool, opened on first use inside the running loop.
+
+    Args:
+        base_url: scheme, host and path prefix, without a trailing slash.
+        headers: sent with every request; holds the token, so it is never shown.
+        session: used and never closed; without it a session is opened and closed here.
+        runtime: the wall clock for Retry-After dates.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        headers: dict[str, str],
+        session: aiohttp.ClientSession | None,
+        runtime: Runtime,
+    ) -> None:
+        self._base_url = base_url
+        self._headers = CIMultiDict(headers)
+        self._body_headers = CIMultiDict(headers)
+        self._body_headers["Content-Type"] = "application/json"
+        self._injected = session
+        self._session = session
+        self._runtime = runtime
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._closed = False
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._session else "not opened"
+        return f"<Http {self._base_url} ({state})>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closed
+
+    def ready(self) -> aiohttp.ClientSession:
+        """Return the session, opened if need be.
+
+        Raises:
+            ClientStateError: closed, or bound to another event loop or process.
+        """
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise ClientStateError("the client is closed; open a new one")
+        if self._loop is None:
+            self._loop, self._pid = loop, os.getpid()
+            if self._session is None:
+                self._session = self._open()
+        elif self._loop is not loop or self._pid != os.getpid():
+            raise ClientStateError(
+                "the client belongs to another event loop or process; open one client in each"
+            )
+        assert self._session is not None  # noqa: S101  set just above, or injected
+        return self._session
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            # ThreadedResolver honours all of the system's name service; aiodns does not.
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
+            ),
+            # A cookie set for one token must never be replayed for another.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        timeout = self._timeouts.get(seconds)
+        if timeout is None:
+            # Connecting gets less than the whole, so that a host that never answers is known
+            # to have received nothing.
+            connect = min(CONNECT_TIME, 0.9 * seconds)
+            timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
+            self._timeouts = {seconds: timeout}
+        return timeout
+
+    async def attempt(self, request: Request, *, seconds: float) -> Reply:
+        """Send a request once and read the reply within `seconds`.
+
+        A reply to a write whose status arrived is a reply, even if its body did not; the
+        body's fate is in `Reply.flaw`.
+
+        Raises:
+            AttemptFailedError: no usable reply.
+            ClientStateError: the client or the injected session cannot be used.
+        """
+        session = self.ready()
+        failure: AttemptFailedError | ClientStateError
+        try:
+            response = await session.request(
+                request.method,
+                URL(self._base_url + request.path, encoded=True),
+                data=request.body,
+                headers=self._headers if request.body is None else self._body_headers,
+                timeout=self._timeout(seconds),
+                allow_redirects=False,
+                raise_for_status=False,
+                middlewares=_MIDDLEWARES,
+            )
+            return await self._read(request, response)
+        except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
+            failure = _translate(error)
+        # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
+        # headers and so the token, hangs on what leaves this module.
+        raise failure
+
+    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
+        headers = response.headers
+        request_id = headers.get("X-Request-Id")
+        status = response.status
+        flaw: IntercomError | None = None
+        body = b""
+        try:
+            content = response.content
+            pieces: list[bytes] = []
+            size = 0
+            while not content.at_eof():
+                piece = await content.readany()
+                pieces.append(piece)
+                size += len(piece)
+                if size > BODY_LIMIT:
+                    flaw = ResponseTooLargeError(
+                        status=status, limit=BODY_LIMIT, request_id=request_id
+                    )
+                    break
+            else:
+                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        except Exception as error:
+            detail = _describe(error)
+            if _needs_body(request, status):
+                raise AttemptFailedError(Failure.TRUNCATED, detail) from error
+            flaw = ResponseDecodeError(
+                f"it ended early ({detail})", status=status, request_id=request_id
+            )
+        finally:
+            # At the body's end the connection went back to the pool by itself. Before it, the
+            # rest of the body is still on the wire and the connection must not be used again.
+            response.close()
+        return Reply(
+            status=status,
+            body=body,
+            request_id=request_id,
+            headers=quota_headers(headers, wall=self._runtime.wall()),
+            flaw=flaw,
+        )
+
+    async def aclose(self) -> None:
+        """Close the pool; harmless when done twice. An injected session stays open."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None and session is not self._injected:
+            await session.close()

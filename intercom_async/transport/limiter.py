@@ -1,0 +1,274 @@
+"""Requests queue here for the quota; `window` decides, this module queues and wakes.
+
+Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
+answer, a cancellation, the end of an input) as many waiters as may leave are woken, and one
+timer is set for the moment at which the next one should be looked at. While nobody waits there
+is no timer and no task. A permit belongs to its waiter from the moment it is granted: a waiter
+cancelled just then gives it back, and the next one is woken.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import attrs
+
+from intercom_async.errors import RateLimitWaitError
+from intercom_async.status import RateLimitStatus
+from intercom_async.transport.concurrency import ConcurrencyBound
+from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
+from intercom_async.transport.server_clock import WINDOW
+from intercom_async.transport.window import (
+    Lane,
+    Permit,
+    QuotaWindow,
+    RateLimitHeaders,
+    RateLimitPolicy,
+)
+
+_BULK: Final = Lane.BULK
+_OVERLOADED: Final = frozenset({502, 503, 504})
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    """A request that waits for its permit."""
+
+    granted: asyncio.Future[Permit]
+    bounded: bool
+
+
+@attrs.define(eq=False)
+class _Queue:
+    """One lane's waiters, first in, first out.
+
+    Attributes:
+        lane: whose.
+        waiters: in order; those that gave up stay until they come to the head.
+        waiting: how many have not given up.
+    """
+
+    lane: Lane
+    waiters: deque[_Waiter] = attrs.field(factory=deque)
+    waiting: int = 0
+
+
+@attrs.define(eq=False)
+class Backlog:
+    """What a bulk run will still ask for, besides the requests that wait already.
+
+    Attributes:
+        unread: pairs it has not read yet, None when unknown.
+    """
+
+    unread: int | None
+
+
+class Limiter:
+    """Hands out permits to send; belongs to one event loop.
+
+    Args:
+        policy: see `RateLimitPolicy`.
+        runtime: clock, timers and randomness.
+    """
+
+    def __init__(self, policy: RateLimitPolicy, runtime: Runtime = SYSTEM) -> None:
+        self._runtime = runtime
+        self._window = QuotaWindow(policy, runtime.random)
+        self._interactive = _Queue(Lane.INTERACTIVE)
+        self._bulk = _Queue(Lane.BULK)
+        self._backlogs: list[Backlog] = []
+        self._concurrency = ConcurrencyBound()
+        self._concurrency_reset = 0.0
+        self._bounded = 0
+        self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def try_acquire(self, lane: Lane, *, bounded: bool = True) -> Permit | None:
+        """Return a permit if one is free and nobody waits for it, else None.
+
+        Args:
+            lane: interactive or bulk.
+            bounded: whether a bulk request counts against the computed bound on concurrency.
+        """
+        if self._interactive.waiting:
+            return None
+        if lane is not _BULK:
+            bounded = False
+        elif self._bulk.waiting:
+            return None
+        if bounded and self._bounded >= self._concurrency.value:
+            return None
+        now = self._runtime.monotonic()
+        if self._window.wait(lane, now, backlog=self._backlog(1)) > 0.0:
+            return None
+        return self._take(lane, now, bounded=bounded)
+
+    async def acquire(
+        self, lane: Lane, *, max_wait: float | None = None, bounded: bool = True
+    ) -> Permit:
+        """Wait for a permit. It must be handed to `settle` whatever becomes of the request.
+
+        Args:
+            lane: interactive or bulk.
+            max_wait: seconds to wait at most, None for as long as it takes.
+            bounded: see `try_acquire`.
+
+        Raises:
+            RateLimitWaitError: more patience is needed than `max_wait`; raised at once when
+                that can be foreseen.
+        """
+        permit = self.try_acquire(lane, bounded=bounded)
+        if permit is not None:
+            return permit
+        if max_wait is not None:
+            wait = self._window.known_wait(self._interactive.waiting, self._runtime.monotonic())
+            if wait > max_wait or max_wait <= 0.0:
+                raise self._too_long(wait, max_wait)
+        queue = self._bulk if lane is _BULK else self._interactive
+        granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        queue.waiters.append(_Waiter(granted, bounded and lane is _BULK))
+        queue.waiting += 1
+        expiry = None
+        if max_wait is not None:
+            expiry = self._runtime.call_later(max_wait, lambda: self._expire(granted, max_wait))
+        self._wake()
+        try:
+            return await granted
+        except BaseException:
+            self._give_up(granted)
+            raise
+        finally:
+            queue.waiting -= 1
+            if expiry is not None:
+                expiry.cancel()
+
+    def settle(
+        self,
+        permit: Permit,
+        *,
+        headers: RateLimitHeaders | None,
+        status: int | None,
+        code: str | None = None,
+        sent: bool = True,
+    ) -> None:
+        """Hand a permit back and learn from what became of its request; harmless when repeated.
+
+        Args:
+            permit: what `acquire` returned.
+            headers: what the reply tells about the quota, None for no such headers.
+            status: HTTP status of the reply, None for no reply.
+            code: Intercom's error code of a 429.
+            sent: False if the request certainly never left.
+        """
+        if not permit.open:
+            return
+        permit.open = False
+        if permit.bounded:
+            self._bounded -= 1
+        window = self._window
+        now = self._runtime.monotonic()
+        if status is not None:
+            window.answered(permit, headers, status=status, code=code, now=now)
+            self._observe_load(now - permit.sent, overloaded=status in _OVERLOADED)
+        elif sent:
+            window.lost(now)
+            self._observe_load(now - permit.sent, overloaded=True)
+        else:
+            window.give_back(permit)
+        if self._interactive.waiting or self._bulk.waiting:
+            self._wake()
+
+    def expect(self, backlog: Backlog) -> None:
+        """A bulk run has begun: what waits is not all there is to do."""
+        self._backlogs.append(backlog)
+
+    def forget(self, backlog: Backlog) -> None:
+        """That run has read its input to the end, or was stopped."""
+        self._backlogs.remove(backlog)
+        self._wake()
+
+    def status(self) -> RateLimitStatus | None:
+        """Return a snapshot of the quota; None before the first answer."""
+        return self._window.status(
+            self._runtime.monotonic(),
+            waiting_interactive=self._interactive.waiting,
+            waiting_bulk=self._bulk.waiting,
+        )
+
+    def _take(self, lane: Lane, now: float, *, bounded: bool) -> Permit:
+        permit = self._window.take(lane, now)
+        if bounded:
+            permit.bounded = True
+            self._bounded += 1
+        return permit
+
+    def _wake(self) -> None:
+        """Grant what may leave now, and set the timer for the rest."""
+        now = self._runtime.monotonic()
+        wait = self._grant(self._interactive, now)
+        if wait is None:
+            wait = self._grant(self._bulk, now)
+        if wait is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            return
+        at = now + wait
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return  # it will look again, and then set a later one
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._runtime.call_later(wait, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _give_up(self, granted: "asyncio.Future[Permit]") -> None:
+        """A waiter leaves without its permit."""
+        if granted.done() and not granted.cancelled() and granted.exception() is None:
+            # Granted and cancelled in the same turn of the loop.
+            self.settle(granted.result(), headers=None, status=None, sent=False)
+        self._wake()  # whoever comes next may need the timer, or nobody does
+
+    def _grant(self, queue: _Queue, now: float) -> float | None:
+        """Wake waiters while they may go; return seconds until the next may, None if none is."""
+        waiters = queue.waiters
+        while waiters:
+            waiter = waiters[0]
+            if waiter.granted.done():  # cancelled, or out of patience
+                waiters.popleft()
+                continue
+            if waiter.bounded and self._bounded >= self._concurrency.value:
+                return WINDOW  # an answer makes room, and wakes
+            wait = self._window.wait(queue.lane, now, backlog=self._backlog(len(waiters)))
+            if wait > 0.0:
+                return wait
+            waiters.popleft()
+            waiter.granted.set_result(self._take(queue.lane, now, bounded=waiter.bounded))
+        return None
+
+    def _backlog(self, waiting: int) -> int | None:
+        """Return how many bulk requests there are to do, None when unknown."""
+        for backlog in self._backlogs:
+            if backlog.unread is None:
+                return None
+            waiting += backlog.unread
+        return waiting
+
+    def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float) -> None:
+        if not granted.done():
+            wait = max_wait + self._window.known_wait(0, self._runtime.monotonic())
+            granted.set_exception(self._too_long(wait, max_wait))
+
+    def _too_long(self, wait: float, max_wait: float) -> RateLimitWaitError:
+        return RateLimitWaitError(wait=wait, max_wait=max_wait, rate_limit=self.status())
+
+    def _observe_load(self, elapsed: float, *, overloaded: bool) -> None:
+        window = self._window
+        if window.limit is not None and window.reset != self._concurrency_reset:
+            self._concurrency_reset = window.reset
+            self._concurrency.next_window(window.limit)
+        self._concurrency.observe(elapsed, overloaded=overloaded)

@@ -1,0 +1,390 @@
+"""One request made reliable: permit, attempt, observe, verdict, wait.
+
+The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
+the machinery of retries. Only a failed first attempt enters tenacity, which replays that
+failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
+"""
+
+from collections.abc import Callable
+
+import attrs
+import tenacity
+
+from intercom_async.errors import (
+    CertificateError,
+    ConnectionFailedError,
+    RateLimitWaitError,
+    UnknownOutcomeError,
+)
+from intercom_async.events import (
+    CallGivenUp,
+    Observer,
+    RequestRefused,
+    RequestRetried,
+    RequestSent,
+)
+from intercom_async.status import RateLimitStatus
+from intercom_async.transport.http import AttemptFailedError, Http
+from intercom_async.transport.limiter import Limiter
+from intercom_async.transport.reporting import Reporter
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.verdict import (
+    TRANSIENT_STATUSES,
+    Failure,
+    Retry,
+    RetryBudget,
+    RetryPolicy,
+    judge,
+)
+from intercom_async.transport.window import Lane, Permit
+from intercom_async.transport.wire import Reply, Request, error_details, request_id_of
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What may differ from call to call.
+
+    Attributes:
+        lane: interactive calls go ahead of bulk ones.
+        timeout: seconds for one attempt.
+        retry: how often and how long.
+        max_wait: seconds a call of the interactive lane may wait for the quota; None for as
+            long as it takes.
+        bounded: whether a bulk request counts against the computed bound on concurrency.
+    """
+
+    lane: Lane
+    timeout: float
+    retry: RetryPolicy
+    max_wait: float | None
+    bounded: bool = True
+
+
+@attrs.define(eq=False)
+class _Call:
+    """The life of one call so far."""
+
+    request: Request
+    options: CallOptions
+    on_send: Callable[[], None] | None
+    began: float
+    waited: float = 0.0
+    attempts: int = 0
+    refusals: int = 0
+    ambiguous: bool = False
+    refund: float = 0.0
+
+
+class _FailedError(Exception):
+    """An attempt without a final answer.
+
+    Attributes:
+        failure: what that says of the request's fate.
+        detail: what happened, in words.
+        reply: the reply, when there was one.
+    """
+
+    def __init__(self, failure: Failure, detail: str, reply: Reply | None) -> None:
+        self.failure = failure
+        self.detail = detail
+        self.reply = reply
+        super().__init__(detail)
+
+    @property
+    def reason(self) -> str:
+        return f"{self.failure.value}: {self.detail}"
+
+    @property
+    def request_id(self) -> str | None:
+        return None if self.reply is None else request_id_of(self.reply)
+
+
+class _RetryLaterError(Exception):
+    """The one exception that tenacity retries: verdict said so, after `wait` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        super().__init__(wait)
+
+
+class _GiveUpError(Exception):
+    """No further attempt will be made."""
+
+    def __init__(self, failed: _FailedError, reason: str) -> None:
+        self.failed = failed
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Transport:
+    """Sends requests for one client.
+
+    Args:
+        http: makes single attempts.
+        limiter: called once, inside the running loop, to get the budget's limiter.
+        retry_budget: tokens, shared by all calls of the client; see `RetryPolicy.budget`.
+        observer: called with every event.
+        runtime: clock, sleep and randomness.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        limiter: Callable[[], Limiter],
+        retry_budget: float,
+        observer: Observer | None,
+        runtime: Runtime,
+    ) -> None:
+        self._http = http
+        self._find_limiter = limiter
+        self._limiter: Limiter | None = None
+        self._budget = RetryBudget(retry_budget)
+        self._reporter = Reporter(observer)
+        self._runtime = runtime
+
+    @property
+    def rate_limit(self) -> RateLimitStatus | None:
+        """The quota as known now, None before the first reply."""
+        return None if self._limiter is None else self._limiter.status()
+
+    @property
+    def limiter(self) -> Limiter:
+        """The budget's limiter; needs a running loop."""
+        self._http.ready()
+        if self._limiter is None:
+            self._limiter = self._find_limiter()
+        return self._limiter
+
+    async def send(
+        self,
+        request: Request,
+        options: CallOptions,
+        *,
+        on_send: Callable[[], None] | None = None,
+    ) -> Reply:
+        """Return the final reply, whatever its status.
+
+        Args:
+            request: what to send.
+            options: lane, time and retries.
+            on_send: called before each attempt, once its permit is there; until the first
+                call a cancelled request certainly was not sent.
+
+        Raises:
+            RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
+            ConnectionFailedError: no attempt reached the server.
+            UnknownOutcomeError: no attempt was answered, at least one may have been applied.
+            ClientStateError: the client is closed or belongs to another loop.
+        """
+        limiter = self.limiter
+        call = _Call(request, options, on_send, self._runtime.monotonic())
+        failed: _FailedError | None = None
+        try:
+            reply = await self._attempt(call, limiter)
+        except _FailedError as error:
+            failed = error
+        if failed is not None:
+            reply = await self._settle(call, limiter, failed)
+        if reply.succeeded:
+            self._budget.earn(call.refund)
+        else:
+            reply.rate_limit = limiter.status()
+        reply.attempts = call.attempts
+        reply.refusals = call.refusals
+        reply.ambiguous = call.ambiguous
+        return reply
+
+    async def _attempt(self, call: _Call, limiter: Limiter) -> Reply:
+        """Send once and return the answer; 429 waits for the quota and sends again."""
+        seconds = call.options.retry.attempt_time or call.options.timeout
+        while True:
+            permit = limiter.try_acquire(call.options.lane, bounded=call.options.bounded)
+            if permit is None:
+                permit = await self._wait_for_permit(call, limiter)
+            if call.on_send is not None:
+                call.on_send()
+            reply = await self._send_once(call, limiter, permit, seconds)
+            if reply.status != 429:
+                break
+            if not self._refused(call, limiter, permit, reply):
+                return reply
+        limiter.settle(permit, headers=reply.headers, status=reply.status)
+        call.attempts += 1
+        if self._reporter.observed:
+            self._report_sent(call, limiter, reply, permit.sent)
+        if reply.status in TRANSIENT_STATUSES:
+            code, message, _ = error_details(reply)
+            detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
+            raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
+        return reply
+
+    async def _send_once(
+        self, call: _Call, limiter: Limiter, permit: Permit, seconds: float
+    ) -> Reply:
+        """Return the answer, its permit not settled yet; without one settle it and say so."""
+        try:
+            return await self._http.attempt(call.request, seconds=seconds)
+        except AttemptFailedError as error:
+            failure = error
+        except BaseException:
+            # Cancelled: the request may have been counted by the server.
+            limiter.settle(permit, headers=None, status=None, sent=True)
+            raise
+        reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+        limiter.settle(permit, headers=None, status=None, sent=reached)
+        call.attempts += 1
+        # Raised outside the handler, so that no frame of the HTTP client hangs on what users see.
+        raise _FailedError(failure.failure, failure.detail, None) from failure.__cause__
+
+    async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
+        max_wait = call.options.max_wait
+        patience = None if max_wait is None else max(0.0, max_wait - call.waited)
+        began = self._runtime.monotonic()
+        try:
+            return await limiter.acquire(
+                call.options.lane, max_wait=patience, bounded=call.options.bounded
+            )
+        except RateLimitWaitError as error:
+            if not call.ambiguous:
+                raise
+            unknown = UnknownOutcomeError(f"the request may have been applied, and {error}")
+            unknown.attempts, unknown.refusals = call.attempts, call.refusals
+            raise unknown from error
+        finally:
+            call.waited += self._runtime.monotonic() - began
+
+    def _refused(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> bool:
+        """Take note of a 429; whether to wait for the quota and go on."""
+        code, _, _ = error_details(reply)
+        limiter.settle(permit, headers=reply.headers, status=429, code=code)
+        call.refusals += 1
+        self._reporter.report(
+            RequestRefused(
+                method=call.request.method,
+                path=call.request.path,
+                code=code,
+                request_id=request_id_of(reply),
+                rate_limit=limiter.status(),
+            )
+        )
+        asked = None if reply.headers is None else reply.headers.retry_after
+        longest = call.options.retry.retry_after_max
+        if asked is None or asked <= longest:
+            return True
+        reply.advice = (
+            f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
+            "allowed by RetryPolicy(retry_after_max=...)"
+        )
+        return False
+
+    def _report_sent(self, call: _Call, limiter: Limiter, reply: Reply, sent: float) -> None:
+        self._reporter.report(
+            RequestSent(
+                method=call.request.method,
+                path=call.request.path,
+                status=reply.status,
+                elapsed=self._runtime.monotonic() - sent,
+                attempt=call.attempts,
+                request_id=request_id_of(reply),
+                rate_limit=limiter.status(),
+            )
+        )
+
+    async def _settle(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
+        """Go on after a failed first attempt: retry under tenacity, end in a reply or an error."""
+        given_up: _GiveUpError | None = None
+        try:
+            return await self._retry(call, limiter, first)
+        except _GiveUpError as error:
+            given_up = error
+        # Raised outside the handler, so that no inner exception hangs on the one users see.
+        failed = given_up.failed
+        self._reporter.report(
+            CallGivenUp(
+                method=call.request.method,
+                path=call.request.path,
+                reason=f"{failed.reason}; {given_up.reason}",
+                attempts=call.attempts,
+                elapsed=self._runtime.monotonic() - call.began,
+                request_id=failed.request_id,
+            )
+        )
+        if failed.reply is not None:
+            failed.reply.advice = given_up.reason
+            return failed.reply
+        raise _no_answer(call, failed, given_up.reason) from failed.__cause__
+
+    async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
+        pending: _FailedError | None = first
+
+        async def attempt() -> Reply:
+            nonlocal pending
+            failed, pending = pending, None
+            if failed is None:
+                try:
+                    return await self._attempt(call, limiter)
+                except _FailedError as error:
+                    failed = error
+            # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
+            raise self._decide(call, failed)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome is not None else None
+            return error.wait if isinstance(error, _RetryLaterError) else 0.0
+
+        # One object for each call: a shared one mixes up the counts of concurrent calls. Only
+        # our own exception is retried, because a wider net would retry cancellation.
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._runtime.sleep,
+            retry=tenacity.retry_if_exception_type(_RetryLaterError),
+            stop=tenacity.stop_never,
+            wait=wait,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
+        call.ambiguous = call.ambiguous or (failed.failure.ambiguous and call.request.writes)
+        headers = None if failed.reply is None else failed.reply.headers
+        verdict = judge(
+            call.options.retry,
+            failure=failed.failure,
+            attempts=call.attempts,
+            elapsed=self._runtime.monotonic() - call.began - call.waited,
+            retry_after=None if headers is None else headers.retry_after,
+            budget_allows=self._budget.allows(failed.failure),
+            random=self._runtime.random(),
+        )
+        if not isinstance(verdict, Retry):
+            return _GiveUpError(failed, verdict.reason)
+        call.refund += self._budget.spend(failed.failure)
+        self._reporter.report(
+            RequestRetried(
+                method=call.request.method,
+                path=call.request.path,
+                reason=failed.reason,
+                attempt=call.attempts,
+                wait=verdict.wait,
+                ambiguous=failed.failure.ambiguous,
+                request_id=failed.request_id,
+            )
+        )
+        return _RetryLaterError(verdict.wait)
+
+
+def _no_answer(
+    call: _Call, failed: _FailedError, reason: str
+) -> ConnectionFailedError | UnknownOutcomeError:
+    """Name the error of a call that got no reply at all."""
+    text = f"{failed.reason}; {reason} (attempts: {call.attempts})"
+    error: ConnectionFailedError | UnknownOutcomeError
+    if call.ambiguous:
+        error = UnknownOutcomeError(f"{text}; the request may have been applied")
+    elif failed.failure is Failure.CERTIFICATE:
+        error = CertificateError(f"{text}; nothing was sent")
+    else:
+        error = ConnectionFailedError(f"{text}; nothing was changed")
+    error.attempts = call.attempts
+    error.refusals = call.refusals
+    return error

@@ -1,0 +1,516 @@
+"""How many requests may leave, and when: arithmetic over what replies tell about the quota.
+
+Intercom counts requests in ten-second windows and answers with Limit, Remaining and the window's
+end (Reset). Other processes may spend from the same budget, unseen. Three ideas keep a window
+fully used and nobody refused, without any coordination:
+
+**Pace by what is left.** If everybody sends at (Remaining / time left), Remaining falls towards
+zero and reaches it at the window's edge, not before. A process that only takes its *share* of
+that rate (its part of the consumption that the headers show, pulled a little towards the
+middle: multiplicative shrink, constant gain) leaves the others theirs; unequal peers drift
+together and need not know how many they are.
+
+**Charge before the server does.** A request in flight counts as spent, also across the edge of
+a window. Remaining never rises within a window, so a reply that was overtaken cannot give
+budget back. What peers probably spent since the last reply is taken off as well.
+
+**Use the server's clock.** See `server_clock`: the window is over when it certainly is over
+there, or when a reply says so.
+
+Interactive requests skip the pacing and go as long as anything remains; for them bulk leaves a
+small reserve, which melts towards the edge so that it is not lost. Small bulk jobs go at once:
+spreading fifty deletes over ten seconds helps nobody.
+
+A 429 comes in three kinds. The window is used up: wait for its end. Remaining was above zero or
+the code is another one: some other budget (the workspace's, one resource's) or overload, so
+pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
+backoff.
+
+Before the first reply exactly one request probes; then two more for each answer. While replies
+never carried headers, a plain bucket of `fallback_limit` per window stands in. Everything here
+is pure: `now` (monotonic seconds) is an argument and randomness is handed in.
+"""
+
+import enum
+import math
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+import attrs
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.status import RateLimitStatus
+from intercom_async.transport.server_clock import WINDOW, ServerClock
+
+RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
+"""The code of a 429 that means the app's own window is used up."""
+
+EDGE: Final = 0.5
+"""Seconds before a window's end by which pacing aims to have sent everything, besides the time
+that requests need to arrive."""
+
+PRIOR_WEIGHT: Final = 0.1
+"""How much the last window's share counts in this one, as a part of the limit."""
+
+CREDIT_SECONDS: Final = 0.02
+"""Seconds of the paced rate that may be saved up and sent at once."""
+
+LAG_WINDOWS: Final = 30
+"""Windows after which a lag of the server's counter is forgotten unless it was seen again."""
+
+SMALL_JOB: Final = 0.5
+"""Part of what this process may use that a job may take at once, beside other processes."""
+
+RECHECK: Final = 0.25
+"""Seconds after which a waiting request is looked at again at the latest: estimates age."""
+
+PROBE_PATIENCE: Final = 2.0
+"""Seconds after which an unanswered first request gets company."""
+
+FRESH: Final = 0.005
+"""Seconds for which a computed pace holds: much shorter than anything it depends on changes."""
+
+TICK: Final = 0.001
+"""Seconds below which no wait is worth a timer."""
+
+LONGEST_BACKOFF: Final = 60.0
+"""Seconds of a pause after 429s without headers at most."""
+
+
+class Lane(enum.StrEnum):
+    """Who goes first.
+
+    Attributes:
+        INTERACTIVE: someone waits for this call: it goes ahead of bulk and is never paced.
+        BULK: goes when it fits best.
+    """
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+def _fraction(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    low_open = attribute.name == "quota_fraction"
+    name, expected = f"RateLimitPolicy.{attribute.name}", "a number from 0 to 1"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgumentError(name, value, expected)
+    if not 0 <= value <= 1 or (low_open and value == 0):
+        raise InvalidArgumentError(name, value, f"{expected}, not 0" if low_open else expected)
+
+
+def _patience(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        expected = "a number of seconds, 0 or more, or None"
+        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
+
+
+def _requests(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        expected = "a whole number of requests, 1 or more"
+        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
+
+
+def _hashable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    try:
+        hash(value)
+    except TypeError:
+        name = f"RateLimitPolicy.{attribute.name}"
+        raise InvalidArgumentError(name, value, "a hashable value or None") from None
+
+
+@attrs.frozen(kw_only=True)
+class RateLimitPolicy:
+    """How a client treats its quota.
+
+    Attributes:
+        reserve: part of the limit (0 to 1) that bulk leaves to interactive calls; it melts
+            towards the end of each window, so it is not lost.
+        quota_fraction: part of the limit (above 0, to 1) that this client may use, to leave
+            the rest to other integrations that do not pace themselves.
+        max_wait: seconds an interactive call may wait for the quota before it fails with
+            `RateLimitWaitError`, which names both durations; None for no bound. Bulk calls wait
+            as long as it takes.
+        fallback_limit: requests per ten seconds while Intercom sends no rate-limit headers.
+        key: clients with the same key share one budget. By default that is the token (and base
+            URL), so two clients of one process with the same token count together. Only
+            clients with equal reserve, quota fraction and fallback limit share.
+
+    Raises:
+        InvalidArgumentError: a value is out of its range.
+    """
+
+    reserve: float = attrs.field(default=0.03, validator=_fraction)
+    quota_fraction: float = attrs.field(default=1.0, validator=_fraction)
+    max_wait: float | None = attrs.field(default=30.0, validator=_patience)
+    fallback_limit: int = attrs.field(default=160, validator=_requests)
+    key: Hashable = attrs.field(default=None, validator=_hashable, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class RateLimitHeaders:
+    """What one reply tells about the quota; None for what it does not.
+
+    Attributes:
+        limit: requests allowed per window.
+        remaining: requests left in the window; an upper bound.
+        reset: Unix second at which the window ends.
+        date: Unix second of the Date header.
+        retry_after: seconds the server asks to wait.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+    date: float | None = None
+    retry_after: float | None = None
+
+
+@attrs.define(eq=False)
+class Permit:
+    """The right to send one request, and what was known when it was given.
+
+    Attributes:
+        lane: the lane it was given to.
+        sent: monotonic seconds when it was given.
+        reset: the window it was given in, None when unknown.
+        seen: requests of ours whose replies had named that window before.
+        open: whether the request is still to be settled.
+        bounded: whether it counts against the bound on concurrency.
+    """
+
+    lane: Lane
+    sent: float
+    reset: float | None
+    seen: int
+    open: bool = True
+    bounded: bool = False
+
+
+class QuotaWindow:
+    """The quota of one budget as one process knows it.
+
+    Args:
+        policy: see `RateLimitPolicy`.
+        random: gives numbers in [0, 1).
+    """
+
+    def __init__(self, policy: RateLimitPolicy, random: Callable[[], float]) -> None:
+        self._policy = policy
+        self._random = random
+        self.clock = ServerClock()
+        self.limit: int | None = None
+        self.reset = 0.0
+        self.remaining = 0
+        self.in_flight = 0
+        self._remaining_at = 0.0
+        self._own = 0
+        self._seen = 0
+        self._lag = 0
+        self._lag_age = 0
+        self._prior = 1.0
+        self._penalty = 1.0
+        self._credit = 1.0
+        self._credit_at = 0.0
+        self._usable = 0.0
+        self._fresh_until = 0.0
+        self._round_trip = 0.1
+        self._round_trip_variation = 0.05
+        self._answers = 0
+        self._answered_ever = False
+        self._probing_since: float | None = None
+        self._paused_until = 0.0
+        self._pauses = 0
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def wait(self, lane: Lane, now: float, *, backlog: int | None) -> float:
+        """Return 0.0 if a request may leave now, else the seconds after which to ask again.
+
+        Args:
+            lane: interactive or bulk.
+            now: monotonic seconds.
+            backlog: requests of the bulk lane that wait, None if more will follow them.
+        """
+        if now < self._paused_until:
+            return self._paused_until - now
+        if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
+            return RECHECK  # slow start; an answer is looked at sooner
+        if self.limit is None:
+            return self._wait_without_headers(lane, now)
+        if self.clock.has_passed(self.reset, now):
+            self._roll_over(now)
+        if lane is Lane.INTERACTIVE:
+            return 0.0 if self._allowed() >= 1 else self._until_reset(now)
+        return self._wait_paced(now, backlog)
+
+    def take(self, lane: Lane, now: float) -> Permit:
+        """Give a permit; `wait` has just returned 0.0."""
+        self.in_flight += 1
+        self._usable -= 1.0
+        if self.limit is None:
+            self._credit -= 1.0  # interactive requests may borrow from the bucket
+        elif lane is Lane.BULK:
+            self._credit = self._credit - 1.0 if self._credit > 1.0 else 0.0
+        if self._answers == 0 and self._probing_since is None:
+            self._probing_since = now
+        return Permit(lane, now, None if self.limit is None else self.reset, self._seen)
+
+    def known_wait(self, ahead: int, now: float) -> float:
+        """Return the seconds an interactive request certainly has to wait.
+
+        Args:
+            ahead: interactive requests that wait before it.
+            now: monotonic seconds.
+        """
+        pause = max(0.0, self._paused_until - now)
+        if self.limit is None:
+            return pause
+        if self.clock.has_passed(self.reset, now):
+            self._roll_over(now)
+        short = ahead + 1 - self._budget(self.remaining)
+        if short <= 0:
+            return pause
+        per_window = max(1, math.floor(self.limit * self._policy.quota_fraction))
+        further = (short - 1) // per_window
+        return max(pause, self.clock.until(self.reset, now) + further * WINDOW)
+
+    def status(
+        self, now: float, *, waiting_interactive: int, waiting_bulk: int
+    ) -> RateLimitStatus | None:
+        """Return a snapshot for people; None before the first answer."""
+        if not self._answered_ever:
+            return None
+        if self.limit is None:
+            limit, remaining, resets_in, share = None, None, 0.0, 1.0
+        else:
+            if self.clock.has_passed(self.reset, now):
+                self._roll_over(now)
+            limit = self.limit
+            remaining = max(0, self.remaining - self.in_flight)
+            resets_in = min(WINDOW, max(0.0, self.reset - self.clock.now(now)))
+            share = self._measured_share()
+        return RateLimitStatus(
+            limit=limit,
+            remaining=remaining,
+            resets_in=resets_in,
+            share=share,
+            in_flight=self.in_flight,
+            waiting_interactive=waiting_interactive,
+            waiting_bulk=waiting_bulk,
+        )
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def give_back(self, permit: Permit) -> None:
+        """The request was never sent, so nothing was counted."""
+        self.in_flight -= 1
+        if permit.lane is Lane.BULK:
+            self._credit += 1.0
+
+    def lost(self, now: float) -> None:
+        """The request was sent and not answered; it may have been counted."""
+        self.in_flight -= 1
+        self._answers += 1
+        self._count_unseen(now)
+
+    def answered(
+        self,
+        permit: Permit,
+        headers: RateLimitHeaders | None,
+        *,
+        status: int,
+        code: str | None,
+        now: float,
+    ) -> None:
+        """Take note of one reply.
+
+        Args:
+            permit: the permit the request went with.
+            headers: what the reply tells about the quota.
+            status: its HTTP status.
+            code: Intercom's error code of a 429.
+            now: monotonic seconds when the reply was there.
+        """
+        self.in_flight -= 1
+        self._answers += 1
+        self._answered_ever = True
+        self._learn_round_trip(now - permit.sent)
+        if (
+            headers is None
+            or headers.limit is None
+            or headers.remaining is None
+            or headers.reset is None
+        ):
+            if status == 429:
+                self._pause(headers, now, until=0.0)
+            else:
+                self._count_unseen(now)
+                self._pauses = 0
+            return
+        limit = max(1, headers.limit)
+        current = self._enter(permit, limit, headers.reset, headers.date, now)
+        if status != 429:
+            self._pauses = 0
+            if current:
+                self._count(permit, headers.remaining, now)
+        elif headers.remaining > self._lag or code not in {None, RATE_LIMIT_EXCEEDED}:
+            self._penalty /= 2.0
+            self._pause(headers, now, until=now + self.clock.until(headers.reset, now))
+        else:
+            if current:
+                self.remaining = 0
+            if headers.retry_after is not None:
+                self._paused_until = max(self._paused_until, now + headers.retry_after)
+
+    # --- the arithmetic ------------------------------------------------------------------------
+
+    def _probes(self, now: float) -> int:
+        """Return how many requests may be out before the first answer."""
+        if self._probing_since is None:
+            return 1
+        return 1 + int((now - self._probing_since) / PROBE_PATIENCE)
+
+    def _wait_without_headers(self, lane: Lane, now: float) -> float:
+        rate = self._policy.fallback_limit * self._policy.quota_fraction / WINDOW
+        self._earn(rate, now)
+        borrowed = 0.0
+        if lane is Lane.INTERACTIVE:
+            borrowed = self._policy.reserve * self._policy.fallback_limit
+        if self._credit + borrowed >= 1.0:
+            return 0.0
+        return max(TICK, (1.0 - self._credit - borrowed) / rate)
+
+    def _until_reset(self, now: float) -> float:
+        return max(TICK, self.clock.until(self.reset, now))
+
+    def _allowed(self) -> int:
+        """Return how many requests may leave at once, those in flight taken off."""
+        return self._budget(self.remaining) - self.in_flight
+
+    def _budget(self, remaining: int) -> int:
+        fraction = self._policy.quota_fraction
+        if fraction == 1.0 or self.limit is None:
+            return remaining
+        return min(remaining, math.floor(fraction * self.limit) - self._own)
+
+    def _wait_paced(self, now: float, backlog: int | None) -> float:
+        if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
+            return 0.0
+        limit = self.limit or 1
+        left = self.reset - self.clock.now(now)
+        pacing = left - EDGE - self._round_trip - 2.0 * self._round_trip_variation
+        measured = self._measured_share()
+        # Peers that pace themselves too take what is left at (left / time left): it melts like an
+        # exponential and never below zero. A straight line at their average rate would make many
+        # peers give up the window's last requests: all would believe that the others took them.
+        # Half a round trip from now, when this request arrives, is the time that counts.
+        stale = max(0.0, now - self._remaining_at) + 0.5 * self._round_trip
+        melted = math.exp((measured - 1.0) * stale / max(pacing, self._round_trip))
+        others = self.remaining * (1.0 - melted)
+        reserved = self._policy.reserve * limit * max(0.0, pacing) / WINDOW
+        usable = self._usable = self._allowed() - others - reserved
+        if usable < 1.0:
+            return min(RECHECK, self._until_reset(now))
+        share = min(1.0, 0.9 * measured + 0.05) * self._penalty
+        # What is in flight belongs to the job: many callers that come one by one are no small job.
+        # Alone on the budget, there is nobody to whom a larger one could do harm.
+        small = max(SMALL_JOB, measured) * share * usable
+        if backlog is not None and backlog + self.in_flight <= small:
+            return 0.0
+        rate = share * usable / max(pacing, self._round_trip)
+        self._earn(rate, now)
+        if self._credit >= 1.0:
+            self._fresh_until = now + FRESH
+            return 0.0
+        return min(RECHECK, max(TICK, (1.0 - self._credit) / rate))
+
+    def _earn(self, rate: float, now: float) -> None:
+        earned = self._credit + rate * (now - self._credit_at)
+        self._credit = min(earned, 1.0 + rate * CREDIT_SECONDS)
+        self._credit_at = now
+
+    def _measured_share(self) -> float:
+        """Return our part of what this window's budget lost, by the headers alone."""
+        limit = self.limit or 1
+        weight = PRIOR_WEIGHT * limit
+        spent = max(self._own, limit - self.remaining)
+        return (self._own + weight * self._prior) / (spent + weight)
+
+    def _enter(
+        self, permit: Permit, limit: int, reset: float, date: float | None, now: float
+    ) -> bool:
+        """Bring clock and window up to date; whether the reply belongs to the current window."""
+        agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
+        if self.limit is None or not agreed or reset > self.reset:
+            self.limit = limit
+            self._begin_window(reset, (permit.sent + now) / 2.0, idle=False)
+        elif reset < self.reset:
+            return False
+        self.limit = limit
+        return True
+
+    def _count(self, permit: Permit, remaining: int, now: float) -> None:
+        """Charge an answered request of the current window."""
+        limit = self.limit or 1
+        self._own += 1
+        self._seen += 1
+        # The first reply of a window usually says Remaining = Limit although one request was
+        # counted. Requests of ours that were answered before this one left must be in the
+        # server's count too; by as many as are missing, the told Remaining lags behind.
+        missing = remaining - limit + 1
+        if permit.reset == self.reset:
+            missing += permit.seen
+        if missing >= self._lag:
+            self._lag, self._lag_age = min(missing, 1 + limit // 10), 0
+        left = min(remaining - self._lag, limit - self._own)
+        if left < self.remaining:
+            self.remaining = max(0, left)
+            self._remaining_at = (permit.sent + now) / 2.0
+
+    def _count_unseen(self, now: float) -> None:
+        """Charge a request whose reply told nothing."""
+        if self.limit is None:
+            return
+        if self.clock.has_passed(self.reset, now):
+            self._roll_over(now)
+        self._own += 1
+        self.remaining = max(0, self.remaining - 1)
+
+    def _roll_over(self, now: float) -> None:
+        """The server's clock has certainly passed the window's end: begin the next one."""
+        windows = int((now + self.clock.low - self.reset) // WINDOW) + 1
+        self._begin_window(self.reset + windows * WINDOW, now, idle=windows > 1)
+
+    def _begin_window(self, reset: float, at: float, *, idle: bool) -> None:
+        self._prior = 1.0 if idle or self._own == 0 else self._measured_share()
+        self.reset = reset
+        self.remaining = self.limit or 0
+        self._remaining_at = at
+        self._own = self._seen = 0
+        self._lag_age += 1
+        if self._lag_age > LAG_WINDOWS:
+            self._lag = self._lag_age = 0
+        self._penalty = min(1.0, self._penalty * 1.5)
+        # Processes that wait for the same edge must not leave it together.
+        self._credit = max(0.0, self._credit) * self._random()
+        self._fresh_until = 0.0
+
+    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float) -> None:
+        """Send nothing for a while, and come back as slowly as at the start."""
+        asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
+        backoff = min(LONGEST_BACKOFF, 2.0**self._pauses) * (0.5 + 0.5 * self._random())
+        if now >= self._paused_until:  # refusals of one burst count once
+            self._pauses += 1
+        self._paused_until = max(self._paused_until, until, now + asked, now + backoff)
+        self._answers = 0
+        self._probing_since = None
+
+    def _learn_round_trip(self, seconds: float) -> None:
+        if self._answers == 1:
+            self._round_trip, self._round_trip_variation = seconds, seconds / 2.0
+            return
+        error = seconds - self._round_trip
+        self._round_trip += error / 8.0
+        self._round_trip_variation += (abs(error) - self._round_trip_variation) / 4.0

@@ -1,0 +1,394 @@
+"""What goes over the wire: requests built, replies understood. No effect of any kind.
+
+Ids become exactly one path segment each. That is more than tidiness: pasted unescaped into a
+URL, the conversation id "1?x=1" or "1#f" turns a detach into `DELETE /conversations/1`, the
+call that deletes the whole conversation.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import attrs
+import msgspec
+
+from intercom_async.errors import (
+    APIError,
+    AuthenticationError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    IntercomError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    LastContactError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectError,
+    ServerError,
+)
+from intercom_async.status import RateLimitStatus
+from intercom_async.structuring import decode_json
+from intercom_async.transport.window import RateLimitHeaders
+
+REGIONS: Final[Mapping[str, str]] = {
+    "us": "https://api.intercom.io",
+    "eu": "https://api.eu.intercom.io",
+    "au": "https://api.au.intercom.io",
+}
+"""Base URL of each region in which Intercom hosts workspaces."""
+
+OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
+NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
+_DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
+
+LONGEST_ID: Final = 512
+"""Characters; Intercom's own ids have at most 24, but nothing says they always will."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
+
+
+@attrs.frozen
+class Request:
+    """One call of the API, ready to be sent any number of times.
+
+    Attributes:
+        method: HTTP method.
+        path: percent-encoded path and query below the base URL, beginning with "/".
+        body: the JSON document, or None.
+        writes: whether it changes something. A 2xx status settles a write even if the reply's
+            body is lost; a read without its body is no answer.
+    """
+
+    method: str
+    path: str
+    body: bytes | None = None
+    writes: bool = False
+
+
+@attrs.define(slots=True, eq=False)
+class Reply:
+    """What the server answered to one attempt.
+
+    Attributes:
+        status: HTTP status.
+        body: as received, decompressed; incomplete when `flaw` is set.
+        request_id: Intercom's id of the request, if the headers gave one.
+        headers: what the reply told about the quota, None when it told nothing.
+        flaw: why the body is incomplete or unusable, or None.
+        attempts: requests sent for this call so far, refused ones (429) not counted.
+        refusals: attempts of this call that were refused with 429.
+        ambiguous: whether an earlier attempt of this call may have been applied.
+        rate_limit: the quota after a reply that is an error.
+        advice: what the caller should know beyond what Intercom said, e.g. why it is final.
+    """
+
+    status: int
+    body: bytes
+    request_id: str | None = None
+    headers: RateLimitHeaders | None = None
+    flaw: IntercomError | None = None
+    attempts: int = 1
+    refusals: int = 0
+    ambiguous: bool = False
+    rate_limit: RateLimitStatus | None = None
+    advice: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+
+# --- configuration -----------------------------------------------------------------------------
+
+
+def check_token(token: object) -> str:
+    """Return the access token, or raise without ever showing it."""
+    if not isinstance(token, str) or not token:
+        raise InvalidArgumentError(
+            "token", None, "a non-empty text; pass it or set INTERCOM_ACCESS_TOKEN"
+        )
+    if not _TOKEN.fullmatch(token):
+        raise InvalidArgumentError(
+            "token",
+            None,
+            "printable ASCII without spaces or line breaks (was it copied with a newline, "
+            'a quote or the word "Bearer"?)',
+        )
+    return token
+
+
+def check_version(version: object) -> str:
+    """Return the value for the `Intercom-Version` header."""
+    if isinstance(version, str) and (
+        version in OLDEST_VERSIONS or version in NAMED_VERSIONS or _DATED_VERSION.fullmatch(version)
+    ):
+        return version
+    raise InvalidArgumentError(
+        "version", version, 'a version such as "2.14", or "Preview" or "Unstable"'
+    )
+
+
+def check_base_url(region: object, base_url: object) -> str:
+    """Return where requests go, without a trailing slash.
+
+    Only https is allowed, because every request carries the token, except to a loopback host.
+    """
+    if base_url is None:
+        if not isinstance(region, str) or region not in REGIONS:
+            raise InvalidArgumentError("region", region, 'one of "us", "eu", "au"')
+        return REGIONS[region]
+    expected = 'a URL such as "https://api.intercom.io"'
+    # A URL with user information may hold a secret, so no value is shown from here on.
+    if not isinstance(base_url, str) or _CONTROL.search(base_url) or " " in base_url:
+        raise InvalidArgumentError("base_url", None, expected)
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidArgumentError("base_url", None, expected) from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise InvalidArgumentError("base_url", None, expected)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InvalidArgumentError("base_url", None, f"{expected}, without user, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InvalidArgumentError(
+            "base_url",
+            base_url,
+            "https: over plain http anybody on the way could read the token "
+            "(http is allowed to loopback hosts only)",
+        )
+    return base_url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+def check_id(name: str, value: object) -> str:
+    """Return an id that can safely stand in a request.
+
+    Raises:
+        InvalidArgumentError: no text, empty, dots only ("." and ".." would climb the path),
+            with control characters or lone surrogates, or absurdly long.
+    """
+    if type(value) is str and len(value) <= LONGEST_ID and _PLAIN.fullmatch(value):
+        return value
+    if not isinstance(value, str):
+        raise InvalidArgumentError(name, value, "a text (Intercom's ids are texts of digits)")
+    if not value.strip():
+        raise InvalidArgumentError(name, value, "a non-empty id")
+    if value in {".", ".."}:
+        raise InvalidArgumentError(name, value, "an id; a dot segment would change the path")
+    if _CONTROL.search(value) or any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidArgumentError(name, value, "an id without control characters")
+    if len(value) > LONGEST_ID:
+        raise InvalidArgumentError(name, value, f"an id of at most {LONGEST_ID} characters")
+    return str(value)
+
+
+def path_segment(name: str, value: object) -> str:
+    """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
+    checked = check_id(name, value)
+    return checked if _PLAIN.fullmatch(checked) else quote(checked, safe="")
+
+
+@lru_cache(maxsize=256)
+def _admin_body(admin_id: str) -> bytes:
+    return msgspec.json.encode({"admin_id": admin_id})
+
+
+def detach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
+    """`DELETE /conversations/{conversation_id}/customers/{contact_id}`."""
+    conversation = path_segment("conversation_id", conversation_id)
+    contact = path_segment("contact_id", contact_id)
+    body = _admin_body(check_id("admin_id", admin_id))
+    return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
+
+
+def attach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
+    """`POST /conversations/{conversation_id}/customers`, the contact named by its Intercom id."""
+    conversation = path_segment("conversation_id", conversation_id)
+    document = {
+        "admin_id": check_id("admin_id", admin_id),
+        "customer": {"intercom_user_id": check_id("contact_id", contact_id)},
+    }
+    body = msgspec.json.encode(document)
+    return Request("POST", f"/conversations/{conversation}/customers", body, True)
+
+
+def get_conversation(conversation_id: object) -> Request:
+    """`GET /conversations/{conversation_id}`."""
+    return Request("GET", f"/conversations/{path_segment('conversation_id', conversation_id)}")
+
+
+def search_conversations(
+    contact_id: object, *, per_page: int, starting_after: str | None
+) -> Request:
+    """`POST /conversations/search` for the conversations a contact takes part in."""
+    pagination: dict[str, object] = {"per_page": per_page}
+    if starting_after is not None:
+        pagination["starting_after"] = starting_after
+    query = {
+        "field": "contact_ids",
+        "operator": "=",
+        "value": check_id("contact_id", contact_id),
+    }
+    body = msgspec.json.encode({"query": query, "pagination": pagination})
+    return Request("POST", "/conversations/search", body)
+
+
+def me() -> Request:
+    """`GET /me`: the admin and the workspace the token belongs to."""
+    return Request("GET", "/me")
+
+
+# --- replies -----------------------------------------------------------------------------------
+
+
+def _number(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+@lru_cache(maxsize=16)  # the Date header changes once a second, replies come by the hundred
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, OSError, TypeError, IndexError):
+        return None
+
+
+def _retry_after(text: str, date: float | None, wall: float) -> float | None:
+    """Seconds to wait: a number (fractions too) or an HTTP date, read against the reply's Date."""
+    number = _number(text)
+    if number is None:
+        moment = _http_date(text)
+        if moment is None:
+            return None
+        number = moment - (wall if date is None else date)
+    return max(0.0, number)
+
+
+def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeaders | None:
+    """Read what a reply tells about the quota; nonsense counts as not said.
+
+    Args:
+        headers: the reply's headers, looked up case-insensitively.
+        wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
+    """
+    limit = _number(headers.get("X-RateLimit-Limit"))
+    remaining = _number(headers.get("X-RateLimit-Remaining"))
+    reset = _number(headers.get("X-RateLimit-Reset"))
+    date_text = headers.get("Date")
+    date = None if date_text is None else _http_date(date_text)
+    asked = headers.get("Retry-After")
+    retry_after = None if asked is None else _retry_after(asked, date, wall)
+    if limit is None and remaining is None and reset is None and retry_after is None:
+        return None
+    return RateLimitHeaders(
+        limit=None if limit is None else int(limit),
+        remaining=None if remaining is None else int(remaining),
+        reset=reset,
+        date=date,
+        retry_after=retry_after,
+    )
+
+
+_LAST_CONTACT: Final = re.compile(
+    r"removing the last (customer|contact|participant)", re.IGNORECASE
+)
+
+
+def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
+    """Return code and message of the first error, and all errors, of an `error.list` body.
+
+    Bodies of other shapes (HTML of a proxy, empty, `{"type": "error", "message"}`) give what
+    they have.
+    """
+    try:
+        document = decode_json(reply.body)
+    except IntercomError:
+        return None, None, ()
+    if not isinstance(document, dict):
+        return None, None, ()
+    listed: Any = document.get("errors")
+    errors = tuple(e for e in listed if isinstance(e, dict)) if isinstance(listed, list) else ()
+    first: Mapping[str, Any] = errors[0] if errors else document
+    code, message = first.get("code"), first.get("message")
+    return (
+        code if isinstance(code, str) else None,
+        message if isinstance(message, str) else None,
+        errors,
+    )
+
+
+def _kind_of_error(status: int, message: str) -> type[APIError]:  # noqa: PLR0911  a table
+    if status == 404:
+        # Both 404s carry the code "not_found"; only the message separates them.
+        if message.startswith("resource not found"):
+            return ConversationNotFoundError
+        return ContactNotFoundError if message.startswith("user not found") else NotFoundError
+    if status == 422 and _LAST_CONTACT.search(message):
+        return LastContactError
+    if status == 429:
+        return RateLimitedError
+    if status == 401:
+        return AuthenticationError
+    if status == 403:
+        return PermissionDeniedError
+    if status == 408 or status >= 500:
+        return ServerError
+    return RedirectError if status < 400 else InvalidRequestError
+
+
+_ADVICE: Final[Mapping[type[APIError], str]] = {
+    AuthenticationError: "check the access token and the region",
+    PermissionDeniedError: "check the workspace's plan and the token's permissions",
+    RedirectError: "redirects are never followed; check base_url",
+}
+
+
+def error_for(reply: Reply) -> APIError:
+    """Return the exception that a reply without a 2xx status stands for."""
+    code, message, errors = error_details(reply)
+    kind = _kind_of_error(reply.status, (message or "").strip().lower())
+    return kind(
+        status=reply.status,
+        code=code,
+        message=message,
+        errors=errors,
+        request_id=request_id_of(reply),
+        rate_limit=reply.rate_limit,
+        attempts=reply.attempts,
+        retry_after=None if reply.headers is None else reply.headers.retry_after,
+        advice=reply.advice or _ADVICE.get(kind),
+    )
+
+
+def request_id_of(reply: Reply) -> str | None:
+    """Intercom's id of the request: the header's, else the one in an error's body."""
+    if reply.request_id is not None or reply.succeeded:
+        return reply.request_id
+    try:
+        document = decode_json(reply.body)
+    except IntercomError:
+        return None
+    found = document.get("request_id") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else None

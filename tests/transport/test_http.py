@@ -1,0 +1,302 @@
+"""Exactly one attempt: what aiohttp would do on its own, and what broken servers do."""
+
+import asyncio
+import gzip
+import os
+import ssl
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+import trustme
+
+from intercom_async import ClientStateError, ResponseTooLargeError
+from intercom_async.errors import ResponseDecodeError
+from intercom_async.transport import http, wire
+from intercom_async.transport.http import AttemptFailedError, Http
+from intercom_async.transport.runtime import SYSTEM
+from intercom_async.transport.verdict import Failure
+from tests.support.raw_server import RawServer, Script, always, in_turn, reply
+
+TOKEN = "marked-token-value"
+DETACH = wire.detach("1295", "5ba682d2", "5017690")
+READ = wire.get_conversation("1295")
+
+
+def client_for(server: RawServer | str, session: aiohttp.ClientSession | None = None) -> Http:
+    return Http(
+        base_url=server if isinstance(server, str) else server.url,
+        headers={"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"},
+        session=session,
+        runtime=SYSTEM,
+    )
+
+
+async def fail(script: Script, request: wire.Request = DETACH, seconds: float = 5.0) -> Failure:
+    """Make one attempt that must fail without a reply, and check that it was only one."""
+    async with RawServer(script) as server:
+        client = client_for(server)
+        with pytest.raises(AttemptFailedError) as caught:
+            await client.attempt(request, seconds=seconds)
+        await client.aclose()
+        assert len(server.requests) == 1
+    assert TOKEN not in repr(caught.value)
+    return caught.value.failure
+
+
+async def get(data: bytes, request: wire.Request = DETACH) -> wire.Reply:
+    async with RawServer(always(data)) as server:
+        client = client_for(server)
+        answer = await client.attempt(request, seconds=5.0)
+        await client.aclose()
+        assert len(server.requests) == 1
+    return answer
+
+
+class TestOneAttempt:
+    async def test_a_lost_connection_is_not_answered_by_a_silent_second_request(self) -> None:
+        # aiohttp alone sends the DELETE again here, and reports the second answer.
+        assert await fail(in_turn(None, reply())) is Failure.DISCONNECTED
+
+    async def test_nor_on_a_kept_alive_connection_that_died(self) -> None:
+        async with RawServer(in_turn(reply(), None, reply())) as server:
+            client = client_for(server)
+            await client.attempt(DETACH, seconds=5.0)
+            with pytest.raises(AttemptFailedError) as caught:
+                await client.attempt(DETACH, seconds=5.0)
+            await client.aclose()
+            assert len(server.requests) == 2
+        assert caught.value.failure is Failure.DISCONNECTED
+
+    async def test_a_reset_is_a_disconnection(self) -> None:
+        async def reset(_: int, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        assert await fail(reset) is Failure.DISCONNECTED
+
+    @pytest.mark.parametrize("status", ["301 M", "302 F", "303 S", "307 T", "308 P"])
+    async def test_redirects_are_never_followed(self, status: str) -> None:
+        data = reply(status=status, headers="Location: /conversations/1\r\n")
+        answer = await get(data)
+        assert answer.status == int(status[:3])
+        assert not answer.succeeded
+
+    async def test_a_cookie_is_not_sent_back(self) -> None:
+        async with RawServer(always(reply(headers="Set-Cookie: a=b\r\n"))) as server:
+            client = client_for(server)
+            for _ in range(2):
+                await client.attempt(DETACH, seconds=5.0)
+            await client.aclose()
+            assert b"ookie" not in server.requests[1]
+
+    async def test_the_request_is_what_intercom_documents(self) -> None:
+        async with RawServer(always(reply())) as server:
+            client = client_for(server)
+            await client.attempt(wire.detach("1?x=1", "a/b", "7"), seconds=5.0)
+            await client.aclose()
+            head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"DELETE /conversations/1%3Fx%3D1/customers/a%2Fb HTTP/1.1\r\n")
+        assert b"\r\nContent-Type: application/json" in head
+        assert body == b'{"admin_id":"7"}'
+
+    async def test_a_request_without_a_body_has_no_content_type(self) -> None:
+        async with RawServer(always(reply())) as server:
+            client = client_for(server)
+            await client.attempt(READ, seconds=5.0)
+            await client.aclose()
+            assert b"Content-Type" not in server.requests[0]
+
+
+class TestFailures:
+    async def test_nothing_listening_means_nothing_sent(self) -> None:
+        async with RawServer(always(reply())) as server:
+            url = server.url
+        client = client_for(url)
+        with pytest.raises(AttemptFailedError) as caught:
+            await client.attempt(DETACH, seconds=5.0)
+        await client.aclose()
+        assert caught.value.failure is Failure.NOT_SENT
+        assert isinstance(caught.value.__cause__, OSError)
+
+    async def test_a_name_that_does_not_resolve_means_nothing_sent(self) -> None:
+        client = client_for("https://intercom.invalid")
+        with pytest.raises(AttemptFailedError) as caught:
+            await client.attempt(DETACH, seconds=5.0)
+        await client.aclose()
+        assert caught.value.failure is Failure.NOT_SENT
+
+    async def test_silence_is_a_timeout(self) -> None:
+        async def silence(_: int, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(3600)
+
+        assert await fail(silence, seconds=0.02) is Failure.TIMED_OUT
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"nonsense\r\n\r\n",
+            b"HTTP/1.1 abc\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 20_000 + b"\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(500)) + b"\r\n",
+            b"\x00" * 100,
+        ],
+    )
+    async def test_a_reply_that_is_no_http_is_unreadable(self, data: bytes) -> None:
+        async def answer(_: int, writer: asyncio.StreamWriter) -> None:
+            writer.write(data)
+            await writer.drain()
+            writer.close()
+
+        failure = await fail(answer)
+        assert failure in {Failure.UNREADABLE, Failure.DISCONNECTED}
+        assert failure.ambiguous
+
+    async def test_an_untrusted_certificate_is_told_apart(self) -> None:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        async with RawServer(always(reply()), ssl_context=context) as server:
+            client = client_for(server)
+            with pytest.raises(AttemptFailedError) as caught:
+                await client.attempt(DETACH, seconds=5.0)
+            await client.aclose()
+            assert not server.requests
+        assert caught.value.failure is Failure.CERTIFICATE
+
+
+SHORT = b"HTTP/1.1 %s\r\nContent-Length: 100\r\n\r\n{"
+
+
+def cut_off(status: bytes) -> Script:
+    async def script(_: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(SHORT % status)
+        await writer.drain()
+        writer.close()
+
+    return script
+
+
+class TestBodies:
+    async def test_a_write_answered_200_is_answered_though_its_body_was_cut_off(self) -> None:
+        async with RawServer(cut_off(b"200 OK")) as server:
+            client = client_for(server)
+            answer = await client.attempt(DETACH, seconds=5.0)
+            await client.aclose()
+        assert answer.succeeded
+        assert isinstance(answer.flaw, ResponseDecodeError)
+
+    async def test_a_read_whose_body_was_cut_off_is_no_answer(self) -> None:
+        assert await fail(cut_off(b"200 OK"), READ) is Failure.TRUNCATED
+
+    @pytest.mark.parametrize("status", [b"404 Not Found", b"422 Unprocessable"])
+    async def test_nor_is_an_error_that_only_its_body_can_name(self, status: bytes) -> None:
+        assert await fail(cut_off(status)) is Failure.TRUNCATED
+
+    async def test_a_body_that_never_ends_is_a_timeout_of_a_read(self) -> None:
+        async def drip(_: int, writer: asyncio.StreamWriter) -> None:
+            writer.write(SHORT % b"200 OK")
+            await asyncio.sleep(3600)
+
+        assert await fail(drip, READ, seconds=0.02) is Failure.TRUNCATED
+
+    async def test_a_gzip_bomb_is_not_unpacked_beyond_the_bound(self) -> None:
+        bomb = gzip.compress(b"\0" * (4 * http.BODY_LIMIT))
+        answer = await get(reply(bomb, headers="Content-Encoding: gzip\r\n"))
+        assert isinstance(answer.flaw, ResponseTooLargeError)
+        assert answer.flaw.limit == http.BODY_LIMIT
+        assert answer.body == b""
+        assert answer.succeeded
+
+    async def test_a_gzip_body_is_unpacked(self) -> None:
+        answer = await get(reply(gzip.compress(b"{}"), headers="Content-Encoding: gzip\r\n"))
+        assert answer.body == b"{}"
+
+    async def test_a_body_that_is_no_gzip_is_a_flaw_of_an_answered_write(self) -> None:
+        answer = await get(reply(b"no gzip at all", headers="Content-Encoding: gzip\r\n"))
+        assert answer.succeeded
+        assert isinstance(answer.flaw, ResponseDecodeError)
+
+    async def test_an_unfinished_body_s_connection_is_not_used_again(self) -> None:
+        bomb = gzip.compress(b"\0" * (4 * http.BODY_LIMIT))
+        large = reply(bomb, headers="Content-Encoding: gzip\r\n")
+        async with RawServer(in_turn(large, reply(b'{"id": "2"}'))) as server:
+            client = client_for(server)
+            await client.attempt(DETACH, seconds=5.0)
+            answer = await client.attempt(DETACH, seconds=5.0)
+            await client.aclose()
+        assert answer.body == b'{"id": "2"}'
+
+    async def test_an_empty_body_is_a_body(self) -> None:
+        assert (await get(b"HTTP/1.1 204 No Content\r\n\r\n")).body == b""
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(raise_for_status=True) as shared:
+        yield shared
+
+
+class TestSession:
+    async def test_an_injected_session_is_used_and_never_closed(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        async with RawServer(always(reply(status="500 X"))) as server:
+            client = client_for(server, session)
+            assert (await client.attempt(DETACH, seconds=5.0)).status == 500
+            await client.aclose()
+        assert not session.closed
+
+    async def test_an_injected_session_repeats_nothing_either(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        async with RawServer(in_turn(None, reply())) as server:
+            client = client_for(server, session)
+            with pytest.raises(AttemptFailedError):
+                await client.attempt(DETACH, seconds=5.0)
+            assert len(server.requests) == 1
+
+    async def test_an_injected_session_that_is_closed_gives_a_clear_error(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        await session.close()
+        client = client_for("http://127.0.0.1:1", session)
+        with pytest.raises(ClientStateError, match="closed"):
+            await client.attempt(DETACH, seconds=5.0)
+
+    async def test_a_closed_client_says_so_and_closes_twice_without_harm(self) -> None:
+        client = client_for("http://127.0.0.1:1")
+        client.ready()
+        await client.aclose()
+        await client.aclose()
+        with pytest.raises(ClientStateError, match="closed"):
+            client.ready()
+
+    def test_another_event_loop_gets_a_clear_error(self) -> None:
+        client = client_for("http://127.0.0.1:1")
+
+        async def use() -> None:
+            client.ready()
+
+        async def close() -> None:
+            await client.aclose()
+
+        with asyncio.Runner() as first:
+            first.run(use())
+            with asyncio.Runner() as second, pytest.raises(ClientStateError, match="loop"):
+                second.run(use())
+            first.run(close())
+
+    async def test_a_forked_process_gets_a_clear_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = client_for("http://127.0.0.1:1")
+        client.ready()
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(ClientStateError, match="process"):
+            client.ready()
+        await client.aclose()
+
+    def test_the_token_is_in_no_repr(self) -> None:
+        assert TOKEN not in repr(client_for("http://127.0.0.1:1"))

@@ -1,0 +1,263 @@
+"""Queueing and waking: order, patience, cancellation, and that nothing is left behind."""
+
+import asyncio
+import gc
+import random
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercom_async.errors import RateLimitWaitError
+from intercom_async.transport.budgets import limiter_for
+from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.runtime import SYSTEM
+from intercom_async.transport.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
+from tests.support.driven_loop import DrivenEventLoop
+
+EPOCH = 1_000_000.0
+
+
+def _answer(limiter: Limiter, permit: Permit, remaining: int, *, limit: int = 100) -> None:
+    """Answer as a server would whose clock runs EPOCH seconds before the loop's."""
+    at = asyncio.get_running_loop().time() + EPOCH
+    headers = RateLimitHeaders(
+        limit=limit, remaining=remaining, reset=(at // 10 + 1) * 10, date=at // 1
+    )
+    limiter.settle(permit, headers=headers, status=200)
+
+
+async def _warm(limit: int = 100, remaining: int | None = None) -> Limiter:
+    """Return a limiter that knows its quota and is through its slow start, early in a window."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(10.5 - (loop.time() + EPOCH) % 10)
+    limiter = Limiter(RateLimitPolicy())
+    left = limit
+    for _ in range(20):
+        left -= 1
+        _answer(limiter, await limiter.acquire(Lane.INTERACTIVE), left, limit=limit)
+    if remaining is not None:
+        _answer(limiter, await limiter.acquire(Lane.INTERACTIVE), remaining, limit=limit)
+    return limiter
+
+
+def _idle(limiter: Limiter) -> bool:
+    """Whether nothing waits, nothing is out, and no timer runs."""
+    status = limiter.status()
+    assert status is not None
+    return (
+        status.in_flight == 0
+        and status.waiting_interactive == 0
+        and status.waiting_bulk == 0
+        and limiter._timer is None
+    )
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_interactive_calls_go_before_bulk_calls_that_came_first() -> None:
+    limiter = await _warm(remaining=0)
+    order: list[str] = []
+
+    async def call(lane: Lane, name: str) -> None:
+        permit = await limiter.acquire(lane)
+        order.append(name)
+        _answer(limiter, permit, 50)
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(3):
+            group.create_task(call(Lane.BULK, f"bulk {n}"))
+        await asyncio.sleep(0)
+        for n in range(3):
+            group.create_task(call(Lane.INTERACTIVE, f"interactive {n}"))
+    assert order == [f"{lane} {n}" for lane in ("interactive", "bulk") for n in range(3)]
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_a_call_beyond_the_quota_waits_for_the_next_window() -> None:
+    limiter = await _warm(remaining=0)
+    loop = asyncio.get_running_loop()
+    edge = (loop.time() + EPOCH) // 10 * 10 + 10
+    permit = await limiter.acquire(Lane.INTERACTIVE)
+    assert edge <= loop.time() + EPOCH < edge + 1.5
+    _answer(limiter, permit, 99)
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_too_little_patience_fails_at_once_naming_both_durations() -> None:
+    limiter = await _warm(remaining=0)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(RateLimitWaitError) as caught:
+        await limiter.acquire(Lane.INTERACTIVE, max_wait=1.0)
+    assert loop.time() - began < 0.5
+    assert caught.value.max_wait == 1.0
+    assert caught.value.wait > 5.0
+    assert caught.value.rate_limit is not None
+    assert caught.value.rate_limit.remaining == 0
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
+    limiter = await _warm(remaining=1)
+    loop = asyncio.get_running_loop()
+    held = await limiter.acquire(Lane.INTERACTIVE)
+    began = loop.time()
+    with pytest.raises(RateLimitWaitError):
+        await limiter.acquire(Lane.INTERACTIVE, max_wait=2.0)
+    assert loop.time() - began == pytest.approx(2.0, abs=0.5)
+    limiter.settle(held, headers=None, status=None, sent=False)
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
+    limiter = await _warm(remaining=1)
+    held = await limiter.acquire(Lane.INTERACTIVE)
+    first = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
+    second = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
+    await asyncio.sleep(0)
+    limiter.settle(held, headers=None, status=None, sent=False)  # grants the first
+    first.cancel()
+    permit = await asyncio.wait_for(second, 1.0)
+    assert first.cancelled()
+    limiter.settle(permit, headers=None, status=None, sent=False)
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_the_last_waiter_cancelled_takes_the_timer_with_it() -> None:
+    limiter = await _warm(remaining=0)
+    waiting = [asyncio.create_task(limiter.acquire(lane)) for lane in Lane for _ in range(50)]
+    await asyncio.sleep(0)
+    assert limiter._timer is not None
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_settling_twice_counts_once() -> None:
+    limiter = await _warm()
+    permit = await limiter.acquire(Lane.BULK)
+    _answer(limiter, permit, 70)
+    _answer(limiter, permit, 3)
+    limiter.settle(permit, headers=None, status=None)
+    status = limiter.status()
+    assert status is not None
+    assert status.remaining == 70
+    assert _idle(limiter)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
+    dice = random.Random(seed)
+
+    async def call(limiter: Limiter, left: list[int]) -> None:
+        lane = dice.choice(list(Lane))
+        max_wait = dice.choice([None, None, 0.0, 3.0])
+        permit = await limiter.acquire(lane, max_wait=max_wait, bounded=dice.random() < 0.5)
+        try:
+            await asyncio.sleep(dice.uniform(0, 0.5))
+        except asyncio.CancelledError:
+            limiter.settle(permit, headers=None, status=None)
+            raise
+        left[0] = max(0, left[0] - 1)
+        _answer(limiter, permit, left[0], limit=30)
+
+    async def world() -> None:
+        limiter = await _warm(limit=30)
+        left = [10]
+        tasks = []
+        for _ in range(40):
+            tasks.append(asyncio.create_task(call(limiter, left)))
+            if dice.random() < 0.3:
+                await asyncio.sleep(dice.uniform(0, 1))
+            if dice.random() < 0.4:
+                dice.choice(tasks).cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        allowed = (asyncio.CancelledError, RateLimitWaitError, type(None))
+        assert all(isinstance(result, allowed) for result in results)
+        assert _idle(limiter)
+
+    with asyncio.Runner(loop_factory=lambda: DrivenEventLoop(grace=0.0)) as runner:
+        runner.run(asyncio.wait_for(world(), 600))
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherwise() -> None:
+    limiter = await _warm(limit=100_000)
+    for _ in range(30):  # a window of quick answers: the bound falls to its smallest
+        _answer(limiter, await limiter.acquire(Lane.BULK), 90_000, limit=100_000)
+    await asyncio.sleep(10)
+    _answer(limiter, await limiter.acquire(Lane.BULK), 99_000, limit=100_000)
+    out = []
+    while (permit := limiter.try_acquire(Lane.BULK)) is not None:
+        out.append(permit)
+    assert len(out) == limiter._concurrency.value == 8
+    free = limiter.try_acquire(Lane.BULK, bounded=False)
+    urgent = limiter.try_acquire(Lane.INTERACTIVE)
+    assert free is not None
+    assert urgent is not None
+    waiter = asyncio.create_task(limiter.acquire(Lane.BULK))
+    await asyncio.sleep(0)
+    _answer(limiter, out.pop(), 90_000, limit=100_000)
+    out.append(await waiter)
+    for permit in (*out, free, urgent):
+        limiter.settle(permit, headers=None, status=None, sent=False)
+    assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
+    limiter = await _warm()
+    loop = asyncio.get_running_loop()
+    backlog = Backlog(unread=None)
+    limiter.expect(backlog)
+    began = loop.time()
+    waiting = [asyncio.create_task(limiter.acquire(Lane.BULK)) for _ in range(12)]
+    await asyncio.sleep(0.1)
+    assert sum(task.done() for task in waiting) < 12
+    limiter.forget(backlog)
+    permits = [await task for task in waiting]
+    assert loop.time() - began < 0.5
+    for permit in permits:
+        limiter.settle(permit, headers=None, status=None, sent=False)
+    assert _idle(limiter)
+
+
+def _find(token: str, url: str = "https://api.intercom.io", **policy: object) -> Limiter:
+    return limiter_for(token, url, RateLimitPolicy(**policy), SYSTEM)()  # type: ignore[arg-type]
+
+
+async def test_the_same_token_shares_one_limiter_and_another_does_not() -> None:
+    one = _find("token")
+    assert _find("token") is one
+    assert _find("token", max_wait=1.0) is one
+    assert _find("other") is not one
+    assert _find("token", "https://api.eu.intercom.io") is not one
+    assert _find("token", reserve=0.1) is not one
+
+
+async def test_a_key_shares_or_separates_budgets() -> None:
+    one = _find("token", key="workspace 7")
+    assert _find("renewed token", key="workspace 7") is one
+    assert _find("token", key="workspace 8") is not one
+
+
+async def test_a_limiter_nobody_uses_is_forgotten() -> None:
+    forgotten, kept = weakref.ref(_find("token")), _find("other")
+    gc.collect()
+    assert forgotten() is None
+    assert kept is _find("other")
+
+
+def test_each_loop_has_its_own_limiter() -> None:
+    async def find() -> Limiter:
+        return _find("token")
+
+    assert asyncio.run(find()) is not asyncio.run(find())

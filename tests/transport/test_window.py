@@ -1,0 +1,309 @@
+"""The quota's arithmetic: against a model of the server, and rule by rule."""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport.server_clock import WINDOW, ServerClock
+from intercom_async.transport.window import (
+    RATE_LIMIT_EXCEEDED,
+    Lane,
+    QuotaWindow,
+    RateLimitHeaders,
+    RateLimitPolicy,
+)
+from tests.transport.model_server import ModelServer, Traffic
+
+SEEDS = st.integers(0, 2**32 - 1)
+LIMITS = st.sampled_from([1, 3, 30, 83, 167])
+SPEEDS = st.sampled_from([(0.0, 0.001), (0.01, 0.1), (0.1, 0.9)])
+"""Seconds one way; round trips stay below the patience with the first probe."""
+
+
+def _quota(seed: int = 1, policy: RateLimitPolicy | None = None) -> QuotaWindow:
+    return QuotaWindow(policy or RateLimitPolicy(), random.Random(seed).random)
+
+
+def _round_trips(seed: int, bounds: tuple[float, float]) -> Iterator[tuple[float, float]]:
+    dice = random.Random(seed)
+    return ((dice.uniform(*bounds), dice.uniform(*bounds)) for _ in itertools.count())
+
+
+def _headers(remaining: int, reset: float, limit: int = 100) -> RateLimitHeaders:
+    return RateLimitHeaders(limit=limit, remaining=remaining, reset=reset)
+
+
+def _answer(
+    quota: QuotaWindow,
+    headers: RateLimitHeaders | None,
+    *,
+    at: float,
+    status: int = 200,
+    code: str | None = None,
+    lane: Lane = Lane.INTERACTIVE,
+) -> None:
+    """Send one request at `at` and get its answer a tenth of a second later."""
+    permit = quota.take(lane, at)
+    quota.answered(permit, headers, status=status, code=code, now=at + 0.1)
+
+
+# --- whole runs -------------------------------------------------------------------------------
+
+
+@given(
+    seed=SEEDS,
+    limit=LIMITS,
+    speed=SPEEDS,
+    lag=st.integers(0, 2),
+    dated=st.booleans(),
+    offset=st.floats(-1e6, 2e9, allow_nan=False),
+    losing=st.sampled_from([0.0, 0.0, 0.02]),
+)
+def test_alone_on_its_quota_a_client_is_never_refused(
+    seed: int,
+    limit: int,
+    speed: tuple[float, float],
+    lag: int,
+    dated: bool,
+    offset: float,
+    losing: float,
+) -> None:
+    dice = random.Random(seed)
+    server = ModelServer(limit=limit, offset=offset, lag=lag if limit > 10 else 0, dated=dated)
+    arrivals = [dice.uniform(0, 45) for _ in range(20)]
+    Traffic(
+        server,
+        _quota(seed),
+        _round_trips(seed, speed),
+        until=45.0,
+        interactive=arrivals,
+        lost=lambda _: dice.random() < losing,
+    ).run()
+    assert server.refused.total() == 0
+
+
+@given(seed=SEEDS, limit=st.sampled_from([30, 83, 167]), taken=st.integers(1, 60))
+def test_no_more_requests_are_refused_than_the_server_withdrew(
+    seed: int, limit: int, taken: int
+) -> None:
+    dice = random.Random(seed)
+    server = ModelServer(limit=limit)
+    for second in range(60):
+        server.withdrawn[server.window(float(second))] += dice.randint(0, taken) // 10
+    Traffic(server, _quota(seed), _round_trips(seed, (0.01, 0.1)), until=60.0).run()
+    for number, refused in server.refused.items():
+        assert refused <= server.withdrawn[number]
+
+
+@pytest.mark.parametrize("limit", [30, 167, 1667])
+def test_whole_windows_are_used_up(limit: int) -> None:
+    server = ModelServer(limit=limit)
+    Traffic(server, _quota(), _round_trips(7, (0.01, 0.1)), until=62.0).run()
+    whole = sorted(server.accepted)[1:-1]
+    assert sum(server.accepted[number] for number in whole) >= 0.98 * limit * len(whole)
+
+
+@given(seed=SEEDS)
+def test_a_trickle_of_interactive_calls_within_the_reserve_leaves_bulk_its_part(seed: int) -> None:
+    dice = random.Random(seed)
+    server = ModelServer(limit=167)
+    trickle = [10.0 * window + dice.uniform(0, 10) for window in range(6) for _ in range(5)]
+    traffic = Traffic(
+        server, _quota(seed), _round_trips(seed, (0.01, 0.1)), until=60.0, interactive=trickle
+    )
+    traffic.run()
+    assert traffic.sent[Lane.INTERACTIVE] == len(trickle)
+    whole = sorted(server.accepted)[1:-1]
+    per_window = sum(server.accepted[number] for number in whole) / len(whole)
+    assert per_window - 5 >= 0.9 * (167 - 5)
+    assert sorted(traffic.interactive_waits)[len(trickle) // 2] < 0.1
+
+
+def test_a_small_job_goes_at_once_and_a_large_one_is_paced() -> None:
+    def finished(bulk: int) -> float:
+        server = ModelServer(limit=167, offset=1_000_000.5)
+        quota = _quota()
+        traffic = Traffic(server, quota, _round_trips(3, (0.01, 0.05)), until=1.5, bulk=bulk)
+        traffic.run()
+        return traffic.sent[Lane.BULK]
+
+    assert finished(50) == 50
+    assert finished(160) < 60
+
+
+def test_the_quota_fraction_is_never_exceeded() -> None:
+    server = ModelServer(limit=167)
+    policy = RateLimitPolicy(quota_fraction=0.4)
+    Traffic(server, _quota(1, policy), _round_trips(5, (0.01, 0.2)), until=60.0).run()
+    whole = sorted(server.accepted)[1:-1]
+    assert max(server.accepted.values()) <= 0.4 * 167
+    assert sum(server.accepted[n] for n in whole) >= 0.95 * 0.4 * 167 * len(whole)
+
+
+# --- single rules -----------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(-5, 120), st.sampled_from([1010.0, 1020.0])), max_size=30))
+def test_a_stale_reply_never_raises_the_budget(replies: list[tuple[int, float]]) -> None:
+    quota = _quota()
+    _answer(quota, _headers(100, 1010.0), at=0.0)
+    overtaken = [quota.take(Lane.INTERACTIVE, 9.0) for _ in replies]
+    _answer(quota, _headers(60, 1020.0), at=10.2)
+    before = quota.remaining
+    for permit, (remaining, reset) in zip(overtaken, replies, strict=True):
+        quota.answered(permit, _headers(remaining, reset), status=200, code=None, now=10.4)
+        assert 0 <= quota.remaining <= before
+        before = quota.remaining
+
+
+def test_requests_in_flight_are_charged_also_across_the_edge() -> None:
+    quota = _quota()
+    _answer(quota, _headers(100, 1010.0, limit=3), at=0.0)
+    late = [quota.take(Lane.INTERACTIVE, 1.0) for _ in range(2)]
+    quota.answered(late.pop(), _headers(3, 1020.0, limit=3), status=200, code=None, now=1.2)
+    assert quota.wait(Lane.INTERACTIVE, 1.3, backlog=None) == 0.0
+    quota.take(Lane.INTERACTIVE, 1.3)
+    assert quota.wait(Lane.INTERACTIVE, 1.3, backlog=None) > 0.0
+
+
+def test_before_the_first_answer_one_request_probes() -> None:
+    quota = _quota()
+    quota.take(Lane.INTERACTIVE, 0.0)
+    assert quota.wait(Lane.INTERACTIVE, 0.1, backlog=None) > 0.0
+    assert quota.wait(Lane.INTERACTIVE, 2.1, backlog=None) == 0.0  # it seems to be lost
+
+
+def test_a_full_window_blocks_until_the_servers_clock_has_certainly_passed_its_end() -> None:
+    quota = _quota()
+    headers = RateLimitHeaders(limit=100, remaining=1, reset=1010.0, date=1004.0)
+    _answer(quota, headers, at=0.0)
+    permit = quota.take(Lane.INTERACTIVE, 0.1)
+    refusal = RateLimitHeaders(limit=100, remaining=0, reset=1010.0, date=1004.0)
+    quota.answered(permit, refusal, status=429, code=RATE_LIMIT_EXCEEDED, now=0.2)
+    # The server's clock said 1004 to 1005 between 0.0 and 0.1.
+    assert quota.wait(Lane.INTERACTIVE, 4.9, backlog=None) > 0.0
+    assert quota.known_wait(0, 0.2) == pytest.approx(5.9, abs=0.2)
+    assert quota.wait(Lane.INTERACTIVE, 6.3, backlog=None) == 0.0
+
+
+def test_a_429_with_budget_left_pauses_both_lanes_and_comes_back_with_a_probe() -> None:
+    quota = _quota()
+    for n in range(20):
+        _answer(quota, _headers(90 - n, 1010.0), at=0.1 * n)
+    _answer(quota, _headers(60, 1010.0), at=2.0, status=429, code=RATE_LIMIT_EXCEEDED)
+    for lane in Lane:
+        assert quota.wait(lane, 2.2, backlog=1) > 0.25
+    assert quota.wait(Lane.INTERACTIVE, 13.0, backlog=None) == 0.0
+    quota.take(Lane.INTERACTIVE, 13.0)
+    assert quota.wait(Lane.INTERACTIVE, 13.0, backlog=None) > 0.0
+
+
+def test_a_429_of_another_code_obeys_retry_after() -> None:
+    quota = _quota()
+    _answer(quota, _headers(90, 1010.0), at=0.0)
+    headers = RateLimitHeaders(limit=100, remaining=0, reset=1010.0, retry_after=31.0)
+    _answer(quota, headers, at=0.2, status=429, code="too_many_requests")
+    assert quota.wait(Lane.INTERACTIVE, 0.3, backlog=None) == pytest.approx(31.0)
+
+
+def test_429s_without_headers_back_off_exponentially() -> None:
+    quota = _quota()
+    now, pauses = 0.0, []
+    for _ in range(8):
+        _answer(quota, None, at=now, status=429)
+        pause = quota.wait(Lane.INTERACTIVE, now + 0.1, backlog=None)
+        pauses.append(pause)
+        now += 0.1 + pause
+    assert 0.5 <= pauses[0] <= 1.0
+    for n, pause in enumerate(pauses):
+        assert 0.5 * min(60.0, 2.0**n) <= pause <= min(60.0, 2.0**n)
+    _answer(quota, None, at=now)
+    _answer(quota, None, at=now + 1, status=429)
+    assert quota.wait(Lane.INTERACTIVE, now + 1.1, backlog=None) <= 1.0
+
+
+def test_without_headers_the_fallback_limit_holds() -> None:
+    quota = _quota(policy=RateLimitPolicy(fallback_limit=100))
+    now, sent = 0.0, 0
+    while now < 30.0:
+        wait = quota.wait(Lane.BULK, now, backlog=None)
+        if wait:
+            now += wait
+        else:
+            _answer(quota, None, at=now, lane=Lane.BULK)
+            sent += 1
+    assert 280 <= sent <= 310
+
+
+def test_headers_that_vanish_leave_the_counting_to_us() -> None:
+    quota = _quota()
+    _answer(quota, _headers(3, 1010.0, limit=3), at=0.0)
+    _answer(quota, None, at=0.2)
+    _answer(quota, None, at=0.4)
+    assert quota.wait(Lane.INTERACTIVE, 0.6, backlog=None) > 0.0
+
+
+def test_an_hour_of_idling_forgets_the_peers() -> None:
+    quota = _quota()
+    for n in range(5):
+        _answer(quota, _headers(50 - n, 1010.0), at=0.1 * n)
+    status = quota.status(1.0, waiting_interactive=0, waiting_bulk=0)
+    assert status is not None
+    assert status.share < 0.5
+    status = quota.status(3600.0, waiting_interactive=0, waiting_bulk=0)
+    assert status is not None
+    assert status.share == 1.0
+    assert status.remaining == 100
+
+
+def test_a_server_clock_that_jumps_is_believed() -> None:
+    quota = _quota()
+    _answer(quota, _headers(50, 1_000_010.0), at=0.0)
+    _answer(quota, _headers(40, 10.0), at=0.2)
+    assert quota.reset == 10.0
+    assert quota.remaining in {39, 40}  # a lag may have been learned
+
+
+@given(
+    st.floats(-1e9, 1e9),
+    st.lists(st.tuples(st.floats(0, 300), st.floats(0, 5), st.floats(0, 1)), min_size=1),
+)
+def test_the_server_clock_always_contains_the_truth(
+    offset: float, replies: list[tuple[float, float, float]]
+) -> None:
+    clock = ServerClock()
+    for sent, took, part in sorted(replies):
+        handled = sent + took * part + offset
+        number = handled // WINDOW
+        agreed = clock.observe(
+            reset=(number + 1) * WINDOW,
+            date=float(handled // 1),
+            sent=sent,
+            received=sent + took,
+        )
+        assert agreed
+        assert clock.low - 1e-6 <= offset <= clock.high + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"reserve": 1.5}, "reserve"),
+        ({"reserve": "much"}, "reserve"),
+        ({"quota_fraction": 0}, "quota_fraction"),
+        ({"quota_fraction": True}, "quota_fraction"),
+        ({"max_wait": -1}, "max_wait"),
+        ({"max_wait": float("nan")}, "max_wait"),
+        ({"fallback_limit": 0}, "fallback_limit"),
+        ({"fallback_limit": 1.5}, "fallback_limit"),
+        ({"key": []}, "key"),
+    ],
+)
+def test_a_policy_out_of_range_names_the_value(arguments: dict[str, object], name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=name):
+        RateLimitPolicy(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,291 @@
+"""Requests built and replies understood, without any network."""
+
+import json
+from email.utils import formatdate
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from intercom_async import (
+    APIError,
+    AuthenticationError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    LastContactError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectError,
+    ServerError,
+)
+from intercom_async.transport import wire
+from intercom_async.transport.wire import Reply
+
+
+class TestIds:
+    @given(st.text(min_size=1, max_size=80))
+    def test_an_id_is_refused_or_becomes_exactly_one_segment(self, text: str) -> None:
+        try:
+            request = wire.detach(text, text, "1")
+        except InvalidArgumentError:
+            return
+        parts = urlsplit("https://host" + request.path)
+        assert not parts.query
+        assert not parts.fragment
+        segments = parts.path.split("/")
+        assert segments[:2] == ["", "conversations"]
+        assert segments[3] == "customers"
+        assert len(segments) == 5
+        assert unquote(segments[2]) == unquote(segments[4]) == text
+
+    @pytest.mark.parametrize("text", ["1?x=1", "1#f", "1/2?x", "../../admins", "a b", "ä", "100%"])
+    def test_ids_that_would_reach_other_calls_are_encoded(self, text: str) -> None:
+        path = wire.detach(text, "c", "1").path
+        assert path.count("/") == 4
+        assert "?" not in path
+        assert "#" not in path
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, 1295, b"1", "", " ", "\t", ".", "..", "1\n", "1\x00", "\x7f", "\ud800", "x" * 513],
+    )
+    @pytest.mark.parametrize("place", ["conversation_id", "contact_id", "admin_id"])
+    def test_unusable_ids_are_refused_by_name(self, value: object, place: str) -> None:
+        ids = {"conversation_id": "1", "contact_id": "2", "admin_id": "3"} | {place: value}
+        with pytest.raises(InvalidArgumentError) as caught:
+            wire.detach(ids["conversation_id"], ids["contact_id"], ids["admin_id"])
+        assert caught.value.name == place
+
+    def test_the_body_of_a_detach_holds_the_admin_id_only(self) -> None:
+        request = wire.detach("1", "2", '3"')
+        assert request.body is not None
+        assert json.loads(request.body) == {"admin_id": '3"'}
+        assert request.method == "DELETE"
+        assert request.writes
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("region", "url"),
+        [
+            ("us", "https://api.intercom.io"),
+            ("eu", "https://api.eu.intercom.io"),
+            ("au", "https://api.au.intercom.io"),
+        ],
+    )
+    def test_each_region_has_its_address(self, region: str, url: str) -> None:
+        assert wire.check_base_url(region, None) == url
+
+    @pytest.mark.parametrize("region", ["US", "", "de", None, 1])
+    def test_an_unknown_region_is_refused_with_the_known_ones(self, region: object) -> None:
+        with pytest.raises(InvalidArgumentError, match='"us", "eu", "au"'):
+            wire.check_base_url(region, None)
+
+    @pytest.mark.parametrize(
+        "url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:1/x/", "https://a.b"]
+    )
+    def test_https_anywhere_and_http_on_loopback_are_allowed(self, url: str) -> None:
+        assert wire.check_base_url("us", url) == url.rstrip("/")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://api.intercom.io",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "ftp://localhost",
+            "api.intercom.io",
+            "https://",
+            "https://user:secret@host",
+            "https://host?token=secret",
+            "https://host#f",
+            "https://ho st",
+            "https://host:port",
+            "https://host\n",
+            "",
+            7,
+        ],
+    )
+    def test_other_addresses_are_refused_without_showing_a_secret(self, url: object) -> None:
+        with pytest.raises(InvalidArgumentError) as caught:
+            wire.check_base_url("us", url)
+        assert caught.value.name == "base_url"
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "version", ["1.0", "2.0", "2.14", "2.17", "2.99", "Preview", "Unstable"]
+    )
+    def test_documented_and_newer_versions_are_taken(self, version: str) -> None:
+        assert wire.check_version(version) == version
+
+    @pytest.mark.parametrize(
+        "version", ["", "3", "2", "2.014", "1.5", "preview", "2.1\n", 2.14, None]
+    )
+    def test_malformed_versions_are_refused(self, version: object) -> None:
+        with pytest.raises(InvalidArgumentError, match="version"):
+            wire.check_version(version)
+
+    @pytest.mark.parametrize("token", [None, "", "a b", "abc\n", "tök", 7, b"abc"])
+    def test_a_malformed_token_is_refused_and_never_shown(self, token: object) -> None:
+        with pytest.raises(InvalidArgumentError) as caught:
+            wire.check_token(token)
+        assert caught.value.value is None
+        if isinstance(token, str) and token:
+            assert token not in str(caught.value)
+
+
+def reply(status: int, body: object = None, **kwargs: object) -> Reply:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status=status, body=content, **kwargs)  # type: ignore[arg-type]  # facts by name
+
+
+def error_list(code: str, message: str) -> dict[str, object]:
+    return {
+        "type": "error.list",
+        "request_id": "in-body",
+        "errors": [{"code": code, "message": message}],
+    }
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("status", "code", "message", "kind"),
+        [
+            (401, "unauthorized", "Access Token Invalid", AuthenticationError),
+            (403, "api_plan_restricted", "Active subscription needed.", PermissionDeniedError),
+            (404, "not_found", "Resource Not Found", ConversationNotFoundError),
+            (404, "not_found", "User Not Found", ContactNotFoundError),
+            (404, "not_found", "Something Else", NotFoundError),
+            (
+                422,
+                "parameter_invalid",
+                "Removing the last customer is not allowed",
+                LastContactError,
+            ),
+            (422, "parameter_invalid", "other", InvalidRequestError),
+            (429, "rate_limit_exceeded", "Exceeded rate limit", RateLimitedError),
+            (400, "bad_request", "x", InvalidRequestError),
+            (409, "conflict", "x", InvalidRequestError),
+            (408, "request_timeout", "x", ServerError),
+            (500, "server_error", "x", ServerError),
+            (303, "x", "x", RedirectError),
+        ],
+    )
+    def test_each_documented_error_has_its_class_and_facts(
+        self, status: int, code: str, message: str, kind: type[APIError]
+    ) -> None:
+        error = wire.error_for(reply(status, error_list(code, message), attempts=3))
+        assert type(error) is kind
+        assert (error.status, error.code, error.message) == (status, code, message)
+        assert error.errors == ({"code": code, "message": message},)
+        assert error.request_id == "in-body"
+        assert error.attempts == 3
+        assert "in-body" in str(error)
+
+    def test_the_header_s_request_id_goes_before_the_body_s(self) -> None:
+        error = wire.error_for(reply(500, error_list("c", "m"), request_id="header"))
+        assert error.request_id == "header"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"<html>502</html>",
+            b"[]",
+            b"null",
+            b'{"errors": null}',
+            b'{"errors": [null, 7]}',
+            b'{"errors": {"code": "x"}}',
+            b'{"errors": [{"code": 7, "message": []}]}',
+            b"\xff",
+            b"[" * 100_000,
+        ],
+    )
+    @pytest.mark.parametrize("status", [404, 422, 502])
+    def test_a_body_of_any_shape_still_makes_an_error(self, body: bytes, status: int) -> None:
+        error = wire.error_for(reply(status, body))
+        assert error.status == status
+        assert error.code is None
+        assert error.message is None
+        assert error.request_id is None
+
+    def test_the_shape_without_a_list_is_read_too(self) -> None:
+        error = wire.error_for(reply(400, {"type": "error", "request_id": "r", "message": "m"}))
+        assert (error.message, error.request_id) == ("m", "r")
+
+
+NOW = 1_700_000_000.0
+
+
+def headers(**values: str) -> CIMultiDict[str]:
+    return CIMultiDict({name.replace("_", "-"): value for name, value in values.items()})
+
+
+class TestQuotaHeaders:
+    def test_the_three_headers_and_the_date_are_read(self) -> None:
+        found = wire.quota_headers(
+            headers(
+                x_ratelimit_limit="167",
+                x_ratelimit_remaining="3",
+                x_ratelimit_reset="1700000010",
+                date=formatdate(NOW, usegmt=True),
+            ),
+            wall=0.0,
+        )
+        assert found is not None
+        assert (found.limit, found.remaining, found.reset) == (167, 3, 1_700_000_010)
+        assert found.date == NOW
+        assert found.retry_after is None
+
+    def test_a_reply_that_says_nothing_of_the_quota_gives_none(self) -> None:
+        assert wire.quota_headers(headers(date=formatdate(NOW, usegmt=True)), wall=0.0) is None
+
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [
+            ("3", 3.0),
+            ("0.5", 0.5),
+            ("-4", 0.0),
+            (formatdate(NOW + 7, usegmt=True), 7.0),
+            (formatdate(NOW - 7, usegmt=True), 0.0),
+        ],
+    )
+    def test_retry_after_may_be_seconds_fractions_or_a_date(
+        self, text: str, seconds: float
+    ) -> None:
+        # The date is read against the server's own clock, not against ours (wall = 0).
+        found = wire.quota_headers(
+            headers(retry_after=text, date=formatdate(NOW, usegmt=True)), wall=0.0
+        )
+        assert found is not None
+        assert found.retry_after == seconds
+
+    def test_a_retry_after_date_without_a_date_header_is_read_against_our_clock(self) -> None:
+        found = wire.quota_headers(headers(retry_after=formatdate(NOW + 7, usegmt=True)), wall=NOW)
+        assert found is not None
+        assert found.retry_after == 7.0
+
+    @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+    def test_no_header_text_raises(self, limit: str, reset: str, date: str, after: str) -> None:
+        wire.quota_headers(
+            headers(
+                x_ratelimit_limit=limit,
+                x_ratelimit_remaining=limit,
+                x_ratelimit_reset=reset,
+                date=date,
+                retry_after=after,
+            ),
+            wall=NOW,
+        )
+
+    @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "", "soon", "0x10"])
+    def test_nonsense_counts_as_not_said(self, text: str) -> None:
+        found = wire.quota_headers(
+            headers(x_ratelimit_limit=text, x_ratelimit_reset=text, retry_after=text), wall=NOW
+        )
+        assert found is None
