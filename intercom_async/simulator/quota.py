@@ -1,0 +1,126 @@
+"""Counting requests into windows: pure arithmetic, `now` is an argument.
+
+Intercom cuts time into windows aligned to its own clock: with ten seconds, one ends at every
+Unix time divisible by ten. Each window admits `limit` requests; refused ones are not counted.
+"""
+
+import math
+
+import attrs
+
+from intercom_async.errors import InvalidArgumentError
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """What one request was told about the budget.
+
+    Attributes:
+        accepted: whether the window still had room for it.
+        limit: requests per window (X-RateLimit-Limit).
+        remaining: requests left, as the server says it (X-RateLimit-Remaining).
+        reset: Unix second at which the window ends (X-RateLimit-Reset).
+    """
+
+    accepted: bool
+    limit: int
+    remaining: int
+    reset: int
+
+
+@attrs.define(kw_only=True)
+class WindowUsage:
+    """What happened in one window.
+
+    Attributes:
+        start: Unix seconds at which it began.
+        accepted: requests that were counted.
+        refused: requests answered with 429 because the window was full.
+        spent_elsewhere: requests counted for others, see `Quota.spend`.
+    """
+
+    start: float
+    accepted: int = 0
+    refused: int = 0
+    spent_elsewhere: int = 0
+
+    @property
+    def used(self) -> int:
+        """Requests taken off the budget."""
+        return self.accepted + self.spent_elsewhere
+
+
+class Quota:
+    """A budget of requests per clock-aligned window.
+
+    Args:
+        limit: requests per window.
+        window: length of a window in seconds.
+        counter_lag: by how many requests the told Remaining lags behind. Intercom's first reply
+            of a window still says Remaining = Limit, so it is one; zero tells the truth.
+    """
+
+    def __init__(self, *, limit: int = 167, window: float = 10.0, counter_lag: int = 1) -> None:
+        if not window > 0 or math.isinf(window):
+            raise InvalidArgumentError("window", window, "a positive number of seconds")
+        if counter_lag < 0:
+            raise InvalidArgumentError("counter_lag", counter_lag, "0 or more requests")
+        self.limit = limit
+        self.window = window
+        self.counter_lag = counter_lag
+        self._windows: dict[int, WindowUsage] = {}
+
+    @property
+    def limit(self) -> int:
+        """Requests per window; may be changed at any time."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        if limit < 1:
+            raise InvalidArgumentError("limit", limit, "a positive number of requests")
+        self._limit = limit
+
+    @property
+    def windows(self) -> list[WindowUsage]:
+        """All windows that saw a request, oldest first."""
+        return [self._windows[index] for index in sorted(self._windows)]
+
+    @property
+    def refusal_message(self) -> str:
+        """Intercom's text for a request beyond the limit."""
+        return f"Exceeded rate limit of {self._limit} in {self.window:g}_seconds"
+
+    def usage(self, now: float) -> WindowUsage:
+        """Return the window that `now` (Unix seconds) lies in."""
+        index = math.floor(now / self.window)
+        usage = self._windows.get(index)
+        if usage is None:
+            usage = self._windows[index] = WindowUsage(start=index * self.window)
+        return usage
+
+    def charge(self, now: float) -> Standing:
+        """Count one request at `now` (Unix seconds), or refuse it when the window is full."""
+        usage = self.usage(now)
+        accepted = usage.used < self._limit
+        if accepted:
+            usage.accepted += 1
+            remaining = min(self._limit - usage.used + self.counter_lag, self._limit)
+        else:
+            usage.refused += 1
+            remaining = 0
+        return Standing(
+            accepted=accepted,
+            limit=self._limit,
+            remaining=remaining,
+            # A header of whole seconds cannot name an edge between two of them.
+            reset=math.ceil(usage.start + self.window),
+        )
+
+    def spend(self, requests: int, now: float) -> None:
+        """Take `requests` off the window of `now`, as another process with this token would.
+
+        What exceeds the window is lost.
+        """
+        usage = self.usage(now)
+        usage.spent_elsewhere += max(0, min(requests, self._limit - usage.used))

@@ -1,0 +1,106 @@
+"""Counting what arrived: numbers that tests compare with a client's own account."""
+
+import collections
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.define(kw_only=True)
+class Request:
+    """One request that arrived.
+
+    Attributes:
+        method: upper case.
+        path: as it came, still encoded, without the query.
+        query: what followed the question mark, still encoded.
+        segments: of the path, decoded.
+        time: Unix seconds of its arrival by the server's clock.
+        headers: as they came, the token included.
+        body: bytes, once they were read.
+        status: HTTP status of the reply, None while there is none or if there never was.
+    """
+
+    method: str
+    path: str
+    query: str
+    segments: tuple[str, ...] = attrs.field(repr=False)
+    time: float
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = b""
+    status: int | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation its path names, or None."""
+        match self.segments:
+            case ("conversations", "search"):
+                return None
+            case "conversations", conversation_id, *_:
+                return conversation_id
+            case _:
+                return None
+
+    @property
+    def to_change(self) -> str | None:
+        """The conversation it is to change, or None."""
+        return None if self.method == "GET" else self.conversation_id
+
+
+class Requests:
+    """Counters over all requests that arrived, and their log if it is kept.
+
+    Args:
+        keep_log: whether every request is remembered in `log`.
+
+    Attributes:
+        total: requests that arrived, refused ones included.
+        by_method: the same by method.
+        by_status: replies by HTTP status.
+        unanswered: requests that ended without a reply.
+        in_flight: requests that arrived and have not ended.
+        peak_in_flight: the most there were at once.
+        overlaps: requests that were to change a conversation while another such one was in flight.
+        log: requests in order of arrival, or None.
+    """
+
+    def __init__(self, *, keep_log: bool = False) -> None:
+        self.total = 0
+        self.by_method: collections.Counter[str] = collections.Counter()
+        self.by_status: collections.Counter[int] = collections.Counter()
+        self.unanswered = 0
+        self.in_flight = 0
+        self.peak_in_flight = 0
+        self.overlaps = 0
+        self.log: list[Request] | None = [] if keep_log else None
+        self._changing: collections.Counter[str] = collections.Counter()
+
+    @property
+    def refused(self) -> int:
+        """Requests answered with 429."""
+        return self.by_status[429]
+
+    def begin(self, request: Request) -> None:
+        """Count a request that arrived."""
+        self.total += 1
+        self.by_method[request.method] += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        if self.log is not None:
+            self.log.append(request)
+        if (conversation_id := request.to_change) is not None:
+            self.overlaps += self._changing[conversation_id] > 0
+            self._changing[conversation_id] += 1
+
+    def end(self, request: Request, status: int | None) -> None:
+        """Count how a request ended: with this status, or None without a reply."""
+        request.status = status
+        self.in_flight -= 1
+        if status is None:
+            self.unanswered += 1
+        else:
+            self.by_status[status] += 1
+        if (conversation_id := request.to_change) is not None:
+            self._changing[conversation_id] -= 1
+            if not self._changing[conversation_id]:
+                del self._changing[conversation_id]

@@ -1,0 +1,339 @@
+"""The server: sockets, time and the order in which a request is treated.
+
+A request goes through these gates, as at Intercom: token, quota, faults on order, version and
+Accept header, endpoint. Half of the latency passes before the first gate, half after the last.
+"""
+
+import asyncio
+import email.utils
+import random
+import ssl
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Self
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from intercom_async.errors import ClientStateError, InvalidArgumentError
+from intercom_async.simulator import wire
+from intercom_async.simulator.endpoints import (
+    VERSIONS,
+    Call,
+    Endpoints,
+    ReplyForm,
+    segments_of,
+)
+from intercom_async.simulator.faults import FaultPlan, When
+from intercom_async.simulator.quota import Quota
+from intercom_async.simulator.refusals import Refusal, RefusedError
+from intercom_async.simulator.reply import REQUEST_ID, Ending, Reply
+from intercom_async.simulator.requests import Request, Requests
+from intercom_async.simulator.workspace import Workspace
+from intercom_async.transport.runtime import SYSTEM
+
+Latency = float | tuple[float, float] | Callable[[], float]
+"""Seconds, or a range of seconds to draw from, or a function that returns seconds."""
+
+KEEP_ALIVE = 75.0
+"""Seconds an idle connection is kept, as web servers commonly do."""
+
+SHUTDOWN = 1.0
+"""Seconds aiohttp may take to wind up connections that nothing runs on any more."""
+
+
+class IntercomSimulator:
+    """A workspace of Intercom on loopback, for tests of code that talks to Intercom.
+
+        async with IntercomSimulator(limit=50) as sim:
+            (pair, *_) = sim.workspace.populate(conversations=1)
+            async with IntercomClient(sim.token, base_url=sim.url) as client:
+                await client.detach_contact(*pair, admin_id=sim.admin_id)
+            assert sim.applied[pair] == 1
+
+    Args:
+        token: the access token it accepts.
+        limit: requests per window.
+        window: seconds of a window.
+        counter_lag: requests by which the told Remaining lags behind, see `Quota`.
+        latency: seconds from a request to its reply, or a range (low, high) to draw from, or a
+            function that returns seconds.
+        reply_form: how attach and detach are answered.
+        unknown_admin: the answer when a request's `admin_id` names nobody. What Intercom says is
+            not documented.
+        version: the API version of requests without an Intercom-Version header.
+        region: the workspace's, as `GET /me` tells it.
+        keep_log: whether `requests.log` remembers every request.
+        host: address to listen on.
+        port: port to listen on, 0 for a free one.
+        ssl_context: serve https with this context.
+        seed: of all ids and random numbers.
+        clock: Unix seconds by the server. By default this machine's time at the start, advanced
+            by the running loop's clock; a loop that tests drive so drives the quota too.
+        skew: seconds the server's clock is ahead of that.
+
+    Attributes:
+        token: the access token it accepts.
+        workspace: admins, contacts and conversations, to fill and to inspect.
+        admin_id: an admin of the workspace, the owner of the token.
+        quota: windows and what was used of each.
+        faults: what shall go wrong.
+        requests: counters of what arrived.
+        skew: seconds the server's clock is ahead; may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str = "token",  # noqa: S107  it opens nothing but the simulator
+        limit: int = 167,
+        window: float = 10.0,
+        counter_lag: int = 1,
+        latency: Latency = 0.0,
+        reply_form: ReplyForm = ReplyForm.PARTICIPANTS,
+        unknown_admin: Refusal = Refusal.ACTING_ADMIN_NOT_FOUND,
+        version: str = "Preview",
+        region: str = "US",
+        keep_log: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ssl_context: ssl.SSLContext | None = None,
+        seed: int = 0,
+        clock: Callable[[], float] | None = None,
+        skew: float = 0.0,
+    ) -> None:
+        if version not in VERSIONS:
+            raise InvalidArgumentError("version", version, "a version of the API")
+        _check_latency(latency)
+        self.token = token
+        self.workspace = Workspace(seed)
+        self.admin_id = self.workspace.add_admin()
+        self.quota = Quota(limit=limit, window=window, counter_lag=counter_lag)
+        self.faults = FaultPlan(seed)
+        self.requests = Requests(keep_log=keep_log)
+        self.skew = skew
+        self._endpoints = Endpoints(
+            workspace=self.workspace,
+            reply_form=reply_form,
+            unknown_admin=unknown_admin,
+            region=region,
+        )
+        self._latency = latency
+        self._version = version
+        self._host = host
+        self._port = port
+        self._ssl_context = ssl_context
+        self._clock = clock
+        self._origin: float | None = None
+        self._random = random.Random(seed)  # noqa: S311  reproducible, guards no secret
+        self._runner: web.ServerRunner | None = None
+        # Of each connection with a request in flight, the task that serves it.
+        self._busy: set[asyncio.Task[None]] = set()
+        self._released = asyncio.Event()
+        self._date = (0, "")
+
+    # Life
+
+    @property
+    def url(self) -> str:
+        """The base address to give to a client."""
+        if not self._port:
+            raise ClientStateError("the simulator has no address before it is started")
+        scheme = "http" if self._ssl_context is None else "https"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen. A simulator that was closed comes back at the same address."""
+        if self._runner is not None:
+            raise ClientStateError("the simulator is running already")
+        if self._origin is None:
+            self._origin = SYSTEM.wall() - SYSTEM.monotonic()
+        server = web.Server(self._serve, access_log=None, keepalive_timeout=KEEP_ALIVE)
+        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN)
+        await runner.setup()
+        site = web.TCPSite(
+            runner, self._host, self._port, ssl_context=self._ssl_context, backlog=1024
+        )
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._port = site.port
+        self._runner = runner
+
+    async def aclose(self) -> None:
+        """Stop listening and drop all connections; what is unanswered stays so."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        for task in self._busy:
+            task.cancel()
+        if runner.server is not None:
+            for connection in runner.server.connections:
+                # An orderly end of TLS would wait for the client.
+                if connection.transport is not None:
+                    connection.transport.abort()
+        await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    # What tests ask and tell
+
+    @property
+    def applied(self) -> Counter[tuple[str, str]]:
+        """For each (conversation id, contact id) how often a detach was applied."""
+        return self.workspace.detached
+
+    def now(self) -> float:
+        """Unix seconds by the server's clock."""
+        if self._clock is not None:
+            return self._clock() + self.skew
+        if self._origin is None:
+            raise ClientStateError("the simulator has no clock before it is started")
+        return self._origin + SYSTEM.monotonic() + self.skew
+
+    def spend(self, requests: int) -> None:
+        """Use up quota of the current window, as another process with this token would."""
+        self.quota.spend(requests, self.now())
+
+    def release(self) -> None:
+        """Let requests that hang (`Fault.HANG`) go on."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    # A request's way
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        entry = Request(
+            method=request.method,
+            path=path,
+            query=query,
+            segments=segments_of(path),
+            time=self.now(),
+            headers=request.headers,
+        )
+        self._busy.add(request.task)
+        self.requests.begin(entry)
+        status: int | None = None
+        try:
+            latency = self._draw_latency()
+            if latency > 0:
+                await SYSTEM.sleep(latency / 2)
+            if request.body_exists:
+                entry.body = await request.read()
+            reply = await self._reply(entry)
+            if reply.held:
+                await self._released.wait()
+            if latency + reply.delay > 0:
+                await SYSTEM.sleep(latency / 2 + reply.delay)
+            sent = await wire.send(reply, request)
+            if reply.ending in {Ending.COMPLETE, Ending.TRUNCATED}:
+                status = reply.status
+        except ConnectionError:  # the client went away
+            sent = wire.Sent(keep_alive=False)
+        finally:
+            self.requests.end(entry, status)
+            self._busy.discard(request.task)
+        return sent
+
+    async def _reply(self, entry: Request) -> Reply:
+        now = self.now()
+        reply = self._blank(now)
+        if entry.headers.get("Authorization") != f"Bearer {self.token}":
+            reply.refuse(Refusal.ACCESS_TOKEN_INVALID)
+            return reply
+        standing = self.quota.charge(now)
+        reply.headers["X-RateLimit-Limit"] = str(standing.limit)
+        reply.headers["X-RateLimit-Remaining"] = str(standing.remaining)
+        reply.headers["X-RateLimit-Reset"] = str(standing.reset)
+        if not standing.accepted:
+            reply.fail(429, "rate_limit_exceeded", self.quota.refusal_message)
+            return reply
+        strikes = self.faults.draw(entry.method, entry.path, entry.conversation_id)
+        if any(strike.when is When.HOLDING for strike in strikes):
+            await self._released.wait()
+        if not any(strike.when is When.INSTEAD for strike in strikes):
+            self._handle(entry, reply)
+        for strike in strikes:
+            strike.alter(reply)
+        return reply
+
+    def _handle(self, entry: Request, reply: Reply) -> None:
+        headers = entry.headers
+        version = headers.get("Intercom-Version", self._version)
+        try:
+            _check_version(version)
+            reply.headers["Intercom-Version"] = version
+            _check_accept(headers.get("Accept"))
+            call = Call(
+                method=entry.method,
+                segments=entry.segments,
+                query=entry.query,
+                version=version,
+                content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
+                body=entry.body,
+                now=self.now(),
+            )
+            reply.show(self._endpoints.answer(call))
+        except RefusedError as refused:
+            reply.refuse(refused.refusal)
+
+    def _blank(self, now: float) -> Reply:
+        second = int(now)
+        if self._date[0] != second:
+            self._date = (second, email.utils.formatdate(second, usegmt=True))
+        request_id = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        return Reply(
+            headers=CIMultiDict(
+                {
+                    "Date": self._date[1],
+                    "Content-Type": "application/json; charset=utf-8",
+                    REQUEST_ID: str(request_id),
+                }
+            )
+        )
+
+    def _draw_latency(self) -> float:
+        match self._latency:
+            case (low, high):
+                return self._random.uniform(low, high)
+            case float() | int() as seconds:
+                return seconds
+            case draw:
+                return draw()
+
+
+def _check_latency(latency: Latency) -> None:
+    match latency:
+        case (low, high) if 0 <= low <= high:
+            pass
+        case float() | int() as seconds if seconds >= 0:
+            pass
+        case draw if callable(draw):
+            pass
+        case _:
+            raise InvalidArgumentError("latency", latency, "seconds, (low, high) or a function")
+
+
+def _check_version(version: str) -> None:
+    if version not in VERSIONS:
+        raise RefusedError(Refusal.VERSION_UNKNOWN)
+
+
+def _check_accept(accept: str | None) -> None:
+    if accept is None:
+        raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+    kinds = {kind.partition(";")[0].strip() for kind in accept.split(",")}
+    if kinds.isdisjoint({"application/json", "application/*", "*/*"}):
+        raise RefusedError(Refusal.NOT_ACCEPTABLE)

@@ -1,0 +1,251 @@
+"""The state behind the API: admins, contacts and conversations. No network, no clock."""
+
+import collections
+import itertools
+import random
+from collections.abc import Sequence
+
+import attrs
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.simulator.refusals import Refusal, RefusedError
+
+FIRST_ADMIN_ID = 5017690
+FIRST_CONVERSATION_ID = 1295
+CREATED_AT = 1_700_000_000
+"""Unix seconds at which everything was created that was not created by a request."""
+
+
+@attrs.define
+class Admin:
+    """A teammate.
+
+    Attributes:
+        id: digits.
+        name: shown to contacts.
+        email: address.
+    """
+
+    id: str
+    name: str
+    email: str
+
+
+@attrs.define
+class Contact:
+    """A user or lead.
+
+    Attributes:
+        id: Intercom's id, 24 hexadecimal digits unless given.
+        role: "user" or "lead".
+        email: address, or None.
+        external_id: the customer's own id, or None.
+        conversation_ids: conversations the contact takes part in, in order of joining.
+    """
+
+    id: str
+    role: str = "user"
+    email: str | None = None
+    external_id: str | None = None
+    conversation_ids: tuple[str, ...] = ()
+
+
+@attrs.define
+class Conversation:
+    """A conversation and who takes part.
+
+    Attributes:
+        id: digits unless given.
+        contact_ids: contacts that take part, in order of joining.
+        parts: how many conversation parts it has.
+        created_at: Unix seconds.
+        updated_at: Unix seconds of the last change.
+    """
+
+    id: str
+    contact_ids: list[str]
+    parts: int = 0
+    created_at: int = CREATED_AT
+    updated_at: int = CREATED_AT
+
+
+class Workspace:
+    """Everything the simulated workspace holds; tests fill and inspect it.
+
+    Attributes:
+        admins: by id, in order of creation.
+        contacts: by id, in order of creation.
+        conversations: by id, in order of creation; deleted ones are gone.
+        deleted: ids of conversations that were deleted as a whole.
+        detached: for each (conversation id, contact id) how often a detach was applied.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.admins: dict[str, Admin] = {}
+        self.contacts: dict[str, Contact] = {}
+        self.conversations: dict[str, Conversation] = {}
+        self.deleted: list[str] = []
+        self.detached: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._random = random.Random(seed)  # noqa: S311  ids for tests guard no secret
+        self._admin_numbers = itertools.count(FIRST_ADMIN_ID)
+        self._conversation_numbers = itertools.count(FIRST_CONVERSATION_ID)
+        self._by_email: dict[str, list[Contact]] = {}
+        self._by_external_id: dict[str, list[Contact]] = {}
+
+    # Filling
+
+    def add_admin(self, *, name: str = "Joe Example", admin_id: str | None = None) -> str:
+        """Add a teammate and return the admin id."""
+        admin_id = admin_id or str(next(self._admin_numbers))
+        self.admins[admin_id] = Admin(admin_id, name, f"admin-{admin_id}@example.com")
+        return admin_id
+
+    def add_contact(
+        self,
+        *,
+        email: str | None = None,
+        external_id: str | None = None,
+        role: str = "user",
+        contact_id: str | None = None,
+    ) -> str:
+        """Add a contact and return its id.
+
+        Args:
+            email: address, if it has one.
+            external_id: the id the customer gave it, if any.
+            role: "user" or "lead".
+            contact_id: the id to use instead of a random one.
+        """
+        contact_id = contact_id or self._hex_id()
+        contact = Contact(contact_id, role, email, external_id)
+        self.contacts[contact_id] = contact
+        if email is not None:
+            self._by_email.setdefault(email, []).append(contact)
+        if external_id is not None:
+            self._by_external_id.setdefault(external_id, []).append(contact)
+        return contact_id
+
+    def add_conversation(
+        self, contact_ids: Sequence[str], *, conversation_id: str | None = None, parts: int = 0
+    ) -> str:
+        """Add a conversation between these contacts and return its id.
+
+        Args:
+            contact_ids: contacts of this workspace, at least one.
+            conversation_id: the id to use instead of the next number.
+            parts: how many conversation parts it has; a retrieval shows the 500 newest.
+        """
+        if not contact_ids:
+            raise InvalidArgumentError("contact_ids", contact_ids, "one contact at least")
+        conversation_id = conversation_id or str(next(self._conversation_numbers))
+        for contact_id in contact_ids:
+            self.contacts[contact_id].conversation_ids += (conversation_id,)
+        self.conversations[conversation_id] = Conversation(
+            conversation_id, list(contact_ids), parts
+        )
+        return conversation_id
+
+    def populate(
+        self, *, conversations: int, contacts_per_conversation: int = 2, kept: int = 1
+    ) -> list[tuple[str, str]]:
+        """Add many conversations, each with contacts of its own, and return pairs to detach.
+
+        Args:
+            conversations: how many to add.
+            contacts_per_conversation: contacts in each.
+            kept: contacts of each that are not among the returned pairs. With one, every pair can
+                be detached, in any order; with none, each conversation refuses its last.
+
+        Returns:
+            (conversation id, contact id), conversation by conversation.
+        """
+        pairs: list[tuple[str, str]] = []
+        for _ in range(conversations):
+            conversation_id = str(next(self._conversation_numbers))
+            contact_ids = [self._hex_id() for _ in range(contacts_per_conversation)]
+            joined = (conversation_id,)
+            for contact_id in contact_ids:
+                self.contacts[contact_id] = Contact(contact_id, conversation_ids=joined)
+            self.conversations[conversation_id] = Conversation(conversation_id, contact_ids)
+            pairs.extend((conversation_id, contact_id) for contact_id in contact_ids[kept:])
+        return pairs
+
+    # Looking
+
+    def participants(self, conversation_id: str) -> list[str]:
+        """Ids of the contacts that take part; KeyError when there is no such conversation."""
+        return list(self.conversations[conversation_id].contact_ids)
+
+    def attached(self, conversation_id: str, contact_id: str) -> bool:
+        """Whether the conversation exists and the contact takes part in it."""
+        conversation = self.conversations.get(conversation_id)
+        return conversation is not None and contact_id in conversation.contact_ids
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """Return a conversation, or refuse as the API does."""
+        try:
+            return self.conversations[conversation_id]
+        except KeyError:
+            raise RefusedError(Refusal.RESOURCE_NOT_FOUND) from None
+
+    def contacts_with_email(self, email: str) -> list[Contact]:
+        """Return all contacts with this address, oldest first."""
+        return list(self._by_email.get(email, ()))
+
+    def contacts_with_external_id(self, external_id: str) -> list[Contact]:
+        """Return all contacts with this external id, oldest first."""
+        return list(self._by_external_id.get(external_id, ()))
+
+    # Changing, as the API does
+
+    def detach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
+        """Take a contact out of a conversation.
+
+        Raises:
+            RefusedError: no such conversation, contact not in it, or it is the last one.
+        """
+        conversation = self.conversation(conversation_id)
+        if contact_id not in conversation.contact_ids:
+            raise RefusedError(Refusal.USER_NOT_FOUND)
+        if len(conversation.contact_ids) == 1:
+            raise RefusedError(Refusal.LAST_CUSTOMER)
+        conversation.contact_ids.remove(contact_id)
+        conversation.updated_at = int(now)
+        self._leave(contact_id, conversation_id)
+        self.detached[conversation_id, contact_id] += 1
+
+    def attach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
+        """Let a contact take part in a conversation; nothing changes when it already does.
+
+        Raises:
+            RefusedError: no such conversation or contact.
+        """
+        conversation = self.conversation(conversation_id)
+        contact = self.contacts.get(contact_id)
+        if contact is None:
+            raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+        if contact_id in conversation.contact_ids:
+            return
+        conversation.contact_ids.append(contact_id)
+        conversation.updated_at = int(now)
+        contact.conversation_ids += (conversation_id,)
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a whole conversation.
+
+        Raises:
+            RefusedError: no such conversation.
+        """
+        for contact_id in self.conversation(conversation_id).contact_ids:
+            self._leave(contact_id, conversation_id)
+        del self.conversations[conversation_id]
+        self.deleted.append(conversation_id)
+
+    def _leave(self, contact_id: str, conversation_id: str) -> None:
+        contact = self.contacts[contact_id]
+        contact.conversation_ids = tuple(
+            other for other in contact.conversation_ids if other != conversation_id
+        )
+
+    def _hex_id(self) -> str:
+        return f"{self._random.getrandbits(96):024x}"

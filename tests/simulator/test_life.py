@@ -1,0 +1,113 @@
+"""Starting, stopping, coming back; nothing is left behind."""
+
+import asyncio
+import logging
+import ssl
+
+import aiohttp
+import pytest
+import trustme
+
+from intercom_async.errors import ClientStateError
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.simulator.asking import Ask, until
+
+
+def tasks() -> set[asyncio.Task[object]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def test_it_has_neither_address_nor_clock_before_it_is_started() -> None:
+    sim = IntercomSimulator()
+    with pytest.raises(ClientStateError, match="address"):
+        _ = sim.url
+    with pytest.raises(ClientStateError, match="clock"):
+        sim.now()
+    await sim.aclose()
+
+
+async def test_it_cannot_be_started_twice_at_once(sim: IntercomSimulator) -> None:
+    with pytest.raises(ClientStateError, match="running"):
+        await sim.start()
+
+
+async def test_a_taken_port_is_reported_and_leaves_nothing(sim: IntercomSimulator) -> None:
+    port = int(sim.url.rpartition(":")[2])
+    second = IntercomSimulator(port=port)
+    with pytest.raises(OSError, match="address already in use"):
+        await second.start()
+    await second.aclose()
+
+
+async def test_it_comes_back_at_its_address_with_everything_it_knew(
+    session: aiohttp.ClientSession,
+) -> None:
+    sim = IntercomSimulator()
+    ask = Ask(sim, session)
+    (pair,) = sim.workspace.populate(conversations=1)
+    async with sim:
+        url = sim.url
+        assert (await ask.detach(*pair)).status == 200
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await ask("GET", "/me")
+    async with sim:
+        assert sim.url == url
+        assert (await ask.detach(*pair)).status == 404
+        assert sim.requests.total == 2
+
+
+async def test_closing_it_drops_what_hangs_and_leaves_no_task(
+    session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    before = tasks()
+    async with IntercomSimulator() as sim:
+        ask = Ask(sim, session)
+        await ask("GET", "/me")  # leaves an idle connection
+        sim.faults.add(Fault.HANG)
+        sim.faults.add(Fault.LATENCY, seconds=60, after=1)
+        waiting = [asyncio.create_task(ask("GET", "/me")) for _ in range(2)]
+        await until(lambda: sim.requests.total == 3)
+    for task in waiting:
+        with pytest.raises(aiohttp.ClientError):
+            await task
+    assert tasks() == before
+    assert sim.requests.in_flight == 0
+    assert sim.requests.unanswered == 2
+    assert not [record for record in caplog.records if record.name.startswith("aiohttp")]
+
+
+async def test_a_client_that_leaves_is_no_error_of_the_server(
+    ask: Ask, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    sim.faults.add(Fault.HANG)
+    leaving = asyncio.create_task(ask("GET", "/me"))
+    await until(lambda: sim.requests.total == 1)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await asyncio.sleep(0.005)
+    sim.release()
+    await until(lambda: not sim.requests.in_flight)
+    assert sim.requests.unanswered == 1
+    assert (await ask("GET", "/me")).status == 200
+    assert not caplog.records
+
+
+async def test_it_speaks_https_when_given_a_certificate(session: aiohttp.ClientSession) -> None:
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    async with IntercomSimulator(ssl_context=server) as sim:
+        assert sim.url.startswith("https://127.0.0.1:")
+        headers = {"Authorization": f"Bearer {sim.token}"}
+        async with session.get(f"{sim.url}/me", headers=headers, ssl=client) as response:
+            assert response.status == 200
+            await response.read()
+
+
+async def test_it_listens_on_ipv6_too(session: aiohttp.ClientSession) -> None:
+    async with IntercomSimulator(host="::1") as sim:
+        assert sim.url.startswith("http://[::1]:")
+        assert (await Ask(sim, session)("GET", "/me")).status == 200
