@@ -1,1 +1,72 @@
-"""An async client that detaches contacts from Intercom conversations."""
+"""An async client that detaches contacts from Intercom conversations.
+
+It uses the whole rate limit, is refused next to never, and accounts for every request.
+"""
+
+from intercom_async._version import __version__
+from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
+from intercom_async.client import IntercomClient, detach_contact
+from intercom_async.detaching import Detach, Outcome
+from intercom_async.errors import (
+    APIError,
+    AuthenticationError,
+    CertificateError,
+    ClientStateError,
+    ConnectionFailedError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    IntercomError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    LastContactError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RateLimitWaitError,
+    RedirectError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    ServerError,
+    UnknownOutcomeError,
+)
+from intercom_async.model import Conversation, Identity
+from intercom_async.status import RateLimitStatus
+from intercom_async.transport.verdict import RetryPolicy
+from intercom_async.transport.window import Lane, RateLimitPolicy
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "CertificateError",
+    "ClientStateError",
+    "ConnectionFailedError",
+    "ContactNotFoundError",
+    "Conversation",
+    "ConversationNotFoundError",
+    "Detach",
+    "DetachResult",
+    "DetachRun",
+    "DetachSummary",
+    "Identity",
+    "IntercomClient",
+    "IntercomError",
+    "InvalidArgumentError",
+    "InvalidRequestError",
+    "Lane",
+    "LastContactError",
+    "NotFoundError",
+    "Outcome",
+    "PermissionDeniedError",
+    "RateLimitPolicy",
+    "RateLimitStatus",
+    "RateLimitWaitError",
+    "RateLimitedError",
+    "RedirectError",
+    "ResponseDecodeError",
+    "ResponseTooLargeError",
+    "RetryPolicy",
+    "ServerError",
+    "UnknownOutcomeError",
+    "__version__",
+    "detach_contact",
+]

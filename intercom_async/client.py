@@ -1,0 +1,333 @@
+"""The client applications hold, and the facade coroutine `detach_contact`."""
+
+import copy
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+import attrs
+
+from intercom_async._version import __version__
+from intercom_async.bulk import DetachRun, Pair
+from intercom_async.detaching import Detach, conversation_from, settle
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.events import Observer
+from intercom_async.model import Conversation, Identity
+from intercom_async.status import RateLimitStatus
+from intercom_async.structuring import decode_identity, decode_page
+from intercom_async.transport import wire
+from intercom_async.transport.budgets import limiter_for
+from intercom_async.transport.http import Http
+from intercom_async.transport.runtime import SYSTEM, Runtime
+from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.verdict import RetryPolicy
+from intercom_async.transport.window import Lane, RateLimitPolicy
+
+if TYPE_CHECKING:
+    import aiohttp
+
+TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
+PAGE_SIZE: Final = 150
+"""Conversations asked for per search page: Intercom's maximum."""
+
+
+def _check_seconds(name: str, value: object) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not 0 < value < float("inf"):  # type: ignore[operator]  # good says it is one
+        raise InvalidArgumentError(name, value, "a positive number of seconds")
+    return float(value)  # type: ignore[arg-type]  # same
+
+
+class IntercomClient:
+    """One workspace's connection to Intercom's REST API, for as long as the application runs.
+
+    Open it once and share it between tasks; it is bound to the event loop it is first used in.
+    Nothing touches the network before the first call. Use it as an async context manager, or
+    call `aclose` at the end.
+
+    Args:
+        token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
+        region: where the workspace is hosted: "us", "eu" or "au".
+        base_url: goes before `region`; must be https unless its host is loopback.
+        version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
+            version such as "2.14".
+        timeout: seconds for one attempt, from connecting to the end of the reply.
+        retry: how often and how long a failed call is tried again.
+        rate_limit: how the quota is used and shared, and how long a call may wait for it.
+        session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
+            connector); used and never closed. Its own client middlewares do not run.
+        observer: called with every event of `intercom_async.events`; must be quick.
+        runtime: clock, sleep and randomness, for tests.
+
+    Raises:
+        InvalidArgumentError: a value that cannot be used, named; never showing the token.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        region: str = "us",
+        base_url: str | None = None,
+        version: str = "Preview",
+        timeout: float = 30.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
+        session: "aiohttp.ClientSession | None" = None,
+        observer: Observer | None = None,
+        runtime: Runtime = SYSTEM,
+    ) -> None:
+        secret = wire.check_token(token if token is not None else os.environ.get(TOKEN_VARIABLE))
+        url = wire.check_base_url(region, base_url)
+        checked_version = wire.check_version(version)
+        seconds = _check_seconds("timeout", timeout)
+        if not isinstance(retry, RetryPolicy):
+            raise InvalidArgumentError("retry", retry, "a RetryPolicy")
+        if not isinstance(rate_limit, RateLimitPolicy):
+            raise InvalidArgumentError("rate_limit", rate_limit, "a RateLimitPolicy")
+        if observer is not None and not callable(observer):
+            raise InvalidArgumentError("observer", observer, "a callable taking one event")
+        self._base_url = url
+        self._version = checked_version
+        self._http = Http(
+            base_url=url,
+            headers={
+                "Authorization": f"Bearer {secret}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "Intercom-Version": checked_version,
+                "User-Agent": f"intercom_async/{__version__}",
+            },
+            session=session,
+            runtime=runtime,
+        )
+        self._transport = Transport(
+            http=self._http,
+            limiter=limiter_for(secret, url, rate_limit, runtime),
+            retry_budget=retry.budget,
+            observer=observer,
+            runtime=runtime,
+        )
+        self._runtime = runtime
+        self._lane: Lane | None = None
+        self._interactive = CallOptions(
+            lane=Lane.INTERACTIVE, timeout=seconds, retry=retry, max_wait=rate_limit.max_wait
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._http.closed else "open"
+        return f"<IntercomClient {self._base_url} version {self._version} ({state})>"
+
+    async def __aenter__(self) -> Self:
+        self._http.ready()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; harmless when done twice. An injected session stays open."""
+        await self._http.aclose()
+
+    @property
+    def rate_limit(self) -> RateLimitStatus | None:
+        """The quota as known now, None before the first reply."""
+        return self._transport.rate_limit
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        lane: Lane | None = None,
+        max_wait: float | None = None,
+    ) -> Self:
+        """Return a view of this client whose calls have other options.
+
+        Connections, quota and retry budget are shared; closing either closes both. What is not
+        given stays as it is.
+
+        Args:
+            timeout: seconds for one attempt.
+            retry: how often and how long; its `budget` has no effect here.
+            lane: `Lane.INTERACTIVE` or `Lane.BULK`, for every call of the view.
+            max_wait: seconds a call may wait for the quota.
+        """
+        options = self._interactive
+        if timeout is not None:
+            options = attrs.evolve(options, timeout=_check_seconds("timeout", timeout))
+        if retry is not None:
+            options = attrs.evolve(options, retry=retry)
+        if max_wait is not None:
+            if max_wait != 0:
+                _check_seconds("max_wait", max_wait)
+            options = attrs.evolve(options, max_wait=max_wait)
+        lane = self._lane if lane is None else Lane(lane)
+        if lane is not None:
+            options = attrs.evolve(options, lane=lane)
+        view = copy.copy(self)
+        view._interactive, view._lane = options, lane  # noqa: SLF001  a copy of this very class
+        return view
+
+    def _bulk_options(self) -> CallOptions:
+        # A worker waits as long as the quota takes: that is what pacing means.
+        lane = Lane.BULK if self._lane is None else self._lane
+        return attrs.evolve(self._interactive, lane=lane, max_wait=None)
+
+    async def detach_contact(
+        self, conversation_id: str, contact_id: str, *, admin_id: str
+    ) -> Conversation:
+        """Remove a contact from a group conversation.
+
+        Args:
+            conversation_id: Intercom's id of the conversation.
+            contact_id: Intercom's id of the contact (not an external id or e-mail address).
+            admin_id: the admin in whose name it happens.
+
+        Returns:
+            The conversation as Intercom answered it; `participants` are the contacts left.
+
+        Raises:
+            InvalidArgumentError: an id that cannot be sent; nothing was sent.
+            ContactNotFoundError: the contact is not part of the conversation.
+            ConversationNotFoundError: there is no such conversation.
+            LastContactError: the last contact cannot be removed.
+            RateLimitWaitError: the quota asks for more patience than allowed.
+            UnknownOutcomeError: it may have happened, and nobody could find out.
+            ConnectionFailedError: Intercom could not be reached; it did not happen.
+            ResponseDecodeError: it happened, but the reply is no JSON object.
+            APIError: any other error Intercom answered with.
+        """
+        pair = Detach(conversation_id, contact_id, admin_id)
+        settled = await settle(self._transport, pair, admin_id, self._interactive)
+        if settled.error is not None:
+            raise settled.error
+        assert settled.reply is not None  # noqa: S101  no error means a reply
+        return conversation_from(settled.reply, conversation_id)
+
+    async def attach_contact(
+        self, conversation_id: str, contact_id: str, *, admin_id: str
+    ) -> Conversation:
+        """Add a contact to a conversation: the undo of `detach_contact`.
+
+        Args:
+            conversation_id: Intercom's id of the conversation.
+            contact_id: Intercom's id of the contact.
+            admin_id: the admin in whose name it happens.
+
+        Raises:
+            IntercomError: as for `detach_contact`.
+        """
+        request = wire.attach(conversation_id, contact_id, admin_id)
+        return conversation_from(await self._call(request), conversation_id)
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        """Return a conversation with its newest parts.
+
+        Raises:
+            ConversationNotFoundError: there is no such conversation.
+            IntercomError: as for `detach_contact`.
+        """
+        reply = await self._call(wire.get_conversation(conversation_id))
+        return conversation_from(reply, conversation_id)
+
+    async def find_conversations(self, contact_id: str) -> AsyncIterator[Conversation]:
+        """Iterate over the conversations a contact takes part in, each one once.
+
+        Pages shift when conversations leave the result while it is read, for example because
+        the contact is being detached from them. When fewer were seen than announced, the
+        search starts over until it brings nothing new.
+
+        Raises:
+            IntercomError: as for `detach_contact`.
+        """
+        seen: set[str] = set()
+        while True:
+            before = len(seen)
+            announced = 0
+            cursor: str | None = None
+            while True:
+                request = wire.search_conversations(
+                    contact_id, per_page=PAGE_SIZE, starting_after=cursor
+                )
+                reply = await self._call(request)
+                if reply.flaw is not None:
+                    raise reply.flaw
+                page = decode_page(reply.body)
+                announced = max(announced, page.total_count or 0)
+                for conversation in page.conversations:
+                    if conversation.id is not None and conversation.id not in seen:
+                        seen.add(conversation.id)
+                        yield conversation
+                if page.starting_after is None or page.starting_after == cursor:
+                    break
+                cursor = page.starting_after
+            if len(seen) >= announced or len(seen) == before:
+                return
+
+    async def whoami(self) -> Identity:
+        """Return the admin and the workspace the token belongs to.
+
+        Raises:
+            IntercomError: as for `detach_contact`.
+        """
+        reply = await self._call(wire.me())
+        if reply.flaw is not None:
+            raise reply.flaw
+        return decode_identity(reply.body)
+
+    def detach_contacts(
+        self,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        *,
+        admin_id: str | None = None,
+        concurrency: int | None = None,
+    ) -> DetachRun:
+        """Detach many contacts, using all of the quota; see `DetachRun`.
+
+        Args:
+            pairs: `Detach` records or tuples `(conversation_id, contact_id)`; pulled lazily.
+            admin_id: for pairs that name no admin of their own.
+            concurrency: requests in flight at most; None to compute it from rate and latency.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+        """
+        return DetachRun(
+            pairs,
+            admin_id=admin_id,
+            concurrency=concurrency,
+            transport=self._transport,
+            options=self._bulk_options(),
+            runtime=self._runtime,
+        )
+
+    async def _call(self, request: wire.Request) -> wire.Reply:
+        reply = await self._transport.send(request, self._interactive)
+        if not reply.succeeded:
+            raise wire.error_for(reply)
+        return reply
+
+
+async def detach_contact(
+    conversation_id: str,
+    contact_id: str,
+    *,
+    admin_id: str,
+    client: IntercomClient | None = None,
+) -> Conversation:
+    """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
+
+    Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call
+    and closed after it. Programs that make more than one call should hold a client.
+    """
+    if client is not None:
+        return await client.detach_contact(conversation_id, contact_id, admin_id=admin_id)
+    async with IntercomClient() as own:
+        return await own.detach_contact(conversation_id, contact_id, admin_id=admin_id)

@@ -1,0 +1,262 @@
+"""One detach brought to a certain end: what happened, and how we know.
+
+The single call and the bulk run both stand on `settle`. A DELETE whose connection died may have
+been applied; when the retry is then told 404, or retries run out, one GET looks whether the
+contact is still there. Only what cannot be found out is called unknown.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import attrs
+
+from intercom_async.errors import (
+    AuthenticationError,
+    CertificateError,
+    ConnectionFailedError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    IntercomError,
+    LastContactError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitWaitError,
+    UnknownOutcomeError,
+)
+from intercom_async.model import Conversation
+from intercom_async.structuring import decode_conversation
+from intercom_async.transport import wire
+from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.wire import Reply
+
+
+class Outcome(enum.StrEnum):
+    """What became of one pair, named by what the caller should do next.
+
+    Attributes:
+        DETACHED: the contact was removed; nothing to do.
+        ALREADY_ABSENT: the contact was not part of the conversation; nothing to do.
+        CONVERSATION_MISSING: there is no such conversation; nothing to do.
+        REFUSED_LAST_CONTACT: the last contact cannot be removed; decide about the conversation.
+        FAILED: nothing was applied; look at the error, then try again.
+        UNKNOWN: it may have been applied and nobody could find out; try again, it is safe.
+        NOT_ATTEMPTED: the run stopped first; run it again.
+    """
+
+    DETACHED = "detached"
+    ALREADY_ABSENT = "already_absent"
+    CONVERSATION_MISSING = "conversation_missing"
+    REFUSED_LAST_CONTACT = "refused_last_contact"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "not_attempted"
+
+    @property
+    def settled(self) -> bool:
+        """Whether repeating the pair would be pointless."""
+        return self in _SETTLED
+
+
+_SETTLED: Final = frozenset(
+    {
+        Outcome.DETACHED,
+        Outcome.ALREADY_ABSENT,
+        Outcome.CONVERSATION_MISSING,
+        Outcome.REFUSED_LAST_CONTACT,
+    }
+)
+
+
+@attrs.frozen
+class Detach:
+    """One pair: remove this contact from this conversation.
+
+    Attributes:
+        conversation_id: Intercom's id of the conversation.
+        contact_id: Intercom's id of the contact (not an external id or an e-mail address).
+        admin_id: the admin in whose name it happens; None for the run's.
+    """
+
+    conversation_id: str
+    contact_id: str
+    admin_id: str | None = None
+
+
+@attrs.define(eq=False)
+class Settled:
+    """What became of one detach, and what it cost.
+
+    Attributes:
+        outcome: see `Outcome`.
+        inferred: whether "detached" was concluded from a check rather than told by a reply.
+        reply: the reply that holds the conversation of a detached pair.
+        error: the exception that a single call raises for it, None when detached.
+        fatal: the error after which no other call of this client can succeed either: 401, 403
+            or a refused certificate.
+        attempts: requests sent, a check's included.
+        refusals: further requests that were refused with 429.
+        request_id: Intercom's id of the deciding request.
+    """
+
+    outcome: Outcome
+    inferred: bool = False
+    reply: Reply | None = None
+    error: IntercomError | None = None
+    fatal: IntercomError | None = None
+    attempts: int = 0
+    refusals: int = 0
+    request_id: str | None = None
+
+
+def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
+    """Decode the conversation a reply carries.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object, or was lost on the way.
+        ResponseTooLargeError: the body was beyond the bound.
+    """
+    if reply.flaw is not None:
+        raise reply.flaw
+    return decode_conversation(reply.body, default_id=conversation_id)
+
+
+async def settle(
+    transport: Transport,
+    pair: Detach,
+    admin_id: str | None,
+    options: CallOptions,
+    *,
+    on_send: Callable[[], None] | None = None,
+) -> Settled:
+    """Detach one contact and find out what happened.
+
+    Args:
+        transport: sends the requests.
+        pair: conversation and contact.
+        admin_id: the admin in whose name it happens.
+        options: lane, time and retries, for the check as well.
+        on_send: see `Transport.send`.
+
+    Raises:
+        InvalidArgumentError: an id that cannot be sent; nothing was.
+        ClientStateError: the client cannot be used; nothing was sent.
+    """
+    request = wire.detach(pair.conversation_id, pair.contact_id, admin_id)
+    try:
+        reply = await transport.send(request, options, on_send=on_send)
+    except (UnknownOutcomeError, ConnectionFailedError) as error:
+        settled = Settled(
+            Outcome.FAILED, error=error, attempts=error.attempts, refusals=error.refusals
+        )
+        if isinstance(error, CertificateError):
+            settled.fatal = error
+        ambiguous = isinstance(error, UnknownOutcomeError)
+    except RateLimitWaitError as error:
+        return Settled(Outcome.FAILED, error=error)
+    else:
+        settled = _judge(reply)
+        # A conversation that does not exist holds no contact, whatever came before.
+        ambiguous = reply.ambiguous and settled.outcome not in _CERTAIN
+    return await _check(transport, pair, options, settled) if ambiguous else settled
+
+
+_OUTCOMES: Final[Mapping[type[IntercomError], Outcome]] = {
+    ContactNotFoundError: Outcome.ALREADY_ABSENT,
+    ConversationNotFoundError: Outcome.CONVERSATION_MISSING,
+    LastContactError: Outcome.REFUSED_LAST_CONTACT,
+}
+_CERTAIN: Final = frozenset({Outcome.DETACHED, Outcome.CONVERSATION_MISSING})
+
+
+def _judge(reply: Reply) -> Settled:
+    """Say what a final reply means, as long as nothing ambiguous came before it."""
+    settled = Settled(
+        Outcome.DETACHED,
+        reply=reply,
+        attempts=reply.attempts,
+        refusals=reply.refusals,
+        request_id=reply.request_id,
+    )
+    if not reply.succeeded:
+        error = wire.error_for(reply)
+        settled.outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
+        settled.reply = None
+        settled.error = error
+        settled.request_id = error.request_id
+        if isinstance(error, AuthenticationError | PermissionDeniedError):
+            settled.fatal = error
+    return settled
+
+
+async def _check(
+    transport: Transport, pair: Detach, options: CallOptions, settled: Settled
+) -> Settled:
+    """Look whether the contact is still there, after an attempt of unknown fate."""
+    if settled.fatal is not None:  # the check would be refused just the same
+        return _unknown(settled)
+    try:
+        reply = await transport.send(wire.get_conversation(pair.conversation_id), options)
+    except ConnectionFailedError as error:
+        settled.attempts += error.attempts
+        settled.refusals += error.refusals
+        return _unknown(settled)
+    except RateLimitWaitError:
+        return _unknown(settled)
+    settled.attempts += reply.attempts
+    settled.refusals += reply.refusals
+    settled.request_id = reply.request_id or settled.request_id
+    return _concluded(settled, reply, pair)
+
+
+def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
+    """Conclude from the check's reply."""
+    told = settled.error
+    if not reply.succeeded:
+        error = wire.error_for(reply)
+        if isinstance(error, NotFoundError):
+            settled.outcome = Outcome.CONVERSATION_MISSING
+            settled.error = error
+            return settled
+        if isinstance(error, AuthenticationError | PermissionDeniedError):
+            settled.fatal = error
+        return _unknown(settled)
+    attached = _attached(reply, pair)
+    if attached is None:
+        return _unknown(settled)
+    if not attached:
+        settled.outcome = Outcome.DETACHED
+        settled.inferred = True
+        settled.error = None
+        settled.reply = reply
+    elif settled.outcome is not Outcome.REFUSED_LAST_CONTACT:
+        settled.outcome = Outcome.FAILED
+        if isinstance(told, UnknownOutcomeError):
+            settled.error = ConnectionFailedError(
+                f"{told}; a check found the contact still attached, so it was not"
+            )
+            settled.error.attempts = settled.attempts
+    return settled
+
+
+def _unknown(settled: Settled) -> Settled:
+    told = settled.error
+    settled.outcome = Outcome.UNKNOWN
+    if not isinstance(told, UnknownOutcomeError):
+        error = UnknownOutcomeError(
+            f"an attempt may have been applied, and no check could find out; last answer: {told}"
+        )
+        error.__cause__ = told
+        settled.error = error
+    return settled
+
+
+def _attached(reply: Reply, pair: Detach) -> bool | None:
+    """Whether the conversation lists the contact, None if the reply does not tell."""
+    try:
+        conversation = conversation_from(reply, pair.conversation_id)
+    except IntercomError:
+        return None
+    if any(contact.id == pair.contact_id for contact in conversation.participants):
+        return True
+    return False if conversation.participants_known else None

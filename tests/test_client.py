@@ -1,0 +1,548 @@
+"""The client against the simulator, over real sockets, on a clock that jumps."""
+
+import asyncio
+import gc
+import logging
+import pickle
+import traceback
+from collections.abc import AsyncIterator
+
+import pytest
+
+import intercom_async
+from intercom_async import (
+    AuthenticationError,
+    ClientStateError,
+    ConnectionFailedError,
+    ContactNotFoundError,
+    Conversation,
+    ConversationNotFoundError,
+    IntercomClient,
+    IntercomError,
+    InvalidArgumentError,
+    Lane,
+    LastContactError,
+    PermissionDeniedError,
+    RateLimitPolicy,
+    RateLimitWaitError,
+    RedirectError,
+    ResponseDecodeError,
+    ResponseTooLargeError,
+    RetryPolicy,
+    ServerError,
+    UnknownOutcomeError,
+)
+from intercom_async.events import CallGivenUp, Event, RequestRefused, RequestRetried, RequestSent
+from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+TOKEN = "marked-token-value"
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[IntercomSimulator]:
+    async with IntercomSimulator(token=TOKEN, latency=0.05, keep_log=True) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
+    async with IntercomClient(TOKEN, base_url=sim.url, timeout=5.0) as opened:
+        yield opened
+
+
+def conversation_of(sim: IntercomSimulator, *, contacts: int = 2) -> tuple[str, list[str]]:
+    ids = [sim.workspace.add_contact() for _ in range(contacts)]
+    return sim.workspace.add_conversation(ids), ids
+
+
+class TestDetach:
+    @pytest.mark.parametrize("form", ReplyForm)
+    async def test_a_contact_is_removed_and_the_others_are_returned(self, form: ReplyForm) -> None:
+        async with IntercomSimulator(reply_form=form) as sim:
+            conversation_id, (first, second) = conversation_of(sim)
+            async with IntercomClient("token", base_url=sim.url) as client:
+                found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert isinstance(found, Conversation)
+        assert found.id == conversation_id
+        assert [contact.id for contact in found.participants] == [second]
+        assert sim.workspace.participants(conversation_id) == [second]
+
+    async def test_the_documented_errors_have_their_classes(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (contact,) = conversation_of(sim, contacts=1)
+        with pytest.raises(LastContactError) as last:
+            await client.detach_contact(conversation_id, contact, admin_id=sim.admin_id)
+        with pytest.raises(ContactNotFoundError):
+            await client.detach_contact(conversation_id, "f" * 24, admin_id=sim.admin_id)
+        with pytest.raises(ConversationNotFoundError):
+            await client.detach_contact("no-such", contact, admin_id=sim.admin_id)
+        assert last.value.attempts == 1
+        assert last.value.request_id
+        assert last.value.rate_limit is not None
+        assert last.value.rate_limit.limit == 167
+        assert sim.workspace.attached(conversation_id, contact)
+
+    @pytest.mark.parametrize("conversation_id", ["1?x=1", "1#f", "1/../1", "1%3Fx"])
+    async def test_an_id_that_looks_like_a_url_reaches_no_other_call(
+        self, sim: IntercomSimulator, client: IntercomClient, conversation_id: str
+    ) -> None:
+        contacts = [sim.workspace.add_contact() for _ in range(2)]
+        sim.workspace.add_conversation(contacts, conversation_id="1")
+        with pytest.raises(ConversationNotFoundError):
+            await client.detach_contact(conversation_id, contacts[0], admin_id=sim.admin_id)
+        assert sim.workspace.deleted == []
+        assert sim.workspace.participants("1") == contacts
+
+    @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb"])
+    async def test_an_unusable_id_is_refused_before_anything_is_sent(
+        self, sim: IntercomSimulator, client: IntercomClient, bad: str
+    ) -> None:
+        with pytest.raises(InvalidArgumentError):
+            await client.detach_contact(bad, "c", admin_id="1")
+        with pytest.raises(InvalidArgumentError):
+            await client.detach_contact("1", bad, admin_id="1")
+        with pytest.raises(InvalidArgumentError):
+            await client.detach_contact("1", "c", admin_id=bad)
+        assert sim.requests.total == 0
+
+    async def test_the_module_s_coroutine_takes_a_client_or_opens_one(
+        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        conversation_id, (first, second, _) = conversation_of(sim, contacts=3)
+        await intercom_async.detach_contact(
+            conversation_id, first, admin_id=sim.admin_id, client=client
+        )
+        monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setitem(
+            intercom_async.transport.wire.REGIONS,  # type: ignore[arg-type]  # a dict behind a Mapping
+            "us",
+            sim.url,
+        )
+        await intercom_async.detach_contact(conversation_id, second, admin_id=sim.admin_id)
+        assert len(sim.workspace.participants(conversation_id)) == 1
+
+
+class TestAmbiguity:
+    """An attempt of unknown fate is retried; a check decides what cannot be told otherwise."""
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault.RESET_AFTER_APPLYING,
+            Fault.CLOSE_AFTER_APPLYING,
+            Fault.SERVER_ERROR_AFTER_APPLYING,
+            Fault.HANG_AFTER_APPLYING,
+        ],
+    )
+    async def test_a_detach_that_was_applied_and_not_answered_succeeds(
+        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
+    ) -> None:
+        conversation_id, (first, second) = conversation_of(sim)
+        sim.faults.add(fault, times=1)
+        found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert [contact.id for contact in found.participants] == [second]
+        assert sim.applied[conversation_id, first] == 1
+        assert [entry.method for entry in sim.requests.log or ()] == ["DELETE", "DELETE", "GET"]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault.RESET_BEFORE_APPLYING,
+            Fault.CLOSE_BEFORE_APPLYING,
+            Fault.SERVER_ERROR,
+            Fault.HTML_ERROR,
+            Fault.RETRY_AFTER,
+        ],
+    )
+    async def test_a_detach_that_was_not_applied_is_simply_done_again(
+        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(fault, times=1)
+        await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.applied[conversation_id, first] == 1
+        assert [entry.method for entry in sim.requests.log or ()] == ["DELETE", "DELETE"]
+
+    async def test_when_retries_run_out_and_the_contact_is_still_there_nothing_happened(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=5)
+        with pytest.raises(ConnectionFailedError, match="still attached") as caught:
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert caught.value.attempts == 6
+        assert sim.workspace.attached(conversation_id, first)
+
+    async def test_when_retries_run_out_after_5xx_the_last_answer_is_raised(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.SERVER_ERROR, times=5)
+        with pytest.raises(ServerError, match="all 5 attempts are used") as caught:
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert caught.value.status == 500
+        assert sim.workspace.attached(conversation_id, first)
+
+    async def test_when_retries_run_out_and_the_contact_is_gone_it_happened(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, second) = conversation_of(sim)
+        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+        sim.faults.add(Fault.RESET_BEFORE_APPLYING, times=4)
+        found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert [contact.id for contact in found.participants] == [second]
+
+    async def test_what_nobody_can_find_out_is_called_unknown(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
+        with pytest.raises(UnknownOutcomeError, match="may have been applied"):
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.applied[conversation_id, first] == 1
+
+    async def test_a_conversation_that_is_gone_at_the_check_is_missing(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=5)
+        sim.workspace.delete_conversation(conversation_id)
+        with pytest.raises(ConversationNotFoundError):
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+
+    async def test_a_token_that_is_revoked_after_a_lost_reply_leaves_it_unknown(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+        sim.faults.add(Fault.UNAUTHORIZED)
+        with pytest.raises(UnknownOutcomeError) as caught:
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert isinstance(caught.value.__cause__, AuthenticationError)
+
+    async def test_the_last_contact_is_refused_even_after_a_lost_reply(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (only,) = conversation_of(sim, contacts=1)
+        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, times=1)
+        with pytest.raises(LastContactError):
+            await client.detach_contact(conversation_id, only, admin_id=sim.admin_id)
+
+
+class TestReplies:
+    @pytest.mark.parametrize("fault", [Fault.HTML_BODY, Fault.EMPTY_BODY, Fault.TRUNCATED_BODY])
+    async def test_a_detach_with_a_useless_body_is_done_and_says_so(
+        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(fault, times=1)
+        with pytest.raises(ResponseDecodeError):
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.applied[conversation_id, first] == 1
+        assert sim.requests.total == 1
+
+    @pytest.mark.parametrize("fault", [Fault.GZIP_BOMB, Fault.HUGE_BODY])
+    async def test_a_detach_with_an_endless_body_is_done_and_says_so(
+        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(fault, times=1)
+        with pytest.raises(ResponseTooLargeError):
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.applied[conversation_id, first] == 1
+
+    @pytest.mark.parametrize("fault", [Fault.NUMERIC_IDS, Fault.UNKNOWN_FIELDS])
+    async def test_odd_fields_are_no_problem(
+        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
+    ) -> None:
+        conversation_id, (first, second) = conversation_of(sim)
+        sim.faults.add(fault, probability=1.0)
+        found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert [contact.id for contact in found.participants] == [second]
+        whole = await client.get_conversation(conversation_id)
+        assert whole.id == conversation_id
+
+    async def test_a_redirect_is_an_error(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.REDIRECT, times=1)
+        with pytest.raises(RedirectError, match="base_url"):
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.requests.total == 1
+
+
+class TestOtherCalls:
+    async def test_attach_undoes_a_detach(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, second) = conversation_of(sim)
+        await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        found = await client.attach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert {contact.id for contact in found.participants} == {first, second}
+        assert sim.workspace.attached(conversation_id, first)
+
+    async def test_whoami_names_the_workspace(self, client: IntercomClient) -> None:
+        identity = await client.whoami()
+        assert identity.id == "5017690"
+        assert identity.app is not None
+        assert identity.app.region == "US"
+
+    async def test_every_conversation_of_a_contact_is_found_over_several_pages(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        contact = sim.workspace.add_contact()
+        other = sim.workspace.add_contact()
+        wanted = [sim.workspace.add_conversation([contact, other]) for _ in range(321)]
+        found = [conversation.id async for conversation in client.find_conversations(contact)]
+        assert sorted(found, key=str) == sorted(wanted)
+        assert sim.requests.total == 3
+
+    async def test_every_conversation_is_found_though_pages_shift_while_detaching(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        contact = sim.workspace.add_contact()
+        other = sim.workspace.add_contact()
+        wanted = [sim.workspace.add_conversation([contact, other]) for _ in range(321)]
+        found: list[str | None] = []
+        async for conversation in client.with_options(lane=Lane.BULK).find_conversations(contact):
+            found.append(conversation.id)
+            sim.workspace.detach(conversation.id or "", contact)
+        assert sorted(found, key=str) == sorted(wanted)
+
+    async def test_a_contact_in_no_conversation_gives_none(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        contact = sim.workspace.add_contact()
+        assert [found async for found in client.find_conversations(contact)] == []
+
+
+class TestQuota:
+    async def test_the_quota_is_known_after_the_first_reply(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        assert client.rate_limit is None
+        await client.whoami()
+        status = client.rate_limit
+        assert status is not None
+        assert status.limit == 167
+        assert 0.0 <= status.resets_in <= 10.0
+
+    async def test_calls_beyond_the_quota_wait_for_the_next_window(
+        self, sim: IntercomSimulator
+    ) -> None:
+        sim.quota.limit = 5
+        policy = RateLimitPolicy(max_wait=60.0, reserve=0.0)
+        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
+            for _ in range(12):
+                await client.whoami()
+        assert len(sim.quota.windows) >= 3
+        assert sim.requests.refused <= 1
+
+    async def test_a_wait_longer_than_allowed_is_refused_naming_both_durations(
+        self, sim: IntercomSimulator
+    ) -> None:
+        policy = RateLimitPolicy(max_wait=0.5)
+        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
+            await client.whoami()
+            await asyncio.sleep(10.0 - sim.now() % 10.0 + 0.5)
+            await client.whoami()
+            sim.spend(167)
+            with pytest.raises(RateLimitWaitError) as caught:
+                for _ in range(3):
+                    await client.whoami()
+        assert caught.value.max_wait == 0.5
+        assert caught.value.wait > 0.5
+        assert f"{caught.value.wait:.2f} s" in str(caught.value)
+        assert "0.50 s" in str(caught.value)
+
+    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
+    async def test_a_429_costs_no_attempt(self, sim: IntercomSimulator, fault: Fault) -> None:
+        events: list[Event] = []
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(fault, times=2)
+        async with IntercomClient(
+            TOKEN,
+            base_url=sim.url,
+            retry=RetryPolicy(attempts=1),
+            rate_limit=RateLimitPolicy(max_wait=120.0),
+            observer=events.append,
+        ) as client:
+            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        assert sim.requests.by_status[429] == 2
+        assert sum(isinstance(event, RequestRefused) for event in events) == 2
+        (sent,) = [event for event in events if isinstance(event, RequestSent)]
+        assert sent.attempt == 1
+
+    async def test_a_retry_after_beyond_the_ceiling_ends_the_call(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1, seconds=300.0)
+        with pytest.raises(intercom_async.RateLimitedError, match="300 s") as caught:
+            await client.whoami()
+        assert caught.value.retry_after == 300.0
+
+
+class TestEvents:
+    async def test_a_retry_is_an_event_and_a_log_line(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="intercom_async")
+        events: list[Event] = []
+        sim.faults.add(Fault.SERVER_ERROR, times=1, status=503)
+        async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
+            await client.whoami()
+        (retried,) = [event for event in events if isinstance(event, RequestRetried)]
+        assert retried.attempt == 1
+        assert "503" in retried.reason
+        assert 0.0 <= retried.wait <= 0.5
+        assert retried.request_id
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert "attempt 1 failed" in line
+        assert retried.request_id in line
+
+    async def test_giving_up_is_an_event_and_a_warning(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        events: list[Event] = []
+        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=1.0)
+        async with IntercomClient(
+            TOKEN, base_url=sim.url, retry=RetryPolicy(attempts=2), observer=events.append
+        ) as client:
+            with pytest.raises(ConnectionFailedError):
+                await client.whoami()
+        (given_up,) = [event for event in events if isinstance(event, CallGivenUp)]
+        assert given_up.attempts == 2
+        assert "all 2 attempts" in given_up.reason
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    async def test_an_observer_that_raises_harms_nothing(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def observe(_: Event) -> None:
+            raise ValueError("no")
+
+        async with IntercomClient(TOKEN, base_url=sim.url, observer=observe) as client:
+            assert (await client.whoami()).id == "5017690"
+        assert "observer raised" in caplog.text
+
+
+class TestLife:
+    async def test_a_call_after_closing_says_so(self, sim: IntercomSimulator) -> None:
+        client = IntercomClient(TOKEN, base_url=sim.url)
+        await client.whoami()
+        await client.aclose()
+        await client.aclose()
+        with pytest.raises(ClientStateError, match="closed"):
+            await client.whoami()
+        assert "closed" in repr(client)
+
+    async def test_a_cancelled_call_leaves_the_client_usable(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.HANG, times=1)
+        task = asyncio.create_task(client.whoami())
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        status = client.rate_limit
+        assert status is None or status.in_flight == 0
+        assert (await client.whoami()).id == "5017690"
+
+    async def test_options_apply_to_a_view_only(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        hasty = client.with_options(timeout=0.5, retry=RetryPolicy(attempts=1), max_wait=1.0)
+        sim.faults.add(Fault.LATENCY, times=2, seconds=2.0)
+        with pytest.raises(ConnectionFailedError, match="in time"):
+            await hasty.whoami()
+        assert (await client.whoami()).id == "5017690"
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("token", ""),
+            ("token", "two words"),
+            ("region", "mars"),
+            ("base_url", "http://example.com"),
+            ("version", "latest"),
+            ("timeout", 0),
+            ("timeout", "soon"),
+            ("retry", 3),
+            ("rate_limit", 3),
+            ("observer", 3),
+        ],
+    )
+    async def test_construction_refuses_bad_values_by_name(self, name: str, value: object) -> None:
+        arguments: dict[str, object] = {"token": TOKEN} | {name: value}
+        with pytest.raises(InvalidArgumentError) as caught:
+            IntercomClient(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+        assert caught.value.name == name
+
+    async def test_a_missing_token_names_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("INTERCOM_ACCESS_TOKEN", raising=False)
+        with pytest.raises(InvalidArgumentError, match="INTERCOM_ACCESS_TOKEN"):
+            IntercomClient()
+
+    async def test_wrong_options_of_a_view_are_refused(self, client: IntercomClient) -> None:
+        with pytest.raises(InvalidArgumentError, match="timeout"):
+            client.with_options(timeout=-1)
+        with pytest.raises(InvalidArgumentError, match="max_wait"):
+            client.with_options(max_wait=-1)
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault.SERVER_ERROR,
+            Fault.HTML_ERROR,
+            Fault.CLOSE_BEFORE_APPLYING,
+            Fault.RESET_AFTER_APPLYING,
+            Fault.UNAUTHORIZED,
+            Fault.FORBIDDEN,
+            Fault.REDIRECT,
+            Fault.HUGE_BODY,
+            Fault.EMPTY_BODY,
+        ],
+    )
+    async def test_the_token_is_in_no_error_log_event_or_traceback(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture, fault: Fault
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        events: list[Event] = []
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(fault, probability=1.0)
+        async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
+            with pytest.raises(IntercomError) as caught:
+                await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+            shown = [repr(client), repr(client._transport), repr(client._http)]
+        error: BaseException | None = caught.value
+        while error is not None:
+            shown += [str(error), repr(error), repr(error.__dict__)]
+            shown += traceback.TracebackException.from_exception(
+                error, capture_locals=True
+            ).format()
+            error = error.__cause__ or error.__context__
+        shown += [repr(event) for event in events] + [caplog.text]
+        # The test's own frame names the constant; everything of the library's is checked.
+        library = [text for text in shown if "test_client.py" not in text]
+        assert not [text for text in library if TOKEN in text]
+
+    async def test_errors_can_be_pickled(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.FORBIDDEN)
+        with pytest.raises(PermissionDeniedError) as caught:
+            await client.whoami()
+        copied = pickle.loads(pickle.dumps(caught.value))
+        assert type(copied) is PermissionDeniedError
+        assert str(copied) == str(caught.value)
+        assert copied.rate_limit == caught.value.rate_limit
+        gc.collect()
