@@ -1,0 +1,200 @@
+"""Pairs from files: CSV with a header, or JSON lines. Read lazily, a line at a time.
+
+A line that cannot be understood becomes a `BadLine` with its place and what would be right, and
+the reading goes on: one typing error must not cost the other two million lines.
+"""
+
+import codecs
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Final
+
+import attrs
+
+from intercom_async.detaching import Detach
+from intercom_async.errors import IntercomError
+
+COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
+REQUIRED: Final = COLUMNS[:2]
+_DELIMITERS: Final = (",", ";", "\t")
+
+
+class SourceError(IntercomError):
+    """An input that cannot be read at all.
+
+    Attributes:
+        source: the file, "-" for standard input.
+        line: where, counted from 1; 0 when it is no matter of a line.
+    """
+
+    def __init__(self, source: str, line: int, problem: str) -> None:
+        self.source = source
+        self.line = line
+        place = f"{source}, line {line}" if line else source
+        super().__init__(f"{place}: {problem}")
+
+
+@attrs.frozen
+class BadLine:
+    """A line that gives no pair.
+
+    Attributes:
+        line: its number, counted from 1.
+        problem: what is wrong and what would be right.
+    """
+
+    line: int
+    problem: str
+
+
+class _UndecodableError(Exception):
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+
+def read_pairs(
+    stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None
+) -> Iterator[Detach | BadLine]:
+    """Yield the pairs of an opened file.
+
+    The format is told by the first line that is not blank: one that begins with "{" or "[" is
+    JSON lines, anything else is a CSV header. CSV may use commas, semicolons or tabs.
+
+    Args:
+        stream: the file, opened for reading bytes; UTF-8, with or without a byte order mark.
+        name: what to call it in messages.
+        columns: header names that stand for `conversation_id`, `contact_id`, `admin_id`.
+
+    Raises:
+        SourceError: empty, or a header without the needed columns.
+    """
+    lines = enumerate(stream, start=1)
+    texts = ((number, raw.removeprefix(codecs.BOM_UTF8)) for number, raw in lines)
+    number, first = next(((number, text) for number, text in texts if text.strip()), (0, b""))
+    if not number:
+        raise SourceError(name, 0, "the file is empty; expected a CSV header or JSON lines")
+    if first.lstrip()[:1] in {b"{", b"["}:
+        yield from _read_json_lines(first, number, lines, columns or {})
+    else:
+        yield from _read_csv(first, number, lines, name, columns or {})
+
+
+def _read_json_lines(
+    first: bytes, number: int, rest: Iterable[tuple[int, bytes]], columns: Mapping[str, str]
+) -> Iterator[Detach | BadLine]:
+    yield _pair_from_json(first, number, columns)
+    for line, raw in rest:
+        if raw.strip():
+            yield _pair_from_json(raw, line, columns)
+
+
+def _pair_from_json(raw: bytes, line: int, columns: Mapping[str, str]) -> Detach | BadLine:
+    try:
+        document: Any = json.loads(raw)
+    except UnicodeDecodeError:
+        return BadLine(line, "not UTF-8")
+    except ValueError as error:
+        return BadLine(line, f"not JSON ({error})")
+    except RecursionError:
+        return BadLine(line, "not a pair: nested too deeply")
+    if isinstance(document, list):
+        members: list[Any] = document
+        if not 2 <= len(members) <= 3:
+            return BadLine(line, f"a list of {len(members)}, not [conversation_id, contact_id]")
+        document = dict(zip(COLUMNS, members, strict=False))
+        columns = {}
+    if not isinstance(document, dict):
+        return BadLine(line, 'not an object such as {"conversation_id": "1", "contact_id": "2"}')
+    found: dict[str, Any] = document
+    return _pair([found.get(columns.get(name, name)) for name in COLUMNS], line)
+
+
+def _read_csv(
+    header: bytes,
+    number: int,
+    rest: Iterable[tuple[int, bytes]],
+    name: str,
+    columns: Mapping[str, str],
+) -> Iterator[Detach | BadLine]:
+    wanted = [columns.get(column, column) for column in COLUMNS]
+    delimiter, found = _header(header, name, number, wanted)
+    places = [found.index(column) if column in found else None for column in wanted]
+    current = number
+
+    def text() -> Iterator[str]:
+        nonlocal current
+        for line, raw in rest:
+            current = line
+            try:
+                yield raw.decode()
+            except UnicodeDecodeError:
+                raise _UndecodableError(line) from None
+
+    lines = text()
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except _UndecodableError as error:
+            yield BadLine(error.line, "not UTF-8")
+        except csv.Error as error:
+            yield BadLine(current, f"not CSV ({error})")
+        else:
+            if row:
+                yield _pair_from_row(row, places, current)
+            continue
+        # A generator or reader that raised is spent; go on with the line after.
+        lines = text()
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _header(raw: bytes, name: str, line: int, wanted: Sequence[str]) -> tuple[str, list[str]]:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise SourceError(name, line, "the header is not UTF-8") from None
+    best: list[str] = []
+    for delimiter in _DELIMITERS:
+        try:
+            row = next(csv.reader([text], delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            raise SourceError(name, line, f"the header is not CSV ({error})") from None
+        found = [column.strip() for column in row]
+        if set(wanted[: len(REQUIRED)]) <= set(found):
+            return delimiter, found
+        best = max(best, found, key=len)
+    missing = [column for column in wanted[: len(REQUIRED)] if column not in best]
+    shown = ", ".join(repr(column) for column in best[:20])
+    raise SourceError(
+        name,
+        line,
+        f"the header lacks {' and '.join(repr(column) for column in missing)}; "
+        f"found {shown}. Name the columns with --columns conversation_id=...,contact_id=...",
+    )
+
+
+def _pair_from_row(row: Sequence[str], places: Sequence[int | None], line: int) -> Detach | BadLine:
+    cells = [None if at is None or at >= len(row) else row[at] for at in places]
+    return _pair(cells, line)
+
+
+def _pair(values: Sequence[Any], line: int) -> Detach | BadLine:
+    """Make a pair of the values for `COLUMNS`; ids may be whole numbers in JSON."""
+    texts: list[str | None] = []
+    for column, value in zip(COLUMNS, values, strict=True):
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if text is None or (isinstance(text, str) and not text.strip()):
+            if column in REQUIRED:
+                return BadLine(line, f"{column} is missing")
+            texts.append(None)
+        elif isinstance(text, str):
+            texts.append(text.strip())
+        else:
+            return BadLine(line, f"{column} must be a text, not {value!r:.60}")
+    conversation_id, contact_id, admin_id = texts
+    assert conversation_id is not None  # noqa: S101  required columns are never None here
+    assert contact_id is not None  # noqa: S101  same
+    return Detach(conversation_id, contact_id, admin_id)

@@ -1,0 +1,97 @@
+"""A simulator in a thread of its own, and the command line called as a shell would."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from intercom_async.cli import main
+from intercom_async.client import TOKEN_VARIABLE
+from intercom_async.simulator import IntercomSimulator
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[IntercomSimulator]:
+    """Run a simulator in another thread, so that commands can run loops of their own."""
+    simulator = IntercomSimulator(**{"limit": 100_000, **options})
+    started, stop = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with simulator:
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield simulator
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def press_ctrl_c(when: Callable[[], bool], *, times: int = 1) -> threading.Thread:
+    """Send SIGINT to this process once `when` holds, as a terminal would."""
+
+    def press() -> None:
+        deadline = time.monotonic() + 20
+        while not when() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def simulator() -> Iterator[IntercomSimulator]:
+    with serving() as running:
+        yield running
+
+
+@attrs.frozen
+class Ended:
+    """What a command left behind.
+
+    Attributes:
+        status: its exit status.
+        out: what it wrote to standard output.
+        err: what it wrote to standard error.
+    """
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Call `intercom-async` with these arguments; a traceback fails the test."""
+
+    def call(*arguments: object) -> Ended:
+        monkeypatch.setattr("sys.argv", ["intercom-async", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert isinstance(caught.value.code, int)
+        return Ended(caught.value.code, out, err)
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv(TOKEN_VARIABLE, "token")
+    return call

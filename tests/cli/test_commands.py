@@ -1,0 +1,344 @@
+"""The commands as a person meets them: what they do, what they say, how they end."""
+
+import io
+import json
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import trustme
+from rich.console import Console
+
+from intercom_async.cli import demo
+from intercom_async.client import TOKEN_VARIABLE
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.cli.conftest import Command, press_ctrl_c, serving
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Callable[..., Path]:
+    def write(*rows: tuple[str, ...] | str, header: str = "conversation_id,contact_id") -> Path:
+        lines = [row if isinstance(row, str) else ",".join(row) for row in rows]
+        path = tmp_path / "pairs.csv"
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+class TestDetach:
+    def test_a_file_of_good_pairs_ends_in_status_0(
+        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=300)
+        path = pairs_file(*pairs)
+        ended = command(
+            "detach", path, "--admin-id", simulator.admin_id, "--base-url", simulator.url
+        )
+        assert ended.status == 0
+        assert "300 detached" in ended.err
+        assert "300 pairs accounted for" in ended.err
+        assert not any(simulator.workspace.attached(*pair) for pair in pairs)
+
+    def test_every_pair_of_a_mixed_file_is_accounted_for(
+        self,
+        command: Command,
+        simulator: IntercomSimulator,
+        pairs_file: Callable[..., Path],
+        tmp_path: Path,
+    ) -> None:
+        workspace = simulator.workspace
+        good = workspace.populate(conversations=20)
+        lonely = workspace.add_contact()
+        last = workspace.add_conversation([lonely])
+        path = pairs_file(
+            *good[:10],
+            (good[0][0], good[0][1]),
+            (good[1][0], "0" * 24),
+            (last, lonely),
+            ("999999999", "0" * 24),
+            "only one field",
+            *good[10:],
+        )
+        output = tmp_path / "results.jsonl"
+        ended = command(
+            "detach",
+            path,
+            *("--admin-id", simulator.admin_id, "--base-url", simulator.url),
+            *("--json", "--quiet", "--output", output),
+        )
+        assert ended.status == 1
+        summary = json.loads(ended.out)
+        assert summary["total"] == 24
+        assert summary["bad_lines"] == 1
+        assert {name: count for name, count in summary["outcomes"].items() if count} == {
+            "detached": 20,
+            "already_absent": 2,
+            "refused_last_contact": 1,
+            "conversation_missing": 1,
+        }
+        assert f"{path}, line 16" in ended.err
+        results = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+        assert len(results) == 24
+        assert {result["outcome"] for result in results} >= {"detached", "refused_last_contact"}
+
+    def test_json_lines_come_through_standard_input(
+        self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=3)
+        lines = [json.dumps({"conversation_id": a, "contact_id": b}) for a, b in pairs]
+        stream = io.BytesIO("\n".join(lines).encode())
+        stdin = SimpleNamespace(buffer=stream, isatty=lambda: False)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        ended = command(
+            "detach", "-", "--admin-id", simulator.admin_id, "--base-url", simulator.url
+        )
+        assert ended.status == 0
+        assert simulator.applied.total() == 3
+
+    def test_a_limit_takes_only_so_many_pairs(
+        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
+    ) -> None:
+        path = pairs_file(*simulator.workspace.populate(conversations=30))
+        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+        assert command("detach", path, *base, "--limit", 7, "--concurrency", 2).status == 0
+        assert simulator.applied.total() == 7
+
+    def test_strict_stops_at_a_wrong_line_and_keeps_what_was_done(
+        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=4)
+        path = pairs_file(*pairs[:2], "wrong", *pairs[2:])
+        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+        ended = command("detach", path, *base, "--strict")
+        assert ended.status == 2
+        assert "line 4" in ended.err
+        assert simulator.applied.total() == 2
+
+    def test_a_failed_pair_ends_in_status_1(
+        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
+    ) -> None:
+        path = pairs_file(*simulator.workspace.populate(conversations=2), ("..", "x"))
+        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+        ended = command("detach", path, *base)
+        assert ended.status == 1
+        assert "1 failed" in ended.err
+
+    def test_one_ctrl_c_lets_requests_finish_and_ends_in_status_4(
+        self, command: Command, pairs_file: Callable[..., Path]
+    ) -> None:
+        with serving(latency=0.02, limit=1_000_000) as simulator:
+            pairs = simulator.workspace.populate(conversations=3000)
+            path = pairs_file(*pairs)
+            presser = press_ctrl_c(lambda: simulator.applied.total() >= 20)
+            base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+            ended = command("detach", path, *base, "--json")
+            presser.join()
+            assert ended.status == 4
+            assert "Ctrl-C again" in ended.err
+            outcomes = json.loads(ended.out)["outcomes"]
+            assert outcomes["unknown"] == 0
+            assert outcomes["detached"] == simulator.applied.total() < 3000
+
+    def test_a_second_ctrl_c_stops_at_once(
+        self, command: Command, pairs_file: Callable[..., Path]
+    ) -> None:
+        with serving() as simulator:
+            path = pairs_file(*simulator.workspace.populate(conversations=50))
+            simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
+            presser = press_ctrl_c(lambda: simulator.requests.total >= 2, times=2)
+            base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+            ended = command("detach", path, *base, "--json")
+            presser.join()
+            assert ended.status == 4
+            outcomes = json.loads(ended.out)["outcomes"]
+            assert outcomes["unknown"] >= 1
+
+
+class TestBadInput:
+    @pytest.fixture(autouse=True)
+    def _prepare(self, command: Command, pairs_file: Callable[..., Path]) -> None:
+        self.command = command
+        self.path = pairs_file(("1", "2"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--region", "mars"], "region"),
+            (["--base-url", "http://intercom.example"], "https"),
+            (["--intercom-version", "two"], "version"),
+            (["--concurrency", "0"], "concurrency"),
+            (["--columns", "conversation_id"], "--columns"),
+            (["--token-file", "no such file"], "no such file"),
+            (["--columns", "conversation_id=Thread"], "Thread"),
+        ],
+    )
+    def test_a_value_that_cannot_be_used_is_named_and_ends_in_status_2(
+        self, arguments: list[str], said: str
+    ) -> None:
+        ended = self.command("detach", self.path, "--admin-id", "1", *arguments)
+        assert ended.status == 2
+        assert said in ended.err
+
+    def test_a_missing_admin_id_is_said(self, simulator: IntercomSimulator) -> None:
+        ended = self.command("detach", self.path, "--base-url", simulator.url)
+        assert ended.status == 2
+        assert "admin" in ended.err
+        assert simulator.requests.total == 0
+
+    def test_a_file_that_does_not_exist_is_named(self) -> None:
+        ended = self.command("detach", "nowhere.csv", "--admin-id", "1")
+        assert ended.status == 2
+        assert "nowhere.csv" in ended.err
+
+    def test_a_missing_token_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        ended = self.command("detach", self.path, "--admin-id", "1")
+        assert ended.status == 2
+        assert TOKEN_VARIABLE in ended.err
+
+    def test_a_wrong_token_stops_before_anything_is_sent(
+        self, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(TOKEN_VARIABLE, "marked-wrong")
+        ended = self.command("detach", self.path, "--admin-id", "1", "--base-url", simulator.url)
+        assert ended.status == 3
+        assert "nothing was sent" in ended.err
+        assert "marked-wrong" not in ended.err
+        assert simulator.requests.total == 1
+
+    def test_an_unreachable_host_ends_in_status_3(self) -> None:
+        ended = self.command(
+            "detach", self.path, "--admin-id", "1", "--base-url", "http://127.0.0.1:9"
+        )
+        assert ended.status == 3
+        assert "127.0.0.1" in ended.err
+
+    def test_a_refused_certificate_ends_in_status_3(self) -> None:
+        authority = trustme.CA()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        with serving(ssl_context=context) as simulator:
+            ended = self.command(
+                "detach", self.path, "--admin-id", "1", "--base-url", simulator.url
+            )
+            assert ended.status == 3
+            assert "certificate" in ended.err.lower()
+            assert simulator.requests.total == 0
+
+    def test_an_output_that_cannot_be_written_is_named(
+        self, simulator: IntercomSimulator, tmp_path: Path
+    ) -> None:
+        ended = self.command(
+            "detach",
+            self.path,
+            *("--admin-id", "1", "--base-url", simulator.url),
+            *("--output", tmp_path / "missing" / "results.jsonl"),
+        )
+        assert ended.status == 2
+        assert "results.jsonl" in ended.err
+
+    def test_no_command_shows_the_help(self) -> None:
+        ended = self.command()
+        assert "detach" in ended.out + ended.err
+
+
+class TestWhoami:
+    def test_it_shows_admin_and_workspace(
+        self, command: Command, simulator: IntercomSimulator
+    ) -> None:
+        ended = command("whoami", "--base-url", simulator.url)
+        assert ended.status == 0
+        assert simulator.admin_id in ended.out
+        assert "US" in ended.out
+
+    def test_the_token_comes_from_a_file(
+        self,
+        command: Command,
+        simulator: IntercomSimulator,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        file = tmp_path / "token"
+        file.write_text("token\n", encoding="utf-8")
+        base = ("--base-url", simulator.url)
+        assert command("whoami", "--token-file", file, *base).status == 0
+
+    def test_the_token_comes_from_a_hidden_prompt(
+        self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("getpass.getpass", lambda _: "token")
+        assert command("whoami", "--base-url", simulator.url).status == 0
+
+    def test_a_wrong_token_ends_in_status_3(
+        self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(TOKEN_VARIABLE, "wrong")
+        ended = command("whoami", "--base-url", simulator.url)
+        assert ended.status == 3
+        assert "401" in ended.err
+
+
+class TestSimulateAndDemo:
+    def test_simulate_serves_until_ctrl_c(self, command: Command, tmp_path: Path) -> None:
+        pairs = tmp_path / "pairs.csv"
+        presser = press_ctrl_c(pairs.exists)
+        ended = command("simulate", "--port", 0, "--conversations", 5, "--pairs", pairs)
+        presser.join()
+        assert ended.status == 0
+        assert "serving on http://127.0.0.1:" in ended.out
+        assert len(pairs.read_text(encoding="utf-8").splitlines()) == 6
+
+    def test_version_is_shown(self, command: Command) -> None:
+        assert "intercom_async" in command("--version").out
+
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_the_demo_checks_every_result(self) -> None:
+        out = io.StringIO()
+        console = Console(file=out, width=120)
+        status = await demo.show(pairs=400, limit=167, seed=1, console=console)
+        assert status == 0, out.getvalue()
+        assert "All 400 results agree" in out.getvalue()
+        assert "refused by the rate limit   0 (0.00%)" in " ".join(out.getvalue().split("  "))
+
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_the_demo_notices_a_result_that_is_not_so(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = io.StringIO()
+        monkeypatch.setattr(demo, "FAULTS", ())
+        monkeypatch.setattr(demo, "_check", lambda *_: "something is wrong")
+        status = await demo.show(pairs=3, limit=167, seed=1, console=Console(file=out, width=120))
+        assert status == 1
+        assert "3 results disagree" in out.getvalue()
+
+    def test_the_demo_needs_seconds_of_ideal_time(self) -> None:
+        assert demo.ideal_seconds(10, limit=100, began=5.0) == 0.0
+        assert demo.ideal_seconds(250, limit=100, began=5.0) == 15.0
+
+
+def test_without_the_extra_the_command_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    for name in [name for name in sys.modules if name.startswith("intercom_async.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    ended = command("whoami")
+    assert ended.status == 2
+    assert "intercom_async[cli]" in ended.err
+
+
+def test_an_error_of_our_own_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from intercom_async.cli import main
+
+    monkeypatch.setitem(sys.modules, "intercom_async.cli.app", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
