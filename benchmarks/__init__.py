@@ -1,0 +1,1 @@
+"""What this library costs and what it gains; `python -m benchmarks` lists the benchmarks."""

@@ -1,0 +1,116 @@
+"""Which strategies meet which worlds in the quota benchmark."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from benchmarks.quota_rivals import OURS, STRATEGIES
+from benchmarks.quota_run import Cell
+from benchmarks.quota_world import FAST, SLOW, World
+
+PROCESSES: Final = (1, 2, 4, 8, 16)
+FEW_HOPS: Final = "20-200 ms"
+ROUND_TRIPS: Final = {FEW_HOPS: FAST, "0.2-2 s": SLOW}
+
+
+def _windows(limit: int, *, quick: bool) -> int:
+    if limit > 1000:
+        return 4 if quick else 10
+    return 8 if quick else 30
+
+
+def _workers(limit: int, round_trip: tuple[float, float]) -> int:
+    """Return enough workers that the quota is the bottleneck, not their number."""
+    return max(50, math.ceil(1.5 * limit / 10.0 * sum(round_trip) / 2.0))
+
+
+def grid_cell(
+    strategy: str, limit: int, processes: int, *, quick: bool, round_trip: str = FEW_HOPS
+) -> Cell:
+    """Return a cell of the grid of processes, limits and round trips."""
+    times = ROUND_TRIPS[round_trip]
+    world = World(
+        name=f"limit {limit}, {round_trip}, {processes:2} processes",
+        processes=processes,
+        limit=limit,
+        round_trip=times,
+        windows=_windows(limit, quick=quick),
+        workers=_workers(limit, times),
+    )
+    return Cell(strategy, world)
+
+
+def _grid(*, quick: bool) -> Iterator[Cell]:
+    """Yield processes x limits x round trips."""
+    for limit in (30, 167, 1667):
+        for times in ROUND_TRIPS:
+            for processes in PROCESSES:
+                rivals = limit == 167 and processes == 4 if quick else limit > 30
+                strategies = STRATEGIES if rivals and times == FEW_HOPS else (OURS,)
+                for name in strategies:
+                    yield grid_cell(name, limit, processes, quick=quick, round_trip=times)
+
+
+def _extra(*, quick: bool) -> Iterator[Cell]:
+    """Yield worlds in which something is wrong."""
+    windows = _windows(167, quick=quick)
+    worlds = [
+        World(name="odd: clocks 30 s apart, 4 processes", processes=4, skew=30.0, windows=windows),
+        World(name="odd: no Date, 4 processes", processes=4, date=False, windows=windows),
+        World(name="odd: counter without lag, 4 processes", processes=4, counter_lag=0,
+              windows=windows),
+        World(name="odd: 1 % of replies lost, 1 process", lost=0.01, windows=windows),
+        World(name="odd: 1 % of replies lost, 4 processes", processes=4, lost=0.01,
+              windows=windows),
+        World(name="odd: 429s of another budget, 4 processes", processes=4, withdrawals=0.5,
+              windows=windows),
+        World(name="odd: no headers, 1 process", headers=False, windows=windows),
+        World(name="odd: no headers, 4 processes", processes=4, headers=False, windows=windows),
+    ]  # fmt: skip
+    worlds += [
+        World(
+            name=f"odd: beside a header-blind peer, {processes} processes",
+            processes=processes,
+            blind_peers=1,
+            windows=windows,
+        )
+        for processes in (1, 3, 7)
+    ]
+    for world in worlds:
+        yield Cell(OURS, world)
+        if not quick:
+            yield Cell("sleep to Reset", world)
+
+
+def _jobs(*, quick: bool) -> Iterator[Cell]:
+    """Yield runs with an end."""
+    strategies = (OURS,) if quick else tuple(STRATEGIES)
+    for processes in (1, 4, 16):
+        world = World(
+            name=f"jobs of 50, {processes:2} processes",
+            processes=processes,
+            limit=1667,
+            job=50,
+            jobs=10 if quick else 40,
+        )
+        yield from (Cell(name, world) for name in strategies)
+    for limit, sizes in ((167, (150, 500, 2_000)), (1667, (500, 5_000, 50_000))):
+        for size in sizes[:2] if quick else sizes:
+            world = World(
+                name=f"one job of {size:6,}, limit {limit}",
+                limit=limit,
+                job=size,
+                interactive_rate=0.0,
+            )
+            yield from (Cell(name, world) for name in strategies)
+
+
+def cells(*, quick: bool, only: str) -> list[Cell]:
+    """Return what to simulate.
+
+    Args:
+        quick: fewer cells and windows.
+        only: part of a cell's name.
+    """
+    everything = [*_grid(quick=quick), *_extra(quick=quick), *_jobs(quick=quick)]
+    return [cell for cell in everything if only.lower() in cell.name.lower()]

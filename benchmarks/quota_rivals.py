@@ -1,0 +1,159 @@
+"""The strategies that are compared: this library's limiter, and what people do without it.
+
+A strategy belongs to one process. It gets a request through: it decides when to send, and what
+to do when the request was refused or its reply never came.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from benchmarks.quota_world import Reply
+from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.window import Lane, RateLimitPolicy
+
+Send = Callable[[], Awaitable[Reply]]
+
+
+class Strategy(Protocol):
+    """How one process sends."""
+
+    async def deliver(self, send: Send, *, interactive: bool) -> None:
+        """Send until the request was accepted."""
+        ...
+
+    def begin_job(self, pairs: int | None) -> None:
+        """A bulk run has begun, with so many pairs to read; None for no end."""
+        ...
+
+    def read_one(self) -> None:
+        """The bulk run took up one more pair."""
+        ...
+
+    def end_of_input(self) -> None:
+        """The bulk run has read all its pairs."""
+        ...
+
+
+class SharePaced:
+    """The real limiter of this library, used as its transport uses it."""
+
+    def __init__(self, runtime: Runtime, limit: int) -> None:  # noqa: ARG002  it learns the limit
+        self.limiter = Limiter(RateLimitPolicy(max_wait=None), runtime)
+        self._runtime = runtime
+        self._backlog: Backlog | None = None
+
+    async def deliver(self, send: Send, *, interactive: bool) -> None:
+        """See `Strategy.deliver`."""
+        lane = Lane.INTERACTIVE if interactive else Lane.BULK
+        limiter = self.limiter
+        lost = 0
+        while True:
+            permit = limiter.try_acquire(lane) or await limiter.acquire(lane)
+            reply = await send()
+            limiter.settle(permit, headers=reply.headers, status=reply.status, code=reply.code)
+            if reply.accepted:
+                return
+            if reply.status is None:
+                await self._runtime.sleep(full_jitter(self._runtime, lost))
+                lost += 1
+
+    def begin_job(self, pairs: int | None) -> None:
+        """See `Strategy.begin_job`."""
+        self._backlog = Backlog(pairs)
+        self.limiter.expect(self._backlog)
+
+    def read_one(self) -> None:
+        """See `Strategy.read_one`."""
+        if self._backlog is not None and self._backlog.unread is not None:
+            self._backlog.unread -= 1
+
+    def end_of_input(self) -> None:
+        """See `Strategy.end_of_input`."""
+        if self._backlog is not None:
+            self.limiter.forget(self._backlog)
+            self._backlog = None
+
+
+class _Rival:
+    """What the rivals have in common: they know nothing of jobs and lanes."""
+
+    def __init__(self, runtime: Runtime, limit: int) -> None:
+        self.runtime = runtime
+        self.limit = limit
+
+    async def before(self) -> None:
+        """Wait for the moment to send."""
+
+    def pause(self, reply: Reply, attempt: int) -> float:
+        """Return how long to wait before sending again what was not accepted."""
+        del reply
+        return full_jitter(self.runtime, attempt)
+
+    async def deliver(self, send: Send, *, interactive: bool) -> None:
+        """See `Strategy.deliver`."""
+        del interactive
+        attempt = 0
+        while True:
+            await self.before()
+            reply = await send()
+            if reply.accepted:
+                return
+            await asyncio.sleep(self.pause(reply, attempt))
+            attempt += 1
+
+    def begin_job(self, pairs: int | None) -> None:
+        """See `Strategy.begin_job`."""
+
+    def read_one(self) -> None:
+        """See `Strategy.read_one`."""
+
+    def end_of_input(self) -> None:
+        """See `Strategy.end_of_input`."""
+
+
+class NaiveRetry(_Rival):
+    """Sends at once; after a refusal, exponential backoff with full jitter."""
+
+
+class SleepToReset(_Rival):
+    """Sends at once; after a refusal, sleeps to Reset by its own clock, as vendor SDKs do."""
+
+    def pause(self, reply: Reply, attempt: int) -> float:
+        """Sleep to Reset plus up to a fifth; back off if Reset seems to be past."""
+        if reply.headers is not None and reply.headers.reset is not None:
+            left = reply.headers.reset - self.runtime.wall()
+            if left > 0.0:
+                return min(60.0, left * (1.0 + 0.2 * self.runtime.random()))
+        return min(60.0, 2.0**attempt) * (0.9 + 0.2 * self.runtime.random())
+
+
+class TokenBucket(_Rival):
+    """Spreads `limit` evenly over each ten seconds, for every process that runs."""
+
+    def __init__(self, runtime: Runtime, limit: int) -> None:
+        super().__init__(runtime, limit)
+        self._next = 0.0
+
+    async def before(self) -> None:
+        """Wait for the next token; the queue is first in, first out."""
+        now = self.runtime.monotonic()
+        at = max(now, self._next)
+        self._next = at + 10.0 / self.limit
+        if at > now:
+            await asyncio.sleep(at - now)
+
+
+def full_jitter(runtime: Runtime, attempt: int) -> float:
+    """Return an exponential backoff in seconds, anything up to 0.5, 1, 2 ... 20."""
+    return runtime.random() * min(20.0, 0.5 * 2.0**attempt)
+
+
+STRATEGIES: Final[dict[str, Callable[[Runtime, int], Strategy]]] = {
+    "share-paced": SharePaced,
+    "naive retry": NaiveRetry,
+    "sleep to Reset": SleepToReset,
+    "token bucket": TokenBucket,
+}
+OURS: Final = "share-paced"

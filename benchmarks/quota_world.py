@@ -1,0 +1,210 @@
+"""The simulated world of the quota benchmark: Intercom's server, the network, the clocks.
+
+The server cuts its own time into windows of ten seconds and counts a request when it *arrives*.
+Nobody but the server knows the counter; clients see what the reply's headers say, half a round
+trip late, and their clocks agree with nobody's.
+"""
+
+import asyncio
+import math
+import random
+from collections import Counter
+from typing import Final
+
+import attrs
+
+from intercom_async.transport.window import RateLimitHeaders
+
+WINDOW: Final = 10.0
+FAST: Final = (0.02, 0.2)
+SLOW: Final = (0.2, 2.0)
+GIVE_UP: Final = 2.0
+"""Seconds after which a client stops waiting for a reply that never comes."""
+
+EPOCH: Final = 1_800_000_000
+WITHDRAWN: Final = 1.0
+"""Seconds for which the workspace's own budget refuses everything when it is used up."""
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """What a strategy has to deal with.
+
+    Attributes:
+        name: identifies the world, and seeds it.
+        processes: clients that share the budget, each with a limiter of its own.
+        limit: requests per window.
+        round_trip: shortest and longest, drawn log-uniformly per request.
+        windows: whole windows to measure.
+        workers: requests each process would like to have out at once.
+        interactive_rate: interactive calls per second, of all processes together.
+        skew: largest difference of a client's wall clock from the server's, in seconds.
+        blind_peers: further processes that only retry (four workers each).
+        lost: part of the replies that never come.
+        withdrawals: times per window that another budget refuses everything for one second.
+        counter_lag: by how many requests the told Remaining lags behind.
+        date: whether replies carry Date.
+        headers: whether replies carry rate-limit headers.
+        job: pairs per job; None for one endless run.
+        jobs: jobs per process, one after the other with random pauses.
+    """
+
+    name: str
+    processes: int = 1
+    limit: int = 167
+    round_trip: tuple[float, float] = FAST
+    windows: int = 30
+    workers: int = 50
+    interactive_rate: float = 0.5
+    skew: float = 1.5
+    blind_peers: int = 0
+    lost: float = 0.0
+    withdrawals: float = 0.0
+    counter_lag: int = 1
+    date: bool = True
+    headers: bool = True
+    job: int | None = None
+    jobs: int = 1
+
+    @property
+    def cost(self) -> int:
+        """Requests the server will accept at most, to start with the longest simulations."""
+        requests = self.windows * self.limit
+        return requests if self.job is None else self.job * self.jobs * self.processes
+
+
+@attrs.frozen
+class Reply:
+    """What a client sees of a reply.
+
+    Attributes:
+        status: 200 or 429, None for a reply that never came.
+        headers: what it tells about the quota.
+        code: Intercom's error code.
+    """
+
+    status: int | None
+    headers: RateLimitHeaders | None
+    code: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the request did what it should."""
+        return self.status == 200
+
+
+LOST: Final = Reply(None, None)
+
+
+@attrs.define
+class WindowCount:
+    """What happened in one window, by process."""
+
+    accepted: Counter[int] = attrs.Factory(Counter[int])
+    refused: Counter[int] = attrs.Factory(Counter[int])
+
+
+class Server:
+    """Counts requests into windows.
+
+    Args:
+        world: see `World`.
+        rng: draws where in a window the simulation begins, and when budgets are withdrawn.
+    """
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        self._world = world
+        self._rng = rng
+        self._used = 0
+        self._withdrawn_until = 0.0
+        self._next_withdrawal = self._pause_until_withdrawal()
+        self.phase = rng.random() * WINDOW
+        self.windows: dict[int, WindowCount] = {0: WindowCount()}
+        self._index = 0
+        self._count = self.windows[0]
+        self.trace: list[tuple[float, bool]] | None = None
+
+    def _pause_until_withdrawal(self) -> float:
+        rate = self._world.withdrawals / WINDOW
+        return self._rng.expovariate(rate) if rate else math.inf
+
+    def wall(self, now: float) -> float:
+        """Return the server's Unix time at `now` of the simulation."""
+        return EPOCH + self.phase + now
+
+    def handle(self, process: int, now: float) -> Reply:
+        """Count or refuse a request that arrives now."""
+        index = int((self.phase + now) // WINDOW)
+        if index != self._index:
+            self._index, self._used = index, 0
+            self._count = self.windows.setdefault(index, WindowCount())
+        withdrawn = self._is_withdrawn(now)
+        accepted = not withdrawn and self._used < self._world.limit
+        if self.trace is not None:
+            self.trace.append((self.phase + now, accepted))
+        if accepted:
+            self._used += 1
+            self._count.accepted[process] += 1
+            return Reply(200, self._headers(index, self._world.counter_lag, now))
+        self._count.refused[process] += 1
+        lag = 0 if self._used >= self._world.limit else self._world.counter_lag
+        return Reply(429, self._headers(index, lag, now), "rate_limit_exceeded")
+
+    def _is_withdrawn(self, now: float) -> bool:
+        if now >= self._next_withdrawal:
+            self._withdrawn_until = now + WITHDRAWN
+            self._next_withdrawal = now + WITHDRAWN + self._pause_until_withdrawal()
+        return now < self._withdrawn_until
+
+    def _headers(self, index: int, lag: int, now: float) -> RateLimitHeaders | None:
+        if not self._world.headers:
+            return None
+        limit = self._world.limit
+        return RateLimitHeaders(
+            limit=limit,
+            remaining=min(limit, limit - self._used + lag),
+            reset=float(EPOCH + (index + 1) * WINDOW),
+            date=math.floor(self.wall(now)) if self._world.date else None,
+        )
+
+
+class Network:
+    """Carries requests to the server and replies back; each way takes its random time.
+
+    Args:
+        loop: its time is the simulation's.
+        server: where requests go.
+        world: see `World`.
+        rng: draws the times.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, server: Server, world: World, rng: random.Random
+    ) -> None:
+        self._loop = loop
+        self._server = server
+        self._random = rng.random
+        self._low = math.log(world.round_trip[0])
+        self._span = math.log(world.round_trip[1]) - self._low
+        self._lost = world.lost
+
+    async def send(self, process: int) -> Reply:
+        """Send one request and wait for its reply."""
+        round_trip = math.exp(self._low + self._span * self._random())
+        up = round_trip * (0.3 + 0.4 * self._random())
+        answered: asyncio.Future[Reply] = self._loop.create_future()
+        self._loop.call_later(up, self._arrive, process, answered, round_trip - up, up)
+        return await answered
+
+    def _arrive(
+        self, process: int, answered: asyncio.Future[Reply], down: float, up: float
+    ) -> None:
+        reply = self._server.handle(process, self._loop.time())
+        if self._lost and self._random() < self._lost:
+            reply, down = LOST, max(0.0, GIVE_UP - up)
+        self._loop.call_later(down, _deliver, answered, reply)
+
+
+def _deliver(answered: asyncio.Future[Reply], reply: Reply) -> None:
+    if not answered.done():
+        answered.set_result(reply)
