@@ -69,7 +69,7 @@ class DetachResult:
     refusals: int = 0
     request_id: str | None = None
     elapsed: float = 0.0
-    _reply: Reply | None = attrs.field(default=None, repr=False)
+    _reply: Reply | None = attrs.field(default=None, repr=False, alias="reply")
     _conversation: Conversation | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -305,7 +305,7 @@ class DetachRun:
     async def __anext__(self) -> DetachResult:
         if self._supervisor is None:
             self._streaming = True
-            self._start()
+            _ = self._start()
         result = await self._results.get()
         if result is None:
             self._results.put_nowait(None)  # for whoever asks again

@@ -93,11 +93,11 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     """
     document = _page_members(body)
     lists = (document.get(name) for name in _PAGE_LISTS)
-    listed: Sequence[Any] = next((found for found in lists if _is_list(found)), ())
+    listed: Sequence[Any] = next((found for found in lists if is_list(found)), ())
     total = document.get("total_count")
     pages = document.get("pages")
-    following = pages.get("next") if _is_object(pages) else None
-    cursor = following.get("starting_after") if _is_object(following) else None
+    following = pages.get("next") if is_object(pages) else None
+    cursor = following.get("starting_after") if is_object(following) else None
     return ConversationPage(
         conversations=tuple(found for entry in listed if (found := _entry(entry)) is not None),
         total_count=total if type(total) is int else None,
@@ -139,7 +139,7 @@ def _excerpt(body: bytes | str) -> bytes:
 
 def _json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
     document = decode_json(body) if isinstance(body, bytes | str) else body
-    if _is_object(document):
+    if is_object(document):
         return document
     excerpt = _excerpt(body) if isinstance(body, bytes | str) else b""
     raise ResponseDecodeError(f"a {type(document).__name__}", body=excerpt)
@@ -176,14 +176,16 @@ def _entry(entry: Any) -> Conversation | None:
         if found is not None:
             return found
         entry = decode_json(raw)
-    return _structure(entry, Conversation) if _is_object(entry) else None
+    return _structure(entry, Conversation) if is_object(entry) else None
 
 
-def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a JSON value is an object."""
     return isinstance(value, Mapping)
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a JSON value is a list."""
     return isinstance(value, list | tuple)
 
 
@@ -251,7 +253,7 @@ def _free(value: Any, _: Any) -> Any:
 
 
 def _free_map(value: Any, _: Any) -> Any:
-    return value if _is_object(value) else _NOTHING
+    return value if is_object(value) else _NOTHING
 
 
 def _time(value: Any, _: Any) -> Any:
@@ -351,7 +353,7 @@ def _structure_object(kind: type[IntercomObject], converter: Converter) -> _Hook
     }
 
     def structure(value: Any, _: Any) -> Any:
-        if not _is_object(value):
+        if not is_object(value):
             return _NOTHING
         understood: dict[str, Any] = {}
         extra: dict[str, Any] = {}
@@ -377,7 +379,7 @@ def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
     hook = converter.get_structure_hook(inner)
 
     def structure(value: Any, _: Any) -> Any:
-        if not _is_list(value):
+        if not is_list(value):
             return _NOTHING
         found = [hook(entry, inner) for entry in value]
         understood = tuple(entry for entry in found if type(entry) is not _Partly)

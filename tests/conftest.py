@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-import aioresponses.core
+import aioresponses.core as stubbing
 import hypothesis
 import pytest
 
@@ -39,4 +39,4 @@ class _StubbedResponse(aiohttp.ClientResponse):
 def _aioresponses_works_with_newer_aiohttp() -> None:
     version = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
     if version >= (3, 14):
-        aioresponses.core.ClientResponse = _StubbedResponse
+        setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports

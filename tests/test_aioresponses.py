@@ -4,7 +4,8 @@ aioresponses replaces `ClientSession._request`, so middlewares, timeouts, the po
 silent repeat never run here; whatever depends on them is tested against real sockets.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import cast
 
 import aiohttp
 import pytest
@@ -43,7 +44,7 @@ async def test_the_documented_headers_go_out(stubs: aioresponses, client: Interc
     stubs.delete(URL, payload={"customers": []})
     await client.detach_contact("1295", "5ba682d2", admin_id="1")
     ((call,),) = stubs.requests.values()
-    headers = call.kwargs["headers"]
+    headers = cast("Mapping[str, str]", call.kwargs["headers"])
     assert headers["Authorization"] == "Bearer token"
     assert headers["Accept"] == "application/json"
     assert headers["Content-Type"] == "application/json"

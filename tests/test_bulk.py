@@ -263,8 +263,9 @@ class TestInput:
             raise OSError("disk gone")
 
         results: list[DetachResult] = []
+        run = client.detach_contacts(source(), admin_id=sim.admin_id)
         with pytest.raises(OSError, match="disk gone"):
-            async with client.detach_contacts(source(), admin_id=sim.admin_id) as run:
+            async with run:
                 results.extend([result async for result in run])
         assert run.summary.total == 3
         assert run.summary.outcomes[Outcome.DETACHED] >= 1
@@ -275,14 +276,14 @@ class TestInput:
         self, client: IntercomClient, pairs: object
     ) -> None:
         with pytest.raises(InvalidArgumentError, match="pairs"):
-            client.detach_contacts(pairs, admin_id="1")  # type: ignore[arg-type]  # wrong on purpose
+            _ = client.detach_contacts(pairs, admin_id="1")  # type: ignore[arg-type]  # wrong on purpose
 
     @pytest.mark.parametrize("concurrency", [0, -1, 257, 1.5, True, "4"])
     async def test_an_unusable_concurrency_is_refused_at_once(
         self, client: IntercomClient, concurrency: object
     ) -> None:
         with pytest.raises(InvalidArgumentError, match="concurrency"):
-            client.detach_contacts([], admin_id="1", concurrency=concurrency)  # type: ignore[arg-type]  # wrong on purpose
+            _ = client.detach_contacts([], admin_id="1", concurrency=concurrency)  # type: ignore[arg-type]  # wrong on purpose
 
     async def test_concurrency_bounds_the_requests_in_flight(
         self, sim: IntercomSimulator, client: IntercomClient
@@ -392,7 +393,7 @@ class TestStopping:
     ) -> None:
         async with client.detach_contacts([("1", "2")], admin_id="1"):
             pass
-        client.detach_contacts([("1", "2")], admin_id="1")
+        _ = client.detach_contacts([("1", "2")], admin_id="1")
         gc.collect()
 
 

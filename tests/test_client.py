@@ -6,6 +6,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
@@ -34,6 +35,7 @@ from intercom_async import (
 )
 from intercom_async.events import CallGivenUp, Event, RequestRefused, RequestRetried, RequestSent
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
+from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -117,7 +119,7 @@ class TestDetach:
         )
         monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", TOKEN)
         monkeypatch.setitem(
-            intercom_async.transport.wire.REGIONS,  # type: ignore[arg-type]  # a dict behind a Mapping
+            cast("dict[str, str]", wire.REGIONS),
             "us",
             sim.url,
         )
@@ -324,7 +326,8 @@ class TestQuota:
     async def test_the_quota_is_known_after_the_first_reply(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
-        assert client.rate_limit is None
+        before = client.rate_limit
+        assert before is None
         await client.whoami()
         status = client.rate_limit
         assert status is not None

@@ -3,7 +3,7 @@
 import asyncio
 import enum
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -131,7 +131,7 @@ def as_document(summary: DetachSummary, *, bad_lines: int) -> dict[str, Any]:
 
 
 @contextmanager
-def interrupts(handle: Callable[[], None]) -> Iterator[None]:
+def interrupts(handle: Callable[[], None]) -> Generator[None]:
     """Call `handle` on Ctrl-C instead of raising KeyboardInterrupt, where the system can."""
     loop = asyncio.get_running_loop()
     try:

@@ -34,27 +34,33 @@ async def serve(
     contacts = [workspace.add_contact(contact_id=CONTACT), workspace.add_contact()]
     workspace.add_conversation(contacts, conversation_id=CONVERSATION)
     populated = workspace.populate(conversations=conversations)
-    if pairs is not None:
-        with pairs.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["conversation_id", "contact_id"])
-            writer.writerows(populated)
     stop = asyncio.Event()
-    async with simulator:
-        console.print(f"serving on {simulator.url}, {limit} requests per 10 seconds", style="bold")
-        console.print(f"token {token}, admin {simulator.admin_id}; try:")
-        console.print(
-            f"curl -X DELETE {simulator.url}/conversations/{CONVERSATION}/customers/{CONTACT} "
-            f"-H 'Authorization: Bearer {token}' -H 'Accept: application/json' "
-            "-H 'Content-Type: application/json' "
-            f"""-d '{{"admin_id": "{simulator.admin_id}"}}'""",
-            style="cyan",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        console.print("Ctrl-C to stop", style="dim")
-        with interrupts(stop.set):
+    with interrupts(stop.set):
+        _write(populated, pairs)
+        async with simulator:
+            console.print(
+                f"serving on {simulator.url}, {limit} requests per 10 seconds", style="bold"
+            )
+            console.print(f"token {token}, admin {simulator.admin_id}; try:")
+            console.print(
+                f"curl -X DELETE {simulator.url}/conversations/{CONVERSATION}/customers/{CONTACT} "
+                f"-H 'Authorization: Bearer {token}' -H 'Accept: application/json' "
+                "-H 'Content-Type: application/json' "
+                f"""-d '{{"admin_id": "{simulator.admin_id}"}}'""",
+                style="cyan",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            console.print("Ctrl-C to stop", style="dim")
             await stop.wait()
     console.print(f"served {simulator.requests.total:,} requests")
     return ExitStatus.SETTLED
+
+
+def _write(populated: list[tuple[str, str]], path: Path | None) -> None:
+    if path is not None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["conversation_id", "contact_id"])
+            writer.writerows(populated)

@@ -14,6 +14,7 @@ import attrs
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import IntercomError
+from intercom_async.structuring import is_list, is_object
 
 COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
 REQUIRED: Final = COLUMNS[:2]
@@ -92,22 +93,23 @@ def _read_json_lines(
 def _pair_from_json(raw: bytes, line: int, columns: Mapping[str, str]) -> Detach | BadLine:
     try:
         document: Any = json.loads(raw)
-    except UnicodeDecodeError:
-        return BadLine(line, "not UTF-8")
-    except ValueError as error:
-        return BadLine(line, f"not JSON ({error})")
-    except RecursionError:
-        return BadLine(line, "not a pair: nested too deeply")
-    if isinstance(document, list):
-        members: list[Any] = document
-        if not 2 <= len(members) <= 3:
-            return BadLine(line, f"a list of {len(members)}, not [conversation_id, contact_id]")
-        document = dict(zip(COLUMNS, members, strict=False))
-        columns = {}
-    if not isinstance(document, dict):
+    except (ValueError, RecursionError) as error:
+        return BadLine(line, _why_no_json(error))
+    if is_list(document):
+        if not 2 <= len(document) <= 3:
+            return BadLine(line, f"a list of {len(document)}, not [conversation_id, contact_id]")
+        return _pair([*document, None][: len(COLUMNS)], line)
+    if not is_object(document):
         return BadLine(line, 'not an object such as {"conversation_id": "1", "contact_id": "2"}')
-    found: dict[str, Any] = document
-    return _pair([found.get(columns.get(name, name)) for name in COLUMNS], line)
+    return _pair([document.get(columns.get(name, name)) for name in COLUMNS], line)
+
+
+def _why_no_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, RecursionError):
+        return "not a pair: nested too deeply"
+    return f"not JSON ({error})"
 
 
 def _read_csv(

@@ -101,6 +101,10 @@ def raise_again(failure: JournalWriteError) -> NoReturn:
     ) from failure.__cause__
 
 
+def _path(path: str | os.PathLike[str]) -> str:
+    return os.fspath(path)
+
+
 def _refuse_or_accept(_instance: object, _attribute: object, value: object) -> None:
     if value not in {"refuse", "accept"}:
         raise InvalidArgumentError("changed_input", value, "'refuse' or 'accept'")
@@ -122,7 +126,7 @@ class Journal:
         InvalidArgumentError: a value that cannot be used.
     """
 
-    path: str = attrs.field(converter=os.fspath)
+    path: str = attrs.field(converter=_path)
     changed_input: Literal["refuse", "accept"] = attrs.field(
         default="refuse", kw_only=True, validator=_refuse_or_accept
     )

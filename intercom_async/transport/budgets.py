@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Hashable
+from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
@@ -11,8 +12,8 @@ from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.window import RateLimitPolicy
 
-_LIMITERS: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Limiter]]"
-_LIMITERS = WeakKeyDictionary()
+_Limiters = WeakValueDictionary[Hashable, Limiter]
+_LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()
 
 
 def limiter_for(
@@ -35,7 +36,7 @@ def limiter_for(
     key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None))
 
     def find() -> Limiter:
-        limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+        limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())
         limiter = limiters.get(key)
         if limiter is None:
             limiter = limiters[key] = Limiter(policy, runtime)

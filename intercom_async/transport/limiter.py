@@ -49,7 +49,7 @@ class _Queue:
     """
 
     lane: Lane
-    waiters: deque[_Waiter] = attrs.field(factory=deque)
+    waiters: deque[_Waiter] = attrs.field(factory=deque[_Waiter])
     waiting: int = 0
 
 

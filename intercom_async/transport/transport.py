@@ -179,13 +179,16 @@ class Transport:
         """
         limiter = self.limiter
         call = _Call(request, options, on_send, self._runtime.monotonic())
-        failed: _FailedError | None = None
+        attempted: Reply | _FailedError
         try:
-            reply = await self._attempt(call, limiter)
+            attempted = await self._attempt(call, limiter)
         except _FailedError as error:
-            failed = error
-        if failed is not None:
-            reply = await self._settle(call, limiter, failed)
+            attempted = error
+        # Outside the handler, so that the failure does not hang on what comes after it.
+        if isinstance(attempted, Reply):
+            reply = attempted
+        else:
+            reply = await self._settle(call, limiter, attempted)
         if reply.succeeded:
             self._budget.earn(call.refund)
         else:

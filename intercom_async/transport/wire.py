@@ -32,7 +32,7 @@ from intercom_async.errors import (
     ServerError,
 )
 from intercom_async.status import RateLimitStatus
-from intercom_async.structuring import decode_json
+from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.window import RateLimitHeaders
 
 REGIONS: Final[Mapping[str, str]] = {
@@ -322,14 +322,9 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
     Bodies of other shapes (HTML of a proxy, empty, `{"type": "error", "message"}`) give what
     they have.
     """
-    try:
-        document = decode_json(reply.body)
-    except IntercomError:
-        return None, None, ()
-    if not isinstance(document, dict):
-        return None, None, ()
-    listed: Any = document.get("errors")
-    errors = tuple(e for e in listed if isinstance(e, dict)) if isinstance(listed, list) else ()
+    document = _document(reply)
+    listed = document.get("errors")
+    errors = tuple(e for e in listed if is_object(e)) if is_list(listed) else ()
     first: Mapping[str, Any] = errors[0] if errors else document
     code, message = first.get("code"), first.get("message")
     return (
@@ -386,9 +381,14 @@ def request_id_of(reply: Reply) -> str | None:
     """Intercom's id of the request: the header's, else the one in an error's body."""
     if reply.request_id is not None or reply.succeeded:
         return reply.request_id
+    found = _document(reply).get("request_id")
+    return found if isinstance(found, str) else None
+
+
+def _document(reply: Reply) -> Mapping[str, Any]:
+    """The body's JSON object; an empty one for a body that is none."""
     try:
         document = decode_json(reply.body)
     except IntercomError:
-        return None
-    found = document.get("request_id") if isinstance(document, dict) else None
-    return found if isinstance(found, str) else None
+        return {}
+    return document if is_object(document) else {}

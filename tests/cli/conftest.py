@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,9 +18,10 @@ from intercom_async.simulator import IntercomSimulator
 
 
 @contextmanager
-def serving(**options: Any) -> Iterator[IntercomSimulator]:
+def serving(**options: Any) -> Generator[IntercomSimulator]:
     """Run a simulator in another thread, so that commands can run loops of their own."""
-    simulator = IntercomSimulator(**{"limit": 100_000, **options})
+    options.setdefault("limit", 100_000)
+    simulator = IntercomSimulator(**options)
     started, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:

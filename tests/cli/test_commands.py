@@ -273,7 +273,7 @@ class TestWhoami:
     ) -> None:
         monkeypatch.delenv(TOKEN_VARIABLE)
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-        monkeypatch.setattr("getpass.getpass", lambda _: "token")
+        monkeypatch.setattr("getpass.getpass", _answer_token)
         assert command("whoami", "--base-url", simulator.url).status == 0
 
     def test_a_wrong_token_ends_in_status_3(
@@ -313,7 +313,7 @@ class TestSimulateAndDemo:
     ) -> None:
         out = io.StringIO()
         monkeypatch.setattr(demo, "FAULTS", ())
-        monkeypatch.setattr(demo, "_check", lambda *_: "something is wrong")
+        monkeypatch.setattr(demo, "_check", _find_fault)
         status = await demo.show(pairs=3, limit=167, seed=1, console=Console(file=out, width=120))
         assert status == 1
         assert "3 results disagree" in out.getvalue()
@@ -342,3 +342,11 @@ def test_an_error_of_our_own_is_not_hidden(
     monkeypatch.setitem(sys.modules, "intercom_async.cli.app", None)
     with pytest.raises(ModuleNotFoundError):
         main()
+
+
+def _answer_token(_prompt: str) -> str:
+    return "token"
+
+
+def _find_fault(*_: object) -> str:
+    return "something is wrong"

@@ -58,9 +58,9 @@ async def killed(
             if outcome is not None:
                 _ = session.record(one.ordinal, one.detach, outcome)
     await session.flush()
-    kept = path.read_bytes()
+    kept = await asyncio.to_thread(path.read_bytes)
     await session.close()
-    path.write_bytes(kept)
+    await asyncio.to_thread(path.write_bytes, kept)
     return admitted
 
 
@@ -114,5 +114,5 @@ class BrokenDisk(Disk):
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  conditions of threads and files too
             await asyncio.sleep(0.001)

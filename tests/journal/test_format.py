@@ -1,5 +1,6 @@
 """A line says the same after it was written and read."""
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -70,10 +71,8 @@ def test_the_short_reading_of_a_record_agrees_with_the_full_one(record: Record) 
 def test_no_bytes_raise_anything_but_a_line_error(line: bytes) -> None:
     for noise in (line, lines.IS_RECORD + line):
         for decode in (lines.decode, lines.decode_fate):
-            try:
+            with contextlib.suppress(LineError):
                 decode(noise)
-            except LineError:
-                pass
 
 
 def test_a_record_may_have_been_rewritten_by_other_tools() -> None:

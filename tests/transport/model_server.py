@@ -38,9 +38,9 @@ class ModelServer:
     offset: float = 1_000_003.7
     lag: int = 1
     dated: bool = True
-    withdrawn: Counter[int] = attrs.field(factory=Counter)
-    accepted: Counter[int] = attrs.field(factory=Counter)
-    refused: Counter[int] = attrs.field(factory=Counter)
+    withdrawn: Counter[int] = attrs.field(factory=Counter[int])
+    accepted: Counter[int] = attrs.field(factory=Counter[int])
+    refused: Counter[int] = attrs.field(factory=Counter[int])
 
     def window(self, at: float) -> int:
         return math.floor((at + self.offset) / WINDOW)
@@ -78,11 +78,11 @@ class Traffic:
     round_trips: Iterator[tuple[float, float]]
     until: float
     lost: Callable[[int], bool] = lambda _: False
-    interactive: list[float] = attrs.field(factory=list)
+    interactive: list[float] = attrs.field(factory=list[float])
     in_flight: int = 50
     bulk: int | None = None
-    interactive_waits: list[float] = attrs.field(factory=list)
-    sent: Counter[Lane] = attrs.field(factory=Counter)
+    interactive_waits: list[float] = attrs.field(factory=list[float])
+    sent: Counter[Lane] = attrs.field(factory=Counter[Lane])
 
     def run(self) -> None:
         order = itertools.count()

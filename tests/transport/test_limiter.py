@@ -172,7 +172,7 @@ def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
     async def world() -> None:
         limiter = await _warm(limit=30)
         left = [10]
-        tasks = []
+        tasks: list[asyncio.Task[None]] = []
         for _ in range(40):
             tasks.append(asyncio.create_task(call(limiter, left)))
             if dice.random() < 0.3:
@@ -195,7 +195,7 @@ async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherw
         _answer(limiter, await limiter.acquire(Lane.BULK), 90_000, limit=100_000)
     await asyncio.sleep(10)
     _answer(limiter, await limiter.acquire(Lane.BULK), 99_000, limit=100_000)
-    out = []
+    out: list[Permit] = []
     while (permit := limiter.try_acquire(Lane.BULK)) is not None:
         out.append(permit)
     assert len(out) == limiter._concurrency.value == 8

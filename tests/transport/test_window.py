@@ -213,7 +213,8 @@ def test_a_429_of_another_code_obeys_retry_after() -> None:
 
 def test_429s_without_headers_back_off_exponentially() -> None:
     quota = _quota()
-    now, pauses = 0.0, []
+    now = 0.0
+    pauses: list[float] = []
     for _ in range(8):
         _answer(quota, None, at=now, status=429)
         pause = quota.wait(Lane.INTERACTIVE, now + 0.1, backlog=None)
