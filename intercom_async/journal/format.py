@@ -8,6 +8,7 @@ member:
     {"unsent":[12,256]}           these were not, after all
     {"checkpoint":1024,"digest":"9f..."}   the input up to here
     {"input_ended":1500}          there were no more pairs
+    {"quota":1667,"at":1738360800.0}         requests the server allows per ten seconds
     {"resumed":"2025-01-31T22:00:00+00:00"}   a new session; what it appends overrides
 
 A later line about a pair overrides an earlier one.
@@ -125,6 +126,18 @@ class InputEnded(msgspec.Struct, frozen=True):
     input_ended: int
 
 
+class Quota(msgspec.Struct, frozen=True):
+    """The server's limit became known or changed; only reports need it.
+
+    Attributes:
+        quota: requests allowed per ten seconds.
+        at: Unix seconds.
+    """
+
+    quota: int
+    at: float = 0.0
+
+
 class Resumed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A new session begins.
 
@@ -138,7 +151,7 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     new_input_after: int | None = None
 
 
-Line = Header | Record | Sending | Unsent | Checkpoint | InputEnded | Resumed
+Line = Header | Record | Sending | Unsent | Checkpoint | InputEnded | Quota | Resumed
 
 KINDS: Final[dict[str, type[Line]]] = {
     "ordinal": Record,
@@ -146,6 +159,7 @@ KINDS: Final[dict[str, type[Line]]] = {
     "unsent": Unsent,
     "checkpoint": Checkpoint,
     "input_ended": InputEnded,
+    "quota": Quota,
     "resumed": Resumed,
     "journal": Header,
 }

@@ -32,6 +32,7 @@ from intercom_async.journal.format import (
     Header,
     InputEnded,
     Line,
+    Quota,
     Record,
     Sending,
     Unsent,
@@ -234,6 +235,7 @@ class JournalSession:
         self._announced_to = 0
         self._reserved_to = 0
         self._ended = False
+        self._quota: int | None = None
         self._undurable: deque[tuple[int, int, Commit]] = deque()
         self._thread = thread
         self._loop = asyncio.get_running_loop()
@@ -423,6 +425,18 @@ class JournalSession:
             )
         )
         return self._collecting[-1]
+
+    def note_quota(self, limit: int) -> None:
+        """Keep how many requests the server allows per ten seconds, for reports.
+
+        Raises:
+            JournalWriteError: an earlier line could not be written.
+            ClientStateError: the journal is closed.
+        """
+        self._check()
+        if limit != self._quota:
+            self._quota = limit
+            self._append(Quota(limit, round(self._runtime.wall(), 3)))
 
     async def room(self) -> None:
         """Wait while too much waits for the disk; for who records much without awaiting it.

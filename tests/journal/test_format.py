@@ -42,6 +42,7 @@ LINES = st.one_of(
     st.builds(lines.Unsent, RANGE),
     st.builds(lines.Checkpoint, ORDINAL, st.text()),
     st.builds(lines.InputEnded, st.integers(0, 2**53)),
+    st.builds(lines.Quota, st.integers(1, 10**6), st.floats(0, 1e10)),
     st.builds(lines.Resumed, resumed=st.text(), new_input_after=st.none() | ORDINAL),
 )
 
