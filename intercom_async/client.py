@@ -1,6 +1,7 @@
 """The client applications hold, and the facade coroutine `detach_contact`."""
 
 import copy
+import functools
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Final, Self
 import attrs
 
 from intercom_async._version import __version__
-from intercom_async.bulk import DetachRun, Pair
-from intercom_async.detaching import Detach, conversation_from, settle
+from intercom_async.bulk.run import DetachRun, Operation
+from intercom_async.bulk.source import Pair
+from intercom_async.detaching import ATTACH, DETACH, Change, Detach, conversation_from, settle
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
+from intercom_async.journal.session import Journal
 from intercom_async.model import Conversation, Identity
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_identity, decode_page
@@ -288,6 +291,7 @@ class IntercomClient:
         *,
         admin_id: str | None = None,
         concurrency: int | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
     ) -> DetachRun:
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
@@ -295,14 +299,55 @@ class IntercomClient:
             pairs: `Detach` records or tuples `(conversation_id, contact_id)`; pulled lazily.
             admin_id: for pairs that name no admin of their own.
             concurrency: requests in flight at most; None to compute it from rate and latency.
+            journal: a file that keeps what became of each pair. If it exists, the run it tells
+                of goes on: the same pairs in the same order, settled ones are skipped. See
+                `Journal` for more choices.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+
+        The run itself raises `JournalError` if the journal cannot be used or written, belongs
+        to another input, or is in use by another run.
+        """
+        return self._run(DETACH, pairs, admin_id, concurrency, journal)
+
+    def attach_contacts(
+        self,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        *,
+        admin_id: str | None = None,
+        concurrency: int | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+    ) -> DetachRun:
+        """Add many contacts to conversations: the undo of `detach_contacts`.
+
+        Arguments, results and journal are the same; a pair that is done is `Outcome.ATTACHED`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
+        return self._run(ATTACH, pairs, admin_id, concurrency, journal)
+
+    def _run(
+        self,
+        change: Change,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        admin_id: str | None,
+        concurrency: int | None,
+        journal: str | os.PathLike[str] | Journal | None,
+    ) -> DetachRun:
+        operation: Operation = functools.partial(settle, change=change)
         return DetachRun(
             pairs,
             admin_id=admin_id,
             concurrency=concurrency,
+            journal=journal,
+            parameters={
+                "operation": change.name,
+                "base_url": self._base_url,
+                "admin_id": admin_id,
+            },
+            operation=operation,
             transport=self._transport,
             options=self._bulk_options(),
             runtime=self._runtime,

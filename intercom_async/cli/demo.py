@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from intercom_async.bulk import DetachSummary
+from intercom_async.bulk.results import DetachSummary
 from intercom_async.cli.detaching import ExitStatus, Interrupter, interrupts
 from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.client import IntercomClient

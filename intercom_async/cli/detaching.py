@@ -10,7 +10,8 @@ from typing import IO, Any
 import msgspec
 from rich.console import Console
 
-from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.cli.display import Display, duration, outcome_counts
 from intercom_async.cli.sources import BadLine, SourceError
 from intercom_async.detaching import Detach

@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.bulk import DetachRun, DetachSummary
+from intercom_async.bulk.results import DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import Outcome
 from intercom_async.status import RateLimitStatus
 
