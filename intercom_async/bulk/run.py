@@ -628,7 +628,7 @@ class DetachRun:
             await self._read_more.wait()
 
 
-def _as_journal(journal: object) -> Journal | None:
+def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
     if journal is None or isinstance(journal, Journal):
         return journal
     if isinstance(journal, str | os.PathLike) and os.fspath(journal):
