@@ -23,6 +23,7 @@ from intercom_async.cli.detaching import (
     carry_out,
     show_summary,
 )
+from intercom_async.cli.report import report
 from intercom_async.cli.sources import SourceError, read_pairs
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import (
@@ -295,3 +296,6 @@ def demo(
 ) -> None:
     """Detach contacts in bulk on an embedded simulator, with faults, and check the result."""
     _finish(demonstration.show(pairs=pairs, limit=limit, seed=seed, console=Console()))
+
+
+app.command()(report)
