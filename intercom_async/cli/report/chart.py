@@ -27,6 +27,9 @@ SCALE: Final = 4
 HEIGHT: Final = 100
 """Units of a chart's height."""
 
+LEAST: Final = 3
+"""Units of the height of what is rare in a small chart: one pixel, for it happened."""
+
 LABELLED: Final = 12
 """Cuts that can be labelled without covering one another."""
 
@@ -106,7 +109,10 @@ class Picture:
             *self._areas(top, "requests", _none, _requests),
             *self._areas(top, "refusals", _requests, _all),
             *(self._quota_lines(top) if self.shows_quota else ()),
-            *self._beginnings(),
+            *(
+                f'<line class="begin" x1="{x:.2f}" x2="{x:.2f}" y1="0" y2="{HEIGHT}"/>'
+                for x in self.beginnings()
+            ),
             *self._hovers(),
         ]
         return (
@@ -118,11 +124,13 @@ class Picture:
     def _strip(self, attribute: str, name: str) -> str:
         top = self.axis.highest(attribute)
         colour = "detached" if attribute == "settled" else attribute
-        told = f"≤ {words.rate(top)}/s" if top else "none"
+        told = f"up to {words.rate(top)}/s" if top else "none"
         svg = ""
         if top:
             shapes = [
-                *self._areas(top, colour, _none, lambda bucket: getattr(bucket, attribute)),
+                *self._areas(
+                    top, colour, _none, lambda bucket: getattr(bucket, attribute), least=LEAST
+                ),
                 *self._hovers(),
             ]
             svg = self._svg(f"{name.capitalize()} per second over time", shapes)
@@ -137,16 +145,20 @@ class Picture:
             f'aria-label="{escape(title)}">{"".join(shapes)}</svg>'
         )
 
-    def _areas(self, top: float, colour: str, low: Value, high: Value) -> Iterator[str]:
-        """Yield each stretch's columns as one shape, from one value up to another."""
+    def _areas(
+        self, top: float, colour: str, low: Value, high: Value, *, least: float = 0.0
+    ) -> Iterator[str]:
+        """Yield each stretch's columns as one shape, from one value up to another.
+
+        What is more than nothing is drawn with the least height.
+        """
         scale = HEIGHT / top / self.axis.width
         for placed in self._placed:
             path: list[str] = []
             for x, bucket in enumerate(placed.stretch.columns, placed.x):
                 bottom, height = HEIGHT - low(bucket) * scale, (high(bucket) - low(bucket)) * scale
                 if height > 0:
-                    # Less than a pixel or so would not be seen, and it happened.
-                    path.append(f"M{x} {bottom:.2f}h1v{-max(height, 0.7):.2f}h-1z")
+                    path.append(f"M{x} {bottom:.2f}h1v{-max(height, least):.2f}h-1z")
             if path:
                 yield f'<path class="area" style="--c:var(--{colour})" d="{"".join(path)}"/>'
 
@@ -174,15 +186,15 @@ class Picture:
             value = round(value + step, 6)
         return lines, labels
 
-    def _beginnings(self) -> Iterator[str]:
-        """Yield a line where a session begins within a stretch."""
+    def beginnings(self) -> list[float]:
+        """Return the places where a session begins within a stretch."""
+        places: list[float] = []
         for session in self._facts.known_sessions[1:]:
-            if session.began is None:
-                continue
-            for placed in self._placed:
-                x = placed.x + (session.began - placed.stretch.start) / self.axis.width
-                if placed.x + 0.5 < x < placed.end:
-                    yield (f'<line class="begin" x1="{x:.2f}" x2="{x:.2f}" y1="0" y2="{HEIGHT}"/>')
+            for placed in self._placed if session.began is not None else ():
+                x = placed.x + ((session.began or 0.0) - placed.stretch.start) / self.axis.width
+                if placed.x + 1 < x < placed.end:
+                    places.append(x)
+        return places
 
     def _hovers(self) -> Iterator[str]:
         """Yield what tells the numbers of a column to whoever points at it."""
@@ -236,7 +248,7 @@ class Picture:
     def _ticks(self) -> Iterator[tuple[float, float]]:
         """Yield places and moments that are round, and far enough from one another."""
         step = self._step()
-        apart = self._units / (LABELS + 2)
+        apart = self._units / LABELS
         last = -apart
         for placed in self._placed:
             start, width = placed.stretch.start, self.axis.width

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from intercom_async.cli.detaching import ExitStatus
 from intercom_async.cli.report.document import as_document
@@ -38,7 +39,8 @@ def report(
         if problem is not None:
             _refuse(f"the report cannot be written to {html}: {problem}")
     try:
-        facts = gather(journal)
+        with Console(stderr=True).status(Text(f"reading {journal}")):
+            facts = gather(journal)
     except JournalError as error:
         _refuse(str(error))
     if html is not None:

@@ -72,7 +72,7 @@ class Facts:
         outcomes: pairs per outcome, each pair as it was recorded last; all are present.
         inferred: of the detached, how many were concluded from a check.
         unrecorded: pairs that may have been sent and have no record: in flight just now, or when
-            the run was killed.
+            the run was killed. At most so many: pairs are announced ahead of being read.
         reopened: pairs with a record that does not settle them, which may have been sent again
             since.
         unsent: pairs of the input that certainly were not sent yet, None while it is unknown.

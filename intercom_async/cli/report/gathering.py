@@ -125,13 +125,14 @@ class Gatherer:
                 session.began = record.at
             if session.ended is None or record.at > session.ended:
                 session.ended = record.at
-        for tally in (session.tally, bucket):
-            if tally is not None:
-                tally.records += 1
-                tally.settled += outcome.settled
-                tally.requests += attempts
-                tally.retries += attempts - 1 if attempts > 1 else 0
-                tally.refusals += refusals
+        settled = 1 if outcome.settled else 0
+        retries = attempts - 1 if attempts > 1 else 0
+        for tally in (session.tally,) if bucket is None else (session.tally, bucket):
+            tally.records += 1
+            tally.settled += settled
+            tally.requests += attempts
+            tally.retries += retries
+            tally.refusals += refusals
 
     def _resume(self, at: float | None, after: int | None) -> None:
         before = self._close()
@@ -185,7 +186,11 @@ class Gatherer:
     def _in_doubt(self) -> tuple[int, int]:
         """Return the announced pairs: without a record, and with one that leaves them open."""
         fates = self._replay.fates
-        ordinals = range(fates.after + 1, fates.after + len(fates) + 1)
+        end = fates.after + len(fates)
+        if self._input_ended is not None:
+            # Pairs are announced ahead of being read: beyond the end there never were any.
+            end = min(end, self._input_ended)
+        ordinals = range(fates.after + 1, end + 1)
         unrecorded = reopened = 0
         for fate, count in Counter(map(fates.get, ordinals)).items():
             outcome = outcome_of(fate)

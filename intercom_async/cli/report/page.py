@@ -1,6 +1,7 @@
 """The report as one HTML file: no script, no request to anywhere, nothing foreign unescaped."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -15,6 +16,8 @@ from intercom_async.journal import Record
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 """What a browser may load and run: nothing but the style in the file."""
+
+_UNIT: Final = re.compile(r" (s|min|h|d)\b")
 
 _GOOD: Final = '<path d="M13 22.5l6.2 6.2L31 16.5"/>'
 _OPEN: Final = '<path d="M22 12.5v12M22 30.5v.6"/>'
@@ -84,29 +87,26 @@ def _header(facts: Facts) -> str:
 def _tiles(facts: Facts) -> str:
     tally = facts.tally
     speed = "—" if facts.rate is None else words.rate(facts.rate)
-    used = (
-        "no limit in the journal"
-        if facts.utilisation is None
-        else f"{facts.utilisation:.0%} of the quota used"
-    )
+    used = "quota unknown" if facts.utilisation is None else f"{facts.utilisation:.0%} of the quota"
     sessions = words.amount(facts.sessions, "session")
     tiles = (
         ("Pairs recorded", f"{facts.pairs:,}", f"{facts.settled:,} settled"),
         ("Pairs per second", speed, used),
         ("Time at work", words.span(facts.elapsed), f"in {sessions}"),
-        ("Requests", f"{tally.requests:,}", "refused ones not counted"),
-        ("Retries and checks", f"{tally.retries:,}", _of(tally.retries, tally.requests)),
-        ("Refused", f"{tally.refusals:,}", "by the rate limit (429)"),
+        ("Requests", f"{tally.requests:,}", "besides refusals"),
+        ("Retries", f"{tally.retries:,}", "checks included"),
+        ("Refused", f"{tally.refusals:,}", "by the rate limit"),
     )
     cells = "".join(
-        f"<div><dt>{name}</dt><dd>{text(value)}<small>{text(more)}</small></dd></div>"
+        f"<div><dt>{name}</dt><dd>{_with_units(value)}<small>{text(more)}</small></dd></div>"
         for name, value, more in tiles
     )
     return f'<dl class="tiles" style="margin:0">{cells}</dl>'
 
 
-def _of(part: int, whole: int) -> str:
-    return f"{words.share(part, whole)} of requests" if whole else "of no requests"
+def _with_units(value: str) -> str:
+    """Return a number or a duration in HTML, its units smaller."""
+    return _UNIT.sub(r"<u>\1</u>", text(value))
 
 
 # --- what became of the pairs ------------------------------------------------------------------
@@ -119,7 +119,11 @@ def _outcomes(facts: Facts) -> str:
         if count
     ]
     for count, name, advice in (
-        (facts.unrecorded, "without a record", "may have been sent; run it again, it checks them"),
+        (
+            facts.unrecorded,
+            "without a record",
+            "at most; may have been sent; run it again, it checks",
+        ),
         (facts.unsent or 0, "not sent", "certainly not sent yet; run it again"),
     ):
         if count:
@@ -161,10 +165,12 @@ def _picture(facts: Facts) -> str:
     keys = ['<span><i class="dot" style="--c:var(--requests)"></i>requests answered</span>']
     if facts.tally.refusals:
         keys.append('<span><i class="dot" style="--c:var(--refusals)"></i>refused with 429</span>')
-    if picture.quota:
-        told = f"quota, {words.rate(picture.quota)} per second"
+    if facts.quota:
+        told = f"quota, {facts.quota:,} in 10 s"
         dash = '<i class="dash"></i>' if picture.shows_quota else ""
         keys.append(f"<span>{dash}{told}{'' if dash else ' (far above the picture)'}</span>")
+    if picture.beginnings():
+        keys.append('<span><i class="dots"></i>a session begins</span>')
     keys.append(f"<span>one column is {words.span(picture.axis.width)}</span>")
     return (
         "<section><h2>Requests per second</h2>"
@@ -212,7 +218,7 @@ def _causes(facts: Facts) -> str:
     if not facts.causes:
         return ""
     causes = "".join(map(_cause, facts.causes))
-    return f'<section class="long"><h2>What needs somebody, and why</h2>{causes}</section>'
+    return f'<section class="long"><h2>What needs attention, and why</h2>{causes}</section>'
 
 
 def _cause(cause: Cause) -> str:
@@ -220,7 +226,7 @@ def _cause(cause: Cause) -> str:
     pattern = f'<div class="pattern mono">{text(cause.pattern)}</div>' if cause.pattern else ""
     rows = "".join(itertools.chain.from_iterable(_example(r, cause) for r in cause.examples))
     examples = (
-        '<div class="scroll"><table class="examples"><thead><tr><th class="number">pair</th>'
+        '<div class="scroll"><table class="examples"><thead><tr><th class="ordinal">pair</th>'
         "<th>conversation</th><th>contact</th><th>request id</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
         if rows
@@ -234,13 +240,18 @@ def _cause(cause: Cause) -> str:
 
 
 def _example(record: Record, cause: Cause) -> Iterator[str]:
-    yield (
-        f'<tr><td class="number soft">{record.ordinal:,}</td>'
-        f'<td class="mono">{text(record.conversation_id)}</td>'
-        f'<td class="mono">{text(record.contact_id)}</td>'
-        f'<td class="mono">{text(record.request_id or "none")}</td></tr>'
+    cells = (
+        ("ordinal soft", "pair", f"{record.ordinal:,}"),
+        ("mono", "conversation", record.conversation_id),
+        ("mono", "contact", record.contact_id),
+        ("mono", "request id", record.request_id or "none"),
     )
-    if record.message and cause.pattern is None:
+    columns = "".join(
+        f'<td class="{kind}" data-name="{name}"><span>{text(value)}</span></td>'
+        for kind, name, value in cells
+    )
+    yield f"<tr>{columns}</tr>"
+    if record.message and (cause.pattern is None or record is cause.examples[0]):
         yield (
             f'<tr class="said"><td></td><td class="mono" colspan="3">{text(record.message)}</td>'
             "</tr>"

@@ -56,11 +56,13 @@ section, .tiles > div {
   box-shadow: var(--shadow)
 }
 section { padding: 22px 24px; margin-top: 16px }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px }
+.tiles { display: grid; grid-template-columns: repeat(6, 1fr); gap: 12px }
 .tiles > div { padding: 14px 16px 13px }
 .tiles dt { color: var(--soft); font-size: 13px }
 .tiles dd { margin: 2px 0 0; font-size: 24px; font-weight: 600; letter-spacing: -.02em;
   line-height: 1.2 }
+.tiles u { text-decoration: none; font-size: 15px; font-weight: 500; letter-spacing: 0;
+  margin-left: 3px }
 .tiles small { display: block; color: var(--soft); font-size: 13px; font-weight: 400;
   letter-spacing: 0; margin-top: 4px; line-height: 1.35 }
 .parts { display: flex; gap: 2px; height: 14px; border-radius: 7px; overflow: hidden }
@@ -75,6 +77,7 @@ tr + tr > *, thead + tbody > tr:first-child > * { border-top: 1px solid var(--li
 th:last-child, td:last-child { padding-right: 0 }
 .number { text-align: right; white-space: nowrap }
 .outcomes { margin-top: 14px }
+.outcomes td:first-child { white-space: nowrap }
 .outcomes td:nth-child(2) { font-weight: 600 }
 .dot {
   display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 10px;
@@ -90,9 +93,11 @@ th:last-child, td:last-child { padding-right: 0 }
 .key .dot { margin-right: 6px }
 .key .dash { display: inline-block; width: 16px; border-top: 2px dashed var(--quota);
   margin-right: 6px; vertical-align: middle }
-.strip { display: grid; grid-template-columns: 64px 1fr; margin-top: 10px }
+.key .dots { display: inline-block; height: 12px; border-left: 1px dashed var(--soft);
+  margin-right: 7px; vertical-align: -1px }
+.strip { display: grid; grid-template-columns: 82px 1fr; margin-top: 10px }
 .strip > .name { font-size: 13px; color: var(--soft); line-height: 1.25; align-self: end;
-  padding-right: 10px }
+  padding-right: 10px; white-space: nowrap }
 .strip > .name b { display: block; color: var(--ink); font-weight: 500 }
 .plot { position: relative; height: 44px; border-bottom: 1px solid var(--line) }
 .plot.tall { height: 220px }
@@ -145,10 +150,14 @@ th:last-child, td:last-child { padding-right: 0 }
   overflow-wrap: anywhere
 }
 .examples { font-size: 14px }
+.examples .ordinal { width: 1%; white-space: nowrap; min-width: 64px }
 .examples td, .examples th { padding-top: 5px; padding-bottom: 5px }
 .examples td { overflow-wrap: anywhere; min-width: 90px }
 .examples .said td { border-top: 0; padding-top: 0; color: var(--soft) }
 footer { color: var(--soft); font-size: 13px; margin-top: 24px; max-width: 75ch }
+@media (max-width: 980px) {
+  .tiles { grid-template-columns: repeat(3, 1fr) }
+}
 @media (max-width: 640px) {
   main { padding: 24px 14px 40px }
   h1 { font-size: 21px }
@@ -162,20 +171,32 @@ footer { color: var(--soft); font-size: 13px; margin-top: 24px; max-width: 75ch 
   .outcomes tr + tr { border-top: 1px solid var(--line) }
   .outcomes td { border: 0; padding: 0 }
   .outcomes td:last-child { grid-column: 1 / -1; font-size: 13px; padding-left: 20px }
-  .strip { grid-template-columns: 1fr }
-  .strip > .name { padding: 4px 0 3px }
+  .strip { grid-template-columns: 1fr; padding-left: 32px }
+  .strip > .name { padding: 2px 0 3px; margin-left: -32px }
   .strip > .name b { display: inline; margin-right: 6px }
   .plot.tall { height: 170px }
-  .label {
-    right: auto; left: 0; transform: none; padding: 0 4px 0 0; background: none; font-size: 11px
+  .label { padding-right: 7px; font-size: 11px }
+  .examples thead { display: none }
+  .examples tr { display: block; padding: 7px 0 }
+  .examples tr + tr { border-top: 1px solid var(--line) }
+  .examples .said { border: 0; padding-top: 0 }
+  .examples tbody tr td {
+    display: grid; grid-template-columns: 96px 1fr; border: 0; padding: 1px 0
   }
+  .examples td.ordinal { width: auto }
+  .examples td[data-name]::before {
+    content: attr(data-name); color: var(--soft); font: 13px/1.6 system-ui, sans-serif
+  }
+  .examples tbody .said td { display: block }
+  .examples tbody .said td:first-child { display: none }
   .times .minor { display: none }
 }
 @media print {
   :root {
     color-scheme: light;
     --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; --well: #f3f3f3;
-    --quota: #000; --shadow: none;
+    --quota: #000; --shadow: none; --good: #157f4c; --good-soft: #e2f5eb; --bad: #a3530a;
+    --bad-soft: #fdf0dc;
   }
   body { font-size: 11pt; -webkit-print-color-adjust: exact; print-color-adjust: exact }
   main { padding: 0; max-width: none }

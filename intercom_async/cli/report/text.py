@@ -123,8 +123,8 @@ class TextReport:
         quota = (self._facts.quota or 0) / 10
         highest = quota if peak <= quota <= SCALE * peak else peak
         said = f"requests per second; a column is {words.span(axis.width)}"
-        if quota:
-            said += f"; the quota is {words.rate(quota)}"
+        if self._facts.quota:
+            said += f"; the quota is {self._facts.quota:,} in 10 s"
         yield self._text(said, "bold")
         rows = [
             blocks.columns(

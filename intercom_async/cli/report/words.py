@@ -67,7 +67,9 @@ def share(part: int, whole: int) -> str:
 
 def rate(per_second: float) -> str:
     """Return a rate without its unit."""
-    return f"{per_second:,.0f}" if per_second >= 1000 else f"{per_second:.1f}"
+    if per_second >= 99.95:
+        return f"{per_second:,.0f}"
+    return f"{per_second:.1f}".removesuffix(".0")
 
 
 def day_and_time(at: float | None) -> str:
@@ -107,11 +109,11 @@ def verdict(facts: Facts) -> str:
     left = facts.pairs - facts.settled
     waiting = facts.unrecorded + (facts.unsent or 0)
     if left and waiting:
-        return f"{amount(left, 'pair')} not settled, and {waiting:,} without a record."
+        return f"{amount(left, 'pair')} not settled, and up to {waiting:,} without a record."
     if left:
         return f"{amount(left, 'pair')} not settled."
     if waiting:
-        return f"{amount(waiting, 'pair')} without a record."
+        return f"Up to {amount(waiting, 'pair')} without a record."
     if not facts.pairs:
         return "Nothing was recorded yet."
     return "All recorded pairs are settled, but the input was not read to its end."
@@ -127,8 +129,9 @@ def remarks(facts: Facts) -> Iterator[str]:
         )
     if facts.unrecorded:
         yield (
-            f"{amount(facts.unrecorded, 'pair')} may have been sent and have no record: in flight "
-            "when this was read, or when the run was killed. The next run checks each of them."
+            f"Up to {amount(facts.unrecorded, 'pair')} may have been sent and have no record: in "
+            "flight when this was read, or when the run was killed. The next run checks each of "
+            "them."
         )
     if facts.reopened:
         yield (
@@ -150,6 +153,8 @@ def remarks(facts: Facts) -> Iterator[str]:
 
 def reason(cause: Cause) -> str:
     """Return what a cause is called: the error's class, the status and Intercom's code."""
+    if cause.outcome.settled:
+        return ADVICE[cause.outcome]
     status = None if cause.status is None else f"HTTP {cause.status}"
     code = None if cause.code is None else printable(cause.code, most=80)
     error = None if cause.error is None else printable(cause.error, most=80)
