@@ -706,6 +706,13 @@ class TestPage:
         assert times is not None
         assert 2 <= times[1].count("<span") <= 10
 
+    def test_each_day_is_named_where_it_begins(self) -> None:
+        lines = [record(n, at=T0 + 360 * n) for n in range(1, 401)]
+        times = re.search('<div class="times">(.*?)</div>', page(facts_of([header(), *lines])))
+        assert times is not None
+        days = dict.fromkeys(re.findall("<br>([-0-9]+)", times[1]))
+        assert list(days) == ["2025-01-31", "2025-02-01", "2025-02-02"]
+
 
 def refuse_quietly(path: Path, mode: int) -> bool:
     return False

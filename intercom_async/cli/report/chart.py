@@ -13,16 +13,13 @@ import attrs
 
 from intercom_async.cli.report import words
 from intercom_async.cli.report.facts import Facts
-from intercom_async.cli.report.timeline import Axis, Bucket, Stretch, lay_out
+from intercom_async.cli.report.timeline import Axis, Bucket, Stretch, lay_out, shows
 
 MOST: Final = 260
 """Columns that fit."""
 
 GAP: Final = 5
 """Columns that a cut takes."""
-
-SCALE: Final = 4
-"""How many times the highest rate the quota may be, to be part of the picture."""
 
 HEIGHT: Final = 100
 """Units of a chart's height."""
@@ -38,6 +35,9 @@ STEPS: Final = (5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 
 LABELS: Final = 8
 """Labels of the time that fit, about."""
+
+NARROW: Final = 27
+"""Percent of the width that a label of the time takes on a narrow page."""
 
 Value = Callable[[Bucket], int]
 
@@ -85,7 +85,7 @@ class Picture:
             default=0.0,
         )
         self.quota = (facts.quota or 0) / 10
-        self.shows_quota = 0 < self.quota <= SCALE * self.peak
+        self.shows_quota = shows(self.quota, self.peak)
 
     def html(self) -> str:
         """Return all of it."""
@@ -134,9 +134,10 @@ class Picture:
                 *self._hovers(),
             ]
             svg = self._svg(f"{name.capitalize()} per second over time", shapes)
+        kind = "plot" if top else "plot none"
         return (
             f'<div class="strip"><div class="name"><b>{name}</b>{told}</div>'
-            f'<div class="plot">{svg}{self._cuts(labelled=False)}</div></div>'
+            f'<div class="{kind}">{svg}{self._cuts(labelled=False)}</div></div>'
         )
 
     def _svg(self, title: str, shapes: Sequence[str]) -> str:
@@ -230,16 +231,21 @@ class Picture:
 
     def _times(self) -> str:
         parts: list[str] = []
-        day = ""
-        for number, (x, at) in enumerate(kept := list(self._ticks())):
+        shown, shown_day, day = -math.inf, "", ""
+        for x, at in self._ticks():
             percent = self._percent(x)
             kinds = ["start"] if percent < 4 else ["end"] if percent > 96 else []
-            if number % 2 and number < len(kept) - 1:
-                kinds.append("minor")
-            told = words.time_of_day(at, seconds=bool(round(at) % 60))
             today = words.day_and_time(at)[:10]
-            date = "" if today == day else f"<br>{today}"
+            # A narrow page hides the minor ones, and must still tell the days apart.
+            if percent - shown >= (NARROW if percent <= 96 else 1.4 * NARROW):
+                new_day = today != shown_day
+                shown, shown_day = percent, today
+            else:
+                new_day = today != day
+                kinds.append("minor")
             day = today
+            told = words.time_of_day(at, seconds=bool(round(at) % 60))
+            date = f"<br>{today}" if new_day else ""
             parts.append(
                 f'<span class="{" ".join(kinds)}" style="left:{percent:.3f}%">{told}{date}</span>'
             )

@@ -100,6 +100,7 @@ th:last-child, td:last-child { padding-right: 0 }
   padding-right: 10px; white-space: nowrap }
 .strip > .name b { display: block; color: var(--ink); font-weight: 500 }
 .plot { position: relative; height: 44px; border-bottom: 1px solid var(--line) }
+.plot.none { height: 30px }
 .plot.tall { height: 220px }
 .plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible }
 .plot path { stroke: none; fill: var(--c) }
@@ -174,6 +175,7 @@ footer { color: var(--soft); font-size: 13px; margin-top: 24px; max-width: 75ch 
   .strip { grid-template-columns: 1fr; padding-left: 32px }
   .strip > .name { padding: 2px 0 3px; margin-left: -32px }
   .strip > .name b { display: inline; margin-right: 6px }
+  .plot.none { height: 8px }
   .plot.tall { height: 170px }
   .label { padding-right: 7px; font-size: 11px }
   .examples thead { display: none }

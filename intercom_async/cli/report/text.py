@@ -12,16 +12,13 @@ from rich.text import Text
 from intercom_async.cli.display import STYLES
 from intercom_async.cli.report import blocks, words
 from intercom_async.cli.report.facts import Cause, Facts, Session
-from intercom_async.cli.report.timeline import Axis, lay_out
+from intercom_async.cli.report.timeline import Axis, lay_out, shows
 
 WIDEST: Final = 100
 """Characters of a line, however wide the terminal is."""
 
 GUTTER: Final = 10
 """Characters left of a chart."""
-
-SCALE: Final = 4
-"""How many times the highest rate the quota may be, to be part of the picture."""
 
 HEIGHT: Final = 6
 """Lines of the large chart."""
@@ -121,7 +118,7 @@ class TextReport:
         yield Text()
         peak = axis.highest("requests")
         quota = (self._facts.quota or 0) / 10
-        highest = quota if peak <= quota <= SCALE * peak else peak
+        highest = max(peak, quota) if shows(quota, peak) else peak
         said = f"requests per second; a column is {words.span(axis.width)}"
         if self._facts.quota:
             said += f"; the quota is {self._facts.quota:,} in 10 s"

@@ -35,6 +35,9 @@ CUT_PART: Final = 0.05
 CUT_COLUMNS: Final = 4
 """Empty columns that are always drawn."""
 
+SCALE: Final = 4
+"""How many times the highest rate the quota may be, to be part of a picture."""
+
 
 @attrs.define
 class Bucket(Tally):
@@ -205,3 +208,13 @@ def _stretch(buckets: dict[int, Bucket], run: tuple[int, int], width: int) -> St
     first, last = run
     columns = tuple(buckets.get(key) or Bucket() for key in range(first, last + 1))
     return Stretch(float(first * width), columns)
+
+
+def shows(quota: float, peak: float) -> bool:
+    """Whether a quota can be drawn without flattening what it is compared with.
+
+    Args:
+        quota: requests allowed per second, 0 while unknown.
+        peak: the highest rate of requests.
+    """
+    return 0 < quota <= SCALE * peak
