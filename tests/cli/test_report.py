@@ -579,6 +579,19 @@ class TestTerminal:
         assert "1 │" in text
         assert "│ quota" not in text
 
+    def test_a_run_that_sent_nothing_can_be_shown(self) -> None:
+        lines = [record(n, F, at=T0 + n, attempts=0) for n in range(1, 10)]
+        for quota in (0, 100):
+            facts = facts_of([header(), Quota(quota, T0), *lines])
+            assert "none" in text_of(facts)
+            well_formed(page(facts))
+
+    def test_the_quota_stands_at_its_height(self) -> None:
+        lines = [record(n, at=T0 + n / 10) for n in range(1, 200)]
+        facts = facts_of([header(), Quota(50, T0), *lines])
+        rows = [line for line in text_of(facts).splitlines() if "│" in line][:6]
+        assert [row.endswith("quota") for row in rows] == [False] * 3 + [True] + [False] * 2
+
     def test_a_run_of_one_moment_has_no_picture(self) -> None:
         facts = facts_of([header(), record(1), InputEnded(1)])
         assert "requests per second" not in text_of(facts)

@@ -132,11 +132,11 @@ class TextReport:
             )
             for stretch in axis.stretches
         ]
-        level = None if quota > highest else HEIGHT - max(1, math.ceil(HEIGHT * quota / highest))
+        level = math.ceil(HEIGHT * quota / highest) if 0 < quota <= highest else None
         for row, parts in enumerate(zip(*rows, strict=True)):
             label = words.rate(highest) if not row else "0" if row == HEIGHT - 1 else ""
             line = self._chart_line(label, parts, "blue")
-            if quota and row == level:
+            if level == HEIGHT - row:
                 line.append_text(self._text(" quota", "dim"))
             yield line
         for attribute, label, style in (
