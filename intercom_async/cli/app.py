@@ -32,6 +32,7 @@ from intercom_async.cli.options import (
     Yes,
     open_client,
 )
+from intercom_async.cli.report import report
 from intercom_async.cli.running import ExitStatus, say
 from intercom_async.cli.sources import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError
@@ -310,3 +311,6 @@ def demo(
 ) -> None:
     """Detach contacts in bulk on an embedded simulator, with faults, and check the result."""
     _finish(demonstration.show(pairs=pairs, limit=limit, seed=seed, console=Console()))
+
+
+app.command()(report)
