@@ -8,7 +8,7 @@ STYLE: Final = """
   --page: #f5f6f8; --card: #fff; --ink: #18202b; --soft: #596575; --line: #e2e6ec; --well: #f1f3f6;
   --detached: #1d9a5f; --already_absent: #1794b4; --conversation_missing: #5a78a8;
   --refused_last_contact: #d28a00; --failed: #d43a4d; --unknown: #8a48c7;
-  --not_attempted: #97a1af; --open: #c3cad4;
+  --attached: #1d9a5f; --not_attempted: #97a1af; --open: #c3cad4;
   --requests: #2f6fe4; --retries: #d28a00; --refusals: #d43a4d; --quota: #18202b;
   --good: #157f4c; --good-soft: #e2f5eb; --bad: #a3530a; --bad-soft: #fdf0dc;
   --shadow: 0 1px 2px #10182810, 0 4px 16px #1018280a;
@@ -18,7 +18,7 @@ STYLE: Final = """
     --page: #0d1117; --card: #151b23; --ink: #e6ebf2; --soft: #98a4b3; --line: #28313c;
     --well: #1c242e; --detached: #3cc283; --already_absent: #41b8d5;
     --conversation_missing: #7d9cce; --refused_last_contact: #e3a63a; --failed: #f0667a;
-    --unknown: #b68cf0; --not_attempted: #6f7b8a; --open: #465260;
+    --attached: #3cc283; --unknown: #b68cf0; --not_attempted: #6f7b8a; --open: #465260;
     --requests: #5c92f7; --retries: #e3a63a; --refusals: #f0667a; --quota: #e6ebf2;
     --good: #55d398; --good-soft: #12301f; --bad: #f0b95c; --bad-soft: #33260f;
     --shadow: none;
