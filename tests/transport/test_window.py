@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError
@@ -274,6 +274,7 @@ def test_a_server_clock_that_jumps_is_believed() -> None:
     st.floats(-1e9, 1e9),
     st.lists(st.tuples(st.floats(0, 300), st.floats(0, 5), st.floats(0, 1)), min_size=1),
 )
+@example(offset=-1e-38, replies=[(0.0, 1.0, 0.0), (0.5, 0.0, 0.0)])  # told out of order
 def test_the_server_clock_always_contains_the_truth(
     offset: float, replies: list[tuple[float, float, float]]
 ) -> None:
