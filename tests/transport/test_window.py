@@ -136,6 +136,41 @@ def test_a_small_job_goes_at_once_and_a_large_one_is_paced() -> None:
     assert finished(160) < 60
 
 
+def _sent_soon_after_the_third_edge(
+    *, bulk: int, by_others: int = 0, interactive: tuple[float, ...] = ()
+) -> int:
+    """How much of a job is sent two seconds into the window that its rest fits into."""
+    server = ModelServer(limit=167)
+    first = server.window(0.0)
+    for number in range(first, first + 3):
+        server.withdrawn[number] = by_others
+    third_edge = WINDOW * (first + 2) - server.offset
+    traffic = Traffic(
+        server,
+        _quota(),
+        _round_trips(5, (0.02, 0.1)),
+        until=third_edge + 2.0,
+        bulk=bulk,
+        interactive=list(interactive),
+    )
+    traffic.run()
+    assert sum(server.refused.values()) == 0
+    return traffic.sent[Lane.BULK]
+
+
+def test_alone_the_rest_of_a_job_goes_at_once_though_it_fills_a_window() -> None:
+    assert _sent_soon_after_the_third_edge(bulk=500) == 500
+
+
+def test_beside_others_the_rest_of_a_job_is_paced() -> None:
+    assert _sent_soon_after_the_third_edge(bulk=2 * 127 + 120, by_others=40) < 2 * 127 + 80
+
+
+def test_the_rest_of_a_job_leaves_the_reserve_to_those_who_called_lately() -> None:
+    third_edge = 16.3
+    assert _sent_soon_after_the_third_edge(bulk=498, interactive=(third_edge - 2.0,)) < 498
+
+
 def test_the_quota_fraction_is_never_exceeded() -> None:
     server = ModelServer(limit=167)
     policy = RateLimitPolicy(quota_fraction=0.4)
