@@ -73,6 +73,10 @@ class Fates:
         index = ordinal - self.after - 1
         return self._bytes[index] if 0 <= index < len(self._bytes) else 0
 
+    def read(self, ordinal: int) -> None:
+        """The input was read up to here; a later line may name what follows."""
+        self._reach(ordinal)
+
     def record(self, ordinal: int, outcome: Outcome, *, inferred: bool = False) -> None:
         """A pair's fate became known."""
         index = self._reach(ordinal)

@@ -29,7 +29,6 @@ from intercom_async.journal.errors import (
 )
 from intercom_async.journal.fates import SettledPairs
 from intercom_async.journal.format import (
-    IS_RECORD,
     NAME,
     SCHEMA,
     Header,
@@ -58,7 +57,7 @@ FIRST_LINE: Final = 1 << 20
 NEAR: Final = 2 << 20
 """Bytes searched for the record that contradicts the input."""
 
-_HEADER_START: Final = b'{"journal":'
+_HEADER_START: Final = b'{"journal":"%s",' % NAME.encode()
 
 
 class Abandoned(Exception):  # noqa: N818  no error: nobody waits for the answer any more
@@ -174,6 +173,7 @@ class JournalFile:
         os.lseek(self.fd, 0, os.SEEK_SET)
         with open(self.fd, "rb", buffering=READ, closefd=False) as file:
             _unless(abandoned, lines.walk(file, self._size))
+        self.durable = replay.records
         if lines.good < self._size:
             try:
                 self._disk.truncate(self.fd, lines.good)
@@ -181,7 +181,6 @@ class JournalFile:
             except OSError as error:
                 raise self._write_error(error) from error
             self._size = lines.good
-        self.durable = replay.records
         return replay if lines.good else None
 
     def settled_pairs(
@@ -361,17 +360,17 @@ class _Lines(Generic[_T]):
         bad: tuple[bytes, LineError] | None = None
         use, offset = self._use, 0
         for line in itertools.chain((first,), file):
-            if offset >= size:
+            if offset >= size or bad is not None:  # a bad one is not the last one
                 break
             self._number += 1
-            if bad is not None:
-                break  # it is not the last one
             try:
                 if not line.endswith(b"\n"):
                     raise LineError("it has no end", torn=True)  # noqa: TRY301
                 made = use(line, offset)
             except LineError as error:
                 bad = line, error
+                if not line.endswith(b"\n"):
+                    return  # the file ended here, even if it has grown since
             else:
                 offset = self.good = offset + len(line)
                 yield made
@@ -415,9 +414,10 @@ class _Lines(Generic[_T]):
 
 def _torn_header(line: bytes) -> bool:
     """Whether a file holds nothing but what a crash left of its first line."""
-    return not line.endswith(b"\n") and (
-        line.startswith(_HEADER_START) or _HEADER_START.startswith(line) or not line.strip(b"\0")
-    )
+    if line.endswith(b"\n") or len(line) >= FIRST_LINE:
+        return False
+    written = line.rstrip(b"\0")
+    return written.startswith(_HEADER_START) or _HEADER_START.startswith(written)
 
 
 def _read(
@@ -473,9 +473,10 @@ def latest(path: str | os.PathLike[str]) -> Iterator[Record]:
 
     def count(line: bytes, offset: int) -> None:
         nonlocal end
+        before = replay.records
         replay.feed(line, offset)
         end = offset + len(line)
-        if line.startswith(IS_RECORD):
+        if replay.records > before:
             ordinal = decode_fate(line).ordinal
             if ordinal >= len(counts):
                 counts.frombytes(bytes(counts.itemsize * (ordinal + 1024 - len(counts))))

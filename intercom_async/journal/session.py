@@ -280,8 +280,8 @@ class JournalSession:
             admitted = self._gate.feed(pair)
         except InputChangedError as change:
             raise self._mismatch(change) from None
-        if self._gate.checkpoint_due and (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        if self._gate.checkpoint_due:
+            self._checkpoint()
         return admitted
 
     def end_input(self) -> None:
@@ -297,10 +297,14 @@ class JournalSession:
             self._gate.end()
         except InputChangedError as change:
             raise self._mismatch(change) from None
-        if (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        self._checkpoint()
         self._ended = True
         self._append(InputEnded(self._gate.read_to))
+
+    def _checkpoint(self) -> None:
+        if (checkpoint := self._gate.checkpoint()) is not None:
+            self._fates.read(checkpoint.checkpoint)
+            self._append(checkpoint)
 
     def _mismatch(self, change: InputChangedError) -> JournalMismatchError:
         """Name the pair that differs, if a record near by knows it."""
@@ -481,8 +485,7 @@ class JournalSession:
         first = self._reserved_to + 1
         if first <= self._announced_to:
             self._append(Unsent((first, self._announced_to)))
-        if (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        self._checkpoint()
 
     # --- the disk ------------------------------------------------------------------------------
 

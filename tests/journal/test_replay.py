@@ -18,7 +18,6 @@ from intercom_async.journal.fates import (
 )
 from intercom_async.journal.format import (
     Checkpoint,
-    Header,
     InputEnded,
     Line,
     LineError,
@@ -29,20 +28,9 @@ from intercom_async.journal.format import (
     encode,
 )
 from intercom_async.journal.replay import CHECKPOINT, Admitted, Gate, InputChangedError, Replay
-from tests.journal.helpers import A, D, F, L, M, N, U, pairs
+from tests.journal.helpers import HEADER, A, D, F, L, M, N, U, pairs, record
 
-HEADER = Header(journal="intercom_async", schema=1)
 SETTLED = {D, A, M, L, Outcome.ATTACHED}
-
-
-def record(ordinal: int, outcome: Outcome = D, *, inferred: bool = False) -> Record:
-    return Record(
-        ordinal=ordinal,
-        conversation_id=f"c{ordinal}",
-        contact_id=f"k{ordinal}",
-        outcome=outcome,
-        inferred=inferred,
-    )
 
 
 def replayed(*lines: Line) -> Replay:
