@@ -628,9 +628,9 @@ class DetachRun:
             await self._read_more.wait()
 
 
-def _as_journal(journal: object) -> Journal | None:
+def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
     if journal is None or isinstance(journal, Journal):
         return journal
-    if isinstance(journal, str | os.PathLike) and os.fspath(journal):
+    if isinstance(journal, str | os.PathLike):
         return Journal(journal)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")

@@ -96,7 +96,10 @@ def raise_again(failure: JournalWriteError) -> NoReturn:
 
 
 def _path(path: str | os.PathLike[str]) -> str:
-    return os.fspath(path)
+    name: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InvalidArgumentError("path", path, "a file's path")
+    return name
 
 
 def _refuse_or_accept(_instance: object, _attribute: object, value: object) -> None:
@@ -352,9 +355,8 @@ class JournalSession:
         self._reserved_to = max(self._reserved_to, ordinal)
         if not is_announced(self._fates.get(ordinal)):
             # A pair tried for a second time stands alone, the next ones come in order.
-            self._announce(
-                ordinal, ordinal if ordinal <= self._announced_to else ordinal + AHEAD - 1
-            )
+            last = ordinal if ordinal <= self._announced_to else ordinal + AHEAD - 1
+            self._announce(ordinal, min(last, self._gate.read_to) if self._ended else last)
         elif ordinal <= self._announced_to <= ordinal + AHEAD // 2 and not self._ended:
             self._announce(self._announced_to + 1, self._announced_to + AHEAD)
         undurable = self._undurable

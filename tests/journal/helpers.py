@@ -103,8 +103,15 @@ class GatedDisk(Disk):
         self.allowed.release(1000)
 
 
-class FullDisk(Disk):
-    """A file system with so many bytes left."""
+class Unsynced(Disk):
+    """A disk whose promises nobody waits for: for tests of many files."""
+
+    def sync(self, fd: int) -> None:
+        """Do nothing."""
+
+
+class FullDisk(Unsynced):
+    """A file system with so many bytes left; quick, since what it holds is read at once."""
 
     def __init__(self, room: int) -> None:
         self.room = room
