@@ -1,0 +1,150 @@
+"""A run that is killed at any moment, and resumed, and killed again, still tells the truth.
+
+Runs are processes of their own, killed by SIGKILL; the simulator lives here, so that its state
+and its log can be compared with the journal and with what the runs told, pair by pair.
+"""
+
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intercom_async.detaching import Outcome
+from intercom_async.journal import JournalCorruptError, latest
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.journal.helpers import until
+from tests.support.killable import ENDED, Nursery
+
+if sys.platform == "win32":
+    pytest.skip("no SIGKILL here", allow_module_level=True)
+
+Pair = tuple[str, str]
+
+SEEDS = 6
+KILLS = 6
+FAULTS = {
+    Fault.RESET_AFTER_APPLYING: 0.04,
+    Fault.SERVER_ERROR_AFTER_APPLYING: 0.04,
+    Fault.CLOSE_AFTER_APPLYING: 0.04,
+    Fault.TRUNCATED_BODY: 0.04,
+    Fault.RESET_BEFORE_APPLYING: 0.04,
+    Fault.SERVER_ERROR: 0.04,
+}
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as running:
+        yield running
+
+
+def pairs_of(sim: IntercomSimulator, chance: random.Random) -> list[Pair]:
+    """Pairs of every kind, some of them twice."""
+    pairs = sim.workspace.populate(conversations=100, contacts_per_conversation=3)
+    pairs += sim.workspace.populate(conversations=5, contacts_per_conversation=1, kept=0)
+    pairs += [(pairs[n][0], f"{n:024x}") for n in range(5)]
+    pairs += [(f"no-such-{n}", pairs[n][1]) for n in range(5)]
+    pairs += chance.sample(pairs, 20)
+    chance.shuffle(pairs)
+    return pairs
+
+
+def settled_in(journal: Path) -> set[Pair]:
+    """What is settled in a journal; nothing if it was killed before its first line."""
+    try:
+        return {
+            (one.conversation_id, one.contact_id) for one in latest(journal) if one.outcome.settled
+        }
+    except JournalCorruptError:
+        assert not journal.read_bytes()
+        return set()
+
+
+def told_in(path: Path) -> list[tuple[Pair, Outcome, bool]]:
+    """What all runs told; the one that came to its end said so."""
+    lines: list[Any] = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert lines.count(ENDED) == 1
+    return [((line[0], line[1]), Outcome(line[2]), line[3]) for line in lines if line != ENDED]
+
+
+async def arrived(sim: IntercomSimulator, number: int) -> None:
+    enough = sim.requests.total + number
+    await until(lambda: sim.requests.total >= enough)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_once(
+    nursery: Nursery, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    journal, told_path = tmp_path / "run.journal", tmp_path / "told"
+    async with IntercomSimulator(
+        seed=seed, limit=100_000, latency=(0.0, 0.01), keep_log=True
+    ) as sim:
+        pairs = pairs_of(sim, chance)
+        for fault, probability in FAULTS.items():
+            sim.faults.add(fault, probability=probability)
+        job = {
+            "url": sim.url,
+            "admin_id": sim.admin_id,
+            "pairs": pairs,
+            "journal": str(journal),
+            "told": str(told_path),
+            "concurrency": chance.choice([3, 16, 64]),
+        }
+        log = sim.requests.log
+        assert log is not None
+        known: list[tuple[int, set[Pair]]] = []
+        for _ in range(KILLS):
+            await asyncio.to_thread(nursery.start, job)
+            await arrived(sim, chance.randint(0, 35))
+            await asyncio.sleep(chance.choice([0.0, 0.001, 0.005]))
+            assert await asyncio.to_thread(nursery.kill) == -9
+            if await asyncio.to_thread(journal.exists):
+                known.append((len(log), await asyncio.to_thread(settled_in, journal)))
+        await asyncio.to_thread(nursery.start, job)
+        assert await asyncio.to_thread(nursery.wait) == 0
+
+        records = {one.ordinal: one for one in latest(journal)}
+        told = await asyncio.to_thread(told_in, told_path)
+
+    # Every pair is settled once, as what it is on the server.
+    assert sorted(records) == list(range(1, len(pairs) + 1))
+    for ordinal, pair in enumerate(pairs, 1):
+        record = records[ordinal]
+        assert (record.conversation_id, record.contact_id) == pair
+        assert record.outcome is fate_of(sim, pair, inferred=record.inferred)
+    assert max(sim.applied.values()) == 1
+
+    # What was told is true, and told once for each occurrence.
+    for pair, outcome, inferred in told:
+        assert outcome is fate_of(sim, pair, inferred=inferred)
+    occurrences = Counter(pairs)
+    assert Counter(pair for pair, *_ in told) <= occurrences
+
+    # What a kill left settled was not asked for again.
+    assert known
+    for since, settled in known:
+        again = {
+            (request.segments[1], request.segments[3])
+            for request in log[since:]
+            if request.method == "DELETE"
+        }
+        assert not again & settled
+
+
+def fate_of(sim: IntercomSimulator, pair: Pair, *, inferred: bool) -> Outcome:
+    """What the server's state says that a pair's outcome must be."""
+    if pair[0] not in sim.workspace.conversations:
+        return Outcome.CONVERSATION_MISSING
+    if sim.workspace.attached(*pair):
+        assert sim.workspace.participants(pair[0]) == [pair[1]]
+        return Outcome.REFUSED_LAST_CONTACT
+    # Nobody can tell whether an attempt of unknown fate removed a contact or never found it.
+    return Outcome.DETACHED if sim.applied[pair] or inferred else Outcome.ALREADY_ABSENT
