@@ -443,7 +443,14 @@ class DetachRun:
             if self._deferring and self._may_pass(settled):
                 self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
             else:
-                await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                try:
+                    await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                except BaseException:  # cancelled while the consumer lags behind, or a full disk
+                    self._give_back(following)
+                    raise
+            if self._stopping:  # since it was handed over
+                self._give_back(following)
+                following = None
             item = following if following is not None else await self._take(source)
 
     async def _breathe(self) -> None:
@@ -517,6 +524,12 @@ class DetachRun:
         if not queue:
             del self._parked[conversation_id]
         return None
+
+    def _give_back(self, item: Admitted | None) -> None:
+        """Park a pair again that `_hand_over` gave to a worker which ends before it is begun."""
+        if item is not None:
+            self._parked[item.detach.conversation_id].appendleft(item)
+            self._parked_count += 1
 
     def _known(self, item: Admitted) -> Settled | None:
         """What became of the same pair before, None if it is not settled."""
