@@ -399,6 +399,21 @@ class TestEveryPairIsAccountedFor:
         assert {ids(result) for result in second} == set(pairs) - set(told(first, Outcome.DETACHED))
         assert all(sim.applied[pair] == 1 for pair in pairs)
 
+    async def test_when_a_long_input_is_stopped_while_it_is_read(
+        self, sim: IntercomSimulator, start: Run
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=1) * 2500
+        loop = asyncio.get_running_loop()
+
+        def source() -> Iterator[Pair]:
+            for number, pair in enumerate(pairs, 1):
+                if number in {1000, 2000}:
+                    loop.call_soon(lambda: run.stop(immediately=True))
+                yield pair
+
+        run = start(source())
+        assert len(await tell(run)) == 2500
+
 
 class TestUndo:
     async def test_attaching_puts_back_what_was_removed_and_can_be_resumed(
