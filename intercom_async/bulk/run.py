@@ -542,7 +542,7 @@ class DetachRun:
         assert task is not None  # noqa: S101  a coroutine runs in a task
         pair = item.detach
         first = self._deferred.get(item.ordinal)
-        unknown = first is not None and first.first.outcome is Outcome.UNKNOWN
+        unknown = item.ambiguous or (first is not None and first.first.outcome is Outcome.UNKNOWN)
         self._unsent.add(task)
         try:
             if self._journal is not None:
@@ -552,20 +552,21 @@ class DetachRun:
                 pair,
                 pair.admin_id if pair.admin_id is not None else self._admin_id,
                 self._options,
-                ambiguous=item.ambiguous or unknown,
+                ambiguous=unknown,
                 on_send=lambda: self._unsent.discard(task),
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
         except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
+            unknown = unknown or task not in self._unsent
             self._fail(error)
-            return Settled(Outcome.NOT_ATTEMPTED, error=error)
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
             task.uncancel()
-            doubt = item.ambiguous or unknown or task not in self._unsent
-            return Settled(Outcome.UNKNOWN if doubt else Outcome.NOT_ATTEMPTED)
+            unknown = unknown or task not in self._unsent
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED)
         finally:
             self._unsent.discard(task)
 

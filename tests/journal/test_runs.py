@@ -11,6 +11,7 @@ import pytest
 
 from intercom_async import (
     AuthenticationError,
+    ClientStateError,
     Detach,
     DetachResult,
     DetachRun,
@@ -413,6 +414,31 @@ class TestEveryPairIsAccountedFor:
 
         run = start(source())
         assert len(await tell(run)) == 2500
+
+    async def test_when_its_client_is_closed_under_it(
+        self, sim: IntercomSimulator, start: Run, client: IntercomClient, path: Path
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=20)
+        sim.faults.add(Fault.HANG_AFTER_APPLYING, probability=1.0, method="DELETE")
+        run = start(pairs)
+
+        async def work() -> DetachSummary:
+            return await run
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(1.0)
+        assert sim.applied.total() > 0
+        await client.aclose()
+        with pytest.raises(ClientStateError):
+            await task
+        sim.faults.clear()
+        assert {one.outcome for one in latest(path)} <= {Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
+        applied = set(sim.applied)
+        async with IntercomClient("token", base_url=sim.url) as other:
+            second = {ids(result): result for result in await tell(start(pairs, by=other))}
+        assert set(second) == set(pairs)
+        for pair, result in second.items():
+            assert (result.outcome, result.inferred) == (Outcome.DETACHED, pair in applied)
 
 
 class TestUndo:
