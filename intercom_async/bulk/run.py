@@ -433,6 +433,8 @@ class DetachRun:
             if settled is None:
                 settled = await self._settle(item)
                 self._stop_if_fatal(settled)
+                if settled.outcome is Outcome.UNKNOWN:
+                    self._seen.add(item.detach, settled.outcome)
             following = self._hand_over(item.detach.conversation_id)
             elapsed = self._runtime.monotonic() - began
             first = self._deferred.pop(item.ordinal, None)
@@ -535,14 +537,16 @@ class DetachRun:
         """What became of the same pair before, None if it is not settled."""
         fate = self._seen.get(item.detach)
         outcome = outcome_of(fate)
-        return None if outcome is None else Settled(outcome, inferred=is_inferred(fate))
+        if outcome is None or not outcome.settled:
+            return None
+        return Settled(outcome, inferred=is_inferred(fate))
 
     async def _settle(self, item: Admitted) -> Settled:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         pair = item.detach
-        first = self._deferred.get(item.ordinal)
-        unknown = item.ambiguous or (first is not None and first.first.outcome is Outcome.UNKNOWN)
+        # Another occurrence of the pair, or its first try, may have been applied.
+        unknown = item.ambiguous or outcome_of(self._seen.get(pair)) is Outcome.UNKNOWN
         self._unsent.add(task)
         try:
             if self._journal is not None:

@@ -144,7 +144,7 @@ def outcome_of(fate: int) -> Outcome | None:
 
 
 class SettledPairs:
-    """Settled pairs by their ids, and what became of them.
+    """What became of pairs, by their ids: settled ones, and those of unknown fate.
 
     Nine bytes per pair: its fate, and 8 of the 10 bytes of a digest of which the other two
     choose the bucket. Two of ten million pairs share one with a probability of 10⁻¹⁰.
@@ -156,15 +156,18 @@ class SettledPairs:
         self._buckets: dict[int, bytearray] = {}
 
     def add(self, pair: Detach, outcome: Outcome, *, inferred: bool = False) -> None:
-        """Remember a pair; what was remembered first stays."""
+        """Remember a pair; of a settled one, what was remembered first stays."""
         bucket, key = _place(pair)
         known = self._buckets.setdefault(bucket, bytearray())
-        if _find(known, key) < 0:
-            code = _CODES[outcome] | (_INFERRED if inferred else 0)
+        code = _CODES[outcome] | (_INFERRED if inferred else 0)
+        at = _find(known, key)
+        if at < 0:
             known.extend(key + bytes((code,)))
+        elif not _SETTLED[known[at + _KEY]]:
+            known[at + _KEY] = code
 
     def get(self, pair: Detach) -> int:
-        """Return the fate of a settled pair, 0 for any other."""
+        """Return the fate of a pair, 0 if it is not known."""
         bucket, key = _place(pair)
         known = self._buckets.get(bucket, b"")
         at = _find(known, key)

@@ -288,6 +288,13 @@ class TestNewInput:
         known.add(Detach("c", "k"), A)
         assert outcome_of(known.get(Detach("c", "k", "admin"))) is D
 
+    def test_an_unknown_fate_is_remembered_until_the_pair_is_settled(self) -> None:
+        known = SettledPairs()
+        for outcome in (U, D, U, A):
+            known.add(Detach("c", "k"), outcome, inferred=outcome is D)
+        assert outcome_of(known.get(Detach("c", "k"))) is D
+        assert is_inferred(known.get(Detach("c", "k")))
+
     def test_doubt_of_a_replaced_input_falls_on_every_pair_that_is_not_settled(self) -> None:
         for last, doubtful in ((record(2), False), (record(2, U), True)):
             replay = replayed(
