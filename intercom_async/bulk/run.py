@@ -164,6 +164,7 @@ class DetachRun:
         self._workers: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._unsent: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
         self._parked: dict[str, deque[Admitted]] = {}
         self._parked_count = 0
         self._parked_less = asyncio.Event()
@@ -293,7 +294,8 @@ class DetachRun:
         self._drain = self._drain and drain
         self._running.set()
         self._parked_less.set()
-        for task in self._workers if immediately else self._unsent:
+        tasks = self._workers if immediately else self._unsent
+        for task in tasks if self._drain else tasks | self._reading:
             task.cancel()
         if self._opening is not None:
             self._opening.cancel()
@@ -326,7 +328,7 @@ class DetachRun:
             await self._try_again()
             await self._report_unsent()
             if self._drain and self._failure is None:
-                await self._report_rest(source)
+                await self._drain_rest(source)
         except Exception as error:  # noqa: BLE001  the consumer gets it
             self._failure = self._failure or error
         finally:
@@ -395,10 +397,23 @@ class DetachRun:
             for item in queue:
                 await self._deliver(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
 
+    async def _drain_rest(self, source: Source) -> None:
+        """Report the rest until somebody does not want it any more."""
+        task = asyncio.create_task(self._report_rest(source))
+        self._reading.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if self._drain:
+                raise
+        finally:
+            self._reading.discard(task)
+
     async def _report_rest(self, source: Source) -> None:
-        while (item := await source.pull()) is not None:
+        while self._drain and (item := await source.pull()) is not None:
             if item.settled is not None:
                 self._settled_before += 1
+                self._seen.add(item.detach, item.settled, inferred=item.inferred)
                 continue
             settled = self._known(item) or Settled(Outcome.NOT_ATTEMPTED)
             # Without a record a pair counts as not attempted: a line for each would only fill
@@ -496,7 +511,7 @@ class DetachRun:
                     await self._parked_less.wait()
                 if self._stopping:
                     return None
-                item = await source.pull()
+                item = await self._pull(source)
                 if item is None:
                     self._no_more()
                     return None
@@ -505,16 +520,26 @@ class DetachRun:
                     self._seen.add(item.detach, item.settled, inferred=item.inferred)
                     continue
                 conversation_id = item.detach.conversation_id
-                if conversation_id not in self._parked:
+                if conversation_id not in self._parked and not self._stopping:
                     self._parked[conversation_id] = deque()
                     break
-                self._parked[conversation_id].append(item)
+                self._parked.setdefault(conversation_id, deque()).append(item)
                 self._parked_count += 1
         finally:
             self._waiting -= 1
         if self._waiting == 0 and len(self._workers) < self._concurrency:
             self._add_worker(source)
         return item
+
+    async def _pull(self, source: Source | Again) -> Admitted | None:
+        """Read the next pair; whoever does not want to read on cancels this."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._reading.add(task)
+        try:
+            return await source.pull()
+        finally:
+            self._reading.discard(task)
 
     def _hand_over(self, conversation_id: str) -> Admitted | None:
         """Free a conversation, or return the parked pair that has it next."""

@@ -5,9 +5,11 @@ import errno
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from intercom_async import (
     AuthenticationError,
@@ -34,7 +36,7 @@ from intercom_async.journal import (
 from intercom_async.journal.files import Disk
 from intercom_async.journal.format import Quota
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.journal.helpers import BrokenDisk, FullDisk
+from tests.journal.helpers import BrokenDisk, FullDisk, GatedDisk
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -331,6 +333,23 @@ class TestDuplicates:
         assert told(results, Outcome.DETACHED) == [ids(result) for result in results]
         assert len(results) == 20
 
+    async def test_a_stopped_run_knows_duplicates_of_what_it_did_not_take_up(
+        self, sim: IntercomSimulator, start: Run
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=4)
+        new = ("no-such", pairs[0][1])
+        await start(pairs)
+
+        def source() -> Iterator[Pair]:
+            run.stop()
+            yield from [*pairs, new, *pairs]
+
+        run = start(source())
+        results = await tell(run)
+        assert told(results, Outcome.NOT_ATTEMPTED) == [new]
+        assert told(results, Outcome.DETACHED) == pairs
+        assert run.summary.duplicates == run.summary.settled_before == 4
+
     async def test_a_duplicate_of_an_unknown_pair_is_not_called_already_absent(
         self, sim: IntercomSimulator, start: Run
     ) -> None:
@@ -480,14 +499,24 @@ class TestUndo:
         assert (summary.settled_before, summary.requests) == (120, 0)
 
 
+def full(*rooms: int) -> list[ParameterSet]:
+    return [
+        pytest.param(partial(FullDisk, room), errno.ENOSPC, id=f"full after {room} bytes")
+        for room in rooms
+    ]
+
+
+def broken(*syncs: int) -> list[ParameterSet]:
+    return [
+        pytest.param(partial(BrokenDisk, good), errno.EIO, id=f"broken after {good} syncs")
+        for good in syncs
+    ]
+
+
 class TestFailingDisk:
     @pytest.mark.parametrize(
         ("disk", "number"),
-        [
-            *((lambda room=room: FullDisk(room), errno.ENOSPC) for room in (0, 200, 400, 3000)),
-            *((lambda room=room: FullDisk(room), errno.ENOSPC) for room in (9001, 20_002, 33_333)),
-            *((lambda good=good: BrokenDisk(good), errno.EIO) for good in (0, 1, 2, 3, 5, 8)),
-        ],
+        [*full(0, 200, 400, 3000, 9001, 20_002, 33_333), *broken(0, 1, 2, 3, 5, 8)],
     )
     async def test_nothing_is_told_that_is_not_on_the_disk_and_a_resumed_run_completes(
         self,
@@ -518,6 +547,30 @@ class TestFailingDisk:
         assert kept(path) == dict.fromkeys(pairs, Outcome.DETACHED)
         assert second.summary.settled_before == list(safe.values()).count(Outcome.DETACHED)
         assert all(sim.applied[pair] == 1 for pair in pairs)
+
+    async def test_an_awaited_run_raises_it(
+        self, sim: IntercomSimulator, start: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=20)
+        for disk in (partial(FullDisk, 0), partial(FullDisk, 1000), partial(BrokenDisk, 2)):
+            monkeypatch.setattr("intercom_async.journal.session.Disk", disk)
+            with pytest.raises(JournalWriteError):
+                await start(pairs)
+
+    async def test_a_consumer_that_gives_up_waiting_for_the_disk_loses_no_result(
+        self, sim: IntercomSimulator, start: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=3)
+        disk = GatedDisk()
+        disk.allowed.release(2)  # the header, and that pairs may be sent
+        monkeypatch.setattr("intercom_async.journal.session.Disk", lambda: disk)
+        run = start(pairs)
+        async with run:
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(run), 0.1)
+            disk.release()
+            assert {ids(result) for result in [result async for result in run]} == set(pairs)
 
 
 class TestSummary:

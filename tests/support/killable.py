@@ -30,7 +30,7 @@ async def run(job: Mapping[str, Any]) -> None:
     def tell(value: object) -> None:
         os.write(told, json.dumps(value).encode() + b"\n")
 
-    retry = RetryPolicy(backoff=0.005, backoff_max=0.02, budget=1000)
+    retry = RetryPolicy(attempts=job["attempts"], backoff=0.005, backoff_max=0.02, budget=1000)
     pairs: list[tuple[str, str]] = [(one, other) for one, other in job["pairs"]]
     async with (
         IntercomClient("token", base_url=job["url"], retry=retry) as client,
