@@ -17,43 +17,23 @@ import pytest
 
 from intercom_async.detaching import Outcome
 from intercom_async.journal import latest
-from intercom_async.simulator import Fault, IntercomSimulator
+from intercom_async.simulator import IntercomSimulator
 from tests.journal.helpers import until
 from tests.support.killable import ENDED, Nursery
+from tests.support.truth import FAULTS, Pair, fate_of, pairs_of
 
 if sys.platform == "win32":
     pytest.skip("no SIGKILL here", allow_module_level=True)
 
-Pair = tuple[str, str]
-
 SEEDS = 6
 KILLS = 6
 RESUMES = 10
-FAULTS = {
-    Fault.RESET_AFTER_APPLYING: 0.04,
-    Fault.SERVER_ERROR_AFTER_APPLYING: 0.04,
-    Fault.CLOSE_AFTER_APPLYING: 0.04,
-    Fault.TRUNCATED_BODY: 0.04,
-    Fault.RESET_BEFORE_APPLYING: 0.04,
-    Fault.SERVER_ERROR: 0.04,
-}
 
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
     with Nursery() as running:
         yield running
-
-
-def pairs_of(sim: IntercomSimulator, chance: random.Random) -> list[Pair]:
-    """Pairs of every kind, some of them twice."""
-    pairs = sim.workspace.populate(conversations=100, contacts_per_conversation=3)
-    pairs += sim.workspace.populate(conversations=5, contacts_per_conversation=1, kept=0)
-    pairs += [(pairs[n][0], f"{n:024x}") for n in range(5)]
-    pairs += [(f"no-such-{n}", pairs[n][1]) for n in range(5)]
-    pairs += chance.sample(pairs, 20)
-    chance.shuffle(pairs)
-    return pairs
 
 
 def settled_in(journal: Path) -> set[Pair]:
@@ -81,7 +61,7 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
     async with IntercomSimulator(
         seed=seed, limit=100_000, latency=(0.0, 0.01), keep_log=True
     ) as sim:
-        pairs = pairs_of(sim, chance)
+        pairs = pairs_of(sim, chance, conversations=100)
         for fault, probability in FAULTS.items():
             sim.faults.add(fault, probability=probability)
         job = {
@@ -140,14 +120,3 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
             if request.method == "DELETE"
         }
         assert not again & settled
-
-
-def fate_of(sim: IntercomSimulator, pair: Pair, *, inferred: bool) -> Outcome:
-    """What the server's state says that a pair's outcome must be."""
-    if pair[0] not in sim.workspace.conversations:
-        return Outcome.CONVERSATION_MISSING
-    if sim.workspace.attached(*pair):
-        assert sim.workspace.participants(pair[0]) == [pair[1]]
-        return Outcome.REFUSED_LAST_CONTACT
-    # Nobody can tell whether an attempt of unknown fate removed a contact or never found it.
-    return Outcome.DETACHED if sim.applied[pair] or inferred else Outcome.ALREADY_ABSENT

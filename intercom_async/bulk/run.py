@@ -358,6 +358,7 @@ class DetachRun:
         )
         try:
             self._journal = await self._opening
+            self._seen = self._journal.known
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -391,11 +392,15 @@ class DetachRun:
     async def _report_unsent(self) -> None:
         """Deliver what was read and is not going to be sent."""
         for deferred in self._deferred.values():
-            await self._deliver(deferred.item, deferred.first, deferred.elapsed)
+            await self._deliver_unsent(deferred.item, deferred.first, deferred.elapsed)
         self._deferred.clear()
         for queue in self._parked.values():
             for item in queue:
-                await self._deliver(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+                await self._deliver_unsent(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+
+    async def _deliver_unsent(self, item: Admitted, settled: Settled, elapsed: float) -> None:
+        known = self._known(item)  # another occurrence may have been settled since
+        await self._deliver(item, known or settled, elapsed, duplicate=known is not None)
 
     async def _drain_rest(self, source: Source) -> None:
         """Report the rest until somebody does not want it any more."""
@@ -415,10 +420,13 @@ class DetachRun:
                 self._settled_before += 1
                 self._seen.add(item.detach, item.settled, inferred=item.inferred)
                 continue
-            settled = self._known(item) or Settled(Outcome.NOT_ATTEMPTED)
-            # Without a record a pair counts as not attempted: a line for each would only fill
-            # the journal.
-            await self._tell(item.detach, settled, 0.0, None, duplicate=settled.outcome.settled)
+            known = self._known(item)
+            if known is not None:
+                await self._deliver(item, known, 0.0, duplicate=True)
+            else:
+                # Without a record a pair counts as not attempted: a line for each would only
+                # fill the journal.
+                await self._tell(item.detach, Settled(Outcome.NOT_ATTEMPTED), 0.0, None)
 
     def _add_worker(self, source: Source | Again) -> None:
         task = asyncio.create_task(self._work(source))

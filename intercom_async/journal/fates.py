@@ -111,6 +111,12 @@ class Fates:
         """Whether any pair may have been sent without its fate being known."""
         return any(self._bytes.translate(_ONLY_FLAGS))
 
+    def first_unsettled(self) -> int | None:
+        """The first pair that is not settled, if any behind it may have been sent."""
+        settled = self._bytes.translate(_SETTLED)
+        index = settled.find(0)
+        return None if index < 0 or not any(self._bytes[index + 1 :]) else self.after + index + 1
+
     def counts(self) -> dict[Outcome, int]:
         """Pairs per outcome recorded last; every outcome is present."""
         codes = self._bytes.translate(_ONLY_OUTCOME)

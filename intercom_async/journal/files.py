@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Self, TypeVar
 
-from intercom_async.detaching import Detach
+import attrs
+
+from intercom_async.detaching import Detach, Outcome
 from intercom_async.journal.errors import (
     JournalCorruptError,
     JournalError,
@@ -29,8 +31,10 @@ from intercom_async.journal.errors import (
 )
 from intercom_async.journal.fates import SettledPairs
 from intercom_async.journal.format import (
+    IS_RECORD,
     NAME,
     SCHEMA,
+    Fate,
     Header,
     Line,
     LineError,
@@ -183,23 +187,26 @@ class JournalFile:
             self._size = lines.good
         return replay if lines.good else None
 
-    def settled_pairs(
-        self, up_to: int, *, abandoned: Callable[[], bool] = lambda: False
+    def pairs(
+        self, wanted: Callable[[Fate], bool], *, abandoned: Callable[[], bool] = lambda: False
     ) -> SettledPairs:
-        """Collect the settled pairs up to an ordinal by their ids.
+        """Collect by their ids the pairs of some records, settled or of unknown fate.
 
         Raises:
             Abandoned: as was asked.
         """
         pairs = SettledPairs()
 
-        def collect() -> Iterator[None]:
-            for record in read_journal(self.path):
-                if record.outcome.settled and record.ordinal <= up_to:
+        def collect(line: bytes, _: int) -> None:
+            if not line.startswith(IS_RECORD) and not isinstance(decode(line), Record):
+                return
+            fate = decode_fate(line)
+            if (fate.outcome.settled or fate.outcome is Outcome.UNKNOWN) and wanted(fate):
+                record = decode(line)
+                if isinstance(record, Record):
                     pairs.add(record.detach, record.outcome, inferred=record.inferred)
-                yield
 
-        _unless(abandoned, collect())
+        _unless(abandoned, _read(self.path, collect))
         return pairs
 
     def record_between(self, first: int, last: int, offset: int) -> Iterator[Record]:
@@ -259,13 +266,27 @@ def write_error(path: str, error: OSError, durable: int) -> JournalWriteError:
     )
 
 
+@attrs.define
+class KnownPairs:
+    """Pairs that are known by their ids.
+
+    Attributes:
+        earlier: settled by inputs before this one; None if there were none.
+        later: of this input, behind the first pair that is not settled; those that occur again
+            may come before.
+    """
+
+    earlier: SettledPairs | None = None
+    later: SettledPairs = attrs.field(factory=SettledPairs)
+
+
 def open_journal(
     file: JournalFile,
     *,
     header: Header,
     new_input: bool,
     abandoned: Callable[[], bool] = lambda: False,
-) -> tuple[Replay, SettledPairs | None, bool]:
+) -> tuple[Replay, KnownPairs, bool]:
     """Open a journal for a session: a new one, or one that is resumed.
 
     Args:
@@ -275,8 +296,7 @@ def open_journal(
         abandoned: whether to give up.
 
     Returns:
-        What the lines add up to, the settled pairs of earlier inputs, and whether the journal
-        existed.
+        What the lines add up to, the pairs known by their ids, and whether the journal existed.
 
     Raises:
         JournalError: of any kind.
@@ -291,7 +311,7 @@ def open_journal(
             file.append(line, 0)
             file.sync_folder()
             replay.feed(line, 0)
-            return replay, None, False
+            return replay, KnownPairs(), False
         _check_parameters(file.path, replay, header)
         changed = new_input and replay.extent > replay.fates.after
         line = encode(
@@ -299,12 +319,17 @@ def open_journal(
         )
         file.append(line, 0)
         replay.feed(line, 0)
-        after = replay.fates.after
-        settled = file.settled_pairs(after, abandoned=abandoned) if after else None
+        known = KnownPairs()
+        if after := replay.fates.after:
+            known.earlier = file.pairs(
+                lambda fate: fate.ordinal <= after and fate.outcome.settled, abandoned=abandoned
+            )
+        if first := replay.fates.first_unsettled():
+            known.later = file.pairs(lambda fate: fate.ordinal > first, abandoned=abandoned)
     except BaseException:
         file.close()
         raise
-    return replay, settled, True
+    return replay, known, True
 
 
 def _check_parameters(path: str, replay: Replay, header: Header) -> None:

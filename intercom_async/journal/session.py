@@ -20,11 +20,12 @@ import attrs
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import ClientStateError, IntercomError, InvalidArgumentError
 from intercom_async.journal.errors import JournalMismatchError, JournalWriteError
-from intercom_async.journal.fates import SettledPairs, is_announced
+from intercom_async.journal.fates import is_announced
 from intercom_async.journal.files import (
     WRITE,
     Disk,
     JournalFile,
+    KnownPairs,
     open_journal,
 )
 from intercom_async.journal.format import (
@@ -176,16 +177,14 @@ class Journal:
             ),
         )
         try:
-            replay, settled, resumed = await asyncio.shield(opening)
+            replay, known, resumed = await asyncio.shield(opening)
         except BaseException:
             abandoned = True
             await _over(opening)
             file.close()
             thread.shutdown()
             raise
-        return JournalSession(
-            file, replay, settled, resumed=resumed, thread=thread, runtime=runtime
-        )
+        return JournalSession(file, replay, known, resumed=resumed, thread=thread, runtime=runtime)
 
 
 async def _over(future: "asyncio.Future[Any]") -> None:
@@ -210,13 +209,15 @@ class JournalSession:
         resumed: whether the journal existed before.
         counts: pairs per outcome as earlier sessions left them; every outcome is present.
         path: the journal's file.
+        known: by their ids, pairs that earlier sessions settled or left unknown and that the
+            input has not come to yet when it comes to the first one to be sent.
     """
 
     def __init__(
         self,
         file: JournalFile,
         replay: Replay,
-        settled: SettledPairs | None,
+        known: KnownPairs,
         *,
         resumed: bool,
         thread: ThreadPoolExecutor,
@@ -225,9 +226,10 @@ class JournalSession:
         self.resumed = resumed
         self.counts = replay.counts()
         self.path = file.path
+        self.known = known.later
         self._file = file
         self._fates = replay.fates
-        self._gate = Gate(replay, settled)
+        self._gate = Gate(replay, known.earlier)
         self._announced_to = 0
         self._reserved_to = 0
         self._ended = False

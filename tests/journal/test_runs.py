@@ -350,6 +350,25 @@ class TestDuplicates:
         assert told(results, Outcome.DETACHED) == pairs
         assert run.summary.duplicates == run.summary.settled_before == 4
 
+    async def test_a_pair_settled_by_a_later_occurrence_is_not_sent_for_an_earlier_one(
+        self, sim: IntercomSimulator, path: Path
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=5)
+        given = [*pairs, *pairs]
+        sim.faults.add(Fault.SERVER_ERROR, match=pairs[2][0], method="DELETE")
+        async with IntercomClient(
+            "token", base_url=sim.url, retry=RetryPolicy(attempts=1)
+        ) as client:
+            first = await tell(client.detach_contacts(given, admin_id=sim.admin_id, journal=path))
+            assert told(first, Outcome.FAILED) == [pairs[2]]
+            sent = sim.requests.total
+            second = await tell(client.detach_contacts(given, admin_id=sim.admin_id, journal=path))
+        assert [(ids(one), one.outcome, one.duplicate) for one in second] == [
+            (pairs[2], Outcome.DETACHED, True)
+        ]
+        assert sim.requests.total == sent
+        assert list(unsettled(path)) == []
+
     async def test_a_duplicate_of_an_unknown_pair_is_not_called_already_absent(
         self, sim: IntercomSimulator, start: Run
     ) -> None:
