@@ -207,11 +207,25 @@ class Transport:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
                 call.on_send()
-            reply = await self._send_once(call, limiter, permit, seconds)
-            if reply.status != 429:
-                break
-            if not self._refused(call, limiter, permit, reply):
-                return reply
+            answer: Reply | AttemptFailedError
+            try:
+                answer = await self._http.attempt(call.request, seconds=seconds)
+            except AttemptFailedError as error:
+                answer = error
+            except BaseException:
+                # Cancelled: the request may have been counted by the server.
+                limiter.settle(permit, headers=None, status=None, sent=True)
+                raise
+            if isinstance(answer, AttemptFailedError):
+                # Outside the handler, so that no frame of the HTTP client hangs on what users see.
+                raise _without_reply(call, limiter, permit, answer) from answer.__cause__
+            if answer.status != 429:
+                return self._answered(call, limiter, permit, answer)
+            if not self._refused(call, limiter, permit, answer):
+                return answer
+
+    def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
+        """Take note of a reply, and return it unless its status says to try again."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if self._reporter.observed:
@@ -221,24 +235,6 @@ class Transport:
             detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
             raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
         return reply
-
-    async def _send_once(
-        self, call: _Call, limiter: Limiter, permit: Permit, seconds: float
-    ) -> Reply:
-        """Return the answer, its permit not settled yet; without one settle it and say so."""
-        try:
-            return await self._http.attempt(call.request, seconds=seconds)
-        except AttemptFailedError as error:
-            failure = error
-        except BaseException:
-            # Cancelled: the request may have been counted by the server.
-            limiter.settle(permit, headers=None, status=None, sent=True)
-            raise
-        reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-        limiter.settle(permit, headers=None, status=None, sent=reached)
-        call.attempts += 1
-        # Raised outside the handler, so that no frame of the HTTP client hangs on what users see.
-        raise _FailedError(failure.failure, failure.detail, None) from failure.__cause__
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         max_wait = call.options.max_wait
@@ -374,6 +370,16 @@ class Transport:
             )
         )
         return _RetryLaterError(verdict.wait)
+
+
+def _without_reply(
+    call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
+) -> _FailedError:
+    """Settle the permit of an attempt that got no reply; return what to raise."""
+    reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+    limiter.settle(permit, headers=None, status=None, sent=reached)
+    call.attempts += 1
+    return _FailedError(failure.failure, failure.detail, None)
 
 
 def _no_answer(
