@@ -16,7 +16,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeGuard, TypeVar, Union, cast, get_args, get_origin
@@ -29,6 +29,8 @@ from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import (
     Conversation,
     ConversationPage,
+    ConversationPart,
+    ConversationParts,
     Id,
     Identity,
     IntercomObject,
@@ -37,6 +39,9 @@ from intercom_async.model import (
 
 _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
+
+STEP: Final = 64 * 1024
+"""Bytes of parts that are decoded at a time: a third of a millisecond, odd ones one or two."""
 
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """How msgspec refuses a document."""
@@ -62,6 +67,50 @@ def decode_conversation(
         # Nobody else has seen it yet; `attrs.evolve` takes longer than all of the rest.
         object.__setattr__(conversation, "id", default_id)
     return conversation
+
+
+def decode_in_steps(
+    body: bytes, *, default_id: str | None = None
+) -> Generator[None, None, Conversation]:
+    """Decode a long conversation like `decode_conversation`, pausing every `STEP` bytes.
+
+    A generator that returns the conversation; whoever runs it may let others run at each pause.
+    The parts are what makes a conversation long, so they are decoded a few at a time. That takes
+    a little longer, because the body is scanned for the ends of the parts first.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    try:
+        members = _raw_members.decode(body)
+        yield
+        shell = _raw_members.decode(members.pop("conversation_parts"))
+        yield
+        entries = _raw_entries.decode(shell.pop("conversation_parts"))
+    except (*_REFUSALS, KeyError):  # it has no list of parts where they are expected
+        return decode_conversation(body, default_id=default_id)
+    conversation = decode_conversation(_joined(members), default_id=default_id)
+    parts: list[Any] = []
+    size = 0
+    for entry in entries:
+        part = _entry(entry, _part_shortcut, ConversationPart)
+        if part is None:  # no object, so the list must be kept raw
+            return decode_conversation(body, default_id=default_id)
+        parts.append(part)
+        size += len(memoryview(entry))
+        if size >= STEP:
+            size = 0
+            yield
+    listed = _structure(decode_json(_joined(shell)), ConversationParts)
+    # Nobody else has seen them yet.
+    object.__setattr__(listed, "conversation_parts", tuple(parts))
+    object.__setattr__(conversation, "conversation_parts", listed)
+    return conversation
+
+
+def _joined(members: Mapping[str, msgspec.Raw]) -> bytes:
+    """The JSON object of members that are bytes already."""
+    return msgspec.json.encode(members)
 
 
 def encode_conversation(conversation: Conversation) -> dict[str, Any]:
@@ -99,7 +148,11 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     following = pages.get("next") if is_object(pages) else None
     cursor = following.get("starting_after") if is_object(following) else None
     return ConversationPage(
-        conversations=tuple(found for entry in listed if (found := _entry(entry)) is not None),
+        conversations=tuple(
+            found
+            for entry in listed
+            if (found := _entry(entry, _shortcut, Conversation)) is not None
+        ),
         total_count=total if type(total) is int else None,
         starting_after=cursor if isinstance(cursor, str) and cursor else None,
     )
@@ -168,15 +221,18 @@ def _page_members(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
     return _json_object(body)
 
 
-def _entry(entry: Any) -> Conversation | None:
-    """The conversation of an entry, None if it is no object."""
+_raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _entry(entry: Any, shortcut: "_Shortcut", kind: type[_T]) -> _T | None:
+    """The object of an entry, None if it is none."""
     if isinstance(entry, msgspec.Raw):
-        raw = bytes(entry)
-        found: Conversation | None = _shortcut.decode(raw)
+        found: _T | None = shortcut.decode(entry)
         if found is not None:
             return found
-        entry = decode_json(raw)
-    return _structure(entry, Conversation) if is_object(entry) else None
+        entry = decode_json(bytes(entry))
+    return _structure(entry, kind) if is_object(entry) else None
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -205,6 +261,8 @@ class _Partly:
 _NOTHING: Final = _Partly(None)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_SECONDS: Final = 32_503_680_000
+"""The year 3000, where `fromtimestamp` ends on some systems."""
 _FIRST_SECOND: Final = -62_135_596_800
 """The year 1."""
 _MILLISECONDS_FROM: Final = 10**11
@@ -258,6 +316,8 @@ def _free_map(value: Any, _: Any) -> Any:
 
 def _time(value: Any, _: Any) -> Any:
     """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
+    if type(value) is int and 0 <= value < _PLAIN_SECONDS:
+        return datetime.fromtimestamp(value, UTC)
     if type(value) is int and _FIRST_SECOND <= value < _MILLISECONDS_FROM:
         return _EPOCH + timedelta(seconds=value)
     moment = _moment(value)
@@ -346,32 +406,67 @@ _LEAVES: Final[Mapping[Any, _Hook]] = {
 }
 
 
+_UNFROZEN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+_twins: Final[dict[type[IntercomObject], type[Any]]] = {}
+
+
+def _twin(kind: type[IntercomObject]) -> type[Any]:
+    """Return a class with the same slots that is not frozen.
+
+    Setting the slots of a frozen class costs three times as much as of one that is not. So an
+    instance of the twin is filled, then its class is changed.
+    """
+    if kind not in _twins:
+        slots: Any = vars(kind)["__slots__"]
+        _twins[kind] = type(kind.__name__, kind.__bases__, {"__slots__": slots, **_UNFROZEN})
+    return _twins[kind]
+
+
 def _structure_object(kind: type[IntercomObject], converter: Converter) -> _Hook:
-    hooks: dict[Any, tuple[_Hook, Any]] = {
-        name: (converter.get_structure_hook(_bare(hint)), _bare(hint))
-        for name, hint in _members(kind).items()
+    """Write the hook of a class: a loop over the members takes three times as long."""
+    members = {name: _bare(hint) for name, hint in _members(kind).items()}
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "Twin": _twin(kind),
+        "kind": kind,
+        "known": frozenset(members),
+        "is_object": is_object,
+        "Partly": _Partly,
+        "NOTHING": _NOTHING,
     }
-
-    def structure(value: Any, _: Any) -> Any:
-        if not is_object(value):
-            return _NOTHING
-        understood: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        for name, member in value.items():
-            if name not in hooks:
-                extra[name] = member
-            elif member is not None:
-                hook, hint = hooks[name]
-                found = hook(member, hint)
-                if type(found) is _Partly:
-                    extra[name] = member
-                    found = found.value
-                understood[name] = found
-        if extra:
-            understood["extra"] = extra
-        return kind(**understood)
-
+    lines = [
+        "def structure(value, _):",
+        "    if type(value) is not dict and not is_object(value):",
+        "        return NOTHING",
+        "    it = new(Twin)",
+        "    it.extra = extra = {}",
+        "    get = value.get",
+    ]
+    for name, hint in members.items():
+        names |= {f"hint_{name}": hint, f"hook_{name}": converter.get_structure_hook(hint)}
+        plain = "str" if _is_id(hint) else _PLAIN.get(hint)
+        usual = f" and type(x) is not {plain}" if plain else ""
+        lines += [
+            f"    x = get({name!r})",
+            f"    if x is not None{usual}:",
+            f"        raw, x = x, hook_{name}(x, hint_{name})",
+            "        if type(x) is Partly:",
+            f"            extra[{name!r}], x = raw, x.value",
+            f"    it.{name} = x",
+        ]
+    lines += [
+        "    if not known.issuperset(value):",
+        "        extra.update({name: value[name] for name in value if name not in known})",
+        "    it.__class__ = kind",
+        "    return it",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102  made of the model's own names only
+    structure: _Hook = names["structure"]
     return structure
+
+
+_PLAIN: Final[Mapping[Any, str]] = {str: "str", bool: "bool", int: "int"}
+"""Types that need no hook when a value is of just that type."""
 
 
 def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
@@ -382,8 +477,9 @@ def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
         if not is_list(value):
             return _NOTHING
         found = [hook(entry, inner) for entry in value]
-        understood = tuple(entry for entry in found if type(entry) is not _Partly)
-        return understood if len(understood) == len(found) else _Partly(understood)
+        if _Partly not in map(type, found):
+            return tuple(found)
+        return _Partly(tuple(entry for entry in found if type(entry) is not _Partly))
 
     return structure
 
@@ -444,12 +540,10 @@ _converter: Final = _make_converter()
 
 
 _STRICT: Final[Mapping[Any, Any]] = {
-    # Up to the year 3000, where `fromtimestamp` ends on some systems.
-    datetime: Annotated[int, msgspec.Meta(ge=0, lt=32_503_680_000)],
+    datetime: Annotated[int, msgspec.Meta(ge=0, lt=_PLAIN_SECONDS)],
     float: int | float,
     Mapping[str, Any]: dict[str, Any],
 }
-_PLAIN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
 
 
 class _Shortcut:
@@ -472,7 +566,7 @@ class _Shortcut:
         self._decoder = msgspec.json.Decoder(self._mirror(kind))
         self._copy: Callable[[Any], Any] = self._names[f"copy_{kind.__name__}"]
 
-    def decode(self, body: bytes | str) -> Any:
+    def decode(self, body: bytes | str | msgspec.Raw) -> Any:
         """Return the object, or None for a document that is not usual."""
         try:
             mirror = self._decoder.decode(body)
@@ -508,20 +602,24 @@ class _Shortcut:
     def _write_copy(self, kind: type[IntercomObject], members: Mapping[str, Any]) -> None:
         """Write the function that turns a mirror into the object.
 
-        Setting the slots of a frozen class costs three times as much as of one that is not. So
-        the function fills an instance of a twin with the same slots, then changes its class.
+        Times of one object are often equal, so each is compared with the one before it.
         """
         name = kind.__name__
         self._names[name] = kind
-        self._names[f"Twin{name}"] = type(
-            name,
-            kind.__bases__,
-            {"__slots__": kind.__slots__, **_PLAIN},  # type: ignore[attr-defined]
-        )
+        self._names[f"Twin{name}"] = _twin(kind)
         lines = [f"def copy_{name}(mirror):", f"    it = new(Twin{name})", "    it.extra = {}"]
+        if datetime in members.values():
+            lines.append("    seconds = moment = None")
         for member, hint in members.items():
             copied = self._copied(hint)
             lines.append(f"    x = mirror.{member}")
+            if hint is datetime:
+                lines += [
+                    "    if x != seconds:",
+                    "        seconds, moment = x, None if x is None else at(x, UTC)",
+                    f"    it.{member} = moment",
+                ]
+                continue
             value = "x" if copied is None else f"None if x is None else {copied}"
             lines.append(f"    it.{member} = {value}")
         lines += [f"    it.__class__ = {name}", "    return it"]
@@ -543,3 +641,4 @@ class _Shortcut:
 
 
 _shortcut: Final = _Shortcut(Conversation)
+_part_shortcut: Final = _Shortcut(ConversationPart)
