@@ -15,7 +15,7 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.model import Conversation, Identity
 from intercom_async.status import RateLimitStatus
-from intercom_async.structuring import decode_identity, decode_page
+from intercom_async.structuring import decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
@@ -109,6 +109,7 @@ class IntercomClient:
             observer=observer,
             runtime=runtime,
         )
+        prepare()
         self._runtime = runtime
         self._lane: Lane | None = None
         self._interactive = CallOptions(

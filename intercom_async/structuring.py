@@ -12,6 +12,7 @@ Usual documents take a shortcut through msgspec that only accepts what needs no 
 `_Shortcut`. It is never needed for the result, only for the time.
 """
 
+import functools
 import json
 import math
 import re
@@ -19,11 +20,21 @@ import types
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeGuard, TypeVar, Union, cast, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    TypeGuard,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import attrs
 import msgspec
-from cattrs import Converter
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import (
@@ -37,6 +48,9 @@ from intercom_async.model import (
     NumericId,
 )
 
+if TYPE_CHECKING:
+    from cattrs import Converter
+
 _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
 
@@ -45,6 +59,16 @@ STEP: Final = 64 * 1024
 
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """How msgspec refuses a document."""
+
+
+def prepare() -> None:
+    """Make what decoding needs, so that no reply has to wait for it.
+
+    It takes 20 milliseconds or so, once: too long for an event loop that has requests in flight,
+    and for an import by programs that decode nothing.
+    """
+    _ = _converter().get_structure_hook(Conversation), _shortcut(Conversation)
+    _shortcut(ConversationPart)
 
 
 def decode_conversation(
@@ -60,7 +84,9 @@ def decode_conversation(
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    conversation = _shortcut.decode(body) if isinstance(body, bytes | str) else None
+    conversation: Conversation | None = None
+    if isinstance(body, bytes | str):
+        conversation = _shortcut(Conversation).decode(body)
     if conversation is None:
         conversation = _structure(_json_object(body), Conversation)
     if conversation.id is None and default_id is not None:
@@ -93,7 +119,7 @@ def decode_in_steps(
     parts: list[Any] = []
     size = 0
     for entry in entries:
-        part = _entry(entry, _part_shortcut, ConversationPart)
+        part = _entry(entry, ConversationPart)
         if part is None:  # no object, so the list must be kept raw
             return decode_conversation(body, default_id=default_id)
         parts.append(part)
@@ -122,7 +148,7 @@ def encode_conversation(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: a time without a time zone.
     """
-    return cast("dict[str, Any]", _converter.unstructure(conversation))
+    return cast("dict[str, Any]", _converter().unstructure(conversation))
 
 
 def decode_identity(body: bytes | str | Mapping[str, Any]) -> Identity:
@@ -149,9 +175,7 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     cursor = following.get("starting_after") if is_object(following) else None
     return ConversationPage(
         conversations=tuple(
-            found
-            for entry in listed
-            if (found := _entry(entry, _shortcut, Conversation)) is not None
+            found for entry in listed if (found := _entry(entry, Conversation)) is not None
         ),
         total_count=total if type(total) is int else None,
         starting_after=cursor if isinstance(cursor, str) and cursor else None,
@@ -199,7 +223,7 @@ def _json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
-    return _converter.structure(document, kind)
+    return _converter().structure(document, kind)
 
 
 _PAGE_LISTS: Final = ("conversations", "data")
@@ -225,10 +249,10 @@ _raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _entry(entry: Any, shortcut: "_Shortcut", kind: type[_T]) -> _T | None:
+def _entry(entry: Any, kind: type[_T]) -> _T | None:
     """The object of an entry, None if it is none."""
     if isinstance(entry, msgspec.Raw):
-        found: _T | None = shortcut.decode(entry)
+        found: _T | None = _shortcut(kind).decode(entry)
         if found is not None:
             return found
         entry = decode_json(bytes(entry))
@@ -422,7 +446,7 @@ def _twin(kind: type[IntercomObject]) -> type[Any]:
     return _twins[kind]
 
 
-def _structure_object(kind: type[IntercomObject], converter: Converter) -> _Hook:
+def _structure_object(kind: type[IntercomObject], converter: "Converter") -> _Hook:
     """Write the hook of a class: a loop over the members takes three times as long."""
     members = {name: _bare(hint) for name, hint in _members(kind).items()}
     names: dict[str, Any] = {
@@ -469,7 +493,7 @@ _PLAIN: Final[Mapping[Any, str]] = {str: "str", bool: "bool", int: "int"}
 """Types that need no hook when a value is of just that type."""
 
 
-def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
+def _structure_tuple(hint: Any, converter: "Converter") -> _Hook:
     inner = get_args(hint)[0]
     hook = converter.get_structure_hook(inner)
 
@@ -485,7 +509,7 @@ def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
 
 
 def _unstructure_object(
-    kind: type[IntercomObject], converter: Converter
+    kind: type[IntercomObject], converter: "Converter"
 ) -> Callable[[IntercomObject], dict[str, Any]]:
     encoders = [(name, _encoder(_bare(hint), converter)) for name, hint in _members(kind).items()]
 
@@ -501,7 +525,7 @@ def _unstructure_object(
     return unstructure
 
 
-def _encoder(hint: Any, converter: Converter) -> Callable[[Any], Any] | None:
+def _encoder(hint: Any, converter: "Converter") -> Callable[[Any], Any] | None:
     """How to encode a value of a type; None for types that JSON has itself."""
     if _is_id(hint):
         return lambda value: int(value) if isinstance(value, NumericId) else value
@@ -520,7 +544,10 @@ def _list_encoder(encode: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     return list if encode is None else lambda value: [encode(entry) for entry in value]
 
 
-def _make_converter() -> Converter:
+@functools.cache
+def _converter() -> "Converter":
+    from cattrs import Converter  # noqa: PLC0415  see `prepare`
+
     converter = Converter()
     for leaf, hook in _LEAVES.items():
         converter.register_structure_hook(leaf, hook)
@@ -530,9 +557,6 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_factory(_is_model, _structure_object)
     converter.register_unstructure_hook_factory(_is_model, _unstructure_object)
     return converter
-
-
-_converter: Final = _make_converter()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -640,5 +664,12 @@ class _Shortcut:
         return "at(x, UTC)" if hint is datetime else None
 
 
-_shortcut: Final = _Shortcut(Conversation)
-_part_shortcut: Final = _Shortcut(ConversationPart)
+_shortcuts: Final[dict[type[IntercomObject], _Shortcut]] = {}
+
+
+def _shortcut(kind: type[IntercomObject]) -> _Shortcut:
+    """Return the shortcut of a kind, made on first use."""
+    found = _shortcuts.get(kind)
+    if found is None:
+        found = _shortcuts[kind] = _Shortcut(kind)
+    return found

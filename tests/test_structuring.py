@@ -95,7 +95,9 @@ class TestUsualDocuments:
 
     @pytest.mark.parametrize("document", [DETACH_REPLY, RETRIEVED, {}])
     def test_usual_documents_take_the_shortcut(self, document: JSON) -> None:
-        assert _shortcut.decode(json.dumps(document)) == _structure(document, Conversation)
+        assert _shortcut(Conversation).decode(json.dumps(document)) == _structure(
+            document, Conversation
+        )
 
     def test_bytes_text_and_mappings_decode_alike(self) -> None:
         text = json.dumps(RETRIEVED)
@@ -515,7 +517,7 @@ class TestAnyDocument:
     @given(documents(Conversation))
     @settings(suppress_health_check=[HealthCheck.too_slow])
     def test_as_promised_takes_the_shortcut_and_leaves_nothing_over(self, document: JSON) -> None:
-        found = _shortcut.decode(json.dumps(document))
+        found = _shortcut(Conversation).decode(json.dumps(document))
         assert found == _structure(document, Conversation)
         assert_round_trip(document)
 

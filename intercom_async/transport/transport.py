@@ -5,10 +5,11 @@ the machinery of retries. Only a failed first attempt enters tenacity, which rep
 failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
 """
 
+import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
-import tenacity
 
 from intercom_async.errors import (
     CertificateError,
@@ -38,6 +39,9 @@ from intercom_async.transport.verdict import (
 )
 from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import Reply, Request, error_details, request_id_of
+
+if TYPE_CHECKING:
+    import tenacity
 
 
 @attrs.frozen(kw_only=True)
@@ -136,6 +140,10 @@ class Transport:
         observer: Observer | None,
         runtime: Runtime,
     ) -> None:
+        # Here, because importing this module should be cheap, and the first failure of a running
+        # application is no time for it either.
+        importlib.import_module("tenacity")
+
         self._http = http
         self._find_limiter = limiter
         self._limiter: Limiter | None = None
@@ -315,6 +323,8 @@ class Transport:
         raise _no_answer(call, failed, given_up.reason) from failed.__cause__
 
     async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
+        import tenacity  # noqa: PLC0415  see `__init__`
+
         pending: _FailedError | None = first
 
         async def attempt() -> Reply:
@@ -328,7 +338,7 @@ class Transport:
             # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
             raise self._decide(call, failed)
 
-        def wait(state: tenacity.RetryCallState) -> float:
+        def wait(state: "tenacity.RetryCallState") -> float:
             error = state.outcome.exception() if state.outcome is not None else None
             return error.wait if isinstance(error, _RetryLaterError) else 0.0
 
