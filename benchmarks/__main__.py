@@ -35,7 +35,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="all of them without any")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
-    parser.add_argument("--rounds", type=int, help="turns of every contestant (11; 5 with --quick)")
+    parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
     parser.add_argument("--million", action="store_true", help="scale: a million pairs too")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     chosen = _arguments(arguments)
     names = chosen.names or [*SPEED, QUOTA]
     options = Options(
-        rounds=max(2, chosen.rounds or (5 if chosen.quick else 11)),
+        rounds=max(2, chosen.rounds or (3 if chosen.quick else 9)),
         quick=chosen.quick,
         million=chosen.million,
     )
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
         speed_chart.draw_all(chosen.svg, comparisons)
     if QUOTA in names:
         quota = importlib.import_module("benchmarks.quota")
-        return int(quota.main(["--quick"]))
+        return int(quota.main(["--quick", "--no-cpu"]))
     return 0
 
 

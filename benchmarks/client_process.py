@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
-import inspect
 import multiprocessing
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from benchmarks.rivals import JOURNAL, RIVALS
+from benchmarks.rivals import RIVALS
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -55,11 +54,6 @@ def why_not(rival: str, *, uvloop: bool = False) -> str | None:
     for module in (RIVALS[rival].needs, "uvloop" if uvloop else None):
         if module is not None and importlib.util.find_spec(module) is None:
             return f"{rival}: left out, {module} is not installed"
-    if rival == JOURNAL:
-        from intercom_async import IntercomClient
-
-        if "journal" not in inspect.signature(IntercomClient.detach_contacts).parameters:
-            return f"{rival}: left out, this version keeps no journals"
     return None
 
 

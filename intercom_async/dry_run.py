@@ -49,7 +49,9 @@ class DryRun:
             return problem
         request = wire.get_conversation(pair.conversation_id)
         reply = await _ask(transport, request, options, on_send)
-        return reply if isinstance(reply, Settled) else self._foresee(reply, pair)
+        if isinstance(reply, Settled):
+            return reply
+        return await self._foresee(reply, pair)
 
     async def _admin_problem(
         self, transport: Transport, admin_id: str, options: CallOptions
