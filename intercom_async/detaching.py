@@ -6,6 +6,7 @@ contact is still there. Only what cannot be found out is called unknown. Attachi
 way, with the opposite goal.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -26,7 +27,7 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.model import Conversation
-from intercom_async.structuring import decode_conversation
+from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.wire import Reply
@@ -123,6 +124,24 @@ def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     if reply.flaw is not None:
         raise reply.flaw
     return decode_conversation(reply.body, default_id=conversation_id)
+
+
+async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
+    """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop.
+
+    Raises:
+        IntercomError: see `conversation_from`.
+    """
+    if reply.flaw is not None or len(reply.body) <= 2 * STEP:
+        return conversation_from(reply, conversation_id)
+    steps = decode_in_steps(reply.body, default_id=conversation_id)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            conversation: Conversation = done.value
+            return conversation
+        await asyncio.sleep(0)
 
 
 @attrs.frozen(kw_only=True)
@@ -247,10 +266,10 @@ async def _check(
     settled.attempts += reply.attempts
     settled.refusals += reply.refusals
     settled.request_id = reply.request_id or settled.request_id
-    return _concluded(settled, reply, pair, change)
+    return await _concluded(settled, reply, pair, change)
 
 
-def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Change) -> Settled:
+async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Change) -> Settled:
     """Conclude from the check's reply."""
     told = settled.error
     if not reply.succeeded:
@@ -262,7 +281,7 @@ def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Change) -> 
         if isinstance(error, AuthenticationError | PermissionDeniedError):
             settled.fatal = error
         return _unknown(settled)
-    attached = _attached(reply, pair)
+    attached = await _attached(reply, pair)
     if attached is None:
         return _unknown(settled)
     if attached is change.attached_after:
@@ -293,10 +312,10 @@ def _unknown(settled: Settled) -> Settled:
     return settled
 
 
-def _attached(reply: Reply, pair: Detach) -> bool | None:
+async def _attached(reply: Reply, pair: Detach) -> bool | None:
     """Whether the conversation lists the contact, None if the reply does not tell."""
     try:
-        conversation = conversation_from(reply, pair.conversation_id)
+        conversation = await read_conversation(reply, pair.conversation_id)
     except IntercomError:
         return None
     if any(contact.id == pair.contact_id for contact in conversation.participants):

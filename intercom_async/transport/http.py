@@ -24,6 +24,7 @@ from intercom_async.errors import (
     ResponseDecodeError,
     ResponseTooLargeError,
 )
+from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, quota_headers
@@ -107,6 +108,17 @@ def _translate(error: Exception) -> AttemptFailedError | ClientStateError:
     return failure
 
 
+async def _read_on(content: aiohttp.StreamReader, body: bytes) -> bytes:
+    """Return `body` and what follows it, to the end or somewhat beyond `BODY_LIMIT`."""
+    pieces = [body]
+    size = len(body)
+    while size <= BODY_LIMIT and not content.at_eof():
+        piece = await content.readany()
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
 def _needs_body(request: Request, status: int) -> bool:
     """Whether a status alone says too little: what was read, or which 404 or 422 it is."""
     return status in {404, 422} or (200 <= status < 300 and not request.writes)
@@ -131,6 +143,8 @@ class Http:
         runtime: Runtime,
     ) -> None:
         self._base_url = base_url
+        self._url = URL(base_url, encoded=True)
+        self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)
         self._body_headers = CIMultiDict(headers)
         self._body_headers["Content-Type"] = "application/json"
@@ -140,6 +154,7 @@ class Http:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
+        self._deadlines = Deadlines(runtime)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __repr__(self) -> str:
@@ -186,9 +201,9 @@ class Http:
         timeout = self._timeouts.get(seconds)
         if timeout is None:
             # Connecting gets less than the whole, so that a host that never answers is known
-            # to have received nothing.
+            # to have received nothing. The whole is bounded by `Deadlines`.
             connect = min(CONNECT_TIME, 0.9 * seconds)
-            timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
+            timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
         return timeout
 
@@ -203,11 +218,12 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
+        deadline = self._deadlines.enter(seconds)
         failure: AttemptFailedError | ClientStateError
         try:
             response = await session.request(
                 request.method,
-                URL(self._base_url + request.path, encoded=True),
+                self._url.with_path(self._prefix + request.path, encoded=True),
                 data=request.body,
                 headers=self._headers if request.body is None else self._body_headers,
                 timeout=self._timeout(seconds),
@@ -215,14 +231,22 @@ class Http:
                 raise_for_status=False,
                 middlewares=_MIDDLEWARES,
             )
-            return await self._read(request, response)
+            return await self._read(request, response, deadline)
+        except asyncio.CancelledError:
+            if not deadline.leave():
+                raise
+            failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             failure = _translate(error)
+        finally:
+            deadline.leave()
         # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
         # headers and so the token, hangs on what leaves this module.
         raise failure
 
-    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
+    async def _read(
+        self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline
+    ) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
         status = response.status
@@ -230,20 +254,16 @@ class Http:
         body = b""
         try:
             content = response.content
-            pieces: list[bytes] = []
-            size = 0
-            while not content.at_eof():
-                piece = await content.readany()
-                pieces.append(piece)
-                size += len(piece)
-                if size > BODY_LIMIT:
-                    flaw = ResponseTooLargeError(
-                        status=status, limit=BODY_LIMIT, request_id=request_id
-                    )
-                    break
-            else:
-                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        except Exception as error:
+            if content.is_eof():  # as with most replies: all of it came with the head
+                body = content.read_nowait()
+            if not content.at_eof():
+                body = await _read_on(content, body)
+            if len(body) > BODY_LIMIT:
+                flaw = ResponseTooLargeError(status=status, limit=BODY_LIMIT, request_id=request_id)
+                body = b""
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not deadline.leave():
+                raise
             detail = _describe(error)
             if _needs_body(request, status):
                 raise AttemptFailedError(Failure.TRUNCATED, detail) from error
@@ -265,6 +285,7 @@ class Http:
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
         self._closed = True
+        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()

@@ -5,10 +5,11 @@ the machinery of retries. Only a failed first attempt enters tenacity, which rep
 failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
 """
 
+import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
-import tenacity
 
 from intercom_async.errors import (
     CertificateError,
@@ -38,6 +39,9 @@ from intercom_async.transport.verdict import (
 )
 from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import Reply, Request, error_details, request_id_of
+
+if TYPE_CHECKING:
+    import tenacity
 
 
 @attrs.frozen(kw_only=True)
@@ -136,6 +140,10 @@ class Transport:
         observer: Observer | None,
         runtime: Runtime,
     ) -> None:
+        # Here, because importing this module should be cheap, and the first failure of a running
+        # application is no time for it either.
+        importlib.import_module("tenacity")
+
         self._http = http
         self._find_limiter = limiter
         self._limiter: Limiter | None = None
@@ -212,11 +220,25 @@ class Transport:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
                 call.on_send()
-            reply = await self._send_once(call, limiter, permit, seconds)
-            if reply.status != 429:
-                break
-            if not self._refused(call, limiter, permit, reply):
-                return reply
+            answer: Reply | AttemptFailedError
+            try:
+                answer = await self._http.attempt(call.request, seconds=seconds)
+            except AttemptFailedError as error:
+                answer = error
+            except BaseException:
+                # Cancelled: the request may have been counted by the server.
+                limiter.settle(permit, headers=None, status=None, sent=True)
+                raise
+            if isinstance(answer, AttemptFailedError):
+                # Outside the handler, so that no frame of the HTTP client hangs on what users see.
+                raise _without_reply(call, limiter, permit, answer) from answer.__cause__
+            if answer.status != 429:
+                return self._answered(call, limiter, permit, answer)
+            if not self._refused(call, limiter, permit, answer):
+                return answer
+
+    def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
+        """Take note of a reply, and return it unless its status says to try again."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if self._reporter.observed:
@@ -226,24 +248,6 @@ class Transport:
             detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
             raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
         return reply
-
-    async def _send_once(
-        self, call: _Call, limiter: Limiter, permit: Permit, seconds: float
-    ) -> Reply:
-        """Return the answer, its permit not settled yet; without one settle it and say so."""
-        try:
-            return await self._http.attempt(call.request, seconds=seconds)
-        except AttemptFailedError as error:
-            failure = error
-        except BaseException:
-            # Cancelled: the request may have been counted by the server.
-            limiter.settle(permit, headers=None, status=None, sent=True)
-            raise
-        reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-        limiter.settle(permit, headers=None, status=None, sent=reached)
-        call.attempts += 1
-        # Raised outside the handler, so that no frame of the HTTP client hangs on what users see.
-        raise _FailedError(failure.failure, failure.detail, None) from failure.__cause__
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         max_wait = call.options.max_wait
@@ -324,6 +328,8 @@ class Transport:
         raise _no_answer(call, failed, given_up.reason) from failed.__cause__
 
     async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
+        import tenacity  # noqa: PLC0415  see `__init__`
+
         pending: _FailedError | None = first
 
         async def attempt() -> Reply:
@@ -337,7 +343,7 @@ class Transport:
             # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
             raise self._decide(call, failed)
 
-        def wait(state: tenacity.RetryCallState) -> float:
+        def wait(state: "tenacity.RetryCallState") -> float:
             error = state.outcome.exception() if state.outcome is not None else None
             return error.wait if isinstance(error, _RetryLaterError) else 0.0
 
@@ -379,6 +385,16 @@ class Transport:
             )
         )
         return _RetryLaterError(verdict.wait)
+
+
+def _without_reply(
+    call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
+) -> _FailedError:
+    """Settle the permit of an attempt that got no reply; return what to raise."""
+    reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+    limiter.settle(permit, headers=None, status=None, sent=reached)
+    call.attempts += 1
+    return _FailedError(failure.failure, failure.detail, None)
 
 
 def _no_answer(

@@ -55,13 +55,12 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, ready to be sent any number of times.
 
     Attributes:
         method: HTTP method.
-        path: percent-encoded path and query below the base URL, beginning with "/".
+        path: percent-encoded path below the base URL, beginning with "/".
         body: the JSON document, or None.
         writes: whether it changes something. A 2xx status settles a write even if the reply's
             body is lost; a read without its body is no answer.
@@ -211,20 +210,21 @@ def check_text(name: str, value: object) -> str:
 
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
-    checked = check_id(name, value)
-    return checked if _PLAIN.fullmatch(checked) else quote(checked, safe="")
+    if type(value) is str and len(value) <= LONGEST_ID and _PLAIN.fullmatch(value):
+        return value
+    return quote(check_id(name, value), safe="")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # jobs work in the name of one admin
 def _admin_body(admin_id: str) -> bytes:
-    return msgspec.json.encode({"admin_id": admin_id})
+    return msgspec.json.encode({"admin_id": check_id("admin_id", admin_id)})
 
 
 def detach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
     """`DELETE /conversations/{conversation_id}/customers/{contact_id}`."""
     conversation = path_segment("conversation_id", conversation_id)
     contact = path_segment("contact_id", contact_id)
-    body = _admin_body(check_id("admin_id", admin_id))
+    body = _admin_body(admin_id if type(admin_id) is str else check_id("admin_id", admin_id))
     return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
 
 
