@@ -30,6 +30,7 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.model import Conversation, Identity
+from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -39,6 +40,7 @@ __all__ = [
     "AuthenticationError",
     "CertificateError",
     "ClientStateError",
+    "ClientStats",
     "ConnectionFailedError",
     "ContactNotFoundError",
     "Conversation",

@@ -14,6 +14,7 @@ from intercom_async.detaching import Detach, conversation_from, settle
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.model import Conversation, Identity
+from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_identity, decode_page
 from intercom_async.transport import wire
@@ -132,8 +133,18 @@ class IntercomClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; harmless when done twice. An injected session stays open."""
+        """Close the connections; harmless when done twice.
+
+        Calls that wait, for the quota or before a retry, fail at once with `ClientStateError`,
+        as do requests in flight when the connections are the client's own. A write that may
+        have been applied by then raises `UnknownOutcomeError`. An injected session stays open.
+        """
+        self._transport.close()
         await self._http.aclose()
+
+    def stats(self) -> ClientStats:
+        """What this client and its views did so far, in numbers."""
+        return self._transport.stats()
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:

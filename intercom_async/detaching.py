@@ -14,6 +14,7 @@ import attrs
 from intercom_async.errors import (
     AuthenticationError,
     CertificateError,
+    ClientStateError,
     ConnectionFailedError,
     ContactNotFoundError,
     ConversationNotFoundError,
@@ -201,7 +202,7 @@ async def _check(
         settled.attempts += error.attempts
         settled.refusals += error.refusals
         return _unknown(settled)
-    except RateLimitWaitError:
+    except (RateLimitWaitError, ClientStateError):
         return _unknown(settled)
     settled.attempts += reply.attempts
     settled.refusals += reply.refusals

@@ -14,6 +14,7 @@ import intercom_async
 from intercom_async import (
     AuthenticationError,
     ClientStateError,
+    ClientStats,
     ConnectionFailedError,
     ContactNotFoundError,
     Conversation,
@@ -33,7 +34,17 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.events import CallGivenUp, Event, RequestRefused, RequestRetried, RequestSent
+from intercom_async.events import (
+    CallBegan,
+    CallEnded,
+    CallGivenUp,
+    Event,
+    RequestLost,
+    RequestRefused,
+    RequestRetried,
+    RequestSent,
+    WaitRefused,
+)
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
 from intercom_async.transport import wire
 
@@ -432,8 +443,146 @@ class TestEvents:
             assert (await client.whoami()).id == "5017690"
         assert "observer raised" in caplog.text
 
+    async def test_every_call_begins_and_ends_whichever_way_it_goes(
+        self, sim: IntercomSimulator
+    ) -> None:
+        events: list[Event] = []
+        policy = RetryPolicy(attempts=2)
+        async with IntercomClient(
+            TOKEN, base_url=sim.url, retry=policy, observer=events.append, timeout=5.0
+        ) as client:
+            await client.whoami()
+            with pytest.raises(ConversationNotFoundError):
+                await client.get_conversation("no-such")
+            sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=2)
+            with pytest.raises(ConnectionFailedError):
+                await client.whoami()
+            sim.faults.add(Fault.HANG, times=1)
+            task = asyncio.create_task(client.whoami())
+            await asyncio.sleep(1.0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        ended = [event for event in events if isinstance(event, CallEnded)]
+        assert [(event.status, event.error) for event in ended] == [
+            (200, None),
+            (404, None),
+            (None, "ConnectionFailedError"),
+            (None, "CancelledError"),
+        ]
+        for event in ended:
+            of_call = [other for other in events if other.call == event.call]
+            assert isinstance(of_call[0], CallBegan)
+            assert of_call[-1] is event
+        lost = [event for event in events if isinstance(event, RequestLost)]
+        assert [(event.failure, event.attempt) for event in lost] == [
+            ("disconnected", 1),
+            ("disconnected", 2),
+        ]
+
+    async def test_a_refused_wait_is_an_event_and_a_warning(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        events: list[Event] = []
+        policy = RateLimitPolicy(max_wait=0.5)
+        async with IntercomClient(
+            TOKEN, base_url=sim.url, rate_limit=policy, observer=events.append
+        ) as client:
+            await asyncio.sleep(10.5 - sim.now() % 10.0)
+            await client.whoami()
+            sim.spend(167)
+            with pytest.raises(RateLimitWaitError):
+                for _ in range(3):
+                    await client.whoami()
+        (refused,) = [event for event in events if isinstance(event, WaitRefused)]
+        assert refused.wait > refused.max_wait
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert f"{refused.wait:.2f} s" in warning.getMessage()
+
+    async def test_a_wait_too_long_for_retry_after_is_given_up_in_one_warning(
+        self, sim: IntercomSimulator, client: IntercomClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1, seconds=300.0)
+        with pytest.raises(intercom_async.RateLimitedError) as caught:
+            await client.whoami()
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert "given up" in line
+        assert caught.value.request_id is not None
+        assert caught.value.request_id in line
+
+
+class TestStats:
+    async def test_a_new_client_has_done_nothing(self, client: IntercomClient) -> None:
+        assert client.stats() == ClientStats()
+
+    async def test_the_numbers_agree_with_what_the_server_saw(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=60)
+        sim.faults.add(Fault.SERVER_ERROR, probability=0.1)
+        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=0.1)
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
+        summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
+        stats = client.stats()
+        assert stats.requests == sim.requests.total
+        assert stats.by_status == dict(sorted(sim.requests.by_status.items()))
+        assert stats.requests == sum(stats.by_status.values()) + stats.lost
+        assert stats.refusals == summary.refusals == sim.requests.refused
+        assert stats.retries == stats.by_status.get(500, 0) + stats.lost
+        assert stats.calls == len(pairs)
+        assert stats.given_up == 0
+        assert stats.waits > 0
+        assert stats.waited > 0.0
+
+    async def test_views_count_with_their_client(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        await client.with_options(lane=Lane.BULK).whoami()
+        assert client.stats().calls == 1
+        assert client.stats().by_status == {200: 1}
+
 
 class TestLife:
+    async def test_closing_ends_calls_that_wait_for_the_quota_at_once(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        await asyncio.sleep(10.5 - sim.now() % 10.0)
+        await client.whoami()
+        sim.spend(167)
+        waiting = [asyncio.create_task(client.whoami()) for _ in range(5)]
+        await asyncio.sleep(1.0)
+        began = sim.now()
+        await client.aclose()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sim.now() - began < 0.5
+        assert {type(result) for result in results} == {ClientStateError}
+        assert client._transport._waits == set()
+
+    async def test_closing_ends_a_wait_before_a_retry_at_once(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.RETRY_AFTER, seconds=60.0)
+        task = asyncio.create_task(client.whoami())
+        await asyncio.sleep(1.0)
+        began = sim.now()
+        await client.aclose()
+        with pytest.raises(ClientStateError):
+            await task
+        assert sim.now() - began < 0.5
+
+    async def test_a_detach_in_flight_when_the_client_closes_is_unknown(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.HANG, times=1)
+        task = asyncio.create_task(
+            client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        )
+        await asyncio.sleep(1.0)
+        await client.aclose()
+        with pytest.raises(UnknownOutcomeError):
+            await task
+
     async def test_a_call_after_closing_says_so(self, sim: IntercomSimulator) -> None:
         client = IntercomClient(TOKEN, base_url=sim.url)
         await client.whoami()

@@ -147,6 +147,11 @@ class Http:
         return f"<Http {self._base_url} ({state})>"
 
     @property
+    def base_url(self) -> str:
+        """Scheme, host and path prefix, without a trailing slash."""
+        return self._base_url
+
+    @property
     def closed(self) -> bool:
         """Whether `aclose` was called."""
         return self._closed
