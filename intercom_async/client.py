@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -10,7 +11,7 @@ import attrs
 
 from intercom_async._version import __version__
 from intercom_async.bulk import DetachRun, Pair
-from intercom_async.detaching import Detach, conversation_from, settle
+from intercom_async.detaching import Detach, conversation_from, off_loop, settle
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.model import Conversation, Identity
@@ -38,6 +39,10 @@ def _check_seconds(name: str, value: object) -> float:
     if not good or not 0 < value < float("inf"):  # type: ignore[operator]  # good says it is one
         raise InvalidArgumentError(name, value, "a positive number of seconds")
     return float(value)  # type: ignore[arg-type]  # same
+
+
+async def _conversation(reply: wire.Reply, conversation_id: str) -> Conversation:
+    return await off_loop(reply, lambda: conversation_from(reply, conversation_id))
 
 
 class IntercomClient:
@@ -220,7 +225,7 @@ class IntercomClient:
         if settled.error is not None:
             raise settled.error
         assert settled.reply is not None  # noqa: S101  no error means a reply
-        return conversation_from(settled.reply, conversation_id)
+        return await _conversation(settled.reply, conversation_id)
 
     async def attach_contact(
         self, conversation_id: str, contact_id: str, *, admin_id: str
@@ -236,7 +241,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         request = wire.attach(conversation_id, contact_id, admin_id)
-        return conversation_from(await self._call(request), conversation_id)
+        return await _conversation(await self._call(request), conversation_id)
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """Return a conversation with its newest parts.
@@ -246,7 +251,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.get_conversation(conversation_id))
-        return conversation_from(reply, conversation_id)
+        return await _conversation(reply, conversation_id)
 
     async def find_conversations(self, contact_id: str) -> AsyncIterator[Conversation]:
         """Iterate over the conversations a contact takes part in, each one once.
@@ -270,7 +275,7 @@ class IntercomClient:
                 reply = await self._call(request)
                 if reply.flaw is not None:
                     raise reply.flaw
-                page = decode_page(reply.body)
+                page = await off_loop(reply, partial(decode_page, reply.body))
                 announced = max(announced, page.total_count or 0)
                 for conversation in page.conversations:
                     if conversation.id is not None and conversation.id not in seen:

@@ -5,9 +5,10 @@ been applied; when the retry is then told 404, or retries run out, one GET looks
 contact is still there. Only what cannot be found out is called unknown.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -110,6 +111,21 @@ class Settled:
     request_id: str | None = None
 
 
+LARGE: Final = 64 * 1024
+"""Bytes of a body from which decoding is left to a thread: below, it takes a few milliseconds
+at most, whatever is odd about it; a conversation with 500 parts has more."""
+
+_Decoded = TypeVar("_Decoded")
+
+
+async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
+    """Decode a reply; a large one in a thread, so that nobody else waits for it.
+
+    A cancelled call leaves the thread to its end, which comes by itself.
+    """
+    return decode() if len(reply.body) < LARGE else await asyncio.to_thread(decode)
+
+
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     """Decode the conversation a reply carries.
 
@@ -207,10 +223,10 @@ async def _check(
     settled.attempts += reply.attempts
     settled.refusals += reply.refusals
     settled.request_id = reply.request_id or settled.request_id
-    return _concluded(settled, reply, pair)
+    return await _concluded(settled, reply, pair)
 
 
-def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
+async def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
     """Conclude from the check's reply."""
     told = settled.error
     if not reply.succeeded:
@@ -222,7 +238,7 @@ def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
         if isinstance(error, AuthenticationError | PermissionDeniedError):
             settled.fatal = error
         return _unknown(settled)
-    attached = _attached(reply, pair)
+    attached = await off_loop(reply, lambda: _attached(reply, pair))
     if attached is None:
         return _unknown(settled)
     if not attached:

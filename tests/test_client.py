@@ -4,9 +4,10 @@ import asyncio
 import gc
 import logging
 import pickle
+import threading
 import traceback
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -46,6 +47,7 @@ from intercom_async.events import (
     WaitRefused,
 )
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
+from intercom_async.structuring import decode_conversation
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -698,3 +700,42 @@ class TestSecrets:
         assert str(copied) == str(caught.value)
         assert copied.rate_limit == caught.value.rate_limit
         gc.collect()
+
+
+class TestLargeReplies:
+    async def test_a_conversation_with_500_parts_is_decoded_off_the_loop(
+        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[int] = []
+
+        def decode(*arguments: Any, **options: Any) -> Conversation:
+            threads.append(threading.get_ident())
+            return decode_conversation(*arguments, **options)
+
+        monkeypatch.setattr("intercom_async.detaching.decode_conversation", decode)
+        contacts = [sim.workspace.add_contact() for _ in range(2)]
+        large = sim.workspace.add_conversation(contacts, parts=500)
+        small = sim.workspace.add_conversation(contacts)
+        found = await client.get_conversation(large)
+        assert found.conversation_parts is not None
+        assert len(found.conversation_parts.conversation_parts or ()) == 500
+        await client.get_conversation(small)
+        assert threads[0] != threading.get_ident()
+        assert threads[1] == threading.get_ident()
+
+    async def test_the_check_after_a_lost_reply_decodes_off_the_loop_too(
+        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[int] = []
+
+        def decode(*arguments: Any, **options: Any) -> Conversation:
+            threads.append(threading.get_ident())
+            return decode_conversation(*arguments, **options)
+
+        monkeypatch.setattr("intercom_async.detaching.decode_conversation", decode)
+        contacts = [sim.workspace.add_contact() for _ in range(2)]
+        large = sim.workspace.add_conversation(contacts, parts=500)
+        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+        await client.detach_contact(large, contacts[0], admin_id=sim.admin_id)
+        assert len(threads) == 2
+        assert threading.get_ident() not in threads
