@@ -4,7 +4,8 @@ It uses the whole rate limit, is refused next to never, and accounts for every r
 """
 
 from intercom_async._version import __version__
-from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (

@@ -1,23 +1,26 @@
 """The client applications hold, and the facade coroutine `detach_contact`."""
 
 import copy
+import functools
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
 from intercom_async._version import __version__
-from intercom_async.bulk import DetachRun, Pair
-from intercom_async.detaching import Detach, conversation_from, off_loop, settle
+from intercom_async.bulk.run import DetachRun, Operation
+from intercom_async.bulk.source import Pair
+from intercom_async.detaching import ATTACH, DETACH, Detach, conversation_from, off_loop, settle
+from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
-from intercom_async.model import Conversation, Identity
+from intercom_async.journal.session import Journal
+from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
-from intercom_async.structuring import decode_identity, decode_page
+from intercom_async.structuring import decode_contacts, decode_identity, decode_page
 from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
@@ -152,6 +155,11 @@ class IntercomClient:
         return self._transport.stats()
 
     @property
+    def base_url(self) -> str:
+        """Where requests go, without a trailing slash."""
+        return self._base_url
+
+    @property
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as known now, None before the first reply."""
         return self._transport.rate_limit
@@ -275,7 +283,7 @@ class IntercomClient:
                 reply = await self._call(request)
                 if reply.flaw is not None:
                     raise reply.flaw
-                page = await off_loop(reply, partial(decode_page, reply.body))
+                page = await off_loop(reply, functools.partial(decode_page, reply.body))
                 announced = max(announced, page.total_count or 0)
                 for conversation in page.conversations:
                     if conversation.id is not None and conversation.id not in seen:
@@ -286,6 +294,38 @@ class IntercomClient:
                 cursor = page.starting_after
             if len(seen) >= announced or len(seen) == before:
                 return
+
+    async def find_contacts(
+        self, *, email: str | None = None, external_id: str | None = None
+    ) -> AsyncIterator[ContactReference]:
+        """Iterate over the contacts with an e-mail address or an external id.
+
+        Several contacts may have the same address. New ones may be found only minutes later,
+        merged ones never (Intercom's search works on an index).
+
+        Args:
+            email: the address; give this or `external_id`.
+            external_id: the id your own system gave the contact.
+
+        Raises:
+            InvalidArgumentError: not exactly one of the two is given.
+            IntercomError: as for `detach_contact`.
+        """
+        if (email is None) == (external_id is None):
+            raise InvalidArgumentError("email or external_id", None, "given, exactly one of them")
+        field, value = ("external_id", external_id) if email is None else ("email", email)
+        cursor: str | None = None
+        while True:
+            request = wire.search_contacts(field, value, per_page=PAGE_SIZE, starting_after=cursor)
+            reply = await self._call(request)
+            if reply.flaw is not None:
+                raise reply.flaw
+            page = await off_loop(reply, functools.partial(decode_contacts, reply.body))
+            for contact in page.contacts:
+                yield contact
+            if page.starting_after is None or page.starting_after == cursor:
+                return
+            cursor = page.starting_after
 
     async def whoami(self) -> Identity:
         """Return the admin and the workspace the token belongs to.
@@ -304,6 +344,8 @@ class IntercomClient:
         *,
         admin_id: str | None = None,
         concurrency: int | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        dry_run: bool = False,
     ) -> DetachRun:
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
@@ -311,14 +353,66 @@ class IntercomClient:
             pairs: `Detach` records or tuples `(conversation_id, contact_id)`; pulled lazily.
             admin_id: for pairs that name no admin of their own.
             concurrency: requests in flight at most; None to compute it from rate and latency.
+            journal: a file that keeps what became of each pair. If it exists, the run it tells
+                of goes on: the same pairs in the same order, settled ones are skipped. See
+                `Journal` for more choices.
+            dry_run: change nothing; look at each pair (one GET) and give the outcome that a
+                detach would have. No journal is kept.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+
+        The run itself raises `JournalError` if the journal cannot be used or written, belongs
+        to another input, or is in use by another run.
+        """
+        if dry_run and journal is not None:
+            raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
+        operation: Operation = DryRun() if dry_run else functools.partial(settle, change=DETACH)
+        return self._run(
+            pairs, admin_id, concurrency, journal, name=DETACH.name, operation=operation
+        )
+
+    def attach_contacts(
+        self,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        *,
+        admin_id: str | None = None,
+        concurrency: int | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+    ) -> DetachRun:
+        """Add many contacts to conversations: the undo of `detach_contacts`.
+
+        Arguments, results and journal are the same; a pair that is done is `Outcome.ATTACHED`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
+        operation: Operation = functools.partial(settle, change=ATTACH)
+        return self._run(
+            pairs, admin_id, concurrency, journal, name=ATTACH.name, operation=operation
+        )
+
+    def _run(
+        self,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        admin_id: str | None,
+        concurrency: int | None,
+        journal: str | os.PathLike[str] | Journal | None,
+        *,
+        name: str,
+        operation: Operation,
+    ) -> DetachRun:
         return DetachRun(
             pairs,
             admin_id=admin_id,
             concurrency=concurrency,
+            journal=journal,
+            parameters={
+                "operation": name,
+                "base_url": self._base_url,
+                "admin_id": admin_id,
+            },
+            operation=operation,
             transport=self._transport,
             options=self._bulk_options(),
             runtime=self._runtime,

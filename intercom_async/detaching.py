@@ -1,8 +1,9 @@
-"""One detach brought to a certain end: what happened, and how we know.
+"""One detach, or its undo, brought to a certain end: what happened, and how we know.
 
 The single call and the bulk run both stand on `settle`. A DELETE whose connection died may have
 been applied; when the retry is then told 404, or retries run out, one GET looks whether the
-contact is still there. Only what cannot be found out is called unknown.
+contact is still there. Only what cannot be found out is called unknown. Attaching goes the same
+way, with the opposite goal.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class Outcome(enum.StrEnum):
         FAILED: nothing was applied; look at the error, then try again.
         UNKNOWN: it may have been applied and nobody could find out; try again, it is safe.
         NOT_ATTEMPTED: the run stopped first; run it again.
+        ATTACHED: the contact takes part; only in runs of `attach_contacts`, the undo.
     """
 
     DETACHED = "detached"
@@ -53,6 +55,7 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     NOT_ATTEMPTED = "not_attempted"
+    ATTACHED = "attached"
 
     @property
     def settled(self) -> bool:
@@ -66,13 +69,14 @@ _SETTLED: Final = frozenset(
         Outcome.ALREADY_ABSENT,
         Outcome.CONVERSATION_MISSING,
         Outcome.REFUSED_LAST_CONTACT,
+        Outcome.ATTACHED,
     }
 )
 
 
 @attrs.frozen
 class Detach:
-    """One pair: remove this contact from this conversation.
+    """One pair: remove this contact from this conversation, or put it back.
 
     Attributes:
         conversation_id: Intercom's id of the conversation.
@@ -138,28 +142,72 @@ def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     return decode_conversation(reply.body, default_id=conversation_id)
 
 
+@attrs.frozen(kw_only=True)
+class Change:
+    """What is done to a pair.
+
+    Attributes:
+        name: for journals and messages.
+        request: builds the request from conversation, contact and admin.
+        done: the outcome of a success.
+        attached_after: whether the contact takes part then.
+        outcomes: what other errors of Intercom's than these mean is "failed".
+    """
+
+    name: str
+    request: Callable[[object, object, object], wire.Request]
+    done: Outcome
+    attached_after: bool
+    outcomes: Mapping[type[IntercomError], Outcome]
+
+
+DETACH: Final = Change(
+    name="detach",
+    request=wire.detach,
+    done=Outcome.DETACHED,
+    attached_after=False,
+    outcomes={
+        ContactNotFoundError: Outcome.ALREADY_ABSENT,
+        ConversationNotFoundError: Outcome.CONVERSATION_MISSING,
+        LastContactError: Outcome.REFUSED_LAST_CONTACT,
+    },
+)
+ATTACH: Final = Change(
+    name="attach",
+    request=wire.attach,
+    done=Outcome.ATTACHED,
+    attached_after=True,
+    outcomes={ConversationNotFoundError: Outcome.CONVERSATION_MISSING},
+)
+
+
 async def settle(
     transport: Transport,
     pair: Detach,
     admin_id: str | None,
     options: CallOptions,
     *,
+    change: Change = DETACH,
+    ambiguous: bool = False,
     on_send: Callable[[], None] | None = None,
 ) -> Settled:
-    """Detach one contact and find out what happened.
+    """Detach or attach one contact and find out what happened.
 
     Args:
         transport: sends the requests.
         pair: conversation and contact.
         admin_id: the admin in whose name it happens.
         options: lane, time and retries, for the check as well.
+        change: what to do.
+        ambiguous: whether it may have been done before this call, by a run that was killed.
         on_send: see `Transport.send`.
 
     Raises:
         InvalidArgumentError: an id that cannot be sent; nothing was.
         ClientStateError: the client cannot be used; nothing was sent.
     """
-    request = wire.detach(pair.conversation_id, pair.contact_id, admin_id)
+    request = change.request(pair.conversation_id, pair.contact_id, admin_id)
+    doubt = ambiguous
     try:
         reply = await transport.send(request, options, on_send=on_send)
     except (UnknownOutcomeError, ConnectionFailedError) as error:
@@ -168,28 +216,21 @@ async def settle(
         )
         if isinstance(error, CertificateError):
             settled.fatal = error
-        ambiguous = isinstance(error, UnknownOutcomeError)
+        doubt = doubt or isinstance(error, UnknownOutcomeError)
     except RateLimitWaitError as error:
-        return Settled(Outcome.FAILED, error=error)
+        settled = Settled(Outcome.FAILED, error=error)
     else:
-        settled = _judge(reply)
+        settled = _judge(reply, change)
         # A conversation that does not exist holds no contact, whatever came before.
-        ambiguous = reply.ambiguous and settled.outcome not in _CERTAIN
-    return await _check(transport, pair, options, settled) if ambiguous else settled
+        certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
+        doubt = (doubt or reply.ambiguous) and not certain
+    return await _check(transport, pair, options, settled, change) if doubt else settled
 
 
-_OUTCOMES: Final[Mapping[type[IntercomError], Outcome]] = {
-    ContactNotFoundError: Outcome.ALREADY_ABSENT,
-    ConversationNotFoundError: Outcome.CONVERSATION_MISSING,
-    LastContactError: Outcome.REFUSED_LAST_CONTACT,
-}
-_CERTAIN: Final = frozenset({Outcome.DETACHED, Outcome.CONVERSATION_MISSING})
-
-
-def _judge(reply: Reply) -> Settled:
+def _judge(reply: Reply, change: Change) -> Settled:
     """Say what a final reply means, as long as nothing ambiguous came before it."""
     settled = Settled(
-        Outcome.DETACHED,
+        change.done,
         reply=reply,
         attempts=reply.attempts,
         refusals=reply.refusals,
@@ -197,7 +238,7 @@ def _judge(reply: Reply) -> Settled:
     )
     if not reply.succeeded:
         error = wire.error_for(reply)
-        settled.outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
+        settled.outcome = change.outcomes.get(type(error), Outcome.FAILED)
         settled.reply = None
         settled.error = error
         settled.request_id = error.request_id
@@ -207,9 +248,9 @@ def _judge(reply: Reply) -> Settled:
 
 
 async def _check(
-    transport: Transport, pair: Detach, options: CallOptions, settled: Settled
+    transport: Transport, pair: Detach, options: CallOptions, settled: Settled, change: Change
 ) -> Settled:
-    """Look whether the contact is still there, after an attempt of unknown fate."""
+    """Look whether the contact takes part, after an attempt of unknown fate."""
     if settled.fatal is not None:  # the check would be refused just the same
         return _unknown(settled)
     try:
@@ -223,10 +264,10 @@ async def _check(
     settled.attempts += reply.attempts
     settled.refusals += reply.refusals
     settled.request_id = reply.request_id or settled.request_id
-    return await _concluded(settled, reply, pair)
+    return await _concluded(settled, reply, pair, change)
 
 
-async def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
+async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Change) -> Settled:
     """Conclude from the check's reply."""
     told = settled.error
     if not reply.succeeded:
@@ -241,8 +282,8 @@ async def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
     attached = await off_loop(reply, lambda: _attached(reply, pair))
     if attached is None:
         return _unknown(settled)
-    if not attached:
-        settled.outcome = Outcome.DETACHED
+    if attached is change.attached_after:
+        settled.outcome = change.done
         settled.inferred = True
         settled.error = None
         settled.reply = reply
@@ -250,7 +291,8 @@ async def _concluded(settled: Settled, reply: Reply, pair: Detach) -> Settled:
         settled.outcome = Outcome.FAILED
         if isinstance(told, UnknownOutcomeError):
             settled.error = ConnectionFailedError(
-                f"{told}; a check found the contact still attached, so it was not"
+                f"{told}; a check found the contact {'still' if attached else 'not'} attached, "
+                "so it was not"
             )
             settled.error.attempts = settled.attempts
     return settled

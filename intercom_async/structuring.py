@@ -27,6 +27,8 @@ from cattrs import Converter
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import (
+    ContactPage,
+    ContactReference,
     Conversation,
     ConversationPage,
     Id,
@@ -95,14 +97,32 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     lists = (document.get(name) for name in _PAGE_LISTS)
     listed: Sequence[Any] = next((found for found in lists if is_list(found)), ())
     total = document.get("total_count")
-    pages = document.get("pages")
-    following = pages.get("next") if is_object(pages) else None
-    cursor = following.get("starting_after") if is_object(following) else None
     return ConversationPage(
         conversations=tuple(found for entry in listed if (found := _entry(entry)) is not None),
         total_count=total if type(total) is int else None,
-        starting_after=cursor if isinstance(cursor, str) and cursor else None,
+        starting_after=_next_page(document),
     )
+
+
+def decode_contacts(body: bytes | str | Mapping[str, Any]) -> ContactPage:
+    """Return a page of contacts; entries that are no objects are left out.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    document = _json_object(body)
+    listed = document.get("data")
+    entries: Sequence[Any] = listed if is_list(listed) else ()
+    contacts = (_structure(entry, ContactReference) for entry in entries if is_object(entry))
+    return ContactPage(contacts=tuple(contacts), starting_after=_next_page(document))
+
+
+def _next_page(document: Mapping[str, Any]) -> str | None:
+    """The cursor of the following page."""
+    pages = document.get("pages")
+    following = pages.get("next") if is_object(pages) else None
+    cursor = following.get("starting_after") if is_object(following) else None
+    return cursor if isinstance(cursor, str) and cursor else None
 
 
 def decode_json(body: bytes | str) -> Any:

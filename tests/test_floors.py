@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"transport.reporting", "transport.http", "transport.limiter"},
     {"transport.budgets", "transport.transport"},
     {"detaching"},
-    {"journal"},
+    {"journal", "dry_run"},
     {"bulk"},
     {"client"},
     {"pool_run"},

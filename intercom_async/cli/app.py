@@ -1,45 +1,48 @@
 """The commands, their options and their help."""
 
 import asyncio
-import getpass
 import os
 import sys
 from collections.abc import Coroutine
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 
 from intercom_async._version import __version__
 from intercom_async.cli import demo as demonstration
-from intercom_async.cli import simulating
-from intercom_async.cli.detaching import (
-    ExitStatus,
-    GoodLines,
-    as_document,
-    carry_out,
-    show_summary,
+from intercom_async.cli import finding, simulating
+from intercom_async.cli.bulk import BulkOptions, carry_out_command
+from intercom_async.cli.options import (
+    AdminId,
+    AsJSON,
+    BaseURL,
+    Columns,
+    Concurrency,
+    JournalFile,
+    Limit,
+    Output,
+    Quiet,
+    Region,
+    Reserve,
+    Strict,
+    TokenFile,
+    Version,
+    Yes,
+    open_client,
 )
-from intercom_async.cli.sources import SourceError, read_pairs
-from intercom_async.client import TOKEN_VARIABLE, IntercomClient
-from intercom_async.errors import (
-    AuthenticationError,
-    ConnectionFailedError,
-    IntercomError,
-    InvalidArgumentError,
-    PermissionDeniedError,
-)
-from intercom_async.transport.verdict import RetryPolicy
+from intercom_async.cli.running import ExitStatus, say
+from intercom_async.cli.sources import SourceError
+from intercom_async.errors import IntercomError, InvalidArgumentError
+from intercom_async.journal import JournalError, JournalWriteError
 
 app = typer.Typer(
     name="intercom-async",
     help="Detach contacts from Intercom conversations, one or millions, within the rate limit.",
     epilog=(
         "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
-        "given cannot be used, 3 stopped (token, plan, unreachable), 4 interrupted."
+        "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -48,30 +51,19 @@ app = typer.Typer(
 
 errors = Console(stderr=True)
 
-Region = Annotated[str, typer.Option(help="Where the workspace is hosted: us, eu or au.")]
-BaseURL = Annotated[
-    str | None, typer.Option("--base-url", help="Another address, e.g. a simulator's.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        help=f"File with the access token; default: ${TOKEN_VARIABLE}, else a hidden prompt.",
-    ),
-]
-Version = Annotated[
-    str, typer.Option("--intercom-version", help="Value of the Intercom-Version header.")
-]
-
 
 def run() -> None:
     """Run the command line; every error ends in one message and its exit status."""
     try:
         app()
-    except InvalidArgumentError as error:
+    except (InvalidArgumentError, SourceError) as error:
         _fail(str(error), ExitStatus.USAGE)
-    except SourceError as error:
-        _fail(str(error), ExitStatus.USAGE)
+    except JournalError as error:
+        stopped = isinstance(error, JournalWriteError)
+        _fail(str(error), ExitStatus.STOPPED if stopped else ExitStatus.USAGE)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitStatus.INTERRUPTED)
     except OSError as error:
         if isinstance(error, IntercomError):
             _fail(str(error), ExitStatus.STOPPED)
@@ -83,34 +75,12 @@ def run() -> None:
 
 
 def _fail(message: str, status: ExitStatus) -> None:
-    errors.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    say(errors, f"error: {message}", "red")
     sys.exit(status)
 
 
 def _finish(work: Coroutine[Any, Any, ExitStatus]) -> None:
     raise typer.Exit(asyncio.run(work))
-
-
-def _token(file: Path | None) -> str | None:
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
-        return getpass.getpass("Intercom access token: ").strip()
-    return None
-
-
-def _columns(text: str | None) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for part in (text or "").split(","):
-        if not part.strip():
-            continue
-        name, equals, header = part.partition("=")
-        if not equals or not header.strip():
-            raise InvalidArgumentError(
-                "--columns", text, "like conversation_id=Conversation,contact_id=Contact"
-            )
-        columns[name.strip()] = header.strip()
-    return columns
 
 
 def _show_version(wanted: bool) -> None:
@@ -131,109 +101,154 @@ def _main(
 @app.command()
 def detach(
     source: Annotated[
-        str, typer.Argument(help="CSV with a header, or JSON lines; - for standard input.")
+        str,
+        typer.Argument(
+            help="CSV with a header, JSON lines, or a journal (what it left unsettled); "
+            "- for standard input."
+        ),
     ],
-    admin_id: Annotated[
-        str | None, typer.Option("--admin-id", help="Admin in whose name it happens.")
-    ] = None,
+    admin_id: AdminId = None,
     region: Region = "us",
     base_url: BaseURL = None,
     token_file: TokenFile = None,
     intercom_version: Version = "Preview",
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Header names: conversation_id=...,contact_id=...[,admin_id=...]."),
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Requests in flight at most; default: computed.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only so many pairs.")] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write each result as a JSON line to this file.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first line that gives no pair.")
+    columns: Columns = None,
+    journal: JournalFile = None,
+    output: Output = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Change nothing; look at each pair and say what would be."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON on standard output.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    concurrency: Concurrency = None,
+    reserve: Reserve = 3.0,
+    limit: Limit = None,
+    strict: Strict = False,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Remove contacts from conversations, as listed in SOURCE.
 
     Each pair is settled once: removed, already gone, conversation missing, or refused because
     it is the last contact. Lines that cannot be understood are reported and skipped.
 
+    With --journal a run can be killed at any moment: the same command goes on where it was.
+
     The first Ctrl-C lets requests in flight finish, the second does not.
     """
-
-    async def work() -> ExitStatus:
-        with ExitStack() as stack:
-            stream, total = _open(source, stack)
-            client = IntercomClient(
-                _token(token_file), region=region, base_url=base_url, version=intercom_version
-            )
-            if total is not None and limit is not None:
-                total = min(total, limit)
-            lines = read_pairs(stream, source, columns=_columns(columns))
-            pairs = GoodLines(
-                lines, name=source, console=errors, strict=strict, limit=limit, total=total
-            )
-            first = pairs.look_ahead()
-            if admin_id is None and first is not None and first.admin_id is None:
-                raise InvalidArgumentError(
-                    "--admin-id", None, "given unless each pair has an admin_id of its own"
-                )
-            run = client.detach_contacts(pairs, admin_id=admin_id, concurrency=concurrency)
-            sink = None if output is None else stack.enter_context(output.open("wb"))
-            async with client:
-                if not await _reachable(client):
-                    return ExitStatus.STOPPED
-                status = await carry_out(
-                    run, pairs, total=total, sink=sink, console=errors, quiet=quiet
-                )
-        summary = run.summary
-        if as_json:
-            document = as_document(summary, bad_lines=pairs.bad)
-            typer.echo(msgspec.json.encode(document).decode())
-        else:
-            show_summary(errors, summary, bad_lines=pairs.bad)
-        return status
-
-    _finish(work())
+    options = BulkOptions(
+        verb="detach",
+        source=source,
+        dry_run=dry_run,
+        admin_id=admin_id,
+        region=region,
+        base_url=base_url,
+        token_file=token_file,
+        version=intercom_version,
+        columns=columns,
+        journal=journal,
+        output=output,
+        concurrency=concurrency,
+        reserve=reserve,
+        limit=limit,
+        strict=strict,
+        yes=yes,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    _finish(carry_out_command(options, errors))
 
 
-def _open(source: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
-    """Open the source; also return how many pairs it may hold, None when unknown."""
-    if source == "-":
-        return sys.stdin.buffer, None
-    path = Path(source)
-    stream = stack.enter_context(path.open("rb"))
-    if not path.is_file():
-        return stream, None
-    with path.open("rb") as counted:
-        lines = sum(1 for line in counted if line.strip())
-    with path.open("rb") as peeked:
-        has_header = peeked.read(64).lstrip()[:1] not in {b"{", b"["}
-    return stream, max(0, lines - has_header)
+@app.command()
+def attach(
+    source: Annotated[
+        str | None, typer.Argument(help="As for detach; none with --undo.", show_default=False)
+    ] = None,
+    undo: Annotated[
+        Path | None, typer.Option("--undo", help="Put back what the run of this journal removed.")
+    ] = None,
+    with_inferred: Annotated[
+        bool,
+        typer.Option(
+            "--with-inferred",
+            help="Put back pairs, too, of which only a check said that they were removed.",
+        ),
+    ] = False,
+    admin_id: AdminId = None,
+    region: Region = "us",
+    base_url: BaseURL = None,
+    token_file: TokenFile = None,
+    intercom_version: Version = "Preview",
+    columns: Columns = None,
+    journal: JournalFile = None,
+    output: Output = None,
+    concurrency: Concurrency = None,
+    reserve: Reserve = 3.0,
+    limit: Limit = None,
+    strict: Strict = False,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add contacts to conversations, as listed in SOURCE, or undo a detach.
+
+    With --undo the admin of that run acts, unless --admin-id names another one.
+    """
+    if source is not None and undo is not None:
+        raise InvalidArgumentError("SOURCE", source, "left out with --undo")
+    options = BulkOptions(
+        verb="attach",
+        source=source,
+        undo=undo,
+        with_inferred=with_inferred,
+        admin_id=admin_id,
+        region=region,
+        base_url=base_url,
+        token_file=token_file,
+        version=intercom_version,
+        columns=columns,
+        journal=journal,
+        output=output,
+        concurrency=concurrency,
+        reserve=reserve,
+        limit=limit,
+        strict=strict,
+        yes=yes,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    _finish(carry_out_command(options, errors))
 
 
-async def _reachable(client: IntercomClient) -> bool:
-    """Ask who the token belongs to, so that a wrong one is one message and not one per pair."""
-    try:
-        await client.with_options(retry=RetryPolicy(attempts=2)).whoami()
-    except (AuthenticationError, PermissionDeniedError, ConnectionFailedError) as error:
-        errors.print(
-            f"error: nothing was sent: {error}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        return False
-    except IntercomError:
-        return True  # an odd answer to this question says nothing about detaching
-    return True
+@app.command()
+def find(
+    contact: Annotated[
+        str | None, typer.Option("--contact", help="Intercom's id of the contact.")
+    ] = None,
+    email: Annotated[str | None, typer.Option("--email", help="The contact's address.")] = None,
+    external_id: Annotated[
+        str | None, typer.Option("--external-id", help="Your own id of the contact.")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Conversations, too, in which the contact is the only one."),
+    ] = False,
+    region: Region = "us",
+    base_url: BaseURL = None,
+    token_file: TokenFile = None,
+    intercom_version: Version = "Preview",
+) -> None:
+    """Print the pairs of every group conversation a contact takes part in.
+
+    The output is CSV for detach: intercom-async find --email a@b.example | intercom-async detach -
+    """
+    client = open_client(
+        region=region, base_url=base_url, token_file=token_file, version=intercom_version
+    )
+    work = finding.find(
+        client, errors, contact_id=contact, email=email, external_id=external_id, every=every
+    )
+    _finish(work)
 
 
 @app.command()
@@ -246,8 +261,8 @@ def whoami(
     """Show the admin and the workspace the token belongs to."""
 
     async def work() -> ExitStatus:
-        async with IntercomClient(
-            _token(token_file), region=region, base_url=base_url, version=intercom_version
+        async with open_client(
+            region=region, base_url=base_url, token_file=token_file, version=intercom_version
         ) as client:
             identity = await client.whoami()
         typer.echo(

@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from intercom_async.bulk import DetachSummary
-from intercom_async.cli.detaching import ExitStatus, Interrupter, interrupts
+from intercom_async.bulk.results import DetachSummary
 from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.running import ExitStatus, Interrupter, interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.simulator import Fault, IntercomSimulator

@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.bulk import DetachRun, DetachSummary
+from intercom_async.bulk.results import DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import Outcome
 from intercom_async.status import RateLimitStatus
 
@@ -31,6 +32,7 @@ STYLES: Final = {
     Outcome.FAILED: "red",
     Outcome.UNKNOWN: "bold red",
     Outcome.NOT_ATTEMPTED: "dim",
+    Outcome.ATTACHED: "green",
 }
 
 
@@ -64,7 +66,7 @@ def progress_line(
         rate: pairs per second lately.
         total: pairs there are, None when unknown.
     """
-    done = summary.total
+    done = summary.total + summary.settled_before
     text = Text(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     text.append("  ")
     text.append_text(outcome_counts(summary))
@@ -141,11 +143,13 @@ class Display:
     def _picture(self) -> Table:
         table = Table.grid(padding=(0, 1))
         if self._total:
-            table.add_row(
-                ProgressBar(total=self._total, completed=self._run.summary.total, width=60)
-            )
+            table.add_row(ProgressBar(total=self._total, completed=self._done(), width=60))
         table.add_row(self._line())
         return table
+
+    def _done(self) -> int:
+        summary = self._run.summary
+        return summary.total + summary.settled_before
 
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""

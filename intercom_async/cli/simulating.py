@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from intercom_async.cli.detaching import ExitStatus, interrupts
+from intercom_async.cli.running import ExitStatus, interrupts
 from intercom_async.simulator import IntercomSimulator
 
 CONVERSATION = "1295"

@@ -65,6 +65,8 @@ _TEMPLATES: Final = (
         re.compile(r"/conversations/[^/]+/customers/[^/]+"),
         "/conversations/{conversation_id}/customers/{contact_id}",
     ),
+    (re.compile(r"/contacts/search"), "/contacts/search"),
+    (re.compile(r"/admins/[^/]+"), "/admins/{admin_id}"),
     (re.compile(r"/me"), "/me"),
 )
 

@@ -27,6 +27,7 @@ from intercom_async.journal.errors import (
     JournalMismatchError,
     JournalWriteError,
 )
+from intercom_async.journal.fates import SettledPairs
 from intercom_async.journal.format import (
     IS_RECORD,
     NAME,
@@ -40,7 +41,7 @@ from intercom_async.journal.format import (
     decode_fate,
     encode,
 )
-from intercom_async.journal.replay import Replay, SettledPairs
+from intercom_async.journal.replay import Replay
 
 if sys.platform != "win32":
     import fcntl
@@ -196,7 +197,7 @@ class JournalFile:
         def collect() -> Iterator[None]:
             for record in read_journal(self.path):
                 if record.outcome.settled and record.ordinal <= up_to:
-                    pairs.add(record.detach, record.outcome)
+                    pairs.add(record.detach, record.outcome, inferred=record.inferred)
                 yield
 
         _unless(abandoned, collect())

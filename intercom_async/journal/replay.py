@@ -5,21 +5,26 @@ record. So before a pair is sent, a line says that it may be ("sending", in bloc
 need). After a kill, whatever was announced and has no record is *ambiguous*: a 404 for it does
 not mean that the contact was never there.
 
-One byte per pair remembers this: ten million pairs take 10 MB, and whole blocks are changed by
-one `bytes.translate`.
-
 The input problem. Pairs are known by their position, so the input must be the same as before. It
 is: a digest of everything read is compared at every checkpoint, records after the last one are
 compared one by one, and no pair is let through before the comparison that covers it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
 from intercom_async.detaching import Detach, Outcome
+from intercom_async.journal.fates import (
+    Fates,
+    SettledPairs,
+    is_ambiguous,
+    is_inferred,
+    is_settled,
+    outcome_of,
+)
 from intercom_async.journal.format import (
     IS_RECORD,
     Checkpoint,
@@ -40,127 +45,6 @@ from intercom_async.journal.format import (
 
 CHECKPOINT: Final = 1024
 """Pairs between two digests of the input, and what is held back at most while comparing."""
-
-LEAP: Final = 1 << 20
-"""Ordinals a line may be ahead of all before it; beyond, it is damaged rather than true."""
-
-_OUTCOMES: Final = tuple(Outcome)
-_CODES: Final[Mapping[Outcome, int]] = {outcome: n for n, outcome in enumerate(_OUTCOMES, 1)}
-
-# A pair's byte: which outcome was recorded last (0 for none) and four flags.
-_OUTCOME: Final = 0x07
-_INFERRED: Final = 0x08
-_SENDING: Final = 0x10  # announced in this session
-_DOUBT: Final = 0x20  # may have been applied by an earlier session, or its fate is unknown
-
-_SETTLED: Final = bytes(
-    (code & _OUTCOME) > 0
-    and (code & _OUTCOME) <= len(_OUTCOMES)
-    and _OUTCOMES[(code & _OUTCOME) - 1].settled
-    for code in range(256)
-)
-_ANNOUNCE: Final = bytes(code if _SETTLED[code] else code | _SENDING for code in range(256))
-_RETRACT: Final = bytes(code & ~_SENDING & 0xFF for code in range(256))
-_INHERIT: Final = bytes(
-    (code & ~_SENDING & 0xFF) | _DOUBT if code & _SENDING else code for code in range(256)
-)
-_ONLY_OUTCOME: Final = bytes(code & _OUTCOME for code in range(256))
-_ONLY_FLAGS: Final = bytes(code & (_SENDING | _DOUBT) for code in range(256))
-
-
-class Fates:
-    """What is known of each pair of one input.
-
-    Args:
-        after: the ordinal before the input's first.
-    """
-
-    __slots__ = ("_bytes", "after")
-
-    def __init__(self, after: int = 0) -> None:
-        self.after = after
-        self._bytes = bytearray()
-
-    def __len__(self) -> int:
-        return len(self._bytes)
-
-    def _reach(self, ordinal: int) -> int:
-        """Return the index of a pair, growing to it."""
-        index = ordinal - self.after - 1
-        known = self._bytes
-        missing = index + 1 - len(known)
-        if missing > 0:
-            if missing > LEAP:
-                raise LineError(f"pair {ordinal} is far beyond all others", torn=False)
-            known.extend(bytes(missing))
-        if index < 0:
-            raise LineError(f"pair {ordinal} belongs to an earlier input", torn=False)
-        return index
-
-    def get(self, ordinal: int) -> int:
-        """Return a pair's byte."""
-        index = ordinal - self.after - 1
-        return self._bytes[index] if 0 <= index < len(self._bytes) else 0
-
-    def record(self, ordinal: int, outcome: Outcome, *, inferred: bool = False) -> None:
-        """A pair's fate became known."""
-        index = self._reach(ordinal)
-        code = _CODES[outcome]
-        if inferred:
-            code |= _INFERRED
-        if outcome is Outcome.UNKNOWN:
-            code |= _DOUBT
-        elif outcome is Outcome.NOT_ATTEMPTED:
-            code |= self._bytes[index] & _DOUBT  # not now, but maybe earlier
-        self._bytes[index] = code
-
-    def announce(self, first: int, last: int) -> None:
-        """These pairs may be sent from here on."""
-        self._translate(first, last, _ANNOUNCE)
-
-    def retract(self, first: int, last: int) -> None:
-        """These pairs were announced and not sent."""
-        self._translate(first, last, _RETRACT)
-
-    def _translate(self, first: int, last: int, table: bytes) -> None:
-        if first > last:
-            raise LineError(f"the pairs {first} to {last} are none", torn=False)
-        start, end = self._reach(first), self._reach(last) + 1
-        self._bytes[start:end] = self._bytes[start:end].translate(table)
-
-    def inherit(self) -> None:
-        """Begin a session: nobody knows what became of what was announced before."""
-        self._bytes = self._bytes.translate(_INHERIT)
-
-    def in_doubt(self) -> bool:
-        """Whether any pair may have been sent without its fate being known."""
-        return any(self._bytes.translate(_ONLY_FLAGS))
-
-    def counts(self) -> dict[Outcome, int]:
-        """Pairs per outcome recorded last; every outcome is present."""
-        codes = self._bytes.translate(_ONLY_OUTCOME)
-        return {outcome: codes.count(code) for outcome, code in _CODES.items()}
-
-
-def is_settled(fate: int) -> bool:
-    """Whether a pair's byte says that repeating it would be pointless."""
-    return bool(_SETTLED[fate])
-
-
-def is_announced(fate: int) -> bool:
-    """Whether a pair's byte says that it may be, or may have been, sent."""
-    return bool(fate & (_SENDING | _DOUBT))
-
-
-def is_ambiguous(fate: int) -> bool:
-    """Whether a pair's byte says that an earlier attempt may have been applied."""
-    return bool(fate & _DOUBT) and not _SETTLED[fate]
-
-
-def outcome_of(fate: int) -> Outcome | None:
-    """Return the outcome that a pair's byte holds, None without a record."""
-    code = fate & _OUTCOME
-    return _OUTCOMES[code - 1] if code else None
 
 
 class Replay:
@@ -265,52 +149,25 @@ class Replay:
         }
 
 
-class SettledPairs:
-    """Settled pairs by their ids, for an input whose order has changed.
-
-    Nine bytes per pair: an outcome, and 8 of the 10 bytes of a digest of which the other two
-    choose the bucket. Two of ten million pairs share one with a probability of 10⁻¹⁰.
-    """
-
-    def __init__(self) -> None:
-        self._buckets: dict[int, bytearray] = {}
-
-    def add(self, pair: Detach, outcome: Outcome) -> None:
-        """Remember a pair; the first outcome stays."""
-        if self.get(pair) is None:
-            bucket, key = self._place(pair)
-            self._buckets.setdefault(bucket, bytearray()).extend(key + bytes((_CODES[outcome],)))
-
-    def get(self, pair: Detach) -> Outcome | None:
-        """Return the outcome of a settled pair, None for any other."""
-        number, key = self._place(pair)
-        bucket = self._buckets.get(number, b"")
-        at = bucket.find(key)
-        while at >= 0 and at % 9:
-            at = bucket.find(key, at + 1)
-        return None if at < 0 else _OUTCOMES[bucket[at + 8] - 1]
-
-    @staticmethod
-    def _place(pair: Detach) -> tuple[int, bytes]:
-        ids = identity(Detach(pair.conversation_id, pair.contact_id))
-        digest = hashlib.blake2b(ids, digest_size=10).digest()
-        return int.from_bytes(digest[:2]), digest[2:]
-
-
 @attrs.frozen
 class Admitted:
-    """A pair that the journal lets through: it is not settled.
+    """A pair that the journal lets through.
 
     Attributes:
         ordinal: its number; hand it to `reserve` and `record`.
         detach: the pair.
         ambiguous: whether an earlier session may have applied it, so that a 404 must be checked
             and "nothing was applied" must not be said without a check.
+        settled: what an earlier session settled it as: it must not be sent again. None if it is
+            to be sent.
+        inferred: whether that was concluded from a check.
     """
 
     ordinal: int
     detach: Detach
     ambiguous: bool = False
+    settled: Outcome | None = None
+    inferred: bool = False
 
 
 class InputChangedError(Exception):
@@ -342,7 +199,7 @@ class InputChangedError(Exception):
 
 
 class Gate:
-    """Compares the input with the journal and lets through what is not settled.
+    """Compares the input with the journal and says of each pair whether to send it.
 
     Args:
         replay: what the journal says; its fates may go on changing.
@@ -362,10 +219,9 @@ class Gate:
         self._offset = 0
         self._written = max(replay.checkpoints, default=replay.fates.after)
         self.read_to = replay.fates.after
-        self.skipped = dict.fromkeys(Outcome, 0)
 
     def feed(self, pair: Detach) -> Sequence[Admitted]:
-        """Take the input's next pair; return those that may be sent now.
+        """Take the input's next pair; return those whose turn it is now.
 
         Raises:
             InputChangedError: it is not the pair that was there before.
@@ -373,8 +229,7 @@ class Gate:
         ordinal = self.read_to = self.read_to + 1
         self._unhashed.append(identity(pair))
         if ordinal > self._known_to:
-            admitted = self._judge(ordinal, pair)
-            return () if admitted is None else (admitted,)
+            return (self._judge(ordinal, pair),)
         self._held.append(pair)
         record = self._recent.pop(ordinal, None)
         if record is not None:
@@ -429,23 +284,18 @@ class Gate:
 
     def _release(self) -> Sequence[Admitted]:
         first = self.read_to - len(self._held) + 1
-        admitted = [
-            admitted
-            for ordinal, pair in enumerate(self._held, first)
-            if (admitted := self._judge(ordinal, pair)) is not None
-        ]
+        admitted = [self._judge(ordinal, pair) for ordinal, pair in enumerate(self._held, first)]
         self._held = []
         return admitted
 
-    def _judge(self, ordinal: int, pair: Detach) -> Admitted | None:
+    def _judge(self, ordinal: int, pair: Detach) -> Admitted:
         fate = self._fates.get(ordinal)
-        outcome = outcome_of(fate) if is_settled(fate) else None
-        if outcome is None and self._earlier is not None:
-            outcome = self._earlier.get(pair)
-        if outcome is not None:
-            self.skipped[outcome] += 1
-            return None
-        return Admitted(ordinal, pair, self._doubt or is_ambiguous(fate))
+        doubt = self._doubt or is_ambiguous(fate)
+        if not is_settled(fate) and self._earlier is not None:
+            fate = self._earlier.get(pair)
+        if is_settled(fate):
+            return Admitted(ordinal, pair, False, outcome_of(fate), is_inferred(fate))
+        return Admitted(ordinal, pair, doubt)
 
 
 def same(record: Record, pair: Detach) -> bool:

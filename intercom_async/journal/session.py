@@ -20,6 +20,7 @@ import attrs
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import ClientStateError, IntercomError, InvalidArgumentError
 from intercom_async.journal.errors import JournalMismatchError, JournalWriteError
+from intercom_async.journal.fates import SettledPairs, is_announced
 from intercom_async.journal.files import (
     WRITE,
     Disk,
@@ -39,15 +40,7 @@ from intercom_async.journal.format import (
     encode,
     record_of,
 )
-from intercom_async.journal.replay import (
-    Admitted,
-    Gate,
-    InputChangedError,
-    Replay,
-    SettledPairs,
-    is_announced,
-    same,
-)
+from intercom_async.journal.replay import Admitted, Gate, InputChangedError, Replay, same
 from intercom_async.transport.runtime import SYSTEM, Runtime
 
 AHEAD: Final = 256
@@ -122,6 +115,7 @@ class Journal:
             raises `JournalMismatchError` before any pair is sent whose place is in question.
             "accept" compares pairs by their ids rather than by their place: settled ones are
             skipped wherever they are now. It takes about 10 bytes of memory per settled pair.
+        source: where the pairs come from, for people: {"kind": "file", "name": "pairs.csv"}.
 
     Raises:
         InvalidArgumentError: a value that cannot be used.
@@ -131,12 +125,12 @@ class Journal:
     changed_input: Literal["refuse", "accept"] = attrs.field(
         default="refuse", kw_only=True, validator=_refuse_or_accept
     )
+    source: Mapping[str, str | int | None] | None = attrs.field(default=None, kw_only=True)
 
     async def open(
         self,
         *,
         parameters: Mapping[str, str | int | float | bool | None] | None = None,
-        source: Mapping[str, str | int | None] | None = None,
         runtime: Runtime = SYSTEM,
         disk: Disk | None = None,
     ) -> "JournalSession":
@@ -149,7 +143,6 @@ class Journal:
 
         Args:
             parameters: what must be the same when the run is resumed.
-            source: where the pairs come from, for people: {"kind": "file", "name": "pairs.csv"}.
             runtime: the clock.
             disk: the system calls.
 
@@ -165,7 +158,7 @@ class Journal:
             schema=SCHEMA,
             created=datetime.fromtimestamp(runtime.wall(), UTC).isoformat(timespec="seconds"),
             parameters=dict(parameters or {}),
-            input=dict(source or {"kind": "iterable"}),
+            input=dict(self.source or {"kind": "iterable"}),
         )
         file = JournalFile(self.path, disk or Disk())
         thread = ThreadPoolExecutor(1, thread_name_prefix="intercom_async-journal")
@@ -268,18 +261,14 @@ class JournalSession:
         """Records that are on the disk, those of earlier sessions included."""
         return self._file.durable
 
-    @property
-    def skipped(self) -> dict[Outcome, int]:
-        """Pairs of the input that were read and not let through, per outcome they had."""
-        return dict(self._gate.skipped)
-
     # --- the input -----------------------------------------------------------------------------
 
     def admit(self, pair: Detach) -> Sequence[Admitted]:
-        """Take the input's next pair, in its order; return those that are to be sent.
+        """Take the input's next pair, in its order; return those whose turn it is.
 
         While a resumed run reads what was read before, pairs are held back (1,024 or a few more)
-        until they are known to be the same, and come together. Settled ones never come.
+        until they are known to be the same, and come together. Those that earlier sessions
+        settled say so, and must not be sent again.
 
         Raises:
             JournalMismatchError: the input has changed.

@@ -27,6 +27,7 @@ from intercom_async.model.company import (
     Segments,
 )
 from intercom_async.model.conversation import (
+    ContactPage,
     Conversation,
     ConversationPage,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "Avatar",
     "Channel",
     "Company",
+    "ContactPage",
     "ContactReference",
     "Contacts",
     "ContentSource",

@@ -136,6 +136,19 @@ class Conversation(IntercomObject):
 
 
 @attrs.frozen(kw_only=True)
+class ContactPage:
+    """One page of a search of contacts.
+
+    Attributes:
+        contacts: those on this page; what is known of them beside their ids is in `extra`.
+        starting_after: names the next page, None when there is none.
+    """
+
+    contacts: tuple[ContactReference, ...] = ()
+    starting_after: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class ConversationPage:
     """One page of a list or search of conversations.
 

@@ -188,6 +188,11 @@ class Limiter:
         self._backlogs.remove(backlog)
         self._wake()
 
+    @property
+    def limit(self) -> int | None:
+        """Requests the server allows per window, None while that is unknown."""
+        return self._window.limit
+
     def status(self) -> RateLimitStatus | None:
         """Return a snapshot of the quota; None before the first answer."""
         return self._window.status(

@@ -183,6 +183,11 @@ class Transport:
             scope.reschedule(0.0)  # long past on the loop's clock
 
     @property
+    def limit(self) -> int | None:
+        """Requests the server allows per window, None while that is unknown."""
+        return None if self._limiter is None else self._limiter.limit
+
+    @property
     def limiter(self) -> Limiter:
         """The budget's limiter; needs a running loop."""
         self._http.ready()

@@ -198,6 +198,17 @@ def check_id(name: str, value: object) -> str:
     return str(value)
 
 
+def check_text(name: str, value: object) -> str:
+    """Return a text that can stand in a JSON body.
+
+    Raises:
+        InvalidArgumentError: no text, or empty.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidArgumentError(name, value, "a non-empty text")
+    return value
+
+
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
     checked = check_id(name, value)
@@ -237,16 +248,31 @@ def search_conversations(
     contact_id: object, *, per_page: int, starting_after: str | None
 ) -> Request:
     """`POST /conversations/search` for the conversations a contact takes part in."""
+    value = check_id("contact_id", contact_id)
+    return _search("conversations", "contact_ids", value, per_page, starting_after)
+
+
+def search_contacts(
+    field: str, value: object, *, per_page: int, starting_after: str | None
+) -> Request:
+    """`POST /contacts/search` by `email` or `external_id`."""
+    return _search("contacts", field, check_text(field, value), per_page, starting_after)
+
+
+def _search(
+    what: str, field: str, value: str, per_page: int, starting_after: str | None
+) -> Request:
     pagination: dict[str, object] = {"per_page": per_page}
     if starting_after is not None:
         pagination["starting_after"] = starting_after
-    query = {
-        "field": "contact_ids",
-        "operator": "=",
-        "value": check_id("contact_id", contact_id),
-    }
+    query = {"field": field, "operator": "=", "value": value}
     body = msgspec.json.encode({"query": query, "pagination": pagination})
-    return Request("POST", "/conversations/search", body)
+    return Request("POST", f"/{what}/search", body)
+
+
+def get_admin(admin_id: object) -> Request:
+    """`GET /admins/{admin_id}`."""
+    return Request("GET", f"/admins/{path_segment('admin_id', admin_id)}")
 
 
 def me() -> Request:

@@ -75,12 +75,14 @@ class TestDetach:
         assert summary["total"] == 24
         assert summary["bad_lines"] == 1
         assert {name: count for name, count in summary["outcomes"].items() if count} == {
-            "detached": 20,
-            "already_absent": 2,
+            "detached": 21,
+            "already_absent": 1,
             "refused_last_contact": 1,
             "conversation_missing": 1,
         }
         assert f"{path}, line 16" in ended.err
+        assert summary["duplicates"] == 1
+        assert simulator.applied[good[0]] == 1
         results = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
         assert len(results) == 24
         assert {result["outcome"] for result in results} >= {"detached", "refused_last_contact"}

@@ -251,6 +251,8 @@ async def test_every_request_the_library_builds_has_a_template_without_ids() -> 
         wire.attach("1", "2", "3"),
         wire.get_conversation("1"),
         wire.search_conversations("2", per_page=5, starting_after=None),
+        wire.search_contacts("email", "a@example.com", per_page=5, starting_after=None),
+        wire.get_admin("3"),
         wire.me(),
     ]
     found = [template_of(request.path) for request in requests]

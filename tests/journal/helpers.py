@@ -11,7 +11,7 @@ from intercom_async.detaching import Detach, Outcome
 from intercom_async.journal import Admitted, Journal, JournalSession
 from intercom_async.journal.files import Disk
 
-D, A, M, L, F, U, N = Outcome
+D, A, M, L, F, U, N, _ = Outcome
 
 
 def pairs(count: int, first: int = 1) -> list[Detach]:
@@ -21,7 +21,7 @@ def pairs(count: int, first: int = 1) -> list[Detach]:
 async def admit_all(session: JournalSession, given: Iterable[Detach]) -> list[Admitted]:
     admitted = [admitted for pair in given for admitted in session.admit(pair)]
     session.end_input()
-    return admitted
+    return [one for one in admitted if one.settled is None]
 
 
 async def run(
@@ -52,6 +52,8 @@ async def killed(
     admitted: list[Admitted] = []
     for pair in given:
         for one in session.admit(pair):
+            if one.settled is not None:
+                continue
             admitted.append(one)
             await session.reserve(one.ordinal)
             outcome = fate(one.ordinal)

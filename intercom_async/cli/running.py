@@ -10,7 +10,8 @@ from typing import IO, Any
 import msgspec
 from rich.console import Console
 
-from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.cli.display import Display, duration, outcome_counts
 from intercom_async.cli.sources import BadLine, SourceError
 from intercom_async.detaching import Detach
@@ -91,15 +92,18 @@ class GoodLines:
     def _complain(self, line: BadLine) -> None:
         self.bad += 1
         if self.bad <= SHOWN_BAD_LINES:
-            self._console.print(
+            say(
+                self._console,
                 f"{self._name}, line {line.line}: {line.problem}; skipped",
-                style="yellow",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+                "yellow",
             )
         if self.bad == SHOWN_BAD_LINES:
             self._console.print("further bad lines are only counted", style="yellow")
+
+
+def say(console: Console, message: str, style: str) -> None:
+    """Print one line as it is: no markup, no highlighting, no folding."""
+    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def as_record(result: DetachResult) -> dict[str, Any]:
@@ -109,23 +113,29 @@ def as_record(result: DetachResult) -> dict[str, Any]:
         "contact_id": result.detach.contact_id,
         "outcome": result.outcome.value,
         "inferred": result.inferred,
+        "duplicate": result.duplicate,
         "attempts": result.attempts,
         "request_id": result.request_id,
         "error": None if result.error is None else str(result.error),
     }
 
 
-def as_document(summary: DetachSummary, *, bad_lines: int) -> dict[str, Any]:
+def as_document(summary: DetachSummary, *, bad_lines: int, dry_run: bool = False) -> dict[str, Any]:
     """Return a summary as the JSON object that `--json` prints."""
     return {
+        "dry_run": dry_run,
         "total": summary.total,
         "outcomes": {outcome.value: count for outcome, count in summary.outcomes.items()},
         "inferred": summary.inferred,
+        "duplicates": summary.duplicates,
+        "settled_before": summary.settled_before,
         "bad_lines": bad_lines,
         "requests": summary.requests,
         "retries": summary.retries,
         "refusals": summary.refusals,
         "elapsed": round(summary.elapsed, 3),
+        "ideal": summary.ideal,
+        "quota_used": None if summary.quota_used is None else round(summary.quota_used, 4),
         "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
     }
 
@@ -146,20 +156,34 @@ def interrupts(handle: Callable[[], None]) -> Generator[None]:
 
 
 class Interrupter:
-    """Two presses of Ctrl-C: the first lets requests finish, the second does not."""
+    """Two presses of Ctrl-C: the first lets requests finish, the second does not.
 
-    def __init__(self, run: DetachRun, console: Console) -> None:
+    Args:
+        run: what to stop.
+        console: where to say so.
+        journal: the run's journal, None for none.
+    """
+
+    def __init__(self, run: DetachRun, console: Console, journal: str | None = None) -> None:
         self._run = run
         self._console = console
+        self._journal = journal
         self.presses = 0
 
     def __call__(self) -> None:
         """Take one press."""
         self.presses += 1
         if self.presses == 1:
-            self._console.print(
-                "stopping: requests in flight finish; press Ctrl-C again to stop at once",
-                style="yellow",
+            resume = (
+                "a second run sends again what was settled; with --journal FILE it would not"
+                if self._journal is None
+                else f"the same command goes on from {self._journal}"
+            )
+            say(
+                self._console,
+                "stopping: requests in flight finish; press Ctrl-C again to stop at once "
+                f"({resume})",
+                "yellow",
             )
             self._run.stop(drain=False)
         else:
@@ -174,6 +198,7 @@ async def carry_out(
     sink: IO[bytes] | None,
     console: Console,
     quiet: bool,
+    journal: str | None = None,
 ) -> ExitStatus:
     """Let a run go on to its end, show it, and say how it went.
 
@@ -184,13 +209,14 @@ async def carry_out(
         sink: where each result goes as a JSON line.
         console: where people look.
         quiet: show no progress.
+        journal: the run's journal, None for none.
 
     Raises:
         SourceError: the input cannot be read (any further).
         IntercomError: the client cannot be used.
         OSError: the output cannot be written.
     """
-    interrupter = Interrupter(run, console)
+    interrupter = Interrupter(run, console, journal)
     with interrupts(interrupter):
         async with run, Display(console, run, total=total, quiet=quiet):
             async for result in run:
@@ -211,21 +237,28 @@ def exit_status(summary: DetachSummary, *, bad_lines: int, interrupted: bool) ->
     return ExitStatus.SETTLED
 
 
-def show_summary(console: Console, summary: DetachSummary, *, bad_lines: int) -> None:
+def show_summary(
+    console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
+) -> None:
     """Print the end of a run for a person."""
+    if dry_run:
+        say(console, "dry run: nothing was changed; this is what would be:", "bold")
     console.print(outcome_counts(summary), highlight=False)
-    line = (
-        f"{summary.total:,} pairs accounted for in {duration(summary.elapsed)}: "
+    ideal = "" if summary.ideal is None else f" (quota allows {duration(summary.ideal)})"
+    say(
+        console,
+        f"{summary.total:,} pairs accounted for in {duration(summary.elapsed)}{ideal}: "
         f"{summary.requests:,} requests, {summary.retries:,} retries, "
-        f"{summary.refusals:,} refused by the rate limit"
+        f"{summary.refusals:,} refused by the rate limit",
+        "",
     )
-    console.print(line, highlight=False, soft_wrap=True)
+    if summary.settled_before:
+        say(console, f"{summary.settled_before:,} pairs were settled by earlier runs", "cyan")
+    if summary.duplicates:
+        say(console, f"{summary.duplicates:,} pairs occurred again and were sent once", "cyan")
     if summary.inferred:
-        console.print(
-            f"{summary.inferred:,} of the detached were lost replies, confirmed by a check",
-            highlight=False,
-        )
+        say(console, f"{summary.inferred:,} lost replies, confirmed by a check", "")
     if bad_lines:
-        console.print(f"{bad_lines:,} lines gave no pair", style="yellow", highlight=False)
+        say(console, f"{bad_lines:,} lines gave no pair", "yellow")
     if summary.stopped_by is not None:
-        console.print(f"stopped: {summary.stopped_by}", style="red", markup=False, soft_wrap=True)
+        say(console, f"stopped: {summary.stopped_by}", "red")

@@ -1,0 +1,636 @@
+"""A run at work. See `DetachRun`.
+
+How a run works. Workers pull pairs from the input one at a time, so it is never held whole.
+A pair whose conversation already has a request in flight is parked, and the worker that owns
+the conversation takes it next: two requests never race on one conversation. How fast requests
+leave is the limiter's decision alone; workers only keep enough of them ready. Results go to the
+consumer in completion order through a bounded queue, so a slow consumer slows the run.
+
+A pair that was settled once is not sent again: its outcome is told again. Nine bytes for each
+settled pair remember that. Pairs that failed for a reason that may pass are held back (a bounded
+number of them) and tried once more when everything else is done.
+
+With a journal a pair is announced before it is sent, and its fate is on the disk before the
+consumer sees it; `journal` says why both are needed.
+
+Who stops a run: a 401, a 403 or a refused certificate (no other call can succeed), `stop()`, an
+input or a journal that raises, or the consumer leaving `async with`. Pairs that were not sent by
+then are `not_attempted`.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import attrs
+
+from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.source import Again, Pair, Source
+from intercom_async.detaching import Detach, Outcome, Settled
+from intercom_async.errors import (
+    CertificateError,
+    ClientStateError,
+    ConnectionFailedError,
+    IntercomError,
+    InvalidArgumentError,
+    ServerError,
+    UnknownOutcomeError,
+)
+from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.journal.fates import SettledPairs, is_inferred, outcome_of
+from intercom_async.journal.replay import Admitted
+from intercom_async.journal.session import Commit, Journal, JournalSession
+from intercom_async.status import RateLimitStatus
+from intercom_async.transport.http import CONNECTIONS
+from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.verdict import backoff
+
+PARKED: Final = 1024
+"""Pairs held back at most because their conversation is busy."""
+
+UNREAD: Final = 256
+"""Results the consumer may lag behind before the run waits for it."""
+
+DEFERRED: Final = 10_000
+"""Failed pairs held back at most for a second try; further ones are reported as they are."""
+
+_PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
+
+
+class Operation(Protocol):
+    """What is done with each pair; `settle` is one."""
+
+    def __call__(
+        self,
+        transport: Transport,
+        pair: Detach,
+        admin_id: str | None,
+        options: CallOptions,
+        *,
+        ambiguous: bool,
+        on_send: Callable[[], None],
+    ) -> Awaitable[Settled]:
+        """Bring one pair to an end; see `settle`."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Deferred:
+    """A pair that waits for its second try, and what the first one came to."""
+
+    item: Admitted
+    first: Settled
+    elapsed: float
+
+
+@attrs.define(eq=False)
+class _Told:
+    """A result that waits for the consumer, and for the disk."""
+
+    result: DetachResult
+    commit: Commit | None
+
+
+class DetachRun:
+    """One bulk detach: await it, or iterate over its results.
+
+    ::
+
+        summary = await client.detach_contacts(pairs, admin_id="5017690")
+
+        async with client.detach_contacts(pairs, admin_id="5017690") as run:
+            async for result in run:
+                ...
+            print(run.summary)
+
+    Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
+    run at once and leaves nothing behind.
+
+    Args:
+        pairs: pulled lazily, from one task at a time, never held whole.
+        admin_id: for pairs without an admin of their own.
+        concurrency: requests in flight at most, None for as many as rate and latency ask for.
+        journal: keeps what became of each pair; None for no journal.
+        parameters: what a run that resumes the journal must have in common with this one.
+        operation: what is done with each pair.
+        transport: sends the requests.
+        options: lane, time and retries of every request.
+        runtime: the clock.
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        *,
+        admin_id: str | None,
+        concurrency: int | None,
+        journal: str | os.PathLike[str] | Journal | None,
+        parameters: Mapping[str, str | None],
+        operation: Operation,
+        transport: Transport,
+        options: CallOptions,
+        runtime: Runtime,
+    ) -> None:
+        if not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes):
+            raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
+        if concurrency is not None and (
+            not isinstance(concurrency, int)
+            or isinstance(concurrency, bool)
+            or not 1 <= concurrency <= CONNECTIONS
+        ):
+            raise InvalidArgumentError(
+                "concurrency", concurrency, f"a whole number from 1 to {CONNECTIONS}"
+            )
+        self._pairs = pairs
+        self._admin_id = admin_id
+        self._concurrency = concurrency or CONNECTIONS
+        self._keeping = _as_journal(journal)
+        self._parameters = parameters
+        self._operation = operation
+        self._transport = transport
+        self._options = attrs.evolve(options, bounded=concurrency is None)
+        self._runtime = runtime
+
+        self._journal: JournalSession | None = None
+        self._opening: asyncio.Task[JournalSession] | None = None
+        self._limiter: Limiter | None = None
+        self._backlog: Backlog | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._unsent: set[asyncio.Task[None]] = set()
+        self._parked: dict[str, deque[Admitted]] = {}
+        self._parked_count = 0
+        self._parked_less = asyncio.Event()
+        self._workers_gone = asyncio.Event()
+        self._running = asyncio.Event()
+        self._running.set()
+        self._stopping = False
+        self._drain = True
+        self._seen = SettledPairs()
+        self._deferring = options.retry.attempts > 1
+        self._deferred: dict[int, _Deferred] = {}
+        self._told: deque[_Told] = deque()
+        self._more_told = asyncio.Event()
+        self._read_more = asyncio.Event()
+        self._streaming = False
+        self._failure: BaseException | None = None
+
+        self._outcomes = dict.fromkeys(Outcome, 0)
+        self._inferred = 0
+        self._duplicates = 0
+        self._settled_before = 0
+        self._requests = 0
+        self._retries = 0
+        self._refusals = 0
+        self._stopped_by: IntercomError | None = None
+        self._began: float | None = None
+        self._ended: float | None = None
+
+    # --- for the consumer ----------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, DetachSummary]:
+        return self._finish().__await__()
+
+    async def _finish(self) -> DetachSummary:
+        self._streaming = False
+        self._read_more.set()
+        supervisor = self._start()
+        try:
+            await asyncio.shield(supervisor)
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return self.summary
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._abandon()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> DetachResult:
+        if self._supervisor is None:
+            self._streaming = True
+            _ = self._start()
+        told = self._told
+        while True:
+            while not told:
+                if self._ended is not None:
+                    if self._failure is not None:
+                        raise self._failure
+                    raise StopAsyncIteration
+                self._more_told.clear()
+                await self._more_told.wait()
+            first = told[0]
+            # It stays in the queue meanwhile: a consumer that is cancelled here loses nothing.
+            if first.commit is not None and not first.commit.done:
+                await first.commit
+            if told and told[0] is first:
+                break
+        told.popleft()
+        self._read_more.set()
+        return first.result
+
+    @property
+    def summary(self) -> DetachSummary:
+        """The run in numbers, up to now."""
+        elapsed = 0.0
+        if self._began is not None:
+            end = self._ended if self._ended is not None else self._runtime.monotonic()
+            elapsed = end - self._began
+        return DetachSummary(
+            outcomes=dict(self._outcomes),
+            inferred=self._inferred,
+            duplicates=self._duplicates,
+            settled_before=self._settled_before,
+            requests=self._requests,
+            retries=self._retries,
+            refusals=self._refusals,
+            elapsed=elapsed,
+            limit=self._transport.limit,
+            stopped_by=self._stopped_by,
+        )
+
+    @property
+    def rate_limit(self) -> RateLimitStatus | None:
+        """The quota as known now, None before the first reply."""
+        return self._transport.rate_limit
+
+    def pause(self) -> None:
+        """Take up no further pair until `resume`; what is in flight finishes."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._running.set()
+
+    def stop(self, *, immediately: bool = False, drain: bool = True) -> None:
+        """End the run early; results of everything read so far are still delivered.
+
+        Args:
+            immediately: give up on requests in flight too (their outcome is `unknown`)
+                instead of letting them finish.
+            drain: read the rest of the input and report it as `not_attempted`; False leaves
+                it unread, for inputs that may never end.
+        """
+        self._stopping = True
+        self._drain = self._drain and drain
+        self._running.set()
+        self._parked_less.set()
+        for task in self._workers if immediately else self._unsent:
+            task.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
+
+    # --- the run -------------------------------------------------------------------------------
+
+    def _start(self) -> "asyncio.Task[None]":
+        if self._supervisor is None:
+            self._limiter = self._transport.limiter  # a client that cannot be used says so here
+            self._began = self._runtime.monotonic()
+            self._supervisor = asyncio.create_task(self._supervise())
+        return self._supervisor
+
+    async def _abandon(self) -> None:
+        """Stop at once and wait until nothing is left."""
+        if self._supervisor is None or self._supervisor.done():
+            return
+        self._streaming = False
+        self._read_more.set()
+        self.stop(immediately=True, drain=False)
+        await asyncio.wait({self._supervisor})
+
+    async def _supervise(self) -> None:
+        source: Source | None = None
+        try:
+            await self._open_journal()
+            source = Source(self._pairs, self._journal)
+            self._expect(source.backlog)
+            await self._let_work(source)
+            await self._try_again()
+            await self._report_unsent()
+            if self._drain and self._failure is None:
+                await self._report_rest(source)
+        except Exception as error:  # noqa: BLE001  the consumer gets it
+            self._failure = self._failure or error
+        finally:
+            await self._wind_up(source)
+
+    async def _wind_up(self, source: Source | None) -> None:
+        """Leave nothing open, whatever happened."""
+        self._no_more()
+        try:
+            if source is not None:
+                await source.aclose()
+        except Exception as error:  # noqa: BLE001  a generator's own cleanup
+            self._failure = self._failure or error
+        try:
+            if self._journal is not None:
+                await self._journal.close()
+        except JournalError as error:
+            self._failure = self._failure or error
+        self._ended = self._runtime.monotonic()
+        self._more_told.set()
+
+    async def _open_journal(self) -> None:
+        if self._keeping is None or self._stopping:
+            return
+        self._opening = asyncio.create_task(
+            self._keeping.open(parameters=self._parameters, runtime=self._runtime)
+        )
+        try:
+            self._journal = await self._opening
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._opening = None
+
+    def _expect(self, backlog: Backlog) -> None:
+        assert self._limiter is not None  # noqa: S101  set when the run was started
+        self._limiter.expect(backlog)
+        self._backlog = backlog
+
+    def _no_more(self) -> None:
+        """Tell the limiter that the pairs waiting now are all there is: a short rest may hurry."""
+        if self._backlog is not None and self._limiter is not None:
+            self._limiter.forget(self._backlog)
+            self._backlog = None
+
+    async def _let_work(self, source: Source | Again) -> None:
+        """Start workers as they are needed and wait until all have gone."""
+        self._workers_gone.clear()
+        self._add_worker(source)
+        await self._workers_gone.wait()
+
+    async def _try_again(self) -> None:
+        """The second pass: once more for what failed for a reason that may have passed."""
+        self._deferring = False
+        if self._deferred and not self._stopping:
+            self._expect(Backlog(len(self._deferred)))
+            await self._let_work(Again([deferred.item for deferred in self._deferred.values()]))
+
+    async def _report_unsent(self) -> None:
+        """Deliver what was read and is not going to be sent."""
+        for deferred in self._deferred.values():
+            await self._deliver(deferred.item, deferred.first, deferred.elapsed)
+        self._deferred.clear()
+        for queue in self._parked.values():
+            for item in queue:
+                await self._deliver(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+
+    async def _report_rest(self, source: Source) -> None:
+        while (item := await source.pull()) is not None:
+            if item.settled is not None:
+                self._settled_before += 1
+                continue
+            settled = self._known(item) or Settled(Outcome.NOT_ATTEMPTED)
+            # Without a record a pair counts as not attempted: a line for each would only fill
+            # the journal.
+            await self._tell(item.detach, settled, 0.0, None, duplicate=settled.outcome.settled)
+
+    def _add_worker(self, source: Source | Again) -> None:
+        task = asyncio.create_task(self._work(source))
+        self._workers.add(task)
+        task.add_done_callback(self._worker_done)
+
+    def _worker_done(self, task: "asyncio.Task[None]") -> None:
+        self._workers.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        if not self._workers:
+            self._workers_gone.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """Input, journal or client are unusable: let requests finish, then raise it."""
+        self._failure = self._failure or error
+        self.stop(drain=False)
+
+    async def _work(self, source: Source | Again) -> None:
+        if isinstance(source, Again):
+            await self._breathe()
+        item = await self._take(source)
+        while item is not None:
+            began = self._runtime.monotonic()
+            settled = self._known(item)
+            duplicate = settled is not None
+            if settled is None:
+                settled = await self._settle(item)
+                self._stop_if_fatal(settled)
+            following = self._hand_over(item.detach.conversation_id)
+            elapsed = self._runtime.monotonic() - began
+            first = self._deferred.pop(item.ordinal, None)
+            if first is not None:
+                settled.attempts += first.first.attempts
+                settled.refusals += first.first.refusals
+                elapsed += first.elapsed
+            if self._deferring and self._may_pass(settled):
+                self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
+            else:
+                await self._deliver(item, settled, elapsed, duplicate=duplicate)
+            item = following if following is not None else await self._take(source)
+
+    async def _breathe(self) -> None:
+        """Wait a little before the second pass: what failed a moment ago would fail again."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._unsent.add(task)
+        policy = self._options.retry
+        try:
+            await self._runtime.sleep(
+                backoff(policy, attempts=policy.attempts, random=self._runtime.random())
+            )
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            task.uncancel()
+        finally:
+            self._unsent.discard(task)
+
+    def _may_pass(self, settled: Settled) -> bool:
+        return (
+            isinstance(settled.error, _PASSING)
+            and not isinstance(settled.error, CertificateError)
+            and not self._stopping
+            and len(self._deferred) < DEFERRED
+        )
+
+    def _stop_if_fatal(self, settled: Settled) -> None:
+        if settled.fatal is not None and not self._stopping:
+            self._stopped_by = settled.fatal
+            self.stop()
+
+    async def _take(self, source: Source | Again) -> Admitted | None:
+        """Return the next pair whose conversation is free; None when there is none to do."""
+        self._waiting += 1
+        try:
+            while True:
+                await self._running.wait()
+                while self._parked_count >= PARKED and not self._stopping:
+                    self._parked_less.clear()
+                    await self._parked_less.wait()
+                if self._stopping:
+                    return None
+                item = await source.pull()
+                if item is None:
+                    self._no_more()
+                    return None
+                if item.settled is not None:
+                    self._settled_before += 1
+                    self._seen.add(item.detach, item.settled, inferred=item.inferred)
+                    continue
+                conversation_id = item.detach.conversation_id
+                if conversation_id not in self._parked:
+                    self._parked[conversation_id] = deque()
+                    break
+                self._parked[conversation_id].append(item)
+                self._parked_count += 1
+        finally:
+            self._waiting -= 1
+        if self._waiting == 0 and len(self._workers) < self._concurrency:
+            self._add_worker(source)
+        return item
+
+    def _hand_over(self, conversation_id: str) -> Admitted | None:
+        """Free a conversation, or return the parked pair that has it next."""
+        queue = self._parked[conversation_id]
+        if queue and not self._stopping:
+            self._parked_count -= 1
+            self._parked_less.set()
+            return queue.popleft()
+        if not queue:
+            del self._parked[conversation_id]
+        return None
+
+    def _known(self, item: Admitted) -> Settled | None:
+        """What became of the same pair before, None if it is not settled."""
+        fate = self._seen.get(item.detach)
+        outcome = outcome_of(fate)
+        return None if outcome is None else Settled(outcome, inferred=is_inferred(fate))
+
+    async def _settle(self, item: Admitted) -> Settled:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        pair = item.detach
+        first = self._deferred.get(item.ordinal)
+        unknown = first is not None and first.first.outcome is Outcome.UNKNOWN
+        self._unsent.add(task)
+        try:
+            if self._journal is not None:
+                await self._journal.reserve(item.ordinal)
+            return await self._operation(
+                self._transport,
+                pair,
+                pair.admin_id if pair.admin_id is not None else self._admin_id,
+                self._options,
+                ambiguous=item.ambiguous or unknown,
+                on_send=lambda: self._unsent.discard(task),
+            )
+        except InvalidArgumentError as error:
+            return Settled(Outcome.FAILED, error=error)
+        except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
+            self._fail(error)
+            return Settled(Outcome.NOT_ATTEMPTED, error=error)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            task.uncancel()
+            doubt = item.ambiguous or unknown or task not in self._unsent
+            return Settled(Outcome.UNKNOWN if doubt else Outcome.NOT_ATTEMPTED)
+        finally:
+            self._unsent.discard(task)
+
+    # --- telling -------------------------------------------------------------------------------
+
+    async def _deliver(
+        self, item: Admitted, settled: Settled, elapsed: float, *, duplicate: bool = False
+    ) -> None:
+        """Keep what became of a pair, then tell it."""
+        if settled.outcome.settled and not duplicate:
+            self._seen.add(item.detach, settled.outcome, inferred=settled.inferred)
+        commit: Commit | None = None
+        if self._journal is not None:
+            try:
+                commit = self._keep(self._journal, item, settled)
+            except JournalWriteError as error:
+                # What is not on the disk is told to nobody: a resumed run finds it out again.
+                self._fail(error)
+                return
+        await self._tell(item.detach, settled, elapsed, commit, duplicate=duplicate)
+        if self._journal is not None:
+            await self._journal.room()
+
+    def _keep(self, journal: JournalSession, item: Admitted, settled: Settled) -> Commit:
+        limit = self._transport.limit
+        if limit is not None:
+            journal.note_quota(limit)
+        return journal.record(
+            item.ordinal,
+            item.detach,
+            settled.outcome,
+            inferred=settled.inferred,
+            attempts=settled.attempts,
+            refusals=settled.refusals,
+            request_id=settled.request_id,
+            error=settled.error,
+        )
+
+    async def _tell(
+        self,
+        pair: Detach,
+        settled: Settled,
+        elapsed: float,
+        commit: Commit | None,
+        *,
+        duplicate: bool = False,
+    ) -> None:
+        """Count a result and put it into the queue; wait while the consumer lags behind."""
+        self._outcomes[settled.outcome] += 1
+        self._inferred += settled.inferred
+        self._duplicates += duplicate
+        self._requests += settled.attempts
+        self._retries += max(0, settled.attempts - 1)
+        self._refusals += settled.refusals
+        if not self._streaming:
+            return
+        result = DetachResult(
+            detach=pair,
+            outcome=settled.outcome,
+            inferred=settled.inferred,
+            duplicate=duplicate,
+            error=settled.error,
+            attempts=settled.attempts,
+            refusals=settled.refusals,
+            request_id=settled.request_id,
+            elapsed=elapsed,
+            reply=settled.reply,
+        )
+        self._told.append(_Told(result, commit))
+        self._more_told.set()
+        while self._streaming and len(self._told) > UNREAD:
+            self._read_more.clear()
+            await self._read_more.wait()
+
+
+def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
+    if journal is None or isinstance(journal, Journal):
+        return journal
+    if isinstance(journal, str | os.PathLike) and os.fspath(journal):
+        return Journal(journal)
+    raise InvalidArgumentError("journal", journal, "a path, a Journal or None")

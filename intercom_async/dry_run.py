@@ -1,0 +1,115 @@
+"""What a detach would come to, found out without changing anything."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from intercom_async.detaching import Detach, Outcome, Settled, conversation_from
+from intercom_async.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    ConversationNotFoundError,
+    IntercomError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitWaitError,
+)
+from intercom_async.transport import wire
+from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.wire import Reply, Request
+
+
+class DryRun:
+    """Looks at pairs in place of `settle`; remembers what it would have removed.
+
+    An admin is looked up once; a pair in the name of one who does not exist fails. The last
+    contact of a conversation is told with everybody taken off whom the same run removes before.
+    """
+
+    def __init__(self) -> None:
+        self._removed: Counter[str] = Counter()
+        self._admins: dict[str, Settled | None] = {}
+        self._turn = asyncio.Lock()
+
+    async def __call__(
+        self,
+        transport: Transport,
+        pair: Detach,
+        admin_id: str | None,
+        options: CallOptions,
+        *,
+        ambiguous: bool,
+        on_send: Callable[[], None],
+    ) -> Settled:
+        """See `settle`; nothing is ever ambiguous, since nothing is changed."""
+        del ambiguous
+        wire.detach(pair.conversation_id, pair.contact_id, admin_id)  # for what it refuses
+        problem = await self._admin_problem(transport, str(admin_id), options)
+        if problem is not None:
+            return problem
+        request = wire.get_conversation(pair.conversation_id)
+        reply = await _ask(transport, request, options, on_send)
+        return reply if isinstance(reply, Settled) else self._foresee(reply, pair)
+
+    async def _admin_problem(
+        self, transport: Transport, admin_id: str, options: CallOptions
+    ) -> Settled | None:
+        async with self._turn:
+            if admin_id not in self._admins:
+                asked = await _ask(transport, wire.get_admin(admin_id), options, None)
+                problem = asked if isinstance(asked, Settled) else None
+                if problem is not None and not isinstance(problem.error, NotFoundError):
+                    return problem  # it may have passed when the next pair asks
+                self._admins[admin_id] = problem
+        known = self._admins[admin_id]
+        return None if known is None else Settled(Outcome.FAILED, error=known.error)
+
+    def _foresee(self, reply: Reply, pair: Detach) -> Settled:
+        settled = Settled(
+            Outcome.DETACHED,
+            reply=reply,
+            attempts=reply.attempts,
+            refusals=reply.refusals,
+            request_id=reply.request_id,
+        )
+        try:
+            conversation = conversation_from(reply, pair.conversation_id)
+        except IntercomError as error:
+            settled.outcome, settled.error, settled.reply = Outcome.FAILED, error, None
+            return settled
+        participants = {contact.id for contact in conversation.participants}
+        if pair.contact_id not in participants:
+            known = conversation.participants_known
+            settled.outcome = Outcome.ALREADY_ABSENT if known else Outcome.UNKNOWN
+        elif len(participants) - self._removed[pair.conversation_id] <= 1:
+            settled.outcome = Outcome.REFUSED_LAST_CONTACT
+        else:
+            self._removed[pair.conversation_id] += 1
+        return settled
+
+
+async def _ask(
+    transport: Transport,
+    request: Request,
+    options: CallOptions,
+    on_send: Callable[[], None] | None,
+) -> Reply | Settled:
+    """Return the reply to a question, or what its failure makes of the pair."""
+    try:
+        reply = await transport.send(request, options, on_send=on_send)
+    except ConnectionFailedError as error:
+        return Settled(Outcome.FAILED, error=error, attempts=error.attempts)
+    except RateLimitWaitError as error:
+        return Settled(Outcome.FAILED, error=error)
+    if reply.succeeded:
+        return reply
+    told = wire.error_for(reply)
+    missing = isinstance(told, ConversationNotFoundError)
+    return Settled(
+        Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
+        error=told,
+        fatal=told if isinstance(told, AuthenticationError | PermissionDeniedError) else None,
+        attempts=reply.attempts,
+        refusals=reply.refusals,
+        request_id=told.request_id,
+    )
