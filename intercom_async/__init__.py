@@ -29,8 +29,11 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     ServerError,
     UnknownOutcomeError,
+    WorkspaceAccessError,
 )
 from intercom_async.model import Conversation, Identity
+from intercom_async.pool import IntercomPool, WorkspaceAccess
+from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.transport.verdict import RetryPolicy
@@ -53,6 +56,7 @@ __all__ = [
     "Identity",
     "IntercomClient",
     "IntercomError",
+    "IntercomPool",
     "InvalidArgumentError",
     "InvalidRequestError",
     "Lane",
@@ -60,6 +64,9 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "PermissionDeniedError",
+    "PoolResult",
+    "PoolRun",
+    "PoolSummary",
     "RateLimitPolicy",
     "RateLimitStatus",
     "RateLimitWaitError",
@@ -70,6 +77,8 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "UnknownOutcomeError",
+    "WorkspaceAccess",
+    "WorkspaceAccessError",
     "__version__",
     "detach_contact",
 ]

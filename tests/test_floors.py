@@ -41,7 +41,7 @@ PURE = {
 }
 
 ONLY_IN = {
-    "aiohttp": {"transport.http", "client", "simulator"},
+    "aiohttp": {"transport.http", "client", "pool", "simulator"},
     "tenacity": {"transport.transport"},
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},

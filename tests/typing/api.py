@@ -17,12 +17,16 @@ from intercom_async import (
     Identity,
     IntercomClient,
     IntercomError,
+    IntercomPool,
     Lane,
     Outcome,
+    PoolResult,
+    PoolSummary,
     RateLimitPolicy,
     RateLimitStatus,
     RateLimitWaitError,
     RetryPolicy,
+    WorkspaceAccess,
 )
 from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
@@ -72,6 +76,21 @@ async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]
             assert_type(result.conversation, Conversation | None)
             assert_type(result.error, IntercomError | None)
         assert_type(run.summary, DetachSummary)
+
+
+async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
+    def token(_: str) -> str:
+        return "token"
+
+    IntercomPool({"acme": "token", "umbrella": WorkspaceAccess("token", region="eu")})
+    IntercomPool(token, max_clients=10, idle=5)
+    async with pool.client("acme") as client:
+        assert_type(client, IntercomClient)
+    assert_type(await pool.detach_contacts(mixed, admin_id="3"), PoolSummary)
+    async with pool.detach_contacts({"acme": [("1", "2")]}) as run:
+        async for found in run:
+            assert_type(found, PoolResult)
+            assert_type(found.result, DetachResult)
 
 
 async def fail(client: IntercomClient) -> None:
