@@ -25,6 +25,7 @@ from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
 from intercom_async.transport.runtime import SYSTEM, Runtime
+from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -66,6 +67,8 @@ class IntercomClient:
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
             connector); used and never closed. Its own client middlewares do not run.
+        shared_budget: a quota shared with other processes beyond what the headers tell; see
+            `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.events`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
@@ -84,6 +87,7 @@ class IntercomClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
         session: "aiohttp.ClientSession | None" = None,
+        shared_budget: SharedBudget | None = None,
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
@@ -113,7 +117,7 @@ class IntercomClient:
         )
         self._transport = Transport(
             http=self._http,
-            limiter=limiter_for(secret, url, rate_limit, runtime),
+            limiter=limiter_for(secret, url, rate_limit, runtime, shared_budget),
             retry_budget=retry.budget,
             observer=observer,
             runtime=runtime,

@@ -23,6 +23,7 @@ from intercom_async.events import Observer
 from intercom_async.pool_run import Pairs, PoolRun, Routed
 from intercom_async.transport.http import open_session
 from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
+from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import RateLimitPolicy
 
@@ -95,8 +96,9 @@ class IntercomPool:
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; give it
             `aiohttp.DummyCookieJar()`, or cookies of one workspace are sent with the next.
-        version, timeout, retry, rate_limit, observer: of every client; see `IntercomClient`.
-            `rate_limit.key` must be None, because each workspace has a quota of its own.
+        version, timeout, retry, rate_limit, shared_budget, observer: of every client; see
+            `IntercomClient`. `rate_limit.key` must be None, because each workspace has a quota
+            of its own.
         runtime: clock, sleep and randomness, for tests.
 
     Raises:
@@ -115,6 +117,7 @@ class IntercomPool:
         timeout: float = 30.0,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
+        shared_budget: SharedBudget | None = None,
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
@@ -129,6 +132,7 @@ class IntercomPool:
             "timeout": timeout,
             "retry": retry,
             "rate_limit": rate_limit,
+            "shared_budget": shared_budget,
             "observer": observer,
             "runtime": runtime,
         }

@@ -292,15 +292,15 @@ class TestRuns:
 
     async def test_200_workspaces_at_once_each_use_their_own_quota(self) -> None:
         async with town(200, limit=10, latency=0.05) as places:
-            pairs = places.populate(18)
+            pairs = places.populate(13)
             async with IntercomPool(places.access) as pool:
                 summary = await pool.detach_contacts(mixed(pairs))
-            assert summary.settled == 200 * 18
-            # Nobody waits for anybody else: what is left of one window, and two more.
-            assert summary.elapsed < 30.0
+            assert summary.settled == 200 * 13
+            # Nobody waits for anybody else: what is left of one window, and the next.
+            assert summary.elapsed < 20.0
             assert summary.refusals <= 0.01 * summary.requests
             for sim in places.simulators.values():
-                assert max(usage.accepted for usage in sim.quota.windows) >= 9
+                assert max(usage.accepted for usage in sim.quota.windows) >= 7
 
     async def test_more_workspaces_than_may_run_at_once_take_turns(self) -> None:
         async with nothing_left_behind(), town(9) as places:

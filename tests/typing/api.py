@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
 import aiohttp
+from redis.asyncio import Redis
 
 import intercom_async
 from intercom_async import (
@@ -30,6 +31,7 @@ from intercom_async import (
 )
 from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
+from intercom_async.integrations.redis import RedisBudget
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 
@@ -102,6 +104,13 @@ async def fail(client: IntercomClient) -> None:
         assert_type(error.status, int)
         assert_type(error.request_id, str | None)
         assert_type(error.rate_limit, RateLimitStatus | None)
+
+
+async def share(redis: Redis) -> None:
+    async with RedisBudget(redis, prefix="mine") as budget:
+        assert_type(budget, RedisBudget)
+        IntercomClient("token", shared_budget=budget)
+        IntercomPool({"acme": "token"}, shared_budget=RedisBudget("redis://localhost"))
 
 
 def convert(body: bytes) -> None:
