@@ -208,8 +208,24 @@ class IntercomPool:
             WorkspaceAccessError: the directory does not know it, or failed.
             ClientStateError: the pool is closed.
         """
-        async with self._lend(workspace) as (client, _):
+        async with self.lend(workspace) as (client, _):
             yield client
+
+    @asynccontextmanager
+    async def lend(self, workspace: str) -> AsyncGenerator[tuple[IntercomClient, str | None]]:
+        """Lend a client as `client` does, with the workspace's admin (None if it names none)."""
+        entry = await self._entry(workspace)
+        entry.leases += 1
+        try:
+            async with entry.lock:
+                client = entry.client
+                if client is None:
+                    client = entry.client = await self._open(workspace, entry)
+            yield client, entry.admin_id
+        finally:
+            entry.leases -= 1
+            if not entry.leases:
+                self._lay_aside(workspace, entry)
 
     def detach_contacts(
         self,
@@ -245,7 +261,7 @@ class IntercomPool:
             admin_id=admin_id,
             concurrency=concurrency,
             at_once=at_once,
-            lease=self._lend,
+            lease=self.lend,
             runtime=self._runtime,
         )
 
@@ -257,21 +273,6 @@ class IntercomPool:
         if self._session is None:
             self._session = open_session(self._connections)
         return self._session
-
-    @asynccontextmanager
-    async def _lend(self, workspace: str) -> AsyncGenerator[tuple[IntercomClient, str | None]]:
-        entry = await self._entry(workspace)
-        entry.leases += 1
-        try:
-            async with entry.lock:
-                client = entry.client
-                if client is None:
-                    client = entry.client = await self._open(workspace, entry)
-            yield client, entry.admin_id
-        finally:
-            entry.leases -= 1
-            if not entry.leases:
-                self._lay_aside(workspace, entry)
 
     async def _entry(self, workspace: str) -> _Entry:
         """Return a workspace's entry, a new one as soon as there is room."""

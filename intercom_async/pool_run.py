@@ -319,14 +319,14 @@ class PoolRun:
         try:
             async with asyncio.TaskGroup() as group:
                 if self._sorted is not None:
-                    await self._start_each(group, self._sorted)
+                    await self._starteach(group, self._sorted)
                 else:
                     await self._route(group, self._mixed)
         finally:
             self._ended = self._runtime.monotonic()
             self._results.put_nowait(None)
 
-    async def _start_each(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
+    async def _starteach(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
         """Run workspaces whose pairs come sorted already."""
         places = asyncio.Semaphore(self._at_once)
         for workspace, own in pairs.items():
@@ -342,10 +342,10 @@ class PoolRun:
         """Read the input and sort it into lanes."""
         read = 0
         try:
-            async with aclosing(_each(pairs)) as items:
+            async with aclosing(each(pairs)) as items:
                 async for item in items:
                     read += 1
-                    workspace, pair = _as_routed(item, read)
+                    workspace, pair = as_routed(item, read)
                     lane = await self._lane(group, workspace)
                     await self._until(lambda: self._read_ahead < READ_AHEAD)
                     if self._failure is not None:
@@ -433,7 +433,7 @@ class PoolRun:
         """Account for the pairs of a workspace that cannot be reached."""
         outcomes = dict.fromkeys(Outcome, 0)
         try:
-            async with aclosing(_each(pairs)) as items:
+            async with aclosing(each(pairs)) as items:
                 async for item in items:
                     pair = item if isinstance(item, Detach) else Detach(*item)
                     result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
@@ -465,7 +465,7 @@ class PoolRun:
             await self._read_more.wait()
 
 
-async def _each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:
+async def each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:
     """Any iterable as an async one, whose own cleanup runs when this one is closed."""
     if isinstance(items, AsyncIterable):
         found = aiter(items)
@@ -481,7 +481,12 @@ async def _each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:
             yield item
 
 
-def _as_routed(item: object, ordinal: int) -> tuple[str, Detach]:
+def as_routed(item: object, ordinal: int) -> tuple[str, Detach]:
+    """Return workspace and pair of an item of the input.
+
+    Raises:
+        InvalidArgumentError: it is neither of the two forms.
+    """
     match item:
         case (str() as workspace, Detach() as pair):
             return workspace, pair

@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"client"},
     {"pool_run"},
     {"pool"},
+    {"chunks"},
     {"simulator", "integrations"},
     {"cli"},
 ]
@@ -46,6 +47,7 @@ ONLY_IN = {
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},
+    "taskiq": {"integrations"},
     "rich": {"cli"},
     "typer": {"cli"},
 }

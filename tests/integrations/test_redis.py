@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from redis.asyncio import Redis
 
 from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RateLimitPolicy
@@ -34,11 +35,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def server(running: RedisServer) -> RedisServer:
+def server(running: RedisServer) -> RedisServer:
     """The same server, empty."""
-    async with Redis.from_url(running.url) as redis:
-        await redis.flushall()
+    with peek(running) as redis:
+        redis.flushall()
     return running
+
+
+def peek(server: RedisServer) -> redis.Redis:
+    """A client that blocks, and so is independent of the loop's clock."""
+    return redis.Redis.from_url(server.url)  # pyright: ignore[reportUnknownMemberType]  # untyped options
 
 
 @pytest.fixture
@@ -54,6 +60,11 @@ def fragile(tmp_path: Path) -> Iterator[RedisServer]:
 async def sim() -> AsyncIterator[IntercomSimulator]:
     async with IntercomSimulator(token=TOKEN, latency=0.01) as simulator:
         yield simulator
+
+
+def keys_of(spy: redis.Redis) -> list[str]:
+    found: Any = spy.keys()
+    return [key.decode() for key in found]
 
 
 class Still(RedisBudget):
@@ -111,12 +122,11 @@ class TestLeases:
             assert await budget.lease("window", usable=10, want=4, told=-1, unleased=1) == 2
 
     async def test_windows_are_forgotten_after_a_while(self, server: RedisServer) -> None:
-        async with (
-            RedisBudget(server.url, deadline=GENEROUS) as budget,
-            Redis.from_url(server.url) as redis,
-        ):
+        async with RedisBudget(server.url, deadline=GENEROUS) as budget:
             await budget.lease("window", usable=10, want=1, told=-1)
-            assert 0 < await redis.pttl("window") <= 30_000
+        with peek(server) as spy:
+            left: Any = spy.pttl("window")
+        assert 0 < left <= 30_000
 
     @pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (20, 19), (167, 163)])
     async def test_a_margin_is_never_leased(self, limit: int, usable: int) -> None:
@@ -166,13 +176,13 @@ class TestSharing:
         ):
             await asyncio.sleep(10.5 - sim.now() % 10.0)
             await client.whoami()
-            async with Redis.from_url(server.url) as redis:
-                await client.whoami()
-                (key,) = await redis.keys()
-                await redis.set(key, 167, px=30_000)
-                with pytest.raises(RateLimitWaitError) as caught:
-                    for _ in range(10):
-                        await client.whoami()
+            await client.whoami()
+            with peek(server) as spy:
+                (key,) = keys_of(spy)
+                spy.set(key, 167, px=30_000)
+            with pytest.raises(RateLimitWaitError) as caught:
+                for _ in range(10):
+                    await client.whoami()
             assert caught.value.wait > 1.0
             began = sim.now()
             await client.with_options(max_wait=30.0).whoami()
@@ -185,11 +195,11 @@ class TestSharing:
         async with (
             Still(server.url, deadline=GENEROUS) as budget,
             IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
-            Redis.from_url(server.url, decode_responses=True) as redis,
         ):
             for _ in range(3):
                 await client.whoami()
-            keys = [str(key) for key in await redis.keys()]
+            with peek(server) as spy:
+                keys = keys_of(spy)
         assert keys
         assert all(key.startswith("intercom_async:") for key in keys)
         assert TOKEN not in "".join(keys)
@@ -197,14 +207,14 @@ class TestSharing:
     async def test_a_redis_client_of_the_application_is_used_and_not_closed(
         self, sim: IntercomSimulator, server: RedisServer
     ) -> None:
-        async with Redis.from_url(server.url) as redis:
+        async with Redis.from_url(server.url) as own:
             async with (
-                RedisBudget(redis, prefix="mine", deadline=GENEROUS) as budget,
+                RedisBudget(own, prefix="mine", deadline=GENEROUS) as budget,
                 IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
             ):
                 await client.whoami()
                 await client.whoami()
-            assert await redis.keys("mine:*")
+            assert await own.keys("mine:*")
 
 
 class TestFailure:

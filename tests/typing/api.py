@@ -5,6 +5,7 @@ from typing import Any, assert_type
 
 import aiohttp
 from redis.asyncio import Redis
+from taskiq import AsyncBroker
 
 import intercom_async
 from intercom_async import (
@@ -29,9 +30,11 @@ from intercom_async import (
     RetryPolicy,
     WorkspaceAccess,
 )
+from intercom_async.chunks import Plan, progress
 from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.integrations.redis import RedisBudget
+from intercom_async.integrations.taskiq import DetachJobs
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 
@@ -111,6 +114,13 @@ async def share(redis: Redis) -> None:
         assert_type(budget, RedisBudget)
         IntercomClient("token", shared_budget=budget)
         IntercomPool({"acme": "token"}, shared_budget=RedisBudget("redis://localhost"))
+
+
+async def distribute(broker: AsyncBroker, folder: str) -> None:
+    jobs = DetachJobs(broker, lambda: IntercomPool({"acme": "token"}))
+    assert_type(await jobs.submit([("acme", "1", "2")], folder, admin_id="3"), Plan)
+    assert_type(await jobs.resume(folder), int)
+    assert_type(progress(folder).summary, PoolSummary)
 
 
 def convert(body: bytes) -> None:
