@@ -28,6 +28,7 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     ServerError,
     UnknownOutcomeError,
+    WorkspaceAccessError,
 )
 from intercom_async.journal import (
     Journal,
@@ -38,6 +39,9 @@ from intercom_async.journal import (
     JournalWriteError,
 )
 from intercom_async.model import Conversation, Identity
+from intercom_async.pool import IntercomPool, WorkspaceAccess
+from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
+from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -47,6 +51,7 @@ __all__ = [
     "AuthenticationError",
     "CertificateError",
     "ClientStateError",
+    "ClientStats",
     "ConnectionFailedError",
     "ContactNotFoundError",
     "Conversation",
@@ -58,6 +63,7 @@ __all__ = [
     "Identity",
     "IntercomClient",
     "IntercomError",
+    "IntercomPool",
     "InvalidArgumentError",
     "InvalidRequestError",
     "Journal",
@@ -71,6 +77,9 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "PermissionDeniedError",
+    "PoolResult",
+    "PoolRun",
+    "PoolSummary",
     "RateLimitPolicy",
     "RateLimitStatus",
     "RateLimitWaitError",
@@ -81,6 +90,8 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "UnknownOutcomeError",
+    "WorkspaceAccess",
+    "WorkspaceAccessError",
     "__version__",
     "detach_contact",
 ]

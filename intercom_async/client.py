@@ -12,18 +12,20 @@ import attrs
 from intercom_async._version import __version__
 from intercom_async.bulk.run import DetachRun, Operation
 from intercom_async.bulk.source import Pair
-from intercom_async.detaching import ATTACH, DETACH, Detach, read_conversation, settle
+from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.journal.session import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
 from intercom_async.transport.runtime import SYSTEM, Runtime
+from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -61,6 +63,8 @@ class IntercomClient:
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
             connector); used and never closed. Its own client middlewares do not run.
+        shared_budget: a quota shared with other processes beyond what the headers tell; see
+            `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.events`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
@@ -79,6 +83,7 @@ class IntercomClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
         session: "aiohttp.ClientSession | None" = None,
+        shared_budget: SharedBudget | None = None,
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
@@ -108,7 +113,7 @@ class IntercomClient:
         )
         self._transport = Transport(
             http=self._http,
-            limiter=limiter_for(secret, url, rate_limit, runtime),
+            limiter=limiter_for(secret, url, rate_limit, runtime, shared_budget),
             retry_budget=retry.budget,
             observer=observer,
             runtime=runtime,
@@ -137,8 +142,18 @@ class IntercomClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; harmless when done twice. An injected session stays open."""
+        """Close the connections; harmless when done twice.
+
+        Calls that wait, for the quota or before a retry, fail at once with `ClientStateError`,
+        as do requests in flight when the connections are the client's own. A write that may
+        have been applied by then raises `UnknownOutcomeError`. An injected session stays open.
+        """
+        self._transport.close()
         await self._http.aclose()
+
+    def stats(self) -> ClientStats:
+        """What this client and its views did so far, in numbers."""
+        return self._transport.stats()
 
     @property
     def base_url(self) -> str:
@@ -269,7 +284,7 @@ class IntercomClient:
                 reply = await self._call(request)
                 if reply.flaw is not None:
                     raise reply.flaw
-                page = decode_page(reply.body)
+                page = await off_loop(reply, functools.partial(decode_page, reply.body))
                 announced = max(announced, page.total_count or 0)
                 for conversation in page.conversations:
                     if conversation.id is not None and conversation.id not in seen:
@@ -306,7 +321,7 @@ class IntercomClient:
             reply = await self._call(request)
             if reply.flaw is not None:
                 raise reply.flaw
-            page = decode_contacts(reply.body)
+            page = await off_loop(reply, functools.partial(decode_contacts, reply.body))
             for contact in page.contacts:
                 yield contact
             if page.starting_after is None or page.starting_after == cursor:

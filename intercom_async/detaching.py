@@ -9,13 +9,14 @@ way, with the opposite goal.
 import asyncio
 import enum
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
 from intercom_async.errors import (
     AuthenticationError,
     CertificateError,
+    ClientStateError,
     ConnectionFailedError,
     ContactNotFoundError,
     ConversationNotFoundError,
@@ -112,6 +113,21 @@ class Settled:
     attempts: int = 0
     refusals: int = 0
     request_id: str | None = None
+
+
+LARGE: Final = 64 * 1024
+"""Bytes of a body from which decoding is left to a thread: below, it takes a few milliseconds
+at most, whatever is odd about it; a conversation with 500 parts has more."""
+
+_Decoded = TypeVar("_Decoded")
+
+
+async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
+    """Decode a reply; a large one in a thread, so that nobody else waits for it.
+
+    A cancelled call leaves the thread to its end, which comes by itself.
+    """
+    return decode() if len(reply.body) < LARGE else await asyncio.to_thread(decode)
 
 
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
@@ -261,7 +277,7 @@ async def _check(
         settled.attempts += error.attempts
         settled.refusals += error.refusals
         return _unknown(settled)
-    except RateLimitWaitError:
+    except (RateLimitWaitError, ClientStateError):
         return _unknown(settled)
     settled.attempts += reply.attempts
     settled.refusals += reply.refusals

@@ -6,6 +6,7 @@ chained exception ever holds a token.
     IntercomError
     ├── InvalidArgumentError      a value the caller passed; nothing was sent
     ├── ClientStateError          the client was closed, or belongs to another event loop
+    ├── WorkspaceAccessError      a pool could not find out how to reach a workspace
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
     ├── ConnectionFailedError     no answer, and nothing was changed
     │   └── CertificateError      the server's TLS certificate was refused
@@ -66,6 +67,20 @@ class InvalidArgumentError(IntercomError, ValueError):
 
 class ClientStateError(IntercomError, RuntimeError):
     """The client cannot be used here: it was closed, or it belongs to another event loop."""
+
+
+class WorkspaceAccessError(IntercomError):
+    """A pool's directory does not know a workspace, or failed; nothing was sent.
+
+    What the directory raised is the cause.
+
+    Attributes:
+        workspace: key of the workspace.
+    """
+
+    def __init__(self, workspace: str, reason: str) -> None:
+        self.workspace = workspace
+        super().__init__(f"no access to workspace {workspace!r:.200}: {reason}")
 
 
 class RateLimitWaitError(IntercomError):

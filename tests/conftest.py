@@ -9,6 +9,7 @@ import aiohttp
 import aioresponses.core as stubbing
 import hypothesis
 import pytest
+import uvloop
 
 from tests.support.driven_loop import DrivenEventLoop
 
@@ -17,14 +18,19 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile("default")
 
 
+_LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "driven": DrivenEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run asyncio tests on the system's clock, or on a driven one where a test asks for it."""
+    """Run asyncio tests on the system's clock, or on the loop that a test asks for."""
     marker = item.get_closest_marker("asyncio")
-    if marker is not None and "driven" in (marker.kwargs.get("loop_factories") or ()):
-        return {"driven": DrivenEventLoop}
-    return {"system": asyncio.SelectorEventLoop}
+    asked = () if marker is None else marker.kwargs.get("loop_factories") or ()
+    return {name: _LOOPS[name] for name in asked} or {"system": asyncio.SelectorEventLoop}
 
 
 class _StubbedResponse(aiohttp.ClientResponse):

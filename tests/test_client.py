@@ -4,8 +4,9 @@ import asyncio
 import gc
 import logging
 import pickle
+import threading
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ import intercom_async
 from intercom_async import (
     AuthenticationError,
     ClientStateError,
+    ClientStats,
     ConnectionFailedError,
     ContactNotFoundError,
     Conversation,
@@ -33,8 +35,20 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.events import CallGivenUp, Event, RequestRefused, RequestRetried, RequestSent
+from intercom_async.events import (
+    CallBegan,
+    CallEnded,
+    CallGivenUp,
+    Event,
+    RequestLost,
+    RequestRefused,
+    RequestRetried,
+    RequestSent,
+    WaitRefused,
+)
+from intercom_async.model import ConversationPage
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
+from intercom_async.structuring import decode_in_steps, decode_page
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -432,8 +446,146 @@ class TestEvents:
             assert (await client.whoami()).id == "5017690"
         assert "observer raised" in caplog.text
 
+    async def test_every_call_begins_and_ends_whichever_way_it_goes(
+        self, sim: IntercomSimulator
+    ) -> None:
+        events: list[Event] = []
+        policy = RetryPolicy(attempts=2)
+        async with IntercomClient(
+            TOKEN, base_url=sim.url, retry=policy, observer=events.append, timeout=5.0
+        ) as client:
+            await client.whoami()
+            with pytest.raises(ConversationNotFoundError):
+                await client.get_conversation("no-such")
+            sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=2)
+            with pytest.raises(ConnectionFailedError):
+                await client.whoami()
+            sim.faults.add(Fault.HANG, times=1)
+            task = asyncio.create_task(client.whoami())
+            await asyncio.sleep(1.0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        ended = [event for event in events if isinstance(event, CallEnded)]
+        assert [(event.status, event.error) for event in ended] == [
+            (200, None),
+            (404, None),
+            (None, "ConnectionFailedError"),
+            (None, "CancelledError"),
+        ]
+        for event in ended:
+            of_call = [other for other in events if other.call == event.call]
+            assert isinstance(of_call[0], CallBegan)
+            assert of_call[-1] is event
+        lost = [event for event in events if isinstance(event, RequestLost)]
+        assert [(event.failure, event.attempt) for event in lost] == [
+            ("disconnected", 1),
+            ("disconnected", 2),
+        ]
+
+    async def test_a_refused_wait_is_an_event_and_a_warning(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        events: list[Event] = []
+        policy = RateLimitPolicy(max_wait=0.5)
+        async with IntercomClient(
+            TOKEN, base_url=sim.url, rate_limit=policy, observer=events.append
+        ) as client:
+            await asyncio.sleep(10.5 - sim.now() % 10.0)
+            await client.whoami()
+            sim.spend(167)
+            with pytest.raises(RateLimitWaitError):
+                for _ in range(3):
+                    await client.whoami()
+        (refused,) = [event for event in events if isinstance(event, WaitRefused)]
+        assert refused.wait > refused.max_wait
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert f"{refused.wait:.2f} s" in warning.getMessage()
+
+    async def test_a_wait_too_long_for_retry_after_is_given_up_in_one_warning(
+        self, sim: IntercomSimulator, client: IntercomClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1, seconds=300.0)
+        with pytest.raises(intercom_async.RateLimitedError) as caught:
+            await client.whoami()
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert "given up" in line
+        assert caught.value.request_id is not None
+        assert caught.value.request_id in line
+
+
+class TestStats:
+    async def test_a_new_client_has_done_nothing(self, client: IntercomClient) -> None:
+        assert client.stats() == ClientStats()
+
+    async def test_the_numbers_agree_with_what_the_server_saw(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=60)
+        sim.faults.add(Fault.SERVER_ERROR, probability=0.1)
+        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=0.1)
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
+        summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
+        stats = client.stats()
+        assert stats.requests == sim.requests.total
+        assert stats.by_status == dict(sorted(sim.requests.by_status.items()))
+        assert stats.requests == sum(stats.by_status.values()) + stats.lost
+        assert stats.refusals == summary.refusals == sim.requests.refused
+        assert stats.retries == stats.by_status.get(500, 0) + stats.lost
+        assert stats.calls == len(pairs)
+        assert stats.given_up == 0
+        assert stats.waits > 0
+        assert stats.waited > 0.0
+
+    async def test_views_count_with_their_client(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        await client.with_options(lane=Lane.BULK).whoami()
+        assert client.stats().calls == 1
+        assert client.stats().by_status == {200: 1}
+
 
 class TestLife:
+    async def test_closing_ends_calls_that_wait_for_the_quota_at_once(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        await asyncio.sleep(10.5 - sim.now() % 10.0)
+        await client.whoami()
+        sim.spend(167)
+        waiting = [asyncio.create_task(client.whoami()) for _ in range(5)]
+        await asyncio.sleep(1.0)
+        began = sim.now()
+        await client.aclose()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sim.now() - began < 0.5
+        assert {type(result) for result in results} == {ClientStateError}
+        assert client._transport._waits == set()
+
+    async def test_closing_ends_a_wait_before_a_retry_at_once(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.RETRY_AFTER, seconds=60.0)
+        task = asyncio.create_task(client.whoami())
+        await asyncio.sleep(1.0)
+        began = sim.now()
+        await client.aclose()
+        with pytest.raises(ClientStateError):
+            await task
+        assert sim.now() - began < 0.5
+
+    async def test_a_detach_in_flight_when_the_client_closes_is_unknown(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation_id, (first, _) = conversation_of(sim)
+        sim.faults.add(Fault.HANG, times=1)
+        task = asyncio.create_task(
+            client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        )
+        await asyncio.sleep(1.0)
+        await client.aclose()
+        with pytest.raises(UnknownOutcomeError):
+            await task
+
     async def test_a_call_after_closing_says_so(self, sim: IntercomSimulator) -> None:
         client = IntercomClient(TOKEN, base_url=sim.url)
         await client.whoami()
@@ -549,3 +701,66 @@ class TestSecrets:
         assert str(copied) == str(caught.value)
         assert copied.rate_limit == caught.value.rate_limit
         gc.collect()
+
+
+class TestLargeReplies:
+    async def test_others_get_the_loop_while_a_conversation_with_500_parts_is_decoded(
+        self, sim: IntercomSimulator, client: IntercomClient, steps: list[int]
+    ) -> None:
+        contacts = [sim.workspace.add_contact() for _ in range(2)]
+        large = sim.workspace.add_conversation(contacts, parts=500)
+        small = sim.workspace.add_conversation(contacts)
+        found = await client.get_conversation(large)
+        assert found.conversation_parts is not None
+        assert len(found.conversation_parts.conversation_parts or ()) == 500
+        (taken,) = steps
+        assert taken > 3
+        await client.get_conversation(small)
+        assert steps == [taken]
+
+    async def test_the_check_after_a_lost_reply_lets_others_have_the_loop_too(
+        self, sim: IntercomSimulator, client: IntercomClient, steps: list[int]
+    ) -> None:
+        contacts = [sim.workspace.add_contact() for _ in range(2)]
+        large = sim.workspace.add_conversation(contacts, parts=500)
+        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+        await client.detach_contact(large, contacts[0], admin_id=sim.admin_id)
+        assert len(steps) == 2  # to see who is attached, and to hand it over
+        assert min(steps) > 3
+
+    async def test_a_large_page_of_a_search_is_decoded_off_the_loop(
+        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[int] = []
+
+        def decode(body: bytes) -> ConversationPage:
+            threads.append(threading.get_ident())
+            return decode_page(body)
+
+        monkeypatch.setattr("intercom_async.client.decode_page", decode)
+        contact = sim.workspace.add_contact()
+        for _ in range(150):
+            sim.workspace.add_conversation([contact, sim.workspace.add_contact()])
+        assert len([found async for found in client.find_conversations(contact)]) == 150
+        assert threads
+        assert threading.get_ident() not in threads
+
+    @pytest.fixture
+    def steps(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How often each decoding of a large body gave way."""
+        counts: list[int] = []
+
+        def decode(body: bytes, *, default_id: str | None) -> Generator[None, None, Conversation]:
+            counts.append(0)
+            inner = decode_in_steps(body, default_id=default_id)
+            while True:
+                try:
+                    next(inner)
+                except StopIteration as done:
+                    conversation: Conversation = done.value
+                    return conversation
+                counts[-1] += 1
+                yield
+
+        monkeypatch.setattr("intercom_async.detaching.decode_in_steps", decode)
+        return counts

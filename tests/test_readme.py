@@ -18,13 +18,9 @@ from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport import wire
 from tests.cli.conftest import serving
 from tests.support.driven_loop import DrivenEventLoop
+from tests.support.readme import COMMANDS, PYTHON, README, run_block
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
-
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}"
 
@@ -48,13 +44,13 @@ def test_a_python_block_runs_as_it_stands(
     code: str, simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    run_block(code)
 
 
 def test_the_first_block_prints_who_is_left(
     simulator: IntercomSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exec(compile(PYTHON[0], "README.md", "exec"), {"__name__": "readme"})
+    run_block(PYTHON[0])
     assert "id=" in capsys.readouterr().out
     assert not simulator.workspace.attached("1295", "5ba682d2")
 

@@ -10,6 +10,7 @@ import attrs
 
 from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.sharing import Gate, SharedBudget
 from intercom_async.transport.window import RateLimitPolicy
 
 _Limiters = WeakValueDictionary[Hashable, Limiter]
@@ -17,7 +18,11 @@ _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = Weak
 
 
 def limiter_for(
-    token: str, base_url: str, policy: RateLimitPolicy, runtime: Runtime
+    token: str,
+    base_url: str,
+    policy: RateLimitPolicy,
+    runtime: Runtime,
+    shared: SharedBudget | None = None,
 ) -> Callable[[], Limiter]:
     """Return a function that finds or makes the budget's limiter inside the running loop.
 
@@ -28,18 +33,31 @@ def limiter_for(
         base_url: where requests go.
         policy: `key` overrides the token; see `RateLimitPolicy.key`.
         runtime: clock, timers and randomness of a new limiter.
+        shared: the budget shared with other processes, if there is one.
     """
     owner: Hashable = policy.key
     if owner is None:
         owner = hashlib.sha256(token.encode()).digest()
     # How long a call may wait is the call's business and separates no budgets.
-    key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None))
+    key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
+
+    def share(wake: Callable[[], None]) -> Gate:
+        assert shared is not None  # noqa: S101  asked only then
+        return shared.gate(_name(owner, base_url), wake=wake, runtime=runtime)
 
     def find() -> Limiter:
         limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())
         limiter = limiters.get(key)
         if limiter is None:
-            limiter = limiters[key] = Limiter(policy, runtime)
+            limiter = limiters[key] = Limiter(
+                policy, runtime, share=None if shared is None else share
+            )
         return limiter
 
     return find
+
+
+def _name(owner: Hashable, base_url: str) -> str:
+    """Return a budget's name that is the same in every process and tells nothing of the token."""
+    said = owner if isinstance(owner, bytes) else repr(owner).encode()
+    return hashlib.sha256(said + base_url.encode()).hexdigest()[:24]

@@ -124,6 +124,23 @@ def _needs_body(request: Request, status: int) -> bool:
     return status in {404, 422} or (200 <= status < 300 and not request.writes)
 
 
+def open_session(connections: int) -> aiohttp.ClientSession:
+    """Open a session as the library wants it, inside the running loop.
+
+    Args:
+        connections: of its pool, at most.
+    """
+    return aiohttp.ClientSession(
+        # ThreadedResolver honours all of the system's name service; aiodns does not.
+        connector=aiohttp.TCPConnector(
+            limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
+        ),
+        # A cookie set for one token must never be replayed for another.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
 class Http:
     """One origin, one token, one connection pool, opened on first use inside the running loop.
 
@@ -162,6 +179,11 @@ class Http:
         return f"<Http {self._base_url} ({state})>"
 
     @property
+    def base_url(self) -> str:
+        """Scheme, host and path prefix, without a trailing slash."""
+        return self._base_url
+
+    @property
     def closed(self) -> bool:
         """Whether `aclose` was called."""
         return self._closed
@@ -178,24 +200,13 @@ class Http:
         if self._loop is None:
             self._loop, self._pid = loop, os.getpid()
             if self._session is None:
-                self._session = self._open()
+                self._session = open_session(CONNECTIONS)
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
                 "the client belongs to another event loop or process; open one client in each"
             )
         assert self._session is not None  # noqa: S101  set just above, or injected
         return self._session
-
-    def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            # ThreadedResolver honours all of the system's name service; aiodns does not.
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
-            ),
-            # A cookie set for one token must never be replayed for another.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(seconds)

@@ -9,6 +9,7 @@ cancelled just then gives it back, and the next one is woken.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -18,6 +19,7 @@ from intercom_async.status import RateLimitStatus
 from intercom_async.transport.concurrency import ConcurrencyBound
 from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
 from intercom_async.transport.server_clock import WINDOW
+from intercom_async.transport.sharing import Gate
 from intercom_async.transport.window import (
     Lane,
     Permit,
@@ -70,9 +72,17 @@ class Limiter:
     Args:
         policy: see `RateLimitPolicy`.
         runtime: clock, timers and randomness.
+        share: given what wakes this limiter, returns the gate of a budget shared with other
+            processes; None for no such budget.
     """
 
-    def __init__(self, policy: RateLimitPolicy, runtime: Runtime = SYSTEM) -> None:
+    def __init__(
+        self,
+        policy: RateLimitPolicy,
+        runtime: Runtime = SYSTEM,
+        *,
+        share: Callable[[Callable[[], None]], Gate] | None = None,
+    ) -> None:
         self._runtime = runtime
         self._window = QuotaWindow(policy, runtime.random)
         self._interactive = _Queue(Lane.INTERACTIVE)
@@ -83,6 +93,7 @@ class Limiter:
         self._bounded = 0
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
+        self._gate = None if share is None else share(self._wake)
 
     def try_acquire(self, lane: Lane, *, bounded: bool = True) -> Permit | None:
         """Return a permit if one is free and nobody waits for it, else None.
@@ -101,6 +112,8 @@ class Limiter:
             return None
         now = self._runtime.monotonic()
         if self._window.wait(lane, now, backlog=self._backlog(1)) > 0.0:
+            return None
+        if self._gate is not None and self._wait_at(self._gate, now) > 0.0:
             return None
         return self._take(lane, now, bounded=bounded)
 
@@ -122,7 +135,7 @@ class Limiter:
         if permit is not None:
             return permit
         if max_wait is not None:
-            wait = self._window.known_wait(self._interactive.waiting, self._runtime.monotonic())
+            wait = self._known_wait(self._interactive.waiting)
             if wait > max_wait or max_wait <= 0.0:
                 raise self._too_long(wait, max_wait)
         queue = self._bulk if lane is _BULK else self._interactive
@@ -170,6 +183,8 @@ class Limiter:
         now = self._runtime.monotonic()
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
+            if self._gate is not None and headers is not None:
+                self._tell(self._gate, headers, now - permit.sent)
             self._observe_load(now - permit.sent, overloaded=status in _OVERLOADED)
         elif sent:
             window.lost(now)
@@ -202,6 +217,8 @@ class Limiter:
         )
 
     def _take(self, lane: Lane, now: float, *, bounded: bool) -> Permit:
+        if self._gate is not None:
+            self._gate.take()
         permit = self._window.take(lane, now)
         if bounded:
             permit.bounded = True
@@ -249,11 +266,36 @@ class Limiter:
             if waiter.bounded and self._bounded >= self._concurrency.value:
                 return WINDOW  # an answer makes room, and wakes
             wait = self._window.wait(queue.lane, now, backlog=self._backlog(len(waiters)))
+            if wait <= 0.0 and self._gate is not None:
+                wait = self._wait_at(self._gate, now)
             if wait > 0.0:
                 return wait
             waiters.popleft()
             waiter.granted.set_result(self._take(queue.lane, now, bounded=waiter.bounded))
         return None
+
+    def _known_wait(self, ahead: int) -> float:
+        """Return the seconds an interactive request certainly has to wait."""
+        window, now = self._window, self._runtime.monotonic()
+        wait = window.known_wait(ahead, now)
+        if self._gate is not None and window.limit is not None:
+            left = window.reset - window.clock.now(now)
+            wait = max(wait, self._gate.known_wait(reset=window.reset, left=left))
+        return wait
+
+    def _wait_at(self, gate: Gate, now: float) -> float:
+        """Ask the shared budget; before the first reply nobody knows which window to ask for."""
+        window = self._window
+        if window.limit is None:
+            return 0.0
+        left = window.reset - window.clock.now(now)
+        return gate.wait(limit=window.limit, reset=window.reset, left=left, now=now)
+
+    @staticmethod
+    def _tell(gate: Gate, headers: RateLimitHeaders, elapsed: float) -> None:
+        limit, remaining, reset = headers.limit, headers.remaining, headers.reset
+        if limit is not None and remaining is not None and reset is not None:
+            gate.told(limit=limit, remaining=remaining, reset=reset, elapsed=elapsed)
 
     def _backlog(self, waiting: int) -> int | None:
         """Return how many bulk requests there are to do, None when unknown."""
@@ -265,7 +307,7 @@ class Limiter:
 
     def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float) -> None:
         if not granted.done():
-            wait = max_wait + self._window.known_wait(0, self._runtime.monotonic())
+            wait = max_wait + self._known_wait(0)
             granted.set_exception(self._too_long(wait, max_wait))
 
     def _too_long(self, wait: float, max_wait: float) -> RateLimitWaitError:

@@ -13,7 +13,7 @@ from intercom_async.events import (
     Observer,
     RequestRefused,
     RequestRetried,
-    RequestSent,
+    WaitRefused,
 )
 
 logger: Final = logging.getLogger("intercom_async")
@@ -58,7 +58,7 @@ def _log(event: Event) -> None:
             )
         case RequestRefused():
             logger.info(
-                "%s %s: refused by the rate limit (%s), waits for the quota (request id %s)",
+                "%s %s: refused by the rate limit (%s) (request id %s)",
                 event.method,
                 event.path,
                 event.code,
@@ -74,5 +74,13 @@ def _log(event: Event) -> None:
                 event.reason,
                 event.request_id,
             )
-        case RequestSent():
-            pass  # one line for every request would be noise; observers get it
+        case WaitRefused():
+            logger.warning(
+                "%s %s: not sent, the quota asks for %.2f s and the call allows %.2f s",
+                event.method,
+                event.path,
+                event.wait,
+                event.max_wait,
+            )
+        case _:
+            pass  # a line for every request would be noise; observers get the event

@@ -3,28 +3,42 @@
 The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
 the machinery of retries. Only a failed first attempt enters tenacity, which replays that
 failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
+
+What can take long (waiting for the quota, waiting before a retry) ends at once when the client
+is closed.
 """
 
+import asyncio
 import importlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
 from intercom_async.errors import (
     CertificateError,
+    ClientStateError,
     ConnectionFailedError,
+    IntercomError,
     RateLimitWaitError,
     UnknownOutcomeError,
 )
 from intercom_async.events import (
+    CallBegan,
+    CallEnded,
     CallGivenUp,
     Observer,
+    QuotaWaited,
+    RequestLost,
     RequestRefused,
     RequestRetried,
     RequestSent,
+    WaitRefused,
 )
+from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
+from intercom_async.transport.counters import Counters
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.reporting import Reporter
@@ -42,6 +56,11 @@ from intercom_async.transport.wire import Reply, Request, error_details, request
 
 if TYPE_CHECKING:
     import tenacity
+
+_T = TypeVar("_T")
+
+_NUMBERS: Final = itertools.count(1)
+"""Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +91,7 @@ class _Call:
     options: CallOptions
     on_send: Callable[[], None] | None
     began: float
+    number: int = attrs.field(factory=_NUMBERS.__next__)
     waited: float = 0.0
     attempts: int = 0
     refusals: int = 0
@@ -150,11 +170,24 @@ class Transport:
         self._budget = RetryBudget(retry_budget)
         self._reporter = Reporter(observer)
         self._runtime = runtime
+        self._counters = Counters()
+        self._waits: set[asyncio.Timeout] = set()
+        self._closed = False
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as known now, None before the first reply."""
         return None if self._limiter is None else self._limiter.status()
+
+    def stats(self) -> ClientStats:
+        """Return what happened so far, in numbers."""
+        return self._counters.snapshot()
+
+    def close(self) -> None:
+        """Let every call that waits fail now, and every later one."""
+        self._closed = True
+        for scope in self._waits:
+            scope.reschedule(0.0)  # long past on the loop's clock
 
     @property
     def limit(self) -> int | None:
@@ -192,6 +225,48 @@ class Transport:
         """
         limiter = self.limiter
         call = _Call(request, options, on_send, self._runtime.monotonic())
+        self._counters.calls += 1
+        if self._reporter.observed:
+            return await self._send_observed(call, limiter)
+        return await self._send(call, limiter)
+
+    async def _send_observed(self, call: _Call, limiter: Limiter) -> Reply:
+        """Frame the call in its first and its last event."""
+        request, report = call.request, self._reporter.report
+        report(
+            CallBegan(
+                call=call.number,
+                method=request.method,
+                base_url=self._http.base_url,
+                path=request.path,
+                lane=call.options.lane.value,
+            )
+        )
+        reply: Reply | None = None
+        error: str | None = None
+        try:
+            reply = await self._send(call, limiter)
+            return reply  # noqa: TRY300  the last event follows in any case
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            report(
+                CallEnded(
+                    call=call.number,
+                    method=request.method,
+                    path=request.path,
+                    status=None if reply is None else reply.status,
+                    error=error,
+                    attempts=call.attempts,
+                    refusals=call.refusals,
+                    waited=call.waited,
+                    elapsed=self._runtime.monotonic() - call.began,
+                    request_id=None if reply is None else request_id_of(reply),
+                )
+            )
+
+    async def _send(self, call: _Call, limiter: Limiter) -> Reply:
         attempted: Reply | _FailedError
         try:
             attempted = await self._attempt(call, limiter)
@@ -225,13 +300,18 @@ class Transport:
                 answer = await self._http.attempt(call.request, seconds=seconds)
             except AttemptFailedError as error:
                 answer = error
+            except ClientStateError:
+                limiter.settle(permit, headers=None, status=None, sent=False)
+                raise
             except BaseException:
                 # Cancelled: the request may have been counted by the server.
                 limiter.settle(permit, headers=None, status=None, sent=True)
+                self._counters.lost += 1
                 raise
             if isinstance(answer, AttemptFailedError):
                 # Outside the handler, so that no frame of the HTTP client hangs on what users see.
-                raise _without_reply(call, limiter, permit, answer) from answer.__cause__
+                raise self._without_reply(call, limiter, permit, answer) from answer.__cause__
+            self._counters.replied(answer.status)
             if answer.status != 429:
                 return self._answered(call, limiter, permit, answer)
             if not self._refused(call, limiter, permit, answer):
@@ -249,22 +329,65 @@ class Transport:
             raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
         return reply
 
+    def _without_reply(
+        self, call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
+    ) -> _FailedError:
+        """Settle the permit of an attempt that got no reply; return what to raise."""
+        reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+        limiter.settle(permit, headers=None, status=None, sent=reached)
+        call.attempts += 1
+        self._counters.lost += 1
+        if self._reporter.observed:
+            self._report_lost(call, failure.failure, permit.sent)
+        return _FailedError(failure.failure, failure.detail, None)
+
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
-        max_wait = call.options.max_wait
+        lane, max_wait = call.options.lane, call.options.max_wait
         patience = None if max_wait is None else max(0.0, max_wait - call.waited)
         began = self._runtime.monotonic()
+        self._counters.waits += 1
         try:
-            return await limiter.acquire(
-                call.options.lane, max_wait=patience, bounded=call.options.bounded
+            permit = await self._unless_closed(
+                limiter.acquire(lane, max_wait=patience, bounded=call.options.bounded)
             )
         except RateLimitWaitError as error:
+            self._counters.waits_refused += 1
+            self._reporter.report(
+                WaitRefused(
+                    call=call.number,
+                    method=call.request.method,
+                    path=call.request.path,
+                    wait=error.wait,
+                    max_wait=error.max_wait,
+                    rate_limit=error.rate_limit,
+                )
+            )
             if not call.ambiguous:
                 raise
-            unknown = UnknownOutcomeError(f"the request may have been applied, and {error}")
-            unknown.attempts, unknown.refusals = call.attempts, call.refusals
-            raise unknown from error
+            raise _unknown(call, error) from error
         finally:
-            call.waited += self._runtime.monotonic() - began
+            waited = self._runtime.monotonic() - began
+            call.waited += waited
+            self._counters.waited += waited
+        if self._reporter.observed:
+            self._reporter.report(QuotaWaited(call=call.number, lane=lane.value, seconds=waited))
+        return permit
+
+    async def _unless_closed(self, waiting: Awaitable[_T]) -> _T:
+        """Wait for something that may take long.
+
+        Raises:
+            ClientStateError: the client was closed, before or meanwhile.
+        """
+        scope = asyncio.timeout(0.0 if self._closed else None)
+        self._waits.add(scope)
+        try:
+            async with scope:
+                return await waiting
+        except TimeoutError:
+            raise ClientStateError("the client was closed while the call waited") from None
+        finally:
+            self._waits.discard(scope)
 
     def _refused(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> bool:
         """Take note of a 429; whether to wait for the quota and go on."""
@@ -273,9 +396,11 @@ class Transport:
         call.refusals += 1
         self._reporter.report(
             RequestRefused(
+                call=call.number,
                 method=call.request.method,
                 path=call.request.path,
                 code=code,
+                elapsed=self._runtime.monotonic() - permit.sent,
                 request_id=request_id_of(reply),
                 rate_limit=limiter.status(),
             )
@@ -288,11 +413,39 @@ class Transport:
             f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
             "allowed by RetryPolicy(retry_after_max=...)"
         )
+        self._report_given_up(call, reply.advice, request_id_of(reply))
         return False
+
+    def _report_given_up(self, call: _Call, reason: str, request_id: str | None) -> None:
+        self._counters.given_up += 1
+        self._reporter.report(
+            CallGivenUp(
+                call=call.number,
+                method=call.request.method,
+                path=call.request.path,
+                reason=reason,
+                attempts=call.attempts,
+                elapsed=self._runtime.monotonic() - call.began,
+                request_id=request_id,
+            )
+        )
+
+    def _report_lost(self, call: _Call, failure: Failure, sent: float) -> None:
+        self._reporter.report(
+            RequestLost(
+                call=call.number,
+                method=call.request.method,
+                path=call.request.path,
+                failure=failure.name.lower(),
+                elapsed=self._runtime.monotonic() - sent,
+                attempt=call.attempts,
+            )
+        )
 
     def _report_sent(self, call: _Call, limiter: Limiter, reply: Reply, sent: float) -> None:
         self._reporter.report(
             RequestSent(
+                call=call.number,
                 method=call.request.method,
                 path=call.request.path,
                 status=reply.status,
@@ -310,18 +463,14 @@ class Transport:
             return await self._retry(call, limiter, first)
         except _GiveUpError as error:
             given_up = error
+        except ClientStateError as error:
+            # Closed under the call: what was sent before stays in doubt.
+            if not call.ambiguous:
+                raise
+            raise _unknown(call, error) from error
         # Raised outside the handler, so that no inner exception hangs on the one users see.
         failed = given_up.failed
-        self._reporter.report(
-            CallGivenUp(
-                method=call.request.method,
-                path=call.request.path,
-                reason=f"{failed.reason}; {given_up.reason}",
-                attempts=call.attempts,
-                elapsed=self._runtime.monotonic() - call.began,
-                request_id=failed.request_id,
-            )
-        )
+        self._report_given_up(call, f"{failed.reason}; {given_up.reason}", failed.request_id)
         if failed.reply is not None:
             failed.reply.advice = given_up.reason
             return failed.reply
@@ -350,13 +499,16 @@ class Transport:
         # One object for each call: a shared one mixes up the counts of concurrent calls. Only
         # our own exception is retried, because a wider net would retry cancellation.
         retrying = tenacity.AsyncRetrying(
-            sleep=self._runtime.sleep,
+            sleep=self._sleep,
             retry=tenacity.retry_if_exception_type(_RetryLaterError),
             stop=tenacity.stop_never,
             wait=wait,
             reraise=True,
         )
         return await retrying(attempt)
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._unless_closed(self._runtime.sleep(seconds))
 
     def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
         call.ambiguous = call.ambiguous or (failed.failure.ambiguous and call.request.writes)
@@ -373,8 +525,10 @@ class Transport:
         if not isinstance(verdict, Retry):
             return _GiveUpError(failed, verdict.reason)
         call.refund += self._budget.spend(failed.failure)
+        self._counters.retries += 1
         self._reporter.report(
             RequestRetried(
+                call=call.number,
                 method=call.request.method,
                 path=call.request.path,
                 reason=failed.reason,
@@ -387,14 +541,11 @@ class Transport:
         return _RetryLaterError(verdict.wait)
 
 
-def _without_reply(
-    call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
-) -> _FailedError:
-    """Settle the permit of an attempt that got no reply; return what to raise."""
-    reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-    limiter.settle(permit, headers=None, status=None, sent=reached)
-    call.attempts += 1
-    return _FailedError(failure.failure, failure.detail, None)
+def _unknown(call: _Call, error: IntercomError) -> UnknownOutcomeError:
+    """Name the error of a call that was in doubt already when it could not go on."""
+    unknown = UnknownOutcomeError(f"the request may have been applied, and {error}")
+    unknown.attempts, unknown.refusals = call.attempts, call.refusals
+    return unknown
 
 
 def _no_answer(

@@ -8,8 +8,9 @@ over. Mark a test with `@pytest.mark.asyncio(loop_factories=["driven"])` to run 
 
 import asyncio
 import concurrent.futures
+import contextlib
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 GRACE = 0.003
@@ -56,6 +57,15 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
         self._jumping.busy_threads += 1
         future.add_done_callback(self._thread_done)
         return future
+
+    @contextlib.contextmanager
+    def standing(self) -> Generator[None]:
+        """Let no time be jumped over inside: something real is being waited for."""
+        self._jumping.busy_threads += 1
+        try:
+            yield
+        finally:
+            self._jumping.busy_threads -= 1
 
     def _thread_done(self, _: object) -> None:
         self._jumping.busy_threads -= 1

@@ -1,0 +1,353 @@
+"""One quota shared by many processes through Redis.
+
+::
+
+    async with (
+        RedisBudget("redis://localhost") as budget,
+        IntercomClient(shared_budget=budget) as client,
+    ):
+        ...
+
+Pacing by the headers alone lets processes share a quota well; a shared counter pays when the
+quota is very small, when links are very slow or when many processes start at the same moment.
+
+For each window of the server's clock Redis holds one number: the permits given away in it. A
+process leases a few at a time (about a quarter of a second's worth), by a script, so that
+counting and granting are one step. What a reply tells of the quota raises the number, which so
+includes requests of others that do not use Redis. A lease lapses with its window, and so does
+the key. What leaves so close to a window's end that it may arrive in the next one is charged to
+both; what must arrive there, to that one alone. Pacing by the headers goes on as before: a
+request leaves when both agree.
+
+Redis is never waited for longer than `deadline`. When it is slow, gone or wrong, the circuit
+opens: requests are paced by the headers alone, at once and without any wait, until a probe finds
+it well again. So they are never blocked by it, and never unlimited either.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.server_clock import WINDOW
+
+logger: Final = logging.getLogger("intercom_async")
+
+LEASE_SECONDS: Final = 0.25
+"""Seconds of the whole quota that one lease holds at most."""
+
+LIFETIME: Final = int(3 * WINDOW * 1000)
+"""Milliseconds after which Redis forgets a window."""
+
+TICK: Final = 0.001
+"""Seconds below which no wait is worth a timer."""
+
+SCRIPT: Final = """
+local usable, want, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local used = tonumber(redis.call('GET', KEYS[1]) or '0') + tonumber(ARGV[4])
+if told > used then used = told end
+local granted = math.max(0, math.min(want, usable - used))
+redis.call('SET', KEYS[1], used + granted, 'PX', ARGV[5])
+return granted
+"""
+"""Take up to `want` permits of a window; one step, so that no two processes get the same ones.
+
+KEYS: the window. ARGV: permits there are, permits wanted, permits used as the server told (-1
+for nothing told), permits this process used without a lease, milliseconds to keep the number.
+"""
+
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+
+class RedisBudget:
+    """Shares quotas with every process that uses the same Redis; for one event loop.
+
+    Args:
+        redis: a URL such as "redis://localhost:6379/0", or a client of the application's, which
+            is used and never closed.
+        prefix: of the keys.
+        reserve: part of the limit (0 to 1) that is never leased, at least one request of every
+            limit above 10: a margin for what the headers tell too late.
+        deadline: seconds Redis may take for an answer before the circuit opens.
+        probe_every: seconds between looks whether Redis is well again.
+
+    Raises:
+        InvalidArgumentError: a value that cannot be used, named.
+    """
+
+    def __init__(
+        self,
+        redis: "Redis | str",
+        *,
+        prefix: str = "intercom_async",
+        reserve: float = 0.02,
+        deadline: float = 0.05,
+        probe_every: float = 5.0,
+    ) -> None:
+        if not 0 <= reserve < 1:
+            raise InvalidArgumentError("reserve", reserve, "a number from 0 to 1, not 1")
+        for name, value in (("deadline", deadline), ("probe_every", probe_every)):
+            if not value > 0:
+                raise InvalidArgumentError(name, value, "a positive number of seconds")
+        self._owned = isinstance(redis, str)
+        self._redis = _connect(redis) if isinstance(redis, str) else redis
+        self._script: Any = self._redis.register_script(SCRIPT)
+        self._prefix = prefix
+        self.reserve = reserve
+        self.deadline = deadline
+        self.probe_every = probe_every
+        self._broken = False
+        self._probe_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._probe: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "broken" if self._broken else "working"
+        return f"<RedisBudget {self._prefix} ({state})>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop using Redis; clients that are still open are paced by the headers alone."""
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._owned:
+            await self._redis.aclose()
+
+    @property
+    def working(self) -> bool:
+        """Whether permits are leased from Redis now; False while it is slow, gone or closed."""
+        return not self._broken and not self._closed
+
+    def gate(self, name: str, *, wake: Callable[[], None], runtime: Runtime) -> "RedisGate":
+        """See `SharedBudget.gate`."""
+        return RedisGate(self, f"{self._prefix}:{name}", wake, runtime)
+
+    def usable(self, limit: int) -> int:
+        """Return how many permits of a window may be leased."""
+        return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
+
+    def trusted(self, runtime: Runtime) -> bool:
+        """Whether to ask Redis at all; looks after it while it is not well."""
+        if not self._broken or self._closed:
+            return not self._closed
+        now = runtime.monotonic()
+        if now >= self._probe_at and self._probe is None:
+            self._probe_at = now + self.probe_every
+            self._probe = self.spawn(self._look())
+        return False
+
+    def spawn(self, work: Any) -> "asyncio.Task[None]":
+        """Run something beside the calls that want it; ended by `aclose`."""
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def breaks(self, error: Exception, runtime: Runtime) -> None:
+        """Open the circuit."""
+        self._probe_at = runtime.monotonic() + self.probe_every
+        if not self._broken:
+            self._broken = True
+            logger.warning(
+                "Redis failed (%s); requests are paced by the rate-limit headers alone",
+                type(error).__name__,
+            )
+
+    async def lease(self, key: str, *, usable: int, want: int, told: int, unleased: int = 0) -> int:
+        """Take up to `want` permits and return how many there were.
+
+        Args:
+            key: of the window.
+            usable: permits it has in all.
+            want: permits wanted.
+            told: permits used as the server told, -1 for nothing told.
+            unleased: permits this process used without a lease and did not report yet.
+
+        Raises:
+            RedisError, OSError, TimeoutError: Redis failed, or took longer than the deadline.
+        """
+        async with asyncio.timeout(self.deadline):
+            arguments = [usable, want, told, unleased, LIFETIME]
+            return int(await self._script(keys=[key], args=arguments))
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(self.deadline):
+                # Asked for nothing, the script shows that leases would work.
+                await self._script(keys=[f"{self._prefix}:probe"], args=[0, 0, 0, 0, 1])
+        except _FAILURES:
+            return
+        finally:
+            self._probe = None
+        self._broken = False
+        logger.info("Redis is well again; permits are leased from it")
+
+
+def _connect(url: str) -> Redis:
+    # No retries: falling back is better than waiting.
+    from_url: Any = Redis.from_url  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # untyped options
+    found: Redis = from_url(url, retry=Retry(NoBackoff(), 0))
+    return found
+
+
+class _Lease:
+    """What this process holds of one window.
+
+    Attributes:
+        permits: leased and not taken.
+        used_up: whether Redis had fewer left than were wanted.
+        fetching: the task that leases more, while there is one.
+    """
+
+    __slots__ = ("fetching", "permits", "used_up")
+
+    def __init__(self) -> None:
+        self.permits = 0
+        self.used_up = False
+        self.fetching: asyncio.Task[None] | None = None
+
+
+class RedisGate:
+    """One limiter's leases; see `intercom_async.transport.sharing.Gate`."""
+
+    def __init__(
+        self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime
+    ) -> None:
+        self._budget = budget
+        self._key = key
+        self._wake = wake
+        self._runtime = runtime
+        self._leases: dict[float, _Lease] = {}
+        self._reset = 0.0
+        self._charged: tuple[float, ...] = ()
+        self._unleased = 0
+        self._told_reset = 0.0
+        self._told_used = -1
+        self._want = 1
+        self._leased_at = -math.inf
+        self._round_trip = 0.1
+        self._variation = 0.05
+
+    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
+        """See `Gate.wait`."""
+        if reset != self._reset:
+            self._enter(reset)
+        self._charged = ()
+        if not self._budget.trusted(self._runtime):
+            return 0.0
+        charged = self._windows(reset, left)
+        waits = [self._wait_for(window, limit, now) for window in charged]
+        if any(waits):
+            # Of a used-up window the end is the next moment that can change anything.
+            used_up = any(self._lease_of(window).used_up for window in charged)
+            return max(TICK, left) if used_up else self._budget.deadline
+        self._charged = charged
+        return 0.0
+
+    def known_wait(self, *, reset: float, left: float) -> float:
+        """See `Gate.known_wait`."""
+        lease = self._leases.get(reset)
+        used_up = lease is not None and lease.used_up and lease.permits == 0
+        return max(0.0, left) if used_up and self._budget.working else 0.0
+
+    def take(self) -> None:
+        """See `Gate.take`."""
+        for window in self._charged:
+            self._lease_of(window).permits -= 1
+        if not self._charged:
+            self._unleased += 1
+        self._charged = ()
+
+    def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
+        """See `Gate.told`."""
+        error = elapsed - self._round_trip
+        self._round_trip += error / 8.0
+        self._variation += (abs(error) - self._variation) / 4.0
+        used = limit - remaining
+        if reset > self._told_reset or (reset == self._told_reset and used > self._told_used):
+            self._told_reset, self._told_used = reset, used
+
+    def _enter(self, reset: float) -> None:
+        """A window begins: what was leased from earlier ones has lapsed."""
+        if self._reset:  # before it, requests went without knowing any window
+            self._unleased = 0
+        self._reset = reset
+        for window in [window for window in self._leases if window < reset]:
+            del self._leases[window]
+
+    def _windows(self, reset: float, left: float) -> tuple[float, ...]:
+        """Return the windows in which a request that leaves now may be counted."""
+        earliest = self._round_trip / 2.0 - 2.0 * self._variation
+        latest = self._round_trip / 2.0 + 2.0 * self._variation
+        if left > latest:
+            return (reset,)
+        return (reset + WINDOW,) if left < earliest else (reset, reset + WINDOW)
+
+    def _lease_of(self, window: float) -> _Lease:
+        lease = self._leases.get(window)
+        if lease is None:
+            lease = self._leases[window] = _Lease()
+        return lease
+
+    def _wait_for(self, window: float, limit: int, now: float) -> bool:
+        """Whether there is no permit of a window; fetches more before the last is taken."""
+        lease = self._lease_of(window)
+        if lease.permits <= self._want // 2 and not lease.used_up and lease.fetching is None:
+            lease.fetching = self._budget.spawn(self._fetch(lease, window, limit, now))
+        return lease.permits <= 0
+
+    async def _fetch(self, lease: _Lease, window: float, limit: int, now: float) -> None:
+        """Lease permits of a window and let the limiter look again, whatever came of it."""
+        self._adapt(limit, now)
+        want = self._want
+        # What went out without a lease is counted now, once.
+        unleased, self._unleased = self._unleased, 0
+        try:
+            granted = await self._budget.lease(
+                f"{self._key}:{window:.0f}",
+                usable=self._budget.usable(limit),
+                want=want,
+                told=self._told_used if window == self._told_reset else -1,
+                unleased=unleased,
+            )
+        except _FAILURES as error:
+            self._budget.breaks(error, self._runtime)
+        else:
+            lease.permits += granted
+            lease.used_up = granted < want
+        finally:
+            lease.fetching = None
+            self._wake()
+
+    def _adapt(self, limit: int, now: float) -> None:
+        """Want as much as lasts about a quarter of a second, by how long the last lease did."""
+        lasted = now - self._leased_at
+        self._leased_at = now
+        largest = max(1, int(limit * LEASE_SECONDS / WINDOW))
+        if lasted < LEASE_SECONDS:
+            self._want = min(largest, self._want * 2)
+        elif lasted > 2.0 * LEASE_SECONDS:
+            self._want = max(1, self._want // 2)

@@ -1,0 +1,309 @@
+"""One quota for many processes through a real redis-server: killed, frozen, brought back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import Redis
+
+from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RateLimitPolicy
+from intercom_async.errors import RateLimitWaitError
+from intercom_async.integrations.redis import RedisBudget
+from intercom_async.simulator import IntercomSimulator
+from tests.support.driven_loop import DrivenEventLoop
+from tests.support.leftovers import nothing_left_behind
+from tests.support.redis_server import RedisServer
+
+TOKEN = "marked-token-value"
+GENEROUS = 5.0
+"""Seconds of a deadline where a loaded machine must not open the circuit."""
+
+on_a_driven_loop = pytest.mark.asyncio(loop_factories=["driven"])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that no test harms."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(running: RedisServer) -> RedisServer:
+    """The same server, empty."""
+    with peek(running) as redis:
+        redis.flushall()
+    return running
+
+
+def peek(server: RedisServer) -> redis.Redis:
+    """A client that blocks, and so is independent of the loop's clock."""
+    return redis.Redis.from_url(server.url)  # pyright: ignore[reportUnknownMemberType]  # untyped options
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of this test's own, to be harmed."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[IntercomSimulator]:
+    async with IntercomSimulator(token=TOKEN, latency=0.01) as simulator:
+        yield simulator
+
+
+def keys_of(spy: redis.Redis) -> list[str]:
+    found: Any = spy.keys()
+    return [key.decode() for key in found]
+
+
+class Still(RedisBudget):
+    """On a driven loop, time stands still while Redis is asked."""
+
+    async def lease(self, key: str, **options: int) -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, DrivenEventLoop)
+        with loop.standing():
+            return await super().lease(key, **options)
+
+
+async def eventually(holds: Callable[[], bool], act: Callable[[], Awaitable[Any]]) -> None:
+    """Act until something holds, for a few seconds at most."""
+    deadline = time.monotonic() + 5.0
+    while not holds():
+        assert time.monotonic() < deadline
+        await act()
+        await asyncio.sleep(0.01)
+
+
+class TestLeases:
+    async def test_processes_that_lease_at_once_get_exactly_what_there_is(
+        self, server: RedisServer
+    ) -> None:
+        budgets = [RedisBudget(server.url, deadline=GENEROUS) for _ in range(8)]
+
+        async def lease_all(budget: RedisBudget) -> int:
+            total = 0
+            while granted := await budget.lease("one window", usable=164, want=5, told=-1):
+                total += granted
+            return total
+
+        found = await asyncio.gather(*(lease_all(budget) for budget in budgets))
+        assert sum(found) == 164
+        assert min(found) > 0
+        for budget in budgets:
+            await budget.aclose()
+
+    async def test_what_a_reply_told_counts_for_all_and_never_gives_back(
+        self, server: RedisServer
+    ) -> None:
+        async with RedisBudget(server.url, deadline=GENEROUS) as budget:
+            assert await budget.lease("window", usable=100, want=10, told=-1) == 10
+            assert await budget.lease("window", usable=100, want=10, told=85) == 10
+            assert await budget.lease("window", usable=100, want=10, told=3) == 5
+            assert await budget.lease("window", usable=100, want=10, told=-1) == 0
+            assert await budget.lease("next", usable=100, want=10, told=-1) == 10
+
+    async def test_what_went_out_without_a_lease_is_counted_when_it_is_reported(
+        self, server: RedisServer
+    ) -> None:
+        async with RedisBudget(server.url, deadline=GENEROUS) as budget:
+            assert await budget.lease("window", usable=10, want=4, told=-1, unleased=3) == 4
+            assert await budget.lease("window", usable=10, want=4, told=-1, unleased=1) == 2
+
+    async def test_windows_are_forgotten_after_a_while(self, server: RedisServer) -> None:
+        async with RedisBudget(server.url, deadline=GENEROUS) as budget:
+            await budget.lease("window", usable=10, want=1, told=-1)
+        with peek(server) as spy:
+            left: Any = spy.pttl("window")
+        assert 0 < left <= 30_000
+
+    @pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (20, 19), (167, 163)])
+    async def test_a_margin_is_never_leased(self, limit: int, usable: int) -> None:
+        async with RedisBudget("redis://127.0.0.1:9") as budget:
+            assert budget.usable(limit) == usable
+
+    @pytest.mark.parametrize("name", ["reserve", "deadline", "probe_every"])
+    async def test_wrong_values_are_refused_by_name(self, name: str) -> None:
+        arguments: dict[str, Any] = {name: -1.0}
+        with pytest.raises(InvalidArgumentError) as caught:
+            RedisBudget("redis://127.0.0.1:9", **arguments)
+        assert caught.value.name == name
+
+
+class TestSharing:
+    @on_a_driven_loop
+    async def test_many_processes_on_a_tiny_quota_are_not_refused(
+        self, server: RedisServer
+    ) -> None:
+        async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
+            # Each has a budget object, so a limiter and a view of the quota, of its own.
+            budgets = [Still(server.url, deadline=GENEROUS) for _ in range(6)]
+
+            async def work(budget: RedisBudget) -> None:
+                pairs = sim.workspace.populate(conversations=10)
+                async with IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client:
+                    summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
+                assert summary.outcomes[Outcome.DETACHED] == 10
+
+            await asyncio.gather(*(work(budget) for budget in budgets))
+            assert all(budget.working for budget in budgets)
+            for budget in budgets:
+                await budget.aclose()
+        assert sim.requests.refused == 0
+        assert len(sim.quota.windows) <= 6
+
+    @on_a_driven_loop
+    async def test_a_call_that_finds_the_shared_quota_used_up_waits_or_says_how_long(
+        self, sim: IntercomSimulator, server: RedisServer
+    ) -> None:
+        policy = RateLimitPolicy(max_wait=1.0)
+        async with (
+            Still(server.url, deadline=GENEROUS) as budget,
+            IntercomClient(
+                TOKEN, base_url=sim.url, shared_budget=budget, rate_limit=policy
+            ) as client,
+        ):
+            await asyncio.sleep(10.5 - sim.now() % 10.0)
+            await client.whoami()
+            await client.whoami()
+            with peek(server) as spy:
+                (key,) = keys_of(spy)
+                spy.set(key, 167, px=30_000)
+            with pytest.raises(RateLimitWaitError) as caught:
+                for _ in range(10):
+                    await client.whoami()
+            assert caught.value.wait > 1.0
+            began = sim.now()
+            await client.with_options(max_wait=30.0).whoami()
+            assert began // 10 < sim.now() // 10
+
+    @on_a_driven_loop
+    async def test_the_token_is_in_no_key(
+        self, sim: IntercomSimulator, server: RedisServer
+    ) -> None:
+        async with (
+            Still(server.url, deadline=GENEROUS) as budget,
+            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        ):
+            for _ in range(3):
+                await client.whoami()
+            with peek(server) as spy:
+                keys = keys_of(spy)
+        assert keys
+        assert all(key.startswith("intercom_async:") for key in keys)
+        assert TOKEN not in "".join(keys)
+
+    async def test_a_redis_client_of_the_application_is_used_and_not_closed(
+        self, sim: IntercomSimulator, server: RedisServer
+    ) -> None:
+        async with Redis.from_url(server.url) as own:
+            async with (
+                RedisBudget(own, prefix="mine", deadline=GENEROUS) as budget,
+                IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+            ):
+                await client.whoami()
+                await client.whoami()
+            assert await own.keys("mine:*")
+
+
+class TestFailure:
+    async def call(self, client: IntercomClient) -> float:
+        """Make a call and return how long it took."""
+        began = time.monotonic()
+        await client.whoami()
+        return time.monotonic() - began
+
+    async def test_a_redis_that_is_not_there_delays_nothing(
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with (
+            nothing_left_behind(),
+            RedisBudget("redis://127.0.0.1:9") as budget,
+            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        ):
+            for _ in range(5):
+                assert await self.call(client) < 0.5
+            assert not budget.working
+        (warning,) = caplog.records
+        assert "headers alone" in warning.getMessage()
+
+    @pytest.mark.parametrize("way", ["kill", "freeze"])
+    async def test_a_redis_that_fails_is_left_at_once_and_used_again_when_it_is_back(
+        self, sim: IntercomSimulator, fragile: RedisServer, way: str
+    ) -> None:
+        async with (
+            nothing_left_behind(),
+            RedisBudget(fragile.url, probe_every=0.05) as budget,
+            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        ):
+            await client.whoami()
+            await eventually(lambda: budget.working, lambda: self.call(client))
+            if way == "kill":
+                fragile.kill()
+            else:
+                fragile.freeze()
+            slowest = 0.0
+
+            async def call() -> None:
+                nonlocal slowest
+                slowest = max(slowest, await self.call(client))
+
+            await eventually(lambda: not budget.working, call)
+            for _ in range(10):
+                await call()
+            assert not budget.working
+            assert slowest < 0.5
+            if way == "kill":
+                fragile.start()
+            else:
+                fragile.thaw()
+            await eventually(lambda: budget.working, call)
+            assert slowest < 0.5
+
+    @on_a_driven_loop
+    @pytest.mark.parametrize("way", ["kill", "freeze"])
+    async def test_without_redis_a_run_goes_on_within_the_quota(
+        self, fragile: RedisServer, way: str
+    ) -> None:
+        async with (
+            nothing_left_behind(),
+            IntercomSimulator(token=TOKEN, limit=40, latency=0.02) as sim,
+            RedisBudget(fragile.url) as budget,
+            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        ):
+            pairs = sim.workspace.populate(conversations=120)
+            async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
+                async for _ in run:
+                    if run.summary.total == 20:
+                        if way == "kill":
+                            fragile.kill()
+                        else:
+                            fragile.freeze()
+                summary = run.summary
+            assert summary.outcomes[Outcome.DETACHED] == 120
+            assert sim.requests.refused <= 2
+            assert max(usage.accepted for usage in sim.quota.windows) <= 40
+            assert summary.elapsed < 45.0
+
+    async def test_closing_the_budget_first_leaves_its_clients_working(
+        self, sim: IntercomSimulator, server: RedisServer
+    ) -> None:
+        async with nothing_left_behind():
+            budget = RedisBudget(server.url)
+            async with IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client:
+                await client.whoami()
+                await client.whoami()
+                await budget.aclose()
+                assert "closed" in repr(budget)
+                await client.whoami()

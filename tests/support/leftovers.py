@@ -1,0 +1,30 @@
+"""Whether something was left behind: tasks and sockets, counted before and after."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open."""
+    count = 0
+    for path in Path("/dev/fd").iterdir():
+        try:
+            count += stat.S_ISSOCK(os.fstat(int(path.name)).st_mode)
+        except OSError:  # the directory's own descriptor, closed by now
+            continue
+    return count
+
+
+@asynccontextmanager
+async def nothing_left_behind() -> AsyncGenerator[None]:
+    """Assert that what runs inside ends with no task and no socket more than before."""
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
+    yield
+    await asyncio.sleep(0.01)  # transports close in the loop's next turn
+    left = asyncio.all_tasks() - tasks
+    assert not left
+    assert open_sockets() <= sockets

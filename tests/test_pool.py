@@ -1,0 +1,397 @@
+"""Many workspaces in one process: clients that come and go, budgets apart, runs merged."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from intercom_async import (
+    AuthenticationError,
+    ClientStateError,
+    Detach,
+    IntercomPool,
+    InvalidArgumentError,
+    Outcome,
+    RateLimitPolicy,
+    WorkspaceAccess,
+    WorkspaceAccessError,
+)
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.leftovers import nothing_left_behind
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+
+class Town:
+    """Some workspaces, each a simulator with a token of its own."""
+
+    def __init__(self, simulators: dict[str, IntercomSimulator]) -> None:
+        self.simulators = simulators
+        self.lookups: list[str] = []
+
+    def __getitem__(self, workspace: str) -> IntercomSimulator:
+        return self.simulators[workspace]
+
+    async def access(self, workspace: str) -> WorkspaceAccess:
+        """A directory as a database would be one."""
+        self.lookups.append(workspace)
+        await asyncio.sleep(0.01)
+        sim = self.simulators[workspace]
+        return WorkspaceAccess(sim.token, base_url=sim.url, admin_id=sim.admin_id)
+
+    def populate(self, conversations: int) -> dict[str, list[tuple[str, str]]]:
+        """Fill each workspace and return its pairs."""
+        return {
+            key: sim.workspace.populate(conversations=conversations)
+            for key, sim in self.simulators.items()
+        }
+
+
+@asynccontextmanager
+async def town(size: int, **options: Any) -> AsyncGenerator[Town]:
+    async with AsyncExitStack() as stack:
+        simulators = {
+            f"ws{n}": await stack.enter_async_context(
+                IntercomSimulator(token=f"marked-token-{n}", seed=n, keep_log=True, **options)
+            )
+            for n in range(size)
+        }
+        yield Town(simulators)
+
+
+def mixed(pairs: dict[str, list[tuple[str, str]]]) -> Iterator[tuple[str, str, str]]:
+    """One pair of each workspace after the other."""
+    for row in zip(*pairs.values(), strict=True):
+        for workspace, pair in zip(pairs, row, strict=True):
+            yield (workspace, *pair)
+
+
+class TestClients:
+    async def test_a_client_is_opened_once_and_lent_to_all(self) -> None:
+        async with nothing_left_behind(), town(2) as places:
+            async with IntercomPool(places.access) as pool:
+
+                async def ask(workspace: str) -> None:
+                    async with pool.client(workspace) as client:
+                        assert (await client.whoami()).id == places[workspace].admin_id
+
+                await asyncio.gather(*(ask(f"ws{n % 2}") for n in range(10)))
+                assert sorted(pool.open_workspaces) == ["ws0", "ws1"]
+            assert sorted(places.lookups) == ["ws0", "ws1"]
+            assert "closed" in repr(pool)
+
+    async def test_a_mapping_or_a_plain_function_is_a_directory_too(self) -> None:
+        async with town(1) as places:
+            access = await places.access("ws0")
+
+            def of(_: str) -> WorkspaceAccess:
+                return access
+
+            directories: list[Any] = [{"acme": access}, of]
+            for directory in directories:
+                async with IntercomPool(directory) as pool, pool.client("acme") as client:
+                    assert (await client.whoami()).id == places["ws0"].admin_id
+
+    async def test_a_workspace_nobody_knows_is_an_error_of_its_own(self) -> None:
+        async with IntercomPool({"acme": "token"}) as pool:
+            with pytest.raises(WorkspaceAccessError, match="'elsewhere'") as caught:
+                async with pool.client("elsewhere"):
+                    pass
+            assert caught.value.workspace == "elsewhere"
+            assert isinstance(caught.value.__cause__, KeyError)
+            assert pool.open_workspaces == []
+
+    async def test_an_idle_client_is_closed_and_opened_again_on_demand(self) -> None:
+        async with nothing_left_behind(), town(2) as places:
+            async with IntercomPool(places.access, idle=60.0) as pool:
+                for workspace in ("ws0", "ws1"):
+                    async with pool.client(workspace) as client:
+                        await client.whoami()
+                    await asyncio.sleep(40.0)
+                assert pool.open_workspaces == ["ws1"]
+                await asyncio.sleep(40.0)
+                assert pool.open_workspaces == []
+                async with pool.client("ws0") as client:
+                    await asyncio.sleep(200.0)
+                    await client.whoami()
+            assert places.lookups == ["ws0", "ws1", "ws0"]
+
+    async def test_beyond_the_bound_the_one_unused_for_longest_goes(self) -> None:
+        async with (
+            nothing_left_behind(),
+            town(3) as places,
+            IntercomPool(places.access, max_clients=2) as pool,
+        ):
+            for workspace in ("ws0", "ws1", "ws0", "ws2"):
+                async with pool.client(workspace) as client:
+                    await client.whoami()
+            assert pool.open_workspaces == ["ws0", "ws2"]
+
+    async def test_when_all_are_in_use_whoever_asks_waits_and_a_cancelled_one_harms_nobody(
+        self,
+    ) -> None:
+        async with (
+            nothing_left_behind(),
+            town(3) as places,
+            IntercomPool(places.access, max_clients=1) as pool,
+        ):
+
+            async def ask(workspace: str) -> str:
+                async with pool.client(workspace) as client:
+                    await client.whoami()
+                return workspace
+
+            async with pool.client("ws0"):
+                waiting = [asyncio.create_task(ask(f"ws{n}")) for n in (1, 2, 1)]
+                await asyncio.sleep(1.0)
+                assert pool.open_workspaces == ["ws0"]
+                waiting[0].cancel()
+                await asyncio.sleep(0.1)
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert found[1:] == ["ws2", "ws1"]
+
+    async def test_a_lookup_that_is_cancelled_or_fails_is_made_again(self) -> None:
+        async with town(1) as places:
+            answers: list[Any] = [asyncio.sleep(100.0), ValueError("down")]
+
+            async def flaky(workspace: str) -> WorkspaceAccess:
+                if answers:
+                    answer = answers.pop(0)
+                    if isinstance(answer, Exception):
+                        raise answer
+                    await answer
+                return await places.access(workspace)
+
+            async with IntercomPool(flaky) as pool:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.0), pool.client("ws0"):
+                        pass
+                with pytest.raises(WorkspaceAccessError):
+                    async with pool.client("ws0"):
+                        pass
+                async with pool.client("ws0") as client:
+                    await client.whoami()
+
+    async def test_budgets_are_apart_and_no_cookie_is_sent(self) -> None:
+        async with nothing_left_behind(), town(2, limit=20) as places:
+            for sim in places.simulators.values():
+                sim.faults.add(Fault.SET_COOKIE, probability=1.0)
+            async with (
+                IntercomPool(places.access) as pool,
+                pool.client("ws0") as busy,
+                pool.client("ws1") as free,
+            ):
+                await asyncio.sleep(10.5 - places["ws0"].now() % 10.0)
+                await busy.whoami()
+                await free.whoami()
+                places["ws0"].spend(20)
+                waiting = asyncio.create_task(busy.whoami())
+                second = asyncio.create_task(busy.whoami())
+                began = places["ws1"].now()
+                await free.whoami()
+                assert places["ws1"].now() - began < 0.5
+                assert not second.done()
+                await asyncio.gather(waiting, second)
+            requests = [e for sim in places.simulators.values() for e in sim.requests.log or ()]
+            assert len(requests) >= 5
+            assert not [entry for entry in requests if "Cookie" in entry.headers]
+
+    async def test_closing_ends_calls_under_way_and_refuses_later_ones(self) -> None:
+        async with nothing_left_behind(), town(1) as places:
+            pool = IntercomPool(places.access)
+            places["ws0"].faults.add(Fault.HANG, probability=1.0)
+
+            async def ask() -> None:
+                async with pool.client("ws0") as client:
+                    await client.whoami()
+
+            asked = [asyncio.create_task(ask()) for _ in range(3)]
+            await asyncio.sleep(0.5)
+            await pool.aclose()
+            await pool.aclose()
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(error) for error in found} == {ClientStateError}
+            with pytest.raises(ClientStateError, match="pool is closed"):
+                async with pool.client("ws0"):
+                    pass
+            places["ws0"].release()
+
+    async def test_a_session_of_the_application_is_used_and_stays_open(self) -> None:
+        async with nothing_left_behind(), town(1) as places, aiohttp.ClientSession() as session:
+            async with (
+                IntercomPool(places.access, session=session) as pool,
+                pool.client("ws0") as client,
+            ):
+                await client.whoami()
+            assert not session.closed
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("directory", 3),
+            ("max_clients", 0),
+            ("connections", True),
+            ("idle", 0),
+            ("timeout", -1),
+            ("version", "latest"),
+            ("rate_limit", RateLimitPolicy(key="one for all")),
+        ],
+    )
+    async def test_construction_refuses_bad_values_by_name(self, name: str, value: object) -> None:
+        arguments: dict[str, Any] = {"directory": {"acme": "token"}, name: value}
+        with pytest.raises(InvalidArgumentError) as caught:
+            IntercomPool(**arguments)
+        assert caught.value.name == name
+
+    async def test_no_token_is_shown(self) -> None:
+        async with IntercomPool(lambda _: 3) as pool:  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+            with pytest.raises(WorkspaceAccessError, match="no token"):
+                async with pool.client("acme"):
+                    pass
+        assert "marked" not in repr(WorkspaceAccess("marked"))
+
+
+class TestRuns:
+    @pytest.mark.parametrize("form", ["mapping", "mixed", "sorted", "async"])
+    async def test_every_pair_of_every_workspace_is_detached_once(self, form: str) -> None:
+        async with nothing_left_behind(), town(5, latency=0.02) as places:
+            pairs = places.populate(40)
+
+            async def later() -> AsyncIterator[tuple[str, Detach]]:
+                for workspace, conversation_id, contact_id in mixed(pairs):
+                    yield workspace, Detach(conversation_id, contact_id)
+
+            forms: dict[str, Any] = {
+                "mapping": pairs,
+                "mixed": mixed(pairs),
+                "sorted": [(key, *pair) for key, own in pairs.items() for pair in own],
+                "async": later(),
+            }
+            seen: list[tuple[str, Detach]] = []
+            async with (
+                IntercomPool(places.access) as pool,
+                pool.detach_contacts(forms[form]) as run,
+            ):
+                async for found in run:
+                    assert found.result.outcome is Outcome.DETACHED
+                    seen.append((found.workspace, found.result.detach))
+                summary = run.summary
+            expected = {(key, Detach(*pair)) for key, own in pairs.items() for pair in own}
+            assert len(seen) == len(expected)
+            assert set(seen) == expected
+            assert summary.total == summary.settled == summary.requests == len(expected)
+            assert {key: own.total for key, own in summary.workspaces.items()} == dict.fromkeys(
+                pairs, 40
+            )
+            for sim in places.simulators.values():
+                assert set(sim.applied.values()) == {1}
+
+    async def test_200_workspaces_at_once_each_use_their_own_quota(self) -> None:
+        async with town(200, limit=10, latency=0.05) as places:
+            pairs = places.populate(13)
+            async with IntercomPool(places.access) as pool:
+                summary = await pool.detach_contacts(mixed(pairs))
+            assert summary.settled == 200 * 13
+            # Nobody waits for anybody else: what is left of one window, and the next.
+            assert summary.elapsed < 20.0
+            assert summary.refusals <= 0.01 * summary.requests
+            for sim in places.simulators.values():
+                assert max(usage.accepted for usage in sim.quota.windows) >= 7
+
+    async def test_more_workspaces_than_may_run_at_once_take_turns(self) -> None:
+        async with nothing_left_behind(), town(9) as places:
+            pairs = places.populate(6)
+            async with IntercomPool(places.access, max_clients=3) as pool:
+                for chosen in (mixed(pairs), pairs):
+                    summary = await pool.detach_contacts(chosen)
+                    assert summary.total == summary.settled == 54
+                    assert len(pool.open_workspaces) <= 3
+            for sim in places.simulators.values():
+                assert set(sim.applied.values()) == {1}
+
+    @pytest.mark.parametrize("sorted_", [False, True])
+    async def test_a_workspace_without_access_stops_alone(self, sorted_: bool) -> None:
+        async with nothing_left_behind(), town(3) as places:
+            pairs = places.populate(10)
+            places["ws1"].token = "another"
+            places.simulators["ws1"].faults.add(Fault.UNAUTHORIZED)
+            unknown = {"nobody": pairs["ws0"]}
+            everything = pairs | unknown
+            async with IntercomPool(places.access) as pool:
+                summary = await pool.detach_contacts(everything if sorted_ else mixed(everything))
+            assert summary.total == 40
+            assert summary.settled == 20
+            assert type(summary.stopped["ws1"]) is AuthenticationError
+            assert type(summary.stopped["nobody"]) is WorkspaceAccessError
+            assert summary.workspaces["nobody"].outcomes[Outcome.NOT_ATTEMPTED] == 10
+            assert "4 workspaces" in str(summary)
+
+    async def test_leaving_early_leaves_nothing_behind(self) -> None:
+        closed: list[bool] = []
+
+        async def endless(places: Town) -> AsyncIterator[tuple[str, str, str]]:
+            try:
+                while True:
+                    for triple in mixed(places.populate(20)):
+                        yield triple
+            finally:
+                closed.append(True)
+
+        async with nothing_left_behind(), town(3) as places:
+            async with IntercomPool(places.access) as pool:
+                async with pool.detach_contacts(endless(places)) as run:
+                    async for _ in run:
+                        if run.summary.total > 30:
+                            break
+                assert closed == [True]
+                async with pool.client("ws0") as client:
+                    status = client.rate_limit
+                    assert status is not None
+                    assert status.in_flight == status.waiting_bulk == 0
+            gc.collect()
+
+    async def test_an_input_that_raises_lets_requests_finish_and_is_raised(self) -> None:
+        def broken(places: Town) -> Iterator[Any]:
+            yield from mixed(places.populate(20))
+            yield "nonsense"
+
+        async with (
+            nothing_left_behind(),
+            town(2, latency=0.1) as places,
+            IntercomPool(places.access) as pool,
+        ):
+            with pytest.raises(InvalidArgumentError, match="item 41"):
+                await pool.detach_contacts(broken(places))
+            async with pool.client("ws0") as client:
+                status = client.rate_limit
+                assert status is not None
+                assert status.in_flight == 0
+
+    async def test_a_slow_consumer_slows_the_run(self) -> None:
+        async with town(2, limit=100_000) as places:
+            pairs = places.populate(1000)
+            async with IntercomPool(places.access) as pool, pool.detach_contacts(pairs) as run:
+                await anext(run)
+                await asyncio.sleep(60.0)
+                done = sum(sim.requests.total for sim in places.simulators.values())
+                assert done < 1500
+                summary = await run
+            assert summary.total == 2000
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("pairs", {"pairs": "text"}),
+            ("at_once", {"pairs": [], "at_once": 0}),
+            ("at_once", {"pairs": [], "at_once": 5}),
+        ],
+    )
+    async def test_wrong_arguments_are_refused(self, name: str, arguments: dict[str, Any]) -> None:
+        async with IntercomPool({}, max_clients=3) as pool:
+            with pytest.raises(InvalidArgumentError) as caught:
+                await pool.detach_contacts(**arguments)
+            assert caught.value.name == name

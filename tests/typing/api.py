@@ -1,0 +1,129 @@
+"""The public API as a caller's type checker sees it; never run, only checked (mypy, pyright)."""
+
+from collections.abc import AsyncIterator
+from typing import Any, assert_type
+
+import aiohttp
+from redis.asyncio import Redis
+from taskiq import AsyncBroker
+
+import intercom_async
+from intercom_async import (
+    APIError,
+    ClientStats,
+    Conversation,
+    Detach,
+    DetachResult,
+    DetachRun,
+    DetachSummary,
+    Identity,
+    IntercomClient,
+    IntercomError,
+    IntercomPool,
+    Lane,
+    Outcome,
+    PoolResult,
+    PoolSummary,
+    RateLimitPolicy,
+    RateLimitStatus,
+    RateLimitWaitError,
+    RetryPolicy,
+    WorkspaceAccess,
+)
+from intercom_async.chunks import Plan, progress
+from intercom_async.events import CallEnded, Event, Observer
+from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
+from intercom_async.integrations.redis import RedisBudget
+from intercom_async.integrations.taskiq import DetachJobs
+from intercom_async.structuring import decode_conversation, encode_conversation
+
+
+def construct(session: aiohttp.ClientSession) -> None:
+    def observe(event: Event) -> None:
+        if isinstance(event, CallEnded):
+            assert_type(event.status, int | None)
+
+    observer: Observer = OpenTelemetryObserver(attributes={"intercom.workspace": "acme"})
+    assert_type(IntercomClient(), IntercomClient)
+    IntercomClient("token", region="eu", version="2.14", timeout=5)
+    IntercomClient("token", base_url="https://localhost", session=session, observer=observe)
+    IntercomClient("token", retry=RetryPolicy(attempts=3, total_time=None), observer=observer)
+    IntercomClient("token", rate_limit=RateLimitPolicy(quota_fraction=0.5, max_wait=None))
+    IntercomClient("token", "eu")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # keywords only
+
+
+async def call(client: IntercomClient) -> None:
+    assert_type(await client.detach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type(await client.attach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type(await client.get_conversation("1"), Conversation)
+    assert_type(client.find_conversations("2"), AsyncIterator[Conversation])
+    assert_type(await client.whoami(), Identity)
+    assert_type(client.rate_limit, RateLimitStatus | None)
+    assert_type(client.stats(), ClientStats)
+    assert_type(client.stats().by_status, dict[int, int])
+    assert_type(client.with_options(lane=Lane.BULK, timeout=1.5), IntercomClient)
+    assert_type(await intercom_async.detach_contact("1", "2", admin_id="3"), Conversation)
+    async with client as entered:
+        assert_type(entered, IntercomClient)
+    await client.detach_contact("1", "2")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # admin_id is required
+    await client.detach_contact(1, "2", admin_id="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ids are texts
+
+
+async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]) -> None:
+    run: DetachRun = client.detach_contacts([("1", "2")], admin_id="3")
+    assert_type(run.rate_limit, RateLimitStatus | None)
+    assert_type(await client.detach_contacts([Detach("1", "2"), ("4", "5")]), DetachSummary)
+    assert_type(await client.detach_contacts(later, admin_id="3", concurrency=8), DetachSummary)
+    async with client.detach_contacts(later) as run:
+        async for result in run:
+            assert_type(result, DetachResult)
+            assert_type(result.outcome, Outcome)
+            assert_type(result.conversation, Conversation | None)
+            assert_type(result.error, IntercomError | None)
+        assert_type(run.summary, DetachSummary)
+
+
+async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
+    def token(_: str) -> str:
+        return "token"
+
+    IntercomPool({"acme": "token", "umbrella": WorkspaceAccess("token", region="eu")})
+    IntercomPool(token, max_clients=10, idle=5)
+    async with pool.client("acme") as client:
+        assert_type(client, IntercomClient)
+    assert_type(await pool.detach_contacts(mixed, admin_id="3"), PoolSummary)
+    async with pool.detach_contacts({"acme": [("1", "2")]}) as run:
+        async for found in run:
+            assert_type(found, PoolResult)
+            assert_type(found.result, DetachResult)
+
+
+async def fail(client: IntercomClient) -> None:
+    try:
+        await client.whoami()
+    except RateLimitWaitError as error:
+        assert_type(error.wait, float)
+    except APIError as error:
+        assert_type(error.status, int)
+        assert_type(error.request_id, str | None)
+        assert_type(error.rate_limit, RateLimitStatus | None)
+
+
+async def share(redis: Redis) -> None:
+    async with RedisBudget(redis, prefix="mine") as budget:
+        assert_type(budget, RedisBudget)
+        IntercomClient("token", shared_budget=budget)
+        IntercomPool({"acme": "token"}, shared_budget=RedisBudget("redis://localhost"))
+
+
+async def distribute(broker: AsyncBroker, folder: str) -> None:
+    jobs = DetachJobs(broker, lambda: IntercomPool({"acme": "token"}))
+    assert_type(await jobs.submit([("acme", "1", "2")], folder, admin_id="3"), Plan)
+    assert_type(await jobs.resume(folder), int)
+    assert_type(progress(folder).summary, PoolSummary)
+
+
+def convert(body: bytes) -> None:
+    conversation = decode_conversation(body)
+    assert_type(conversation, Conversation)
+    assert_type(encode_conversation(conversation), dict[str, Any])
