@@ -31,10 +31,8 @@ from intercom_async.journal.errors import (
 )
 from intercom_async.journal.fates import SettledPairs
 from intercom_async.journal.format import (
-    IS_RECORD,
     NAME,
     SCHEMA,
-    Fate,
     Header,
     Line,
     LineError,
@@ -188,7 +186,7 @@ class JournalFile:
         return replay if lines.good else None
 
     def pairs(
-        self, wanted: Callable[[Fate], bool], *, abandoned: Callable[[], bool] = lambda: False
+        self, wanted: Callable[[Record], bool], *, abandoned: Callable[[], bool] = lambda: False
     ) -> SettledPairs:
         """Collect by their ids the pairs of some records, settled or of unknown fate.
 
@@ -198,13 +196,13 @@ class JournalFile:
         pairs = SettledPairs()
 
         def collect(line: bytes, _: int) -> None:
-            if not line.startswith(IS_RECORD) and not isinstance(decode(line), Record):
-                return
-            fate = decode_fate(line)
-            if (fate.outcome.settled or fate.outcome is Outcome.UNKNOWN) and wanted(fate):
-                record = decode(line)
-                if isinstance(record, Record):
-                    pairs.add(record.detach, record.outcome, inferred=record.inferred)
+            record = decode(line)
+            if (
+                isinstance(record, Record)
+                and (record.outcome.settled or record.outcome is Outcome.UNKNOWN)
+                and wanted(record)
+            ):
+                pairs.add(record.detach, record.outcome, inferred=record.inferred)
 
         _unless(abandoned, _read(self.path, collect))
         return pairs
@@ -314,18 +312,17 @@ def open_journal(
             return replay, KnownPairs(), False
         _check_parameters(file.path, replay, header)
         changed = new_input and replay.extent > replay.fates.after
-        line = encode(
-            Resumed(resumed=header.created, new_input_after=replay.extent if changed else None)
-        )
+        after = replay.extent if changed else replay.fates.after
+        known = KnownPairs()
+        if after:
+            known.earlier = file.pairs(
+                lambda one: one.ordinal <= after and one.outcome.settled, abandoned=abandoned
+            )
+        if not changed and (first := replay.fates.first_unsettled()):
+            known.later = file.pairs(lambda one: one.ordinal > first, abandoned=abandoned)
+        line = encode(Resumed(resumed=header.created, new_input_after=after if changed else None))
         file.append(line, 0)
         replay.feed(line, 0)
-        known = KnownPairs()
-        if after := replay.fates.after:
-            known.earlier = file.pairs(
-                lambda fate: fate.ordinal <= after and fate.outcome.settled, abandoned=abandoned
-            )
-        if first := replay.fates.first_unsettled():
-            known.later = file.pairs(lambda fate: fate.ordinal > first, abandoned=abandoned)
     except BaseException:
         file.close()
         raise

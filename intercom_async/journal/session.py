@@ -138,7 +138,10 @@ class Journal:
         runtime: Runtime = SYSTEM,
         disk: Disk | None = None,
     ) -> "JournalSession":
-        """Create or resume the journal; ten million records take some 20 seconds, in a thread.
+        """Create or resume the journal, in a thread.
+
+        Ten million records take some 20 seconds, and 50 more if a pair near the beginning is not
+        settled: what follows it must be known by its ids, for the input may name it twice.
 
         ::
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_async.detaching import Detach
@@ -207,6 +207,15 @@ class TestDamage:
             opened(path)
         assert caught.value.line == len(LINES) + 1
 
+    def test_a_record_without_its_ids_is_damage_where_they_are_needed(self, path: Path) -> None:
+        damaged = b"".join(WRITTEN[:3]) + b'{"ordinal":3,"outcome":"detached"}\n' + WRITTEN[4]
+        path.write_bytes(damaged)
+        with pytest.raises(JournalCorruptError) as caught:
+            opened(path)
+        assert caught.value.line == 4
+        assert path.read_bytes() == damaged
+
+    @example(135, 1)
     @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
     def test_no_changed_byte_raises_anything_else_and_no_refused_file_is_touched(
         self, scratch: Path, at: int, flip: int
