@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main as benchmark
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -96,7 +97,7 @@ class TestCommands:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        simulate, export, whoami, detach = COMMANDS[2:]
+        simulate, export, whoami, detach = COMMANDS[2:6]
         # A free port and no waiting; everything else is as printed.
         line = simulate.replace(f"--port {PORT}", "--port 0") + " --limit 100000 --latency 0"
         monkeypatch.setenv(*export.removeprefix("export ").split("="))
@@ -117,6 +118,14 @@ class TestCommands:
         assert process.returncode == 0
         assert "1,000 detached" in capsys.readouterr().err
 
+    def test_the_benchmarks_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        # The shortest of them; all of them take minutes.
+        assert COMMANDS[-1].endswith("-m benchmarks")
+        assert benchmark(["import", "--rounds", "2"]) == 0
+        printed = capsys.readouterr().out
+        assert "import intercom_async" in printed
+        assert "of 1 bounds hold" in printed
+
     def test_no_command_is_untested(self) -> None:
         programs = [shlex.split(line)[0:2] for line in COMMANDS]
         assert programs == [
@@ -126,6 +135,7 @@ class TestCommands:
             ["export", f"{TOKEN_VARIABLE}=token"],
             ["intercom-async", "whoami"],
             ["intercom-async", "detach"],
+            ["python3", "-m"],  # the benchmarks
         ]
         assert COMMANDS[0].endswith("intercom-async demo")
         assert COMMANDS[1].endswith("bin/pytest -q -n auto")
