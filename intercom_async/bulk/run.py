@@ -164,6 +164,7 @@ class DetachRun:
         self._workers: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._unsent: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
         self._parked: dict[str, deque[Admitted]] = {}
         self._parked_count = 0
         self._parked_less = asyncio.Event()
@@ -293,7 +294,8 @@ class DetachRun:
         self._drain = self._drain and drain
         self._running.set()
         self._parked_less.set()
-        for task in self._workers if immediately else self._unsent:
+        tasks = self._workers if immediately else self._unsent
+        for task in tasks if self._drain else tasks | self._reading:
             task.cancel()
         if self._opening is not None:
             self._opening.cancel()
@@ -326,7 +328,7 @@ class DetachRun:
             await self._try_again()
             await self._report_unsent()
             if self._drain and self._failure is None:
-                await self._report_rest(source)
+                await self._drain_rest(source)
         except Exception as error:  # noqa: BLE001  the consumer gets it
             self._failure = self._failure or error
         finally:
@@ -356,6 +358,7 @@ class DetachRun:
         )
         try:
             self._journal = await self._opening
+            self._seen = self._journal.known
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -389,21 +392,41 @@ class DetachRun:
     async def _report_unsent(self) -> None:
         """Deliver what was read and is not going to be sent."""
         for deferred in self._deferred.values():
-            await self._deliver(deferred.item, deferred.first, deferred.elapsed)
+            await self._deliver_unsent(deferred.item, deferred.first, deferred.elapsed)
         self._deferred.clear()
         for queue in self._parked.values():
             for item in queue:
-                await self._deliver(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+                await self._deliver_unsent(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+
+    async def _deliver_unsent(self, item: Admitted, settled: Settled, elapsed: float) -> None:
+        known = self._known(item)  # another occurrence may have been settled since
+        await self._deliver(item, known or settled, elapsed, duplicate=known is not None)
+
+    async def _drain_rest(self, source: Source) -> None:
+        """Report the rest until somebody does not want it any more."""
+        task = asyncio.create_task(self._report_rest(source))
+        self._reading.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if self._drain:
+                raise
+        finally:
+            self._reading.discard(task)
 
     async def _report_rest(self, source: Source) -> None:
-        while (item := await source.pull()) is not None:
+        while self._drain and (item := await source.pull()) is not None:
             if item.settled is not None:
                 self._settled_before += 1
+                self._seen.add(item.detach, item.settled, inferred=item.inferred)
                 continue
-            settled = self._known(item) or Settled(Outcome.NOT_ATTEMPTED)
-            # Without a record a pair counts as not attempted: a line for each would only fill
-            # the journal.
-            await self._tell(item.detach, settled, 0.0, None, duplicate=settled.outcome.settled)
+            known = self._known(item)
+            if known is not None:
+                await self._deliver(item, known, 0.0, duplicate=True)
+            else:
+                # Without a record a pair counts as not attempted: a line for each would only
+                # fill the journal.
+                await self._tell(item.detach, Settled(Outcome.NOT_ATTEMPTED), 0.0, None)
 
     def _add_worker(self, source: Source | Again) -> None:
         task = asyncio.create_task(self._work(source))
@@ -433,17 +456,25 @@ class DetachRun:
             if settled is None:
                 settled = await self._settle(item)
                 self._stop_if_fatal(settled)
+                if settled.outcome is Outcome.UNKNOWN:
+                    self._seen.add(item.detach, settled.outcome)
             following = self._hand_over(item.detach.conversation_id)
             elapsed = self._runtime.monotonic() - began
             first = self._deferred.pop(item.ordinal, None)
             if first is not None:
-                settled.attempts += first.first.attempts
-                settled.refusals += first.first.refusals
+                settled = _both(first.first, settled)
                 elapsed += first.elapsed
             if self._deferring and self._may_pass(settled):
                 self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
             else:
-                await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                try:
+                    await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                except BaseException:  # cancelled while the consumer lags behind, or a full disk
+                    self._give_back(following)
+                    raise
+            if self._stopping:  # since it was handed over
+                self._give_back(following)
+                following = None
             item = following if following is not None else await self._take(source)
 
     async def _breathe(self) -> None:
@@ -487,7 +518,7 @@ class DetachRun:
                     await self._parked_less.wait()
                 if self._stopping:
                     return None
-                item = await source.pull()
+                item = await self._pull(source)
                 if item is None:
                     self._no_more()
                     return None
@@ -496,16 +527,26 @@ class DetachRun:
                     self._seen.add(item.detach, item.settled, inferred=item.inferred)
                     continue
                 conversation_id = item.detach.conversation_id
-                if conversation_id not in self._parked:
+                if conversation_id not in self._parked and not self._stopping:
                     self._parked[conversation_id] = deque()
                     break
-                self._parked[conversation_id].append(item)
+                self._parked.setdefault(conversation_id, deque()).append(item)
                 self._parked_count += 1
         finally:
             self._waiting -= 1
         if self._waiting == 0 and len(self._workers) < self._concurrency:
             self._add_worker(source)
         return item
+
+    async def _pull(self, source: Source | Again) -> Admitted | None:
+        """Read the next pair; whoever does not want to read on cancels this."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._reading.add(task)
+        try:
+            return await source.pull()
+        finally:
+            self._reading.discard(task)
 
     def _hand_over(self, conversation_id: str) -> Admitted | None:
         """Free a conversation, or return the parked pair that has it next."""
@@ -518,18 +559,26 @@ class DetachRun:
             del self._parked[conversation_id]
         return None
 
+    def _give_back(self, item: Admitted | None) -> None:
+        """Park a pair again that `_hand_over` gave to a worker which ends before it is begun."""
+        if item is not None:
+            self._parked[item.detach.conversation_id].appendleft(item)
+            self._parked_count += 1
+
     def _known(self, item: Admitted) -> Settled | None:
         """What became of the same pair before, None if it is not settled."""
         fate = self._seen.get(item.detach)
         outcome = outcome_of(fate)
-        return None if outcome is None else Settled(outcome, inferred=is_inferred(fate))
+        if outcome is None or not outcome.settled:
+            return None
+        return Settled(outcome, inferred=is_inferred(fate))
 
     async def _settle(self, item: Admitted) -> Settled:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         pair = item.detach
-        first = self._deferred.get(item.ordinal)
-        unknown = first is not None and first.first.outcome is Outcome.UNKNOWN
+        # Another occurrence of the pair, or its first try, may have been applied.
+        unknown = item.ambiguous or outcome_of(self._seen.get(pair)) is Outcome.UNKNOWN
         self._unsent.add(task)
         try:
             if self._journal is not None:
@@ -539,20 +588,21 @@ class DetachRun:
                 pair,
                 pair.admin_id if pair.admin_id is not None else self._admin_id,
                 self._options,
-                ambiguous=item.ambiguous or unknown,
+                ambiguous=unknown,
                 on_send=lambda: self._unsent.discard(task),
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
         except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
+            unknown = unknown or task not in self._unsent
             self._fail(error)
-            return Settled(Outcome.NOT_ATTEMPTED, error=error)
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
             task.uncancel()
-            doubt = item.ambiguous or unknown or task not in self._unsent
-            return Settled(Outcome.UNKNOWN if doubt else Outcome.NOT_ATTEMPTED)
+            unknown = unknown or task not in self._unsent
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED)
         finally:
             self._unsent.discard(task)
 
@@ -628,9 +678,18 @@ class DetachRun:
             await self._read_more.wait()
 
 
+def _both(first: Settled, second: Settled) -> Settled:
+    """What two tries come to: the second one, unless the run stopped before it was sent."""
+    if second.outcome is Outcome.NOT_ATTEMPTED:
+        return first
+    second.attempts += first.attempts
+    second.refusals += first.refusals
+    return second
+
+
 def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
     if journal is None or isinstance(journal, Journal):
         return journal
-    if isinstance(journal, str | os.PathLike) and os.fspath(journal):
+    if isinstance(journal, str | os.PathLike):
         return Journal(journal)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")

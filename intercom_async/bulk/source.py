@@ -60,6 +60,8 @@ class Source:
             while not self._admitted:
                 if self._exhausted:
                     return None
+                if self.read % BREATH == BREATH - 1:
+                    await asyncio.sleep(0)  # a worker cancelled here takes no input with it
                 try:
                     await self._read_one()
                 except BaseException:
@@ -88,8 +90,6 @@ class Source:
             self._admitted.append(Admitted(self.read, pair))
         else:
             self._admitted.extend(self._journal.admit(pair))
-        if self.read % BREATH == 0:
-            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Let a generator run its cleanup now rather than whenever it is collected."""

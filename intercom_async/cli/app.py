@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -38,13 +38,15 @@ from intercom_async.cli.sources import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.journal import JournalError, JournalWriteError
 
+EXIT_STATUS: Final = (
+    "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
+    "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
+)
+
 app = typer.Typer(
     name="intercom-async",
     help="Detach contacts from Intercom conversations, one or millions, within the rate limit.",
-    epilog=(
-        "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
-        "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
-    ),
+    epilog=EXIT_STATUS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -99,7 +101,7 @@ def _main(
     pass
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUS)
 def detach(
     source: Annotated[
         str,
@@ -160,7 +162,7 @@ def detach(
     _finish(carry_out_command(options, errors))
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUS)
 def attach(
     source: Annotated[
         str | None, typer.Argument(help="As for detach; none with --undo.", show_default=False)
