@@ -106,6 +106,10 @@ def _run(pipe: "Connection[Any, Any]", name: str, url: str, uvloop: bool) -> Non
         runner.run(obey())
 
 
+class ClientEndedError(Exception):
+    """A client did not do what it was told."""
+
+
 class ClientProcess:
     """A rival waiting for orders.
 
@@ -144,14 +148,14 @@ class ClientProcess:
         """Return what the burst took.
 
         Raises:
-            RuntimeError: the process ended, or the burst lasted too long.
+            ClientEndedError: the process ended, or the burst lasted too long.
         """
         if not self._pipe.poll(_PATIENCE):
-            raise RuntimeError("a burst did not end in time")
+            raise ClientEndedError("a burst did not end in time")
         try:
             cost = self._pipe.recv()
         except EOFError:
-            raise RuntimeError("a client process ended; see its traceback above") from None
+            raise ClientEndedError("it failed; its traceback is above") from None
         assert isinstance(cost, Cost)
         return cost
 

@@ -15,19 +15,16 @@ def measure(options: Options) -> list[Comparison]:
     """Measure from opening the client to closing it."""
     wall: dict[str, list[float]] = {BARE: [], OURS: []}
     cpu: dict[str, list[float]] = {BARE: [], OURS: []}
-    with (
-        start_server() as server,
-        ClientProcess(BARE, server.url) as bare,
-        ClientProcess(OURS, server.url) as ours,
-    ):
-        clients = {BARE: bare, OURS: ours}
-        for client in clients.values():
-            client.burst(CALLS, CALLS, fresh=True)  # imports what is imported late
+    with start_server() as server:
         for number in range(options.rounds):
-            for name in in_turn(list(clients), number):
-                cost = clients[name].burst(CALLS, CALLS, fresh=True)
-                wall[name].append(cost.wall * 1e3)
-                cpu[name].append(cost.cpu * 1e3)
+            with ClientProcess(BARE, server.url) as bare, ClientProcess(OURS, server.url) as ours:
+                clients = {BARE: bare, OURS: ours}
+                for client in clients.values():
+                    client.burst(CALLS, CALLS, fresh=True)  # imports what is imported late
+                for name in in_turn(list(clients), number):
+                    cost = clients[name].burst(CALLS, CALLS, fresh=True)
+                    wall[name].append(cost.wall * 1e3)
+                    cpu[name].append(cost.cpu * 1e3)
     name = f"cold start, {CALLS:,} calls at once"
     bounds = {OURS: Bound("ratio", 1.3)}
     return [

@@ -103,7 +103,9 @@ async def _with_httpx(url: str) -> AsyncGenerator[Burst]:
     import httpx
 
     limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
-    async with httpx.AsyncClient(base_url=url, headers=HEADERS, limits=limits) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers=HEADERS, limits=limits, timeout=60
+    ) as client:
 
         async def detach(conversation_id: str) -> bytes:
             # `client.delete` takes no body.

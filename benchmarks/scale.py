@@ -26,7 +26,7 @@ MEGABYTE: Final = 1024 * 1024
 def measure(options: Options) -> list[Comparison]:
     """Measure the runs of growing length, then the growing number of processes."""
     lengths = PAIRS[:2] if options.quick else (*PAIRS, MILLION) if options.million else PAIRS
-    rounds = 1 if options.million else min(options.rounds, 3)
+    rounds = 1 if options.million else min(options.rounds, 2)
     names = [f"{pairs:,} pairs" for pairs in lengths]
     time_each: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, list[float]] = {name: [] for name in names}
