@@ -15,6 +15,7 @@ from intercom_async.errors import (
     ConnectionFailedError,
     RateLimitWaitError,
     UnknownOutcomeError,
+    readable,
 )
 from intercom_async.events import (
     CallGivenUp,
@@ -223,8 +224,8 @@ class Transport:
             self._report_sent(call, limiter, reply, permit.sent)
         if reply.status in TRANSIENT_STATUSES:
             code, message, _ = error_details(reply)
-            detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
-            raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
+            said = readable(f"{code or 'no code'}: {message or 'no message'}")
+            raise _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
         return reply
 
     async def _send_once(
@@ -271,7 +272,7 @@ class Transport:
             RequestRefused(
                 method=call.request.method,
                 path=call.request.path,
-                code=code,
+                code=None if code is None else readable(code),
                 request_id=request_id_of(reply),
                 rate_limit=limiter.status(),
             )

@@ -30,6 +30,7 @@ from intercom_async.errors import (
     RateLimitedError,
     RedirectError,
     ServerError,
+    readable,
 )
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
@@ -420,7 +421,7 @@ def request_id_of(reply: Reply) -> str | None:
     if reply.request_id is not None or reply.succeeded:
         return reply.request_id
     found = _document(reply).get("request_id")
-    return found if isinstance(found, str) else None
+    return readable(found) if isinstance(found, str) else None
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:
