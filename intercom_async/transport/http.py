@@ -1,10 +1,12 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Three habits of aiohttp would break the library's promises and are dealt with here:
+Four habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
+- It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
+  sent twice) for the answer to the next request. Such a connection is not used here.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
   never chained, logged or kept.
@@ -12,7 +14,7 @@ Three habits of aiohttp would break the library's promises and are dealt with he
 
 import asyncio
 import os
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -23,17 +25,25 @@ from intercom_async.errors import (
     IntercomError,
     ResponseDecodeError,
     ResponseTooLargeError,
+    readable,
 )
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, quota_headers
 
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
 
 CONNECTIONS: Final = 256
 """Connections of the pool; above any number of requests the limiter has in flight."""
+
+ERROR_LIMIT: Final = 64 * 1024
+"""The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
 
 CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
@@ -69,12 +79,33 @@ async def _never_repeat(
 _MIDDLEWARES: Final = (_never_repeat,)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A pool that never hands out a connection on which something waits to be read.
+
+    Nothing that came before a request can be the answer to it.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Trace]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
+    ) -> "Connection":
+        # Idle ones first; one more is new, and a server that speaks first is no concern of ours.
+        for _ in range(CONNECTIONS):
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return await super().connect(req, traces, timeout)
+
+
 def _describe(error: BaseException) -> str:
     """The error in words, without what aiohttp packs into `repr`."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: {error.message:.200}"
+        return f"{type(error).__name__}: {readable(error.message, 200)}"
     text = str(error)
-    return f"{type(error).__name__}: {text:.200}" if text else type(error).__name__
+    return f"{type(error).__name__}: {readable(text, 200)}" if text else type(error).__name__
 
 
 def _classify(error: Exception) -> Failure:
@@ -108,11 +139,11 @@ def _translate(error: Exception) -> AttemptFailedError | ClientStateError:
     return failure
 
 
-async def _read_on(content: aiohttp.StreamReader, body: bytes) -> bytes:
-    """Return `body` and what follows it, to the end or somewhat beyond `BODY_LIMIT`."""
+async def _read_on(content: aiohttp.StreamReader, body: bytes, limit: int) -> bytes:
+    """Return `body` and what follows it, to the end or somewhat beyond `limit` bytes."""
     pieces = [body]
     size = len(body)
-    while size <= BODY_LIMIT and not content.at_eof():
+    while size <= limit and not content.at_eof():
         piece = await content.readany()
         pieces.append(piece)
         size += len(piece)
@@ -132,7 +163,7 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
-        connector=aiohttp.TCPConnector(
+        connector=_Connector(
             limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
         ),
         # A cookie set for one token must never be replayed for another.
@@ -260,17 +291,20 @@ class Http:
     ) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
+        if request_id is not None:
+            request_id = readable(request_id)
         status = response.status
         flaw: IntercomError | None = None
         body = b""
+        limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
             content = response.content
             if content.is_eof():  # as with most replies: all of it came with the head
                 body = content.read_nowait()
             if not content.at_eof():
-                body = await _read_on(content, body)
-            if len(body) > BODY_LIMIT:
-                flaw = ResponseTooLargeError(status=status, limit=BODY_LIMIT, request_id=request_id)
+                body = await _read_on(content, body, limit)
+            if len(body) > limit:
+                flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not deadline.leave():

@@ -23,6 +23,7 @@ from intercom_async.errors import (
     IntercomError,
     RateLimitWaitError,
     UnknownOutcomeError,
+    readable,
 )
 from intercom_async.events import (
     CallBegan,
@@ -325,8 +326,8 @@ class Transport:
             self._report_sent(call, limiter, reply, permit.sent)
         if reply.status in TRANSIENT_STATUSES:
             code, message, _ = error_details(reply)
-            detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
-            raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
+            said = readable(f"{code or 'no code'}: {message or 'no message'}")
+            raise _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
         return reply
 
     def _without_reply(
@@ -399,7 +400,7 @@ class Transport:
                 call=call.number,
                 method=call.request.method,
                 path=call.request.path,
-                code=code,
+                code=None if code is None else readable(code),
                 elapsed=self._runtime.monotonic() - permit.sent,
                 request_id=request_id_of(reply),
                 rate_limit=limiter.status(),
