@@ -29,12 +29,12 @@ import attrs
 
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Again, Pair, Source
+from intercom_async.bulk.telling import ResultQueue, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
     ConnectionFailedError,
-    IntercomError,
     InvalidArgumentError,
     ServerError,
     UnknownOutcomeError,
@@ -52,9 +52,6 @@ from intercom_async.transport.verdict import backoff
 
 PARKED: Final = 1024
 """Pairs held back at most because their conversation is busy."""
-
-UNREAD: Final = 256
-"""Results the consumer may lag behind before the run waits for it."""
 
 DEFERRED: Final = 10_000
 """Failed pairs held back at most for a second try; further ones are reported as they are."""
@@ -86,14 +83,6 @@ class _Deferred:
     item: Admitted
     first: Settled
     elapsed: float
-
-
-@attrs.define(eq=False)
-class _Told:
-    """A result that waits for the consumer, and for the disk."""
-
-    result: DetachResult
-    commit: Commit | None
 
 
 class DetachRun:
@@ -176,20 +165,9 @@ class DetachRun:
         self._seen = SettledPairs()
         self._deferring = options.retry.attempts > 1
         self._deferred: dict[int, _Deferred] = {}
-        self._told: deque[_Told] = deque()
-        self._more_told = asyncio.Event()
-        self._read_more = asyncio.Event()
-        self._streaming = False
         self._failure: BaseException | None = None
-
-        self._outcomes = dict.fromkeys(Outcome, 0)
-        self._inferred = 0
-        self._duplicates = 0
-        self._settled_before = 0
-        self._requests = 0
-        self._retries = 0
-        self._refusals = 0
-        self._stopped_by: IntercomError | None = None
+        self._results = ResultQueue()
+        self._tally = Tally()
         self._began: float | None = None
         self._ended: float | None = None
 
@@ -199,8 +177,7 @@ class DetachRun:
         return self._finish().__await__()
 
     async def _finish(self) -> DetachSummary:
-        self._streaming = False
-        self._read_more.set()
+        self._results.abandon()
         supervisor = self._start()
         try:
             await asyncio.shield(supervisor)
@@ -227,26 +204,14 @@ class DetachRun:
 
     async def __anext__(self) -> DetachResult:
         if self._supervisor is None:
-            self._streaming = True
+            self._results.wanted = True
             _ = self._start()
-        told = self._told
-        while True:
-            while not told:
-                if self._ended is not None:
-                    if self._failure is not None:
-                        raise self._failure
-                    raise StopAsyncIteration
-                self._more_told.clear()
-                await self._more_told.wait()
-            first = told[0]
-            # It stays in the queue meanwhile: a consumer that is cancelled here loses nothing.
-            if first.commit is not None and not first.commit.done:
-                await first.commit
-            if told and told[0] is first:
-                break
-        told.popleft()
-        self._read_more.set()
-        return first.result
+        result = await self._results.take()
+        if result is not None:
+            return result
+        if self._failure is not None:
+            raise self._failure
+        raise StopAsyncIteration
 
     @property
     def summary(self) -> DetachSummary:
@@ -255,18 +220,7 @@ class DetachRun:
         if self._began is not None:
             end = self._ended if self._ended is not None else self._runtime.monotonic()
             elapsed = end - self._began
-        return DetachSummary(
-            outcomes=dict(self._outcomes),
-            inferred=self._inferred,
-            duplicates=self._duplicates,
-            settled_before=self._settled_before,
-            requests=self._requests,
-            retries=self._retries,
-            refusals=self._refusals,
-            elapsed=elapsed,
-            limit=self._transport.limit,
-            stopped_by=self._stopped_by,
-        )
+        return self._tally.summary(elapsed=elapsed, limit=self._transport.limit)
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
@@ -313,8 +267,7 @@ class DetachRun:
         """Stop at once and wait until nothing is left."""
         if self._supervisor is None or self._supervisor.done():
             return
-        self._streaming = False
-        self._read_more.set()
+        self._results.abandon()
         self.stop(immediately=True, drain=False)
         await asyncio.wait({self._supervisor})
 
@@ -348,7 +301,7 @@ class DetachRun:
         except JournalError as error:
             self._failure = self._failure or error
         self._ended = self._runtime.monotonic()
-        self._more_told.set()
+        self._results.end()
 
     async def _open_journal(self) -> None:
         if self._keeping is None or self._stopping:
@@ -417,7 +370,7 @@ class DetachRun:
     async def _report_rest(self, source: Source) -> None:
         while self._drain and (item := await source.pull()) is not None:
             if item.settled is not None:
-                self._settled_before += 1
+                self._tally.settled_before += 1
                 self._seen.add(item.detach, item.settled, inferred=item.inferred)
                 continue
             known = self._known(item)
@@ -504,7 +457,7 @@ class DetachRun:
 
     def _stop_if_fatal(self, settled: Settled) -> None:
         if settled.fatal is not None and not self._stopping:
-            self._stopped_by = settled.fatal
+            self._tally.stopped_by = settled.fatal
             self.stop()
 
     async def _take(self, source: Source | Again) -> Admitted | None:
@@ -523,7 +476,7 @@ class DetachRun:
                     self._no_more()
                     return None
                 if item.settled is not None:
-                    self._settled_before += 1
+                    self._tally.settled_before += 1
                     self._seen.add(item.detach, item.settled, inferred=item.inferred)
                     continue
                 conversation_id = item.detach.conversation_id
@@ -651,13 +604,8 @@ class DetachRun:
         duplicate: bool = False,
     ) -> None:
         """Count a result and put it into the queue; wait while the consumer lags behind."""
-        self._outcomes[settled.outcome] += 1
-        self._inferred += settled.inferred
-        self._duplicates += duplicate
-        self._requests += settled.attempts
-        self._retries += max(0, settled.attempts - 1)
-        self._refusals += settled.refusals
-        if not self._streaming:
+        self._tally.add(settled, duplicate=duplicate)
+        if not self._results.wanted:
             return
         result = DetachResult(
             detach=pair,
@@ -671,11 +619,7 @@ class DetachRun:
             elapsed=elapsed,
             reply=settled.reply,
         )
-        self._told.append(_Told(result, commit))
-        self._more_told.set()
-        while self._streaming and len(self._told) > UNREAD:
-            self._read_more.clear()
-            await self._read_more.wait()
+        await self._results.put(result, commit)
 
 
 def _both(first: Settled, second: Settled) -> Settled:
