@@ -404,10 +404,13 @@ class DetachRun:
         item = await self._take(source)
         while item is not None:
             began = self._runtime.monotonic()
-            settled = self._known(item)
+            fate = self._seen.get(item.detach)
+            settled = _told_again(fate)
             duplicate = settled is not None
             if settled is None:
-                settled = await self._settle(item)
+                # Another occurrence of the pair, or its first try, may have been applied.
+                unknown = item.ambiguous or outcome_of(fate) is Outcome.UNKNOWN
+                settled = await self._settle(item, unknown=unknown)
                 self._stop_if_fatal(settled)
                 if settled.outcome is Outcome.UNKNOWN:
                     self._seen.add(item.detach, settled.outcome)
@@ -520,18 +523,12 @@ class DetachRun:
 
     def _known(self, item: Admitted) -> Settled | None:
         """What became of the same pair before, None if it is not settled."""
-        fate = self._seen.get(item.detach)
-        outcome = outcome_of(fate)
-        if outcome is None or not outcome.settled:
-            return None
-        return Settled(outcome, inferred=is_inferred(fate))
+        return _told_again(self._seen.get(item.detach))
 
-    async def _settle(self, item: Admitted) -> Settled:
+    async def _settle(self, item: Admitted, *, unknown: bool) -> Settled:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         pair = item.detach
-        # Another occurrence of the pair, or its first try, may have been applied.
-        unknown = item.ambiguous or outcome_of(self._seen.get(pair)) is Outcome.UNKNOWN
         self._unsent.add(task)
         try:
             if self._journal is not None:
@@ -620,6 +617,14 @@ class DetachRun:
             reply=settled.reply,
         )
         await self._results.put(result, commit)
+
+
+def _told_again(fate: int) -> Settled | None:
+    """The outcome of a pair that is settled, None for any other fate."""
+    outcome = outcome_of(fate)
+    if outcome is None or not outcome.settled:
+        return None
+    return Settled(outcome, inferred=is_inferred(fate))
 
 
 def _both(first: Settled, second: Settled) -> Settled:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from intercom_async.detaching import Detach, Outcome
-from intercom_async.journal.format import LineError, identity
+from intercom_async.journal.format import LineError, text_of
 
 LEAP: Final = 1 << 20
 """Ordinals a line may be ahead of all before it; beyond, it is damaged rather than true."""
@@ -184,9 +184,10 @@ _KEY: Final = 8
 
 
 def _place(pair: Detach) -> tuple[int, bytes]:
-    # Whoever acts, it is the same pair.
-    ids = identity(Detach(pair.conversation_id, pair.contact_id))
-    digest = hashlib.blake2b(ids, digest_size=2 + _KEY).digest()
+    # Whoever acts, it is the same pair. The length keeps ("1", "23") apart from ("12", "3").
+    conversation_id = text_of(pair.conversation_id)
+    ids = f"{len(conversation_id)} {conversation_id}{text_of(pair.contact_id)}"
+    digest = hashlib.blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=2 + _KEY).digest()
     return int.from_bytes(digest[:2]), digest[2:]
 
 
