@@ -1,12 +1,14 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Four habits of aiohttp would break the library's promises and are dealt with here:
+Five habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
   sent twice) for the answer to the next request. Such a connection is not used here.
+- Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
+  `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
   never chained, logged or kept.
@@ -219,7 +221,7 @@ class Http:
             # Connecting gets less than the whole, so that a host that never answers is known
             # to have received nothing.
             connect = min(CONNECT_TIME, 0.9 * seconds)
-            timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
+            timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
         return timeout
 
@@ -234,26 +236,30 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
+        deadline = self._runtime.monotonic() + seconds
         failure: AttemptFailedError | ClientStateError
         try:
-            response = await session.request(
-                request.method,
-                URL(self._base_url + request.path, encoded=True),
-                data=request.body,
-                headers=self._headers if request.body is None else self._body_headers,
-                timeout=self._timeout(seconds),
-                allow_redirects=False,
-                raise_for_status=False,
-                middlewares=_MIDDLEWARES,
-            )
-            return await self._read(request, response)
+            async with asyncio.timeout_at(deadline):
+                response = await session.request(
+                    request.method,
+                    URL(self._base_url + request.path, encoded=True),
+                    data=request.body,
+                    headers=self._headers if request.body is None else self._body_headers,
+                    timeout=self._timeout(seconds),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    middlewares=_MIDDLEWARES,
+                )
+            return await self._read(request, response, deadline)
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             failure = _translate(error)
         # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
         # headers and so the token, hangs on what leaves this module.
         raise failure
 
-    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
+    async def _read(
+        self, request: Request, response: aiohttp.ClientResponse, deadline: float
+    ) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
         if request_id is not None:
@@ -266,13 +272,15 @@ class Http:
             content = response.content
             pieces: list[bytes] = []
             size = 0
-            while not content.at_eof():
-                piece = await content.readany()
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit:
-                    flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
-                    break
+            async with asyncio.timeout_at(deadline):
+                while not content.at_eof():
+                    piece = await content.readany()
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > limit:
+                        break
+            if size > limit:
+                flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
             else:
                 body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         except Exception as error:

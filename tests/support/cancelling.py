@@ -64,11 +64,12 @@ class CancelledAt(Coroutine[Any, Any, _T], Generic[_T]):
     def throw(
         self,
         kind: Any,
-        value: BaseException | object = None,
+        value: Any = None,
         traceback: TracebackType | None = None,
     ) -> Any:
         # What is awaited may fail, and the coroutine go on.
-        return self._suspended(self._inner.throw(kind if value is None else value))
+        raised: BaseException = kind if value is None else value
+        return self._suspended(self._inner.throw(raised))
 
     def close(self) -> None:
         self._inner.close()
