@@ -137,7 +137,7 @@ async def test_an_outage_of_refused_connections_is_survived(tmp_path: Path) -> N
             async def outage() -> None:
                 await asyncio.sleep(0.1)
                 await proxy.refuse()
-                await asyncio.sleep(5.0)
+                await asyncio.sleep(2.0)
                 await proxy.listen()
 
             breaking = asyncio.create_task(outage())
