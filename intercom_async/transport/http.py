@@ -1,12 +1,14 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Four habits of aiohttp would break the library's promises and are dealt with here:
+Five habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
   sent twice) for the answer to the next request. Such a connection is not used here.
+- Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
+  `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
   never chained, logged or kept.

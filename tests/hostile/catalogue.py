@@ -196,7 +196,8 @@ def _statuses() -> Iterator[Hostile]:
     yield Hostile(
         "status_100_thousandfold", http(status="100 C", length=False) * 1000 + http(b"{}")
     )
-    yield Hostile("status_100_endless", http(status="100 C", length=False), endless=21)
+    early = http(b"", "A: " + "x" * 8000, status="103 E", length=False)
+    yield Hostile("status_103_endless", early, endless=len(early))
     yield Hostile("status_100_and_silence", http(status="100 Continue", length=False))
     yield Hostile("status_101", http(status="101 Switching", length=False))
     yield Hostile(

@@ -85,8 +85,9 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
                 assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
             else:
                 repr(result)
-            # Two attempts and a check of as many; a flood takes its time to be read, too.
-            assert loop.time() - began < 4 * (PATIENCE + 1.0)
+            # Two attempts and a check of as many are bounded, however the machine is loaded while
+            # it reads a flood; what hangs is not.
+            assert loop.time() - began < 60.0
         server.be_good()
         conversation = await detach(client)
         assert isinstance(conversation, Conversation)

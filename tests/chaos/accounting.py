@@ -1,0 +1,51 @@
+"""The books: what the server did, what was told, and what the journal says, pair by pair."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from intercom_async import DetachResult, Outcome
+from intercom_async.journal import latest
+from intercom_async.simulator import IntercomSimulator
+
+Pair = tuple[str, str]
+
+
+def disagreements(
+    sim: IntercomSimulator, pairs: Iterable[Pair], told: Mapping[Pair, Outcome]
+) -> list[str]:
+    """Every pair whose outcome is not what happened at the server, in words."""
+    wrong: list[str] = []
+    for pair in pairs:
+        times, attached = sim.applied[pair], sim.workspace.attached(*pair)
+        outcome = told.get(pair)
+        expected = {
+            Outcome.DETACHED: times == 1 and not attached,
+            Outcome.FAILED: times == 0 and attached,
+            Outcome.NOT_ATTEMPTED: times == 0 and attached,
+            Outcome.UNKNOWN: times <= 1,
+        }
+        if outcome is None or not expected.get(outcome, False):
+            wrong.append(f"{pair}: told {outcome}, applied {times} times, attached {attached}")
+    return wrong
+
+
+def told_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
+    """The outcomes by pair; no pair may be told twice, no reply may decide about two."""
+    told: dict[Pair, Outcome] = {}
+    replies: set[str] = set()
+    for result in results:
+        if result.request_id is not None:
+            assert result.request_id not in replies
+            replies.add(result.request_id)
+        pair = (result.detach.conversation_id, result.detach.contact_id)
+        assert pair not in told
+        told[pair] = result.outcome
+    return told
+
+
+def journal_of(path: str | os.PathLike[str]) -> dict[Pair, Outcome]:
+    """The outcomes a journal holds, by pair."""
+    return {
+        (record.conversation_id, record.contact_id): Outcome(record.outcome)
+        for record in latest(path)
+    }

@@ -1,0 +1,213 @@
+"""Cancelled at any point whatsoever, a call or a run leaves everything in order behind it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from intercom_async import IntercomClient, IntercomError, Lane, Outcome, RetryPolicy
+from intercom_async.journal import JournalError
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.chaos.accounting import disagreements, journal_of
+from tests.support.cancelling import CancelledAt, Moment
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+QUICK = RetryPolicy(attempts=3, backoff=0.01, budget=1e9)
+MOST = 200
+"""Suspensions no scenario comes to."""
+
+
+@contextlib.asynccontextmanager
+async def opened(sim: IntercomSimulator) -> AsyncGenerator[IntercomClient]:
+    """A client that must be found idle at the end."""
+    async with IntercomClient("token", base_url=sim.url, timeout=1.0, retry=QUICK) as client:
+        yield client
+        await asyncio.sleep(0.2)
+        assert_idle(client)
+
+
+def assert_idle(client: IntercomClient) -> None:
+    """No permit is out, nobody waits, no timer runs, no connection is lent."""
+    limiter = client._transport.limiter
+    window = limiter._window
+    assert window.in_flight == 0
+    assert limiter._bounded == 0
+    assert limiter._interactive.waiting == 0
+    assert limiter._bulk.waiting == 0
+    assert not [each for each in limiter._bulk.waiters if not each.granted.done()]
+    assert not [each for each in limiter._interactive.waiters if not each.granted.done()]
+    assert limiter._timer is None
+    assert limiter._backlogs == []
+    session = client._http._session
+    assert session is not None
+    assert session.connector is not None
+    assert not session.connector._acquired
+    assert not session.connector._waiters
+    ours = {"DetachRun", "JournalSession", "IntercomClient", "Transport", "Http"}
+    names = {
+        getattr(task.get_coro(), "__qualname__", "").partition(".")[0]
+        for task in asyncio.all_tasks()
+    }
+    assert not names & ours
+
+
+SCENARIOS: dict[str, list[tuple[Fault, int]]] = {
+    "plain": [],
+    "reset_then_404_then_check": [(Fault.RESET_AFTER_APPLYING, 1)],
+    "reset_before": [(Fault.RESET_BEFORE_APPLYING, 2)],
+    "server_errors": [(Fault.SERVER_ERROR, 3)],
+    "refused": [(Fault.TOO_MANY_REQUESTS, 1)],
+    "hanging": [(Fault.HANG_AFTER_APPLYING, 1)],
+    "truncated": [(Fault.TRUNCATED_BODY, 1)],
+    "dripping": [(Fault.LATENCY, 1)],
+}
+
+
+class TestOneCall:
+    @pytest.mark.parametrize("moment", Moment)
+    @pytest.mark.parametrize("scenario", SCENARIOS)
+    @pytest.mark.parametrize("lane", Lane)
+    async def test_cancelled_at_any_suspension_a_call_leaves_nothing_behind(
+        self, scenario: str, moment: Moment, lane: Lane
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.02) as sim:
+            pairs = iter(sim.workspace.populate(conversations=2 * MOST))
+            for suspension in range(1, MOST):
+                async with opened(sim) as client:
+                    if suspension % 2:  # half of them with a connection that is there already
+                        await client.whoami()
+                    for fault, times in SCENARIOS[scenario]:
+                        sim.faults.add(fault, times=times)
+                    pair = next(pairs)
+                    view = client.with_options(lane=lane)
+                    call = CancelledAt(
+                        view.detach_contact(*pair, admin_id=sim.admin_id), suspension, moment
+                    )
+                    with contextlib.suppress(IntercomError):
+                        cancelled = await call.run()
+                        assert cancelled is call.struck
+                    await asyncio.sleep(0.2)
+                    assert_idle(client)
+                    sim.faults.clear()
+                    sim.release()
+                    assert sim.applied[pair] <= 1
+                    following = next(pairs)
+                    await client.detach_contact(*following, admin_id=sim.admin_id)
+                    assert sim.applied[following] == 1
+                if not call.struck:
+                    break
+            else:
+                pytest.fail("it never comes to an end")
+
+    @pytest.mark.parametrize("moment", Moment)
+    async def test_so_does_one_that_waits_for_the_quota(self, moment: Moment) -> None:
+        async with IntercomSimulator(limit=5, latency=0.02) as sim:
+            pairs = iter(sim.workspace.populate(conversations=300))
+            for suspension in range(1, MOST):
+                async with opened(sim) as client:
+                    await client.whoami()
+                    sim.spend(5)
+                    call = CancelledAt(
+                        client.detach_contact(*next(pairs), admin_id=sim.admin_id),
+                        suspension,
+                        moment,
+                    )
+                    # Two more wait behind it and must get their turn.
+                    waiting = [
+                        asyncio.create_task(
+                            client.detach_contact(*next(pairs), admin_id=sim.admin_id)
+                        )
+                        for _ in range(2)
+                    ]
+                    cancelled = await call.run()
+                    await asyncio.gather(*waiting)
+                if not cancelled:
+                    break
+            else:
+                pytest.fail("it never comes to an end")
+
+
+class TestRuns:
+    @pytest.mark.parametrize("moment", Moment)
+    @pytest.mark.parametrize("streaming", [True, False])
+    async def test_cancelled_at_any_suspension_a_run_can_be_resumed_to_the_truth(
+        self, moment: Moment, streaming: bool, tmp_path: Path
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+            for suspension in range(1, MOST):
+                struck = await self._cancel_and_resume(
+                    sim, tmp_path / str(suspension), suspension, moment, streaming=streaming
+                )
+                if not struck:
+                    break
+            else:
+                pytest.fail("it never comes to an end")
+
+    async def _cancel_and_resume(
+        self,
+        sim: IntercomSimulator,
+        path: Path,
+        suspension: int,
+        moment: Moment,
+        *,
+        streaming: bool,
+    ) -> bool:
+        work = sim.workspace.populate(conversations=8)
+        told: dict[tuple[str, str], Outcome] = {}
+
+        async def consume(client: IntercomClient) -> None:
+            run = client.detach_contacts(work, admin_id=sim.admin_id, journal=path, concurrency=3)
+            if not streaming:
+                await run
+                return
+            async with run:
+                async for result in run:
+                    told[result.detach.conversation_id, result.detach.contact_id] = result.outcome
+
+        async with opened(sim) as client:
+            sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+            call = CancelledAt(consume(client), suspension, moment)
+            cancelled = await call.run()
+            assert cancelled is call.struck
+            assert_idle(client)
+            sim.faults.clear()
+        kept: dict[tuple[str, str], Outcome] = {}
+        with contextlib.suppress(JournalError):  # cancelled before it was opened
+            kept = journal_of(path)
+        assert told.items() <= kept.items()
+        async with opened(sim) as client:
+            summary = await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
+        assert summary.settled + summary.settled_before == len(work)
+        assert disagreements(sim, work, journal_of(path)) == []
+        return call.struck
+
+    async def test_cancelled_in_any_turn_of_the_loop_a_run_can_be_resumed_to_the_truth(
+        self, tmp_path: Path
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+            for turns in range(0, 240, 4):
+                work = sim.workspace.populate(conversations=8)
+                path = tmp_path / str(turns)
+                async with opened(sim) as client:
+                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+
+                    async def consume(
+                        client: IntercomClient = client,
+                        work: list[tuple[str, str]] = work,
+                        path: Path = path,
+                    ) -> None:
+                        await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
+
+                    task = asyncio.create_task(consume())
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                    await asyncio.wait({task})
+                    assert_idle(client)
+                    sim.faults.clear()
+                async with opened(sim) as client:
+                    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
+                assert disagreements(sim, work, journal_of(path)) == []

@@ -1,0 +1,140 @@
+"""TLS and names that fail: nothing is sent, and the error says which of the two it was."""
+
+import asyncio
+import datetime as dt
+import socket
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+
+from intercom_async import (
+    CertificateError,
+    ConnectionFailedError,
+    IntercomClient,
+    Outcome,
+    RetryPolicy,
+)
+from intercom_async.simulator import IntercomSimulator
+from tests.chaos.accounting import disagreements, journal_of, told_once
+from tests.support.raw_server import RawServer, always, reply
+
+TWICE = RetryPolicy(attempts=2, backoff=0.0)
+ADMIN = "5017690"
+PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
+def serving(authority: trustme.CA, host: str, *, expired: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host, not_after=PAST if expired else None).configure_cert(context)
+    return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+class TestCertificates:
+    @pytest.mark.parametrize(
+        ("host", "expired", "trusted"),
+        [
+            pytest.param("127.0.0.1", True, True, id="expired"),
+            pytest.param("api.intercom.example", False, True, id="wrong_host"),
+            pytest.param("127.0.0.1", False, False, id="untrusted"),
+        ],
+    )
+    async def test_a_refused_certificate_stops_calls_and_runs_before_anything_is_sent(
+        self, authority: trustme.CA, host: str, expired: bool, trusted: bool, tmp_path: Path
+    ) -> None:
+        context = trusting(authority) if trusted else ssl.create_default_context()
+        pairs = [(str(number), "5ba682d2") for number in range(100)]
+        path = tmp_path / "journal"
+        async with (
+            RawServer(
+                always(reply()), ssl_context=serving(authority, host, expired=expired)
+            ) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+            IntercomClient("token", base_url=server.url, session=session, retry=TWICE) as client,
+        ):
+            with pytest.raises(CertificateError, match="nothing was sent"):
+                await client.detach_contact("1", "2", admin_id=ADMIN)
+            async with client.detach_contacts(pairs, admin_id=ADMIN, journal=path) as run:
+                told = told_once([result async for result in run])
+            assert isinstance(run.summary.stopped_by, CertificateError)
+            assert server.requests == []
+        assert set(told) == set(pairs)
+        assert set(told.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
+        assert journal_of(path).items() <= told.items()
+
+    async def test_a_good_certificate_of_an_own_authority_works(
+        self, authority: trustme.CA, tmp_path: Path
+    ) -> None:
+        context = serving(authority, "127.0.0.1")
+        connector = aiohttp.TCPConnector(ssl=trusting(authority))
+        async with (
+            IntercomSimulator(ssl_context=context) as sim,
+            aiohttp.ClientSession(connector=connector) as session,
+            IntercomClient("token", base_url=sim.url, session=session) as client,
+        ):
+            work = sim.workspace.populate(conversations=30)
+            path = tmp_path / "journal"
+            async with client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run:
+                told = told_once([result async for result in run])
+            assert disagreements(sim, work, told) == []
+            assert journal_of(path) == told
+
+
+class TestHandshakes:
+    async def test_a_server_that_speaks_plain_http_got_no_request(self) -> None:
+        async with RawServer(always(reply())) as server:
+            url = server.url.replace("http:", "https:")
+            async with IntercomClient("token", base_url=url, retry=TWICE, timeout=0.3) as client:
+                with pytest.raises(ConnectionFailedError):
+                    await client.detach_contact("1", "2", admin_id=ADMIN)
+
+    @pytest.mark.parametrize(
+        "rude", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28"]
+    )
+    async def test_a_handshake_that_breaks_off_sends_nothing(self, rude: bytes) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(10)
+            writer.write(rude)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with IntercomClient("token", base_url=url, retry=TWICE) as client:
+                with pytest.raises(ConnectionFailedError, match="nothing was changed"):
+                    await client.detach_contact("1", "2", admin_id=ADMIN)
+
+    async def test_a_handshake_that_never_ends_is_a_connection_that_failed(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+            async with IntercomClient("token", base_url=url, retry=TWICE, timeout=0.05) as client:
+                with pytest.raises(ConnectionFailedError, match="nothing was changed"):
+                    await client.detach_contact("1", "2", admin_id=ADMIN)
+
+
+class TestNames:
+    async def test_a_name_that_does_not_resolve_fails_every_pair_and_applies_none(
+        self, tmp_path: Path
+    ) -> None:
+        pairs = [(str(number), "5ba682d2") for number in range(3)]
+        path = tmp_path / "journal"
+        async with (
+            IntercomClient("token", base_url="https://intercom.invalid", retry=TWICE) as client,
+            client.detach_contacts(pairs, admin_id=ADMIN, journal=path) as run,
+        ):
+            told = told_once([result async for result in run])
+        assert told == dict.fromkeys(pairs, Outcome.FAILED)
+        assert journal_of(path) == told
