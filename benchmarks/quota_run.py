@@ -56,6 +56,7 @@ class _Simulation:
         self.waits: list[float] = []
         self.pending: dict[object, float] = {}
         self.job_seconds: list[float] = []
+        self.job_phase = 0.0
         self.tasks: set[asyncio.Task[None]] = set()
         self.failure: BaseException | None = None
 
@@ -119,6 +120,7 @@ class _Simulation:
             if number:
                 await asyncio.sleep(rng.expovariate(1.0 / JOB_PAUSE))
             began = self.loop.time()
+            self.job_phase = (self.server.phase + began) % WINDOW
             strategy.begin_job(size)
             pairs = _pairs(size, strategy)
             workers = range(min(self.world.workers, size))
@@ -160,11 +162,19 @@ def _pairs(size: int, strategy: Strategy) -> Iterator[int]:
 
 
 def ideal(world: World, phase: float) -> float:
-    """Return the least time in which the server's windows allow one job."""
+    """Return the least time in which windows, workers and network allow one job.
+
+    Args:
+        world: see `World`.
+        phase: seconds into its window at which the job begins.
+    """
     assert world.job is not None
     edges = math.ceil(world.job / world.limit) - 1
     wait = edges * WINDOW - phase if edges else 0.0
-    return wait + world.round_trip[0]
+    low, high = world.round_trip
+    mean = (high - low) / math.log(high / low)
+    rounds = math.ceil((world.job - edges * world.limit) / world.workers)
+    return wait + rounds * mean
 
 
 def simulate(cell: Cell, seed: int, trace: Trace | None = None) -> dict[str, float]:
@@ -214,7 +224,7 @@ def _figures(simulation: _Simulation) -> dict[str, float]:
         figures["job_p95"] = percentile(simulation.job_seconds, 0.95)
         figures["refused"] = _percent(refused + cold_refused, cold_sent + refused + sum(accepted))
         if world.processes == 1 and world.jobs == 1:
-            figures["ideal"] = ideal(world, simulation.server.phase)
+            figures["ideal"] = ideal(world, simulation.job_phase)
     return figures
 
 

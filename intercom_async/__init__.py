@@ -4,8 +4,7 @@ It uses the whole rate limit, is refused next to never, and accounts for every r
 """
 
 from intercom_async._version import __version__
-from intercom_async.bulk.results import DetachResult, DetachSummary
-from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (
@@ -30,6 +29,14 @@ from intercom_async.errors import (
     ServerError,
     UnknownOutcomeError,
     WorkspaceAccessError,
+)
+from intercom_async.journal import (
+    Journal,
+    JournalCorruptError,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
+    JournalWriteError,
 )
 from intercom_async.model import Conversation, Identity
 from intercom_async.pool import IntercomPool, WorkspaceAccess
@@ -59,6 +66,12 @@ __all__ = [
     "IntercomPool",
     "InvalidArgumentError",
     "InvalidRequestError",
+    "Journal",
+    "JournalCorruptError",
+    "JournalError",
+    "JournalLockedError",
+    "JournalMismatchError",
+    "JournalWriteError",
     "Lane",
     "LastContactError",
     "NotFoundError",

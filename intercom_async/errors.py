@@ -13,6 +13,7 @@ chained exception ever holds a token.
     ├── UnknownOutcomeError       the request may have been applied, nobody could find out
     ├── ResponseTooLargeError     a reply beyond the size bound
     ├── ResponseDecodeError       a reply that is no JSON object
+    ├── JournalError              a run's journal; see `intercom_async.journal.errors`
     └── APIError                  Intercom answered with an error
         ├── RedirectError         3xx; redirects are never followed
         ├── AuthenticationError   401

@@ -34,7 +34,7 @@ def pytest_asyncio_loop_factories(
 
 
 class _StubbedResponse(aiohttp.ClientResponse):
-    """aioresponses 0.7.9 does not pass the `stream_writer` that aiohttp 3.14 asks for."""
+    """aioresponses (0.7.9) does not pass the `stream_writer` that aiohttp 3.14 asks for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
@@ -42,7 +42,5 @@ class _StubbedResponse(aiohttp.ClientResponse):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _aioresponses_works_with_newer_aiohttp() -> None:
-    version = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
-    if version >= (3, 14):
-        setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports
+def _aioresponses_works_with_this_aiohttp() -> None:
+    setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports

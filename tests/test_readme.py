@@ -22,6 +22,7 @@ from tests.support.readme import COMMANDS, PYTHON, README, run_block
 
 ROOT = Path(__file__).parent.parent
 PORT = 8000
+URL = f"http://127.0.0.1:{PORT}"
 
 
 @pytest.fixture
@@ -39,7 +40,10 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
 
 
 @pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" not in code])
-def test_a_python_block_runs_as_it_stands(code: str, simulator: IntercomSimulator) -> None:
+def test_a_python_block_runs_as_it_stands(
+    code: str, simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     run_block(code)
 
 
@@ -85,33 +89,43 @@ class TestCommands:
             assert self._run(monkeypatch, "intercom-async demo") == 0
         assert "results agree" in capsys.readouterr().out
 
-    def test_simulate_whoami_and_detach_play_together(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        simulate, export, whoami, detach = COMMANDS[2:]
+    def test_the_commands_play_together(self, tmp_path: Path) -> None:
+        simulate, export, *lines = COMMANDS[2:]
+        name, _, value = export.removeprefix("export ").partition("=")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, name: value, "PATH": path, "PYTHONUNBUFFERED": "1"}
         # A free port and no waiting; everything else is as printed.
         line = simulate.replace(f"--port {PORT}", "--port 0") + " --limit 100000 --latency 0"
-        monkeypatch.setenv(*export.removeprefix("export ").split("="))
         with subprocess.Popen(
-            [sys.executable, "-m", "intercom_async.cli", *shlex.split(line)[1:]],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            shlex.split(line), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             served = re.search(r"http://[\d.:]+", process.stdout.readline())
             assert served is not None
-            url = f"http://127.0.0.1:{PORT}"
-            assert self._run(monkeypatch, whoami.replace(url, served.group())) == 0
-            assert self._run(monkeypatch, detach.replace(url, served.group())) == 0
+            told: dict[str, str] = {}
+            for command in lines:
+                ended = subprocess.run(
+                    ["bash", "-o", "pipefail", "-c", command.replace(URL, served.group())],
+                    cwd=tmp_path,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                told[command] = ended.stdout + ended.stderr
+                assert ended.returncode == 0, (command, told[command])
             process.send_signal(signal.SIGINT)
             process.stdout.read()
         assert process.returncode == 0
-        assert "1,000 detached" in capsys.readouterr().err
+        identity, dry_run, detached, report, undone, found = told.values()
+        assert "5017690" in identity
+        assert "nothing was changed" in dry_run
+        assert "1,000 detached" in dry_run
+        assert "1,000 detached" in detached
+        assert "Every pair is settled" in report
+        assert (tmp_path / "run.html").is_file()
+        assert "1,000 attached" in undone
+        assert "1 detached" in found
 
     def test_no_command_is_untested(self) -> None:
         programs = [shlex.split(line)[0:2] for line in COMMANDS]
@@ -121,7 +135,11 @@ class TestCommands:
             ["intercom-async", "simulate"],
             ["export", f"{TOKEN_VARIABLE}=token"],
             ["intercom-async", "whoami"],
+            ["intercom-async", "detach"],  # a dry run
             ["intercom-async", "detach"],
+            ["intercom-async", "report"],
+            ["intercom-async", "attach"],
+            ["intercom-async", "find"],
         ]
         assert COMMANDS[0].endswith("intercom-async demo")
         assert COMMANDS[1].endswith("bin/pytest -q -n auto")

@@ -2,3 +2,8 @@
 
 `results` says what a run tells, `source` pulls and numbers the pairs, `run` does the work.
 """
+
+from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.run import DetachRun
+
+__all__ = ["DetachResult", "DetachRun", "DetachSummary"]

@@ -437,8 +437,7 @@ class DetachRun:
             elapsed = self._runtime.monotonic() - began
             first = self._deferred.pop(item.ordinal, None)
             if first is not None:
-                settled.attempts += first.first.attempts
-                settled.refusals += first.first.refusals
+                settled = _both(first.first, settled)
                 elapsed += first.elapsed
             if self._deferring and self._may_pass(settled):
                 self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
@@ -626,6 +625,15 @@ class DetachRun:
         while self._streaming and len(self._told) > UNREAD:
             self._read_more.clear()
             await self._read_more.wait()
+
+
+def _both(first: Settled, second: Settled) -> Settled:
+    """What two tries come to: the second one, unless the run stopped before it was sent."""
+    if second.outcome is Outcome.NOT_ATTEMPTED:
+        return first
+    second.attempts += first.attempts
+    second.refusals += first.refusals
+    return second
 
 
 def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -32,18 +32,21 @@ from intercom_async.cli.options import (
     Yes,
     open_client,
 )
+from intercom_async.cli.report import report
 from intercom_async.cli.running import ExitStatus, say
 from intercom_async.cli.sources import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.journal import JournalError, JournalWriteError
 
+EXIT_STATUS: Final = (
+    "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
+    "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
+)
+
 app = typer.Typer(
     name="intercom-async",
     help="Detach contacts from Intercom conversations, one or millions, within the rate limit.",
-    epilog=(
-        "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
-        "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
-    ),
+    epilog=EXIT_STATUS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -98,7 +101,7 @@ def _main(
     pass
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUS)
 def detach(
     source: Annotated[
         str,
@@ -159,7 +162,7 @@ def detach(
     _finish(carry_out_command(options, errors))
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUS)
 def attach(
     source: Annotated[
         str | None, typer.Argument(help="As for detach; none with --undo.", show_default=False)
@@ -310,3 +313,6 @@ def demo(
 ) -> None:
     """Detach contacts in bulk on an embedded simulator, with faults, and check the result."""
     _finish(demonstration.show(pairs=pairs, limit=limit, seed=seed, console=Console()))
+
+
+app.command()(report)

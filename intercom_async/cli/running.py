@@ -244,7 +244,7 @@ def show_summary(
     if dry_run:
         say(console, "dry run: nothing was changed; this is what would be:", "bold")
     console.print(outcome_counts(summary), highlight=False)
-    ideal = "" if summary.ideal is None else f" (quota allows {duration(summary.ideal)})"
+    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
     say(
         console,
         f"{summary.total:,} pairs accounted for in {duration(summary.elapsed)}{ideal}: "

@@ -61,6 +61,6 @@ async def serve(
 def _write(populated: list[tuple[str, str]], path: Path | None) -> None:
     if path is not None:
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["conversation_id", "contact_id"])
             writer.writerows(populated)

@@ -363,9 +363,9 @@ class _Lines(Generic[_T]):
         for line in itertools.chain((first,), file):
             if offset >= size:
                 break
-            self._number += 1
             if bad is not None:
                 break  # it is not the last one
+            self._number += 1
             try:
                 if not line.endswith(b"\n"):
                     raise LineError("it has no end", torn=True)  # noqa: TRY301

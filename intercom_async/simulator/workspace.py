@@ -3,7 +3,7 @@
 import collections
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
@@ -96,7 +96,7 @@ class Workspace:
 
     def add_admin(self, *, name: str = "Joe Example", admin_id: str | None = None) -> str:
         """Add a teammate and return the admin id."""
-        admin_id = admin_id or str(next(self._admin_numbers))
+        admin_id = admin_id or _free(self._admin_numbers, self.admins)
         self.admins[admin_id] = Admin(admin_id, name, f"admin-{admin_id}@example.com")
         return admin_id
 
@@ -134,10 +134,15 @@ class Workspace:
             contact_ids: contacts of this workspace, at least one.
             conversation_id: the id to use instead of the next number.
             parts: how many conversation parts it has; a retrieval shows the 500 newest.
+
+        Raises:
+            InvalidArgumentError: no contact, or an id that is taken.
         """
         if not contact_ids:
             raise InvalidArgumentError("contact_ids", contact_ids, "one contact at least")
-        conversation_id = conversation_id or str(next(self._conversation_numbers))
+        if conversation_id in self.conversations:
+            raise InvalidArgumentError("conversation_id", conversation_id, "an id not used yet")
+        conversation_id = conversation_id or _free(self._conversation_numbers, self.conversations)
         for contact_id in contact_ids:
             self.contacts[contact_id].conversation_ids += (conversation_id,)
         self.conversations[conversation_id] = Conversation(
@@ -161,7 +166,7 @@ class Workspace:
         """
         pairs: list[tuple[str, str]] = []
         for _ in range(conversations):
-            conversation_id = str(next(self._conversation_numbers))
+            conversation_id = _free(self._conversation_numbers, self.conversations)
             contact_ids = [self._hex_id() for _ in range(contacts_per_conversation)]
             joined = (conversation_id,)
             for contact_id in contact_ids:
@@ -249,3 +254,8 @@ class Workspace:
 
     def _hex_id(self) -> str:
         return f"{self._random.getrandbits(96):024x}"
+
+
+def _free(numbers: Iterator[int], taken: Collection[str]) -> str:
+    """Return the next number that nobody took by hand."""
+    return next(number for number in map(str, numbers) if number not in taken)

@@ -11,7 +11,9 @@ Pure: one call per answer, one per window.
 import math
 from typing import Final
 
-SMALLEST: Final = 8
+SMALLEST: Final = 64
+"""More than pacing needs at small limits, so that a job that may go at once is not held up."""
+
 LARGEST: Final = 256
 
 _HEADROOM: Final = 1.5

@@ -61,6 +61,9 @@ LAG_WINDOWS: Final = 30
 SMALL_JOB: Final = 0.5
 """Part of what this process may use that a job may take at once, beside other processes."""
 
+ALONE: Final = 0.99
+"""Measured share from which on nobody else seems to use the budget."""
+
 RECHECK: Final = 0.25
 """Seconds after which a waiting request is looked at again at the latest: estimates age."""
 
@@ -210,9 +213,11 @@ class QuotaWindow:
         self._lag = 0
         self._lag_age = 0
         self._prior = 1.0
+        self._prior_known = False
         self._penalty = 1.0
         self._credit = 1.0
         self._credit_at = 0.0
+        self._interactive_at = -math.inf
         self._usable = 0.0
         self._fresh_until = 0.0
         self._round_trip = 0.1
@@ -249,6 +254,8 @@ class QuotaWindow:
         """Give a permit; `wait` has just returned 0.0."""
         self.in_flight += 1
         self._usable -= 1.0
+        if lane is Lane.INTERACTIVE:
+            self._interactive_at = now
         if self.limit is None:
             self._credit -= 1.0  # interactive requests may borrow from the bucket
         elif lane is Lane.BULK:
@@ -411,20 +418,45 @@ class QuotaWindow:
         others = self.remaining * (1.0 - melted)
         reserved = self._policy.reserve * limit * max(0.0, pacing) / WINDOW
         usable = self._usable = self._allowed() - others - reserved
+        share = min(1.0, 0.9 * measured + 0.05) * self._penalty
+        if backlog is not None:
+            # What is in flight belongs to the job: many callers that come one by one are no
+            # small job.
+            if backlog + self.in_flight <= max(SMALL_JOB, measured) * share * usable:
+                return 0.0
+            if self._alone() and backlog <= self._left_alone() - self._reserved(reserved, now):
+                return 0.0
         if usable < 1.0:
             return min(RECHECK, self._until_reset(now))
-        share = min(1.0, 0.9 * measured + 0.05) * self._penalty
-        # What is in flight belongs to the job: many callers that come one by one are no small job.
-        # Alone on the budget, there is nobody to whom a larger one could do harm.
-        small = max(SMALL_JOB, measured) * share * usable
-        if backlog is not None and backlog + self.in_flight <= small:
-            return 0.0
         rate = share * usable / max(pacing, self._round_trip)
         self._earn(rate, now)
         if self._credit >= 1.0:
             self._fresh_until = now + FRESH
             return 0.0
         return min(RECHECK, max(TICK, (1.0 - self._credit) / rate))
+
+    def _alone(self) -> bool:
+        """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
+        limit = self.limit or 1
+        by_others = limit - self.remaining - self._own - self.in_flight
+        known = self._prior_known and self._prior >= ALONE and self._penalty >= 1.0
+        return known and by_others <= (1.0 - ALONE) * limit
+
+    def _left_alone(self) -> int:
+        """Return how many requests may leave at once if nobody else uses the budget.
+
+        What is in flight is charged once: the told Remaining, from which `_allowed` takes it
+        off, has most of it counted already.
+        """
+        mine = (self.limit or 1) - self._own - self.in_flight
+        return min(mine, self._budget(self.remaining))
+
+    def _reserved(self, reserved: float, now: float) -> float:
+        """The reserve, unless nobody called interactively for a window.
+
+        Then it would only make a job's last requests wait for the edge.
+        """
+        return reserved if now - self._interactive_at <= WINDOW else 0.0
 
     def _earn(self, rate: float, now: float) -> None:
         earned = self._credit + rate * (now - self._credit_at)
@@ -484,7 +516,8 @@ class QuotaWindow:
         self._begin_window(self.reset + windows * WINDOW, now, idle=windows > 1)
 
     def _begin_window(self, reset: float, at: float, *, idle: bool) -> None:
-        self._prior = 1.0 if idle or self._own == 0 else self._measured_share()
+        self._prior_known = not idle and self._own > 0
+        self._prior = self._measured_share() if self._prior_known else 1.0
         self.reset = reset
         self.remaining = self.limit or 0
         self._remaining_at = at

@@ -297,6 +297,18 @@ class TestSimulateAndDemo:
         assert "serving on http://127.0.0.1:" in ended.out
         assert len(pairs.read_text(encoding="utf-8").splitlines()) == 6
 
+    @pytest.mark.parametrize("name", ["detach", "attach"])
+    def test_the_help_says_what_an_exit_status_means(self, command: Command, name: str) -> None:
+        assert "Exit status: 0 every pair is settled" in command(name, "--help").out
+
+    def test_the_shell_completes_commands(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("_INTERCOM_ASYNC_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", "intercom-async de")
+        monkeypatch.setenv("COMP_CWORD", "1")
+        assert command().out.split() == ["detach", "demo"]
+
     def test_version_is_shown(self, command: Command) -> None:
         assert "intercom_async" in command("--version").out
 

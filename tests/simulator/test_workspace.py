@@ -88,3 +88,16 @@ def test_a_deleted_conversation_is_gone_for_its_contacts_too() -> None:
     assert workspace.contacts[pair[1]].conversation_ids == ()
     with pytest.raises(KeyError):
         workspace.participants(pair[0])
+
+
+def test_numbers_given_by_hand_are_not_given_again() -> None:
+    workspace = Workspace()
+    contact = workspace.add_contact(contact_id="5ba682d2")
+    workspace.add_conversation([contact, workspace.add_contact()], conversation_id="1295")
+    workspace.add_admin(admin_id="5017690")
+    assert workspace.add_admin() != "5017690"
+    pairs = workspace.populate(conversations=2)
+    assert "1295" not in {conversation for conversation, _ in pairs}
+    assert workspace.attached("1295", "5ba682d2")
+    with pytest.raises(InvalidArgumentError, match="not used yet"):
+        workspace.add_conversation([contact], conversation_id="1295")

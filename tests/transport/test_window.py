@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError
@@ -134,6 +134,41 @@ def test_a_small_job_goes_at_once_and_a_large_one_is_paced() -> None:
 
     assert finished(50) == 50
     assert finished(160) < 60
+
+
+def _sent_soon_after_the_third_edge(
+    *, bulk: int, by_others: int = 0, interactive: tuple[float, ...] = ()
+) -> int:
+    """How much of a job is sent two seconds into the window that its rest fits into."""
+    server = ModelServer(limit=167)
+    first = server.window(0.0)
+    for number in range(first, first + 3):
+        server.withdrawn[number] = by_others
+    third_edge = WINDOW * (first + 2) - server.offset
+    traffic = Traffic(
+        server,
+        _quota(),
+        _round_trips(5, (0.02, 0.1)),
+        until=third_edge + 2.0,
+        bulk=bulk,
+        interactive=list(interactive),
+    )
+    traffic.run()
+    assert sum(server.refused.values()) == 0
+    return traffic.sent[Lane.BULK]
+
+
+def test_alone_the_rest_of_a_job_goes_at_once_though_it_fills_a_window() -> None:
+    assert _sent_soon_after_the_third_edge(bulk=500) == 500
+
+
+def test_beside_others_the_rest_of_a_job_is_paced() -> None:
+    assert _sent_soon_after_the_third_edge(bulk=2 * 127 + 120, by_others=40) < 2 * 127 + 80
+
+
+def test_the_rest_of_a_job_leaves_the_reserve_to_those_who_called_lately() -> None:
+    third_edge = 16.3
+    assert _sent_soon_after_the_third_edge(bulk=498, interactive=(third_edge - 2.0,)) < 498
 
 
 def test_the_quota_fraction_is_never_exceeded() -> None:
@@ -274,6 +309,7 @@ def test_a_server_clock_that_jumps_is_believed() -> None:
     st.floats(-1e9, 1e9),
     st.lists(st.tuples(st.floats(0, 300), st.floats(0, 5), st.floats(0, 1)), min_size=1),
 )
+@example(offset=-1e-38, replies=[(0.0, 1.0, 0.0), (0.5, 0.0, 0.0)])  # told out of order
 def test_the_server_clock_always_contains_the_truth(
     offset: float, replies: list[tuple[float, float, float]]
 ) -> None:
