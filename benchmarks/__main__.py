@@ -1,24 +1,91 @@
-"""Run a benchmark by its name: `python -m benchmarks quota --quick`."""
+"""Run the benchmarks: `python -m benchmarks`, or some of them: `python -m benchmarks decode`."""
 
+import argparse
 import importlib
 import sys
+import time
+from pathlib import Path
 from typing import Final
 
-BENCHMARKS: Final = {
-    "quota": "rate limiters against a model of Intercom's server, on a virtual clock",
+from benchmarks import report, speed_chart
+from benchmarks.figures import Comparison
+from benchmarks.options import Options
+
+SPEED: Final = {
+    "overhead": ("overhead", "a call beside the same request made by others"),
+    "decode": ("decode", "a conversation beside its JSON"),
+    "cold": ("cold", "a thousand calls at once on an empty pool"),
+    "scale": ("scale", "long runs beside short ones, several processes beside one"),
+    "import": ("start", "importing the library beside importing aiohttp"),
 }
-"""Modules of this package with a `main(arguments)`, and what each measures."""
+"""Module of this package with a `measure(options)`, and what it measures, by the name to use."""
+
+QUOTA: Final = "quota"
+"""It has options of its own, since it simulates: the same figures on every machine."""
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    listed = "\n".join(f"  {name:10} {text}" for name, (_, text) in SPEED.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"{listed}\n  {QUOTA:10} rate limiters on a virtual clock; "
+        f"`python -m benchmarks {QUOTA} --help` shows its own options",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them without any")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
+    parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
+    parser.add_argument("--million", action="store_true", help="scale: a million pairs too")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
+    parser.add_argument("--svg", type=Path, help="draw charts into this folder")
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - {*SPEED, QUOTA}
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are\n{listed}")
+    return options
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmark named first, with the other arguments; return its exit status."""
-    if not arguments or arguments[0] not in BENCHMARKS:
-        print("usage: python -m benchmarks NAME [options]; NAME --help shows the options\n")
-        for name, text in BENCHMARKS.items():
-            print(f"  {name:10} {text}")
-        return 0 if arguments and arguments[0] in {"-h", "--help"} else 2
-    benchmark = importlib.import_module(f"benchmarks.{arguments[0]}")
-    return int(benchmark.main(arguments[1:]))
+    """Run what is asked for; return the exit status."""
+    if arguments[:1] == [QUOTA]:
+        quota = importlib.import_module("benchmarks.quota")
+        return int(quota.main(arguments[1:]))
+    chosen = _arguments(arguments)
+    names = chosen.names or [*SPEED, QUOTA]
+    options = Options(
+        rounds=max(2, chosen.rounds or (3 if chosen.quick else 9)),
+        quick=chosen.quick,
+        million=chosen.million,
+    )
+    print(", ".join(f"{key} {value}" for key, value in report.about().items()))
+    comparisons: list[Comparison] = []
+    for name in names:
+        if name != QUOTA:
+            comparisons += _run(name, options)
+    report.show_verdicts(comparisons)
+    if chosen.against:
+        report.show_changes(chosen.against, comparisons)
+    if chosen.json:
+        report.save(chosen.json, comparisons)
+    if chosen.svg:
+        speed_chart.draw_all(chosen.svg, comparisons)
+    if QUOTA in names:
+        quota = importlib.import_module("benchmarks.quota")
+        return int(quota.main(["--quick", "--no-cpu"]))
+    return 0
+
+
+def _run(name: str, options: Options) -> list[Comparison]:
+    module, text = SPEED[name]
+    print(f"\n== {name}: {text}", flush=True)
+    began = time.perf_counter()
+    found: list[Comparison] = importlib.import_module(f"benchmarks.{module}").measure(options)
+    for comparison in found:
+        report.show(comparison)
+    print(f"\n{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _STYLE: Final = """
   .dot.own, text.own { fill: #1a7f37 } .dot.a, text.a { fill: #9a6700 }
   .dot.b, text.b { fill: #8250df } .dot.c, text.c { fill: #0969da }
   text.own, text.a, text.b, text.c { stroke: none }
+  .bar.own { fill: #1a7f37; stroke: none }
   .accepted { fill: #8c959f } .refused { fill: #cf222e }
   text.refused { fill: #cf222e }
   @media (prefers-color-scheme: dark) {
@@ -27,6 +28,7 @@ _STYLE: Final = """
     .own { stroke: #3fb950 } .a { stroke: #d29922 } .b { stroke: #ab7df8 } .c { stroke: #4493f8 }
     .dot.own, text.own { fill: #3fb950 } .dot.a, text.a { fill: #d29922 }
     .dot.b, text.b { fill: #ab7df8 } .dot.c, text.c { fill: #4493f8 }
+    .bar.own { fill: #3fb950 }
     .accepted { fill: #656c76 } .refused, text.refused { fill: #f85149 }
   }
 """

@@ -12,7 +12,7 @@ import attrs
 from intercom_async._version import __version__
 from intercom_async.bulk.run import DetachRun, Operation
 from intercom_async.bulk.source import Pair
-from intercom_async.detaching import ATTACH, DETACH, Detach, conversation_from, off_loop, settle
+from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
@@ -20,7 +20,7 @@ from intercom_async.journal.session import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
-from intercom_async.structuring import decode_contacts, decode_identity, decode_page
+from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
@@ -43,10 +43,6 @@ def _check_seconds(name: str, value: object) -> float:
     if not good or not 0 < value < float("inf"):  # type: ignore[operator]  # good says it is one
         raise InvalidArgumentError(name, value, "a positive number of seconds")
     return float(value)  # type: ignore[arg-type]  # same
-
-
-async def _conversation(reply: wire.Reply, conversation_id: str) -> Conversation:
-    return await off_loop(reply, lambda: conversation_from(reply, conversation_id))
 
 
 class IntercomClient:
@@ -122,6 +118,7 @@ class IntercomClient:
             observer=observer,
             runtime=runtime,
         )
+        prepare()
         self._runtime = runtime
         self._lane: Lane | None = None
         self._interactive = CallOptions(
@@ -237,7 +234,7 @@ class IntercomClient:
         if settled.error is not None:
             raise settled.error
         assert settled.reply is not None  # noqa: S101  no error means a reply
-        return await _conversation(settled.reply, conversation_id)
+        return await read_conversation(settled.reply, conversation_id)
 
     async def attach_contact(
         self, conversation_id: str, contact_id: str, *, admin_id: str
@@ -253,7 +250,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         request = wire.attach(conversation_id, contact_id, admin_id)
-        return await _conversation(await self._call(request), conversation_id)
+        return await read_conversation(await self._call(request), conversation_id)
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """Return a conversation with its newest parts.
@@ -263,7 +260,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.get_conversation(conversation_id))
-        return await _conversation(reply, conversation_id)
+        return await read_conversation(reply, conversation_id)
 
     async def find_conversations(self, contact_id: str) -> AsyncIterator[Conversation]:
         """Iterate over the conversations a contact takes part in, each one once.

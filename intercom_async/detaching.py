@@ -28,7 +28,7 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.model import Conversation
-from intercom_async.structuring import decode_conversation
+from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.wire import Reply
@@ -140,6 +140,24 @@ def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     if reply.flaw is not None:
         raise reply.flaw
     return decode_conversation(reply.body, default_id=conversation_id)
+
+
+async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
+    """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop.
+
+    Raises:
+        IntercomError: see `conversation_from`.
+    """
+    if reply.flaw is not None or len(reply.body) <= 2 * STEP:
+        return conversation_from(reply, conversation_id)
+    steps = decode_in_steps(reply.body, default_id=conversation_id)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            conversation: Conversation = done.value
+            return conversation
+        await asyncio.sleep(0)
 
 
 @attrs.frozen(kw_only=True)
@@ -279,7 +297,7 @@ async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Chang
         if isinstance(error, AuthenticationError | PermissionDeniedError):
             settled.fatal = error
         return _unknown(settled)
-    attached = await off_loop(reply, lambda: _attached(reply, pair))
+    attached = await _attached(reply, pair)
     if attached is None:
         return _unknown(settled)
     if attached is change.attached_after:
@@ -310,10 +328,10 @@ def _unknown(settled: Settled) -> Settled:
     return settled
 
 
-def _attached(reply: Reply, pair: Detach) -> bool | None:
+async def _attached(reply: Reply, pair: Detach) -> bool | None:
     """Whether the conversation lists the contact, None if the reply does not tell."""
     try:
-        conversation = conversation_from(reply, pair.conversation_id)
+        conversation = await read_conversation(reply, pair.conversation_id)
     except IntercomError:
         return None
     if any(contact.id == pair.contact_id for contact in conversation.participants):

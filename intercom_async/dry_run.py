@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from intercom_async.detaching import Detach, Outcome, Settled, conversation_from
+from intercom_async.detaching import Detach, Outcome, Settled, read_conversation
 from intercom_async.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -49,7 +49,9 @@ class DryRun:
             return problem
         request = wire.get_conversation(pair.conversation_id)
         reply = await _ask(transport, request, options, on_send)
-        return reply if isinstance(reply, Settled) else self._foresee(reply, pair)
+        if isinstance(reply, Settled):
+            return reply
+        return await self._foresee(reply, pair)
 
     async def _admin_problem(
         self, transport: Transport, admin_id: str, options: CallOptions
@@ -64,7 +66,7 @@ class DryRun:
         known = self._admins[admin_id]
         return None if known is None else Settled(Outcome.FAILED, error=known.error)
 
-    def _foresee(self, reply: Reply, pair: Detach) -> Settled:
+    async def _foresee(self, reply: Reply, pair: Detach) -> Settled:
         settled = Settled(
             Outcome.DETACHED,
             reply=reply,
@@ -73,7 +75,7 @@ class DryRun:
             request_id=reply.request_id,
         )
         try:
-            conversation = conversation_from(reply, pair.conversation_id)
+            conversation = await read_conversation(reply, pair.conversation_id)
         except IntercomError as error:
             settled.outcome, settled.error, settled.reply = Outcome.FAILED, error, None
             return settled

@@ -33,6 +33,25 @@ from typing import Any
 from intercom_async.status import RateLimitStatus
 
 
+def readable(text: str, length: int = 300) -> str:
+    """Return foreign text so that it can stand in a log line: bounded, on one line, encodable.
+
+    Line breaks would forge log lines, escape codes would drive terminals, and lone surrogates
+    (from odd bytes in a header) break whoever writes the text as UTF-8.
+
+    Args:
+        text: what somebody else wrote.
+        length: characters that are kept.
+    """
+    if len(text) > length:
+        text = text[: length - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def _rebuild(kind: type["IntercomError"], message: str, facts: dict[str, Any]) -> "IntercomError":
     """Make an exception from its pickled parts without calling its own `__init__`."""
     error = kind.__new__(kind, message)
@@ -216,8 +235,8 @@ class APIError(_AttemptedError):
         self.rate_limit = rate_limit
         self.attempts = attempts
         self.retry_after = retry_after
-        said = f"{code or 'no code'}: {message or 'no message'}"
-        text = f"HTTP {status}, {said:.500} (request id {request_id or 'unknown'})"
+        said = readable(f"{code or 'no code'}: {message or 'no message'}", 500)
+        text = f"HTTP {status}, {said} (request id {request_id or 'unknown'})"
         super().__init__(text if advice is None else f"{text}; {advice}")
 
 

@@ -12,18 +12,29 @@ Usual documents take a shortcut through msgspec that only accepts what needs no 
 `_Shortcut`. It is never needed for the result, only for the time.
 """
 
+import functools
 import json
 import math
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeGuard, TypeVar, Union, cast, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    TypeGuard,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import attrs
 import msgspec
-from cattrs import Converter
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import (
@@ -31,17 +42,35 @@ from intercom_async.model import (
     ContactReference,
     Conversation,
     ConversationPage,
+    ConversationPart,
+    ConversationParts,
     Id,
     Identity,
     IntercomObject,
     NumericId,
 )
 
+if TYPE_CHECKING:
+    from cattrs import Converter
+
 _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
 
+STEP: Final = 64 * 1024
+"""Bytes of parts that are decoded at a time: a third of a millisecond, odd ones one or two."""
+
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """How msgspec refuses a document."""
+
+
+def prepare() -> None:
+    """Make what decoding needs, so that no reply has to wait for it.
+
+    It takes 20 milliseconds or so, once: too long for an event loop that has requests in flight,
+    and for an import by programs that decode nothing.
+    """
+    _ = _converter().get_structure_hook(Conversation), _shortcut(Conversation)
+    _shortcut(ConversationPart)
 
 
 def decode_conversation(
@@ -57,13 +86,59 @@ def decode_conversation(
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    conversation = _shortcut.decode(body) if isinstance(body, bytes | str) else None
+    conversation: Conversation | None = None
+    if isinstance(body, bytes | str):
+        conversation = _shortcut(Conversation).decode(body)
     if conversation is None:
         conversation = _structure(_json_object(body), Conversation)
     if conversation.id is None and default_id is not None:
         # Nobody else has seen it yet; `attrs.evolve` takes longer than all of the rest.
         object.__setattr__(conversation, "id", default_id)
     return conversation
+
+
+def decode_in_steps(
+    body: bytes, *, default_id: str | None = None
+) -> Generator[None, None, Conversation]:
+    """Decode a long conversation like `decode_conversation`, pausing every `STEP` bytes.
+
+    A generator that returns the conversation; whoever runs it may let others run at each pause.
+    The parts are what makes a conversation long, so they are decoded a few at a time. That takes
+    a little longer, because the body is scanned for the ends of the parts first.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    try:
+        members = _raw_members.decode(body)
+        yield
+        shell = _raw_members.decode(members.pop("conversation_parts"))
+        yield
+        entries = _raw_entries.decode(shell.pop("conversation_parts"))
+    except (*_REFUSALS, KeyError):  # it has no list of parts where they are expected
+        return decode_conversation(body, default_id=default_id)
+    conversation = decode_conversation(_joined(members), default_id=default_id)
+    parts: list[Any] = []
+    size = 0
+    for entry in entries:
+        part = _entry(entry, ConversationPart)
+        if part is None:  # no object, so the list must be kept raw
+            return decode_conversation(body, default_id=default_id)
+        parts.append(part)
+        size += len(memoryview(entry))
+        if size >= STEP:
+            size = 0
+            yield
+    listed = _structure(decode_json(_joined(shell)), ConversationParts)
+    # Nobody else has seen them yet.
+    object.__setattr__(listed, "conversation_parts", tuple(parts))
+    object.__setattr__(conversation, "conversation_parts", listed)
+    return conversation
+
+
+def _joined(members: Mapping[str, msgspec.Raw]) -> bytes:
+    """The JSON object of members that are bytes already."""
+    return msgspec.json.encode(members)
 
 
 def encode_conversation(conversation: Conversation) -> dict[str, Any]:
@@ -75,7 +150,7 @@ def encode_conversation(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: a time without a time zone.
     """
-    return cast("dict[str, Any]", _converter.unstructure(conversation))
+    return cast("dict[str, Any]", _converter().unstructure(conversation))
 
 
 def decode_identity(body: bytes | str | Mapping[str, Any]) -> Identity:
@@ -98,7 +173,9 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     listed: Sequence[Any] = next((found for found in lists if is_list(found)), ())
     total = document.get("total_count")
     return ConversationPage(
-        conversations=tuple(found for entry in listed if (found := _entry(entry)) is not None),
+        conversations=tuple(
+            found for entry in listed if (found := _entry(entry, Conversation)) is not None
+        ),
         total_count=total if type(total) is int else None,
         starting_after=_next_page(document),
     )
@@ -166,7 +243,7 @@ def _json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
-    return _converter.structure(document, kind)
+    return _converter().structure(document, kind)
 
 
 _PAGE_LISTS: Final = ("conversations", "data")
@@ -188,15 +265,18 @@ def _page_members(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
     return _json_object(body)
 
 
-def _entry(entry: Any) -> Conversation | None:
-    """The conversation of an entry, None if it is no object."""
+_raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _entry(entry: Any, kind: type[_T]) -> _T | None:
+    """The object of an entry, None if it is none."""
     if isinstance(entry, msgspec.Raw):
-        raw = bytes(entry)
-        found: Conversation | None = _shortcut.decode(raw)
+        found: _T | None = _shortcut(kind).decode(entry)
         if found is not None:
             return found
-        entry = decode_json(raw)
-    return _structure(entry, Conversation) if is_object(entry) else None
+        entry = decode_json(bytes(entry))
+    return _structure(entry, kind) if is_object(entry) else None
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -225,6 +305,8 @@ class _Partly:
 _NOTHING: Final = _Partly(None)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_SECONDS: Final = 32_503_680_000
+"""The year 3000, where `fromtimestamp` ends on some systems."""
 _FIRST_SECOND: Final = -62_135_596_800
 """The year 1."""
 _MILLISECONDS_FROM: Final = 10**11
@@ -278,6 +360,8 @@ def _free_map(value: Any, _: Any) -> Any:
 
 def _time(value: Any, _: Any) -> Any:
     """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
+    if type(value) is int and 0 <= value < _PLAIN_SECONDS:
+        return datetime.fromtimestamp(value, UTC)
     if type(value) is int and _FIRST_SECOND <= value < _MILLISECONDS_FROM:
         return _EPOCH + timedelta(seconds=value)
     moment = _moment(value)
@@ -366,35 +450,70 @@ _LEAVES: Final[Mapping[Any, _Hook]] = {
 }
 
 
-def _structure_object(kind: type[IntercomObject], converter: Converter) -> _Hook:
-    hooks: dict[Any, tuple[_Hook, Any]] = {
-        name: (converter.get_structure_hook(_bare(hint)), _bare(hint))
-        for name, hint in _members(kind).items()
+_UNFROZEN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+_twins: Final[dict[type[IntercomObject], type[Any]]] = {}
+
+
+def _twin(kind: type[IntercomObject]) -> type[Any]:
+    """Return a class with the same slots that is not frozen.
+
+    Setting the slots of a frozen class costs three times as much as of one that is not. So an
+    instance of the twin is filled, then its class is changed.
+    """
+    if kind not in _twins:
+        slots: Any = vars(kind)["__slots__"]
+        _twins[kind] = type(kind.__name__, kind.__bases__, {"__slots__": slots, **_UNFROZEN})
+    return _twins[kind]
+
+
+def _structure_object(kind: type[IntercomObject], converter: "Converter") -> _Hook:
+    """Write the hook of a class: a loop over the members takes three times as long."""
+    members = {name: _bare(hint) for name, hint in _members(kind).items()}
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "Twin": _twin(kind),
+        "kind": kind,
+        "known": frozenset(members),
+        "is_object": is_object,
+        "Partly": _Partly,
+        "NOTHING": _NOTHING,
     }
-
-    def structure(value: Any, _: Any) -> Any:
-        if not is_object(value):
-            return _NOTHING
-        understood: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        for name, member in value.items():
-            if name not in hooks:
-                extra[name] = member
-            elif member is not None:
-                hook, hint = hooks[name]
-                found = hook(member, hint)
-                if type(found) is _Partly:
-                    extra[name] = member
-                    found = found.value
-                understood[name] = found
-        if extra:
-            understood["extra"] = extra
-        return kind(**understood)
-
+    lines = [
+        "def structure(value, _):",
+        "    if type(value) is not dict and not is_object(value):",
+        "        return NOTHING",
+        "    it = new(Twin)",
+        "    it.extra = extra = {}",
+        "    get = value.get",
+    ]
+    for name, hint in members.items():
+        names |= {f"hint_{name}": hint, f"hook_{name}": converter.get_structure_hook(hint)}
+        plain = "str" if _is_id(hint) else _PLAIN.get(hint)
+        usual = f" and type(x) is not {plain}" if plain else ""
+        lines += [
+            f"    x = get({name!r})",
+            f"    if x is not None{usual}:",
+            f"        raw, x = x, hook_{name}(x, hint_{name})",
+            "        if type(x) is Partly:",
+            f"            extra[{name!r}], x = raw, x.value",
+            f"    it.{name} = x",
+        ]
+    lines += [
+        "    if not known.issuperset(value):",
+        "        extra.update({name: value[name] for name in value if name not in known})",
+        "    it.__class__ = kind",
+        "    return it",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102  made of the model's own names only
+    structure: _Hook = names["structure"]
     return structure
 
 
-def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
+_PLAIN: Final[Mapping[Any, str]] = {str: "str", bool: "bool", int: "int"}
+"""Types that need no hook when a value is of just that type."""
+
+
+def _structure_tuple(hint: Any, converter: "Converter") -> _Hook:
     inner = get_args(hint)[0]
     hook = converter.get_structure_hook(inner)
 
@@ -402,14 +521,15 @@ def _structure_tuple(hint: Any, converter: Converter) -> _Hook:
         if not is_list(value):
             return _NOTHING
         found = [hook(entry, inner) for entry in value]
-        understood = tuple(entry for entry in found if type(entry) is not _Partly)
-        return understood if len(understood) == len(found) else _Partly(understood)
+        if _Partly not in map(type, found):
+            return tuple(found)
+        return _Partly(tuple(entry for entry in found if type(entry) is not _Partly))
 
     return structure
 
 
 def _unstructure_object(
-    kind: type[IntercomObject], converter: Converter
+    kind: type[IntercomObject], converter: "Converter"
 ) -> Callable[[IntercomObject], dict[str, Any]]:
     encoders = [(name, _encoder(_bare(hint), converter)) for name, hint in _members(kind).items()]
 
@@ -425,7 +545,7 @@ def _unstructure_object(
     return unstructure
 
 
-def _encoder(hint: Any, converter: Converter) -> Callable[[Any], Any] | None:
+def _encoder(hint: Any, converter: "Converter") -> Callable[[Any], Any] | None:
     """How to encode a value of a type; None for types that JSON has itself."""
     if _is_id(hint):
         return lambda value: int(value) if isinstance(value, NumericId) else value
@@ -444,7 +564,10 @@ def _list_encoder(encode: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     return list if encode is None else lambda value: [encode(entry) for entry in value]
 
 
-def _make_converter() -> Converter:
+@functools.cache
+def _converter() -> "Converter":
+    from cattrs import Converter  # noqa: PLC0415  see `prepare`
+
     converter = Converter()
     for leaf, hook in _LEAVES.items():
         converter.register_structure_hook(leaf, hook)
@@ -456,20 +579,15 @@ def _make_converter() -> Converter:
     return converter
 
 
-_converter: Final = _make_converter()
-
-
 # ---------------------------------------------------------------------------------------------
 # The shortcut
 
 
 _STRICT: Final[Mapping[Any, Any]] = {
-    # Up to the year 3000, where `fromtimestamp` ends on some systems.
-    datetime: Annotated[int, msgspec.Meta(ge=0, lt=32_503_680_000)],
+    datetime: Annotated[int, msgspec.Meta(ge=0, lt=_PLAIN_SECONDS)],
     float: int | float,
     Mapping[str, Any]: dict[str, Any],
 }
-_PLAIN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
 
 
 class _Shortcut:
@@ -492,7 +610,7 @@ class _Shortcut:
         self._decoder = msgspec.json.Decoder(self._mirror(kind))
         self._copy: Callable[[Any], Any] = self._names[f"copy_{kind.__name__}"]
 
-    def decode(self, body: bytes | str) -> Any:
+    def decode(self, body: bytes | str | msgspec.Raw) -> Any:
         """Return the object, or None for a document that is not usual."""
         try:
             mirror = self._decoder.decode(body)
@@ -528,20 +646,24 @@ class _Shortcut:
     def _write_copy(self, kind: type[IntercomObject], members: Mapping[str, Any]) -> None:
         """Write the function that turns a mirror into the object.
 
-        Setting the slots of a frozen class costs three times as much as of one that is not. So
-        the function fills an instance of a twin with the same slots, then changes its class.
+        Times of one object are often equal, so each is compared with the one before it.
         """
         name = kind.__name__
         self._names[name] = kind
-        self._names[f"Twin{name}"] = type(
-            name,
-            kind.__bases__,
-            {"__slots__": kind.__slots__, **_PLAIN},  # type: ignore[attr-defined]
-        )
+        self._names[f"Twin{name}"] = _twin(kind)
         lines = [f"def copy_{name}(mirror):", f"    it = new(Twin{name})", "    it.extra = {}"]
+        if datetime in members.values():
+            lines.append("    seconds = moment = None")
         for member, hint in members.items():
             copied = self._copied(hint)
             lines.append(f"    x = mirror.{member}")
+            if hint is datetime:
+                lines += [
+                    "    if x != seconds:",
+                    "        seconds, moment = x, None if x is None else at(x, UTC)",
+                    f"    it.{member} = moment",
+                ]
+                continue
             value = "x" if copied is None else f"None if x is None else {copied}"
             lines.append(f"    it.{member} = {value}")
         lines += [f"    it.__class__ = {name}", "    return it"]
@@ -562,4 +684,12 @@ class _Shortcut:
         return "at(x, UTC)" if hint is datetime else None
 
 
-_shortcut: Final = _Shortcut(Conversation)
+_shortcuts: Final[dict[type[IntercomObject], _Shortcut]] = {}
+
+
+def _shortcut(kind: type[IntercomObject]) -> _Shortcut:
+    """Return the shortcut of a kind, made on first use."""
+    found = _shortcuts.get(kind)
+    if found is None:
+        found = _shortcuts[kind] = _Shortcut(kind)
+    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
@@ -332,6 +333,74 @@ class TestStopping:
             async for _ in run:
                 run.stop(drain=False)
         assert run.summary.total + len(list(pairs)) == 500
+
+    async def test_a_pair_that_is_read_after_a_stop_is_not_sent(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=10)
+        stopped = asyncio.Event()
+
+        async def source() -> AsyncIterator[tuple[str, str]]:
+            for pair in pairs[:4]:
+                yield pair
+            await stopped.wait()
+            for pair in pairs[4:]:
+                await asyncio.sleep(1.0)
+                yield pair
+
+        results: list[DetachResult] = []
+        async with client.detach_contacts(source(), admin_id=sim.admin_id) as run:
+            async for result in run:
+                results.append(result)
+                if len(results) == 4:
+                    run.stop()
+                    stopped.set()
+        assert [result.outcome for result in results] == (
+            [Outcome.DETACHED] * 4 + [Outcome.NOT_ATTEMPTED] * 6
+        )
+        assert sim.requests.total == 4
+
+    @pytest.mark.parametrize("drain", [True, False])
+    async def test_an_input_that_falls_silent_keeps_no_stopped_run_waiting(
+        self, sim: IntercomSimulator, client: IntercomClient, drain: bool
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=4)
+        closed = False
+
+        async def source() -> AsyncIterator[tuple[str, str]]:
+            nonlocal closed
+            try:
+                for pair in pairs:
+                    yield pair
+                await asyncio.Event().wait()
+            finally:
+                closed = True
+
+        async with asyncio.timeout(60):
+            async with client.detach_contacts(source(), admin_id=sim.admin_id) as run:
+                async for _ in run:
+                    if run.summary.total == 4:
+                        run.stop(drain=drain)
+                        if drain:  # the rest is wanted, until nobody listens any more
+                            await asyncio.sleep(30)
+                            break
+        assert closed
+        assert run.summary.total == 4
+        assert tasks_of_the_library() == []
+
+    async def test_an_endless_input_can_be_left_while_its_rest_is_reported(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=4)
+        seen = 0
+        async with client.detach_contacts(itertools.cycle(pairs), admin_id=sim.admin_id) as run:
+            async for _ in run:
+                seen += 1
+                if seen == 2:
+                    run.stop()
+                if seen == 3000:
+                    break
+        assert tasks_of_the_library() == []
 
     async def test_an_immediate_stop_makes_what_is_in_flight_unknown(
         self, sim: IntercomSimulator, client: IntercomClient

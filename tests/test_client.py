@@ -6,8 +6,8 @@ import logging
 import pickle
 import threading
 import traceback
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from collections.abc import AsyncIterator, Generator
+from typing import cast
 
 import pytest
 
@@ -46,8 +46,9 @@ from intercom_async.events import (
     RequestSent,
     WaitRefused,
 )
+from intercom_async.model import ConversationPage
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
-from intercom_async.structuring import decode_conversation
+from intercom_async.structuring import decode_in_steps, decode_page
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -703,39 +704,63 @@ class TestSecrets:
 
 
 class TestLargeReplies:
-    async def test_a_conversation_with_500_parts_is_decoded_off_the_loop(
-        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    async def test_others_get_the_loop_while_a_conversation_with_500_parts_is_decoded(
+        self, sim: IntercomSimulator, client: IntercomClient, steps: list[int]
     ) -> None:
-        threads: list[int] = []
-
-        def decode(*arguments: Any, **options: Any) -> Conversation:
-            threads.append(threading.get_ident())
-            return decode_conversation(*arguments, **options)
-
-        monkeypatch.setattr("intercom_async.detaching.decode_conversation", decode)
         contacts = [sim.workspace.add_contact() for _ in range(2)]
         large = sim.workspace.add_conversation(contacts, parts=500)
         small = sim.workspace.add_conversation(contacts)
         found = await client.get_conversation(large)
         assert found.conversation_parts is not None
         assert len(found.conversation_parts.conversation_parts or ()) == 500
+        (taken,) = steps
+        assert taken > 3
         await client.get_conversation(small)
-        assert threads[0] != threading.get_ident()
-        assert threads[1] == threading.get_ident()
+        assert steps == [taken]
 
-    async def test_the_check_after_a_lost_reply_decodes_off_the_loop_too(
-        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    async def test_the_check_after_a_lost_reply_lets_others_have_the_loop_too(
+        self, sim: IntercomSimulator, client: IntercomClient, steps: list[int]
     ) -> None:
-        threads: list[int] = []
-
-        def decode(*arguments: Any, **options: Any) -> Conversation:
-            threads.append(threading.get_ident())
-            return decode_conversation(*arguments, **options)
-
-        monkeypatch.setattr("intercom_async.detaching.decode_conversation", decode)
         contacts = [sim.workspace.add_contact() for _ in range(2)]
         large = sim.workspace.add_conversation(contacts, parts=500)
         sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
         await client.detach_contact(large, contacts[0], admin_id=sim.admin_id)
-        assert len(threads) == 2
+        assert len(steps) == 2  # to see who is attached, and to hand it over
+        assert min(steps) > 3
+
+    async def test_a_large_page_of_a_search_is_decoded_off_the_loop(
+        self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[int] = []
+
+        def decode(body: bytes) -> ConversationPage:
+            threads.append(threading.get_ident())
+            return decode_page(body)
+
+        monkeypatch.setattr("intercom_async.client.decode_page", decode)
+        contact = sim.workspace.add_contact()
+        for _ in range(150):
+            sim.workspace.add_conversation([contact, sim.workspace.add_contact()])
+        assert len([found async for found in client.find_conversations(contact)]) == 150
+        assert threads
         assert threading.get_ident() not in threads
+
+    @pytest.fixture
+    def steps(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How often each decoding of a large body gave way."""
+        counts: list[int] = []
+
+        def decode(body: bytes, *, default_id: str | None) -> Generator[None, None, Conversation]:
+            counts.append(0)
+            inner = decode_in_steps(body, default_id=default_id)
+            while True:
+                try:
+                    next(inner)
+                except StopIteration as done:
+                    conversation: Conversation = done.value
+                    return conversation
+                counts[-1] += 1
+                yield
+
+        monkeypatch.setattr("intercom_async.detaching.decode_in_steps", decode)
+        return counts

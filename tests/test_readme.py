@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main as benchmark
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -90,7 +91,7 @@ class TestCommands:
         assert "results agree" in capsys.readouterr().out
 
     def test_the_commands_play_together(self, tmp_path: Path) -> None:
-        simulate, export, *lines = COMMANDS[2:]
+        simulate, export, *lines = COMMANDS[2:-1]
         name, _, value = export.removeprefix("export ").partition("=")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, name: value, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -127,6 +128,14 @@ class TestCommands:
         assert "1,000 attached" in undone
         assert "1 detached" in found
 
+    def test_the_benchmarks_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        # The shortest of them; all of them take minutes.
+        assert COMMANDS[-1].endswith("-m benchmarks")
+        assert benchmark(["import", "--rounds", "2"]) == 0
+        printed = capsys.readouterr().out
+        assert "import intercom_async" in printed
+        assert "of 1 bounds hold" in printed
+
     def test_no_command_is_untested(self) -> None:
         programs = [shlex.split(line)[0:2] for line in COMMANDS]
         assert programs == [
@@ -140,6 +149,7 @@ class TestCommands:
             ["intercom-async", "report"],
             ["intercom-async", "attach"],
             ["intercom-async", "find"],
+            ["python3", "-m"],  # the benchmarks
         ]
         assert COMMANDS[0].endswith("intercom-async demo")
         assert COMMANDS[1].endswith("bin/pytest -q -n auto")

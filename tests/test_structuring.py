@@ -22,10 +22,12 @@ from intercom_async.model import (
     State,
 )
 from intercom_async.structuring import (
+    STEP,
     _shortcut,
     _structure,
     decode_conversation,
     decode_identity,
+    decode_in_steps,
     decode_json,
     decode_page,
     encode_conversation,
@@ -93,7 +95,9 @@ class TestUsualDocuments:
 
     @pytest.mark.parametrize("document", [DETACH_REPLY, RETRIEVED, {}])
     def test_usual_documents_take_the_shortcut(self, document: JSON) -> None:
-        assert _shortcut.decode(json.dumps(document)) == _structure(document, Conversation)
+        assert _shortcut(Conversation).decode(json.dumps(document)) == _structure(
+            document, Conversation
+        )
 
     def test_bytes_text_and_mappings_decode_alike(self) -> None:
         text = json.dumps(RETRIEVED)
@@ -513,7 +517,7 @@ class TestAnyDocument:
     @given(documents(Conversation))
     @settings(suppress_health_check=[HealthCheck.too_slow])
     def test_as_promised_takes_the_shortcut_and_leaves_nothing_over(self, document: JSON) -> None:
-        found = _shortcut.decode(json.dumps(document))
+        found = _shortcut(Conversation).decode(json.dumps(document))
         assert found == _structure(document, Conversation)
         assert_round_trip(document)
 
@@ -530,3 +534,69 @@ class TestAnyDocument:
         assert_round_trip(dict(document))
         decode_identity(document)
         decode_page(document)
+
+
+def decode_stepwise(document: JSON | bytes) -> tuple[Conversation, int]:
+    """Decode in steps; return the conversation and how often the decoding paused."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    steps = decode_in_steps(body, default_id="1295")
+    pauses = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value, pauses
+        pauses += 1
+
+
+LONG_TEXT: Final = "x" * 2000
+
+
+def long_conversation(count: int, **changes: Any) -> JSON:
+    part = {"type": "conversation_part", "body": LONG_TEXT, "created_at": NOON, **changes}
+    return RETRIEVED | {
+        "conversation_parts": {
+            "type": "conversation_part.list",
+            "conversation_parts": [part | {"id": str(number)} for number in range(count)],
+            "total_count": count,
+        }
+    }
+
+
+_UNUSUAL: Final[list[Any]] = [
+    None,
+    [],
+    "none",
+    {},
+    {"conversation_parts": None},
+    {"conversation_parts": {"a": 1}, "total_count": "2"},
+    {"conversation_parts": [{"id": "1"}, None, 7]},
+    {"conversation_parts": [{"id": "1", "tags": 3}], "total_count": "2", "more": 1},
+]
+UNUSUAL_PARTS: Final = [RETRIEVED | {"conversation_parts": parts} for parts in _UNUSUAL]
+
+
+class TestInSteps:
+    @pytest.mark.parametrize("changes", [{}, {"mood": "calm"}, {"redacted": "no", "id": None}])
+    def test_a_long_conversation_pauses_and_is_the_same(self, changes: JSON) -> None:
+        document = long_conversation(200, **changes) | {"mood": "calm"}
+        found, pauses = decode_stepwise(document)
+        assert found == decode_conversation(json.dumps(document))
+        assert pauses > 200 * len(LONG_TEXT) // STEP
+        assert_round_trip(document)
+
+    @pytest.mark.parametrize("document", [*UNUSUAL_PARTS, DETACH_REPLY, {}])
+    def test_parts_that_are_none_change_nothing(self, document: JSON) -> None:
+        found, _ = decode_stepwise(document)
+        assert found == decode_conversation(json.dumps(document), default_id="1295")
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b"null"])
+    def test_no_object_is_an_error_here_too(self, body: bytes) -> None:
+        with pytest.raises(ResponseDecodeError):
+            decode_stepwise(body)
+
+    @given(odd_documents(Conversation))
+    @settings(suppress_health_check=[HealthCheck.too_slow])
+    def test_however_odd_decodes_alike(self, document: JSON) -> None:
+        found, _ = decode_stepwise(document)
+        assert found == decode_conversation(json.dumps(document), default_id="1295")

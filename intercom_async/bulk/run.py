@@ -29,12 +29,12 @@ import attrs
 
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Again, Pair, Source
+from intercom_async.bulk.telling import ResultQueue, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
     ConnectionFailedError,
-    IntercomError,
     InvalidArgumentError,
     ServerError,
     UnknownOutcomeError,
@@ -52,9 +52,6 @@ from intercom_async.transport.verdict import backoff
 
 PARKED: Final = 1024
 """Pairs held back at most because their conversation is busy."""
-
-UNREAD: Final = 256
-"""Results the consumer may lag behind before the run waits for it."""
 
 DEFERRED: Final = 10_000
 """Failed pairs held back at most for a second try; further ones are reported as they are."""
@@ -86,14 +83,6 @@ class _Deferred:
     item: Admitted
     first: Settled
     elapsed: float
-
-
-@attrs.define(eq=False)
-class _Told:
-    """A result that waits for the consumer, and for the disk."""
-
-    result: DetachResult
-    commit: Commit | None
 
 
 class DetachRun:
@@ -164,6 +153,7 @@ class DetachRun:
         self._workers: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._unsent: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
         self._parked: dict[str, deque[Admitted]] = {}
         self._parked_count = 0
         self._parked_less = asyncio.Event()
@@ -175,20 +165,9 @@ class DetachRun:
         self._seen = SettledPairs()
         self._deferring = options.retry.attempts > 1
         self._deferred: dict[int, _Deferred] = {}
-        self._told: deque[_Told] = deque()
-        self._more_told = asyncio.Event()
-        self._read_more = asyncio.Event()
-        self._streaming = False
         self._failure: BaseException | None = None
-
-        self._outcomes = dict.fromkeys(Outcome, 0)
-        self._inferred = 0
-        self._duplicates = 0
-        self._settled_before = 0
-        self._requests = 0
-        self._retries = 0
-        self._refusals = 0
-        self._stopped_by: IntercomError | None = None
+        self._results = ResultQueue()
+        self._tally = Tally()
         self._began: float | None = None
         self._ended: float | None = None
 
@@ -198,8 +177,7 @@ class DetachRun:
         return self._finish().__await__()
 
     async def _finish(self) -> DetachSummary:
-        self._streaming = False
-        self._read_more.set()
+        self._results.abandon()
         supervisor = self._start()
         try:
             await asyncio.shield(supervisor)
@@ -226,26 +204,14 @@ class DetachRun:
 
     async def __anext__(self) -> DetachResult:
         if self._supervisor is None:
-            self._streaming = True
+            self._results.wanted = True
             _ = self._start()
-        told = self._told
-        while True:
-            while not told:
-                if self._ended is not None:
-                    if self._failure is not None:
-                        raise self._failure
-                    raise StopAsyncIteration
-                self._more_told.clear()
-                await self._more_told.wait()
-            first = told[0]
-            # It stays in the queue meanwhile: a consumer that is cancelled here loses nothing.
-            if first.commit is not None and not first.commit.done:
-                await first.commit
-            if told and told[0] is first:
-                break
-        told.popleft()
-        self._read_more.set()
-        return first.result
+        result = await self._results.take()
+        if result is not None:
+            return result
+        if self._failure is not None:
+            raise self._failure
+        raise StopAsyncIteration
 
     @property
     def summary(self) -> DetachSummary:
@@ -254,18 +220,7 @@ class DetachRun:
         if self._began is not None:
             end = self._ended if self._ended is not None else self._runtime.monotonic()
             elapsed = end - self._began
-        return DetachSummary(
-            outcomes=dict(self._outcomes),
-            inferred=self._inferred,
-            duplicates=self._duplicates,
-            settled_before=self._settled_before,
-            requests=self._requests,
-            retries=self._retries,
-            refusals=self._refusals,
-            elapsed=elapsed,
-            limit=self._transport.limit,
-            stopped_by=self._stopped_by,
-        )
+        return self._tally.summary(elapsed=elapsed, limit=self._transport.limit)
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
@@ -293,7 +248,8 @@ class DetachRun:
         self._drain = self._drain and drain
         self._running.set()
         self._parked_less.set()
-        for task in self._workers if immediately else self._unsent:
+        tasks = self._workers if immediately else self._unsent
+        for task in tasks if self._drain else tasks | self._reading:
             task.cancel()
         if self._opening is not None:
             self._opening.cancel()
@@ -311,8 +267,7 @@ class DetachRun:
         """Stop at once and wait until nothing is left."""
         if self._supervisor is None or self._supervisor.done():
             return
-        self._streaming = False
-        self._read_more.set()
+        self._results.abandon()
         self.stop(immediately=True, drain=False)
         await asyncio.wait({self._supervisor})
 
@@ -326,7 +281,7 @@ class DetachRun:
             await self._try_again()
             await self._report_unsent()
             if self._drain and self._failure is None:
-                await self._report_rest(source)
+                await self._drain_rest(source)
         except Exception as error:  # noqa: BLE001  the consumer gets it
             self._failure = self._failure or error
         finally:
@@ -346,7 +301,7 @@ class DetachRun:
         except JournalError as error:
             self._failure = self._failure or error
         self._ended = self._runtime.monotonic()
-        self._more_told.set()
+        self._results.end()
 
     async def _open_journal(self) -> None:
         if self._keeping is None or self._stopping:
@@ -356,6 +311,7 @@ class DetachRun:
         )
         try:
             self._journal = await self._opening
+            self._seen = self._journal.known
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -389,21 +345,41 @@ class DetachRun:
     async def _report_unsent(self) -> None:
         """Deliver what was read and is not going to be sent."""
         for deferred in self._deferred.values():
-            await self._deliver(deferred.item, deferred.first, deferred.elapsed)
+            await self._deliver_unsent(deferred.item, deferred.first, deferred.elapsed)
         self._deferred.clear()
         for queue in self._parked.values():
             for item in queue:
-                await self._deliver(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+                await self._deliver_unsent(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
+
+    async def _deliver_unsent(self, item: Admitted, settled: Settled, elapsed: float) -> None:
+        known = self._known(item)  # another occurrence may have been settled since
+        await self._deliver(item, known or settled, elapsed, duplicate=known is not None)
+
+    async def _drain_rest(self, source: Source) -> None:
+        """Report the rest until somebody does not want it any more."""
+        task = asyncio.create_task(self._report_rest(source))
+        self._reading.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if self._drain:
+                raise
+        finally:
+            self._reading.discard(task)
 
     async def _report_rest(self, source: Source) -> None:
-        while (item := await source.pull()) is not None:
+        while self._drain and (item := await source.pull()) is not None:
             if item.settled is not None:
-                self._settled_before += 1
+                self._tally.settled_before += 1
+                self._seen.add(item.detach, item.settled, inferred=item.inferred)
                 continue
-            settled = self._known(item) or Settled(Outcome.NOT_ATTEMPTED)
-            # Without a record a pair counts as not attempted: a line for each would only fill
-            # the journal.
-            await self._tell(item.detach, settled, 0.0, None, duplicate=settled.outcome.settled)
+            known = self._known(item)
+            if known is not None:
+                await self._deliver(item, known, 0.0, duplicate=True)
+            else:
+                # Without a record a pair counts as not attempted: a line for each would only
+                # fill the journal.
+                await self._tell(item.detach, Settled(Outcome.NOT_ATTEMPTED), 0.0, None)
 
     def _add_worker(self, source: Source | Again) -> None:
         task = asyncio.create_task(self._work(source))
@@ -428,11 +404,16 @@ class DetachRun:
         item = await self._take(source)
         while item is not None:
             began = self._runtime.monotonic()
-            settled = self._known(item)
+            fate = self._seen.get(item.detach)
+            settled = _told_again(fate)
             duplicate = settled is not None
             if settled is None:
-                settled = await self._settle(item)
+                # Another occurrence of the pair, or its first try, may have been applied.
+                unknown = item.ambiguous or outcome_of(fate) is Outcome.UNKNOWN
+                settled = await self._settle(item, unknown=unknown)
                 self._stop_if_fatal(settled)
+                if settled.outcome is Outcome.UNKNOWN:
+                    self._seen.add(item.detach, settled.outcome)
             following = self._hand_over(item.detach.conversation_id)
             elapsed = self._runtime.monotonic() - began
             first = self._deferred.pop(item.ordinal, None)
@@ -442,7 +423,14 @@ class DetachRun:
             if self._deferring and self._may_pass(settled):
                 self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
             else:
-                await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                try:
+                    await self._deliver(item, settled, elapsed, duplicate=duplicate)
+                except BaseException:  # cancelled while the consumer lags behind, or a full disk
+                    self._give_back(following)
+                    raise
+            if self._stopping:  # since it was handed over
+                self._give_back(following)
+                following = None
             item = following if following is not None else await self._take(source)
 
     async def _breathe(self) -> None:
@@ -472,7 +460,7 @@ class DetachRun:
 
     def _stop_if_fatal(self, settled: Settled) -> None:
         if settled.fatal is not None and not self._stopping:
-            self._stopped_by = settled.fatal
+            self._tally.stopped_by = settled.fatal
             self.stop()
 
     async def _take(self, source: Source | Again) -> Admitted | None:
@@ -486,25 +474,35 @@ class DetachRun:
                     await self._parked_less.wait()
                 if self._stopping:
                     return None
-                item = await source.pull()
+                item = await self._pull(source)
                 if item is None:
                     self._no_more()
                     return None
                 if item.settled is not None:
-                    self._settled_before += 1
+                    self._tally.settled_before += 1
                     self._seen.add(item.detach, item.settled, inferred=item.inferred)
                     continue
                 conversation_id = item.detach.conversation_id
-                if conversation_id not in self._parked:
+                if conversation_id not in self._parked and not self._stopping:
                     self._parked[conversation_id] = deque()
                     break
-                self._parked[conversation_id].append(item)
+                self._parked.setdefault(conversation_id, deque()).append(item)
                 self._parked_count += 1
         finally:
             self._waiting -= 1
         if self._waiting == 0 and len(self._workers) < self._concurrency:
             self._add_worker(source)
         return item
+
+    async def _pull(self, source: Source | Again) -> Admitted | None:
+        """Read the next pair; whoever does not want to read on cancels this."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._reading.add(task)
+        try:
+            return await source.pull()
+        finally:
+            self._reading.discard(task)
 
     def _hand_over(self, conversation_id: str) -> Admitted | None:
         """Free a conversation, or return the parked pair that has it next."""
@@ -517,18 +515,20 @@ class DetachRun:
             del self._parked[conversation_id]
         return None
 
+    def _give_back(self, item: Admitted | None) -> None:
+        """Park a pair again that `_hand_over` gave to a worker which ends before it is begun."""
+        if item is not None:
+            self._parked[item.detach.conversation_id].appendleft(item)
+            self._parked_count += 1
+
     def _known(self, item: Admitted) -> Settled | None:
         """What became of the same pair before, None if it is not settled."""
-        fate = self._seen.get(item.detach)
-        outcome = outcome_of(fate)
-        return None if outcome is None else Settled(outcome, inferred=is_inferred(fate))
+        return _told_again(self._seen.get(item.detach))
 
-    async def _settle(self, item: Admitted) -> Settled:
+    async def _settle(self, item: Admitted, *, unknown: bool) -> Settled:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         pair = item.detach
-        first = self._deferred.get(item.ordinal)
-        unknown = first is not None and first.first.outcome is Outcome.UNKNOWN
         self._unsent.add(task)
         try:
             if self._journal is not None:
@@ -538,20 +538,21 @@ class DetachRun:
                 pair,
                 pair.admin_id if pair.admin_id is not None else self._admin_id,
                 self._options,
-                ambiguous=item.ambiguous or unknown,
+                ambiguous=unknown,
                 on_send=lambda: self._unsent.discard(task),
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
         except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
+            unknown = unknown or task not in self._unsent
             self._fail(error)
-            return Settled(Outcome.NOT_ATTEMPTED, error=error)
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
             task.uncancel()
-            doubt = item.ambiguous or unknown or task not in self._unsent
-            return Settled(Outcome.UNKNOWN if doubt else Outcome.NOT_ATTEMPTED)
+            unknown = unknown or task not in self._unsent
+            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED)
         finally:
             self._unsent.discard(task)
 
@@ -600,13 +601,8 @@ class DetachRun:
         duplicate: bool = False,
     ) -> None:
         """Count a result and put it into the queue; wait while the consumer lags behind."""
-        self._outcomes[settled.outcome] += 1
-        self._inferred += settled.inferred
-        self._duplicates += duplicate
-        self._requests += settled.attempts
-        self._retries += max(0, settled.attempts - 1)
-        self._refusals += settled.refusals
-        if not self._streaming:
+        self._tally.add(settled, duplicate=duplicate)
+        if not self._results.wanted:
             return
         result = DetachResult(
             detach=pair,
@@ -620,11 +616,15 @@ class DetachRun:
             elapsed=elapsed,
             reply=settled.reply,
         )
-        self._told.append(_Told(result, commit))
-        self._more_told.set()
-        while self._streaming and len(self._told) > UNREAD:
-            self._read_more.clear()
-            await self._read_more.wait()
+        await self._results.put(result, commit)
+
+
+def _told_again(fate: int) -> Settled | None:
+    """The outcome of a pair that is settled, None for any other fate."""
+    outcome = outcome_of(fate)
+    if outcome is None or not outcome.settled:
+        return None
+    return Settled(outcome, inferred=is_inferred(fate))
 
 
 def _both(first: Settled, second: Settled) -> Settled:
@@ -639,6 +639,6 @@ def _both(first: Settled, second: Settled) -> Settled:
 def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
     if journal is None or isinstance(journal, Journal):
         return journal
-    if isinstance(journal, str | os.PathLike) and os.fspath(journal):
+    if isinstance(journal, str | os.PathLike):
         return Journal(journal)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")

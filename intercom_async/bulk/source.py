@@ -44,6 +44,7 @@ class Source:
         self._turn = asyncio.Lock()
         self._admitted: deque[Admitted] = deque()
         self._exhausted = False
+        self._breath_at = BREATH
         self.read = 0
         length = operator.length_hint(pairs, -1)
         self.backlog = Backlog(unread=None if length < 0 else length)
@@ -55,30 +56,45 @@ class Source:
             InvalidArgumentError: the input gave something that is no pair.
             JournalError: the journal belongs to another input, or cannot be written.
         """
+        if self._sync is not None:
+            while not self._admitted and not self._exhausted:
+                if self.read >= self._breath_at:
+                    self._breath_at = self.read + BREATH
+                    await asyncio.sleep(0)  # a worker cancelled here takes no input with it
+                else:
+                    self._read_one(self._sync)
+            return self._admitted.popleft() if self._admitted else None
+        assert self._async is not None  # noqa: S101  one of the two is set
         # An async iterator must not be asked for a second item before it gave the first.
         async with self._turn:
-            while not self._admitted:
-                if self._exhausted:
-                    return None
-                try:
-                    await self._read_one()
-                except BaseException:
-                    self._exhausted = True
-                    raise
-            return self._admitted.popleft()
+            while not self._admitted and not self._exhausted:
+                await self._wait_for_one(self._async)
+            return self._admitted.popleft() if self._admitted else None
 
-    async def _read_one(self) -> None:
+    def _read_one(self, pairs: Iterator[Pair]) -> None:
         try:
-            if self._sync is not None:
-                item = next(self._sync)
-            else:
-                assert self._async is not None  # noqa: S101  one of the two is set
-                item = await anext(self._async)
-        except (StopIteration, StopAsyncIteration):
+            self._take_in(next(pairs))
+        except StopIteration:
+            self._end()
+        except BaseException:
             self._exhausted = True
-            if self._journal is not None:
-                self._journal.end_input()
-            return
+            raise
+
+    async def _wait_for_one(self, pairs: AsyncIterator[Pair]) -> None:
+        try:
+            self._take_in(await anext(pairs))
+        except StopAsyncIteration:
+            self._end()
+        except BaseException:
+            self._exhausted = True
+            raise
+
+    def _end(self) -> None:
+        self._exhausted = True
+        if self._journal is not None:
+            self._journal.end_input()
+
+    def _take_in(self, item: object) -> None:
         self.read += 1
         if self.backlog.unread is not None:
             # An input that gives more than it promised may give anything.
@@ -88,8 +104,6 @@ class Source:
             self._admitted.append(Admitted(self.read, pair))
         else:
             self._admitted.extend(self._journal.admit(pair))
-        if self.read % BREATH == 0:
-            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Let a generator run its cleanup now rather than whenever it is collected."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from intercom_async.detaching import Detach, Outcome
-from intercom_async.journal.format import LineError, identity
+from intercom_async.journal.format import LineError, text_of
 
 LEAP: Final = 1 << 20
 """Ordinals a line may be ahead of all before it; beyond, it is damaged rather than true."""
@@ -73,6 +73,10 @@ class Fates:
         index = ordinal - self.after - 1
         return self._bytes[index] if 0 <= index < len(self._bytes) else 0
 
+    def read(self, ordinal: int) -> None:
+        """The input was read up to here; a later line may name what follows."""
+        self._reach(ordinal)
+
     def record(self, ordinal: int, outcome: Outcome, *, inferred: bool = False) -> None:
         """A pair's fate became known."""
         index = self._reach(ordinal)
@@ -107,6 +111,12 @@ class Fates:
         """Whether any pair may have been sent without its fate being known."""
         return any(self._bytes.translate(_ONLY_FLAGS))
 
+    def first_unsettled(self) -> int | None:
+        """The first pair that is not settled, if any behind it may have been sent."""
+        settled = self._bytes.translate(_SETTLED)
+        index = settled.find(0)
+        return None if index < 0 or not any(self._bytes[index + 1 :]) else self.after + index + 1
+
     def counts(self) -> dict[Outcome, int]:
         """Pairs per outcome recorded last; every outcome is present."""
         codes = self._bytes.translate(_ONLY_OUTCOME)
@@ -140,7 +150,7 @@ def outcome_of(fate: int) -> Outcome | None:
 
 
 class SettledPairs:
-    """Settled pairs by their ids, and what became of them.
+    """What became of pairs, by their ids: settled ones, and those of unknown fate.
 
     Nine bytes per pair: its fate, and 8 of the 10 bytes of a digest of which the other two
     choose the bucket. Two of ten million pairs share one with a probability of 10⁻¹⁰.
@@ -152,15 +162,18 @@ class SettledPairs:
         self._buckets: dict[int, bytearray] = {}
 
     def add(self, pair: Detach, outcome: Outcome, *, inferred: bool = False) -> None:
-        """Remember a pair; what was remembered first stays."""
+        """Remember a pair; of a settled one, what was remembered first stays."""
         bucket, key = _place(pair)
         known = self._buckets.setdefault(bucket, bytearray())
-        if _find(known, key) < 0:
-            code = _CODES[outcome] | (_INFERRED if inferred else 0)
+        code = _CODES[outcome] | (_INFERRED if inferred else 0)
+        at = _find(known, key)
+        if at < 0:
             known.extend(key + bytes((code,)))
+        elif not _SETTLED[known[at + _KEY]]:
+            known[at + _KEY] = code
 
     def get(self, pair: Detach) -> int:
-        """Return the fate of a settled pair, 0 for any other."""
+        """Return the fate of a pair, 0 if it is not known."""
         bucket, key = _place(pair)
         known = self._buckets.get(bucket, b"")
         at = _find(known, key)
@@ -171,9 +184,10 @@ _KEY: Final = 8
 
 
 def _place(pair: Detach) -> tuple[int, bytes]:
-    # Whoever acts, it is the same pair.
-    ids = identity(Detach(pair.conversation_id, pair.contact_id))
-    digest = hashlib.blake2b(ids, digest_size=2 + _KEY).digest()
+    # Whoever acts, it is the same pair. The length keeps ("1", "23") apart from ("12", "3").
+    conversation_id = text_of(pair.conversation_id)
+    ids = f"{len(conversation_id)} {conversation_id}{text_of(pair.contact_id)}"
+    digest = hashlib.blake2b(ids.encode("utf-8", "surrogatepass"), digest_size=2 + _KEY).digest()
     return int.from_bytes(digest[:2]), digest[2:]
 
 

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Self, TypeVar
 
-from intercom_async.detaching import Detach
+import attrs
+
+from intercom_async.detaching import Detach, Outcome
 from intercom_async.journal.errors import (
     JournalCorruptError,
     JournalError,
@@ -29,7 +31,6 @@ from intercom_async.journal.errors import (
 )
 from intercom_async.journal.fates import SettledPairs
 from intercom_async.journal.format import (
-    IS_RECORD,
     NAME,
     SCHEMA,
     Header,
@@ -58,7 +59,7 @@ FIRST_LINE: Final = 1 << 20
 NEAR: Final = 2 << 20
 """Bytes searched for the record that contradicts the input."""
 
-_HEADER_START: Final = b'{"journal":'
+_HEADER_START: Final = b'{"journal":"%s",' % NAME.encode()
 
 
 class Abandoned(Exception):  # noqa: N818  no error: nobody waits for the answer any more
@@ -174,6 +175,7 @@ class JournalFile:
         os.lseek(self.fd, 0, os.SEEK_SET)
         with open(self.fd, "rb", buffering=READ, closefd=False) as file:
             _unless(abandoned, lines.walk(file, self._size))
+        self.durable = replay.records
         if lines.good < self._size:
             try:
                 self._disk.truncate(self.fd, lines.good)
@@ -181,26 +183,28 @@ class JournalFile:
             except OSError as error:
                 raise self._write_error(error) from error
             self._size = lines.good
-        self.durable = replay.records
         return replay if lines.good else None
 
-    def settled_pairs(
-        self, up_to: int, *, abandoned: Callable[[], bool] = lambda: False
+    def pairs(
+        self, wanted: Callable[[Record], bool], *, abandoned: Callable[[], bool] = lambda: False
     ) -> SettledPairs:
-        """Collect the settled pairs up to an ordinal by their ids.
+        """Collect by their ids the pairs of some records, settled or of unknown fate.
 
         Raises:
             Abandoned: as was asked.
         """
         pairs = SettledPairs()
 
-        def collect() -> Iterator[None]:
-            for record in read_journal(self.path):
-                if record.outcome.settled and record.ordinal <= up_to:
-                    pairs.add(record.detach, record.outcome, inferred=record.inferred)
-                yield
+        def collect(line: bytes, _: int) -> None:
+            record = decode(line)
+            if (
+                isinstance(record, Record)
+                and (record.outcome.settled or record.outcome is Outcome.UNKNOWN)
+                and wanted(record)
+            ):
+                pairs.add(record.detach, record.outcome, inferred=record.inferred)
 
-        _unless(abandoned, collect())
+        _unless(abandoned, _read(self.path, collect))
         return pairs
 
     def record_between(self, first: int, last: int, offset: int) -> Iterator[Record]:
@@ -260,13 +264,27 @@ def write_error(path: str, error: OSError, durable: int) -> JournalWriteError:
     )
 
 
+@attrs.define
+class KnownPairs:
+    """Pairs that are known by their ids.
+
+    Attributes:
+        earlier: settled by inputs before this one; None if there were none.
+        later: of this input, behind the first pair that is not settled; those that occur again
+            may come before.
+    """
+
+    earlier: SettledPairs | None = None
+    later: SettledPairs = attrs.field(factory=SettledPairs)
+
+
 def open_journal(
     file: JournalFile,
     *,
     header: Header,
     new_input: bool,
     abandoned: Callable[[], bool] = lambda: False,
-) -> tuple[Replay, SettledPairs | None, bool]:
+) -> tuple[Replay, KnownPairs, bool]:
     """Open a journal for a session: a new one, or one that is resumed.
 
     Args:
@@ -276,8 +294,7 @@ def open_journal(
         abandoned: whether to give up.
 
     Returns:
-        What the lines add up to, the settled pairs of earlier inputs, and whether the journal
-        existed.
+        What the lines add up to, the pairs known by their ids, and whether the journal existed.
 
     Raises:
         JournalError: of any kind.
@@ -292,20 +309,24 @@ def open_journal(
             file.append(line, 0)
             file.sync_folder()
             replay.feed(line, 0)
-            return replay, None, False
+            return replay, KnownPairs(), False
         _check_parameters(file.path, replay, header)
         changed = new_input and replay.extent > replay.fates.after
-        line = encode(
-            Resumed(resumed=header.created, new_input_after=replay.extent if changed else None)
-        )
+        after = replay.extent if changed else replay.fates.after
+        known = KnownPairs()
+        if after:
+            known.earlier = file.pairs(
+                lambda one: one.ordinal <= after and one.outcome.settled, abandoned=abandoned
+            )
+        if not changed and (first := replay.fates.first_unsettled()):
+            known.later = file.pairs(lambda one: one.ordinal > first, abandoned=abandoned)
+        line = encode(Resumed(resumed=header.created, new_input_after=after if changed else None))
         file.append(line, 0)
         replay.feed(line, 0)
-        after = replay.fates.after
-        settled = file.settled_pairs(after, abandoned=abandoned) if after else None
     except BaseException:
         file.close()
         raise
-    return replay, settled, True
+    return replay, known, True
 
 
 def _check_parameters(path: str, replay: Replay, header: Header) -> None:
@@ -361,10 +382,8 @@ class _Lines(Generic[_T]):
         bad: tuple[bytes, LineError] | None = None
         use, offset = self._use, 0
         for line in itertools.chain((first,), file):
-            if offset >= size:
+            if offset >= size or bad is not None:  # a bad one is not the last one
                 break
-            if bad is not None:
-                break  # it is not the last one
             self._number += 1
             try:
                 if not line.endswith(b"\n"):
@@ -372,6 +391,8 @@ class _Lines(Generic[_T]):
                 made = use(line, offset)
             except LineError as error:
                 bad = line, error
+                if not line.endswith(b"\n"):
+                    return  # the file ended here, even if it has grown since
             else:
                 offset = self.good = offset + len(line)
                 yield made
@@ -415,9 +436,10 @@ class _Lines(Generic[_T]):
 
 def _torn_header(line: bytes) -> bool:
     """Whether a file holds nothing but what a crash left of its first line."""
-    return not line.endswith(b"\n") and (
-        line.startswith(_HEADER_START) or _HEADER_START.startswith(line) or not line.strip(b"\0")
-    )
+    if line.endswith(b"\n") or len(line) >= FIRST_LINE:
+        return False
+    written = line.rstrip(b"\0")
+    return written.startswith(_HEADER_START) or _HEADER_START.startswith(written)
 
 
 def _read(
@@ -473,9 +495,10 @@ def latest(path: str | os.PathLike[str]) -> Iterator[Record]:
 
     def count(line: bytes, offset: int) -> None:
         nonlocal end
+        before = replay.records
         replay.feed(line, offset)
         end = offset + len(line)
-        if line.startswith(IS_RECORD):
+        if replay.records > before:
             ordinal = decode_fate(line).ordinal
             if ordinal >= len(counts):
                 counts.frombytes(bytes(counts.itemsize * (ordinal + 1024 - len(counts))))

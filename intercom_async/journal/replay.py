@@ -120,6 +120,7 @@ class Replay:
         self.extent = max(self.extent, ordinal)
 
     def _reached(self, ordinal: int, digest: str, offset: int) -> None:
+        self.fates.read(ordinal)
         self.checkpoints[ordinal] = (digest, offset)
         self._checkpoint = ordinal
         self.extent = max(self.extent, ordinal)

@@ -20,11 +20,12 @@ import attrs
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import ClientStateError, IntercomError, InvalidArgumentError
 from intercom_async.journal.errors import JournalMismatchError, JournalWriteError
-from intercom_async.journal.fates import SettledPairs, is_announced
+from intercom_async.journal.fates import is_announced
 from intercom_async.journal.files import (
     WRITE,
     Disk,
     JournalFile,
+    KnownPairs,
     open_journal,
 )
 from intercom_async.journal.format import (
@@ -96,7 +97,10 @@ def raise_again(failure: JournalWriteError) -> NoReturn:
 
 
 def _path(path: str | os.PathLike[str]) -> str:
-    return os.fspath(path)
+    name: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InvalidArgumentError("path", path, "a file's path")
+    return name
 
 
 def _refuse_or_accept(_instance: object, _attribute: object, value: object) -> None:
@@ -134,7 +138,10 @@ class Journal:
         runtime: Runtime = SYSTEM,
         disk: Disk | None = None,
     ) -> "JournalSession":
-        """Create or resume the journal; ten million records take some 20 seconds, in a thread.
+        """Create or resume the journal, in a thread.
+
+        Ten million records take some 20 seconds, and 50 more if a pair near the beginning is not
+        settled: what follows it must be known by its ids, for the input may name it twice.
 
         ::
 
@@ -173,16 +180,14 @@ class Journal:
             ),
         )
         try:
-            replay, settled, resumed = await asyncio.shield(opening)
+            replay, known, resumed = await asyncio.shield(opening)
         except BaseException:
             abandoned = True
             await _over(opening)
             file.close()
             thread.shutdown()
             raise
-        return JournalSession(
-            file, replay, settled, resumed=resumed, thread=thread, runtime=runtime
-        )
+        return JournalSession(file, replay, known, resumed=resumed, thread=thread, runtime=runtime)
 
 
 async def _over(future: "asyncio.Future[Any]") -> None:
@@ -207,13 +212,15 @@ class JournalSession:
         resumed: whether the journal existed before.
         counts: pairs per outcome as earlier sessions left them; every outcome is present.
         path: the journal's file.
+        known: by their ids, pairs that earlier sessions settled or left unknown and that the
+            input has not come to yet when it comes to the first one to be sent.
     """
 
     def __init__(
         self,
         file: JournalFile,
         replay: Replay,
-        settled: SettledPairs | None,
+        known: KnownPairs,
         *,
         resumed: bool,
         thread: ThreadPoolExecutor,
@@ -222,9 +229,10 @@ class JournalSession:
         self.resumed = resumed
         self.counts = replay.counts()
         self.path = file.path
+        self.known = known.later
         self._file = file
         self._fates = replay.fates
-        self._gate = Gate(replay, settled)
+        self._gate = Gate(replay, known.earlier)
         self._announced_to = 0
         self._reserved_to = 0
         self._ended = False
@@ -280,8 +288,8 @@ class JournalSession:
             admitted = self._gate.feed(pair)
         except InputChangedError as change:
             raise self._mismatch(change) from None
-        if self._gate.checkpoint_due and (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        if self._gate.checkpoint_due:
+            self._checkpoint()
         return admitted
 
     def end_input(self) -> None:
@@ -297,10 +305,14 @@ class JournalSession:
             self._gate.end()
         except InputChangedError as change:
             raise self._mismatch(change) from None
-        if (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        self._checkpoint()
         self._ended = True
         self._append(InputEnded(self._gate.read_to))
+
+    def _checkpoint(self) -> None:
+        if (checkpoint := self._gate.checkpoint()) is not None:
+            self._fates.read(checkpoint.checkpoint)
+            self._append(checkpoint)
 
     def _mismatch(self, change: InputChangedError) -> JournalMismatchError:
         """Name the pair that differs, if a record near by knows it."""
@@ -348,9 +360,8 @@ class JournalSession:
         self._reserved_to = max(self._reserved_to, ordinal)
         if not is_announced(self._fates.get(ordinal)):
             # A pair tried for a second time stands alone, the next ones come in order.
-            self._announce(
-                ordinal, ordinal if ordinal <= self._announced_to else ordinal + AHEAD - 1
-            )
+            last = ordinal if ordinal <= self._announced_to else ordinal + AHEAD - 1
+            self._announce(ordinal, min(last, self._gate.read_to) if self._ended else last)
         elif ordinal <= self._announced_to <= ordinal + AHEAD // 2 and not self._ended:
             self._announce(self._announced_to + 1, self._announced_to + AHEAD)
         undurable = self._undurable
@@ -481,8 +492,7 @@ class JournalSession:
         first = self._reserved_to + 1
         if first <= self._announced_to:
             self._append(Unsent((first, self._announced_to)))
-        if (checkpoint := self._gate.checkpoint()) is not None:
-            self._append(checkpoint)
+        self._checkpoint()
 
     # --- the disk ------------------------------------------------------------------------------
 

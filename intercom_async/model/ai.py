@@ -15,7 +15,7 @@ from intercom_async.model.enums import (
 )
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentSource(IntercomObject):
     """Something the AI agent answered from.
 
@@ -32,7 +32,7 @@ class ContentSource(IntercomObject):
     locale: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentSources(IntercomObject):
     """What the AI agent answered from."""
 
@@ -41,7 +41,7 @@ class ContentSources(IntercomObject):
     content_sources: tuple[ContentSource, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AIAgent(IntercomObject):
     """The AI agent's part in a conversation.
 
@@ -68,7 +68,7 @@ class AIAgent(IntercomObject):
     content_sources: ContentSources | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SalesAgent(IntercomObject):
     """The sales agent's part in a conversation.
 
@@ -83,7 +83,7 @@ class SalesAgent(IntercomObject):
     collected_data: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AISubtopic(IntercomObject):
     """A narrower subject that was found in a conversation."""
 
@@ -92,7 +92,7 @@ class AISubtopic(IntercomObject):
     id: Id | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopic(IntercomObject):
     """A subject that was found in a conversation."""
 
@@ -101,7 +101,7 @@ class AITopic(IntercomObject):
     subtopics: tuple[AISubtopic, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopics(IntercomObject):
     """The subjects that were found in a conversation."""
 

@@ -12,7 +12,7 @@ from intercom_async.model.people import Admin, Reference
 from intercom_async.model.tags import Tags
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Plan(IntercomObject):
     """What a company pays for, in your own product."""
 
@@ -21,7 +21,7 @@ class Plan(IntercomObject):
     name: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
     """A group defined by rules.
 
@@ -44,7 +44,7 @@ class Segment(IntercomObject):
     count: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segments(IntercomObject):
     """The segments a company belongs to."""
 
@@ -52,7 +52,7 @@ class Segments(IntercomObject):
     segments: tuple[Segment, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Note(IntercomObject):
     """What a teammate wrote down about a company.
 
@@ -73,7 +73,7 @@ class Note(IntercomObject):
     body: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Notes(IntercomObject):
     """The notes about a company."""
 
@@ -81,7 +81,7 @@ class Notes(IntercomObject):
     notes: tuple[Note, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Company(IntercomObject):
     """An organization that uses your product.
 

@@ -24,7 +24,7 @@ from intercom_async.model.statistics import (
 from intercom_async.model.tags import Tags
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Conversation(IntercomObject):
     """A conversation, or the little of it that a detach answers with.
 

@@ -10,14 +10,14 @@ from intercom_async.model.base import IntercomObject
 from intercom_async.model.enums import ActionResult, Priority, SlaStatus, SlaTargetType
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Named(IntercomObject):
     """A workflow or an attribute, by its name."""
 
     name: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AttributeValue(IntercomObject):
     """The value an attribute was given.
 
@@ -30,7 +30,7 @@ class AttributeValue(IntercomObject):
     previous: Any = attrs.field(default=None, hash=False)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class CustomAction(IntercomObject):
     """A custom action that was started, or has ended.
 
@@ -43,7 +43,7 @@ class CustomAction(IntercomObject):
     result: ActionResult | str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class WorkflowEvent(IntercomObject):
     """What a workflow did."""
 
@@ -51,7 +51,7 @@ class WorkflowEvent(IntercomObject):
     result: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaDefinition(IntercomObject):
     """The targets of a service level agreement, all in seconds."""
 
@@ -61,7 +61,7 @@ class SlaDefinition(IntercomObject):
     time_to_close: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class EventDetails(IntercomObject):
     """The details of an event: the members of all kinds of events, most of them None.
 

@@ -6,7 +6,7 @@ from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class LinkedObject(IntercomObject):
     """A linked ticket or conversation; only tickets have a category."""
 
@@ -15,7 +15,7 @@ class LinkedObject(IntercomObject):
     category: LinkedObjectCategory | str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class LinkedObjects(IntercomObject):
     """Linked tickets and conversations.
 
@@ -32,7 +32,7 @@ class LinkedObjects(IntercomObject):
     data: tuple[LinkedObject, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Channel(IntercomObject):
     """Where a conversation began and where it is now, e.g. "messenger", "email"."""
 
@@ -40,7 +40,7 @@ class Channel(IntercomObject):
     current: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ExternalReference(IntercomObject):
     """The same conversation in another helpdesk or CRM.
 

@@ -14,7 +14,7 @@ from intercom_async.model.source import Attachment, EmailMessageMetadata
 from intercom_async.model.tags import Tag
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class QuickReplyOption(IntercomObject):
     """An answer offered for choosing.
 
@@ -29,7 +29,7 @@ class QuickReplyOption(IntercomObject):
     translations: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class PartMetadata(IntercomObject):
     """Quick replies of a part.
 
@@ -42,7 +42,7 @@ class PartMetadata(IntercomObject):
     quick_reply_uuid: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationPart(IntercomObject):
     """One message, note or event.
 
@@ -89,7 +89,7 @@ class ConversationPart(IntercomObject):
     translations: Any = attrs.field(default=None, hash=False)
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationParts(IntercomObject):
     """The parts of a retrieved conversation; lists and searches leave them out.
 

@@ -7,7 +7,7 @@ import attrs
 from intercom_async.model.base import Id, IntercomObject
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Reference(IntercomObject):
     """A pointer to another object: an admin, a team, a contact.
 
@@ -20,7 +20,7 @@ class Reference(IntercomObject):
     id: Id | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContactReference(IntercomObject):
     """A contact (a user or a lead) as a conversation names it.
 
@@ -35,7 +35,7 @@ class ContactReference(IntercomObject):
     external_id: Id | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Contacts(IntercomObject):
     """The contacts of a conversation; more than one only in group conversations."""
 
@@ -43,7 +43,7 @@ class Contacts(IntercomObject):
     contacts: tuple[ContactReference, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Teammates(IntercomObject):
     """The teammates who wrote at least one part of a conversation.
 
@@ -58,7 +58,7 @@ class Teammates(IntercomObject):
     admins: tuple[Reference, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Author(IntercomObject):
     """Who wrote a part or began a conversation: a contact, an admin, a team or a bot.
 
@@ -81,7 +81,7 @@ class Author(IntercomObject):
     is_ai_answer: bool | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TeamPriorityLevel(IntercomObject):
     """The teams an admin serves first, and those served after them."""
 
@@ -89,7 +89,7 @@ class TeamPriorityLevel(IntercomObject):
     secondary_team_ids: tuple[Id, ...] | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Role(IntercomObject):
     """The role an admin was given."""
 
@@ -98,7 +98,7 @@ class Role(IntercomObject):
     name: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Admin(IntercomObject):
     """A teammate with access to the workspace.
 
@@ -133,7 +133,7 @@ class Admin(IntercomObject):
     role: Role | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Avatar(IntercomObject):
     """The picture of an admin."""
 
@@ -141,7 +141,7 @@ class Avatar(IntercomObject):
     image_url: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class App(IntercomObject):
     """A workspace, which Intercom's API calls an app.
 
@@ -166,7 +166,7 @@ class App(IntercomObject):
     secure: bool | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Identity(IntercomObject):
     """The admin an access token belongs to, with its workspace: the answer of `GET /me`.
 

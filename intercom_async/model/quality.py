@@ -8,7 +8,7 @@ from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.enums import RevieweeType
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MonitorEvaluation(IntercomObject):
     """A monitor flagged the conversation.
 
@@ -29,7 +29,7 @@ class MonitorEvaluation(IntercomObject):
     evaluated_at: datetime | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ReviewedTeammate(IntercomObject):
     """Whose work was reviewed.
 
@@ -42,7 +42,7 @@ class ReviewedTeammate(IntercomObject):
     admin_id: Id | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class EvaluatorResult(IntercomObject):
     """What one criterion came to.
 
@@ -61,7 +61,7 @@ class EvaluatorResult(IntercomObject):
     other_text: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Evaluator(IntercomObject):
     """One criterion of a scorecard; no `result` while it was not scored."""
 
@@ -69,7 +69,7 @@ class Evaluator(IntercomObject):
     result: EvaluatorResult | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Scorecard(IntercomObject):
     """A review of the conversation.
 

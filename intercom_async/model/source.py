@@ -7,7 +7,7 @@ from intercom_async.model.enums import DeliveredAs, SourceType
 from intercom_async.model.people import Author
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Attachment(IntercomObject):
     """A file that came with a message.
 
@@ -30,7 +30,7 @@ class Attachment(IntercomObject):
     height: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class EmailAddressHeader(IntercomObject):
     """One address in the head of an e-mail.
 
@@ -45,7 +45,7 @@ class EmailAddressHeader(IntercomObject):
     name: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class EmailMessageMetadata(IntercomObject):
     """What is known of a message that was sent as an e-mail.
 
@@ -62,7 +62,7 @@ class EmailMessageMetadata(IntercomObject):
     history: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Recipient(IntercomObject):
     """Whom a first e-mail was sent to.
 
@@ -77,7 +77,7 @@ class Recipient(IntercomObject):
     drop_reason: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ReplyTo(IntercomObject):
     """Where an answer to a first e-mail goes; not always where it came from."""
 
@@ -85,7 +85,7 @@ class ReplyTo(IntercomObject):
     name: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Source(IntercomObject):
     """The message or event a conversation began with.
 

@@ -9,7 +9,7 @@ from intercom_async.model.enums import SlaStatus
 from intercom_async.model.people import ContactReference, Reference
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseTime(IntercomObject):
     """How fast a team answered first.
 
@@ -24,7 +24,7 @@ class ResponseTime(IntercomObject):
     response_time: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Statistics(IntercomObject):
     """Durations (in seconds), moments and counts for reports.
 
@@ -79,7 +79,7 @@ class Statistics(IntercomObject):
     adjusted_handling_time: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationRating(IntercomObject):
     """How a contact rated the conversation.
 
@@ -100,7 +100,7 @@ class ConversationRating(IntercomObject):
     teammate: Reference | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class FirstContactReply(IntercomObject):
     """The first message of a contact.
 
@@ -115,7 +115,7 @@ class FirstContactReply(IntercomObject):
     url: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaApplied(IntercomObject):
     """The service level agreement of a conversation.
 

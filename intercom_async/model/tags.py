@@ -8,7 +8,7 @@ from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.people import Reference
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Tag(IntercomObject):
     """A label.
 
@@ -27,7 +27,7 @@ class Tag(IntercomObject):
     applied_by: Reference | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Tags(IntercomObject):
     """The labels of a conversation or a company."""
 

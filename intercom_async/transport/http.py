@@ -1,10 +1,12 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Three habits of aiohttp would break the library's promises and are dealt with here:
+Four habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
+- It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
+  sent twice) for the answer to the next request. Such a connection is not used here.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
   never chained, logged or kept.
@@ -12,7 +14,7 @@ Three habits of aiohttp would break the library's promises and are dealt with he
 
 import asyncio
 import os
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -23,16 +25,25 @@ from intercom_async.errors import (
     IntercomError,
     ResponseDecodeError,
     ResponseTooLargeError,
+    readable,
 )
+from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, quota_headers
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
 
 CONNECTIONS: Final = 256
 """Connections of the pool; above any number of requests the limiter has in flight."""
+
+ERROR_LIMIT: Final = 64 * 1024
+"""The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
 
 CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
@@ -68,12 +79,33 @@ async def _never_repeat(
 _MIDDLEWARES: Final = (_never_repeat,)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A pool that never hands out a connection on which something waits to be read.
+
+    Nothing that came before a request can be the answer to it.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Trace]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
+    ) -> "Connection":
+        # Idle ones first; one more is new, and a server that speaks first is no concern of ours.
+        for _ in range(CONNECTIONS):
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return await super().connect(req, traces, timeout)
+
+
 def _describe(error: BaseException) -> str:
     """The error in words, without what aiohttp packs into `repr`."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: {error.message:.200}"
+        return f"{type(error).__name__}: {readable(error.message, 200)}"
     text = str(error)
-    return f"{type(error).__name__}: {text:.200}" if text else type(error).__name__
+    return f"{type(error).__name__}: {readable(text, 200)}" if text else type(error).__name__
 
 
 def _classify(error: Exception) -> Failure:
@@ -107,6 +139,17 @@ def _translate(error: Exception) -> AttemptFailedError | ClientStateError:
     return failure
 
 
+async def _read_on(content: aiohttp.StreamReader, body: bytes, limit: int) -> bytes:
+    """Return `body` and what follows it, to the end or somewhat beyond `limit` bytes."""
+    pieces = [body]
+    size = len(body)
+    while size <= limit and not content.at_eof():
+        piece = await content.readany()
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
 def _needs_body(request: Request, status: int) -> bool:
     """Whether a status alone says too little: what was read, or which 404 or 422 it is."""
     return status in {404, 422} or (200 <= status < 300 and not request.writes)
@@ -120,7 +163,7 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
-        connector=aiohttp.TCPConnector(
+        connector=_Connector(
             limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
         ),
         # A cookie set for one token must never be replayed for another.
@@ -148,6 +191,8 @@ class Http:
         runtime: Runtime,
     ) -> None:
         self._base_url = base_url
+        self._url = URL(base_url, encoded=True)
+        self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)
         self._body_headers = CIMultiDict(headers)
         self._body_headers["Content-Type"] = "application/json"
@@ -157,6 +202,7 @@ class Http:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
+        self._deadlines = Deadlines(runtime)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __repr__(self) -> str:
@@ -197,9 +243,9 @@ class Http:
         timeout = self._timeouts.get(seconds)
         if timeout is None:
             # Connecting gets less than the whole, so that a host that never answers is known
-            # to have received nothing.
+            # to have received nothing. The whole is bounded by `Deadlines`.
             connect = min(CONNECT_TIME, 0.9 * seconds)
-            timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
+            timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
         return timeout
 
@@ -214,11 +260,12 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
+        deadline = self._deadlines.enter(seconds)
         failure: AttemptFailedError | ClientStateError
         try:
             response = await session.request(
                 request.method,
-                URL(self._base_url + request.path, encoded=True),
+                self._url.with_path(self._prefix + request.path, encoded=True),
                 data=request.body,
                 headers=self._headers if request.body is None else self._body_headers,
                 timeout=self._timeout(seconds),
@@ -226,35 +273,42 @@ class Http:
                 raise_for_status=False,
                 middlewares=_MIDDLEWARES,
             )
-            return await self._read(request, response)
+            return await self._read(request, response, deadline)
+        except asyncio.CancelledError:
+            if not deadline.leave():
+                raise
+            failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             failure = _translate(error)
+        finally:
+            deadline.leave()
         # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
         # headers and so the token, hangs on what leaves this module.
         raise failure
 
-    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
+    async def _read(
+        self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline
+    ) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
+        if request_id is not None:
+            request_id = readable(request_id)
         status = response.status
         flaw: IntercomError | None = None
         body = b""
+        limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
             content = response.content
-            pieces: list[bytes] = []
-            size = 0
-            while not content.at_eof():
-                piece = await content.readany()
-                pieces.append(piece)
-                size += len(piece)
-                if size > BODY_LIMIT:
-                    flaw = ResponseTooLargeError(
-                        status=status, limit=BODY_LIMIT, request_id=request_id
-                    )
-                    break
-            else:
-                body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        except Exception as error:
+            if content.is_eof():  # as with most replies: all of it came with the head
+                body = content.read_nowait()
+            if not content.at_eof():
+                body = await _read_on(content, body, limit)
+            if len(body) > limit:
+                flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
+                body = b""
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not deadline.leave():
+                raise
             detail = _describe(error)
             if _needs_body(request, status):
                 raise AttemptFailedError(Failure.TRUNCATED, detail) from error
@@ -276,6 +330,7 @@ class Http:
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
         self._closed = True
+        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()

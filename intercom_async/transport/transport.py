@@ -9,12 +9,12 @@ is closed.
 """
 
 import asyncio
+import importlib
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-import tenacity
 
 from intercom_async.errors import (
     CertificateError,
@@ -23,6 +23,7 @@ from intercom_async.errors import (
     IntercomError,
     RateLimitWaitError,
     UnknownOutcomeError,
+    readable,
 )
 from intercom_async.events import (
     CallBegan,
@@ -53,6 +54,9 @@ from intercom_async.transport.verdict import (
 )
 from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import Reply, Request, error_details, request_id_of
+
+if TYPE_CHECKING:
+    import tenacity
 
 _T = TypeVar("_T")
 
@@ -157,6 +161,10 @@ class Transport:
         observer: Observer | None,
         runtime: Runtime,
     ) -> None:
+        # Here, because importing this module should be cheap, and the first failure of a running
+        # application is no time for it either.
+        importlib.import_module("tenacity")
+
         self._http = http
         self._find_limiter = limiter
         self._limiter: Limiter | None = None
@@ -288,46 +296,51 @@ class Transport:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
                 call.on_send()
-            reply = await self._send_once(call, limiter, permit, seconds)
-            self._counters.replied(reply.status)
-            if reply.status != 429:
-                break
-            if not self._refused(call, limiter, permit, reply):
-                return reply
+            answer: Reply | AttemptFailedError
+            try:
+                answer = await self._http.attempt(call.request, seconds=seconds)
+            except AttemptFailedError as error:
+                answer = error
+            except ClientStateError:
+                limiter.settle(permit, headers=None, status=None, sent=False)
+                raise
+            except BaseException:
+                # Cancelled: the request may have been counted by the server.
+                limiter.settle(permit, headers=None, status=None, sent=True)
+                self._counters.lost += 1
+                raise
+            if isinstance(answer, AttemptFailedError):
+                # Outside the handler, so that no frame of the HTTP client hangs on what users see.
+                raise self._without_reply(call, limiter, permit, answer) from answer.__cause__
+            self._counters.replied(answer.status)
+            if answer.status != 429:
+                return self._answered(call, limiter, permit, answer)
+            if not self._refused(call, limiter, permit, answer):
+                return answer
+
+    def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
+        """Take note of a reply, and return it unless its status says to try again."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if self._reporter.observed:
             self._report_sent(call, limiter, reply, permit.sent)
         if reply.status in TRANSIENT_STATUSES:
             code, message, _ = error_details(reply)
-            detail = f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}"
-            raise _FailedError(Failure.TRANSIENT_STATUS, detail, reply)
+            said = readable(f"{code or 'no code'}: {message or 'no message'}")
+            raise _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
         return reply
 
-    async def _send_once(
-        self, call: _Call, limiter: Limiter, permit: Permit, seconds: float
-    ) -> Reply:
-        """Return the answer, its permit not settled yet; without one settle it and say so."""
-        try:
-            return await self._http.attempt(call.request, seconds=seconds)
-        except AttemptFailedError as error:
-            failure = error
-        except ClientStateError:
-            limiter.settle(permit, headers=None, status=None, sent=False)
-            raise
-        except BaseException:
-            # Cancelled: the request may have been counted by the server.
-            limiter.settle(permit, headers=None, status=None, sent=True)
-            self._counters.lost += 1
-            raise
+    def _without_reply(
+        self, call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
+    ) -> _FailedError:
+        """Settle the permit of an attempt that got no reply; return what to raise."""
         reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
         limiter.settle(permit, headers=None, status=None, sent=reached)
         call.attempts += 1
         self._counters.lost += 1
         if self._reporter.observed:
             self._report_lost(call, failure.failure, permit.sent)
-        # Raised outside the handler, so that no frame of the HTTP client hangs on what users see.
-        raise _FailedError(failure.failure, failure.detail, None) from failure.__cause__
+        return _FailedError(failure.failure, failure.detail, None)
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         lane, max_wait = call.options.lane, call.options.max_wait
@@ -387,7 +400,7 @@ class Transport:
                 call=call.number,
                 method=call.request.method,
                 path=call.request.path,
-                code=code,
+                code=None if code is None else readable(code),
                 elapsed=self._runtime.monotonic() - permit.sent,
                 request_id=request_id_of(reply),
                 rate_limit=limiter.status(),
@@ -465,6 +478,8 @@ class Transport:
         raise _no_answer(call, failed, given_up.reason) from failed.__cause__
 
     async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
+        import tenacity  # noqa: PLC0415  see `__init__`
+
         pending: _FailedError | None = first
 
         async def attempt() -> Reply:
@@ -478,7 +493,7 @@ class Transport:
             # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
             raise self._decide(call, failed)
 
-        def wait(state: tenacity.RetryCallState) -> float:
+        def wait(state: "tenacity.RetryCallState") -> float:
             error = state.outcome.exception() if state.outcome is not None else None
             return error.wait if isinstance(error, _RetryLaterError) else 0.0
 

@@ -79,6 +79,10 @@ TICK: Final = 0.001
 LONGEST_BACKOFF: Final = 60.0
 """Seconds of a pause after 429s without headers at most."""
 
+LONGEST_PAUSE: Final = 120.0
+"""Seconds after which one request looks whether a server that asked for more has changed its mind:
+a single absurd Retry-After must not stop a client for years."""
+
 
 class Lane(enum.StrEnum):
     """Who goes first.
@@ -368,8 +372,13 @@ class QuotaWindow:
         else:
             if current:
                 self.remaining = 0
+            elif permit.reset == self.reset:
+                # Sent when the window it names was certainly over: no wait for an edge would
+                # keep it from being refused at once again.
+                self._pause(headers, now, until=0.0)
             if headers.retry_after is not None:
-                self._paused_until = max(self._paused_until, now + headers.retry_after)
+                asked = min(LONGEST_PAUSE, headers.retry_after)
+                self._paused_until = max(self._paused_until, now + asked)
 
     # --- the arithmetic ------------------------------------------------------------------------
 
@@ -533,7 +542,8 @@ class QuotaWindow:
     def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float) -> None:
         """Send nothing for a while, and come back as slowly as at the start."""
         asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
-        backoff = min(LONGEST_BACKOFF, 2.0**self._pauses) * (0.5 + 0.5 * self._random())
+        asked = min(LONGEST_PAUSE, asked)
+        backoff = min(LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
         if now >= self._paused_until:  # refusals of one burst count once
             self._pauses += 1
         self._paused_until = max(self._paused_until, until, now + asked, now + backoff)

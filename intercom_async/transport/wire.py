@@ -30,6 +30,7 @@ from intercom_async.errors import (
     RateLimitedError,
     RedirectError,
     ServerError,
+    readable,
 )
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
@@ -55,13 +56,12 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, ready to be sent any number of times.
 
     Attributes:
         method: HTTP method.
-        path: percent-encoded path and query below the base URL, beginning with "/".
+        path: percent-encoded path below the base URL, beginning with "/".
         body: the JSON document, or None.
         writes: whether it changes something. A 2xx status settles a write even if the reply's
             body is lost; a read without its body is no answer.
@@ -211,20 +211,21 @@ def check_text(name: str, value: object) -> str:
 
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
-    checked = check_id(name, value)
-    return checked if _PLAIN.fullmatch(checked) else quote(checked, safe="")
+    if type(value) is str and len(value) <= LONGEST_ID and _PLAIN.fullmatch(value):
+        return value
+    return quote(check_id(name, value), safe="")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # jobs work in the name of one admin
 def _admin_body(admin_id: str) -> bytes:
-    return msgspec.json.encode({"admin_id": admin_id})
+    return msgspec.json.encode({"admin_id": check_id("admin_id", admin_id)})
 
 
 def detach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
     """`DELETE /conversations/{conversation_id}/customers/{contact_id}`."""
     conversation = path_segment("conversation_id", conversation_id)
     contact = path_segment("contact_id", contact_id)
-    body = _admin_body(check_id("admin_id", admin_id))
+    body = _admin_body(admin_id if type(admin_id) is str else check_id("admin_id", admin_id))
     return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
 
 
@@ -283,6 +284,11 @@ def me() -> Request:
 # --- replies -----------------------------------------------------------------------------------
 
 
+_MOST_REQUESTS: Final = 1e9
+_LAST_SECOND: Final = 1e11
+"""As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
+
+
 def _number(text: str | None) -> float | None:
     if text is None:
         return None
@@ -312,6 +318,11 @@ def _retry_after(text: str, date: float | None, wall: float) -> float | None:
     return max(0.0, number)
 
 
+def _within(number: float | None, low: float, high: float) -> float | None:
+    """The number, if it can mean what it should: beyond the bounds it was never meant so."""
+    return number if number is not None and low <= number <= high else None
+
+
 def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeaders | None:
     """Read what a reply tells about the quota; nonsense counts as not said.
 
@@ -319,9 +330,11 @@ def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeader
         headers: the reply's headers, looked up case-insensitively.
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _number(headers.get("X-RateLimit-Limit"))
-    remaining = _number(headers.get("X-RateLimit-Remaining"))
-    reset = _number(headers.get("X-RateLimit-Reset"))
+    limit = _within(_number(headers.get("X-RateLimit-Limit")), 1, _MOST_REQUESTS)
+    remaining = _within(
+        _number(headers.get("X-RateLimit-Remaining")), -_MOST_REQUESTS, _MOST_REQUESTS
+    )
+    reset = _within(_number(headers.get("X-RateLimit-Reset")), 0, _LAST_SECOND)
     date_text = headers.get("Date")
     date = None if date_text is None else _http_date(date_text)
     asked = headers.get("Retry-After")
@@ -408,7 +421,7 @@ def request_id_of(reply: Reply) -> str | None:
     if reply.request_id is not None or reply.succeeded:
         return reply.request_id
     found = _document(reply).get("request_id")
-    return found if isinstance(found, str) else None
+    return readable(found) if isinstance(found, str) else None
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:

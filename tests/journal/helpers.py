@@ -8,10 +8,26 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from intercom_async.detaching import Detach, Outcome
-from intercom_async.journal import Admitted, Journal, JournalSession
+from intercom_async.journal import Admitted, Header, Journal, JournalSession, Record
 from intercom_async.journal.files import Disk
+from intercom_async.journal.format import Line, encode
 
 D, A, M, L, F, U, N, _ = Outcome
+HEADER = Header(journal="intercom_async", schema=1)
+
+
+def record(ordinal: int, outcome: Outcome = D, *, inferred: bool = False) -> Record:
+    return Record(
+        ordinal=ordinal,
+        conversation_id=f"c{ordinal}",
+        contact_id=f"k{ordinal}",
+        outcome=outcome,
+        inferred=inferred,
+    )
+
+
+def encoded(*lines: Line) -> bytes:
+    return b"".join(encode(line) for line in lines)
 
 
 def pairs(count: int, first: int = 1) -> list[Detach]:
@@ -87,8 +103,15 @@ class GatedDisk(Disk):
         self.allowed.release(1000)
 
 
-class FullDisk(Disk):
-    """A file system with so many bytes left."""
+class Unsynced(Disk):
+    """A disk whose promises nobody waits for: for tests of many files."""
+
+    def sync(self, fd: int) -> None:
+        """Do nothing."""
+
+
+class FullDisk(Unsynced):
+    """A file system with so many bytes left; quick, since what it holds is read at once."""
 
     def __init__(self, room: int) -> None:
         self.room = room

@@ -18,7 +18,6 @@ from intercom_async.journal.fates import (
 )
 from intercom_async.journal.format import (
     Checkpoint,
-    Header,
     InputEnded,
     Line,
     LineError,
@@ -29,20 +28,9 @@ from intercom_async.journal.format import (
     encode,
 )
 from intercom_async.journal.replay import CHECKPOINT, Admitted, Gate, InputChangedError, Replay
-from tests.journal.helpers import A, D, F, L, M, N, U, pairs
+from tests.journal.helpers import HEADER, A, D, F, L, M, N, U, pairs, record
 
-HEADER = Header(journal="intercom_async", schema=1)
 SETTLED = {D, A, M, L, Outcome.ATTACHED}
-
-
-def record(ordinal: int, outcome: Outcome = D, *, inferred: bool = False) -> Record:
-    return Record(
-        ordinal=ordinal,
-        conversation_id=f"c{ordinal}",
-        contact_id=f"k{ordinal}",
-        outcome=outcome,
-        inferred=inferred,
-    )
 
 
 def replayed(*lines: Line) -> Replay:
@@ -299,6 +287,13 @@ class TestNewInput:
         known.add(Detach("c", "k"), D)
         known.add(Detach("c", "k"), A)
         assert outcome_of(known.get(Detach("c", "k", "admin"))) is D
+
+    def test_an_unknown_fate_is_remembered_until_the_pair_is_settled(self) -> None:
+        known = SettledPairs()
+        for outcome in (U, D, U, A):
+            known.add(Detach("c", "k"), outcome, inferred=outcome is D)
+        assert outcome_of(known.get(Detach("c", "k"))) is D
+        assert is_inferred(known.get(Detach("c", "k")))
 
     def test_doubt_of_a_replaced_input_falls_on_every_pair_that_is_not_settled(self) -> None:
         for last, doubtful in ((record(2), False), (record(2, U), True)):

@@ -1,12 +1,15 @@
 """A real redis-server of a test's own, on a free port: to kill, to freeze and to bring back."""
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 
 def _free_port() -> int:
@@ -24,7 +27,10 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("redis-server")
-        assert program is not None, "install redis-server: these tests talk to a real one"
+        if program is None:
+            # Continuous integration installs it; elsewhere a machine may have Python only.
+            assert "CI" not in os.environ, "install redis-server: these tests talk to a real one"
+            pytest.skip("there is no redis-server to talk to")
         self._program = program
         self._folder = folder
         self._port = _free_port()

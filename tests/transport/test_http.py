@@ -194,6 +194,34 @@ class TestBodies:
     async def test_nor_is_an_error_that_only_its_body_can_name(self, status: bytes) -> None:
         assert await fail(cut_off(status)) is Failure.TRUNCATED
 
+    async def test_nor_does_a_body_that_never_ends_undo_an_answered_write(self) -> None:
+        async def drip(_: int, writer: asyncio.StreamWriter) -> None:
+            writer.write(SHORT % b"200 OK")
+            await asyncio.sleep(3600)
+
+        async with RawServer(drip) as server:
+            client = client_for(server)
+            answer = await client.attempt(DETACH, seconds=0.02)
+            await client.aclose()
+        assert answer.succeeded
+        assert isinstance(answer.flaw, ResponseDecodeError)
+
+    async def test_a_body_in_many_pieces_is_put_together(self) -> None:
+        async def pieces(_: int, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{")
+            for piece in (b'"a', b'":', b"1"):
+                await asyncio.sleep(0)
+                writer.write(piece)
+            await asyncio.sleep(0)
+            writer.write(b"}")
+            await writer.drain()
+
+        async with RawServer(pieces) as server:
+            client = client_for(server)
+            answer = await client.attempt(READ, seconds=5.0)
+            await client.aclose()
+        assert answer.body == b'{"a":1}'
+
     async def test_a_body_that_never_ends_is_a_timeout_of_a_read(self) -> None:
         async def drip(_: int, writer: asyncio.StreamWriter) -> None:
             writer.write(SHORT % b"200 OK")
@@ -272,6 +300,14 @@ class TestSession:
         await client.aclose()
         with pytest.raises(ClientStateError, match="closed"):
             client.ready()
+
+    async def test_a_path_below_the_base_url_is_kept(self) -> None:
+        async with RawServer(always(reply())) as server:
+            client = client_for(f"{server.url}/proxy/intercom")
+            await client.attempt(wire.detach("1?x=1", "2", "7"), seconds=5.0)
+            await client.aclose()
+            head = server.requests[0]
+        assert head.startswith(b"DELETE /proxy/intercom/conversations/1%3Fx%3D1/customers/2 HTTP")
 
     def test_another_event_loop_gets_a_clear_error(self) -> None:
         client = client_for("http://127.0.0.1:1")

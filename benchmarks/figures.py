@@ -1,0 +1,136 @@
+"""What a benchmark finds, and what it says: medians, spread, ratios, bounds. Pure.
+
+Every contestant is measured once in each round, so a round's figures were taken within moments of
+each other and under the same disturbance by other programs. Ratios are formed within a round and
+only then is their median taken; the machine's speed and moods fall out of them.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import attrs
+import cattrs
+
+Kind = Literal["ratio", "difference", "value"]
+
+
+@attrs.frozen
+class Spread:
+    """A median and what lies around it.
+
+    Attributes:
+        median: of all rounds.
+        low: the least.
+        high: the greatest.
+        noise: distance of the middle half's ends, the measure of what a difference may be worth.
+    """
+
+    median: float
+    low: float
+    high: float
+    noise: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Summarise the rounds of one figure."""
+    if len(values) < 2:
+        return Spread(values[0], values[0], values[0], 0.0)
+    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, min(values), max(values), upper - lower)
+
+
+@attrs.frozen
+class Bound:
+    """What must hold of a contestant.
+
+    Attributes:
+        kind: of its ratio to the baseline, its difference from it, or the figure itself.
+        limit: the bound.
+        least: whether the figure must not be below it, rather than not above.
+    """
+
+    kind: Kind
+    limit: float
+    least: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure keeps within it."""
+        return value >= self.limit if self.least else value <= self.limit
+
+    def __str__(self) -> str:
+        sign = ">=" if self.least else "<="
+        return f"{sign} {self.limit:.4g}{' x' if self.kind == 'ratio' else ''}"
+
+
+@attrs.frozen(kw_only=True)
+class Comparison:
+    """Contestants measured in the same rounds.
+
+    Attributes:
+        name: what they did.
+        unit: of the figures.
+        baseline: the contestant that ratios and differences refer to.
+        rounds: the figures of each contestant, round by round.
+        bounds: what must hold, by contestant.
+        notes: what a reader must know, such as who was left out.
+    """
+
+    name: str
+    unit: str
+    baseline: str
+    rounds: Mapping[str, Sequence[float]]
+    bounds: Mapping[str, Bound] = attrs.field(factory=dict[str, Bound])
+    notes: Sequence[str] = ()
+
+    def figures(self, contestant: str, kind: Kind) -> Sequence[float]:
+        """Return a contestant's figures round by round, set against the baseline or not."""
+        own = self.rounds[contestant]
+        if kind == "value":
+            return own
+        base = self.rounds[self.baseline]
+        if kind == "ratio":
+            return [value / other for value, other in zip(own, base, strict=True)]
+        return [value - other for value, other in zip(own, base, strict=True)]
+
+    def verdict(self, contestant: str) -> str:
+        """Say whether the contestant keeps its bound; empty if it has none."""
+        bound = self.bounds.get(contestant)
+        if bound is None:
+            return ""
+        found = spread(self.figures(contestant, bound.kind)).median
+        if bound.holds(found):
+            return f"{bound}: holds"
+        over = f", by {abs(found / bound.limit - 1.0):.0%}" if bound.limit else ""
+        return f"{bound}: MISSED{over}"
+
+
+_TELLING: Final = 1e-9
+"""Differences below this are rounding."""
+
+
+def change(old: Comparison, new: Comparison, contestant: str) -> str:
+    """Say how a contestant's figure differs from a saved run's.
+
+    Ratios are compared, since they survive a change of machine; the baseline's own figures, and
+    those under a bound of another kind, as they are.
+    """
+    bound = new.bounds.get(contestant)
+    kind: Kind = bound.kind if bound else "value" if contestant == new.baseline else "ratio"
+    before, after = (spread(run.figures(contestant, kind)) for run in (old, new))
+    noise = max(before.noise, after.noise)
+    difference = after.median - before.median
+    text = f"{before.median:.4g} -> {after.median:.4g}"
+    if abs(difference) <= max(noise, _TELLING):
+        return f"{text}: the noise ({noise:.2g}) is larger than the difference"
+    return f"{text}: {difference:+.2g}, noise {noise:.2g}"
+
+
+def to_json(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return comparisons as JSON's own types."""
+    return [attrs.asdict(comparison) for comparison in comparisons]
+
+
+def from_json(saved: Any) -> list[Comparison]:
+    """Return what `to_json` was given."""
+    return cattrs.structure(saved, list[Comparison])

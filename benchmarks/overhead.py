@@ -1,0 +1,109 @@
+"""What a detach costs beside the same request made by others.
+
+The CPU time of the client's process for each call, and calls per second, at several numbers of
+requests in flight; then the same on uvloop. The limiter and retries are on, and never wait.
+"""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.client_process import ClientEndedError, ClientProcess, Cost, why_not
+from benchmarks.figures import Bound, Comparison
+from benchmarks.load_server import SATURATED, LoadServer, start_server
+from benchmarks.options import Options, in_turn
+from benchmarks.rivals import BARE, JOURNAL, OFFICIAL, OUR_BULK, OURS, RIVALS
+
+IN_FLIGHT: Final = (1, 16, 64, 256)
+SLOW: Final = 5.0
+"""Weight from which on a rival is spared the highest level, where it takes whole seconds."""
+
+WARM_UP: Final = 50
+CALLS: Final = 600
+"""Calls of one burst of bare aiohttp; slower clients make fewer."""
+
+UVLOOP: Final = (BARE, OURS, OUR_BULK, JOURNAL)
+COST: Final = {
+    OURS: Bound("ratio", 1.10),
+    JOURNAL: Bound("ratio", 1.25),
+}
+SPEED: Final = {OURS: Bound("ratio", 30.0, least=True)}
+
+
+def measure(options: Options) -> list[Comparison]:
+    """Measure on asyncio's own loop, then on uvloop."""
+    with start_server() as server:
+        found = _measure(server, list(RIVALS), options, uvloop=False)
+        return found + _measure(server, list(UVLOOP), options, uvloop=True)
+
+
+def _measure(
+    server: LoadServer, rivals: list[str], options: Options, *, uvloop: bool
+) -> list[Comparison]:
+    missing = {name: reason for name in rivals if (reason := why_not(name, uvloop=uvloop))}
+    present = [name for name in rivals if name not in missing]
+    if not present:
+        print(f"\noverhead on uvloop: left out, {next(iter(missing.values()))}")
+        return []
+    levels = IN_FLIGHT[1:3] if options.quick else IN_FLIGHT
+    costs: dict[int, dict[str, list[Cost]]] = {
+        level: {name: [] for name in present if level <= 64 or RIVALS[name].weight < SLOW}
+        for level in levels
+    }
+    busiest = 0.0
+    for number in range(options.rounds):
+        with contextlib.ExitStack() as stack:
+            # New processes in each round: where things lie in its memory makes one process a
+            # tenth faster or slower than the next, for as long as it lives.
+            clients = {
+                name: stack.enter_context(ClientProcess(name, server.url, uvloop=uvloop))
+                for name in present
+            }
+            for client in clients.values():
+                client.burst(WARM_UP, IN_FLIGHT[1])
+            for level in levels:
+                for name in in_turn(list(costs[level]), number):
+                    calls = max(20, int(CALLS / RIVALS[name].weight))
+                    began, used = time.perf_counter(), server.cpu()
+                    try:
+                        costs[level][name].append(clients[name].burst(calls, level))
+                    except ClientEndedError as error:
+                        if name == BARE:
+                            raise
+                        missing[name] = f"{name}: left out, {error}"
+                        break
+                    busy = (server.cpu() - used) / (time.perf_counter() - began)
+                    busiest = max(busiest, busy)
+    notes = [*missing.values(), f"{server.name} used at most {busiest:.0%} of a core"]
+    if busiest > SATURATED:
+        notes.append("BEWARE: the server may have held the clients back")
+    where = " on uvloop" if uvloop else ""
+    return [
+        comparison
+        for level in levels
+        for comparison in _compare(f"{level} in flight{where}", costs[level], notes)
+    ]
+
+
+def _compare(where: str, costs: dict[str, list[Cost]], notes: Sequence[str]) -> list[Comparison]:
+    cpu = Comparison(
+        name=f"call, {where}",
+        unit="µs of CPU",
+        baseline=BARE,
+        rounds={
+            name: [cost.cpu / cost.calls * 1e6 for cost in series] for name, series in costs.items()
+        },
+        bounds={name: bound for name, bound in COST.items() if name in costs},
+        notes=notes,
+    )
+    speed = Comparison(
+        name=f"throughput, {where}",
+        unit="calls per second",
+        baseline=OFFICIAL if OFFICIAL in costs else BARE,
+        rounds={
+            name: [cost.calls / cost.wall for cost in series] for name, series in costs.items()
+        },
+        bounds=SPEED if OFFICIAL in costs and where.startswith(("16 ", "64 ")) else {},
+    )
+    return [cpu, speed]

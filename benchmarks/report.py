@@ -1,0 +1,88 @@
+"""Comparisons as tables, files and differences from saved runs."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Comparison, change, from_json, spread, to_json
+
+_LIBRARIES = ("aiohttp", "msgspec", "cattrs", "uvloop", "httpx", "python-intercom", "pydantic")
+
+
+def about() -> dict[str, str]:
+    """Return when and on what kind of machine this run is made."""
+    found = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+    for library in _LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    """Return the processor's own name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
+
+
+def show(comparison: Comparison) -> None:
+    """Print one comparison."""
+    rounds = len(comparison.rounds[comparison.baseline])
+    print(f"\n{comparison.name}: {comparison.unit}, median of {rounds} rounds (min to max)")
+    for contestant, values in comparison.rounds.items():
+        own = spread(values)
+        text = f"  {contestant:30} {own.median:10,.4g} ({own.low:,.4g} to {own.high:,.4g})"
+        if contestant != comparison.baseline:
+            ratio = spread(comparison.figures(contestant, "ratio"))
+            text = f"{text:70} {ratio.median:8.3g} x ({ratio.low:.3g} to {ratio.high:.3g})"
+        verdict = comparison.verdict(contestant)
+        print(f"{text:102} {verdict}".rstrip())
+    for note in comparison.notes:
+        print(f"  {note}")
+
+
+def show_verdicts(comparisons: Sequence[Comparison]) -> None:
+    """Print how many bounds hold, and which do not."""
+    verdicts = [
+        (f"{comparison.name}, {contestant}", comparison.verdict(contestant))
+        for comparison in comparisons
+        for contestant in comparison.bounds
+        if contestant in comparison.rounds
+    ]
+    missed = [(what, verdict) for what, verdict in verdicts if "MISSED" in verdict]
+    print(f"\n{len(verdicts) - len(missed)} of {len(verdicts)} bounds hold")
+    for what, verdict in missed:
+        print(f"  {what}: {verdict}")
+
+
+def show_changes(path: Path, comparisons: Sequence[Comparison]) -> None:
+    """Print what is different from a run that `save` wrote."""
+    saved: Any = json.loads(path.read_text(encoding="utf-8"))
+    was = {comparison.name: comparison for comparison in from_json(saved["comparisons"])}
+    print(f"\nagainst a run of {saved['about']['date']} on {saved['about']['machine']}")
+    for comparison in comparisons:
+        old = was.get(comparison.name)
+        for contestant in comparison.rounds:
+            if old is not None and contestant in old.rounds and old.baseline in old.rounds:
+                what = f"{comparison.name}, {contestant}"
+                print(f"  {what:60} {change(old, comparison, contestant)}")
+
+
+def save(path: Path, comparisons: Sequence[Comparison]) -> None:
+    """Write everything that was measured."""
+    result = {"about": about(), "comparisons": to_json(comparisons)}
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,202 @@
+"""The clients that are measured: each as someone would write it who knows its documentation.
+
+All make the same request: `DELETE /conversations/{id}/customers/{id}` with the same headers and
+body. Each rival is imported where it is opened, so that it weighs on nobody else's process.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import attrs
+import tenacity
+
+ADMIN: Final = "5017690"
+CONTACT: Final = "667d60d18a68186f43bafddd"
+TOKEN: Final = "token"  # noqa: S105  any token will do
+HEADERS: Final = {
+    "Authorization": f"Bearer {TOKEN}",
+    "Accept": "application/json",
+    "Intercom-Version": "Preview",
+}
+
+Detach = Callable[[str], Awaitable[object]]
+"""Detach the one contact from a conversation."""
+
+Burst = Callable[[int, int], Awaitable[object]]
+"""Make that many calls, at most so many in flight."""
+
+_conversations = map(str, itertools.count(10_000_000))
+
+
+def _workers(detach: Detach) -> Burst:
+    """Return a burst of single calls: as many workers as may be in flight."""
+
+    async def burst(calls: int, in_flight: int) -> None:
+        ids = itertools.islice(_conversations, calls)
+
+        async def work() -> None:
+            for conversation_id in ids:
+                await detach(conversation_id)
+
+        await asyncio.gather(*(work() for _ in range(in_flight)))
+
+    return burst
+
+
+@contextlib.asynccontextmanager
+async def _bare(url: str) -> AsyncGenerator[Burst]:
+    async with aiohttp.ClientSession() as session:
+
+        async def detach(conversation_id: str) -> bytes:
+            where = f"{url}/conversations/{conversation_id}/customers/{CONTACT}"
+            body = {"admin_id": ADMIN}
+            async with session.delete(where, json=body, headers=HEADERS) as response:
+                return await response.read()
+
+        yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _with_aiohttp_retry(url: str) -> AsyncGenerator[Burst]:
+    import aiohttp_retry
+
+    options = aiohttp_retry.ExponentialRetry(attempts=5)
+    async with aiohttp_retry.RetryClient(retry_options=options) as session:
+
+        async def detach(conversation_id: str) -> bytes:
+            where = f"{url}/conversations/{conversation_id}/customers/{CONTACT}"
+            body = {"admin_id": ADMIN}
+            async with session.delete(where, json=body, headers=HEADERS) as response:
+                return await response.read()
+
+        yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _with_tenacity(url: str) -> AsyncGenerator[Burst]:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+
+        @tenacity.retry(
+            stop=tenacity.stop_after_attempt(5),
+            wait=tenacity.wait_random_exponential(max=20),
+            retry=tenacity.retry_if_exception_type((aiohttp.ClientError, TimeoutError)),
+            reraise=True,
+        )
+        async def detach(conversation_id: str) -> bytes:
+            where = f"{url}/conversations/{conversation_id}/customers/{CONTACT}"
+            body = {"admin_id": ADMIN}
+            async with session.delete(where, json=body, headers=HEADERS) as response:
+                return await response.read()
+
+        yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _with_httpx(url: str) -> AsyncGenerator[Burst]:
+    import httpx
+
+    limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+    async with httpx.AsyncClient(
+        base_url=url, headers=HEADERS, limits=limits, timeout=60
+    ) as client:
+
+        async def detach(conversation_id: str) -> bytes:
+            # `client.delete` takes no body.
+            where = f"/conversations/{conversation_id}/customers/{CONTACT}"
+            return (await client.request("DELETE", where, json={"admin_id": ADMIN})).content
+
+        yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _official(url: str) -> AsyncGenerator[Burst]:
+    import intercom
+
+    client = intercom.AsyncIntercom(token=TOKEN, base_url=url)
+
+    async def detach(conversation_id: str) -> object:
+        return await client.conversations.detach_contact_as_admin(
+            conversation_id, CONTACT, admin_id=ADMIN
+        )
+
+    yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _ours(url: str) -> AsyncGenerator[Burst]:
+    from intercom_async import IntercomClient
+
+    async with IntercomClient(TOKEN, base_url=url) as client:
+
+        async def detach(conversation_id: str) -> object:
+            return await client.detach_contact(conversation_id, CONTACT, admin_id=ADMIN)
+
+        yield _workers(detach)
+
+
+@contextlib.asynccontextmanager
+async def _our_bulk(url: str, *, journal: bool = False) -> AsyncGenerator[Burst]:
+    from intercom_async import IntercomClient
+
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        async with IntercomClient(TOKEN, base_url=url) as client:
+
+            async def burst(calls: int, in_flight: int) -> None:
+                first = next(_conversations)
+                ids = itertools.islice(_conversations, calls)
+                summary = await client.detach_contacts(
+                    ((conversation_id, CONTACT) for conversation_id in ids),
+                    admin_id=ADMIN,
+                    concurrency=in_flight,
+                    journal=Path(folder, f"{first}.journal") if journal else None,
+                )
+                assert summary.settled == calls
+
+            yield burst
+
+
+@contextlib.asynccontextmanager
+async def _our_bulk_with_a_journal(url: str) -> AsyncGenerator[Burst]:
+    async with _our_bulk(url, journal=True) as burst:
+        yield burst
+
+
+@attrs.frozen
+class Rival:
+    """A client to be measured.
+
+    Attributes:
+        open: gives its burst, for the server at a URL.
+        needs: the module it cannot do without, None if it is always there.
+        weight: how many times fewer calls than bare aiohttp it makes in a burst.
+    """
+
+    open: Callable[[str], AbstractAsyncContextManager[Burst]]
+    needs: str | None = None
+    weight: float = 1.0
+
+
+BARE: Final = "bare aiohttp"
+OURS: Final = "intercom_async"
+OUR_BULK: Final = "detach_contacts"
+JOURNAL: Final = "detach_contacts with a journal"
+OFFICIAL: Final = "python-intercom (official)"
+
+RIVALS: Final = {
+    BARE: Rival(_bare),
+    OURS: Rival(_ours),
+    # A run begins and ends once, so it is given a little more to do.
+    OUR_BULK: Rival(_our_bulk, weight=0.3),
+    JOURNAL: Rival(_our_bulk_with_a_journal, weight=0.3),
+    "aiohttp-retry": Rival(_with_aiohttp_retry, "aiohttp_retry"),
+    "aiohttp + tenacity": Rival(_with_tenacity),
+    "httpx": Rival(_with_httpx, "httpx", 5.0),
+    OFFICIAL: Rival(_official, "intercom", 30.0),
+}

@@ -1,0 +1,63 @@
+"""What the benchmarks conclude from their rounds."""
+
+import json
+
+from benchmarks.figures import Bound, Comparison, change, from_json, spread, to_json
+from benchmarks.options import in_turn
+
+
+def comparison(ours: list[float], *, bounds: dict[str, Bound] | None = None) -> Comparison:
+    return Comparison(
+        name="call",
+        unit="µs",
+        baseline="theirs",
+        rounds={"theirs": [100.0, 200.0, 50.0], "ours": ours},
+        bounds=bounds or {},
+    )
+
+
+def test_a_ratio_is_formed_within_each_round() -> None:
+    found = comparison([110.0, 220.0, 55.0])
+    assert spread(found.figures("ours", "ratio")).noise < 1e-9
+    assert round(spread(found.figures("ours", "ratio")).median, 6) == 1.1
+    assert list(found.figures("ours", "difference")) == [10.0, 20.0, 5.0]
+
+
+def test_the_spread_names_median_extremes_and_the_middle_half() -> None:
+    found = spread([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert (found.median, found.low, found.high, found.noise) == (3.0, 1.0, 100.0, 2.0)
+    assert spread([7.0]).noise == 0.0
+
+
+def test_a_missed_bound_says_by_how_much() -> None:
+    bounds = {"ours": Bound("ratio", 1.0)}
+    assert comparison([110.0, 220.0, 55.0], bounds=bounds).verdict("ours").endswith("by 10%")
+    assert comparison([90.0, 180.0, 45.0], bounds=bounds).verdict("ours").endswith("holds")
+    assert not comparison([1.0, 1.0, 1.0]).verdict("ours")
+
+
+def test_a_lower_bound_is_missed_from_below() -> None:
+    bounds = {"ours": Bound("value", 30.0, least=True)}
+    assert comparison([40.0, 31.0, 35.0], bounds=bounds).verdict("ours").endswith("holds")
+    assert "MISSED" in comparison([10.0, 31.0, 20.0], bounds=bounds).verdict("ours")
+
+
+def test_a_difference_below_the_noise_is_called_that() -> None:
+    quiet, louder = comparison([110.0, 220.0, 55.0]), comparison([130.0, 260.0, 65.0])
+    noisy = comparison([100.0, 240.0, 70.0])
+    assert "larger than the difference" not in change(quiet, louder, "ours")
+    assert "larger than the difference" in change(quiet, noisy, "ours")
+    assert "larger than the difference" in change(quiet, quiet, "ours")
+
+
+def test_a_saved_run_comes_back_as_it_was() -> None:
+    found = comparison([1.0, 2.0, 3.0], bounds={"ours": Bound("ratio", 1.1)})
+    saved = json.loads(json.dumps(to_json([found])))
+    assert json.loads(json.dumps(to_json(from_json(saved)))) == saved
+    assert from_json(saved)[0].verdict("ours") == found.verdict("ours")
+
+
+def test_everybody_is_first_in_some_round() -> None:
+    names = ["a", "b", "c"]
+    assert {in_turn(names, number)[0] for number in range(3)} == set(names)
+    assert sorted(in_turn(names, 7)) == names

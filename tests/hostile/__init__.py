@@ -1,0 +1,1 @@
+"""Servers that answer with nonsense, lies and bombs, and what must hold all the same."""

@@ -1,0 +1,34 @@
+"""A reply answers the request it was sent for, or none."""
+
+import asyncio
+
+import pytest
+
+from intercom_async import IntercomClient, RetryPolicy
+from tests.support.raw_server import RawServer, reply
+
+ONCE = RetryPolicy(attempts=1)
+
+
+async def detach(client: IntercomClient) -> str | None:
+    return (await client.detach_contact("1295", "5ba682d2", admin_id="5017690")).id
+
+
+class TestUnsolicitedReplies:
+    @pytest.mark.parametrize("stale", [reply(b'{"id": "stale"}'), reply(status="408 Idle"), b"x"])
+    async def test_a_reply_nobody_asked_for_does_not_answer_the_next_request(
+        self, stale: bytes
+    ) -> None:
+        async def script(number: int, writer: asyncio.StreamWriter) -> None:
+            writer.write(reply(b'{"id": "%d"}' % number))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(stale)
+
+        async with (
+            RawServer(script) as server,
+            IntercomClient("token", base_url=server.url, retry=ONCE) as client,
+        ):
+            assert await detach(client) == "1"
+            await asyncio.sleep(0.03)
+            assert await detach(client) == "2"

@@ -1,0 +1,91 @@
+"""Absurd quota headers neither stop a client for years nor let it hammer the server."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from intercom_async import (
+    IntercomClient,
+    IntercomError,
+    Lane,
+    RateLimitPolicy,
+    RetryPolicy,
+)
+from tests.hostile.catalogue import ABSURD_NUMBERS, QUOTA_HEADERS, Hostile, error, http, quota_lines
+from tests.hostile.serving import HostileServer
+
+RESET = 1_790_000_000
+LONGEST = 130.0
+"""Seconds for which anything a server says may keep a client from trying again."""
+
+ABSURDITIES = [
+    pytest.param(quota_lines(header, value, reset=RESET), id=f"{header}-{name}")
+    for header in QUOTA_HEADERS
+    for name, value in ABSURD_NUMBERS.items()
+]
+CODES = ["rate_limit_exceeded", "too_many_requests"]
+"""The window's budget is used up; another one is."""
+
+
+def client_for(server: HostileServer, max_wait: float | None = None) -> IntercomClient:
+    return IntercomClient(
+        "marked-token",
+        base_url=server.url,
+        timeout=1.0,
+        retry=RetryPolicy(attempts=2, backoff=0.0),
+        rate_limit=RateLimitPolicy(max_wait=max_wait),
+    )
+
+
+async def detach(client: IntercomClient) -> None:
+    await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("lines", ABSURDITIES)
+@pytest.mark.parametrize("code", CODES[:1])
+async def test_a_429_never_stops_a_client_for_long(lines: tuple[str, ...], code: str) -> None:
+    loop = asyncio.get_running_loop()
+    refusal = Hostile("429", error("429 X", *lines, code=code))
+    async with HostileServer(refusal, bad=1) as server, client_for(server) as client:
+        began = loop.time()
+        with contextlib.suppress(IntercomError):  # it may be asked to wait for longer than it may
+            await detach(client)
+        bulk = client.with_options(lane=Lane.BULK)
+        await detach(bulk)
+        await detach(client)
+        assert loop.time() - began < LONGEST
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("lines", ABSURDITIES[: 2 * len(ABSURD_NUMBERS)])
+@pytest.mark.parametrize("code", CODES)
+async def test_endless_429s_are_not_answered_with_a_hail_of_requests(
+    lines: tuple[str, ...], code: str
+) -> None:
+    refusal = Hostile("429", error("429 X", *lines, code=code))
+    async with HostileServer(refusal) as server, client_for(server, 60.0) as client:
+        with pytest.raises(IntercomError):
+            await detach(client)
+        # Three windows' edges a minute would be six; a Retry-After of zero backs off.
+        assert len(server.requests) <= 12
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("lines", ABSURDITIES)
+async def test_a_success_with_absurd_headers_never_stops_a_client_for_long(
+    lines: tuple[str, ...],
+) -> None:
+    loop = asyncio.get_running_loop()
+    good = Hostile("200", http(b"{}", *lines))
+    async with HostileServer(good, bad=5) as server, client_for(server) as client:
+        began = loop.time()
+        bulk = client.with_options(lane=Lane.BULK)
+        for _ in range(5):
+            await detach(bulk)
+            await detach(client)
+        assert loop.time() - began < LONGEST
+        status = client.rate_limit
+        assert status is not None
+        assert status.resets_in <= 10.0

@@ -1,0 +1,147 @@
+"""No reply, however broken, raises anything but a documented exception, hangs or fills memory."""
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from intercom_async import (
+    Conversation,
+    DetachResult,
+    IntercomClient,
+    IntercomError,
+    Outcome,
+    RetryPolicy,
+)
+from intercom_async.errors import ClientStateError
+from intercom_async.journal import latest
+from tests.hostile.catalogue import BOMBS, CATALOGUE, MIB, Hostile
+from tests.hostile.serving import HostileServer
+
+PATIENCE = 0.4
+"""Seconds for one attempt."""
+
+TWICE = RetryPolicy(attempts=2, backoff=0.0)
+
+
+def client_for(server: HostileServer, retry: RetryPolicy = TWICE) -> IntercomClient:
+    return IntercomClient("marked-token", base_url=server.url, timeout=PATIENCE, retry=retry)
+
+
+async def detach(client: IntercomClient) -> object:
+    return await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
+
+
+async def get(client: IntercomClient) -> object:
+    return await client.get_conversation("1295")
+
+
+async def find(client: IntercomClient) -> object:
+    return [found async for found in client.find_conversations("5ba682d2")]
+
+
+CALLS: list[Callable[[IntercomClient], Awaitable[object]]] = [
+    detach,
+    get,
+    find,
+]
+
+
+async def result_of(call: Awaitable[object]) -> object:
+    """What it returned, or the documented error it raised."""
+    try:
+        return await call
+    except IntercomError as error:
+        return error
+
+
+def named(hostile: Hostile) -> str:
+    return hostile.name
+
+
+def test_the_catalogue_names_each_reply_once() -> None:
+    assert len({hostile.name for hostile in CATALOGUE}) == len(CATALOGUE)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("hostile", CATALOGUE, ids=named)
+async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
+    hostile: Hostile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    loop = asyncio.get_running_loop()
+    async with HostileServer(hostile) as server, client_for(server) as client:
+        for call in CALLS:
+            began = loop.time()
+            result = await result_of(call(client))
+            # After the request left, the client's state is no excuse.
+            assert not isinstance(result, ClientStateError)
+            if isinstance(result, IntercomError):
+                assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
+            else:
+                repr(result)
+            # Two attempts and a check of as many; a flood takes its time to be read, too.
+            assert loop.time() - began < 4 * (PATIENCE + 1.0)
+        server.be_good()
+        conversation = await detach(client)
+        assert isinstance(conversation, Conversation)
+        assert conversation.id == "1295"
+        status = client.rate_limit
+        assert status is not None
+        assert status.in_flight == 0
+        assert status.limit == 167
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("hostile", BOMBS, ids=named)
+async def test_a_bomb_fills_no_memory(hostile: Hostile) -> None:
+    async with HostileServer(hostile) as server, client_for(server) as client:
+        for call in (detach, get):
+            tracemalloc.start()
+            try:
+                with contextlib.suppress(IntercomError):
+                    await call(client)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            # The bound of a reply, once in pieces and once in one, and the server's own buffers.
+            assert peak < 32 * MIB
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_run_tells_the_fate_of_every_pair_whatever_it_is_answered(
+    seed: int, tmp_path: Path
+) -> None:
+    # 401, 403 and 429 end or delay a run, which is another matter.
+    replies = [
+        hostile
+        for hostile in CATALOGUE
+        if not hostile.endless
+        and not hostile.name.startswith(("status_401", "status_403", "challenge"))
+    ]
+    replies = replies[seed::2]
+    pairs = [(str(number), "5ba682d2") for number in range(len(replies))]
+    path = tmp_path / "journal"
+    results: dict[str, DetachResult] = {}
+    async with (
+        HostileServer(*replies, bad=len(replies)) as server,
+        client_for(server, retry=RetryPolicy(attempts=3, backoff=0.0, budget=1e6)) as client,
+        client.detach_contacts(pairs, admin_id="5017690", journal=path, concurrency=8) as run,
+    ):
+        async for result in run:
+            assert result.detach.conversation_id not in results
+            results[result.detach.conversation_id] = result
+            assert (result.error is None) == (result.outcome is Outcome.DETACHED)
+        assert run.summary.total == len(pairs)
+    assert len(results) == len(pairs)
+    kept = {record.detach.conversation_id: record for record in latest(path)}
+    assert {key: record.outcome for key, record in kept.items()} == {
+        key: result.outcome for key, result in results.items()
+    }
