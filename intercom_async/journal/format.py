@@ -52,7 +52,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     input: dict[str, Any] = {}
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What became of one pair.
 
     Attributes:
@@ -93,7 +93,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Detach(self.conversation_id, self.contact_id, self.admin_id)
 
 
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
+class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The part of a record that decides whether its pair is done; quicker to read."""
 
     ordinal: int
