@@ -54,12 +54,19 @@ async def find(
             if one is None:  # the search answered with a contact it did not name
                 continue
             async for conversation in client.find_conversations(one):
-                if every or _is_group(conversation):
+                if not _is_plain(conversation.id) or not _is_plain(one):
+                    say(console, f"left out, for its id is none: {conversation.id!r:.80}", "yellow")
+                elif every or _is_group(conversation):
                     writer.writerow([conversation.id, one])
                     sys.stdout.flush()
                     found += 1
     say(console, f"{found:,} conversations of {len(contact_ids):,} contacts", "dim")
     return ExitStatus.SETTLED
+
+
+def _is_plain(value: str | None) -> bool:
+    """Whether a spreadsheet takes an id for text: it runs what begins with =, +, - or @."""
+    return value is not None and value.isprintable() and not value.startswith(("=", "+", "-", "@"))
 
 
 def _is_group(conversation: Conversation) -> bool:

@@ -47,6 +47,12 @@ CONNECTIONS: Final = 256
 ERROR_LIMIT: Final = 64 * 1024
 """The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
 
+HIDDEN: Final = "[token]"
+"""What stands for the token in replies that repeat it."""
+
+SHORTEST_SECRET: Final = 16
+"""Characters below which a token is a test's, and likely a word that replies use too."""
+
 CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
 
@@ -105,9 +111,9 @@ class _Connector(aiohttp.TCPConnector):
 def _describe(error: BaseException) -> str:
     """The error in words, without what aiohttp packs into `repr`."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: {readable(error.message, 200)}"
+        return f"{type(error).__name__}: {error.message}"
     text = str(error)
-    return f"{type(error).__name__}: {readable(text, 200)}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _classify(error: Exception) -> Failure:
@@ -127,18 +133,6 @@ def _classify(error: Exception) -> Failure:
     if isinstance(error, OSError | aiohttp.ClientConnectionError):
         return Failure.DISCONNECTED
     return Failure.UNREADABLE
-
-
-def _translate(error: Exception) -> AttemptFailedError | ClientStateError:
-    """Return our exception for a foreign one; an OS error is kept as the cause."""
-    if isinstance(error, AttemptFailedError):
-        return AttemptFailedError(error.failure, error.detail)
-    if isinstance(error, RuntimeError | ValueError) and not isinstance(error, aiohttp.ClientError):
-        return ClientStateError(f"the session cannot be used: {_describe(error)}")
-    failure = AttemptFailedError(_classify(error), _describe(error))
-    if isinstance(error, aiohttp.ClientConnectorError):
-        failure.__cause__ = error.os_error.with_traceback(None)
-    return failure
 
 
 async def _read_on(content: aiohttp.StreamReader, body: bytes, limit: int) -> bytes:
@@ -196,6 +190,9 @@ class Http:
         self._url = URL(base_url, encoded=True)
         self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers)
+        # Servers may say what they were told: proxies' error pages do.
+        secret = headers.get("Authorization", "").rpartition(" ")[2]
+        self._secret = secret if len(secret) >= SHORTEST_SECRET else ""
         self._body_headers = CIMultiDict(headers)
         self._body_headers["Content-Type"] = "application/json"
         self._injected = session
@@ -281,7 +278,7 @@ class Http:
                 raise
             failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
-            failure = _translate(error)
+            failure = self._translate(error)
         finally:
             deadline.leave()
         # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
@@ -294,7 +291,7 @@ class Http:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
         if request_id is not None:
-            request_id = readable(request_id)
+            request_id = self._clean(request_id)
         status = response.status
         flaw: IntercomError | None = None
         body = b""
@@ -311,7 +308,7 @@ class Http:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not deadline.leave():
                 raise
-            detail = _describe(error)
+            detail = self._clean(_describe(error))
             if _needs_body(request, status):
                 raise AttemptFailedError(Failure.TRUNCATED, detail) from error
             flaw = ResponseDecodeError(
@@ -321,6 +318,8 @@ class Http:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
+        if self._secret and (secret := self._secret.encode()) in body:
+            body = body.replace(secret, HIDDEN.encode())
         return Reply(
             status=status,
             body=body,
@@ -328,6 +327,24 @@ class Http:
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
         )
+
+    def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
+        """Return our exception for a foreign one; an OS error is kept as the cause."""
+        if isinstance(error, AttemptFailedError):
+            return AttemptFailedError(error.failure, self._clean(error.detail))
+        described = self._clean(_describe(error))
+        if isinstance(error, RuntimeError | ValueError) and not isinstance(
+            error, aiohttp.ClientError
+        ):
+            return ClientStateError(f"the session cannot be used: {described}")
+        failure = AttemptFailedError(_classify(error), described)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            failure.__cause__ = error.os_error.with_traceback(None)
+        return failure
+
+    def _clean(self, text: str) -> str:
+        """Return what a server said as `readable` does, and without the token."""
+        return readable(text.replace(self._secret, HIDDEN) if self._secret else text)
 
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""

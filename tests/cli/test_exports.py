@@ -1,0 +1,41 @@
+"""What the command line writes for other programs cannot attack them."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from intercom_async.simulator import IntercomSimulator
+from tests.cli.conftest import Command
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", "a\u2028=1"]
+
+
+def test_found_ids_that_a_spreadsheet_would_run_are_left_out_and_told(
+    simulator: IntercomSimulator, command: Command
+) -> None:
+    workspace = simulator.workspace
+    contact, other = workspace.add_contact(), workspace.add_contact()
+    good = workspace.add_conversation([contact, other])
+    for formula in FORMULAS:
+        workspace.add_conversation([contact, other], conversation_id=formula)
+    done = command("find", "--contact", contact, "--base-url", simulator.url)
+    rows = list(csv.reader(done.out.splitlines()))
+    assert rows == [["conversation_id", "contact_id"], [good, contact]]
+    assert done.err.count("left out") == len(FORMULAS)
+
+
+def test_pairs_of_a_simulator_are_plain_ids(tmp_path: Path) -> None:
+    pairs = IntercomSimulator().workspace.populate(conversations=1000)
+    assert all(value.isalnum() for pair in pairs for value in pair)
+
+
+@pytest.mark.parametrize("text", ["a,b", 'a"b'])
+def test_ids_with_separators_are_quoted(
+    text: str, simulator: IntercomSimulator, command: Command
+) -> None:
+    workspace = simulator.workspace
+    contact, other = workspace.add_contact(), workspace.add_contact()
+    workspace.add_conversation([contact, other], conversation_id=text)
+    done = command("find", "--contact", contact, "--base-url", simulator.url)
+    assert list(csv.reader(done.out.splitlines()))[1] == [text, contact]
