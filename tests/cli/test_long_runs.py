@@ -51,11 +51,13 @@ class TestJournal:
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         pairs = simulator.workspace.populate(conversations=6)
-        source = write_csv(tmp_path / "pairs.csv", [*pairs, ("..", "x")])
+        lines = [json.dumps([*pair]) for pair in pairs[1:]]
+        lines += [json.dumps([*pairs[0], "777"]), json.dumps(["..", "x"])]
+        source = tmp_path / "pairs.jsonl"
+        source.write_text("\n".join(lines), encoding="utf-8")
         journal = tmp_path / "run.jsonl"
-        simulator.faults.add(Fault.SERVER_ERROR, probability=1.0, match=pairs[0][0], times=20)
         assert command("detach", source, *base, "--journal", journal).status == 1
-        simulator.faults.clear()
+        simulator.workspace.add_admin(admin_id="777")
         ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
         assert ended.status == 1
         outcomes = json.loads(ended.out)["outcomes"]
