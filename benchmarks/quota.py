@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import quota_chart, quota_cpu, quota_sockets
+from benchmarks import quota_chart, quota_cpu, quota_sockets, quota_workspaces
 from benchmarks.quota_cells import cells
 from benchmarks.quota_report import Table, print_cells, print_comparison, print_cpu
 from benchmarks.quota_run import Cell, simulate
@@ -54,6 +54,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--svg", type=Path, help="draw a chart into this file")
     parser.add_argument("--sockets", action="store_true", help="only: real client, real sockets")
+    parser.add_argument(
+        "--workspaces", action="store_true", help="only: 200 workspaces at once, in real time"
+    )
     parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
     return parser.parse_args(arguments)
 
@@ -63,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
     if options.sockets:
         quota_sockets.report()
+        return 0
+    if options.workspaces:
+        quota_workspaces.report()
         return 0
     old: Any = json.loads(options.against.read_text()) if options.against else None
     chosen = cells(quick=options.quick, only=options.only)
