@@ -1,0 +1,243 @@
+"""Mutation testing of one file: how many small wrong changes do its tests notice?
+
+    python -m benchmarks.mutants intercom_async/transport/verdict.py tests/transport/test_verdict.py
+
+Every mutant runs in a fork of this process with the changed module in the place of the real one;
+no file is changed. A mutant is killed by a failing test, an exception or by taking too long.
+Survivors are printed with the line and what became of it: each asks for a test, or changes nothing
+that anybody could notice.
+"""
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.machinery
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final, cast
+
+import pytest
+
+_COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+_OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
+_NAMES: Final = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "any": "all"}
+
+
+def _with(node: ast.AST, **fields: object) -> ast.AST:
+    changed = copy.deepcopy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  a table
+    """Return what a node may wrongly become."""
+    match node:
+        case ast.Compare(ops=[op]) if type(op) in _COMPARISONS:
+            yield _with(node, ops=[_COMPARISONS[type(op)]()])
+        case ast.BinOp(op=op) if type(op) in _OPERATORS:
+            yield _with(node, op=_OPERATORS[type(op)]())
+        case ast.AugAssign(op=op) if type(op) in _OPERATORS:
+            yield _with(node, op=_OPERATORS[type(op)]())
+        case ast.BoolOp(op=op, values=values):
+            yield _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
+            yield from values
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield operand
+        case ast.IfExp(body=body, orelse=orelse):
+            yield body
+            yield orelse
+        case ast.Constant(value=bool() as value):
+            yield ast.Constant(not value)
+        case ast.Constant(value=int() | float() as value):
+            yield ast.Constant(value + 1)
+            if value:
+                yield ast.Constant(0)
+        case ast.Constant(value=str() as value) if value and " " not in value:  # no prose
+            yield ast.Constant(value + "x")
+        case ast.Name(id=name) if name in _NAMES:
+            yield ast.Name(_NAMES[name], ast.Load())
+        case ast.If(test=test):
+            for outcome in (True, False):
+                yield _with(node, test=ast.copy_location(ast.Constant(outcome), test))
+        case ast.Expr(value=ast.Call()) | ast.Assign(targets=[ast.Attribute()]):
+            yield ast.Pass()
+        case _:
+            pass
+
+
+def _nodes(tree: ast.Module) -> list[ast.AST]:
+    """Everything that runs: no docstrings, no annotations, no texts of errors."""
+    found: list[ast.AST] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
+            return
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
+        found.append(node)
+        for name, value in ast.iter_fields(node):
+            if name in {"annotation", "returns"}:
+                continue
+            children = cast("list[object]", value) if isinstance(value, list) else [value]
+            for child in children:
+                if isinstance(child, ast.AST):
+                    visit(child)
+
+    visit(tree)
+    return found
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self._old: ast.AST = old
+        self._new: Any = new
+
+    def visit(self, node: ast.AST) -> Any:
+        if node is self._old:
+            return ast.copy_location(self._new, node)
+        return self.generic_visit(node)
+
+
+def mutants(source: str, path: str) -> Iterator[tuple[str, CodeType]]:
+    """Yield every mutant of a file as (what was changed, the code)."""
+    for place, node in enumerate(_nodes(ast.parse(source))):
+        for number, _ in enumerate(_changes(node)):
+            tree = ast.parse(source)  # a fresh one: nothing of another mutant is left
+            old = _nodes(tree)[place]
+            new = list(_changes(old))[number]
+            line = getattr(old, "lineno", 0)
+            told = f"{path}:{line}: {ast.unparse(old).splitlines()[0]}  ->  "
+            told += ast.unparse(ast.fix_missing_locations(new)).splitlines()[0]
+            changed: ast.Module = ast.fix_missing_locations(_Replace(old, new).visit(tree))
+            try:
+                yield told, compile(changed, path, "exec")
+            except (SyntaxError, ValueError):
+                continue
+
+
+class _Impostor(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports the mutant in the place of the module."""
+
+    def __init__(self, name: str, code: CodeType) -> None:
+        self._name, self._code = name, code
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  the protocol's
+        target: ModuleType | None = None,  # noqa: ARG002  same
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See `MetaPathFinder`."""
+        if fullname != self._name:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, origin=self._code.co_filename)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """See `Loader`."""
+        module.__file__ = self._code.co_filename
+        exec(self._code, module.__dict__)  # noqa: S102  the package's own code, changed by us
+
+
+def _child(name: str, code: CodeType | None, tests: list[str]) -> None:
+    """Run the tests against a mutant and exit with pytest's status; never returns."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    status = 1
+    try:
+        if code is not None:
+            sys.meta_path.insert(0, _Impostor(name, code))
+        status = int(
+            pytest.main(
+                ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+            )
+        )
+    finally:
+        os._exit(status)
+
+
+def _start(name: str, code: CodeType | None, tests: list[str], seconds: float) -> int:
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        _child(name, code, tests)
+    return pid
+
+
+def main() -> int:
+    """Test all mutants of one file; return 0 if the tests kill enough of them."""
+    parser = argparse.ArgumentParser(description="Mutation testing of one file.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th mutant")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for one mutant")
+    parser.add_argument("--enough", type=float, default=0.9)
+    options = parser.parse_args()
+    path: Path = options.file
+    name = ".".join(path.with_suffix("").parts)
+
+    began = time.monotonic()
+    _, status = os.waitpid(_start(name, None, options.tests, options.seconds), 0)
+    if status:
+        print("the tests fail without any change")
+        return 2
+    print(f"the tests take {time.monotonic() - began:.1f} s")
+
+    running: dict[int, str] = {}
+    survivors: list[str] = []
+    total = 0
+
+    def reap() -> None:
+        pid, ended = os.wait()
+        told = running.pop(pid)
+        if ended == 0:
+            survivors.append(told)
+            print(told, flush=True)
+
+    for told, code in list(mutants(path.read_text(), str(path)))[:: options.every]:
+        total += 1
+        running[_start(name, code, options.tests, options.seconds)] = told
+        if len(running) >= options.processes:
+            reap()
+    while running:
+        reap()
+    killed = total - len(survivors)
+    print(
+        f"{path}: {killed} of {total} mutants killed ({killed / total:.1%}), "
+        f"{time.monotonic() - began:.0f} s"
+    )
+    return 0 if killed >= options.enough * total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Defaults, and the values on both sides of every bound of a decision to retry."""
+
+import pytest
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport.verdict import (
+    TRANSIENT_STATUSES,
+    Failure,
+    Retry,
+    RetryBudget,
+    RetryPolicy,
+    Stop,
+    judge,
+)
+
+
+def decide(policy: RetryPolicy, *, retry_after: float | None = None) -> Retry | Stop:
+    return judge(
+        policy,
+        failure=Failure.DISCONNECTED,
+        attempts=1,
+        elapsed=0.0,
+        retry_after=retry_after,
+        budget_allows=True,
+        random=0.0,
+    )
+
+
+def test_exactly_these_statuses_may_pass() -> None:
+    assert {408, 500, 502, 503, 504} == TRANSIENT_STATUSES
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    policy = RetryPolicy()
+    assert policy.attempts == 5
+    assert policy.total_time == 120.0
+    assert policy.attempt_time is None
+    assert (policy.backoff, policy.backoff_max, policy.jitter) == (0.5, 20.0, 1.0)
+    assert policy.retry_after_max == 120.0
+    assert policy.budget == 100.0
+
+
+@pytest.mark.parametrize("name", ["backoff", "backoff_max", "jitter", "retry_after_max"])
+def test_zero_is_allowed_where_it_means_something(name: str) -> None:
+    assert getattr(RetryPolicy(**{name: 0}), name) == 0
+
+
+@pytest.mark.parametrize("name", ["total_time", "attempt_time", "budget"])
+def test_zero_is_refused_where_it_means_nothing(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"{name} must be a positive number"):
+        RetryPolicy(**{name: 0})
+
+
+@pytest.mark.parametrize("name", ["backoff", "backoff_max", "retry_after_max"])
+def test_a_negative_number_is_refused_by_what_would_do(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"{name} must be 0 or more"):
+        RetryPolicy(**{name: -1})
+
+
+def test_one_attempt_and_all_of_a_jitter_are_allowed() -> None:
+    assert RetryPolicy(attempts=1, jitter=1).attempts == 1
+
+
+def test_a_retry_after_of_exactly_the_ceiling_is_waited_for() -> None:
+    policy = RetryPolicy(retry_after_max=7.0)
+    assert decide(policy, retry_after=7.0) == Retry(7.0)
+    assert isinstance(decide(policy, retry_after=7.1), Stop)
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_a_budget_of_exactly_half_allows_only_what_was_never_sent(failure: Failure) -> None:
+    budget = RetryBudget(10.0)
+    assert budget.spend(Failure.DISCONNECTED) == 5.0
+    assert budget.allows(failure) is (failure is Failure.NOT_SENT)

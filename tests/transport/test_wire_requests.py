@@ -1,0 +1,84 @@
+"""Every request, byte for byte as Intercom documents it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport import wire
+from intercom_async.transport.wire import Request
+
+
+def body_of(request: Request) -> Any:
+    return None if request.body is None else json.loads(request.body)
+
+
+SEARCH = {"field": "contact_ids", "operator": "=", "value": "c"}
+BY_EMAIL = {"field": "email", "operator": "=", "value": "a@b.c"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "method", "path", "body", "writes"),
+    [
+        (
+            wire.detach("1", "c", "7"),
+            "DELETE",
+            "/conversations/1/customers/c",
+            {"admin_id": "7"},
+            True,
+        ),
+        (
+            wire.attach("1", "c", "7"),
+            "POST",
+            "/conversations/1/customers",
+            {"admin_id": "7", "customer": {"intercom_user_id": "c"}},
+            True,
+        ),
+        (wire.get_conversation("1"), "GET", "/conversations/1", None, False),
+        (wire.get_admin("7"), "GET", "/admins/7", None, False),
+        (wire.me(), "GET", "/me", None, False),
+        (
+            wire.search_conversations("c", per_page=150, starting_after=None),
+            "POST",
+            "/conversations/search",
+            {"query": SEARCH, "pagination": {"per_page": 150}},
+            False,
+        ),
+        (
+            wire.search_contacts("email", "a@b.c", per_page=2, starting_after="x"),
+            "POST",
+            "/contacts/search",
+            {"query": BY_EMAIL, "pagination": {"per_page": 2, "starting_after": "x"}},
+            False,
+        ),
+    ],
+)
+def test_a_request_is_what_intercom_documents(
+    request_: Request, method: str, path: str, body: Any, writes: bool
+) -> None:
+    assert (request_.method, request_.path, request_.writes) == (method, path, writes)
+    assert body_of(request_) == body
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "  \t"])
+def test_a_text_to_search_for_must_be_one(value: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="email must be a non-empty text"):
+        wire.search_contacts("email", value, per_page=1, starting_after=None)
+
+
+@pytest.mark.parametrize("token", [None, "", 5, b"abc"])
+def test_a_token_that_is_none_is_refused_as_missing(token: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="token must be a non-empty text"):
+        wire.check_token(token)
+
+
+@pytest.mark.parametrize("region", [None, 5, [], "US", ""])
+def test_a_region_that_is_none_is_refused(region: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="region"):
+        wire.check_base_url(region, None)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "1.3", "1.4", "Preview", "Unstable"])
+def test_every_version_of_the_header_s_enumeration_is_taken(version: str) -> None:
+    assert wire.check_version(version) == version
