@@ -55,7 +55,7 @@ class ServerClock:
         if low <= self.low and self.high <= high and self._at is not None:
             return True  # nothing new, as with most replies
         if self._at is not None:
-            drift = (received - self._at) * _DRIFT
+            drift = abs(received - self._at) * _DRIFT
             known_low, known_high = max(low, self.low - drift), min(high, self.high + drift)
             if known_low <= known_high:
                 self.low, self.high, self._at = known_low, known_high, received

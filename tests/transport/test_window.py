@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError
@@ -82,7 +82,8 @@ def test_alone_on_its_quota_a_client_is_never_refused(
         _round_trips(seed, speed),
         until=45.0,
         interactive=arrivals,
-        lost=lambda _: dice.random() < losing,
+        # Before the first answer nobody knows that a lost request used up all of a limit of one.
+        lost=lambda _: limit > 1 and dice.random() < losing,
     ).run()
     assert server.refused.total() == 0
 
@@ -274,6 +275,7 @@ def test_a_server_clock_that_jumps_is_believed() -> None:
     st.floats(-1e9, 1e9),
     st.lists(st.tuples(st.floats(0, 300), st.floats(0, 5), st.floats(0, 1)), min_size=1),
 )
+@example(offset=-3.8e-176, replies=[(0.0, 2.0, 0.0), (1.5, 0.0, 0.0)])
 def test_the_server_clock_always_contains_the_truth(
     offset: float, replies: list[tuple[float, float, float]]
 ) -> None:
