@@ -16,6 +16,7 @@ import importlib.machinery
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, cast
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
@@ -168,6 +170,8 @@ class _Impostor(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def _child(name: str, code: CodeType | None, tests: list[str]) -> None:
     """Run the tests against a mutant and exit with pytest's status; never returns."""
+    # What a mutant breaks is no example for the real code.
+    set_hypothesis_home_dir(tempfile.gettempdir())
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
