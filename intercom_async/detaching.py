@@ -116,8 +116,8 @@ class Settled:
 
 
 LARGE: Final = 64 * 1024
-"""Bytes of a body from which decoding is left to a thread: below, it takes a few milliseconds
-at most, whatever is odd about it; a conversation with 500 parts has more."""
+"""Bytes of a page from which decoding is left to a thread: below, it takes a few milliseconds
+at most, whatever is odd about it. Conversations are decoded in steps instead."""
 
 _Decoded = TypeVar("_Decoded")
 

@@ -24,6 +24,7 @@ import attrs
 
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Pair
+from intercom_async.bulk.telling import ResultQueue
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
@@ -46,9 +47,6 @@ Lease = Callable[[str], AbstractAsyncContextManager[tuple[IntercomClient, str | 
 
 READ_AHEAD: Final = 10_000
 """Pairs read and not taken up yet, all workspaces together."""
-
-UNREAD: Final = 256
-"""Results the consumer may lag behind before the run waits for it."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -234,9 +232,7 @@ class PoolRun:
         self._moved = asyncio.Event()
         self._running: dict[str, DetachRun] = {}
         self._finished: dict[str, DetachSummary] = {}
-        self._results: asyncio.Queue[PoolResult | None] = asyncio.Queue()
-        self._read_more = asyncio.Event()
-        self._streaming = False
+        self._results = ResultQueue[PoolResult]()
         self._supervisor: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._began: float | None = None
@@ -248,8 +244,7 @@ class PoolRun:
         return self._finish().__await__()
 
     async def _finish(self) -> PoolSummary:
-        self._streaming = False
-        self._read_more.set()
+        self._results.abandon()
         supervisor = self._start()
         try:
             await asyncio.shield(supervisor)
@@ -276,16 +271,14 @@ class PoolRun:
 
     async def __anext__(self) -> PoolResult:
         if self._supervisor is None:
-            self._streaming = True
+            self._results.wanted = True
             _ = self._start()
-        result = await self._results.get()
-        if result is None:
-            self._results.put_nowait(None)  # for whoever asks again
-            if self._failure is not None:
-                raise self._failure
-            raise StopAsyncIteration
-        self._read_more.set()
-        return result
+        result = await self._results.take()
+        if result is not None:
+            return result
+        if self._failure is not None:
+            raise self._failure
+        raise StopAsyncIteration
 
     @property
     def summary(self) -> PoolSummary:
@@ -324,7 +317,7 @@ class PoolRun:
                     await self._route(group, self._mixed)
         finally:
             self._ended = self._runtime.monotonic()
-            self._results.put_nowait(None)
+            self._results.end()
 
     async def _starteach(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
         """Run workspaces whose pairs come sorted already."""
@@ -457,12 +450,8 @@ class PoolRun:
         self._moved.set()
 
     async def _deliver(self, workspace: str, result: DetachResult) -> None:
-        if not self._streaming:
-            return
-        self._results.put_nowait(PoolResult(workspace=workspace, result=result))
-        while self._streaming and self._results.qsize() > UNREAD:
-            self._read_more.clear()
-            await self._read_more.wait()
+        if self._results.wanted:
+            await self._results.put(PoolResult(workspace=workspace, result=result))
 
 
 async def each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:

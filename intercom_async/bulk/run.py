@@ -166,7 +166,7 @@ class DetachRun:
         self._deferring = options.retry.attempts > 1
         self._deferred: dict[int, _Deferred] = {}
         self._failure: BaseException | None = None
-        self._results = ResultQueue()
+        self._results = ResultQueue[DetachResult]()
         self._tally = Tally()
         self._began: float | None = None
         self._ended: float | None = None

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import attrs
 
-from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.results import DetachSummary
 from intercom_async.detaching import Outcome, Settled
 from intercom_async.errors import IntercomError
 from intercom_async.journal.session import Commit
@@ -15,15 +15,18 @@ UNREAD: Final = 256
 """Results the consumer may lag behind before the run waits for it."""
 
 
+_Result = TypeVar("_Result")
+
+
 @attrs.define(eq=False)
-class _Told:
+class _Told(Generic[_Result]):
     """A result that waits for the consumer, and for the disk."""
 
-    result: DetachResult
+    result: _Result
     commit: Commit | None
 
 
-class ResultQueue:
+class ResultQueue(Generic[_Result]):
     """Hands results to one consumer, or to several; each result to one of them.
 
     A result is handed over when its record is on the disk. Until then it stays in the queue, so
@@ -35,12 +38,12 @@ class ResultQueue:
 
     def __init__(self) -> None:
         self.wanted = False
-        self._told: deque[_Told] = deque()
+        self._told: deque[_Told[_Result]] = deque()
         self._more = asyncio.Event()
         self._taken = asyncio.Event()
         self._ended = False
 
-    async def put(self, result: DetachResult, commit: Commit | None) -> None:
+    async def put(self, result: _Result, commit: Commit | None = None) -> None:
         """Add a result; wait while the consumer lags behind."""
         self._told.append(_Told(result, commit))
         self._more.set()
@@ -48,7 +51,7 @@ class ResultQueue:
             self._taken.clear()
             await self._taken.wait()
 
-    async def take(self) -> DetachResult | None:
+    async def take(self) -> _Result | None:
         """Return the next result, None at the end.
 
         Raises:
