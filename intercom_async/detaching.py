@@ -42,7 +42,8 @@ class Outcome(enum.StrEnum):
         ALREADY_ABSENT: the contact was not part of the conversation; nothing to do.
         CONVERSATION_MISSING: there is no such conversation; nothing to do.
         REFUSED_LAST_CONTACT: the last contact cannot be removed; decide about the conversation.
-        FAILED: nothing was applied; look at the error, then try again.
+        FAILED: nothing was applied, as far as a check could see; look at the error, then try
+            again.
         UNKNOWN: it may have been applied and nobody could find out; try again, it is safe.
         NOT_ATTEMPTED: the run stopped first; run it again.
         ATTACHED: the contact takes part; only in runs of `attach_contacts`, the undo.
@@ -96,6 +97,8 @@ class Settled:
     Attributes:
         outcome: see `Outcome`.
         inferred: whether "detached" was concluded from a check rather than told by a reply.
+        ambiguous: whether "failed" was concluded so. A request without an answer may be on its
+            way still and be applied after the check, so a later 404 decides nothing.
         reply: the reply that holds the conversation of a detached pair.
         error: the exception that a single call raises for it, None when detached.
         fatal: the error after which no other call of this client can succeed either: 401, 403
@@ -107,6 +110,7 @@ class Settled:
 
     outcome: Outcome
     inferred: bool = False
+    ambiguous: bool = False
     reply: Reply | None = None
     error: IntercomError | None = None
     fatal: IntercomError | None = None
@@ -307,10 +311,10 @@ async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Chang
         settled.reply = reply
     elif settled.outcome is not Outcome.REFUSED_LAST_CONTACT:
         settled.outcome = Outcome.FAILED
+        settled.ambiguous = True
         if isinstance(told, UnknownOutcomeError):
             settled.error = ConnectionFailedError(
-                f"{told}; a check found the contact {'still' if attached else 'not'} attached, "
-                "so it was not"
+                f"{told}; a check found the contact {'still' if attached else 'not'} attached"
             )
             settled.error.attempts = settled.attempts
     return settled

@@ -40,7 +40,7 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.journal.errors import JournalError, JournalWriteError
-from intercom_async.journal.fates import SettledPairs, is_inferred, outcome_of
+from intercom_async.journal.fates import SettledPairs, is_ambiguous, is_inferred, outcome_of
 from intercom_async.journal.replay import Admitted
 from intercom_async.journal.session import Commit, Journal, JournalSession
 from intercom_async.status import RateLimitStatus
@@ -409,11 +409,11 @@ class DetachRun:
             duplicate = settled is not None
             if settled is None:
                 # Another occurrence of the pair, or its first try, may have been applied.
-                unknown = item.ambiguous or outcome_of(fate) is Outcome.UNKNOWN
+                unknown = item.ambiguous or is_ambiguous(fate)
                 settled = await self._settle(item, unknown=unknown)
                 self._stop_if_fatal(settled)
-                if settled.outcome is Outcome.UNKNOWN:
-                    self._seen.add(item.detach, settled.outcome)
+                if settled.ambiguous or settled.outcome is Outcome.UNKNOWN:
+                    self._seen.add(item.detach, settled.outcome, ambiguous=True)
             following = self._hand_over(item.detach.conversation_id)
             elapsed = self._runtime.monotonic() - began
             first = self._deferred.pop(item.ordinal, None)
@@ -585,6 +585,7 @@ class DetachRun:
             item.detach,
             settled.outcome,
             inferred=settled.inferred,
+            ambiguous=settled.ambiguous,
             attempts=settled.attempts,
             refusals=settled.refusals,
             request_id=settled.request_id,

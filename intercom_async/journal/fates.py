@@ -77,15 +77,13 @@ class Fates:
         """The input was read up to here; a later line may name what follows."""
         self._reach(ordinal)
 
-    def record(self, ordinal: int, outcome: Outcome, *, inferred: bool = False) -> None:
+    def record(
+        self, ordinal: int, outcome: Outcome, *, inferred: bool = False, ambiguous: bool = False
+    ) -> None:
         """A pair's fate became known."""
         index = self._reach(ordinal)
-        code = _CODES[outcome]
-        if inferred:
-            code |= _INFERRED
-        if outcome is Outcome.UNKNOWN:
-            code |= _DOUBT
-        elif outcome is Outcome.NOT_ATTEMPTED:
+        code = _code(outcome, inferred=inferred, ambiguous=ambiguous)
+        if outcome is Outcome.NOT_ATTEMPTED:
             code |= self._bytes[index] & _DOUBT  # not now, but maybe earlier
         self._bytes[index] = code
 
@@ -121,6 +119,11 @@ class Fates:
         """Pairs per outcome recorded last; every outcome is present."""
         codes = self._bytes.translate(_ONLY_OUTCOME)
         return {outcome: codes.count(code) for outcome, code in _CODES.items()}
+
+
+def _code(outcome: Outcome, *, inferred: bool, ambiguous: bool) -> int:
+    doubt = ambiguous or outcome is Outcome.UNKNOWN
+    return _CODES[outcome] | (_INFERRED if inferred else 0) | (_DOUBT if doubt else 0)
 
 
 def is_settled(fate: int) -> bool:
@@ -161,11 +164,13 @@ class SettledPairs:
     def __init__(self) -> None:
         self._buckets: dict[int, bytearray] = {}
 
-    def add(self, pair: Detach, outcome: Outcome, *, inferred: bool = False) -> None:
+    def add(
+        self, pair: Detach, outcome: Outcome, *, inferred: bool = False, ambiguous: bool = False
+    ) -> None:
         """Remember a pair; of a settled one, what was remembered first stays."""
         bucket, key = _place(pair)
         known = self._buckets.setdefault(bucket, bytearray())
-        code = _CODES[outcome] | (_INFERRED if inferred else 0)
+        code = _code(outcome, inferred=inferred, ambiguous=ambiguous)
         at = _find(known, key)
         if at < 0:
             known.extend(key + bytes((code,)))

@@ -21,7 +21,7 @@ from typing import BinaryIO, Final, Generic, Self, TypeVar
 
 import attrs
 
-from intercom_async.detaching import Detach, Outcome
+from intercom_async.detaching import Detach
 from intercom_async.journal.errors import (
     JournalCorruptError,
     JournalError,
@@ -199,10 +199,15 @@ class JournalFile:
             record = decode(line)
             if (
                 isinstance(record, Record)
-                and (record.outcome.settled or record.outcome is Outcome.UNKNOWN)
+                and (record.outcome.settled or record.in_doubt)
                 and wanted(record)
             ):
-                pairs.add(record.detach, record.outcome, inferred=record.inferred)
+                pairs.add(
+                    record.detach,
+                    record.outcome,
+                    inferred=record.inferred,
+                    ambiguous=record.ambiguous,
+                )
 
         _unless(abandoned, _read(self.path, collect))
         return pairs

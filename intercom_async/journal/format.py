@@ -62,6 +62,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         admin_id: the pair's own admin, None for the run's.
         outcome: see `Outcome`.
         inferred: whether "detached" was concluded from a check rather than told by a reply.
+        ambiguous: whether "failed" was concluded from a check after an attempt of unknown fate,
+            which may have been applied later still.
         attempts: requests sent, checks included.
         refusals: further requests that were refused with 429.
         request_id: Intercom's id of the deciding request.
@@ -78,6 +80,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     admin_id: str | None = None
     outcome: Outcome
     inferred: bool = False
+    ambiguous: bool = False
     attempts: int = 0
     refusals: int = 0
     request_id: str | None = None
@@ -92,6 +95,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         """The pair."""
         return Detach(self.conversation_id, self.contact_id, self.admin_id)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the pair may have been applied, for all that is known."""
+        return self.ambiguous or self.outcome is Outcome.UNKNOWN
+
+    @property
+    def fate(self) -> "Fate":
+        """The part of it that decides whether the pair is done."""
+        return Fate(
+            ordinal=self.ordinal,
+            outcome=self.outcome,
+            inferred=self.inferred,
+            ambiguous=self.ambiguous,
+        )
+
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The part of a record that decides whether its pair is done; quicker to read."""
@@ -99,6 +117,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ordinal: int
     outcome: Outcome
     inferred: bool = False
+    ambiguous: bool = False
 
 
 class Sending(msgspec.Struct, frozen=True):
@@ -218,7 +237,7 @@ def decode_fate(line: bytes) -> Fate:
         record = _decode_slowly(line)
         if not isinstance(record, Record):
             raise LineError("it is no record", torn=False) from None
-        return Fate(ordinal=record.ordinal, outcome=record.outcome, inferred=record.inferred)
+        return record.fate
 
 
 def _decode_slowly(line: bytes) -> Line:
@@ -246,6 +265,7 @@ def record_of(
     *,
     at: float,
     inferred: bool = False,
+    ambiguous: bool = False,
     attempts: int = 0,
     refusals: int = 0,
     request_id: str | None = None,
@@ -262,6 +282,7 @@ def record_of(
         admin_id=None if pair.admin_id is None else text_of(pair.admin_id),
         outcome=outcome,
         inferred=inferred,
+        ambiguous=ambiguous,
         attempts=attempts,
         refusals=refusals,
         request_id=request_id,

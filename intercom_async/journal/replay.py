@@ -89,10 +89,7 @@ class Replay:
             case _ if self.header is None:
                 raise LineError("there is no header before it", torn=False)
             case Record() as record:
-                self._record(
-                    Fate(ordinal=record.ordinal, outcome=record.outcome, inferred=record.inferred),
-                    line,
-                )
+                self._record(record.fate, line)
             case Sending(sending=(first, last)):
                 self.fates.announce(first, last)
                 self.extent = max(self.extent, last)
@@ -113,7 +110,7 @@ class Replay:
 
     def _record(self, fate: Fate, line: bytes) -> None:
         ordinal = fate.ordinal
-        self.fates.record(ordinal, fate.outcome, inferred=fate.inferred)
+        self.fates.record(ordinal, fate.outcome, inferred=fate.inferred, ambiguous=fate.ambiguous)
         self.records += 1
         if ordinal > self._checkpoint:
             self.recent[ordinal] = line

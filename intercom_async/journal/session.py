@@ -397,6 +397,7 @@ class JournalSession:
         outcome: Outcome,
         *,
         inferred: bool = False,
+        ambiguous: bool = False,
         attempts: int = 0,
         refusals: int = 0,
         request_id: str | None = None,
@@ -413,6 +414,7 @@ class JournalSession:
             outcome: what became of it. "failed" says that nothing was applied, by an earlier
                 session neither.
             inferred: whether "detached" was concluded from a check.
+            ambiguous: whether "failed" was.
             attempts: requests sent.
             refusals: further requests refused with 429.
             request_id: of the deciding request.
@@ -423,7 +425,7 @@ class JournalSession:
             ClientStateError: the journal is closed.
         """
         self._check()
-        self._fates.record(ordinal, outcome, inferred=inferred)
+        self._fates.record(ordinal, outcome, inferred=inferred, ambiguous=ambiguous)
         self._append(
             record_of(
                 ordinal,
@@ -431,6 +433,7 @@ class JournalSession:
                 outcome,
                 at=self._runtime.wall(),
                 inferred=inferred,
+                ambiguous=ambiguous,
                 attempts=attempts,
                 refusals=refusals,
                 request_id=request_id,
