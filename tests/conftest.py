@@ -1,6 +1,7 @@
 """Fixtures and settings for every test."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ hypothesis.settings.load_profile("default")
 
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
+    "patient": functools.partial(DrivenEventLoop, grace=0.02),  # for beside another process
     "uvloop": uvloop.new_event_loop,
 }
 

@@ -1,7 +1,7 @@
 """The books: what the server did, what was told, and what the journal says, pair by pair."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from intercom_async import DetachResult, Outcome
 from intercom_async.journal import latest
@@ -11,16 +11,27 @@ Pair = tuple[str, str]
 
 
 def disagreements(
-    sim: IntercomSimulator, pairs: Iterable[Pair], told: Mapping[Pair, Outcome]
+    sim: IntercomSimulator,
+    pairs: Iterable[Pair],
+    told: Mapping[Pair, Outcome],
+    *,
+    late: Collection[Pair] = (),
 ) -> list[str]:
-    """Every pair whose outcome is not what happened at the server, in words."""
+    """Every pair whose outcome is not what happened at the server, in words.
+
+    Args:
+        sim: the server.
+        pairs: all of them.
+        told: what the client said.
+        late: those of which it said that a request may still be under way.
+    """
     wrong: list[str] = []
     for pair in pairs:
         times, attached = sim.applied[pair], sim.workspace.attached(*pair)
         outcome = told.get(pair)
         expected = {
             Outcome.DETACHED: times == 1 and not attached,
-            Outcome.FAILED: times == 0 and attached,
+            Outcome.FAILED: times == (0 if attached else 1) and (attached or pair in late),
             Outcome.NOT_ATTEMPTED: times == 0 and attached,
             Outcome.UNKNOWN: times <= 1,
         }
@@ -49,3 +60,8 @@ def journal_of(path: str | os.PathLike[str]) -> dict[Pair, Outcome]:
         (record.conversation_id, record.contact_id): Outcome(record.outcome)
         for record in latest(path)
     }
+
+
+def late_in(path: str | os.PathLike[str]) -> set[Pair]:
+    """The pairs that a journal calls failed, though a request may still be under way."""
+    return {(one.conversation_id, one.contact_id) for one in latest(path) if one.ambiguous}

@@ -5,6 +5,7 @@ import datetime as dt
 import socket
 import ssl
 from pathlib import Path
+from typing import Never
 
 import aiohttp
 import pytest
@@ -23,6 +24,7 @@ from tests.support.raw_server import RawServer, always, reply
 
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ADMIN = "5017690"
+PAIRS = 2000
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
@@ -56,7 +58,7 @@ class TestCertificates:
         self, authority: trustme.CA, host: str, expired: bool, trusted: bool, tmp_path: Path
     ) -> None:
         context = trusting(authority) if trusted else ssl.create_default_context()
-        pairs = [(str(number), "5ba682d2") for number in range(100)]
+        pairs = [(str(number), "5ba682d2") for number in range(PAIRS)]
         path = tmp_path / "journal"
         async with (
             RawServer(
@@ -81,11 +83,11 @@ class TestCertificates:
         context = serving(authority, "127.0.0.1")
         connector = aiohttp.TCPConnector(ssl=trusting(authority))
         async with (
-            IntercomSimulator(ssl_context=context) as sim,
+            IntercomSimulator(ssl_context=context, limit=50_000) as sim,
             aiohttp.ClientSession(connector=connector) as session,
             IntercomClient("token", base_url=sim.url, session=session) as client,
         ):
-            work = sim.workspace.populate(conversations=30)
+            work = sim.workspace.populate(conversations=PAIRS)
             path = tmp_path / "journal"
             async with client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run:
                 told = told_once([result async for result in run])
@@ -126,10 +128,22 @@ class TestHandshakes:
 
 
 class TestNames:
-    async def test_a_name_that_does_not_resolve_fails_every_pair_and_applies_none(
-        self, tmp_path: Path
+    async def test_a_name_that_does_not_resolve_is_a_connection_that_failed(self) -> None:
+        async with IntercomClient(
+            "token", base_url="https://intercom.invalid", retry=TWICE
+        ) as client:
+            with pytest.raises(ConnectionFailedError, match="nothing was changed"):
+                await client.detach_contact("1", "2", admin_id=ADMIN)
+
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_it_fails_every_pair_of_a_run_and_applies_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pairs = [(str(number), "5ba682d2") for number in range(3)]
+        def unknown(*_: object, **__: object) -> Never:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)  # asking for real takes 15 ms a pair
+        pairs = [(str(number), "5ba682d2") for number in range(PAIRS)]
         path = tmp_path / "journal"
         async with (
             IntercomClient("token", base_url="https://intercom.invalid", retry=TWICE) as client,

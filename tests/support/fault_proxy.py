@@ -2,11 +2,12 @@
 
 It reads whole requests and replies, so that it knows where in their way it is, and strikes some
 of them by a seeded plan. What it did is counted; what the client makes of it is the test's
-business.
+business. `fault_process` runs it as a process of its own.
 """
 
 import asyncio
 import collections
+import contextlib
 import enum
 import random
 import socket
@@ -18,6 +19,9 @@ from typing import Self
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 LONG = 3600.0
 """Seconds no client waits."""
+
+OVERTAKING = 5
+"""Replies that pass one that is overtaken."""
 
 
 class Strike(enum.Enum):
@@ -36,6 +40,9 @@ class Strike(enum.Enum):
     SILENT_DURING_BODY = "half-open in the middle of a reply"
     DRIPPING_REPLY = "the reply comes in many small pieces with pauses"
     DELAYED_REPLY = "the reply comes late"
+    OVERTAKEN_REPLY = "the reply comes after those to later requests"
+    LATE_REQUEST = "the request reaches the server late, when the client has given up"
+    REFUSED = "the connection is closed, and for a while no other is accepted"
     STALE_CLOSED = "answered; the idle connection is closed with the next request on its way"
     STALE_RESET = "answered; the idle connection is reset likewise"
     REPLY_TWICE = "answered; the reply comes once more while the connection is idle"
@@ -53,7 +60,8 @@ class FaultProxy:
         strikes: the probability of each; the rest is forwarded as it is.
         seed: of the plan.
         times: how many strikes there are at most, None for any number.
-        delay: seconds of a late reply.
+        delay: seconds of a late reply, and of refused connections; a late request takes three
+            times as long.
 
     Attributes:
         struck: how often each strike happened.
@@ -73,10 +81,14 @@ class FaultProxy:
         self._strikes = dict(strikes)
         self._random = random.Random(seed)
         self._left = times
+        self._method = b""
         self._delay = delay
-        self._server: asyncio.Server | None = None
         self._port = 0
-        self._connections: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
+        self._outage: asyncio.Task[None] | None = None
+        self._connections: dict[asyncio.Task[None], socket.socket] = {}
+        self._replied = 0
+        self._overtaken: list[tuple[int, asyncio.Event]] = []
 
     @property
     def url(self) -> str:
@@ -96,28 +108,68 @@ class FaultProxy:
 
     async def listen(self) -> None:
         """Begin, or begin again at the same address."""
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self._port, backlog=1024
-        )
-        self._port = int(self._server.sockets[0].getsockname()[1])
+        # asyncio's own server leaks what it accepts in the turn of the loop in which it is closed.
+        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=1024)
+        self._listener.setblocking(False)
+        self._port = int(self._listener.getsockname()[1])
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                task = asyncio.create_task(self._serve(connection))
+                self._connections[task] = connection
+                task.add_done_callback(self._connections.pop)
+
+    def _listen_no_more(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def refuse(self) -> None:
         """Drop all connections; further ones are refused."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
+        if self._outage is not None:
+            await _end(self._outage)
+        self._listen_no_more()
+        connections = dict(self._connections)
+        await _end(*connections)
+        for connection in connections.values():
+            connection.close()
+
+    def strike_only(self, method: bytes) -> None:
+        """Strike requests of this method only."""
+        self._method = method
 
     def be_good(self) -> None:
         """Strike no more."""
         self._left = 0
 
-    def _draw(self) -> Strike | None:
-        if self._left == 0:
+    def _begin_outage(self) -> None:
+        self._listen_no_more()
+        if self._outage is None or self._outage.done():
+            self._outage = asyncio.create_task(self._end_outage())
+
+    async def _end_outage(self) -> None:
+        await asyncio.sleep(self._delay)
+        await self.listen()
+
+    async def _be_overtaken(self) -> None:
+        """Wait until some later replies were sent, or for the delay if none come."""
+        overtaken = asyncio.Event()
+        self._overtaken.append((self._replied + OVERTAKING, overtaken))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(overtaken.wait(), self._delay)
+
+    async def _reply(self, client: asyncio.StreamWriter, reply: bytes) -> None:
+        await _write(client, reply)
+        self._replied += 1
+        while self._overtaken and self._overtaken[0][0] <= self._replied:
+            self._overtaken.pop(0)[1].set()
+
+    def _draw(self, request: bytes) -> Strike | None:
+        if self._left == 0 or not request.startswith(self._method):
             return None
         number = self._random.random()
         for strike, probability in self._strikes.items():
@@ -129,11 +181,9 @@ class FaultProxy:
                 return strike
         return None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    async def _serve(self, connection: socket.socket) -> None:
         server: asyncio.StreamWriter | None = None
+        reader, writer = await asyncio.open_connection(sock=connection)
         try:
             replies, server = await asyncio.open_connection("127.0.0.1", self._target)
             while True:
@@ -142,7 +192,6 @@ class FaultProxy:
         except (_OverError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # one of the two ends is done, or the test is
         finally:
-            self._connections.discard(task)
             writer.close()
             if server is not None:
                 server.close()
@@ -154,7 +203,7 @@ class FaultProxy:
         server: asyncio.StreamWriter,
         replies: asyncio.StreamReader,
     ) -> None:
-        strike = self._draw()
+        strike = self._draw(request)
         match strike:
             case Strike.RESET_BEFORE_REQUEST:
                 _reset(client)
@@ -166,6 +215,11 @@ class FaultProxy:
                 _reset(server)
             case Strike.SILENT_BEFORE_REQUEST:
                 await asyncio.sleep(LONG)
+            case Strike.LATE_REQUEST:
+                await asyncio.sleep(3 * self._delay)
+            case Strike.REFUSED:
+                self._begin_outage()
+                raise _OverError
             case _:
                 pass
         server.write(request)
@@ -197,9 +251,14 @@ class FaultProxy:
                 return
             case Strike.DELAYED_REPLY:
                 await asyncio.sleep(self._delay)
+            case Strike.OVERTAKEN_REPLY:
+                await self._be_overtaken()
             case _:
                 pass
-        await _write(client, reply)
+        if strike is Strike.REPLY_TWICE:
+            # At once: were the next request under way when it comes, nobody could tell.
+            reply += reply
+        await self._reply(client, reply)
         match strike:
             case Strike.STALE_CLOSED:
                 # Closing right now would be seen in time: the pool drops what is closed.
@@ -208,11 +267,14 @@ class FaultProxy:
             case Strike.STALE_RESET:
                 await asyncio.sleep(self._random.uniform(0, 0.01))
                 _reset(client)
-            case Strike.REPLY_TWICE:
-                await asyncio.sleep(0)
-                await _write(client, reply)
             case _:
                 pass
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
