@@ -21,16 +21,22 @@ SPEED: Final = {
 """Module of this package with a `measure(options)`, and what it measures, by the name to use."""
 
 QUOTA: Final = "quota"
-"""It has options of its own, since it simulates: the same figures on every machine."""
+LOAD: Final = "load"
+OWN: Final = {
+    QUOTA: "rate limiters on a virtual clock, the same figures on every machine",
+    LOAD: "many calls in flight for long: what grows, how late the event loop is",
+}
+"""Those with options of their own, each a module of that name with a `main(arguments)`."""
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     listed = "\n".join(f"  {name:10} {text}" for name, (_, text) in SPEED.items())
+    own = "\n".join(f"  {name:10} {text}" for name, text in OWN.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"{listed}\n  {QUOTA:10} rate limiters on a virtual clock; "
-        f"`python -m benchmarks {QUOTA} --help` shows its own options",
+        epilog=f"{listed}\n{own}\nThe last two have options of their own: "
+        f"`python -m benchmarks {QUOTA} --help`",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="all of them without any")
@@ -41,7 +47,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
     parser.add_argument("--svg", type=Path, help="draw charts into this folder")
     options = parser.parse_args(arguments)
-    unknown = set(options.names) - {*SPEED, QUOTA}
+    unknown = set(options.names) - {*SPEED, *OWN}
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are\n{listed}")
     return options
@@ -49,9 +55,8 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for; return the exit status."""
-    if arguments[:1] == [QUOTA]:
-        quota = importlib.import_module("benchmarks.quota")
-        return int(quota.main(arguments[1:]))
+    if arguments and arguments[0] in OWN:
+        return _run_own(arguments[0], arguments[1:])
     chosen = _arguments(arguments)
     names = chosen.names or [*SPEED, QUOTA]
     options = Options(
@@ -62,7 +67,7 @@ def main(arguments: list[str]) -> int:
     print(", ".join(f"{key} {value}" for key, value in report.about().items()))
     comparisons: list[Comparison] = []
     for name in names:
-        if name != QUOTA:
+        if name in SPEED:
             comparisons += _run(name, options)
     report.show_verdicts(comparisons)
     if chosen.against:
@@ -71,10 +76,15 @@ def main(arguments: list[str]) -> int:
         report.save(chosen.json, comparisons)
     if chosen.svg:
         speed_chart.draw_all(chosen.svg, comparisons)
+    if LOAD in names:
+        _run_own(LOAD, ["--calls", "5000"] if options.quick else [])
     if QUOTA in names:
-        quota = importlib.import_module("benchmarks.quota")
-        return int(quota.main(["--quick", "--no-cpu"]))
+        return _run_own(QUOTA, ["--quick", "--no-cpu"])
     return 0
+
+
+def _run_own(name: str, arguments: list[str]) -> int:
+    return int(importlib.import_module(f"benchmarks.{name}").main(arguments))
 
 
 def _run(name: str, options: Options) -> list[Comparison]:
