@@ -24,7 +24,7 @@ import attrs
 
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Pair
-from intercom_async.bulk.telling import ResultQueue
+from intercom_async.bulk.telling import ResultQueue, interruption
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
@@ -315,6 +315,8 @@ class PoolRun:
                     await self._starteach(group, self._sorted)
                 else:
                     await self._route(group, self._mixed)
+        except asyncio.CancelledError:  # by whoever abandons the run, or by other code
+            self._fail(interruption())
         finally:
             self._ended = self._runtime.monotonic()
             self._results.end()
@@ -400,6 +402,9 @@ class PoolRun:
         try:
             async with self._lease(workspace) as (client, admin_id):
                 await self._detach(workspace, client, pairs, admin_id)
+        except asyncio.CancelledError:  # likewise, and a task group would take no notice
+            self._fail(interruption())
+            raise
         except WorkspaceAccessError as error:
             await self._report(workspace, pairs, error)
         except Exception as error:  # noqa: BLE001  the input raised, or the pool was closed

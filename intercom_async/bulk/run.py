@@ -29,7 +29,7 @@ import attrs
 
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Again, Pair, Source
-from intercom_async.bulk.telling import ResultQueue, Tally
+from intercom_async.bulk.telling import ResultQueue, Tally, interruption
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
     CertificateError,
@@ -282,6 +282,11 @@ class DetachRun:
             await self._report_unsent()
             if self._drain and self._failure is None:
                 await self._drain_rest(source)
+        except asyncio.CancelledError:
+            self._interrupted()
+            self.stop(immediately=True, drain=False)
+            if self._workers:
+                await self._workers_gone.wait()
         except Exception as error:  # noqa: BLE001  the consumer gets it
             self._failure = self._failure or error
         finally:
@@ -293,11 +298,15 @@ class DetachRun:
         try:
             if source is not None:
                 await source.aclose()
+        except asyncio.CancelledError:
+            self._interrupted()
         except Exception as error:  # noqa: BLE001  a generator's own cleanup
             self._failure = self._failure or error
         try:
             if self._journal is not None:
                 await self._journal.close()
+        except asyncio.CancelledError:  # it is closed all the same
+            self._interrupted()
         except JournalError as error:
             self._failure = self._failure or error
         self._ended = self._runtime.monotonic()
@@ -306,17 +315,20 @@ class DetachRun:
     async def _open_journal(self) -> None:
         if self._keeping is None or self._stopping:
             return
-        self._opening = asyncio.create_task(
+        self._opening = opening = asyncio.create_task(
             self._keeping.open(parameters=self._parameters, runtime=self._runtime)
         )
         try:
-            self._journal = await self._opening
-            self._seen = self._journal.known
+            await opening
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
         finally:
             self._opening = None
+            # Cancelled in the moment in which it was opened, it is to be closed all the same.
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                self._journal = opening.result()
+                self._seen = self._journal.known
 
     def _expect(self, backlog: Backlog) -> None:
         assert self._limiter is not None  # noqa: S101  set when the run was started
@@ -388,7 +400,10 @@ class DetachRun:
 
     def _worker_done(self, task: "asyncio.Task[None]") -> None:
         self._workers.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not self._stopping:
+                self._interrupted()
+        elif (error := task.exception()) is not None:
             self._fail(error)
         if not self._workers:
             self._workers_gone.set()
@@ -397,6 +412,11 @@ class DetachRun:
         """Input, journal or client are unusable: let requests finish, then raise it."""
         self._failure = self._failure or error
         self.stop(drain=False)
+
+    def _interrupted(self) -> None:
+        """A task of the run was cancelled, and not by the run: its pair must not be lost."""
+        self._results.hurry()  # whoever cancels all tasks may have cancelled the consumer, too
+        self._fail(interruption())
 
     async def _work(self, source: Source | Again) -> None:
         if isinstance(source, Again):
@@ -549,7 +569,7 @@ class DetachRun:
             return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
             if not self._stopping:
-                raise
+                self._interrupted()
             task.uncancel()
             unknown = unknown or task not in self._unsent
             return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED)

@@ -8,7 +8,7 @@ import attrs
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.detaching import Outcome, Settled
-from intercom_async.errors import IntercomError
+from intercom_async.errors import ClientStateError, IntercomError
 from intercom_async.journal.session import Commit
 
 UNREAD: Final = 256
@@ -16,6 +16,11 @@ UNREAD: Final = 256
 
 
 _Result = TypeVar("_Result")
+
+
+def interruption() -> ClientStateError:
+    """What a run raises of which a task was cancelled, and not by the run."""
+    return ClientStateError("other code cancelled a task of the run, which stopped; run it again")
 
 
 @attrs.define(eq=False)
@@ -42,12 +47,13 @@ class ResultQueue(Generic[_Result]):
         self._more = asyncio.Event()
         self._taken = asyncio.Event()
         self._ended = False
+        self._hurried = False
 
     async def put(self, result: _Result, commit: Commit | None = None) -> None:
         """Add a result; wait while the consumer lags behind."""
         self._told.append(_Told(result, commit))
         self._more.set()
-        while self.wanted and len(self._told) > UNREAD:
+        while self.wanted and not self._hurried and len(self._told) > UNREAD:
             self._taken.clear()
             await self._taken.wait()
 
@@ -72,6 +78,11 @@ class ResultQueue(Generic[_Result]):
         told.popleft()
         self._taken.set()
         return first.result
+
+    def hurry(self) -> None:
+        """Wait for the consumer no more; what is told is kept for it."""
+        self._hurried = True
+        self._taken.set()
 
     def abandon(self) -> None:
         """Nobody wants results any more."""

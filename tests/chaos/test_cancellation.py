@@ -7,11 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async import IntercomClient, IntercomError, Lane, Outcome, RetryPolicy
+from intercom_async import (
+    ClientStateError,
+    IntercomClient,
+    IntercomError,
+    IntercomPool,
+    Lane,
+    Outcome,
+    RetryPolicy,
+    WorkspaceAccess,
+)
 from intercom_async.journal import JournalError
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.chaos.accounting import disagreements, journal_of
-from tests.support.cancelling import CancelledAt, Moment
+from tests.support.cancelling import Countdown, Moment, cancelled_at, cancelling_tasks_of
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -83,12 +92,11 @@ class TestOneCall:
                         sim.faults.add(fault, times=times)
                     pair = next(pairs)
                     view = client.with_options(lane=lane)
-                    call = CancelledAt(
-                        view.detach_contact(*pair, admin_id=sim.admin_id), suspension, moment
-                    )
+                    countdown = Countdown(suspension, moment)
+                    call = view.detach_contact(*pair, admin_id=sim.admin_id)
                     with contextlib.suppress(IntercomError):
-                        cancelled = await call.run()
-                        assert cancelled is call.struck
+                        cancelled = await cancelled_at(call, countdown)
+                        assert cancelled is countdown.struck
                     await asyncio.sleep(0.2)
                     assert_idle(client)
                     sim.faults.clear()
@@ -97,7 +105,7 @@ class TestOneCall:
                     following = next(pairs)
                     await client.detach_contact(*following, admin_id=sim.admin_id)
                     assert sim.applied[following] == 1
-                if not call.struck:
+                if not countdown.struck:
                     break
             else:
                 pytest.fail("it never comes to an end")
@@ -110,11 +118,7 @@ class TestOneCall:
                 async with opened(sim) as client:
                     await client.whoami()
                     sim.spend(5)
-                    call = CancelledAt(
-                        client.detach_contact(*next(pairs), admin_id=sim.admin_id),
-                        suspension,
-                        moment,
-                    )
+                    call = client.detach_contact(*next(pairs), admin_id=sim.admin_id)
                     # Two more wait behind it and must get their turn.
                     waiting = [
                         asyncio.create_task(
@@ -122,7 +126,7 @@ class TestOneCall:
                         )
                         for _ in range(2)
                     ]
-                    cancelled = await call.run()
+                    cancelled = await cancelled_at(call, Countdown(suspension, moment))
                     await asyncio.gather(*waiting)
                 if not cancelled:
                     break
@@ -169,9 +173,9 @@ class TestRuns:
 
         async with opened(sim) as client:
             sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-            call = CancelledAt(consume(client), suspension, moment)
-            cancelled = await call.run()
-            assert cancelled is call.struck
+            countdown = Countdown(suspension, moment)
+            cancelled = await cancelled_at(consume(client), countdown)
+            assert cancelled is countdown.struck
             assert_idle(client)
             sim.faults.clear()
         kept: dict[tuple[str, str], Outcome] = {}
@@ -182,7 +186,7 @@ class TestRuns:
             summary = await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
         assert summary.settled + summary.settled_before == len(work)
         assert disagreements(sim, work, journal_of(path)) == []
-        return call.struck
+        return countdown.struck
 
     async def test_cancelled_in_any_turn_of_the_loop_a_run_can_be_resumed_to_the_truth(
         self, tmp_path: Path
@@ -211,3 +215,73 @@ class TestRuns:
                 async with opened(sim) as client:
                     await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
                 assert disagreements(sim, work, journal_of(path)) == []
+
+    @pytest.mark.parametrize("moment", Moment)
+    @pytest.mark.parametrize("streaming", [True, False])
+    async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_can_be_resumed(
+        self, moment: Moment, streaming: bool, tmp_path: Path
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+            for suspension in range(1, MOST):
+                path = tmp_path / str(suspension)
+                work = sim.workspace.populate(conversations=8)
+                told: dict[tuple[str, str], Outcome] = {}
+                countdown = Countdown(suspension, moment)
+                failure: ClientStateError | None = None
+                async with opened(sim) as client:
+                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+                    run = client.detach_contacts(
+                        work, admin_id=sim.admin_id, journal=path, concurrency=3
+                    )
+                    with cancelling_tasks_of("DetachRun", countdown):
+                        try:
+                            if not streaming:
+                                await run
+                            async for result in run:
+                                pair = result.detach
+                                told[pair.conversation_id, pair.contact_id] = result.outcome
+                        except ClientStateError as error:
+                            failure = error
+                    assert (failure is not None) is countdown.struck
+                    assert_idle(client)
+                    sim.faults.clear()
+                assert disagreements(sim, told, told) == []
+                async with opened(sim) as client:
+                    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
+                assert disagreements(sim, work, journal_of(path)) == []
+                if not countdown.struck:
+                    break
+            else:
+                pytest.fail("it never comes to an end")
+
+
+class TestPoolRuns:
+    @pytest.mark.parametrize("moment", Moment)
+    @pytest.mark.parametrize("owner", ["PoolRun", "DetachRun"])
+    async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_tells_the_truth(
+        self, owner: str, moment: Moment
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+            access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
+            for suspension in range(1, MOST):
+                work = sim.workspace.populate(conversations=8)
+                told: dict[tuple[str, str], Outcome] = {}
+                countdown = Countdown(suspension, moment)
+                failure: ClientStateError | None = None
+                async with IntercomPool({"one": access, "other": access}) as pool:
+                    half = len(work) // 2
+                    run = pool.detach_contacts({"one": work[:half], "other": work[half:]})
+                    with cancelling_tasks_of(owner, countdown):
+                        try:
+                            async for found in run:
+                                pair = found.result.detach
+                                told[pair.conversation_id, pair.contact_id] = found.result.outcome
+                        except ClientStateError as error:
+                            failure = error
+                    assert (failure is not None) is countdown.struck
+                assert disagreements(sim, told, told) == []
+                assert countdown.struck or len(told) == len(work)
+                if not countdown.struck:
+                    break
+            else:
+                pytest.fail("it never comes to an end")

@@ -1,6 +1,7 @@
-"""Cancel a coroutine at its n-th suspension: whatever it awaits there, however deep inside."""
+"""Cancel coroutines at their n-th suspension: whatever they await there, however deep inside."""
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Coroutine, Generator
 from types import TracebackType
@@ -16,43 +17,27 @@ class Moment(enum.Enum):
     READY = "when what it waits for has just come, before it is told"
 
 
-class CancelledAt(Coroutine[Any, Any, _T], Generic[_T]):
-    """A coroutine that is cancelled at its n-th suspension.
+class Countdown:
+    """Counts suspensions and cancels the task that comes to the n-th.
 
     Args:
-        inner: the coroutine; it runs in a task of its own, see `run`.
         suspension: which one, from 1.
         moment: when exactly.
-
-    Attributes:
-        suspensions: how many there were.
     """
 
-    def __init__(self, inner: Coroutine[Any, Any, _T], suspension: int, moment: Moment) -> None:
-        self.suspensions = 0
-        self._inner = inner
-        self._suspension = suspension
+    def __init__(self, suspension: int, moment: Moment) -> None:
+        self._left = suspension
         self._moment = moment
-
-    async def run(self) -> bool:
-        """Run in a task of its own; whether it was cancelled."""
-        task = asyncio.create_task(self)
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()
-        return task.cancelled()
 
     @property
     def struck(self) -> bool:
         """Whether it came to its suspension."""
-        return self.suspensions >= self._suspension
+        return self._left <= 0
 
-    def send(self, value: Any) -> Any:
-        return self._suspended(self._inner.send(value))
-
-    def _suspended(self, awaited: Any) -> Any:
-        self.suspensions += 1
-        if self.suspensions == self._suspension:
+    def suspended(self, awaited: Any) -> Any:
+        """The current task awaits this."""
+        self._left -= 1
+        if self._left == 0:
             task = asyncio.current_task()
             assert task is not None
             if self._moment is Moment.READY and asyncio.isfuture(awaited):
@@ -60,6 +45,18 @@ class CancelledAt(Coroutine[Any, Any, _T], Generic[_T]):
             else:
                 task.cancel()
         return awaited
+
+
+class _Counted(Coroutine[Any, Any, _T], Generic[_T]):
+    """A coroutine whose suspensions are counted."""
+
+    def __init__(self, inner: Coroutine[Any, Any, _T], countdown: Countdown) -> None:
+        self.__qualname__ = _name_of(inner)
+        self._inner = inner
+        self._countdown = countdown
+
+    def send(self, value: Any) -> Any:
+        return self._countdown.suspended(self._inner.send(value))
 
     def throw(
         self,
@@ -69,10 +66,50 @@ class CancelledAt(Coroutine[Any, Any, _T], Generic[_T]):
     ) -> Any:
         # What is awaited may fail, and the coroutine go on.
         raised: BaseException = kind if value is None else value
-        return self._suspended(self._inner.throw(raised))
+        return self._countdown.suspended(self._inner.throw(raised))
 
     def close(self) -> None:
         self._inner.close()
 
     def __await__(self) -> Generator[Any, None, _T]:
         raise NotImplementedError("it runs in a task of its own")
+
+
+def _name_of(coroutine: object) -> str:
+    return str(getattr(coroutine, "__qualname__", ""))
+
+
+async def cancelled_at(inner: Coroutine[Any, Any, object], countdown: Countdown) -> bool:
+    """Run a coroutine in a task of its own under the countdown; whether it was cancelled."""
+    task = asyncio.create_task(_Counted(inner, countdown))
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+    return task.cancelled()
+
+
+@contextlib.contextmanager
+def cancelling_tasks_of(owner: str, countdown: Countdown) -> Generator[None]:
+    """Put all tasks that are started inside under one countdown, if they run methods of a class.
+
+    Args:
+        owner: the name of the class.
+        countdown: counts the suspensions of all of them together.
+    """
+    loop = asyncio.get_running_loop()
+
+    def start(
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        **options: Any,
+    ) -> asyncio.Task[Any]:
+        assert isinstance(coroutine, Coroutine)
+        if _name_of(coroutine).partition(".")[0] == owner:
+            coroutine = _Counted(coroutine, countdown)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    loop.set_task_factory(start)
+    try:
+        yield
+    finally:
+        loop.set_task_factory(None)
