@@ -12,19 +12,17 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     Callable,
-    Generator,
     Iterable,
     Mapping,
 )
 from contextlib import AbstractAsyncContextManager, aclosing
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import attrs
 
+from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Pair
-from intercom_async.bulk.telling import ResultQueue, interruption
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
@@ -177,7 +175,7 @@ class _Lane:
         return pair
 
 
-class PoolRun:
+class PoolRun(Run[PoolResult, PoolSummary]):
     """One bulk detach over many workspaces: await it, or iterate over its results.
 
     ::
@@ -216,6 +214,7 @@ class PoolRun:
             raise InvalidArgumentError(
                 "pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples"
             )
+        super().__init__(runtime)
         self._sorted: Mapping[str, Pairs] | None = None
         self._mixed: Iterable[Routed] | AsyncIterable[Routed] = ()
         if isinstance(pairs, Mapping):
@@ -226,87 +225,28 @@ class PoolRun:
         self._concurrency = concurrency
         self._at_once = at_once
         self._lease = lease
-        self._runtime = runtime
         self._lanes: dict[str, _Lane] = {}
         self._read_ahead = 0
         self._moved = asyncio.Event()
         self._running: dict[str, DetachRun] = {}
         self._finished: dict[str, DetachSummary] = {}
-        self._results = ResultQueue[PoolResult]()
-        self._supervisor: asyncio.Task[None] | None = None
-        self._failure: BaseException | None = None
-        self._began: float | None = None
-        self._ended: float | None = None
 
     # --- for the consumer ----------------------------------------------------------------------
-
-    def __await__(self) -> Generator[Any, None, PoolSummary]:
-        return self._finish().__await__()
-
-    async def _finish(self) -> PoolSummary:
-        self._results.abandon()
-        supervisor = self._start()
-        try:
-            await asyncio.shield(supervisor)
-        except asyncio.CancelledError:
-            await self._abandon()
-            raise
-        if self._failure is not None:
-            raise self._failure
-        return self.summary
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._abandon()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> PoolResult:
-        if self._supervisor is None:
-            self._results.wanted = True
-            _ = self._start()
-        result = await self._results.take()
-        if result is not None:
-            return result
-        if self._failure is not None:
-            raise self._failure
-        raise StopAsyncIteration
 
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        elapsed = 0.0
-        if self._began is not None:
-            end = self._ended if self._ended is not None else self._runtime.monotonic()
-            elapsed = end - self._began
         found = dict(self._finished)
         for workspace, run in self._running.items():
             before = found.get(workspace)
             found[workspace] = run.summary if before is None else _together(before, run.summary)
-        return PoolSummary(workspaces=found, elapsed=elapsed)
+        return PoolSummary(workspaces=found, elapsed=self._elapsed)
 
     # --- the run -------------------------------------------------------------------------------
 
-    def _start(self) -> "asyncio.Task[None]":
-        if self._supervisor is None:
-            self._began = self._runtime.monotonic()
-            self._supervisor = asyncio.create_task(self._supervise())
-        return self._supervisor
-
-    async def _abandon(self) -> None:
-        """Stop at once and wait until nothing is left."""
-        if self._supervisor is None or self._supervisor.done():
-            return
+    def _drop(self) -> None:
+        assert self._supervisor is not None  # noqa: S101  only what has begun is dropped
         self._supervisor.cancel()
-        await asyncio.wait({self._supervisor})
 
     async def _supervise(self) -> None:
         try:
@@ -316,10 +256,7 @@ class PoolRun:
                 else:
                     await self._route(group, self._mixed)
         except asyncio.CancelledError:  # by whoever abandons the run, or by other code
-            self._fail(interruption())
-        finally:
-            self._ended = self._runtime.monotonic()
-            self._results.end()
+            self._interrupted()
 
     async def _starteach(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
         """Run workspaces whose pairs come sorted already."""
@@ -403,7 +340,7 @@ class PoolRun:
             async with self._lease(workspace) as (client, admin_id):
                 await self._detach(workspace, client, pairs, admin_id)
         except asyncio.CancelledError:  # likewise, and a task group would take no notice
-            self._fail(interruption())
+            self._interrupted()
             raise
         except WorkspaceAccessError as error:
             await self._report(workspace, pairs, error)

@@ -21,15 +21,15 @@ then are `not_attempted`.
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from typing import Final, Protocol
 
 import attrs
 
+from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.results import DetachResult, DetachSummary
 from intercom_async.bulk.source import Again, Pair, Source
-from intercom_async.bulk.telling import ResultQueue, Tally, interruption
+from intercom_async.bulk.telling import Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
     CertificateError,
@@ -85,7 +85,7 @@ class _Deferred:
     elapsed: float
 
 
-class DetachRun:
+class DetachRun(Run[DetachResult, DetachSummary]):
     """One bulk detach: await it, or iterate over its results.
 
     ::
@@ -135,6 +135,7 @@ class DetachRun:
             raise InvalidArgumentError(
                 "concurrency", concurrency, f"a whole number from 1 to {CONNECTIONS}"
             )
+        super().__init__(runtime)
         self._pairs = pairs
         self._admin_id = admin_id
         self._concurrency = concurrency or CONNECTIONS
@@ -143,13 +144,11 @@ class DetachRun:
         self._operation = operation
         self._transport = transport
         self._options = attrs.evolve(options, bounded=concurrency is None)
-        self._runtime = runtime
 
         self._journal: JournalSession | None = None
         self._opening: asyncio.Task[JournalSession] | None = None
         self._limiter: Limiter | None = None
         self._backlog: Backlog | None = None
-        self._supervisor: asyncio.Task[None] | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._unsent: set[asyncio.Task[None]] = set()
@@ -165,62 +164,14 @@ class DetachRun:
         self._seen = SettledPairs()
         self._deferring = options.retry.attempts > 1
         self._deferred: dict[int, _Deferred] = {}
-        self._failure: BaseException | None = None
-        self._results = ResultQueue[DetachResult]()
         self._tally = Tally()
-        self._began: float | None = None
-        self._ended: float | None = None
 
     # --- for the consumer ----------------------------------------------------------------------
-
-    def __await__(self) -> Generator[Any, None, DetachSummary]:
-        return self._finish().__await__()
-
-    async def _finish(self) -> DetachSummary:
-        self._results.abandon()
-        supervisor = self._start()
-        try:
-            await asyncio.shield(supervisor)
-        except asyncio.CancelledError:
-            await self._abandon()
-            raise
-        if self._failure is not None:
-            raise self._failure
-        return self.summary
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._abandon()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> DetachResult:
-        if self._supervisor is None:
-            self._results.wanted = True
-            _ = self._start()
-        result = await self._results.take()
-        if result is not None:
-            return result
-        if self._failure is not None:
-            raise self._failure
-        raise StopAsyncIteration
 
     @property
     def summary(self) -> DetachSummary:
         """The run in numbers, up to now."""
-        elapsed = 0.0
-        if self._began is not None:
-            end = self._ended if self._ended is not None else self._runtime.monotonic()
-            elapsed = end - self._began
-        return self._tally.summary(elapsed=elapsed, limit=self._transport.limit)
+        return self._tally.summary(elapsed=self._elapsed, limit=self._transport.limit)
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
@@ -256,20 +207,11 @@ class DetachRun:
 
     # --- the run -------------------------------------------------------------------------------
 
-    def _start(self) -> "asyncio.Task[None]":
-        if self._supervisor is None:
-            self._limiter = self._transport.limiter  # a client that cannot be used says so here
-            self._began = self._runtime.monotonic()
-            self._supervisor = asyncio.create_task(self._supervise())
-        return self._supervisor
+    def _prepare(self) -> None:
+        self._limiter = self._transport.limiter  # a client that cannot be used says so here
 
-    async def _abandon(self) -> None:
-        """Stop at once and wait until nothing is left."""
-        if self._supervisor is None or self._supervisor.done():
-            return
-        self._results.abandon()
+    def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
-        await asyncio.wait({self._supervisor})
 
     async def _supervise(self) -> None:
         source: Source | None = None
@@ -309,8 +251,6 @@ class DetachRun:
             self._interrupted()
         except JournalError as error:
             self._failure = self._failure or error
-        self._ended = self._runtime.monotonic()
-        self._results.end()
 
     async def _open_journal(self) -> None:
         if self._keeping is None or self._stopping:
@@ -412,11 +352,6 @@ class DetachRun:
         """Input, journal or client are unusable: let requests finish, then raise it."""
         self._failure = self._failure or error
         self.stop(drain=False)
-
-    def _interrupted(self) -> None:
-        """A task of the run was cancelled, and not by the run: its pair must not be lost."""
-        self._results.hurry()  # whoever cancels all tasks may have cancelled the consumer, too
-        self._fail(interruption())
 
     async def _work(self, source: Source | Again) -> None:
         if isinstance(source, Again):

@@ -8,7 +8,7 @@ import attrs
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.detaching import Outcome, Settled
-from intercom_async.errors import ClientStateError, IntercomError
+from intercom_async.errors import IntercomError
 from intercom_async.journal.session import Commit
 
 UNREAD: Final = 256
@@ -16,11 +16,6 @@ UNREAD: Final = 256
 
 
 _Result = TypeVar("_Result")
-
-
-def interruption() -> ClientStateError:
-    """What a run raises of which a task was cancelled, and not by the run."""
-    return ClientStateError("other code cancelled a task of the run, which stopped; run it again")
 
 
 @attrs.define(eq=False)

@@ -55,7 +55,7 @@ def assert_idle(client: IntercomClient) -> None:
     assert session.connector is not None
     assert not session.connector._acquired
     assert not session.connector._waiters
-    ours = {"DetachRun", "JournalSession", "IntercomClient", "Transport", "Http"}
+    ours = {"Run", "DetachRun", "JournalSession", "IntercomClient", "Transport", "Http"}
     names = {
         getattr(task.get_coro(), "__qualname__", "").partition(".")[0]
         for task in asyncio.all_tasks()
@@ -253,6 +253,20 @@ class TestRuns:
                     break
             else:
                 pytest.fail("it never comes to an end")
+
+    @pytest.mark.parametrize("streaming", [True, False])
+    async def test_if_all_tasks_are_cancelled_before_they_begin_a_run_says_so(
+        self, streaming: bool
+    ) -> None:
+        async with IntercomSimulator() as sim, opened(sim) as client:
+            work = sim.workspace.populate(conversations=8)
+            run = client.detach_contacts(work, admin_id=sim.admin_id)
+            run._start().cancel()
+            with pytest.raises(ClientStateError, match="other code cancelled"):
+                if streaming:
+                    await anext(run)
+                else:
+                    await run
 
 
 class TestPoolRuns:
