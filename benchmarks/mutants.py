@@ -139,27 +139,32 @@ def _changes_of_line(text: ast.JoinedStr | ast.Constant) -> Iterator[ast.JoinedS
         yield ast.JoinedStr([inserted.get(part) or ast.Constant(part) for part in parts])
 
 
+def _inner(node: ast.AST) -> Iterator[ast.AST]:
+    """What a node is made of, without what only type checkers read."""
+    if isinstance(node, ast.JoinedStr):
+        return
+    for name, value in ast.iter_fields(node):
+        if name in {"annotation", "returns"}:
+            continue
+        children = cast("list[object]", value) if isinstance(value, list) else [value]
+        if name == "args" and ast.unparse(node).startswith(("TypeVar(", "cast(")):
+            children = children[1:]
+        yield from (child for child in children if isinstance(child, ast.AST))
+
+
 def _nodes(tree: ast.Module, *, written: bool = False) -> list[ast.AST]:
-    """Everything that runs: no docstrings, no annotations, no texts of errors."""
+    """Everything that runs: no docstrings, no types, no texts of errors."""
     found: list[ast.AST] = []
 
     def visit(node: ast.AST) -> None:
         if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
             return
-        if isinstance(node, ast.JoinedStr):
-            if written:
-                found.append(node)
-            return
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return
-        found.append(node)
-        for name, value in ast.iter_fields(node):
-            if name in {"annotation", "returns"}:
-                continue
-            children = cast("list[object]", value) if isinstance(value, list) else [value]
-            for child in children:
-                if isinstance(child, ast.AST):
-                    visit(child)
+        if written or not isinstance(node, ast.JoinedStr):
+            found.append(node)
+        for child in _inner(node):
+            visit(child)
 
     visit(tree)
     return found
