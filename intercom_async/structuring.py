@@ -116,20 +116,28 @@ def decode_in_steps(
         ResponseDecodeError: the body is no JSON object.
     """
     try:
-        members = _raw_members.decode(body)
-        yield
-        shell = _raw_members.decode(members.pop("conversation_parts"))
-        yield
-        entries = _raw_entries.decode(shell.pop("conversation_parts"))
-    except (*_REFUSALS, KeyError):  # it has no list of parts where they are expected
-        return decode_conversation(body, default_id=default_id)
+        conversation = yield from _by_parts(body, default_id)
+    except (*_REFUSALS, KeyError, ResponseDecodeError):
+        conversation = None
+    if conversation is None:  # what is wrong or unusual has its place in the whole body
+        conversation = decode_conversation(body, default_id=default_id)
+    return conversation
+
+
+def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation | None]:
+    """Decode in steps, if the list of parts is where it is expected and holds objects only."""
+    members = _raw_members.decode(body)
+    yield
+    shell = _raw_members.decode(members.pop("conversation_parts"))
+    yield
+    entries = _raw_entries.decode(shell.pop("conversation_parts"))
     conversation = decode_conversation(_joined(members), default_id=default_id)
-    parts: list[Any] = []
+    parts: list[ConversationPart] = []
     size = 0
     for entry in entries:
         part = _entry(entry, ConversationPart)
         if part is None:  # no object, so the list must be kept raw
-            return decode_conversation(body, default_id=default_id)
+            return None
         parts.append(part)
         size += len(memoryview(entry))
         if size >= STEP:
@@ -174,7 +182,16 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    document = _page_members(body)
+    if isinstance(body, bytes | str):
+        try:
+            return _page(msgspec.structs.asdict(_page_decoder.decode(body)))
+        except (*_REFUSALS, ResponseDecodeError):
+            pass  # what is wrong or unusual has its place in the whole body
+    return _page(_json_object(body))
+
+
+def _page(document: Mapping[str, Any]) -> ConversationPage:
+    """The page that an object holds; its entries may be bytes."""
     lists = (document.get(name) for name in _PAGE_LISTS)
     listed: Sequence[Any] = next((found for found in lists if is_list(found)), ())
     total = document.get("total_count")
@@ -265,18 +282,6 @@ class _Page(msgspec.Struct):
 
 
 _page_decoder: Final = msgspec.json.Decoder(_Page)
-
-
-def _page_members(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The members of a page; its entries still as bytes if that is possible."""
-    if isinstance(body, bytes | str):
-        try:
-            return msgspec.structs.asdict(_page_decoder.decode(body))
-        except _REFUSALS:
-            pass
-    return _json_object(body)
-
-
 _raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -387,9 +392,9 @@ def _moment(value: Any) -> datetime | None:
     if type(value) not in {int, float}:
         return None
     if _FIRST_SECOND <= value < _MILLISECONDS_FROM:  # never true of a NaN
-        return _EPOCH + timedelta(microseconds=round(value * 1_000_000))
+        return _EPOCH + timedelta(seconds=value)
     if _MILLISECONDS_FROM <= value < _MILLISECONDS_TO:
-        return _EPOCH + timedelta(microseconds=round(value * 1000))
+        return _EPOCH + timedelta(milliseconds=value)
     return None
 
 
