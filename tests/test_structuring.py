@@ -819,13 +819,24 @@ class TestInSteps:
         assert pauses > 200 * len(LONG_TEXT) // STEP
         assert_round_trip(document)
 
+    def test_nothing_long_is_decoded_in_one_go(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[int] = []
+
+        def decode_whole(body: bytes, *, default_id: str | None = None) -> Conversation:
+            sizes.append(len(body))
+            return decode_conversation(body, default_id=default_id)
+
+        monkeypatch.setattr(structuring, "decode_conversation", decode_whole)
+        decode_stepwise(long_conversation(200, mood="calm"))
+        assert max(sizes) < STEP
+
     @pytest.mark.parametrize(("size", "at_a_time"), [(STEP, 1), (STEP - 1, 2), (STEP // 3, 4)])
     def test_it_pauses_as_soon_as_a_step_is_done(self, size: int, at_a_time: int) -> None:
         empty = len(b'{"body": ""}')
         part = {"body": "x" * (size - empty)}
-        document = {"conversation_parts": {"conversation_parts": [part] * 12}}
+        document = {"conversation_parts": {"conversation_parts": [part] * 11}}
         _, pauses = decode_stepwise(document)
-        assert pauses == 2 + 12 // at_a_time  # the first two are for finding the parts
+        assert pauses == 2 + 11 // at_a_time  # the first two are for finding the parts
 
     @pytest.mark.parametrize("document", [*UNUSUAL_PARTS, DETACH_REPLY, {}])
     def test_parts_that_are_none_change_nothing(self, document: JSON) -> None:
