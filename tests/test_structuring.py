@@ -7,8 +7,8 @@ import math
 import pickle
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from types import MappingProxyType, ModuleType
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
 import attrs
@@ -88,6 +88,16 @@ def decode_stepwise(document: JSON | bytes) -> tuple[Conversation, int]:
         pauses += 1
 
 
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Plain(IntercomObject):
+    """A member of each type that JSON has itself."""
+
+    text: str | None = None
+    flag: bool | None = None
+    count: int | None = None
+    id: Id | None = None
+
+
 class TestUsualDocuments:
     def test_a_detach_reply_holds_the_contacts_still_attached(self) -> None:
         found = decode_conversation(json.dumps(DETACH_REPLY).encode(), default_id="1295")
@@ -165,6 +175,19 @@ class TestUsualDocuments:
         assert asked == []
         decode_stepwise(long_conversation(3))
         assert asked == [ConversationParts]  # only the frame around the parts
+
+    def test_values_of_just_the_promised_type_need_no_hook(self) -> None:
+        def hook(value: Any, hint: Any) -> Any:
+            pytest.fail(f"a hook was asked about {value!r}, a {hint}")
+
+        def hook_of(hint: Any) -> Callable[[Any, Any], Any]:
+            return hook
+
+        converter: Any = SimpleNamespace(get_structure_hook=hook_of)
+        structure = structuring._structure_object(Plain, converter)
+        document: JSON = {"text": "a", "flag": False, "count": 0, "id": "1"}
+        assert structure(document, None) == Plain(**document)
+        assert structure({"text": None}, None) == Plain()
 
     def test_bytes_text_and_mappings_decode_alike(self) -> None:
         text = json.dumps(RETRIEVED)
@@ -386,6 +409,13 @@ class TestTimes:
         encoded = encode_conversation(found)["created_at"]
         assert encoded == value
         assert type(encoded) is int
+
+    def test_of_an_object_that_are_equal_are_kept_once(self) -> None:
+        found = decode_conversation(
+            json.dumps({"created_at": NOON, "updated_at": NOON, "waiting_since": NOON + 1})
+        )
+        assert found.created_at is found.updated_at
+        assert found.waiting_since == MOMENT + timedelta(seconds=1)
 
     @pytest.mark.parametrize("value", [NOON + 0.5, NOON + 0.123456, NOON + 0.0])
     def test_fractions_survive(self, value: float) -> None:
@@ -853,6 +883,29 @@ class TestInSteps:
     def test_however_odd_decodes_alike(self, document: JSON) -> None:
         found, _ = decode_stepwise(document)
         assert found == decode_conversation(json.dumps(document), default_id="1295")
+
+    @given(
+        st.integers(0, len(json.dumps(RETRIEVED))),
+        st.integers(0, 3),
+        st.sampled_from(b'" { } [ ] , : \\ - 0 .5 1e400 NaN null true \xff \x00 \\ud800'.split()),
+    )
+    def test_a_broken_body_comes_to_the_same(self, place: int, cut: int, put: bytes) -> None:
+        body = json.dumps(RETRIEVED).encode()
+        body = body[:place] + put + body[place + cut :]
+        assert outcome(decode_stepwise, body) == outcome(decode_whole, body)
+
+
+def decode_whole(body: bytes) -> tuple[Conversation, int]:
+    return decode_conversation(body, default_id="1295"), 0
+
+
+def outcome(decoder: Callable[[bytes], tuple[Conversation, int]], body: bytes) -> object:
+    """What was decoded, or what the error says."""
+    try:
+        # As text, because a NaN does not equal itself.
+        return repr(decoder(body)[0])
+    except ResponseDecodeError as error:
+        return error.reason, error.body
 
 
 @pytest.fixture
