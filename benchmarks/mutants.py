@@ -6,6 +6,9 @@ Every mutant runs in a fork of this process with the changed module in the place
 no file is changed. A mutant is killed by a failing test, an exception or by taking too long.
 Survivors are printed with the line and what became of it: each asks for a test, or changes nothing
 that anybody could notice.
+
+With `--written`, lines of code that the file holds as texts, to write functions of its own, are
+changed as well.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import copy
 import importlib.abc
 import importlib.machinery
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -59,7 +63,9 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
     return changed
 
 
-def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  a table
+def _changes(  # noqa: C901, PLR0912  a table
+    node: ast.AST, *, written: bool = False
+) -> Iterator[ast.AST]:
     """Return what a node may wrongly become."""
     match node:
         case ast.Compare(ops=[op]) if type(op) in _COMPARISONS:
@@ -84,6 +90,8 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  a tabl
                 yield ast.Constant(0)
         case ast.Constant(value=str() as value) if value and " " not in value:  # no prose
             yield ast.Constant(value + "x")
+        case ast.JoinedStr() | ast.Constant(value=str()) if written:
+            yield from _changes_of_line(node)
         case ast.Name(id=name) if name in _NAMES:
             yield ast.Name(_NAMES[name], ast.Load())
         case ast.If(test=test):
@@ -95,23 +103,68 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  a tabl
             pass
 
 
-def _nodes(tree: ast.Module) -> list[ast.AST]:
-    """Everything that runs: no docstrings, no annotations, no texts of errors."""
+_INSERTED: Final = re.compile(r"(inserted_\d+_)")
+
+
+def _changes_of_line(text: ast.JoinedStr | ast.Constant) -> Iterator[ast.JoinedStr]:
+    """Return what a line of code in a text may wrongly become, nothing if it holds no code.
+
+    Meanwhile a name stands for each value that the text inserts.
+    """
+    values = text.values if isinstance(text, ast.JoinedStr) else [text]
+    inserted: dict[str, ast.expr] = {}
+    line = ""
+    for value in values:
+        if isinstance(value, ast.Constant):
+            line += str(value.value)
+        else:
+            name = f"inserted_{len(inserted)}_"
+            inserted[name] = value
+            line += name
+    code = line.strip()
+    try:
+        tree = ast.parse(code + " pass" if code.endswith(":") else code)
+    except SyntaxError:
+        return
+    changes = [change for _, _, change in _changed_trees(ast.unparse(tree))]
+    statement = tree.body[0] if tree.body else None
+    if isinstance(statement, ast.Assign | ast.Return):
+        changes.append(ast.Module([ast.Pass()], []))
+    lines = dict.fromkeys(ast.unparse(change).splitlines()[0] for change in changes)
+    if isinstance(statement, ast.Expr):
+        lines.pop("pass", None)  # an expression that stands in another one is no statement
+    indent = line[: -len(line.lstrip())]
+    for changed in lines:
+        parts = _INSERTED.split(indent + changed)
+        yield ast.JoinedStr([inserted.get(part) or ast.Constant(part) for part in parts])
+
+
+def _inner(node: ast.AST) -> Iterator[ast.AST]:
+    """What a node is made of, without what only type checkers read."""
+    if isinstance(node, ast.JoinedStr):
+        return
+    for name, value in ast.iter_fields(node):
+        if name in {"annotation", "returns"}:
+            continue
+        children = cast("list[object]", value) if isinstance(value, list) else [value]
+        if name == "args" and ast.unparse(node).startswith(("TypeVar(", "cast(")):
+            children = children[1:]
+        yield from (child for child in children if isinstance(child, ast.AST))
+
+
+def _nodes(tree: ast.Module, *, written: bool = False) -> list[ast.AST]:
+    """Everything that runs: no docstrings, no types, no texts of errors."""
     found: list[ast.AST] = []
 
     def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
+        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
             return
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return
-        found.append(node)
-        for name, value in ast.iter_fields(node):
-            if name in {"annotation", "returns"}:
-                continue
-            children = cast("list[object]", value) if isinstance(value, list) else [value]
-            for child in children:
-                if isinstance(child, ast.AST):
-                    visit(child)
+        if written or not isinstance(node, ast.JoinedStr):
+            found.append(node)
+        for child in _inner(node):
+            visit(child)
 
     visit(tree)
     return found
@@ -128,21 +181,29 @@ class _Replace(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def mutants(source: str, path: str) -> Iterator[tuple[str, CodeType]]:
-    """Yield every mutant of a file as (what was changed, the code)."""
-    for place, node in enumerate(_nodes(ast.parse(source))):
-        for number, _ in enumerate(_changes(node)):
+def _changed_trees(
+    source: str, *, written: bool = False
+) -> Iterator[tuple[ast.AST, ast.AST, ast.Module]]:
+    """Yield every mutant of a source as (the node, what it became, the whole)."""
+    for place, node in enumerate(_nodes(ast.parse(source), written=written)):
+        for number, _ in enumerate(_changes(node, written=written)):
             tree = ast.parse(source)  # a fresh one: nothing of another mutant is left
-            old = _nodes(tree)[place]
-            new = list(_changes(old))[number]
-            line = getattr(old, "lineno", 0)
-            told = f"{path}:{line}: {ast.unparse(old).splitlines()[0]}  ->  "
-            told += ast.unparse(ast.fix_missing_locations(new)).splitlines()[0]
-            changed: ast.Module = ast.fix_missing_locations(_Replace(old, new).visit(tree))
-            try:
-                yield told, compile(changed, path, "exec")
-            except (SyntaxError, ValueError):
-                continue
+            old = _nodes(tree, written=written)[place]
+            new = list(_changes(old, written=written))[number]
+            changed = ast.fix_missing_locations(_Replace(old, new).visit(tree))
+            yield old, new, changed
+
+
+def mutants(source: str, path: str, *, written: bool = False) -> Iterator[tuple[str, CodeType]]:
+    """Yield every mutant of a file as (what was changed, the code)."""
+    for old, new, changed in _changed_trees(source, written=written):
+        line = getattr(old, "lineno", 0)
+        told = f"{path}:{line}: {ast.unparse(old).splitlines()[0]}  ->  "
+        told += ast.unparse(ast.fix_missing_locations(new)).splitlines()[0]
+        try:
+            yield told, compile(changed, path, "exec")
+        except (SyntaxError, ValueError):
+            continue
 
 
 class _Impostor(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -206,6 +267,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60.0, help="for one mutant")
     parser.add_argument("--enough", type=float, default=0.9)
+    parser.add_argument("--written", action="store_true", help="also code that it holds as texts")
     options = parser.parse_args()
     path: Path = options.file
     name = ".".join(path.with_suffix("").parts)
@@ -228,7 +290,8 @@ def main() -> int:
             survivors.append(told)
             print(told, flush=True)
 
-    for told, code in list(mutants(path.read_text(), str(path)))[:: options.every]:
+    found = list(mutants(path.read_text(), str(path), written=options.written))
+    for told, code in found[:: options.every]:
         total += 1
         running[_start(name, code, options.tests, options.seconds)] = told
         if len(running) >= options.processes:

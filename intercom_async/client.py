@@ -282,8 +282,6 @@ class IntercomClient:
                     contact_id, per_page=PAGE_SIZE, starting_after=cursor
                 )
                 reply = await self._call(request)
-                if reply.flaw is not None:
-                    raise reply.flaw
                 page = await off_loop(reply, functools.partial(decode_page, reply.body))
                 announced = max(announced, page.total_count or 0)
                 for conversation in page.conversations:
@@ -319,8 +317,6 @@ class IntercomClient:
         while True:
             request = wire.search_contacts(field, value, per_page=PAGE_SIZE, starting_after=cursor)
             reply = await self._call(request)
-            if reply.flaw is not None:
-                raise reply.flaw
             page = await off_loop(reply, functools.partial(decode_contacts, reply.body))
             for contact in page.contacts:
                 yield contact
@@ -335,9 +331,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.me())
-        if reply.flaw is not None:
-            raise reply.flaw
-        return decode_identity(reply.body)
+        return await off_loop(reply, functools.partial(decode_identity, reply.body))
 
     def detach_contacts(
         self,

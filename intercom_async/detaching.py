@@ -25,6 +25,7 @@ from intercom_async.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitWaitError,
+    ResponseDecodeError,
     UnknownOutcomeError,
 )
 from intercom_async.model import Conversation
@@ -130,8 +131,24 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     """Decode a reply; a large one in a thread, so that nobody else waits for it.
 
     A cancelled call leaves the thread to its end, which comes by itself.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object, or was lost on the way.
+        ResponseTooLargeError: the body was beyond the bound.
     """
-    return decode() if len(reply.body) < LARGE else await asyncio.to_thread(decode)
+    if reply.flaw is not None:
+        raise reply.flaw
+    try:
+        return decode() if len(reply.body) < LARGE else await asyncio.to_thread(decode)
+    except ResponseDecodeError as error:
+        raise _of(reply, error) from None
+
+
+def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
+    """The error about a body, with what names the reply in a log and to Intercom's support."""
+    return ResponseDecodeError(
+        error.reason, body=error.body, status=reply.status, request_id=reply.request_id
+    )
 
 
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
@@ -143,7 +160,10 @@ def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     """
     if reply.flaw is not None:
         raise reply.flaw
-    return decode_conversation(reply.body, default_id=conversation_id)
+    try:
+        return decode_conversation(reply.body, default_id=conversation_id)
+    except ResponseDecodeError as error:
+        raise _of(reply, error) from None
 
 
 async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
@@ -161,6 +181,8 @@ async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
         except StopIteration as done:
             conversation: Conversation = done.value
             return conversation
+        except ResponseDecodeError as error:
+            raise _of(reply, error) from None
         await asyncio.sleep(0)
 
 

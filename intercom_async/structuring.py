@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _T = TypeVar("_T", bound=IntercomObject)
+_Make = TypeVar("_Make", bound=Callable[..., Any])
 _Hook = Callable[[Any, Any], Any]
 
 STEP: Final = 64 * 1024
@@ -61,6 +62,11 @@ STEP: Final = 64 * 1024
 
 _REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """How msgspec refuses a document."""
+
+
+def _once(make: _Make) -> _Make:
+    """`functools.cache`, whose own type takes no classes as arguments."""
+    return cast("_Make", functools.cache(make))
 
 
 def prepare() -> None:
@@ -91,7 +97,7 @@ def decode_conversation(
         conversation = _shortcut(Conversation).decode(body)
     if conversation is None:
         conversation = _structure(_json_object(body), Conversation)
-    if conversation.id is None and default_id is not None:
+    if conversation.id is None:
         # Nobody else has seen it yet; `attrs.evolve` takes longer than all of the rest.
         object.__setattr__(conversation, "id", default_id)
     return conversation
@@ -110,20 +116,28 @@ def decode_in_steps(
         ResponseDecodeError: the body is no JSON object.
     """
     try:
-        members = _raw_members.decode(body)
-        yield
-        shell = _raw_members.decode(members.pop("conversation_parts"))
-        yield
-        entries = _raw_entries.decode(shell.pop("conversation_parts"))
-    except (*_REFUSALS, KeyError):  # it has no list of parts where they are expected
-        return decode_conversation(body, default_id=default_id)
+        conversation = yield from _by_parts(body, default_id)
+    except (*_REFUSALS, KeyError, ResponseDecodeError):
+        conversation = None
+    if conversation is None:  # what is wrong or unusual has its place in the whole body
+        conversation = decode_conversation(body, default_id=default_id)
+    return conversation
+
+
+def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation | None]:
+    """Decode in steps, if the list of parts is where it is expected and holds objects only."""
+    members = _raw_members.decode(body)
+    yield
+    shell = _raw_members.decode(members.pop("conversation_parts"))
+    yield
+    entries = _raw_entries.decode(shell.pop("conversation_parts"))
     conversation = decode_conversation(_joined(members), default_id=default_id)
-    parts: list[Any] = []
+    parts: list[ConversationPart] = []
     size = 0
     for entry in entries:
         part = _entry(entry, ConversationPart)
         if part is None:  # no object, so the list must be kept raw
-            return decode_conversation(body, default_id=default_id)
+            return None
         parts.append(part)
         size += len(memoryview(entry))
         if size >= STEP:
@@ -168,7 +182,16 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    document = _page_members(body)
+    if isinstance(body, bytes | str):
+        try:
+            return _page(msgspec.structs.asdict(_page_decoder.decode(body)))
+        except (*_REFUSALS, ResponseDecodeError):
+            pass  # what is wrong or unusual has its place in the whole body
+    return _page(_json_object(body))
+
+
+def _page(document: Mapping[str, Any]) -> ConversationPage:
+    """The page that an object holds; its entries may be bytes."""
     lists = (document.get(name) for name in _PAGE_LISTS)
     listed: Sequence[Any] = next((found for found in lists if is_list(found)), ())
     total = document.get("total_count")
@@ -227,11 +250,11 @@ def _parse_int(digits: str) -> int | float:
 
 
 def _reason(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _excerpt(body: bytes | str) -> bytes:
-    return body[:200].encode("utf-8", "backslashreplace") if isinstance(body, str) else body
+    return body.encode("utf-8", "backslashreplace") if isinstance(body, str) else body
 
 
 def _json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,24 +270,18 @@ def _structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
 
 
 _PAGE_LISTS: Final = ("conversations", "data")
-_Page = msgspec.defstruct(
-    "_Page",
-    [(name, list[msgspec.Raw] | None, None) for name in _PAGE_LISTS]
-    + [("total_count", Any, None), ("pages", Any, None)],
-)
+
+
+class _Page(msgspec.Struct):
+    """A page whose entries are bytes."""
+
+    conversations: list[msgspec.Raw] | None = None
+    data: list[msgspec.Raw] | None = None
+    total_count: Any = None
+    pages: Any = None
+
+
 _page_decoder: Final = msgspec.json.Decoder(_Page)
-
-
-def _page_members(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The members of a page; its entries still as bytes if that is possible."""
-    if isinstance(body, bytes | str):
-        try:
-            return msgspec.structs.asdict(_page_decoder.decode(body))
-        except _REFUSALS:
-            pass
-    return _json_object(body)
-
-
 _raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -362,8 +379,6 @@ def _time(value: Any, _: Any) -> Any:
     """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
     if type(value) is int and 0 <= value < _PLAIN_SECONDS:
         return datetime.fromtimestamp(value, UTC)
-    if type(value) is int and _FIRST_SECOND <= value < _MILLISECONDS_FROM:
-        return _EPOCH + timedelta(seconds=value)
     moment = _moment(value)
     # A moment has whole microseconds, so not every fraction survives.
     return moment if moment and _seconds(moment, None) == value else _Partly(moment)
@@ -377,9 +392,9 @@ def _moment(value: Any) -> datetime | None:
     if type(value) not in {int, float}:
         return None
     if _FIRST_SECOND <= value < _MILLISECONDS_FROM:  # never true of a NaN
-        return _EPOCH + timedelta(microseconds=round(value * 1_000_000))
+        return _EPOCH + timedelta(seconds=value)
     if _MILLISECONDS_FROM <= value < _MILLISECONDS_TO:
-        return _EPOCH + timedelta(microseconds=round(value * 1000))
+        return _EPOCH + timedelta(milliseconds=value)
     return None
 
 
@@ -411,12 +426,8 @@ def _members(kind: type[IntercomObject]) -> dict[str, Any]:
 
 
 def _bare(hint: Any) -> Any:
-    """The type without `| None`, and of a text with known values the enumeration."""
-    if get_origin(hint) not in {Union, types.UnionType}:
-        return hint
-    choices = [choice for choice in get_args(hint) if choice is not type(None)]
-    enums = [choice for choice in choices if _is_enum(choice)]
-    return enums[0] if enums else choices[0]
+    """The type without `| None`, and of a text with known values, named first, the enumeration."""
+    return get_args(hint)[0] if get_origin(hint) in {Union, types.UnionType} else hint
 
 
 def _is_enum(hint: Any) -> bool:
@@ -436,7 +447,7 @@ def _is_map(hint: Any) -> bool:
 
 
 def _is_id(hint: Any) -> bool:
-    return get_origin(hint) is Annotated and hint == Id
+    return bool(hint == Id)
 
 
 _LEAVES: Final[Mapping[Any, _Hook]] = {
@@ -450,20 +461,19 @@ _LEAVES: Final[Mapping[Any, _Hook]] = {
 }
 
 
+# Both, or Python looks for the one that is left each time that an attribute is set.
 _UNFROZEN: Final = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-_twins: Final[dict[type[IntercomObject], type[Any]]] = {}
 
 
+@_once
 def _twin(kind: type[IntercomObject]) -> type[Any]:
     """Return a class with the same slots that is not frozen.
 
     Setting the slots of a frozen class costs three times as much as of one that is not. So an
     instance of the twin is filled, then its class is changed.
     """
-    if kind not in _twins:
-        slots: Any = vars(kind)["__slots__"]
-        _twins[kind] = type(kind.__name__, kind.__bases__, {"__slots__": slots, **_UNFROZEN})
-    return _twins[kind]
+    slots: Any = vars(kind)["__slots__"]
+    return type(kind.__name__, kind.__bases__, {"__slots__": slots, **_UNFROZEN})
 
 
 def _structure_object(kind: type[IntercomObject], converter: "Converter") -> _Hook:
@@ -489,10 +499,10 @@ def _structure_object(kind: type[IntercomObject], converter: "Converter") -> _Ho
     for name, hint in members.items():
         names |= {f"hint_{name}": hint, f"hook_{name}": converter.get_structure_hook(hint)}
         plain = "str" if _is_id(hint) else _PLAIN.get(hint)
-        usual = f" and type(x) is not {plain}" if plain else ""
+        odd = f"x is not None and type(x) is not {plain}" if plain else "x is not None"
         lines += [
             f"    x = get({name!r})",
-            f"    if x is not None{usual}:",
+            f"    if {odd}:",
             f"        raw, x = x, hook_{name}(x, hint_{name})",
             "        if type(x) is Partly:",
             f"            extra[{name!r}], x = raw, x.value",
@@ -564,7 +574,7 @@ def _list_encoder(encode: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     return list if encode is None else lambda value: [encode(entry) for entry in value]
 
 
-@functools.cache
+@_once
 def _converter() -> "Converter":
     from cattrs import Converter  # noqa: PLC0415  see `prepare`
 
@@ -600,15 +610,8 @@ class _Shortcut:
     """
 
     def __init__(self, kind: type[IntercomObject]) -> None:
-        self._mirrors: dict[type[IntercomObject], type[msgspec.Struct]] = {}
-        self._names: dict[str, Any] = {
-            "new": object.__new__,
-            "NumericId": NumericId,
-            "at": datetime.fromtimestamp,
-            "UTC": UTC,
-        }
-        self._decoder = msgspec.json.Decoder(self._mirror(kind))
-        self._copy: Callable[[Any], Any] = self._names[f"copy_{kind.__name__}"]
+        self._decoder = msgspec.json.Decoder(_mirror(kind))
+        self._copy = _copier(kind)
 
     def decode(self, body: bytes | str | msgspec.Raw) -> Any:
         """Return the object, or None for a document that is not usual."""
@@ -618,78 +621,87 @@ class _Shortcut:
             return None
         return self._copy(mirror)
 
-    def _mirror(self, kind: type[IntercomObject]) -> type[msgspec.Struct]:
-        """The struct that mirrors a class, after writing the function that copies it."""
-        if kind not in self._mirrors:
-            members = {name: _bare(hint) for name, hint in _members(kind).items()}
-            self._mirrors[kind] = msgspec.defstruct(
-                kind.__name__,
-                [(name, self._strict(hint) | None, None) for name, hint in members.items()],
-                forbid_unknown_fields=True,
-                gc=False,
-            )
-            self._write_copy(kind, members)
-        return self._mirrors[kind]
 
-    def _strict(self, hint: Any) -> Any:
-        """The type that accepts what needs no thought."""
-        if _is_model(hint):
-            return self._mirror(hint)
-        if _is_tuple(hint):
-            return list[self._strict(get_args(hint)[0])]  # type: ignore[misc]
-        if _is_id(hint):
-            return str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-        if _is_enum(hint):
-            return str
-        return _STRICT.get(hint, hint)
-
-    def _write_copy(self, kind: type[IntercomObject], members: Mapping[str, Any]) -> None:
-        """Write the function that turns a mirror into the object.
-
-        Times of one object are often equal, so each is compared with the one before it.
-        """
-        name = kind.__name__
-        self._names[name] = kind
-        self._names[f"Twin{name}"] = _twin(kind)
-        lines = [f"def copy_{name}(mirror):", f"    it = new(Twin{name})", "    it.extra = {}"]
-        if datetime in members.values():
-            lines.append("    seconds = moment = None")
-        for member, hint in members.items():
-            copied = self._copied(hint)
-            lines.append(f"    x = mirror.{member}")
-            if hint is datetime:
-                lines += [
-                    "    if x != seconds:",
-                    "        seconds, moment = x, None if x is None else at(x, UTC)",
-                    f"    it.{member} = moment",
-                ]
-                continue
-            value = "x" if copied is None else f"None if x is None else {copied}"
-            lines.append(f"    it.{member} = {value}")
-        lines += [f"    it.__class__ = {name}", "    return it"]
-        exec("\n".join(lines), self._names)  # noqa: S102  made of the model's own names only
-
-    def _copied(self, hint: Any) -> str | None:
-        """An expression for the copy of `x`; None if it can stay what it is."""
-        if _is_model(hint):
-            return f"copy_{hint.__name__}(x)"
-        if _is_tuple(hint):
-            inner = self._copied(get_args(hint)[0])
-            return "tuple(x)" if inner is None else f"tuple([{inner} for x in x])"
-        if _is_enum(hint):
-            self._names[f"known_{hint.__name__}"] = {member.value: member for member in hint}
-            return f"known_{hint.__name__}.get(x, x)"
-        if _is_id(hint):
-            return "x if type(x) is str else NumericId(x)"
-        return "at(x, UTC)" if hint is datetime else None
+@_once
+def _mirror(kind: type[IntercomObject]) -> type[msgspec.Struct]:
+    """The struct that mirrors a class."""
+    return msgspec.defstruct(
+        kind.__name__,
+        [(name, _strict(_bare(hint)) | None, None) for name, hint in _members(kind).items()],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
 
 
-_shortcuts: Final[dict[type[IntercomObject], _Shortcut]] = {}
+def _strict(hint: Any) -> Any:
+    """The type that accepts what needs no thought."""
+    if _is_model(hint):
+        return _mirror(hint)
+    if _is_tuple(hint):
+        return list[_strict(get_args(hint)[0])]  # type: ignore[misc]
+    if _is_id(hint):
+        return str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    if _is_enum(hint):
+        return str
+    return _STRICT.get(hint, hint)
 
 
+@_once
+def _copier(kind: type[IntercomObject]) -> Callable[[Any], Any]:
+    """Write the function that turns a mirror into the object.
+
+    Times of one object are often equal, so each is compared with the one before it.
+    """
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "Twin": _twin(kind),
+        "kind": kind,
+        "NumericId": NumericId,
+        "at": datetime.fromtimestamp,
+        "UTC": UTC,
+    }
+    members = {name: _bare(hint) for name, hint in _members(kind).items()}
+    lines = ["def copy(mirror):", "    it = new(Twin)", "    it.extra = {}"]
+    if datetime in members.values():
+        lines.append("    seconds = moment = None")
+    for name, hint in members.items():
+        copied = _copied(hint, names)
+        lines.append(f"    x = mirror.{name}")
+        if hint is datetime:
+            lines += [
+                "    if x != seconds:",
+                f"        seconds, moment = x, None if x is None else {copied}",
+                f"    it.{name} = moment",
+            ]
+            continue
+        value = "x" if copied is None else f"None if x is None else {copied}"
+        lines.append(f"    it.{name} = {value}")
+    lines += ["    it.__class__ = kind", "    return it"]
+    exec("\n".join(lines), names)  # noqa: S102  made of the model's own names only
+    copy: Callable[[Any], Any] = names["copy"]
+    return copy
+
+
+def _copied(hint: Any, names: dict[str, Any]) -> str | None:
+    """An expression for the copy of `x`; None if it can stay what it is.
+
+    The functions that it calls are added to `names`.
+    """
+    if _is_model(hint):
+        names[f"copy_{hint.__name__}"] = _copier(hint)
+        return f"copy_{hint.__name__}(x)"
+    if _is_tuple(hint):
+        inner = _copied(get_args(hint)[0], names)
+        return "tuple(x)" if inner is None else f"tuple([{inner} for x in x])"
+    if _is_enum(hint):
+        names[f"known_{hint.__name__}"] = {member.value: member for member in hint}
+        return f"known_{hint.__name__}.get(x, x)"
+    if _is_id(hint):
+        return "x if type(x) is str else NumericId(x)"
+    return "at(x, UTC)" if hint is datetime else None
+
+
+@_once
 def _shortcut(kind: type[IntercomObject]) -> _Shortcut:
     """Return the shortcut of a kind, made on first use."""
-    found = _shortcuts.get(kind)
-    if found is None:
-        found = _shortcuts[kind] = _Shortcut(kind)
-    return found
+    return _Shortcut(kind)

@@ -6,8 +6,8 @@ import logging
 import pickle
 import threading
 import traceback
-from collections.abc import AsyncIterator, Generator
-from typing import cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from typing import Final, cast
 
 import pytest
 
@@ -48,8 +48,9 @@ from intercom_async.events import (
 )
 from intercom_async.model import ConversationPage
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
-from intercom_async.structuring import decode_in_steps, decode_page
+from intercom_async.structuring import STEP, decode_in_steps, decode_page
 from intercom_async.transport import wire
+from tests.support.raw_server import RawServer, always
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -248,6 +249,15 @@ class TestAmbiguity:
             await client.detach_contact(conversation_id, only, admin_id=sim.admin_id)
 
 
+READING_CALLS: Final[Mapping[str, Callable[[IntercomClient], Awaitable[object]]]] = {
+    "detach": lambda client: client.detach_contact("1295", "a", admin_id="5017690"),
+    "get": lambda client: client.get_conversation("1295"),
+    "whoami": lambda client: client.whoami(),
+    "conversations": lambda client: anext(client.find_conversations("a")),
+    "contacts": lambda client: anext(client.find_contacts(email="a@example.com")),
+}
+
+
 class TestReplies:
     @pytest.mark.parametrize("fault", [Fault.HTML_BODY, Fault.EMPTY_BODY, Fault.TRUNCATED_BODY])
     async def test_a_detach_with_a_useless_body_is_done_and_says_so(
@@ -259,6 +269,21 @@ class TestReplies:
             await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
         assert sim.applied[conversation_id, first] == 1
         assert sim.requests.total == 1
+
+    @pytest.mark.parametrize(
+        "body", [b"<html>", b"[" + b"0," * STEP + b"0]"], ids=["short", "long"]
+    )
+    @pytest.mark.parametrize("name", READING_CALLS)
+    async def test_an_error_about_a_body_names_the_reply(self, name: str, body: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nX-Request-Id: abc-7\r\nContent-Length: {len(body)}\r\n\r\n"
+        async with (
+            RawServer(always(head.encode() + body)) as server,
+            IntercomClient(TOKEN, base_url=server.url) as client,
+        ):
+            with pytest.raises(ResponseDecodeError, match="HTTP 200, request id abc-7") as raised:
+                await READING_CALLS[name](client)
+        assert (raised.value.status, raised.value.request_id) == (200, "abc-7")
+        assert raised.value.body == body[:200]
 
     @pytest.mark.parametrize("fault", [Fault.GZIP_BOMB, Fault.HUGE_BODY])
     async def test_a_detach_with_an_endless_body_is_done_and_says_so(
