@@ -7,8 +7,9 @@ the reading goes on: one typing error must not cost the other two million lines.
 import codecs
 import csv
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import attrs
 
@@ -47,11 +48,6 @@ class BadLine:
 
     line: int
     problem: str
-
-
-class _UndecodableError(Exception):
-    def __init__(self, line: int) -> None:
-        self.line = line
 
 
 def read_pairs(
@@ -122,35 +118,58 @@ def _read_csv(
     wanted = [columns.get(column, column) for column in COLUMNS]
     delimiter, found = _header(header, name, number, wanted)
     places = [found.index(column) if column in found else None for column in wanted]
-    current = number
-
-    def text() -> Iterator[str]:
-        nonlocal current
-        for line, raw in rest:
-            current = line
-            try:
-                yield raw.decode()
-            except UnicodeDecodeError:
-                raise _UndecodableError(line) from None
-
-    lines = text()
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    lines = _Lines(rest)
     while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except _UndecodableError as error:
-            yield BadLine(error.line, "not UTF-8")
-        except csv.Error as error:
-            yield BadLine(current, f"not CSV ({error})")
-        else:
-            if row:
-                yield _pair_from_row(row, places, current)
-            continue
-        # A generator or reader that raised is spent; go on with the line after.
-        lines = text()
+        # A reader that raised is spent.
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            for row in rows:
+                line = lines.end_row()
+                if row:
+                    yield _pair_from_row(row, places, line)
+        except csv.Error as error:
+            yield BadLine(lines.go_back(), f"not CSV ({error})")
+        except UnicodeDecodeError:
+            yield BadLine(lines.go_back(), "not UTF-8")
+        else:
+            return
+
+
+class _Lines:
+    """The lines that a CSV reader takes, for going back to where a row began.
+
+    A quote that is never closed makes a row of everything behind it: only the line that it is on
+    is wrong, the others are read again.
+
+    Args:
+        numbered: the lines with their numbers.
+    """
+
+    def __init__(self, numbered: Iterable[tuple[int, bytes]]) -> None:
+        self._coming = iter(numbered)
+        self._again: deque[tuple[int, bytes]] = deque()
+        self._row: list[tuple[int, bytes]] = []
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        entry = self._again.popleft() if self._again else next(self._coming)
+        self._row.append(entry)
+        return entry[1].decode()
+
+    def end_row(self) -> int:
+        """The row is understood; return the number of its first line."""
+        first = self._row[0][0]
+        self._row.clear()
+        return first
+
+    def go_back(self) -> int:
+        """The row is not: go on with its second line, and return the number of its first."""
+        (first, _), *others = self._row
+        self._row.clear()
+        self._again.extendleft(reversed(others))
+        return first
 
 
 def _header(raw: bytes, name: str, line: int, wanted: Sequence[str]) -> tuple[str, list[str]]:

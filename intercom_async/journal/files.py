@@ -94,6 +94,7 @@ class JournalFile:
         self.durable = 0
         self._disk = disk
         self._size = 0
+        self._good = 0
         self._fd: int | None = None
 
     def open(self) -> Self:
@@ -163,10 +164,10 @@ class JournalFile:
         return self._fd
 
     def replay(self, *, abandoned: Callable[[], bool] = lambda: False) -> Replay | None:
-        """Add up all lines and cut a torn tail; return None if the file is new.
+        """Add up all lines but a torn tail; return None if the file is new.
 
         Raises:
-            JournalCorruptError: damage that is no torn tail, or no journal; nothing was changed.
+            JournalCorruptError: damage that is no torn tail, or no journal.
             JournalError: a newer version wrote it.
             Abandoned: as was asked.
         """
@@ -175,15 +176,26 @@ class JournalFile:
         os.lseek(self.fd, 0, os.SEEK_SET)
         with open(self.fd, "rb", buffering=READ, closefd=False) as file:
             _unless(abandoned, lines.walk(file, self._size))
+            if not replay.recent_can_be_compared():
+                # A reader of everything in every line says which one.
+                _unless(abandoned, _read(self.path, lambda line, _: decode(line)))
         self.durable = replay.records
-        if lines.good < self._size:
+        self._good = lines.good
+        return replay if lines.good else None
+
+    def cut_torn_tail(self) -> None:
+        """Leave what `replay` added up, and nothing behind it.
+
+        Raises:
+            JournalWriteError: that is not possible.
+        """
+        if self._good < self._size:
             try:
-                self._disk.truncate(self.fd, lines.good)
+                self._disk.truncate(self.fd, self._good)
                 self._disk.sync(self.fd)
             except OSError as error:
                 raise self._write_error(error) from error
-            self._size = lines.good
-        return replay if lines.good else None
+            self._size = self._good
 
     def pairs(
         self, wanted: Callable[[Record], bool], *, abandoned: Callable[[], bool] = lambda: False
@@ -311,6 +323,7 @@ def open_journal(
         if replay is None:
             replay = Replay()
             line = encode(header)
+            file.cut_torn_tail()
             file.append(line, 0)
             file.sync_folder()
             replay.feed(line, 0)
@@ -326,6 +339,7 @@ def open_journal(
         if not changed and (first := replay.fates.first_unsettled()):
             known.later = file.pairs(lambda one: one.ordinal > first, abandoned=abandoned)
         line = encode(Resumed(resumed=header.created, new_input_after=after if changed else None))
+        file.cut_torn_tail()
         file.append(line, 0)
         replay.feed(line, 0)
     except BaseException:

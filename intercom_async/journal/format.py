@@ -231,13 +231,15 @@ def decode_fate(line: bytes) -> Fate:
     Raises:
         LineError: it is no record.
     """
-    try:
-        return _fate_decoder.decode(line)
-    except _REFUSALS:
-        record = _decode_slowly(line)
-        if not isinstance(record, Record):
-            raise LineError("it is no record", torn=False) from None
-        return record.fate
+    if line.isascii():  # whether what is skipped is UTF-8 is not looked at
+        try:
+            return _fate_decoder.decode(line)
+        except _REFUSALS:
+            pass  # the slow way says why
+    record = decode(line)
+    if not isinstance(record, Record):
+        raise LineError("it is no record", torn=False)
+    return record.fate
 
 
 def _decode_slowly(line: bytes) -> Line:
@@ -246,14 +248,16 @@ def _decode_slowly(line: bytes) -> Line:
     except _REFUSALS:
         try:
             value = json.loads(line)  # takes ids that are no text
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise LineError(f"it is no JSON ({error})", torn=True) from None
+        except RecursionError:  # no crash makes such a line of one of ours
+            raise LineError("it is nested too deeply", torn=False) from None
     if isinstance(value, dict):
         for name, kind in KINDS.items():
             if name in value:
                 try:
                     return msgspec.convert(value, kind)
-                except msgspec.ValidationError as error:
+                except (msgspec.ValidationError, UnicodeError) as error:  # a name that is no text
                     raise LineError(str(error), torn=False) from None
     raise LineError("it is no line that this version knows", torn=False)
 

@@ -18,6 +18,7 @@ import attrs
 
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.journal.fates import (
+    LEAP,
     Fates,
     SettledPairs,
     is_ambiguous,
@@ -95,6 +96,7 @@ class Replay:
                 self.extent = max(self.extent, last)
             case Unsent(unsent=(first, last)):
                 self.fates.retract(first, last)
+                self.extent = max(self.extent, last)
             case Checkpoint(checkpoint=ordinal, digest=digest):
                 self._reached(ordinal, digest, offset)
             case InputEnded(input_ended=ordinal):
@@ -102,6 +104,9 @@ class Replay:
                 if ordinal < end:
                     self.fates.retract(ordinal + 1, end)
             case Resumed(new_input_after=after):
+                end = self.fates.after + len(self.fates)
+                if after is not None and not end <= after <= end + LEAP:
+                    raise LineError(f"new input after {after}, not {end}", torn=False)
                 self.fates.inherit()
                 if after is not None:
                     self._begin(after)
@@ -134,6 +139,13 @@ class Replay:
         self.checkpoints.clear()
         self.recent.clear()
         self._checkpoint = self.extent = after
+
+    def recent_can_be_compared(self) -> bool:
+        """Whether the records that the input will be compared with tell their pairs' ids."""
+        try:
+            return all(isinstance(decode(line), Record) for line in self.recent.values())
+        except LineError:
+            return False
 
     @property
     def known_to(self) -> int:

@@ -283,8 +283,7 @@ class QuotaWindow:
         short = ahead + 1 - self._budget(self.remaining)
         if short <= 0:
             return pause
-        per_window = max(1, math.floor(self.limit * self._policy.quota_fraction))
-        further = (short - 1) // per_window
+        further = (short - 1) // self._per_window(self.limit)
         return max(pause, self.clock.until(self.reset, now) + further * WINDOW)
 
     def status(
@@ -406,10 +405,13 @@ class QuotaWindow:
         return self._budget(self.remaining) - self.in_flight
 
     def _budget(self, remaining: int) -> int:
-        fraction = self._policy.quota_fraction
-        if fraction == 1.0 or self.limit is None:
+        if self._policy.quota_fraction == 1.0 or self.limit is None:
             return remaining
-        return min(remaining, math.floor(fraction * self.limit) - self._own)
+        return min(remaining, self._per_window(self.limit) - self._own)
+
+    def _per_window(self, limit: int) -> int:
+        """Return how many requests of a window may be ours: one, however small the limit is."""
+        return max(1, math.floor(limit * self._policy.quota_fraction))
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:

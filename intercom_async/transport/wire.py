@@ -7,7 +7,8 @@ call that deletes the whole conversation.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -284,25 +285,26 @@ def me() -> Request:
 # --- replies -----------------------------------------------------------------------------------
 
 
+_NUMBER: Final = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 _MOST_REQUESTS: Final = 1e9
 _LAST_SECOND: Final = 1e11
 """As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
 
 
 def _number(text: str | None) -> float | None:
-    if text is None:
+    # `float` alone also takes "1_0" and digits of every script
+    if text is None or not _NUMBER.fullmatch(text):
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
+    number = float(text)
     return number if math.isfinite(number) else None
 
 
 @lru_cache(maxsize=16)  # the Date header changes once a second, replies come by the hundred
 def _http_date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # A date without a zone is one of Greenwich, as all of HTTP's, not of this machine.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, OSError, TypeError, IndexError):
         return None
 
@@ -355,6 +357,25 @@ _LAST_CONTACT: Final = re.compile(
 )
 
 
+_DEEPEST: Final = 64
+"""Levels of an error's entry. Deeper ones could not be pickled, nor the exception with them."""
+
+
+def _is_deep(entry: object) -> bool:
+    level = [entry]
+    for _ in range(_DEEPEST):
+        level = [inner for value in level for inner in _inner(value)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(value: object) -> Iterable[object]:
+    if is_object(value):
+        return value.values()
+    return value if is_list(value) else ()
+
+
 def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
     """Return code and message of the first error, and all errors, of an `error.list` body.
 
@@ -363,7 +384,8 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
     """
     document = _document(reply)
     listed = document.get("errors")
-    errors = tuple(e for e in listed if is_object(e)) if is_list(listed) else ()
+    entries: Sequence[Any] = listed if is_list(listed) else ()
+    errors = tuple(entry for entry in entries if is_object(entry) and not _is_deep(entry))
     first: Mapping[str, Any] = errors[0] if errors else document
     code, message = first.get("code"), first.get("message")
     return (

@@ -74,6 +74,30 @@ def test_a_wrong_csv_line_is_reported_with_its_number_and_the_others_are_read(
     assert problem in bad.problem
 
 
+@pytest.mark.parametrize("line", [b'7,"c7', b'"7,c7', b'"' + b"\xff", b'7,"c7""'])
+def test_a_quote_that_is_never_closed_costs_its_own_line(line: bytes) -> None:
+    others = [Detach(str(number), f"c{number}") for number in range(10, 8000)]
+    rest = b"".join(f"{pair.conversation_id},{pair.contact_id}\n".encode() for pair in others)
+    first, bad, *found = read(b"conversation_id,contact_id\n1,c1\n" + line + b"\n" + rest)
+    assert first == Detach("1", "c1")
+    assert isinstance(bad, BadLine)
+    assert bad.line == 3
+    assert found == others
+
+
+def test_a_cell_may_hold_line_breaks() -> None:
+    data = b'note,conversation_id,contact_id\n"a\nb\nc",1,c1\n"d\ne",,c2\n"f\n\xff",3,c3\ng,4,c4\n'
+    found = read(data)
+    assert [entry for entry in found if isinstance(entry, Detach)] == [
+        Detach("1", "c1"),
+        Detach("4", "c4"),
+    ]
+    bad = [(entry.line, entry.problem) for entry in found if isinstance(entry, BadLine)]
+    # What cannot be read is named by the line it begins on; then its other lines are bad ones.
+    assert bad[0] == (5, "conversation_id is missing")
+    assert [line for line, _ in bad] == [5, 7, 8]
+
+
 def test_json_lines_take_objects_and_lists_and_numbers_as_ids() -> None:
     data = b'{"conversation_id": 1, "contact_id": "c1", "admin_id": 9}\n\n["2", "c2"]\n'
     assert read(data) == [Detach("1", "c1", "9"), Detach("2", "c2")]

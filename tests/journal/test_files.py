@@ -60,8 +60,17 @@ LINES: list[Line] = [
     InputEnded(5),
     Unsent((5, 6)),
 ]
+QUOTA = Quota(1, 1.0)
 WRITTEN = [encode(line) for line in LINES]
 WHOLE = b"".join(WRITTEN)
+
+
+def read_all(path: Path) -> object:
+    return list(scan(path))
+
+
+def read_latest(path: Path) -> object:
+    return list(latest(path))
 
 
 @attrs.frozen
@@ -214,6 +223,82 @@ class TestDamage:
             opened(path)
         assert caught.value.line == 4
         assert path.read_bytes() == damaged
+
+    @pytest.mark.parametrize("ids", ["", '"conversation_id":1,"contact_id":"c",'])
+    def test_a_record_that_the_input_cannot_be_compared_with_is_damage(
+        self, path: Path, ids: str
+    ) -> None:
+        damaged = WRITTEN[0] + f'{{"ordinal":1,{ids}"outcome":"detached"}}\n'.encode()
+        path.write_bytes(damaged)
+        with pytest.raises(JournalCorruptError) as caught:
+            opened(path)
+        assert caught.value.line == 2
+        assert path.read_bytes() == damaged
+
+    def test_a_record_that_is_not_utf_8_is_no_record_for_any_reader(self, path: Path) -> None:
+        lines = [*WRITTEN[:3], encode(record(7)).replace(b"k7", b"k\xff"), *WRITTEN[3:]]
+        path.write_bytes(b"".join(lines))
+        for read in (opened, read_all, read_latest):
+            with pytest.raises(JournalCorruptError) as caught:
+                read(path)
+            assert caught.value.line == 4
+        path.write_bytes(b"".join(lines[:4]))
+        told = list(read_journal(path))
+        assert [one.ordinal for one in told] == [1]
+        assert opened(path).durable == len(told)
+        assert list(read_journal(path)) == told
+
+    @pytest.mark.parametrize("after", [-7, 5, 1 << 62])
+    def test_a_new_input_that_begins_where_the_old_one_did_not_end_is_damage(
+        self, path: Path, after: int
+    ) -> None:
+        resumed = Resumed(resumed="", new_input_after=after)
+        path.write_bytes(WHOLE + encoded(resumed, record(after + 1), QUOTA))
+        for read in (opened, read_latest):
+            with pytest.raises(JournalCorruptError) as caught:
+                read(path)
+            assert caught.value.line == len(LINES) + 1
+
+    def test_whatever_line_names_the_last_pair_a_new_input_begins_behind_it(
+        self, path: Path
+    ) -> None:
+        last_lines: list[Line] = [Sending((8, 9)), Unsent((8, 9)), Checkpoint(9, "9f"), record(9)]
+        for last in last_lines:
+            path.write_bytes(WHOLE + encode(last))
+            assert opened(path, new_input=True).replay.fates.after == 9
+            assert opened(path).replay.fates.after == 9
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            b'{"ordinal":7,"conversation_id":"c","contact_id":"k","outcome":"\\ud800"}',
+            b'{"quota":1,"\\ud800":1}',
+        ],
+    )
+    def test_names_that_are_no_text_are_damage_like_any_other(
+        self, path: Path, damage: bytes
+    ) -> None:
+        path.write_bytes(WHOLE + damage + b"\n")
+        for read in (opened, read_all):
+            with pytest.raises(JournalCorruptError) as caught:
+                read(path)
+            assert caught.value.line == len(LINES) + 1
+
+    def test_a_torn_tail_is_not_cut_off_a_journal_that_is_refused(self, path: Path) -> None:
+        resumed = Resumed(resumed="", new_input_after=2)
+        nameless = b'{"ordinal":1,"outcome":"detached"}\n'
+        torn = encoded(HEADER, Sending((1, 2))) + nameless + encode(resumed) + b'{"ordinal":3,'
+        path.write_bytes(torn)
+        with pytest.raises(JournalCorruptError, match="Nothing was changed"):
+            opened(path)
+        assert path.read_bytes() == torn
+        path.write_bytes(WHOLE[:-1])
+        with pytest.raises(JournalMismatchError):
+            opened(
+                path,
+                header=Header(journal="intercom_async", schema=1, parameters={"admin_id": "1"}),
+            )
+        assert path.read_bytes() == WHOLE[:-1]
 
     @example(135, 1)
     @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))

@@ -172,6 +172,16 @@ def test_the_rest_of_a_job_leaves_the_reserve_to_those_who_called_lately() -> No
     assert _sent_soon_after_the_third_edge(bulk=498, interactive=(third_edge - 2.0,)) < 498
 
 
+def test_a_fraction_of_a_tiny_limit_is_one_request_rather_than_none() -> None:
+    quota = QuotaWindow(RateLimitPolicy(quota_fraction=0.5), random.Random(0).random)
+    permit = quota.take(Lane.INTERACTIVE, 0.0)
+    told = RateLimitHeaders(limit=1, remaining=0, reset=1000.0)
+    quota.answered(permit, told, status=200, code=None, now=0.1)
+    assert 0.0 < quota.wait(Lane.INTERACTIVE, 0.1, backlog=None) <= WINDOW + 0.1
+    for lane in Lane:
+        assert quota.wait(lane, 30.0, backlog=None) == 0.0
+
+
 def test_the_quota_fraction_is_never_exceeded() -> None:
     server = ModelServer(limit=167)
     policy = RateLimitPolicy(quota_fraction=0.4)

@@ -1,6 +1,8 @@
 """Requests built and replies understood, without any network."""
 
 import json
+import pickle
+import time
 from email.utils import formatdate
 from urllib.parse import unquote, urlsplit
 
@@ -187,6 +189,13 @@ class TestErrors:
         assert error.attempts == 3
         assert "in-body" in str(error)
 
+    def test_an_entry_nested_too_deeply_to_be_pickled_is_left_out(self) -> None:
+        deep = '{"errors":[{"code":"a","x":' + "[" * 900 + "]" * 900 + '},{"code":"b","x":[[1]]}]}'
+        error = wire.error_for(reply(500, deep.encode()))
+        assert error.errors == ({"code": "b", "x": [[1]]},)
+        assert error.code == "b"
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
     def test_the_header_s_request_id_goes_before_the_body_s(self) -> None:
         error = wire.error_for(reply(500, error_list("c", "m"), request_id="header"))
         assert error.request_id == "header"
@@ -283,7 +292,25 @@ class TestQuotaHeaders:
             wall=NOW,
         )
 
-    @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "", "soon", "0x10"])
+    @pytest.mark.parametrize("zone", ["", " -0000", " GMT0"])
+    def test_a_date_without_a_zone_means_the_same_on_every_machine(
+        self, zone: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = formatdate(NOW, usegmt=True).removesuffix(" GMT") + zone
+        monkeypatch.setenv("TZ", "XXX-5:30")
+        time.tzset()
+        try:
+            found = wire.quota_headers(headers(date=text, retry_after="3"), wall=0.0)
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+        assert found is not None
+        assert found.date == NOW
+
+    @pytest.mark.parametrize(
+        "text",
+        ["nan", "inf", "-inf", "1e999", "", "soon", "0x10", "1_0", "\N{ARABIC-INDIC DIGIT FIVE}"],
+    )
     def test_nonsense_counts_as_not_said(self, text: str) -> None:
         found = wire.quota_headers(
             headers(x_ratelimit_limit=text, x_ratelimit_reset=text, retry_after=text), wall=NOW

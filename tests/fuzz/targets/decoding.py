@@ -1,0 +1,90 @@
+"""A reply's body becomes a conversation that holds all of it, or one documented exception."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import attrs
+
+from intercom_async.errors import ResponseDecodeError
+from intercom_async.model import Conversation, IntercomObject
+from intercom_async.structuring import (
+    decode_contacts,
+    decode_conversation,
+    decode_identity,
+    decode_in_steps,
+    decode_json,
+    decode_page,
+    encode_conversation,
+    is_object,
+)
+from tests.fuzz.comparing import alike
+from tests.fuzz.targets.target import at_the_limit
+from tests.model.documents import fits, inner_kinds, members
+
+_T = TypeVar("_T")
+
+
+def _names(kind: type[IntercomObject], known: set[type[IntercomObject]]) -> set[str]:
+    """The members of a class and of all classes in it."""
+    if kind in known:
+        return set()
+    known.add(kind)
+    found = set(members(kind))
+    for hint in members(kind).values():
+        for inner in inner_kinds(hint):
+            found |= _names(inner, known)
+    return found
+
+
+WORDS: Final[Sequence[bytes]] = [name.encode() for name in sorted(_names(Conversation, set()))]
+
+
+def check(data: bytes) -> None:
+    """Decode a body in every way there is.
+
+    Args:
+        data: the body.
+    """
+    if at_the_limit(data):
+        return
+    document = decoded(decode_json, data)
+    if not is_object(document):
+        for decode in (decode_conversation, in_steps, decode_identity, decode_contacts):
+            assert decoded(decode, data) is None, "no object, and it was decoded"
+        decoded(decode_page, data)
+        return
+    found = decode_conversation(data)
+    assert fits(found, Conversation)
+    encoded = encode_conversation(found)
+    assert alike(encoded, document, null_is_absent=True), "something was lost or guessed"
+    assert alike(decode_conversation(document), found), "the shortcut disagrees with the hooks"
+    assert alike(decode_conversation(encoded), found), "the second round differs from the first"
+    named = decode_conversation(data, default_id="1295")
+    assert named.id == ("1295" if found.id is None else found.id)
+    assert alike(attrs.evolve(found, id=named.id), named)
+    assert alike(in_steps(data), named), "decoding in steps gives something else"
+    for other in (decode_identity, decode_contacts, decode_page):
+        assert alike(other(data), other(document)), "it depends on the document's form"
+
+
+def in_steps(body: bytes) -> Conversation:
+    """Decode without looking at the pauses."""
+    steps = decode_in_steps(body, default_id="1295")
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Conversation = done.value
+            return found
+
+
+def decoded(decode: Callable[[bytes], _T], data: bytes) -> _T | None:
+    """Return what a body decodes to, None if it is refused as promised."""
+    try:
+        return decode(data)
+    except ResponseDecodeError as error:
+        refusal = error
+    assert len(refusal.body) <= 200
+    assert len(str(refusal)) < 300
+    assert refusal.__cause__ is None
+    return None

@@ -1,0 +1,74 @@
+"""A file of pairs is read to its end: every line a pair, or named as a bad one."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from intercom_async.cli.sources import BadLine, SourceError, read_pairs
+from intercom_async.detaching import Detach
+
+WORDS: Final[Sequence[bytes]] = [
+    b"conversation_id", b"contact_id", b"admin_id", b"note", b"1", b"1295", b"5ba682d2", b"c1",
+    b",", b";", b"\t", b'"', b'""', b"\r\n", b"\r", b"\n", b"\0", b" ", b"\xef\xbb\xbf", b"\xff",
+    b'{"conversation_id":"1","contact_id":"2"}', b'["1","2"]', b'["1","2","3"]', b"null", b"\x85",
+]  # fmt: skip
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def check(data: bytes) -> None:
+    """Read an input.
+
+    Args:
+        data: the file.
+    """
+    try:
+        found = read(data)
+    except SourceError as error:
+        refusal = str(error)
+    else:
+        _check_entries(data, found)
+        return
+    assert _can_be_shown(refusal), "a header must not drive terminals"
+
+
+def _check_entries(data: bytes, found: list[Detach | BadLine]) -> None:
+    for entry in found:
+        if isinstance(entry, BadLine):
+            assert _can_be_shown(entry.problem), "a line must not drive terminals"
+        else:
+            ids = (entry.conversation_id, entry.contact_id, entry.admin_id)
+            assert all(one is None or (one and one == one.strip()) for one in ids)
+    lines = data.split(b"\n")
+    bad = [entry.line for entry in found if isinstance(entry, BadLine)]
+    assert bad == sorted(set(bad)), "a bad line is named once, in its turn"
+    assert all(1 <= line <= len(lines) for line in bad)
+    head = next(number for number, line in enumerate(lines) if line.removeprefix(_BOM).strip())
+    first = lines[head].removeprefix(_BOM)
+    by_line = first.lstrip()[:1] in {b"{", b"["}
+    if by_line:
+        expected = [entry for line in lines[head:] for entry in read(_JSON + line)[1:]]
+    elif b'"' in first or data.count(b'"') > 1:
+        return  # cells may hold line breaks, so lines do not stand for themselves
+    else:
+        expected = [entry for line in lines[head + 1 :] for entry in read(first + b"\n" + line)]
+    assert pairs_of(found) == pairs_of(expected), "a wrong line cost others"
+    if by_line:
+        assert len(found) == len(expected), "a line is neither a pair nor named"
+
+
+_JSON: Final = b'["1","2"]\n'
+
+
+def read(data: bytes) -> list[Detach | BadLine]:
+    """Read a file to its end."""
+    return list(read_pairs(io.BytesIO(data), "pairs"))
+
+
+def pairs_of(entries: list[Detach | BadLine]) -> list[Detach]:
+    """Leave out the bad lines."""
+    return [entry for entry in entries if isinstance(entry, Detach)]
+
+
+def _can_be_shown(text: str) -> bool:
+    return text.replace("\t", " ").isprintable()

@@ -1,0 +1,104 @@
+"""The fuzzers' corpus, replayed; and a few new inputs on every run, atheris or not."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings, target
+from hypothesis import strategies as st
+
+from tests.fuzz.corpus import FOLDER, LARGEST, entries, fewest
+from tests.fuzz.mutations import mutate
+from tests.fuzz.targets import TARGETS, headers
+
+CORPUS = {name: [entry.read_bytes() for entry in entries(name)] for name in TARGETS}
+FILES = [(name, entry) for name in TARGETS for entry in entries(name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"), FILES, ids=[f"{name}-{entry.name}" for name, entry in FILES]
+)
+def test_no_input_of_the_corpus_breaks_a_promise(name: str, entry: Path) -> None:
+    TARGETS[name].check(entry.read_bytes())
+
+
+def test_the_corpus_is_small() -> None:
+    assert {folder.name for folder in FOLDER.iterdir()} == set(TARGETS)
+    for inputs in CORPUS.values():
+        assert 5 <= len(inputs) <= 80
+        assert all(len(data) <= LARGEST for data in inputs)
+    assert sum(len(data) for inputs in CORPUS.values() for data in inputs) < 200_000
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_no_input_near_the_corpus_breaks_a_promise(name: str, data: st.DataObject) -> None:
+    old = data.draw(st.sampled_from(CORPUS[name]))
+    random = Random(data.draw(st.integers(0, 2**32)))
+    new = mutate(old, random, TARGETS[name].words)
+    for _ in range(data.draw(st.integers(0, 3))):
+        new = mutate(new, random, TARGETS[name].words)
+    TARGETS[name].check(new[:LARGEST])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(data=st.binary(max_size=200))
+@settings(max_examples=30)
+def test_no_bytes_break_a_promise(name: str, data: bytes) -> None:
+    TARGETS[name].check(data)
+
+
+NUMBERS = st.sampled_from(["0", "1", "5", "160", "1735689600", "1735689610", "1735689620", "1e11"])
+
+
+@st.composite
+def talks(draw: st.DrawFn) -> bytes:
+    """Talks with a server that refuses, each in its own way."""
+    blocks: list[str] = []
+    for _ in range(draw(st.integers(1, 6))):
+        word = draw(st.sampled_from(["", "bulk", "overlapping", "other", "rate_limit_exceeded"]))
+        lines = [f"429 {word} {draw(st.floats(0.001, 5.0))}"]
+        names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
+        lines += [f"{name}: {draw(NUMBERS)}" for name in names if draw(st.booleans())]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks).encode()
+
+
+@given(data=talks())
+@settings(max_examples=60)
+def test_the_search_for_a_storm_of_requests_finds_none(data: bytes) -> None:
+    told = headers.talk(data)
+    target(float(told.refused), label="requests in a minute")
+    assert told.refused <= headers.MOST_REFUSED
+
+
+@given(data=talks())
+@settings(max_examples=60)
+def test_the_search_for_an_endless_wait_finds_none(data: bytes) -> None:
+    told = headers.talk(data)
+    target(told.longest, label="seconds of the longest wait")
+    assert told.longest <= headers.LONGEST_WAIT
+
+
+class TestCorpus:
+    """How inputs are chosen that stay."""
+
+    @pytest.fixture
+    def inputs(self) -> list[bytes]:
+        return [b'1\n{"code":"a"}', b"404\n{}", b'404\n{"message":"User Not Found"}', b"300\n"]
+
+    def test_small_inputs_stay_that_go_where_no_other_goes(self, inputs: list[bytes]) -> None:
+        check = TARGETS["error_bodies"].check
+        chosen = fewest(check, [*inputs, *(data + b" " * 50 for data in inputs)])
+        assert set(chosen) <= set(inputs)
+        assert fewest(check, chosen, beside=chosen) == []
+        assert fewest(check, [b"404\n" + b" " * LARGEST]) == []
+
+
+def test_the_same_random_numbers_make_the_same_input() -> None:
+    for name, inputs in CORPUS.items():
+        words = TARGETS[name].words
+        for number, data in enumerate(inputs):
+            changed = [mutate(data, Random(number), words) for _ in range(2)]
+            assert changed[0] == changed[1]
