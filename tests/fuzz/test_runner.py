@@ -56,7 +56,7 @@ def test_the_search_watches_the_package_and_what_it_writes_itself() -> None:
     blind = Blind()
     guided.search(blind, "decoding", ["-runs=100"])
     assert blind.included == ["intercom_async"]
-    assert {"structure", "copy_Conversation"} <= {one.__name__ for one in blind.functions}
+    assert {"structure", "copy"} <= {one.__name__ for one in blind.functions}
     assert blind.arguments[1:] == ["-runs=100"]
     assert len(blind.tried) > 50
 
