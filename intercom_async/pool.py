@@ -9,7 +9,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -121,7 +121,10 @@ class IntercomPool:
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
-        if not isinstance(directory, Mapping) and not callable(directory):
+        usable = isinstance(directory, Mapping) or callable(directory)
+        self._directory = directory
+        del directory  # a mapping's `repr` shows the tokens; see `Secret`
+        if not usable:
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
         _check_count("max_clients", max_clients)
         _check_count("connections", connections)
@@ -141,11 +144,6 @@ class IntercomPool:
             raise InvalidArgumentError(
                 "rate_limit", rate_limit, "a policy without key: each workspace has its own quota"
             )
-        self._find: Callable[[str], object] = (
-            cast("Mapping[str, object]", directory).__getitem__
-            if isinstance(directory, Mapping)
-            else directory
-        )
         self._max_clients = max_clients
         self._idle = float(idle)
         self._connections = connections
@@ -307,16 +305,21 @@ class IntercomPool:
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:
-            found = self._find(workspace)
+            found: object = (
+                self._directory[workspace]
+                if isinstance(self._directory, Mapping)
+                else self._directory(workspace)
+            )
             if inspect.isawaitable(found):
                 found = await found
         except Exception as error:
             raise WorkspaceAccessError(workspace, f"{type(error).__name__}") from error
         if isinstance(found, str):
             return WorkspaceAccess(found)
-        if not isinstance(found, WorkspaceAccess):
-            raise WorkspaceAccessError(workspace, "the directory gave no token")
-        return found
+        if isinstance(found, WorkspaceAccess):
+            return found
+        del found  # whatever it is, a token may be in it
+        raise WorkspaceAccessError(workspace, "the directory gave no token")
 
     def _lay_aside(self, workspace: str, entry: _Entry) -> None:
         """Nobody uses it any more: keep it for a while, if it ever was opened."""

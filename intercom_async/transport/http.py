@@ -10,8 +10,8 @@ Five habits of aiohttp would break the library's promises and are dealt with her
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
   `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
-- Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
-  never chained, logged or kept.
+- Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
+  traceback with them shows the token. Nothing of them leaves here, cancellation included.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     readable,
 )
+from intercom_async.secret import Secret
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
@@ -173,7 +174,8 @@ class Http:
 
     Args:
         base_url: scheme, host and path prefix, without a trailing slash.
-        headers: sent with every request; holds the token, so it is never shown.
+        token: sent with every request, and never shown.
+        headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
         runtime: the wall clock for Retry-After dates.
     """
@@ -182,6 +184,7 @@ class Http:
         self,
         *,
         base_url: str,
+        token: Secret,
         headers: dict[str, str],
         session: aiohttp.ClientSession | None,
         runtime: Runtime,
@@ -189,12 +192,11 @@ class Http:
         self._base_url = base_url
         self._url = URL(base_url, encoded=True)
         self._prefix = self._url.raw_path.rstrip("/")
-        self._headers = CIMultiDict(headers)
+        self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
+        self._body_headers = CIMultiDict(self._headers, **{"Content-Type": "application/json"})
         # Servers may say what they were told: proxies' error pages do.
-        secret = headers.get("Authorization", "").rpartition(" ")[2]
-        self._secret = secret if len(secret) >= SHORTEST_SECRET else ""
-        self._body_headers = CIMultiDict(headers)
-        self._body_headers["Content-Type"] = "application/json"
+        self._secret = token.reveal() if len(token.reveal()) >= SHORTEST_SECRET else ""
+        self._secret_bytes = self._secret.encode()
         self._injected = session
         self._session = session
         self._runtime = runtime
@@ -260,23 +262,29 @@ class Http:
         """
         session = self.ready()
         deadline = self._deadlines.enter(seconds)
-        failure: AttemptFailedError | ClientStateError
+        failure: AttemptFailedError | ClientStateError | asyncio.CancelledError
         try:
-            response = await session.request(
-                request.method,
-                self._url.with_path(self._prefix + request.path, encoded=True),
-                data=request.body,
-                headers=self._headers if request.body is None else self._body_headers,
-                timeout=self._timeout(seconds),
-                allow_redirects=False,
-                raise_for_status=False,
-                middlewares=_MIDDLEWARES,
+            # The response leads to the request and so to the token: it gets no name in a frame
+            # that a traceback may show.
+            return await self._read(
+                request,
+                await session.request(
+                    request.method,
+                    self._url.with_path(self._prefix + request.path, encoded=True),
+                    data=request.body,
+                    headers=self._headers if request.body is None else self._body_headers,
+                    timeout=self._timeout(seconds),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    middlewares=_MIDDLEWARES,
+                ),
+                deadline,
             )
-            return await self._read(request, response, deadline)
-        except asyncio.CancelledError:
-            if not deadline.leave():
-                raise
-            failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
+        except asyncio.CancelledError as error:
+            if deadline.leave():
+                failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
+            else:
+                failure = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             failure = self._translate(error)
         finally:
@@ -318,8 +326,8 @@ class Http:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
-        if self._secret and (secret := self._secret.encode()) in body:
-            body = body.replace(secret, HIDDEN.encode())
+        if self._secret and self._secret_bytes in body:
+            body = body.replace(self._secret_bytes, HIDDEN.encode())
         return Reply(
             status=status,
             body=body,

@@ -32,6 +32,7 @@ from intercom_async.errors import (
     ServerError,
     readable,
 )
+from intercom_async.secret import Secret
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.window import RateLimitHeaders
@@ -110,20 +111,19 @@ class Reply:
 # --- configuration -----------------------------------------------------------------------------
 
 
-def check_token(token: object) -> str:
-    """Return the access token, or raise without ever showing it."""
-    if not isinstance(token, str) or not token:
+def check_token(token: Secret) -> None:
+    """Raise if a token cannot be used, without ever showing it."""
+    if not isinstance(token.reveal(), str) or not token.reveal():
         raise InvalidArgumentError(
             "token", None, "a non-empty text; pass it or set INTERCOM_ACCESS_TOKEN"
         )
-    if not _TOKEN.fullmatch(token):
+    if not _TOKEN.fullmatch(token.reveal()):
         raise InvalidArgumentError(
             "token",
             None,
             "printable ASCII without spaces or line breaks (was it copied with a newline, "
             'a quote or the word "Bearer"?)',
         )
-    return token
 
 
 def check_version(version: object) -> str:
