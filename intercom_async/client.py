@@ -63,7 +63,8 @@ class IntercomClient:
         retry: how often and how long a failed call is tried again.
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
-            connector); used and never closed. Its own client middlewares do not run.
+            connector); used and never closed. Its own client middlewares do not run, and no
+            cookie of its jar is sent.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.events`; must be quick.

@@ -1,6 +1,6 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Five habits of aiohttp would break the library's promises and are dealt with here:
+Some habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
@@ -10,6 +10,8 @@ Five habits of aiohttp would break the library's promises and are dealt with her
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
   `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
+- A session sends the cookies of its jar with every token, and whatever it was opened with goes
+  for every request. What matters to us is told with each request, and the middleware checks it.
 - Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
   traceback with them shows the token. Nothing of them leaves here, cancellation included.
 """
@@ -19,6 +21,7 @@ import os
 from typing import TYPE_CHECKING, Final, final
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -33,7 +36,7 @@ from intercom_async.secret import Secret
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
-from intercom_async.transport.wire import Reply, Request, quota_headers
+from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -47,6 +50,12 @@ CONNECTIONS: Final = 256
 
 ERROR_LIMIT: Final = 64 * 1024
 """The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
+
+LINE_LIMIT: Final = 8190
+"""Bytes of a line of a reply's head."""
+
+HEADERS_LIMIT: Final = 128
+"""Headers of a reply."""
 
 HIDDEN: Final = "[token]"
 """What stands for the token in replies that repeat it."""
@@ -73,10 +82,14 @@ class AttemptFailedError(Exception):
         super().__init__(detail)
 
 
-async def _never_repeat(
+async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Client middleware: keep aiohttp from sending a request a second time on its own."""
+    """Client middleware: let a request out once, to where it may go, and with what is ours."""
+    if hdrs.COOKIE in request.headers:
+        _leave_out_the_jar(request)
+    if request.proxy is not None:
+        _check_proxy(request.url, request.proxy)
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -85,7 +98,23 @@ async def _never_repeat(
         raise AttemptFailedError(Failure.DISCONNECTED, _describe(error)) from None
 
 
-_MIDDLEWARES: Final = (_never_repeat,)
+_MIDDLEWARES: Final = (_guard,)
+
+
+def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
+    """Send no cookie of the session's jar, but a header that its owner wrote."""
+    del request.headers[hdrs.COOKIE]
+    written = request.session.headers.getall(hdrs.COOKIE, [])
+    request.headers.extend((hdrs.COOKIE, value) for value in written)
+
+
+def _check_proxy(url: URL, proxy: URL) -> None:
+    """Keep the token from a foreign proxy; https goes through one in a tunnel."""
+    if url.scheme == "http" and not is_loopback(proxy.host or ""):
+        raise ClientStateError(
+            f"the session would send the token in plain text to the proxy {proxy.host}; "
+            "open it without a proxy for loopback hosts"
+        )
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -276,6 +305,10 @@ class Http:
                     timeout=self._timeout(seconds),
                     allow_redirects=False,
                     raise_for_status=False,
+                    auto_decompress=True,
+                    max_line_size=LINE_LIMIT,
+                    max_field_size=LINE_LIMIT,
+                    max_headers=HEADERS_LIMIT,
                     middlewares=_MIDDLEWARES,
                 ),
                 deadline,
@@ -340,6 +373,8 @@ class Http:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, AttemptFailedError):
             return AttemptFailedError(error.failure, self._clean(error.detail))
+        if isinstance(error, ClientStateError):
+            return ClientStateError(str(error))
         described = self._clean(_describe(error))
         if isinstance(error, RuntimeError | ValueError) and not isinstance(
             error, aiohttp.ClientError

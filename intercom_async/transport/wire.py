@@ -159,7 +159,7 @@ def check_base_url(region: object, base_url: object) -> str:
         raise InvalidArgumentError("base_url", None, expected)
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidArgumentError("base_url", None, f"{expected}, without user, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InvalidArgumentError(
             "base_url",
             base_url,
@@ -169,7 +169,8 @@ def check_base_url(region: object, base_url: object) -> str:
     return base_url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
