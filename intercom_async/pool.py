@@ -9,7 +9,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import attrs
 
@@ -121,10 +121,13 @@ class IntercomPool:
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
-        usable = isinstance(directory, Mapping) or callable(directory)
-        self._directory = directory
+        self._find: Callable[[str], object] = (
+            cast("Mapping[str, object]", directory).__getitem__
+            if isinstance(directory, Mapping)
+            else directory
+        )
         del directory  # a mapping's `repr` shows the tokens; see `Secret`
-        if not usable:
+        if not callable(self._find):
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
         _check_count("max_clients", max_clients)
         _check_count("connections", connections)
@@ -305,11 +308,7 @@ class IntercomPool:
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:
-            found: object = (
-                self._directory[workspace]
-                if isinstance(self._directory, Mapping)
-                else self._directory(workspace)
-            )
+            found = self._find(workspace)
             if inspect.isawaitable(found):
                 found = await found
         except Exception as error:

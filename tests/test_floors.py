@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"events", "model"},
     {"structuring"},
     {"transport.runtime", "transport.server_clock", "transport.concurrency", "transport.counters"},
-    {"transport.window", "transport.deadlines", "transport.sharing"},
+    {"transport.window", "transport.deadlines", "transport.hiding", "transport.sharing"},
     {"transport.wire", "transport.verdict"},
     {"transport.reporting", "transport.http", "transport.limiter"},
     {"transport.budgets", "transport.transport"},

@@ -34,6 +34,7 @@ from intercom_async.errors import (
 )
 from intercom_async.secret import Secret
 from intercom_async.transport.deadlines import Deadline, Deadlines
+from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
@@ -56,12 +57,6 @@ LINE_LIMIT: Final = 8190
 
 HEADERS_LIMIT: Final = 128
 """Headers of a reply."""
-
-HIDDEN: Final = "[token]"
-"""What stands for the token in replies that repeat it."""
-
-SHORTEST_SECRET: Final = 16
-"""Characters below which a token is a test's, and likely a word that replies use too."""
 
 CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
@@ -223,9 +218,7 @@ class Http:
         self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
         self._body_headers = CIMultiDict(self._headers, **{"Content-Type": "application/json"})
-        # Servers may say what they were told: proxies' error pages do.
-        self._secret = token.reveal() if len(token.reveal()) >= SHORTEST_SECRET else ""
-        self._secret_bytes = self._secret.encode()
+        self._hiding = Hiding(token)
         self._injected = session
         self._session = session
         self._runtime = runtime
@@ -359,11 +352,9 @@ class Http:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
-        if self._secret and self._secret_bytes in body:
-            body = body.replace(self._secret_bytes, HIDDEN.encode())
         return Reply(
             status=status,
-            body=body,
+            body=self._hiding.body(body),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
@@ -387,7 +378,7 @@ class Http:
 
     def _clean(self, text: str) -> str:
         """Return what a server said as `readable` does, and without the token."""
-        return readable(text.replace(self._secret, HIDDEN) if self._secret else text)
+        return readable(self._hiding.text(text))
 
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""

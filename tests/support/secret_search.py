@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import pickle
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 import intercom_async
 
@@ -121,14 +123,18 @@ def _referents(each: Any) -> Iterator[Any]:
     elif isinstance(each, types.FrameType):
         if not _is_a_test_s(each.f_code):
             yield from each.f_locals.values()
-    elif isinstance(each, types.CoroutineType | types.GeneratorType | types.AsyncGeneratorType):
-        yield getattr(each, "cr_frame", None)
-        yield getattr(each, "gi_frame", None)
-        yield getattr(each, "ag_frame", None)
+    elif inspect.iscoroutine(each):
+        yield each.cr_frame
+    elif inspect.isgenerator(each):
+        yield each.gi_frame
+    elif inspect.isasyncgen(each):
+        yield each.ag_frame
     elif isinstance(each, aiohttp.ClientSession):
         # Its default headers may be a C type's that the collector does not look into.
         yield dict(each.headers)
         yield from gc.get_referents(each)
+    elif isinstance(each, msgspec.Struct):  # hidden from the garbage collector, some of them
+        yield from (getattr(each, name) for name in each.__struct_fields__)
     elif isinstance(each, dict) and each.get("__name__") in sys.modules and "__spec__" in each:
         return  # a module's globals
     else:
