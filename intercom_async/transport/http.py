@@ -112,10 +112,11 @@ def _check_proxy(url: URL, proxy: URL) -> None:
         )
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A pool that never hands out a connection on which something waits to be read.
+class Connector(aiohttp.TCPConnector):
+    """An `aiohttp.TCPConnector` that hands out no connection on which something waits to be read.
 
-    Nothing that came before a request can be the answer to it.
+    Nothing that came before a request can be the answer to it. The library's own sessions have
+    one; give it to a session of your own in the place of aiohttp's, with the same arguments.
     """
 
     async def connect(
@@ -124,6 +125,7 @@ class _Connector(aiohttp.TCPConnector):
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> "Connection":
+        """Return a connection as aiohttp does, but a quiet one."""
         # Idle ones first; one more is new, and a server that speaks first is no concern of ours.
         for _ in range(CONNECTIONS):
             connection = await super().connect(req, traces, timeout)
@@ -184,7 +186,7 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
-        connector=_Connector(
+        connector=Connector(
             limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
         ),
         # A cookie set for one token must never be replayed for another.
