@@ -43,6 +43,7 @@ from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
+from intercom_async.transport.http import Connector
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 
@@ -53,6 +54,7 @@ __all__ = [
     "ClientStateError",
     "ClientStats",
     "ConnectionFailedError",
+    "Connector",
     "ContactNotFoundError",
     "Conversation",
     "ConversationNotFoundError",

@@ -28,6 +28,7 @@ from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.journal import JournalLockedError, latest
 from intercom_async.pool import IntercomPool
 from intercom_async.pool_run import PoolSummary, Routed, as_routed, each
+from intercom_async.private_files import rewrite
 
 CHUNK: Final = 1000
 """Pairs of a chunk at most: about a minute's work on a small quota."""
@@ -194,7 +195,8 @@ def _begin(home: Path) -> None:
 
 def _finish(home: Path, plan: Plan) -> None:
     draft = home / f"{_PLAN}.new"
-    draft.write_bytes(msgspec.json.encode(plan))
+    with rewrite(draft) as file:
+        file.write(msgspec.json.encode(plan))
     draft.rename(home / _PLAN)  # complete or not there
 
 
@@ -202,7 +204,8 @@ def _write_chunk(home: Path, workspace: str, chunks: dict[str, int], lines: list
     chunks[workspace] = number = chunks.get(workspace, 0) + 1
     pairs, _ = chunk_files(home, workspace, number)
     pairs.parent.mkdir(mode=0o700, exist_ok=True)
-    pairs.write_bytes(b"\n".join(lines) + b"\n")
+    with rewrite(pairs) as file:
+        file.write(b"\n".join(lines) + b"\n")
 
 
 def _read_chunk(pairs: Path) -> Iterator[Detach]:

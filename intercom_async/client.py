@@ -18,6 +18,7 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.journal.session import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
@@ -62,7 +63,8 @@ class IntercomClient:
         retry: how often and how long a failed call is tried again.
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
-            connector); used and never closed. Its own client middlewares do not run.
+            connector); used and never closed. Its own client middlewares do not run, and no
+            cookie of its jar is sent.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.events`; must be quick.
@@ -87,7 +89,9 @@ class IntercomClient:
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
-        secret = wire.check_token(token if token is not None else os.environ.get(TOKEN_VARIABLE))
+        secret = Secret(os.environ.get(TOKEN_VARIABLE) if token is None else token)
+        del token  # see `Secret`
+        wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
         checked_version = wire.check_version(version)
         seconds = _check_seconds("timeout", timeout)
@@ -101,8 +105,8 @@ class IntercomClient:
         self._version = checked_version
         self._http = Http(
             base_url=url,
+            token=secret,
             headers={
-                "Authorization": f"Bearer {secret}",
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip, deflate",
                 "Intercom-Version": checked_version,

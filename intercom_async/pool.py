@@ -94,8 +94,8 @@ class IntercomPool:
             when all are in use, whoever asks waits.
         idle: seconds after which an unused client is closed.
         connections: connections at most, all workspaces together.
-        session: an `aiohttp.ClientSession` of the application's, used and never closed; give it
-            `aiohttp.DummyCookieJar()`, or cookies of one workspace are sent with the next.
+        session: an `aiohttp.ClientSession` of the application's, used and never closed; no
+            cookie of its jar is sent.
         version, timeout, retry, rate_limit, shared_budget, observer: of every client; see
             `IntercomClient`. `rate_limit.key` must be None, because each workspace has a quota
             of its own.
@@ -121,7 +121,13 @@ class IntercomPool:
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
-        if not isinstance(directory, Mapping) and not callable(directory):
+        self._find: Callable[[str], object] = (
+            cast("Mapping[str, object]", directory).__getitem__
+            if isinstance(directory, Mapping)
+            else directory
+        )
+        del directory  # a mapping's `repr` shows the tokens; see `Secret`
+        if not callable(self._find):
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
         _check_count("max_clients", max_clients)
         _check_count("connections", connections)
@@ -141,11 +147,6 @@ class IntercomPool:
             raise InvalidArgumentError(
                 "rate_limit", rate_limit, "a policy without key: each workspace has its own quota"
             )
-        self._find: Callable[[str], object] = (
-            cast("Mapping[str, object]", directory).__getitem__
-            if isinstance(directory, Mapping)
-            else directory
-        )
         self._max_clients = max_clients
         self._idle = float(idle)
         self._connections = connections
@@ -314,9 +315,10 @@ class IntercomPool:
             raise WorkspaceAccessError(workspace, f"{type(error).__name__}") from error
         if isinstance(found, str):
             return WorkspaceAccess(found)
-        if not isinstance(found, WorkspaceAccess):
-            raise WorkspaceAccessError(workspace, "the directory gave no token")
-        return found
+        if isinstance(found, WorkspaceAccess):
+            return found
+        del found  # whatever it is, a token may be in it
+        raise WorkspaceAccessError(workspace, "the directory gave no token")
 
     def _lay_aside(self, workspace: str, entry: _Entry) -> None:
         """Nobody uses it any more: keep it for a while, if it ever was opened."""

@@ -13,12 +13,12 @@ PACKAGE = Path(intercom_async.__file__).parent
 # Low to high; a module may import from its own entry's floor only what the entry allows: nothing
 # of its own name aside. Packages stand for all of their modules unless a module is listed itself.
 FLOORS: list[set[str]] = [
-    {"_version", "status", "stats"},
+    {"_version", "private_files", "secret", "status", "stats"},
     {"errors"},
     {"events", "model"},
     {"structuring"},
     {"transport.runtime", "transport.server_clock", "transport.concurrency", "transport.counters"},
-    {"transport.window", "transport.deadlines", "transport.sharing"},
+    {"transport.window", "transport.deadlines", "transport.hiding", "transport.sharing"},
     {"transport.wire", "transport.verdict"},
     {"transport.reporting", "transport.http", "transport.limiter"},
     {"transport.budgets", "transport.transport"},

@@ -33,6 +33,7 @@ from intercom_async.errors import (
     PermissionDeniedError,
 )
 from intercom_async.journal import Header, Journal, JournalWriteError, scan, unsettled
+from intercom_async.private_files import rewrite
 from intercom_async.transport.verdict import RetryPolicy
 
 _JOURNAL_BEGINS: Final = b'{"journal":'
@@ -127,7 +128,7 @@ async def carry_out_command(options: BulkOptions, console: Console) -> ExitStatu
             return ExitStatus.INTERRUPTED
         sink = None
         if options.output is not None:
-            sink = stack.enter_context(options.output.open("wb"))
+            sink = stack.enter_context(rewrite(options.output))
         async with client:
             if not await _reachable(client, console):
                 return ExitStatus.STOPPED

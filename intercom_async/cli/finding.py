@@ -65,8 +65,12 @@ async def find(
 
 
 def _is_plain(value: str | None) -> bool:
-    """Whether a spreadsheet takes an id for text: it runs what begins with =, +, - or @."""
-    return value is not None and value.isprintable() and not value.startswith(("=", "+", "-", "@"))
+    """Whether a spreadsheet takes an id for text.
+
+    It runs what begins with =, +, - or @, in their wide forms in some countries, and where commas
+    are for decimals it begins a cell at a semicolon.
+    """
+    return value is not None and value.isprintable() and value[:1].isalnum() and ";" not in value
 
 
 def _is_group(conversation: Conversation) -> bool:

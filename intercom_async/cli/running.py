@@ -15,8 +15,12 @@ from intercom_async.bulk.run import DetachRun
 from intercom_async.cli.display import Display, duration, outcome_counts
 from intercom_async.cli.sources import BadLine, SourceError
 from intercom_async.detaching import Detach
+from intercom_async.errors import readable
 
 SHOWN_BAD_LINES = 20
+
+LONGEST_LINE = 4000
+"""Characters of a message that are shown."""
 
 
 class ExitStatus(enum.IntEnum):
@@ -102,8 +106,13 @@ class GoodLines:
 
 
 def say(console: Console, message: str, style: str) -> None:
-    """Print one line as it is: no markup, no highlighting, no folding."""
-    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is: no markup, no highlighting, no folding.
+
+    Names and texts of others are in it, whose control codes must not drive the terminal.
+    """
+    console.print(
+        readable(message, LONGEST_LINE), style=style, markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def as_record(result: DetachResult) -> dict[str, Any]:

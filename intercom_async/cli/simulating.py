@@ -2,11 +2,13 @@
 
 import asyncio
 import csv
+import io
 from pathlib import Path
 
 from rich.console import Console
 
 from intercom_async.cli.running import ExitStatus, interrupts
+from intercom_async.private_files import rewrite
 from intercom_async.simulator import IntercomSimulator
 
 CONVERSATION = "1295"
@@ -60,7 +62,7 @@ async def serve(
 
 def _write(populated: list[tuple[str, str]], path: Path | None) -> None:
     if path is not None:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with io.TextIOWrapper(rewrite(path), encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["conversation_id", "contact_id"])
             writer.writerows(populated)

@@ -43,6 +43,7 @@ from intercom_async.journal.format import (
     encode,
 )
 from intercom_async.journal.replay import Replay
+from intercom_async.private_files import open_private
 
 if sys.platform != "win32":
     import fcntl
@@ -105,9 +106,8 @@ class JournalFile:
             JournalLockedError: another run has it.
             JournalError: it is no regular file.
         """
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._fd = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o600)
+            self._fd = open_private(self.path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise JournalWriteError(
                 self.path,

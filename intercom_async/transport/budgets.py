@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
+from intercom_async.secret import Secret
 from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.sharing import Gate, SharedBudget
@@ -18,7 +19,7 @@ _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = Weak
 
 
 def limiter_for(
-    token: str,
+    token: Secret,
     base_url: str,
     policy: RateLimitPolicy,
     runtime: Runtime,
@@ -37,7 +38,7 @@ def limiter_for(
     """
     owner: Hashable = policy.key
     if owner is None:
-        owner = hashlib.sha256(token.encode()).digest()
+        owner = hashlib.sha256(token.reveal().encode()).digest()
     # How long a call may wait is the call's business and separates no budgets.
     key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
 

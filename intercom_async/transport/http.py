@@ -1,6 +1,6 @@
 """Exactly one attempt over aiohttp; foreign exceptions become ours.
 
-Five habits of aiohttp would break the library's promises and are dealt with here:
+Some habits of aiohttp would break the library's promises and are dealt with here:
 
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
@@ -10,8 +10,10 @@ Five habits of aiohttp would break the library's promises and are dealt with her
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
   `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
-- Its `ClientResponseError` carries the request's headers, so its `repr` shows the token. It is
-  never chained, logged or kept.
+- A session sends the cookies of its jar with every token, and whatever it was opened with goes
+  for every request. What matters to us is told with each request, and the middleware checks it.
+- Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
+  traceback with them shows the token. Nothing of them leaves here, cancellation included.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ import os
 from typing import TYPE_CHECKING, Final, final
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -29,10 +32,12 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     readable,
 )
+from intercom_async.secret import Secret
 from intercom_async.transport.deadlines import Deadline, Deadlines
+from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.verdict import Failure
-from intercom_async.transport.wire import Reply, Request, quota_headers
+from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -47,11 +52,11 @@ CONNECTIONS: Final = 256
 ERROR_LIMIT: Final = 64 * 1024
 """The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
 
-HIDDEN: Final = "[token]"
-"""What stands for the token in replies that repeat it."""
+LINE_LIMIT: Final = 8190
+"""Bytes of a line of a reply's head."""
 
-SHORTEST_SECRET: Final = 16
-"""Characters below which a token is a test's, and likely a word that replies use too."""
+HEADERS_LIMIT: Final = 128
+"""Headers of a reply."""
 
 CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
@@ -72,10 +77,14 @@ class AttemptFailedError(Exception):
         super().__init__(detail)
 
 
-async def _never_repeat(
+async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Client middleware: keep aiohttp from sending a request a second time on its own."""
+    """Client middleware: let a request out once, to where it may go, and with what is ours."""
+    if hdrs.COOKIE in request.headers:
+        _leave_out_the_jar(request)
+    if request.proxy is not None:
+        _check_proxy(request.url, request.proxy)
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -84,13 +93,30 @@ async def _never_repeat(
         raise AttemptFailedError(Failure.DISCONNECTED, _describe(error)) from None
 
 
-_MIDDLEWARES: Final = (_never_repeat,)
+_MIDDLEWARES: Final = (_guard,)
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A pool that never hands out a connection on which something waits to be read.
+def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
+    """Send no cookie of the session's jar, but a header that its owner wrote."""
+    del request.headers[hdrs.COOKIE]
+    written = request.session.headers.getall(hdrs.COOKIE, [])
+    request.headers.extend((hdrs.COOKIE, value) for value in written)
 
-    Nothing that came before a request can be the answer to it.
+
+def _check_proxy(url: URL, proxy: URL) -> None:
+    """Keep the token from a foreign proxy; https goes through one in a tunnel."""
+    if url.scheme == "http" and not is_loopback(proxy.host or ""):
+        raise ClientStateError(
+            f"the session would send the token in plain text to the proxy {proxy.host}; "
+            "open it without a proxy for loopback hosts"
+        )
+
+
+class Connector(aiohttp.TCPConnector):
+    """An `aiohttp.TCPConnector` that hands out no connection on which something waits to be read.
+
+    Nothing that came before a request can be the answer to it. The library's own sessions have
+    one; give it to a session of your own in the place of aiohttp's, with the same arguments.
     """
 
     async def connect(
@@ -99,6 +125,7 @@ class _Connector(aiohttp.TCPConnector):
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> "Connection":
+        """Return a connection as aiohttp does, but a quiet one."""
         # Idle ones first; one more is new, and a server that speaks first is no concern of ours.
         for _ in range(CONNECTIONS):
             connection = await super().connect(req, traces, timeout)
@@ -159,7 +186,7 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
-        connector=_Connector(
+        connector=Connector(
             limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
         ),
         # A cookie set for one token must never be replayed for another.
@@ -173,7 +200,8 @@ class Http:
 
     Args:
         base_url: scheme, host and path prefix, without a trailing slash.
-        headers: sent with every request; holds the token, so it is never shown.
+        token: sent with every request, and never shown.
+        headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
         runtime: the wall clock for Retry-After dates.
     """
@@ -182,6 +210,7 @@ class Http:
         self,
         *,
         base_url: str,
+        token: Secret,
         headers: dict[str, str],
         session: aiohttp.ClientSession | None,
         runtime: Runtime,
@@ -189,12 +218,9 @@ class Http:
         self._base_url = base_url
         self._url = URL(base_url, encoded=True)
         self._prefix = self._url.raw_path.rstrip("/")
-        self._headers = CIMultiDict(headers)
-        # Servers may say what they were told: proxies' error pages do.
-        secret = headers.get("Authorization", "").rpartition(" ")[2]
-        self._secret = secret if len(secret) >= SHORTEST_SECRET else ""
-        self._body_headers = CIMultiDict(headers)
-        self._body_headers["Content-Type"] = "application/json"
+        self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
+        self._body_headers = CIMultiDict(self._headers, **{"Content-Type": "application/json"})
+        self._hiding = Hiding(token)
         self._injected = session
         self._session = session
         self._runtime = runtime
@@ -260,23 +286,33 @@ class Http:
         """
         session = self.ready()
         deadline = self._deadlines.enter(seconds)
-        failure: AttemptFailedError | ClientStateError
+        failure: AttemptFailedError | ClientStateError | asyncio.CancelledError
         try:
-            response = await session.request(
-                request.method,
-                self._url.with_path(self._prefix + request.path, encoded=True),
-                data=request.body,
-                headers=self._headers if request.body is None else self._body_headers,
-                timeout=self._timeout(seconds),
-                allow_redirects=False,
-                raise_for_status=False,
-                middlewares=_MIDDLEWARES,
+            # The response leads to the request and so to the token: it gets no name in a frame
+            # that a traceback may show.
+            return await self._read(
+                request,
+                await session.request(
+                    request.method,
+                    self._url.with_path(self._prefix + request.path, encoded=True),
+                    data=request.body,
+                    headers=self._headers if request.body is None else self._body_headers,
+                    timeout=self._timeout(seconds),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    auto_decompress=True,
+                    max_line_size=LINE_LIMIT,
+                    max_field_size=LINE_LIMIT,
+                    max_headers=HEADERS_LIMIT,
+                    middlewares=_MIDDLEWARES,
+                ),
+                deadline,
             )
-            return await self._read(request, response, deadline)
-        except asyncio.CancelledError:
-            if not deadline.leave():
-                raise
-            failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
+        except asyncio.CancelledError as error:
+            if deadline.leave():
+                failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
+            else:
+                failure = asyncio.CancelledError(*error.args)
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             failure = self._translate(error)
         finally:
@@ -318,11 +354,9 @@ class Http:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
-        if self._secret and (secret := self._secret.encode()) in body:
-            body = body.replace(secret, HIDDEN.encode())
         return Reply(
             status=status,
-            body=body,
+            body=self._hiding.body(body),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
@@ -332,6 +366,8 @@ class Http:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, AttemptFailedError):
             return AttemptFailedError(error.failure, self._clean(error.detail))
+        if isinstance(error, ClientStateError):
+            return ClientStateError(str(error))
         described = self._clean(_describe(error))
         if isinstance(error, RuntimeError | ValueError) and not isinstance(
             error, aiohttp.ClientError
@@ -344,7 +380,7 @@ class Http:
 
     def _clean(self, text: str) -> str:
         """Return what a server said as `readable` does, and without the token."""
-        return readable(text.replace(self._secret, HIDDEN) if self._secret else text)
+        return readable(self._hiding.text(text))
 
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""

@@ -33,6 +33,7 @@ from intercom_async.errors import (
     ServerError,
     readable,
 )
+from intercom_async.secret import Secret
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.window import RateLimitHeaders
@@ -111,20 +112,19 @@ class Reply:
 # --- configuration -----------------------------------------------------------------------------
 
 
-def check_token(token: object) -> str:
-    """Return the access token, or raise without ever showing it."""
-    if not isinstance(token, str) or not token:
+def check_token(token: Secret) -> None:
+    """Raise if a token cannot be used, without ever showing it."""
+    if not isinstance(token.reveal(), str) or not token.reveal():
         raise InvalidArgumentError(
             "token", None, "a non-empty text; pass it or set INTERCOM_ACCESS_TOKEN"
         )
-    if not _TOKEN.fullmatch(token):
+    if not _TOKEN.fullmatch(token.reveal()):
         raise InvalidArgumentError(
             "token",
             None,
             "printable ASCII without spaces or line breaks (was it copied with a newline, "
             'a quote or the word "Bearer"?)',
         )
-    return token
 
 
 def check_version(version: object) -> str:
@@ -160,7 +160,7 @@ def check_base_url(region: object, base_url: object) -> str:
         raise InvalidArgumentError("base_url", None, expected)
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidArgumentError("base_url", None, f"{expected}, without user, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InvalidArgumentError(
             "base_url",
             base_url,
@@ -170,7 +170,8 @@ def check_base_url(region: object, base_url: object) -> str:
     return base_url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 

@@ -196,6 +196,8 @@ def _statuses() -> Iterator[Hostile]:
     yield Hostile(
         "status_100_thousandfold", http(status="100 C", length=False) * 1000 + http(b"{}")
     )
+    tiny = http(status="100 Continue", length=False)
+    yield Hostile("status_100_endless", tiny * 4000, endless=4000 * len(tiny))
     early = http(b"", "A: " + "x" * 8000, status="103 E", length=False)
     yield Hostile("status_103_endless", early, endless=len(early))
     yield Hostile("status_100_and_silence", http(status="100 Continue", length=False))

@@ -2,9 +2,10 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
-from intercom_async import IntercomClient, RetryPolicy
+from intercom_async import Connector, IntercomClient, RetryPolicy
 from tests.support.raw_server import RawServer, reply
 
 ONCE = RetryPolicy(attempts=1)
@@ -15,9 +16,10 @@ async def detach(client: IntercomClient) -> str | None:
 
 
 class TestUnsolicitedReplies:
+    @pytest.mark.parametrize("own_session", [True, False])
     @pytest.mark.parametrize("stale", [reply(b'{"id": "stale"}'), reply(status="408 Idle"), b"x"])
     async def test_a_reply_nobody_asked_for_does_not_answer_the_next_request(
-        self, stale: bytes
+        self, stale: bytes, own_session: bool
     ) -> None:
         async def script(number: int, writer: asyncio.StreamWriter) -> None:
             writer.write(reply(b'{"id": "%d"}' % number))
@@ -27,7 +29,13 @@ class TestUnsolicitedReplies:
 
         async with (
             RawServer(script) as server,
-            IntercomClient("token", base_url=server.url, retry=ONCE) as client,
+            aiohttp.ClientSession(connector=Connector()) as session,
+            IntercomClient(
+                "token",
+                base_url=server.url,
+                retry=ONCE,
+                session=None if own_session else session,
+            ) as client,
         ):
             assert await detach(client) == "1"
             await asyncio.sleep(0.03)

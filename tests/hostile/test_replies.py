@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from intercom_async import (
+    ConnectionFailedError,
     Conversation,
     DetachResult,
     IntercomClient,
@@ -97,6 +98,33 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
         assert status.in_flight == 0
         assert status.limit == 167
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("name", ["status_100_endless", "status_103_endless"])
+async def test_interim_replies_without_end_neither_hold_the_loop_nor_put_off_the_limit(
+    name: str,
+) -> None:
+    (flood,) = [hostile for hostile in CATALOGUE if hostile.name == name]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with (
+        HostileServer(flood) as server,
+        IntercomClient(
+            "token", base_url=server.url, timeout=0.05, retry=RetryPolicy(attempts=1)
+        ) as client,
+    ):
+        counting = asyncio.create_task(count())
+        with pytest.raises(ConnectionFailedError, match="did not arrive in time"):
+            await get(client)
+        counting.cancel()
+    assert turns > 2
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])

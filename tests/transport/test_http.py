@@ -12,6 +12,7 @@ import trustme
 
 from intercom_async import ClientStateError, ResponseTooLargeError
 from intercom_async.errors import ResponseDecodeError
+from intercom_async.secret import Secret
 from intercom_async.transport import http, wire
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.runtime import SYSTEM
@@ -26,7 +27,8 @@ READ = wire.get_conversation("1295")
 def client_for(server: RawServer | str, session: aiohttp.ClientSession | None = None) -> Http:
     return Http(
         base_url=server if isinstance(server, str) else server.url,
-        headers={"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"},
+        token=Secret(TOKEN),
+        headers={"Accept": "application/json"},
         session=session,
         runtime=SYSTEM,
     )

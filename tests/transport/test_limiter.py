@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async.errors import RateLimitWaitError
+from intercom_async.secret import Secret
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.concurrency import SMALLEST
 from intercom_async.transport.limiter import Backlog, Limiter
@@ -232,7 +233,7 @@ async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
 
 
 def _find(token: str, url: str = "https://api.intercom.io", **policy: object) -> Limiter:
-    return limiter_for(token, url, RateLimitPolicy(**policy), SYSTEM)()  # type: ignore[arg-type]
+    return limiter_for(Secret(token), url, RateLimitPolicy(**policy), SYSTEM)()  # type: ignore[arg-type]
 
 
 async def test_the_same_token_shares_one_limiter_and_another_does_not() -> None:

@@ -25,6 +25,7 @@ from intercom_async import (
     RedirectError,
     ServerError,
 )
+from intercom_async.secret import Secret
 from intercom_async.transport import wire
 from intercom_async.transport.wire import Reply
 
@@ -135,7 +136,7 @@ class TestConfiguration:
     @pytest.mark.parametrize("token", [None, "", "a b", "abc\n", "tök", 7, b"abc"])
     def test_a_malformed_token_is_refused_and_never_shown(self, token: object) -> None:
         with pytest.raises(InvalidArgumentError) as caught:
-            wire.check_token(token)
+            wire.check_token(Secret(token))
         assert caught.value.value is None
         if isinstance(token, str) and token:
             assert token not in str(caught.value)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.secret import Secret
 from intercom_async.transport import wire
 from intercom_async.transport.wire import Request
 
@@ -70,7 +71,7 @@ def test_a_text_to_search_for_must_be_one(value: object) -> None:
 @pytest.mark.parametrize("token", [None, "", 5, b"abc"])
 def test_a_token_that_is_none_is_refused_as_missing(token: object) -> None:
     with pytest.raises(InvalidArgumentError, match="token must be a non-empty text"):
-        wire.check_token(token)
+        wire.check_token(Secret(token))
 
 
 @pytest.mark.parametrize("region", [None, 5, [], "US", ""])

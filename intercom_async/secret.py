@@ -1,0 +1,27 @@
+"""Access tokens on their way from the caller to the requests."""
+
+from typing import cast, final
+
+
+@final
+class Secret:
+    """An access token that shows nothing of itself.
+
+    Error trackers keep the local variables of every frame of a traceback. So a function of this
+    library that may fail has no variable that is a token: only one of these.
+
+    Args:
+        value: what the caller gave for a token; checked by `wire.check_token`.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+    def reveal(self) -> str:
+        """Return the token; give it no name where something may fail."""
+        return cast("str", self._value)

@@ -1,0 +1,177 @@
+"""What the command line writes is for its owner alone, and shows foreign text as text."""
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from intercom_async.cli.simulating import _write
+from intercom_async.private_files import open_private, rewrite
+from intercom_async.simulator import IntercomSimulator
+from tests.cli.conftest import Command
+
+MARKUP = "<img src=x onerror=alert(1)>"
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b1m"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no modes and other names there")
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Everything that is created is for everybody, unless the program says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_every_file_is_its_owner_s_alone(
+    older: bool, simulator: IntercomSimulator, command: Command, tmp_path: Path
+) -> None:
+    journal, undo = tmp_path / "run.jsonl", tmp_path / "undo.jsonl"
+    output, html = tmp_path / "results.jsonl", tmp_path / "run.html"
+    if older:
+        for path, content in ((journal, ""), (undo, ""), (output, "old"), (html, "")):
+            path.write_text(content)
+            path.chmod(0o666)
+    pairs = tmp_path / "pairs.csv"
+    (pair,) = simulator.workspace.populate(conversations=1)
+    pairs.write_text("conversation_id,contact_id\n" + ",".join(pair))
+    given = ("--admin-id", simulator.admin_id, "--base-url", simulator.url, "-q")
+    done = command("detach", pairs, *given, "--journal", journal, "--output", output)
+    assert done.status == 0, done.err
+    assert command("report", journal, "--html", html).status == 0
+    done = command("attach", "--undo", journal, "--base-url", simulator.url, "--journal", undo)
+    assert done.status == 0, done.err
+    assert {path.name: mode(path) for path in (journal, output, html, undo)} == {
+        path.name: 0o600 for path in (journal, output, html, undo)
+    }
+    assert "old" not in output.read_text()
+
+
+def test_so_are_the_pairs_of_a_simulator(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    _write([("1", "2")], path)
+    assert mode(path) == 0o600
+    assert path.read_text() == "conversation_id,contact_id\n1,2\n"
+
+
+class TestOpening:
+    def test_a_link_that_leads_nowhere_creates_nothing(self, tmp_path: Path) -> None:
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError, match="leads nowhere"):
+            rewrite(link)
+        assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_link_of_the_owner_s_to_a_file_is_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("old")
+        (tmp_path / "link").symlink_to(tmp_path / "file")
+        with rewrite(tmp_path / "link") as file:
+            file.write(b"new")
+        assert (tmp_path / "file").read_text() == "new"
+        assert mode(tmp_path / "file") == 0o600
+
+    def test_a_file_with_content_keeps_the_mode_its_owner_gave_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "journal"
+        path.write_text("line\n")
+        path.chmod(0o640)
+        os.close(open_private(path, os.O_RDWR | os.O_APPEND))
+        assert mode(path) == 0o640
+
+    def test_a_folder_that_is_missing_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="no folder"):
+            rewrite(tmp_path / "no folder" / "file")
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_an_open_file_that_cannot_be_closed_to_others_must_be_the_owner_s(
+        self, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(fd: int, mode: int) -> None:
+            raise PermissionError
+
+        path = tmp_path / "planted"
+        path.touch(0o666)
+        user = os.geteuid()
+        monkeypatch.setattr(os, "fchmod", refuse)
+        monkeypatch.setattr(os, "geteuid", lambda: user if own else user + 1)
+        if own:  # a file system without modes
+            rewrite(path).close()
+        else:
+            with pytest.raises(PermissionError):
+                rewrite(path)
+
+    def test_a_file_that_another_process_creates_meanwhile_is_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, original = tmp_path / "file", os.open
+
+        def slow(name: Path, flags: int, mode: int = 0o777) -> int:
+            if flags & os.O_EXCL:
+                path.write_text("theirs")
+            return original(name, flags, mode)
+
+        monkeypatch.setattr(os, "open", slow)
+        os.close(open_private(path, os.O_RDWR | os.O_APPEND))
+        assert path.read_text() == "theirs"
+
+
+def test_foreign_text_is_text_in_a_report_and_on_a_terminal(
+    simulator: IntercomSimulator, command: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    journal, pairs = folder / f"run{ESCAPES}<b>.jsonl", folder / f"pairs{ESCAPES}<i>.csv"
+    html = folder / "run.html"
+    rows = [
+        "conversation_id,contact_id,note",
+        f"{MARKUP},5ba682d2,{MARKUP}",
+        f"1295,{MARKUP}{ESCAPES},x",
+        f"{ESCAPES},5ba682d2,x",
+        f",{MARKUP}{ESCAPES},x",
+        '1295,"a"b,x',
+        "=1+1,[bold red]5ba682d2[/],[link=file:///etc]x[/link]",
+    ]
+    pairs.write_text("\n".join(rows))
+    given = ("--admin-id", MARKUP, "--base-url", simulator.url)
+    detached = command("detach", pairs, *given, "--journal", journal)
+    assert detached.status == 1
+    reported = command("report", journal, "--html", html)
+    undone = command("attach", "--undo", journal, *given)
+    resumed = command("detach", journal, *given)
+    shown = html.read_text(encoding="utf-8")
+    assert "<img" not in shown
+    assert "<b>.jsonl" not in shown
+    assert "<i>" not in shown
+    assert "&lt;img src=x" in shown
+    for text in (shown, *(done.out + done.err for done in (detached, reported, undone, resumed))):
+        assert not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
+def test_a_header_that_is_foreign_text_is_shown_as_text(
+    simulator: IntercomSimulator, command: Command, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text(f"a{ESCAPES},b\n1,2\n")
+    done = command("detach", pairs, "--admin-id", "1", "--base-url", simulator.url)
+    assert done.status == 2
+    assert not {"\x1b", "\x07", "\x9b"} & set(done.out + done.err)
+
+
+def test_folders_of_chunks_are_their_owner_s_alone(tmp_path: Path) -> None:
+    from intercom_async.chunks import write_plan
+
+    home = tmp_path / "home"
+    home.mkdir(0o777)
+    asyncio.run(write_plan([("acme", "1", "2")], home, admin_id="3"))
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert files
+    assert {mode(path) for path in files} == {0o600}

@@ -1,0 +1,197 @@
+"""A session of the application's own changes nothing of what is promised."""
+
+import gzip
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from intercom_async import (
+    ClientStateError,
+    IntercomClient,
+    RedirectError,
+    ResponseDecodeError,
+    RetryPolicy,
+)
+from intercom_async.errors import IntercomError
+from tests.hostile.catalogue import CATALOGUE, Hostile
+from tests.hostile.serving import HostileServer
+from tests.support.raw_server import RawServer, always, in_turn, reply
+from tests.support.secret_search import texts_of
+
+ONCE = RetryPolicy(attempts=1)
+TOKEN = "dG9rOm1hcmtlZC1zZWNyZXQ="
+COOKIE = reply(headers="Set-Cookie: session=first; Path=/\r\n")
+
+
+def jar() -> aiohttp.CookieJar:
+    """As a session has it by itself, except that it keeps cookies of addresses, too."""
+    return aiohttp.CookieJar(unsafe=True)
+
+
+def lines_of(request: bytes, name: str) -> list[str]:
+    lines = request.decode().split("\r\n\r\n")[0].split("\r\n")[1:]
+    return [value for key, _, value in (line.partition(": ") for line in lines) if key == name]
+
+
+async def one_request(session: aiohttp.ClientSession, answer: bytes | None = None) -> bytes:
+    """Return what a call sends."""
+    async with (
+        RawServer(always(reply() if answer is None else answer)) as server,
+        IntercomClient(TOKEN, base_url=server.url, session=session, retry=ONCE) as client,
+    ):
+        await client.detach_contact("1", "2", admin_id="3")
+    (request,) = server.requests
+    return request
+
+
+class TestCookies:
+    async def test_no_cookie_of_one_token_is_sent_with_another(self) -> None:
+        async with (
+            RawServer(in_turn(COOKIE, reply())) as server,
+            aiohttp.ClientSession(cookie_jar=jar()) as session,
+            IntercomClient("first", base_url=server.url, session=session) as first,
+            IntercomClient("second", base_url=server.url, session=session) as second,
+        ):
+            for client in (first, second, first):
+                await client.detach_contact("1", "2", admin_id="3")
+            assert not [each for each in server.requests if b"cookie" in each.lower()]
+            assert len(session.cookie_jar) == 1  # the jar is the application's, and as it wants it
+            async with session.get(server.url):
+                assert b"Cookie: session=first" in server.requests[-1]
+
+    async def test_nor_with_a_request_that_is_sent_again(self) -> None:
+        failed = reply(status="503 S", headers="Set-Cookie: session=first; Path=/\r\n")
+        async with (
+            RawServer(in_turn(failed, reply())) as server,
+            aiohttp.ClientSession(cookie_jar=jar()) as session,
+            IntercomClient(
+                TOKEN, base_url=server.url, session=session, retry=RetryPolicy(backoff=0.0)
+            ) as client,
+        ):
+            await client.detach_contact("1", "2", admin_id="3")
+            assert len(server.requests) == 2
+            assert b"Cookie" not in server.requests[1]
+
+    async def test_nor_one_that_the_session_was_opened_with(self) -> None:
+        async with aiohttp.ClientSession(cookie_jar=jar(), cookies={"a": "b"}) as session:
+            assert b"Cookie" not in await one_request(session)
+
+    async def test_a_cookie_header_of_the_session_s_own_is_sent_as_it_is(self) -> None:
+        async with aiohttp.ClientSession(
+            cookie_jar=jar(), cookies={"a": "b"}, headers={"cookie": "gateway=1; x=y"}
+        ) as session:
+            assert lines_of(await one_request(session), "Cookie") == ["gateway=1; x=y"]
+
+    @pytest.mark.parametrize(
+        "hostile", [each for each in CATALOGUE if "cookie" in each.name], ids=lambda each: each.name
+    )
+    async def test_a_jar_that_chokes_on_cookies_changes_no_outcome(self, hostile: Hostile) -> None:
+        async with (
+            HostileServer(hostile) as server,
+            aiohttp.ClientSession(cookie_jar=jar()) as session,
+            IntercomClient(TOKEN, base_url=server.url, session=session, retry=ONCE) as client,
+        ):
+            assert (await client.detach_contact("1", "2", admin_id="3")).id == "1"
+
+
+class TestAuthorization:
+    @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
+    async def test_default_headers_of_the_session_give_way(self, name: str) -> None:
+        headers = [(name, "Bearer other"), (name, "Bearer another"), ("accept", "text/html")]
+        async with aiohttp.ClientSession(headers=headers) as session:
+            request = await one_request(session)
+        assert b"other" not in request
+        assert lines_of(request, "Authorization") == [f"Bearer {TOKEN}"]
+        assert lines_of(request, "Accept") == ["application/json"]
+
+    async def refused(self, session: aiohttp.ClientSession) -> None:
+        async with (
+            RawServer(always(reply())) as server,
+            IntercomClient(TOKEN, base_url=server.url, session=session) as client,
+        ):
+            with pytest.raises(ClientStateError, match="session") as caught:
+                await client.detach_contact("1", "2", admin_id="3")
+        assert server.requests == []
+        assert not [text for text in texts_of(caught.value) if "hidden" in text or TOKEN in text]
+
+    async def test_credentials_of_the_session_are_refused_before_anything_is_sent(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hidden"))
+        async with session:
+            await self.refused(session)
+
+    async def test_so_are_those_that_it_finds_in_a_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("default login user password hidden\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        async with aiohttp.ClientSession(trust_env=True) as session:
+            await self.refused(session)
+
+
+class TestWhereRequestsGo:
+    @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
+    async def test_redirects_are_not_followed(self, status: int) -> None:
+        async with RawServer(always(reply())) as other, aiohttp.ClientSession() as session:
+            moved = reply(status=f"{status} M", headers=f"Location: {other.url}/me\r\n")
+            with pytest.raises(RedirectError):
+                await one_request(session, moved)
+            assert other.requests == []
+
+    async def test_a_base_url_of_the_session_does_not_matter(self) -> None:
+        async with RawServer(always(reply())) as other:
+            async with aiohttp.ClientSession(base_url=f"{other.url}/api/") as session:
+                request = await one_request(session)
+            assert request.startswith(b"DELETE /conversations/1/customers/2 ")
+            assert other.requests == []
+
+    @pytest.fixture(params=["session", "environment"])
+    def proxied(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[dict[str, Any]]:
+        url = "http://user:hidden@proxy.example:3128"
+        if request.param == "session":
+            yield {"proxy": url}
+        else:
+            monkeypatch.setenv("http_proxy", url)
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            yield {"trust_env": True}
+
+    async def test_no_token_goes_to_a_foreign_proxy_in_plain_text(
+        self, proxied: dict[str, Any]
+    ) -> None:
+        async with (
+            aiohttp.ClientSession(**proxied) as session,
+            IntercomClient(TOKEN, base_url="http://127.0.0.1:9", session=session) as client,
+        ):
+            with pytest.raises(ClientStateError, match=r"proxy\.example") as caught:
+                await client.detach_contact("1", "2", admin_id="3")
+        assert not [text for text in texts_of(caught.value) if "hidden" in text or TOKEN in text]
+
+
+class TestHabits:
+    async def test_a_session_that_leaves_replies_compressed_decodes_them(self) -> None:
+        body = gzip.compress(b'{"id": "7"}')
+        async with (
+            RawServer(always(reply(body, headers="Content-Encoding: gzip\r\n"))) as server,
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            IntercomClient(TOKEN, base_url=server.url, session=session) as client,
+        ):
+            assert (await client.get_conversation("1")).id == "7"
+
+    @pytest.mark.parametrize("most", [1, 1 << 30])
+    async def test_the_bounds_of_a_reply_s_head_are_ours(self, most: int) -> None:
+        async with aiohttp.ClientSession(max_line_size=most, max_field_size=most) as session:
+            assert await one_request(session)
+            flood = reply(headers="A: " + "x" * 100_000 + "\r\n")
+            with pytest.raises(IntercomError) as caught:
+                await one_request(session, flood)
+            assert not isinstance(caught.value, ClientStateError | ResponseDecodeError)

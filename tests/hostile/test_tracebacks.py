@@ -1,0 +1,170 @@
+"""Error trackers keep local variables of every frame; none of them shows or leads to the token."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import pytest
+
+from intercom_async import (
+    IntercomClient,
+    IntercomPool,
+    RateLimitPolicy,
+    RetryPolicy,
+    WorkspaceAccess,
+    WorkspaceAccessError,
+    detach_contact,
+)
+from intercom_async.cli.options import open_client
+from intercom_async.client import TOKEN_VARIABLE
+from intercom_async.secret import Secret
+from intercom_async.transport.http import Http
+from tests.support.raw_server import RawServer
+from tests.support.secret_search import chain_of, frames_of, holders_of, texts_of
+
+TOKEN = "dG9rOm1hcmtlZC1zZWNyZXQ="
+"""In the form of Intercom's own."""
+
+ONCE = RetryPolicy(attempts=1)
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "region": {"region": "moon"},
+    "base_url": {"base_url": "http://api.intercom.io"},
+    "base_url of no host": {"base_url": "https://"},
+    "base_url with an odd port": {"base_url": "https://127.0.0.1:99999"},
+    "version": {"version": "3"},
+    "timeout": {"timeout": -1},
+    "retry": {"retry": 5},
+    "rate_limit": {"rate_limit": 5},
+    "observer": {"observer": 5},
+}
+
+
+def nothing_shown(raised: BaseException) -> None:
+    """Neither shown nor to be reached, except through the one object that sends it."""
+    assert not [text for text in texts_of(raised) if TOKEN in text]
+    frames = [frame for each in chain_of(raised) for frame in frames_of(each)]
+    assert holders_of(TOKEN, *chain_of(raised), *frames, known=(Http, Secret)) == []
+
+
+@pytest.mark.parametrize("given", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_client_that_cannot_be_made_shows_no_token(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as caught:
+        IntercomClient(TOKEN, **given)
+    nothing_shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [TOKEN + "\n", f"Bearer {TOKEN}", f'"{TOKEN} "', "ü" + TOKEN, TOKEN.encode(), [TOKEN]],
+    ids=["line break", "Bearer", "quotes", "umlaut", "bytes", "list"],
+)
+def test_a_token_that_cannot_be_used_is_not_shown(token: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        IntercomClient(token)
+    nothing_shown(caught.value)
+
+
+def test_a_token_of_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    with pytest.raises(ValueError) as caught:
+        IntercomClient(timeout=0)
+    nothing_shown(caught.value)
+
+
+def test_a_token_of_a_file_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with pytest.raises(ValueError) as caught:
+        open_client(region="moon", base_url=None, token_file=file, version="Preview")
+    nothing_shown(caught.value)
+
+
+POOLS: dict[str, Callable[[], IntercomPool]] = {
+    "no directory": lambda: IntercomPool([("acme", TOKEN)]),  # type: ignore[arg-type]
+    "max_clients": lambda: IntercomPool({"acme": TOKEN}, max_clients=0),
+    "idle": lambda: IntercomPool(MappingProxyType({"acme": TOKEN}), idle=-1),
+    "timeout": lambda: IntercomPool(MappingProxyType({"acme": TOKEN}), timeout=-1),
+    "key": lambda: IntercomPool({"acme": TOKEN}, rate_limit=RateLimitPolicy(key="one")),
+}
+
+
+@pytest.mark.parametrize("make", POOLS.values(), ids=POOLS)
+def test_a_pool_that_cannot_be_made_shows_no_token(make: Callable[[], IntercomPool]) -> None:
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert not [text for text in texts_of(caught.value) if TOKEN in text]
+
+
+ACCESSES: dict[str, Any] = {
+    "bytes": TOKEN.encode(),
+    "a tuple": (TOKEN, "eu"),
+    "a dictionary": {"token": TOKEN},
+    "a token with a space": TOKEN + " ",
+    "a wrong region": WorkspaceAccess(TOKEN, region="moon"),
+    "no text": WorkspaceAccess(TOKEN.encode()),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("access", ACCESSES.values(), ids=ACCESSES)
+async def test_an_access_that_cannot_be_used_is_not_shown(access: Any) -> None:
+    async def look_up(_: str) -> Any:
+        return access
+
+    async with IntercomPool(look_up) as pool:
+        with pytest.raises(Exception, match=r"acme|token|region") as caught:
+            async with pool.client("acme"):
+                pass
+    assert not [text for text in texts_of(caught.value) if TOKEN in text]
+
+
+async def test_a_workspace_that_the_directory_does_not_know_shows_no_token_of_others() -> None:
+    async with IntercomPool(MappingProxyType({"acme": TOKEN})) as pool:
+        with pytest.raises(WorkspaceAccessError) as caught:
+            async with pool.client("umbrella"):
+                pass
+    assert not [text for text in texts_of(caught.value) if TOKEN in text]
+
+
+async def silence(_: int, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(3600)
+
+
+async def unfinished(_: int, writer: asyncio.StreamWriter) -> None:
+    lines = f"X-Request-Id: {TOKEN}\r\nContent-Length: 90"
+    writer.write(f"HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{{".encode())
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("script", [silence, unfinished])
+@pytest.mark.parametrize("own_session", [True, False])
+async def test_a_call_that_is_cut_off_leads_to_no_token(own_session: bool, script: Any) -> None:
+    async with (
+        RawServer(script) as server,
+        aiohttp.ClientSession() as session,
+        IntercomClient(
+            TOKEN, base_url=server.url, session=None if own_session else session
+        ) as client,
+    ):
+        with pytest.raises(TimeoutError) as timed_out:
+            async with asyncio.timeout(0.5):
+                await client.get_conversation("1")
+        nothing_shown(timed_out.value)
+        call = asyncio.create_task(client.whoami())
+        await asyncio.sleep(0.5)
+        call.cancel("a reason")
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await call
+        nothing_shown(cancelled.value)
+        assert "a reason" in [each.args[0] for each in chain_of(cancelled.value) if each.args]
+
+
+async def test_a_facade_call_that_fails_shows_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    with pytest.raises(ValueError) as caught:
+        await detach_contact("1", "..", admin_id="3")
+    nothing_shown(caught.value)
