@@ -23,18 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target", choices=TARGETS, nargs="+")
     parser.add_argument("--seconds", type=int, default=60, help="per target")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the search, 0 for another each time"
+    )
     parser.add_argument("--keep", action="store_true", help="let new inputs join the corpus")
     options = parser.parse_args(arguments)
     failed = 0
     for name in options.target:
         with tempfile.TemporaryDirectory() as found:
-            failed += search(name, options.seconds, Path(found)) != 0
+            failed += search(name, options.seconds, Path(found), seed=options.seed) != 0
             if options.keep:
                 keep(name, Path(found))
     return min(1, failed)
 
 
-def search(name: str, seconds: int, found: Path) -> int:
+def search(name: str, seconds: int, found: Path, *, seed: int) -> int:
     """Search in another process; what it finds interesting goes to a folder."""
     (FOLDER / name).mkdir(parents=True, exist_ok=True)
     limits = (f"-max_total_time={seconds}", "-max_len=2048", "-timeout=10", "-rss_limit_mb=2048")
@@ -42,7 +45,7 @@ def search(name: str, seconds: int, found: Path) -> int:
     return subprocess.run(
         [
             *(sys.executable, "-m", "tests.fuzz.guided", name),
-            *(*limits, "-print_final_stats=1", str(found), str(FOLDER / name)),
+            *(*limits, f"-seed={seed}", "-print_final_stats=1", str(found), str(FOLDER / name)),
         ],
         env={**os.environ, "TZ": "XXX-5:30"},
         check=False,
