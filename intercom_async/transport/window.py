@@ -362,7 +362,7 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now, until=0.0)
+                self._pause(headers, now)
             else:
                 self._count_unseen(now)
                 self._pauses = 0
@@ -381,7 +381,7 @@ class QuotaWindow:
             elif permit.reset == self.reset:
                 # Sent when the window it names was certainly over: no wait for an edge would
                 # keep it from being refused at once again.
-                self._pause(headers, now, until=0.0)
+                self._pause(headers, now)
             if headers.retry_after is not None:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
                 self._paused_until = max(self._paused_until, now + asked)
@@ -543,7 +543,7 @@ class QuotaWindow:
         self._credit = max(0.0, self._credit) * self._random()
         self._usable = self._fresh_until = 0.0
 
-    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float) -> None:
+    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float = 0.0) -> None:
         """Send nothing for a while, and come back as slowly as at the start."""
         asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
         asked = min(LONGEST_PAUSE, asked)

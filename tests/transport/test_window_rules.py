@@ -183,14 +183,29 @@ def test_probes_that_were_never_sent_do_not_bring_others_with_them() -> None:
     assert quota.wait(Lane.INTERACTIVE, 60.0, backlog=None) == 0.25
 
 
+def test_a_probe_that_was_never_sent_leaves_another_one_s_patience_alone() -> None:
+    quota = unknown()
+    quota.take(Lane.BULK, 0.0)
+    quota.give_back(quota.take(Lane.BULK, 2.0))
+    assert quota.wait(Lane.BULK, 2.0, backlog=None) == 0.0
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_the_first_request_of_all_goes_at_once(lane: Lane) -> None:
+    assert unknown().wait(lane, 0.0, backlog=None) == 0.0
+
+
 def test_two_more_requests_than_were_answered_may_be_out() -> None:
     quota = known(mine=3, remaining=97)
     for _ in range(5):
         assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
         quota.take(Lane.INTERACTIVE, 0.0)
     assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
-    quota.lost(0.0)
-    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
+    quota.lost(0.0)  # makes room for itself and one more, as an answer does
+    for _ in range(2):
+        assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
+        quota.take(Lane.INTERACTIVE, 0.0)
+    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
 
 
 def bucket(policy: RateLimitPolicy, *, at: float = 0.0) -> QuotaWindow:
@@ -317,6 +332,16 @@ def test_the_wait_that_is_known_ends_with_the_window() -> None:
     quota = known(remaining=0)
     assert quota.known_wait(0, 9.0) == 1.0
     assert quota.known_wait(0, 10.0) == 0.0
+    quota = known(remaining=50)
+    assert quota.known_wait(120, 10.0) == 10.0  # 100 in this window, the others in the next
+
+
+def test_nobody_waits_for_an_edge_while_enough_remains_however_unsure_the_clock_is() -> None:
+    quota = known(remaining=50)
+    quota.clock.low = AHEAD - 5.0
+    assert quota.known_wait(0, 0.0) == 0.0
+    assert quota.known_wait(49, 0.0) == 0.0
+    assert quota.known_wait(50, 0.0) == 15.0
 
 
 def test_a_fraction_of_less_than_one_request_lets_one_go_each_window() -> None:
@@ -760,6 +785,15 @@ def test_after_a_pause_one_request_probes() -> None:
     quota.take(Lane.INTERACTIVE, 10.0)
     assert quota.wait(Lane.INTERACTIVE, 11.9, backlog=None) == 0.25
     assert quota.wait(Lane.INTERACTIVE, 12.0, backlog=None) == 0.0
+
+
+def test_after_a_pause_a_request_of_before_is_waited_for() -> None:
+    quota = known(mine=20, remaining=80)
+    quota.take(Lane.INTERACTIVE, 0.0)
+    refuse(quota, 50, at=0.0)
+    assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.25
+    quota.lost(10.0)
+    assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.0
 
 
 def bare_refusal(quota: QuotaWindow, at: float, retry_after: float | None = None) -> float:
