@@ -434,7 +434,7 @@ class QuotaWindow:
         others = self.remaining * (1.0 - melted)
         reserved = self._policy.reserve * self._limit * max(0.0, pacing) / WINDOW
         usable = self._usable = self._allowed() - others - reserved
-        share = min(1.0, 0.9 * measured + 0.05) * self._penalty
+        share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
             # small job.

@@ -544,6 +544,12 @@ def test_a_burst_ends_with_what_is_usable() -> None:
     assert quota.wait(Lane.BULK, 9.6, backlog=None) == 0.25
 
 
+def test_the_last_request_of_a_window_is_not_given_away() -> None:
+    quota = known(mine=99, remaining=1, at=9.8)
+    quota._credit, quota._credit_at = 1.0, 9.8
+    assert quota.wait(Lane.BULK, 9.8, backlog=None) == 0.0
+
+
 def test_processes_leave_the_edge_by_chance_one_after_the_other() -> None:
     quota = known(chance=0.25)
     quota._credit = 0.8
