@@ -52,6 +52,10 @@ _OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr,
 }
+_NAMES: Final = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "any": "all"}
+
+_EXPIRED: Final = {signal.SIGALRM, signal.SIGPROF}
+
 hypothesis.settings.register_profile(
     "mutants",
     deadline=None,
@@ -59,9 +63,8 @@ hypothesis.settings.register_profile(
     max_examples=30,  # what only the hundredth example notices is not tested well
     database=None,  # what a mutant breaks is no example for the real code
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],  # nobody reads the smallest one
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # the machine is, not the mutant
 )
-_EXPIRED: Final = {signal.SIGALRM, signal.SIGPROF}
-_NAMES: Final = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "any": "all"}
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:
