@@ -491,7 +491,7 @@ class QuotaWindow:
         agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
         if not self._limit or not agreed or reset > self.reset:
             self._limit = limit
-            self._begin_window(reset, (permit.sent + now) / 2.0, idle=False)
+            self._begin_window(reset, now, idle=False)
         elif reset < self.reset:
             return False
         self._limit = limit
@@ -528,12 +528,12 @@ class QuotaWindow:
         windows = int((now + self.clock.low - self.reset) // WINDOW) + 1
         self._begin_window(self.reset + windows * WINDOW, now, idle=windows > 1)
 
-    def _begin_window(self, reset: float, at: float, *, idle: bool) -> None:
+    def _begin_window(self, reset: float, now: float, *, idle: bool) -> None:
         self._prior_known = not idle and self._own > 0
         self._prior = self._measured_share() if self._prior_known else 1.0
         self.reset = reset
         self.remaining = self._limit
-        self._remaining_at = at
+        self._remaining_at = now
         self._own = self._seen = 0
         self._lag_age += 1
         if self._lag_age > LAG_WINDOWS:

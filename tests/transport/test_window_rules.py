@@ -417,6 +417,11 @@ def test_a_window_begins_when_the_clock_says_so_and_idling_forgets_the_others(
     assert quota.remaining == 100
 
 
+def test_a_single_request_of_ours_tells_the_share_of_a_window() -> None:
+    quota = known(remaining=50)
+    assert snapshot(quota, 10.0).share == pytest.approx((1 + 10) / (50 + 10))
+
+
 def test_a_window_without_a_request_of_ours_forgets_the_others_too() -> None:
     quota = known(mine=20, remaining=40)
     assert snapshot(quota, 10.0).share < 1.0
@@ -649,6 +654,7 @@ def test_no_lag_is_believed_beyond_a_tenth_of_the_limit_and_one() -> None:
     quota = known(remaining=100)
     for _ in range(20):
         answer(quota, 100, at=0.0)
+    assert quota.remaining == 100 - 21  # what we sent is spent, whatever the server says
     answer(quota, 50, at=0.0)
     assert quota.remaining == 50 - 11
 
