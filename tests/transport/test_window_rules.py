@@ -6,6 +6,8 @@ chance throws the same number each time, unless a test says otherwise.
 `benchmarks.mutants` finds wrong changes of `window` that no test notices. They decide nothing:
 - A computed pace holds for `FRESH`: without it everything is computed again, with the same result.
 - Penalty, credit and the lag's age begin with numbers that are bounded or replaced before use.
+- The exponent of a pause is bounded so that no float overflows; the pause has a bound of its own.
+- A reply that tells the same as the one before may count as news or not.
 - A permit given before any window has `seen`, which counts in that window only.
 - Shares, jobs and reserves are fractions: being equal to a bound is the same as being beside it.
 """
