@@ -3,32 +3,33 @@
     python -m benchmarks.mutants intercom_async/transport/verdict.py tests/transport/test_verdict.py
 
 Every mutant runs in a fork of this process with the changed module in the place of the real one;
-no file is changed. A mutant is killed by a failing test, an exception or by taking too long.
+no file is changed. A mutant is killed by a failing test, an exception or by computing too long.
 Survivors are printed with the line and what became of it: each asks for a test, or changes nothing
 that anybody could notice.
 
-With `--written`, lines of code that the file holds as texts, to write functions of its own, are
-changed as well.
+The same mutants live each time: properties are tried with the same examples in each run. Tests
+of single examples run before properties, which take longer to notice the same. With `--written`,
+lines of code that the file holds as texts, to write functions of its own, are changed as well.
 """
 
 import argparse
 import ast
 import copy
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, cast
 
+import hypothesis
 import pytest
-from hypothesis.configuration import set_hypothesis_home_dir
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
@@ -54,6 +55,18 @@ _OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitAnd: ast.BitOr,
 }
 _NAMES: Final = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor", "any": "all"}
+
+_EXPIRED: Final = {signal.SIGALRM, signal.SIGPROF}
+
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,  # what only the hundredth example notices is not tested well
+    database=None,  # what a mutant breaks is no example for the real code
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],  # nobody reads the smallest one
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # the machine is, not the mutant
+)
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:
@@ -229,10 +242,16 @@ class _Impostor(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self._code, module.__dict__)  # noqa: S102  the package's own code, changed by us
 
 
+class _ExamplesFirst:
+    """A plugin of pytest that runs the slow tests last."""
+
+    @staticmethod
+    def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
+
+
 def _child(name: str, code: CodeType | None, tests: list[str]) -> None:
     """Run the tests against a mutant and exit with pytest's status; never returns."""
-    # What a mutant breaks is no example for the real code.
-    set_hypothesis_home_dir(tempfile.gettempdir())
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -240,11 +259,9 @@ def _child(name: str, code: CodeType | None, tests: list[str]) -> None:
     try:
         if code is not None:
             sys.meta_path.insert(0, _Impostor(name, code))
-        status = int(
-            pytest.main(
-                ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
-            )
-        )
+        options = ["-x", "-q", "--assert=plain", "--hypothesis-profile=mutants"]
+        options += ["-p", "no:cacheprovider", "-p", "no:xdist"]
+        status = int(pytest.main([*options, *tests], plugins=[_ExamplesFirst()]))
     finally:
         os._exit(status)
 
@@ -252,8 +269,11 @@ def _child(name: str, code: CodeType | None, tests: list[str]) -> None:
 def _start(name: str, code: CodeType | None, tests: list[str], seconds: float) -> int:
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        # On a busy machine everything takes long; a mutant that waits for ever computes nothing.
+        for expired in _EXPIRED:
+            signal.signal(expired, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, 20.0 * seconds)
         _child(name, code, tests)
     return pid
 
@@ -265,13 +285,15 @@ def main() -> int:
     parser.add_argument("tests", nargs="+")
     parser.add_argument("--every", type=int, default=1, help="only every n-th mutant")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for one mutant")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of computing for one mutant")
     parser.add_argument("--enough", type=float, default=0.9)
     parser.add_argument("--written", action="store_true", help="also code that it holds as texts")
     options = parser.parse_args()
     path: Path = options.file
     name = ".".join(path.with_suffix("").parts)
 
+    for heavy in ("aiohttp", "aioresponses", "cattrs", "hypothesis.strategies", "uvloop"):
+        importlib.import_module(heavy)  # once, not in every fork
     began = time.monotonic()
     _, status = os.waitpid(_start(name, None, options.tests, options.seconds), 0)
     if status:
@@ -281,10 +303,12 @@ def main() -> int:
 
     running: dict[int, str] = {}
     survivors: list[str] = []
-    total = 0
+    total = slow = 0
 
     def reap() -> None:
+        nonlocal slow
         pid, ended = os.wait()
+        slow += os.WIFSIGNALED(ended) and os.WTERMSIG(ended) in _EXPIRED
         told = running.pop(pid)
         if ended == 0:
             survivors.append(told)
@@ -300,7 +324,8 @@ def main() -> int:
         reap()
     killed = total - len(survivors)
     print(
-        f"{path}: {killed} of {total} mutants killed ({killed / total:.1%}), "
+        f"{path}: {killed} of {total} mutants killed ({killed / total:.1%}, "
+        f"{slow} of them for computing longer than {options.seconds:g} s), "
         f"{time.monotonic() - began:.0f} s"
     )
     return 0 if killed >= options.enough * total else 1

@@ -25,9 +25,9 @@ class ServerClock:
     __slots__ = ("_at", "high", "low")
 
     def __init__(self) -> None:
-        self.low = 0.0
-        self.high = 0.0
         self._at: float | None = None
+        self.low: float  # both are known from the first reply on
+        self.high: float
 
     @property
     def known(self) -> bool:
@@ -52,9 +52,9 @@ class ServerClock:
             # Reset decides about the quota; a Date that contradicts it is not believed.
             low = max(low, date - received)
             high = min(high, date + 1.0 - sent)
-        if low <= self.low and self.high <= high and self._at is not None:
-            return True  # nothing new, as with most replies
         if self._at is not None:
+            if low <= self.low and self.high <= high:
+                return True  # nothing new, as with most replies
             drift = abs(received - self._at) * _DRIFT
             known_low, known_high = max(low, self.low - drift), min(high, self.high + drift)
             if known_low <= known_high:

@@ -160,7 +160,7 @@ class RateLimitHeaders:
     """What one reply tells about the quota; None for what it does not.
 
     Attributes:
-        limit: requests allowed per window.
+        limit: requests allowed per window, 1 or more.
         remaining: requests left in the window; an upper bound.
         reset: Unix second at which the window ends.
         date: Unix second of the Date header.
@@ -207,30 +207,36 @@ class QuotaWindow:
         self._policy = policy
         self._random = random
         self.clock = ServerClock()
-        self.limit: int | None = None
-        self.reset = 0.0
-        self.remaining = 0
         self.in_flight = 0
-        self._remaining_at = 0.0
-        self._own = 0
-        self._seen = 0
-        self._lag = 0
-        self._lag_age = 0
-        self._prior = 1.0
-        self._prior_known = False
         self._penalty = 1.0
         self._credit = 1.0
         self._credit_at = 0.0
         self._interactive_at = -math.inf
-        self._usable = 0.0
-        self._fresh_until = 0.0
-        self._round_trip = 0.1
-        self._round_trip_variation = 0.05
         self._answers = 0
         self._answered_ever = False
         self._probing_since: float | None = None
         self._paused_until = 0.0
         self._pauses = 0
+        self._own = 0
+        self._lag = 0
+        self._lag_age = 0
+        self._limit = 0
+        self.reset = 0.0
+        self.remaining = 0
+        # Nothing below means anything before a reply has told the limit.
+        self._remaining_at: float
+        self._seen: int
+        self._prior: float
+        self._prior_known: bool
+        self._usable: float
+        self._fresh_until: float
+        self._round_trip: float
+        self._round_trip_variation: float
+
+    @property
+    def limit(self) -> int | None:
+        """Requests that the server allows per window, None before it told."""
+        return self._limit or None
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -246,7 +252,7 @@ class QuotaWindow:
             return self._paused_until - now
         if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
             return RECHECK  # slow start; an answer is looked at sooner
-        if self.limit is None:
+        if not self._limit:
             return self._wait_without_headers(lane, now)
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
@@ -257,16 +263,17 @@ class QuotaWindow:
     def take(self, lane: Lane, now: float) -> Permit:
         """Give a permit; `wait` has just returned 0.0."""
         self.in_flight += 1
-        self._usable -= 1.0
         if lane is Lane.INTERACTIVE:
             self._interactive_at = now
-        if self.limit is None:
-            self._credit -= 1.0  # interactive requests may borrow from the bucket
-        elif lane is Lane.BULK:
-            self._credit = self._credit - 1.0 if self._credit > 1.0 else 0.0
-        if self._answers == 0 and self._probing_since is None:
+        if self._probing_since is None:
             self._probing_since = now
-        return Permit(lane, now, None if self.limit is None else self.reset, self._seen)
+        if not self._limit:
+            self._credit -= 1.0  # interactive requests may borrow from the bucket
+            return Permit(lane, now, None, 0)
+        self._usable -= 1.0
+        if lane is Lane.BULK:
+            self._credit = max(0.0, self._credit - 1.0)
+        return Permit(lane, now, self.reset, self._seen)
 
     def known_wait(self, ahead: int, now: float) -> float:
         """Return the seconds an interactive request certainly has to wait.
@@ -276,14 +283,14 @@ class QuotaWindow:
             now: monotonic seconds.
         """
         pause = max(0.0, self._paused_until - now)
-        if self.limit is None:
+        if not self._limit:
             return pause
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
         short = ahead + 1 - self._budget(self.remaining)
         if short <= 0:
             return pause
-        further = (short - 1) // self._per_window(self.limit)
+        further = (short - 1) // self._allowance()
         return max(pause, self.clock.until(self.reset, now) + further * WINDOW)
 
     def status(
@@ -292,17 +299,16 @@ class QuotaWindow:
         """Return a snapshot for people; None before the first answer."""
         if not self._answered_ever:
             return None
-        if self.limit is None:
-            limit, remaining, resets_in, share = None, None, 0.0, 1.0
+        if not self._limit:
+            remaining, resets_in, share = None, 0.0, 1.0
         else:
             if self.clock.has_passed(self.reset, now):
                 self._roll_over(now)
-            limit = self.limit
             remaining = max(0, self.remaining - self.in_flight)
             resets_in = min(WINDOW, max(0.0, self.reset - self.clock.now(now)))
             share = self._measured_share()
         return RateLimitStatus(
-            limit=limit,
+            limit=self.limit,
             remaining=remaining,
             resets_in=resets_in,
             share=share,
@@ -316,8 +322,10 @@ class QuotaWindow:
     def give_back(self, permit: Permit) -> None:
         """The request was never sent, so nothing was counted."""
         self.in_flight -= 1
-        if permit.lane is Lane.BULK:
+        if permit.lane is Lane.BULK or permit.reset is None:
             self._credit += 1.0
+        if not self.in_flight:
+            self._probing_since = None  # nobody waits for an answer that could be lost
 
     def lost(self, now: float) -> None:
         """The request was sent and not answered; it may have been counted."""
@@ -345,8 +353,8 @@ class QuotaWindow:
         """
         self.in_flight -= 1
         self._answers += 1
-        self._answered_ever = True
         self._learn_round_trip(now - permit.sent)
+        self._answered_ever = True
         if (
             headers is None
             or headers.limit is None
@@ -354,13 +362,12 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now, until=0.0)
+                self._pause(headers, now)
             else:
                 self._count_unseen(now)
                 self._pauses = 0
             return
-        limit = max(1, headers.limit)
-        current = self._enter(permit, limit, headers.reset, headers.date, now)
+        current = self._enter(permit, headers.limit, headers.reset, headers.date, now)
         if status != 429:
             self._pauses = 0
             if current:
@@ -374,7 +381,7 @@ class QuotaWindow:
             elif permit.reset == self.reset:
                 # Sent when the window it names was certainly over: no wait for an edge would
                 # keep it from being refused at once again.
-                self._pause(headers, now, until=0.0)
+                self._pause(headers, now)
             if headers.retry_after is not None:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
                 self._paused_until = max(self._paused_until, now + asked)
@@ -405,31 +412,29 @@ class QuotaWindow:
         return self._budget(self.remaining) - self.in_flight
 
     def _budget(self, remaining: int) -> int:
-        if self._policy.quota_fraction == 1.0 or self.limit is None:
-            return remaining
-        return min(remaining, self._per_window(self.limit) - self._own)
+        return min(remaining, self._allowance() - self._own)
 
-    def _per_window(self, limit: int) -> int:
-        """Return how many requests of a window may be ours: one, however small the limit is."""
-        return max(1, math.floor(limit * self._policy.quota_fraction))
+    def _allowance(self) -> int:
+        """Return how many requests of a window are ours: one at least, or none would ever go."""
+        return max(1, math.floor(self._policy.quota_fraction * self._limit))
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
             return 0.0
-        limit = self.limit or 1
         left = self.reset - self.clock.now(now)
         pacing = left - EDGE - self._round_trip - 2.0 * self._round_trip_variation
+        period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
         # exponential and never below zero. A straight line at their average rate would make many
         # peers give up the window's last requests: all would believe that the others took them.
         # Half a round trip from now, when this request arrives, is the time that counts.
         stale = max(0.0, now - self._remaining_at) + 0.5 * self._round_trip
-        melted = math.exp((measured - 1.0) * stale / max(pacing, self._round_trip))
+        melted = math.exp((measured - 1.0) * stale / period)
         others = self.remaining * (1.0 - melted)
-        reserved = self._policy.reserve * limit * max(0.0, pacing) / WINDOW
+        reserved = self._policy.reserve * self._limit * max(0.0, pacing) / WINDOW
         usable = self._usable = self._allowed() - others - reserved
-        share = min(1.0, 0.9 * measured + 0.05) * self._penalty
+        share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
             # small job.
@@ -439,7 +444,7 @@ class QuotaWindow:
                 return 0.0
         if usable < 1.0:
             return min(RECHECK, self._until_reset(now))
-        rate = share * usable / max(pacing, self._round_trip)
+        rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
             self._fresh_until = now + FRESH
@@ -448,10 +453,9 @@ class QuotaWindow:
 
     def _alone(self) -> bool:
         """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
-        limit = self.limit or 1
-        by_others = limit - self.remaining - self._own - self.in_flight
+        by_others = self._limit - self.remaining - self._own - self.in_flight
         known = self._prior_known and self._prior >= ALONE and self._penalty >= 1.0
-        return known and by_others <= (1.0 - ALONE) * limit
+        return known and by_others <= (1.0 - ALONE) * self._limit
 
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
@@ -459,7 +463,7 @@ class QuotaWindow:
         What is in flight is charged once: the told Remaining, from which `_allowed` takes it
         off, has most of it counted already.
         """
-        mine = (self.limit or 1) - self._own - self.in_flight
+        mine = self._limit - self._own - self.in_flight
         return min(mine, self._budget(self.remaining))
 
     def _reserved(self, reserved: float, now: float) -> float:
@@ -476,9 +480,8 @@ class QuotaWindow:
 
     def _measured_share(self) -> float:
         """Return our part of what this window's budget lost, by the headers alone."""
-        limit = self.limit or 1
-        weight = PRIOR_WEIGHT * limit
-        spent = max(self._own, limit - self.remaining)
+        weight = PRIOR_WEIGHT * self._limit
+        spent = max(self._own, self._limit - self.remaining)
         return (self._own + weight * self._prior) / (spent + weight)
 
     def _enter(
@@ -486,35 +489,34 @@ class QuotaWindow:
     ) -> bool:
         """Bring clock and window up to date; whether the reply belongs to the current window."""
         agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
-        if self.limit is None or not agreed or reset > self.reset:
-            self.limit = limit
-            self._begin_window(reset, (permit.sent + now) / 2.0, idle=False)
+        if not self._limit or not agreed or reset > self.reset:
+            self._limit = limit
+            self._begin_window(reset, now, idle=False)
         elif reset < self.reset:
             return False
-        self.limit = limit
+        self._limit = limit
         return True
 
     def _count(self, permit: Permit, remaining: int, now: float) -> None:
         """Charge an answered request of the current window."""
-        limit = self.limit or 1
         self._own += 1
         self._seen += 1
         # The first reply of a window usually says Remaining = Limit although one request was
         # counted. Requests of ours that were answered before this one left must be in the
         # server's count too; by as many as are missing, the told Remaining lags behind.
-        missing = remaining - limit + 1
+        missing = remaining - self._limit + 1
         if permit.reset == self.reset:
             missing += permit.seen
         if missing >= self._lag:
-            self._lag, self._lag_age = min(missing, 1 + limit // 10), 0
-        left = min(remaining - self._lag, limit - self._own)
+            self._lag, self._lag_age = min(missing, 1 + self._limit // 10), 0
+        left = min(remaining - self._lag, self._limit - self._own)
         if left < self.remaining:
             self.remaining = max(0, left)
             self._remaining_at = (permit.sent + now) / 2.0
 
     def _count_unseen(self, now: float) -> None:
         """Charge a request whose reply told nothing."""
-        if self.limit is None:
+        if not self._limit:
             return
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
@@ -526,12 +528,12 @@ class QuotaWindow:
         windows = int((now + self.clock.low - self.reset) // WINDOW) + 1
         self._begin_window(self.reset + windows * WINDOW, now, idle=windows > 1)
 
-    def _begin_window(self, reset: float, at: float, *, idle: bool) -> None:
+    def _begin_window(self, reset: float, now: float, *, idle: bool) -> None:
         self._prior_known = not idle and self._own > 0
         self._prior = self._measured_share() if self._prior_known else 1.0
         self.reset = reset
-        self.remaining = self.limit or 0
-        self._remaining_at = at
+        self.remaining = self._limit
+        self._remaining_at = now
         self._own = self._seen = 0
         self._lag_age += 1
         if self._lag_age > LAG_WINDOWS:
@@ -539,9 +541,9 @@ class QuotaWindow:
         self._penalty = min(1.0, self._penalty * 1.5)
         # Processes that wait for the same edge must not leave it together.
         self._credit = max(0.0, self._credit) * self._random()
-        self._fresh_until = 0.0
+        self._usable = self._fresh_until = 0.0
 
-    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float) -> None:
+    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float = 0.0) -> None:
         """Send nothing for a while, and come back as slowly as at the start."""
         asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
         asked = min(LONGEST_PAUSE, asked)
@@ -553,7 +555,7 @@ class QuotaWindow:
         self._probing_since = None
 
     def _learn_round_trip(self, seconds: float) -> None:
-        if self._answers == 1:
+        if not self._answered_ever:
             self._round_trip, self._round_trip_variation = seconds, seconds / 2.0
             return
         error = seconds - self._round_trip

@@ -52,8 +52,9 @@ _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 LONGEST_ID: Final = 512
 """Characters; Intercom's own ids have at most 24, but nothing says they always will."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and surrogates, which no UTF-8 can hold."""
+_PLAIN: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}", re.ASCII)
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
@@ -75,7 +76,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     writes: bool = False
 
 
-@attrs.define(slots=True, eq=False)
+@attrs.define
 class Reply:
     """What the server answered to one attempt.
 
@@ -149,7 +150,7 @@ def check_base_url(region: object, base_url: object) -> str:
         return REGIONS[region]
     expected = 'a URL such as "https://api.intercom.io"'
     # A URL with user information may hold a secret, so no value is shown from here on.
-    if not isinstance(base_url, str) or _CONTROL.search(base_url) or " " in base_url:
+    if not isinstance(base_url, str) or _UNPRINTABLE.search(base_url) or " " in base_url:
         raise InvalidArgumentError("base_url", None, expected)
     try:
         parts = urlsplit(base_url)
@@ -185,15 +186,15 @@ def check_id(name: str, value: object) -> str:
         InvalidArgumentError: no text, empty, dots only ("." and ".." would climb the path),
             with control characters or lone surrogates, or absurdly long.
     """
-    if type(value) is str and len(value) <= LONGEST_ID and _PLAIN.fullmatch(value):
-        return value
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return value  # as nearly all are: no need to look for anything else
     if not isinstance(value, str):
         raise InvalidArgumentError(name, value, "a text (Intercom's ids are texts of digits)")
     if not value.strip():
         raise InvalidArgumentError(name, value, "a non-empty id")
     if value in {".", ".."}:
         raise InvalidArgumentError(name, value, "an id; a dot segment would change the path")
-    if _CONTROL.search(value) or any("\ud800" <= char <= "\udfff" for char in value):
+    if _UNPRINTABLE.search(value):
         raise InvalidArgumentError(name, value, "an id without control characters")
     if len(value) > LONGEST_ID:
         raise InvalidArgumentError(name, value, f"an id of at most {LONGEST_ID} characters")
@@ -213,21 +214,19 @@ def check_text(name: str, value: object) -> str:
 
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
-    if type(value) is str and len(value) <= LONGEST_ID and _PLAIN.fullmatch(value):
-        return value
     return quote(check_id(name, value), safe="")
 
 
-@lru_cache(maxsize=256)  # jobs work in the name of one admin
+@lru_cache  # jobs work in the name of one admin
 def _admin_body(admin_id: str) -> bytes:
-    return msgspec.json.encode({"admin_id": check_id("admin_id", admin_id)})
+    return msgspec.json.encode({"admin_id": admin_id})
 
 
 def detach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
     """`DELETE /conversations/{conversation_id}/customers/{contact_id}`."""
     conversation = path_segment("conversation_id", conversation_id)
     contact = path_segment("contact_id", contact_id)
-    body = _admin_body(admin_id if type(admin_id) is str else check_id("admin_id", admin_id))
+    body = _admin_body(check_id("admin_id", admin_id))
     return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
 
 
@@ -292,22 +291,22 @@ _LAST_SECOND: Final = 1e11
 """As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
 
 
-def _number(text: str | None) -> float | None:
-    # `float` alone also takes "1_0" and digits of every script
-    if text is None or not _NUMBER.fullmatch(text):
+def _number(text: str) -> float | None:
+    # `float` alone also takes "1_0" and digits of every script.
+    if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
     return number if math.isfinite(number) else None
 
 
-@lru_cache(maxsize=16)  # the Date header changes once a second, replies come by the hundred
+@lru_cache  # the Date header changes once a second, replies come by the hundred
 def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-        # A date without a zone is one of Greenwich, as all of HTTP's, not of this machine.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, OSError, TypeError, IndexError):
+    except (ValueError, OverflowError, IndexError):
         return None
+    # HTTP knows no other zone. Without one, Python would take this machine's.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _retry_after(text: str, date: float | None, wall: float) -> float | None:
@@ -333,15 +332,13 @@ def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeader
         headers: the reply's headers, looked up case-insensitively.
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _within(_number(headers.get("X-RateLimit-Limit")), 1, _MOST_REQUESTS)
+    limit = _within(_number(headers.get("X-RateLimit-Limit", "")), 1, _MOST_REQUESTS)
     remaining = _within(
-        _number(headers.get("X-RateLimit-Remaining")), -_MOST_REQUESTS, _MOST_REQUESTS
+        _number(headers.get("X-RateLimit-Remaining", "")), -_MOST_REQUESTS, _MOST_REQUESTS
     )
-    reset = _within(_number(headers.get("X-RateLimit-Reset")), 0, _LAST_SECOND)
-    date_text = headers.get("Date")
-    date = None if date_text is None else _http_date(date_text)
-    asked = headers.get("Retry-After")
-    retry_after = None if asked is None else _retry_after(asked, date, wall)
+    reset = _within(_number(headers.get("X-RateLimit-Reset", "")), 0, _LAST_SECOND)
+    date = _http_date(headers.get("Date", ""))
+    retry_after = _retry_after(headers.get("Retry-After", ""), date, wall)
     if limit is None and remaining is None and reset is None and retry_after is None:
         return None
     return RateLimitHeaders(

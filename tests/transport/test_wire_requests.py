@@ -1,5 +1,6 @@
 """Every request, byte for byte as Intercom documents it."""
 
+import gc
 import json
 from typing import Any
 
@@ -60,6 +61,34 @@ def test_a_request_is_what_intercom_documents(
 ) -> None:
     assert (request_.method, request_.path, request_.writes) == (method, path, writes)
     assert body_of(request_) == body
+
+
+def test_a_request_cannot_be_changed_between_its_attempts() -> None:
+    request = wire.me()
+    with pytest.raises(AttributeError):
+        request.path = "/admins"  # type: ignore[misc]  # forbidden on purpose
+    assert {request, wire.me()} == {request}
+
+
+def test_a_job_s_requests_are_no_work_for_the_garbage_collector() -> None:
+    assert not gc.is_tracked(wire.detach("1", "c", "7"))
+
+
+@pytest.mark.parametrize("place", ["conversation_id", "contact_id", "admin_id"])
+def test_an_attach_refuses_unusable_ids_by_name(place: str) -> None:
+    ids: dict[str, object] = {"conversation_id": "1", "contact_id": "c", "admin_id": "7"}
+    with pytest.raises(InvalidArgumentError) as caught:
+        wire.attach(**(ids | {place: ""}))
+    assert caught.value.name == place
+
+
+def test_other_requests_refuse_unusable_ids_by_name() -> None:
+    with pytest.raises(InvalidArgumentError, match="contact_id must"):
+        wire.search_conversations("", per_page=1, starting_after=None)
+    with pytest.raises(InvalidArgumentError, match="conversation_id must"):
+        wire.get_conversation("..")
+    with pytest.raises(InvalidArgumentError, match="admin_id must"):
+        wire.get_admin(7)
 
 
 @pytest.mark.parametrize("value", [None, 5, "", "  \t"])
