@@ -550,3 +550,9 @@ class TestReading:
             open_journal(file, header=HEADER, new_input=False, abandoned=abandoned)
         assert path.read_bytes() == before
         assert opened(path).durable == 8999
+
+
+def test_a_pair_that_was_tried_for_ever_and_ever_has_one_last_record(tmp_path: Path) -> None:
+    path = tmp_path / "journal"  # as a job has that is started every minute, after 45 days
+    path.write_bytes(encoded(HEADER) + 65_536 * encoded(record(1, F)) + encoded(record(1, D)))
+    assert [(one.ordinal, one.outcome) for one in latest(path)] == [(1, D)]
