@@ -1,4 +1,4 @@
-"""Check that the lock has every dependency that pyproject.toml names, within its bounds.
+"""Check that the lock has every dependency that pyproject.toml names here, within its bounds.
 
 Run it with the lock installed; `packaging` is in it.
 """
@@ -9,13 +9,18 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
 def problems(pyproject: str, lock: str) -> Iterator[str]:
     """Tell what of the lock does not fit, and what of it is not what a lock may say."""
-    pins = {canonicalize_name(name): version for name, version in _PIN.findall(lock)}
+    pins = {
+        canonicalize_name(name): version
+        for name, version, marker in _PIN.findall(lock)
+        if not marker or Marker(marker).evaluate()
+    }
     table = tomllib.loads(pyproject)
     extras = table["project"]["optional-dependencies"].values()
     named = [*table["project"]["dependencies"], *(one for extra in extras for one in extra)]
@@ -23,6 +28,8 @@ def problems(pyproject: str, lock: str) -> Iterator[str]:
         wanted = Requirement(text)
         name = canonicalize_name(wanted.name)
         if name == canonicalize_name(table["project"]["name"]):
+            continue
+        if wanted.marker is not None and not wanted.marker.evaluate():
             continue
         if name not in pins:
             yield f"the lock lacks {text}"
@@ -33,7 +40,7 @@ def problems(pyproject: str, lock: str) -> Iterator[str]:
             yield f"the lock has a line that is no pin and no hash: {line}"
 
 
-_PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+_PIN = re.compile(r"^([\w.-]+)==([^\s;]+)(?: ; (.+))? \\$", re.MULTILINE)
 _LINE = re.compile(r"[\w.\[\],-]+==[^\s;]+( ; [^/]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
 
 
