@@ -186,8 +186,6 @@ def check_id(name: str, value: object) -> str:
         InvalidArgumentError: no text, empty, dots only ("." and ".." would climb the path),
             with control characters or lone surrogates, or absurdly long.
     """
-    if type(value) is str and _PLAIN.fullmatch(value):
-        return value  # as nearly all are: no need to look for anything else
     if not isinstance(value, str):
         raise InvalidArgumentError(name, value, "a text (Intercom's ids are texts of digits)")
     if not value.strip():
@@ -214,19 +212,21 @@ def check_text(name: str, value: object) -> str:
 
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return value  # as nearly all are, and nothing else needs to be looked for
     return quote(check_id(name, value), safe="")
 
 
 @lru_cache  # jobs work in the name of one admin
 def _admin_body(admin_id: str) -> bytes:
-    return msgspec.json.encode({"admin_id": admin_id})
+    return msgspec.json.encode({"admin_id": check_id("admin_id", admin_id)})
 
 
 def detach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
     """`DELETE /conversations/{conversation_id}/customers/{contact_id}`."""
     conversation = path_segment("conversation_id", conversation_id)
     contact = path_segment("contact_id", contact_id)
-    body = _admin_body(check_id("admin_id", admin_id))
+    body = _admin_body(admin_id if type(admin_id) is str else check_id("admin_id", admin_id))
     return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
 
 
@@ -292,8 +292,8 @@ _LAST_SECOND: Final = 1e11
 
 
 def _number(text: str) -> float | None:
-    # `float` alone also takes "1_0" and digits of every script.
-    if not _NUMBER.fullmatch(text):
+    # `float` alone also takes "1_0" and digits of every script; most are plain digits.
+    if not (text.isascii() and text.isdigit()) and not _NUMBER.fullmatch(text):
         return None
     number = float(text)
     return number if math.isfinite(number) else None
@@ -338,7 +338,8 @@ def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeader
     )
     reset = _within(_number(headers.get("X-RateLimit-Reset", "")), 0, _LAST_SECOND)
     date = _http_date(headers.get("Date", ""))
-    retry_after = _retry_after(headers.get("Retry-After", ""), date, wall)
+    asked = headers.get("Retry-After")
+    retry_after = None if asked is None else _retry_after(asked, date, wall)
     if limit is None and remaining is None and reset is None and retry_after is None:
         return None
     return RateLimitHeaders(
