@@ -64,7 +64,9 @@ class IntercomClient:
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
             connector); used and never closed. Its own client middlewares do not run, and no
-            cookie of its jar is sent.
+            cookie of its jar is sent. Calls raise `ClientStateError` if it has credentials of
+            its own, or would send the token through a foreign proxy in plain text. Give it a
+            `Connector`, so that nothing stale is taken for an answer.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.events`; must be quick.
@@ -229,7 +231,8 @@ class IntercomClient:
             LastContactError: the last contact cannot be removed.
             RateLimitWaitError: the quota asks for more patience than allowed.
             UnknownOutcomeError: it may have happened, and nobody could find out.
-            ConnectionFailedError: Intercom could not be reached; it did not happen.
+            ConnectionFailedError: Intercom could not be reached, or a check found that it had not
+                happened.
             ResponseDecodeError: it happened, but the reply is no JSON object.
             APIError: any other error Intercom answered with.
         """

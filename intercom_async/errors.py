@@ -8,7 +8,7 @@ chained exception ever holds a token.
     ├── ClientStateError          the client was closed, or belongs to another event loop
     ├── WorkspaceAccessError      a pool could not find out how to reach a workspace
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
-    ├── ConnectionFailedError     no answer, and nothing was changed
+    ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
     ├── UnknownOutcomeError       the request may have been applied, nobody could find out
     ├── ResponseTooLargeError     a reply beyond the size bound
@@ -136,9 +136,11 @@ class _AttemptedError(IntercomError):
 
 
 class ConnectionFailedError(_AttemptedError, ConnectionError):
-    """Intercom could not be reached or did not answer, and certainly nothing was changed.
+    """Intercom could not be reached or did not answer, and nothing was changed.
 
-    Either no request left this machine, or it was one that only reads.
+    Either no request left this machine, or it was one that only reads, or a check found that
+    nothing had been done. The last says nothing of a request that is under way still, and may
+    be applied after the check: trying again is safe and tells.
 
     Attributes:
         attempts: attempts made.

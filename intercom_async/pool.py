@@ -94,8 +94,8 @@ class IntercomPool:
             when all are in use, whoever asks waits.
         idle: seconds after which an unused client is closed.
         connections: connections at most, all workspaces together.
-        session: an `aiohttp.ClientSession` of the application's, used and never closed; no
-            cookie of its jar is sent.
+        session: an `aiohttp.ClientSession` of the application's, used and never closed; see
+            `IntercomClient`.
         version, timeout, retry, rate_limit, shared_budget, observer: of every client; see
             `IntercomClient`. `rate_limit.key` must be None, because each workspace has a quota
             of its own.

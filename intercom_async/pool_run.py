@@ -337,13 +337,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     async def _run(self, workspace: str, pairs: Pairs) -> None:
         """Detach the pairs of one workspace with its own client."""
         try:
-            async with self._lease(workspace) as (client, admin_id):
-                await self._detach(workspace, client, pairs, admin_id)
+            try:
+                async with self._lease(workspace) as (client, admin_id):
+                    await self._detach(workspace, client, pairs, admin_id)
+            except WorkspaceAccessError as error:
+                await self._report(workspace, pairs, error)
         except asyncio.CancelledError:  # likewise, and a task group would take no notice
             self._interrupted()
             raise
-        except WorkspaceAccessError as error:
-            await self._report(workspace, pairs, error)
         except Exception as error:  # noqa: BLE001  the input raised, or the pool was closed
             self._fail(error)
 
@@ -358,11 +359,21 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         self._running[workspace] = run
         try:
             async with run:
-                async for result in run:
-                    await self._deliver(workspace, result)
+                try:
+                    await self._pass_on(workspace, run)
+                except asyncio.CancelledError:
+                    if not self._abandoned:  # what it has found out must not be lost
+                        self._interrupted()
+                        run.stop(immediately=True, drain=False)
+                        await self._pass_on(workspace, run)
+                    raise
         finally:
             del self._running[workspace]
             self._add(workspace, run.summary)
+
+    async def _pass_on(self, workspace: str, run: "DetachRun") -> None:
+        async for result in run:
+            await self._deliver(workspace, result)
 
     async def _report(self, workspace: str, pairs: Pairs, error: WorkspaceAccessError) -> None:
         """Account for the pairs of a workspace that cannot be reached."""
@@ -376,7 +387,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                     await self._deliver(workspace, result)
         except Exception as raised:  # noqa: BLE001  whatever the caller's iterable raises
             self._fail(raised)
-        self._add(workspace, DetachSummary(outcomes=outcomes, stopped_by=error))
+        finally:
+            self._add(workspace, DetachSummary(outcomes=outcomes, stopped_by=error))
 
     def _add(self, workspace: str, summary: DetachSummary) -> None:
         before = self._finished.get(workspace)

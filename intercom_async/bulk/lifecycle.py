@@ -29,6 +29,7 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._results = ResultQueue[_Result]()
         self._failure: BaseException | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._abandoned = False
         self._began: float | None = None
         self._ended: float | None = None
 
@@ -109,12 +110,15 @@ class Run(ABC, Generic[_Result, _Summary]):
         """Stop at once and wait until nothing is left."""
         if self._supervisor is None or self._supervisor.done():
             return
+        self._abandoned = True
         self._results.abandon()
         self._drop()
         await asyncio.wait({self._supervisor})
 
     def _interrupted(self) -> None:
-        """A task of the run was cancelled, and not by the run: nothing must be lost by that."""
+        """A task of the run was cancelled; if not by the run, nothing must be lost by that."""
+        if self._abandoned:
+            return
         self._results.hurry()  # whoever cancels all tasks may have cancelled the consumer, too
         self._fail(
             ClientStateError("other code cancelled a task of the run, which stopped; run it again")

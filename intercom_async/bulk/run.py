@@ -229,6 +229,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self.stop(immediately=True, drain=False)
             if self._workers:
                 await self._workers_gone.wait()
+            await self._report_unsent()
         except Exception as error:  # noqa: BLE001  the consumer gets it
             self._failure = self._failure or error
         finally:

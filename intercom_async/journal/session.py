@@ -414,7 +414,7 @@ class JournalSession:
             outcome: what became of it. "failed" says that nothing was applied, by an earlier
                 session neither.
             inferred: whether "detached" was concluded from a check.
-            ambiguous: whether "failed" was.
+            ambiguous: whether "failed" was, so that a request may be applied later still.
             attempts: requests sent.
             refusals: further requests refused with 429.
             request_id: of the deciding request.

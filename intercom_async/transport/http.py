@@ -6,7 +6,8 @@ Some habits of aiohttp would break the library's promises and are dealt with her
   public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
-  sent twice) for the answer to the next request. Such a connection is not used here.
+  sent twice) for the answer to the next request. `Connector` does not hand out such a connection;
+  sessions of the application's own can be given it.
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
   `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
@@ -319,7 +320,10 @@ class Http:
             deadline.leave()
         # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
         # headers and so the token, hangs on what leaves this module.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure, deadline  # or traceback, frame and task would keep each other alive
 
     async def _read(
         self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline

@@ -272,7 +272,7 @@ class Transport:
         try:
             attempted = await self._attempt(call, limiter)
         except _FailedError as error:
-            attempted = error
+            attempted = error.with_traceback(None)
         # Outside the handler, so that the failure does not hang on what comes after it.
         if isinstance(attempted, Reply):
             reply = attempted
@@ -300,7 +300,8 @@ class Transport:
             try:
                 answer = await self._http.attempt(call.request, seconds=seconds)
             except AttemptFailedError as error:
-                answer = error
+                # Its traceback has this frame, and would keep it alive; likewise below.
+                answer = error.with_traceback(None)
             except ClientStateError:
                 limiter.settle(permit, headers=None, status=None, sent=False)
                 raise
@@ -463,7 +464,7 @@ class Transport:
         try:
             return await self._retry(call, limiter, first)
         except _GiveUpError as error:
-            given_up = error
+            given_up = error.with_traceback(None)
         except ClientStateError as error:
             # Closed under the call: what was sent before stays in doubt.
             if not call.ambiguous:
@@ -489,7 +490,7 @@ class Transport:
                 try:
                     return await self._attempt(call, limiter)
                 except _FailedError as error:
-                    failed = error
+                    failed = error.with_traceback(None)
             # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
             raise self._decide(call, failed)
 

@@ -63,6 +63,13 @@ def assert_idle(client: IntercomClient) -> None:
     assert not names & ours
 
 
+def sent_to(sim: IntercomSimulator, pairs: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the pairs for which a detach arrived."""
+    log = sim.requests.log or ()
+    arrived = {(each.segments[1], each.segments[3]) for each in log if each.method == "DELETE"}
+    return arrived & set(pairs)
+
+
 SCENARIOS: dict[str, list[tuple[Fault, int]]] = {
     "plain": [],
     "reset_then_404_then_check": [(Fault.RESET_AFTER_APPLYING, 1)],
@@ -221,15 +228,18 @@ class TestRuns:
     async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_can_be_resumed(
         self, moment: Moment, streaming: bool, tmp_path: Path
     ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+        async with IntercomSimulator(limit=1667, latency=0.01, keep_log=True) as sim:
             for suspension in range(1, MOST):
                 path = tmp_path / str(suspension)
-                work = sim.workspace.populate(conversations=8)
+                # Some pairs wait for another of their conversation, one for its second try.
+                work = sim.workspace.populate(conversations=4, contacts_per_conversation=4)
+                struck = work[-1][0]
                 told: dict[tuple[str, str], Outcome] = {}
                 countdown = Countdown(suspension, moment)
                 failure: ClientStateError | None = None
                 async with opened(sim) as client:
                     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+                    sim.faults.add(Fault.SERVER_ERROR, times=3, match=struck, method="DELETE")
                     run = client.detach_contacts(
                         work, admin_id=sim.admin_id, journal=path, concurrency=3
                     )
@@ -245,7 +255,10 @@ class TestRuns:
                     assert (failure is not None) is countdown.struck
                     assert_idle(client)
                     sim.faults.clear()
-                assert disagreements(sim, told, told) == []
+                if streaming:
+                    assert disagreements(sim, told, told) == []
+                    assert run.summary.total == len(told)
+                    assert sent_to(sim, work) <= told.keys()
                 async with opened(sim) as client:
                     await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
                 assert disagreements(sim, work, journal_of(path)) == []
@@ -275,16 +288,22 @@ class TestPoolRuns:
     async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_tells_the_truth(
         self, owner: str, moment: Moment
     ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+        async with IntercomSimulator(limit=1667, latency=0.01, keep_log=True) as sim:
             access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
             for suspension in range(1, MOST):
-                work = sim.workspace.populate(conversations=8)
+                work = sim.workspace.populate(conversations=9)
+                third = len(work) // 3
                 told: dict[tuple[str, str], Outcome] = {}
                 countdown = Countdown(suspension, moment)
                 failure: ClientStateError | None = None
                 async with IntercomPool({"one": access, "other": access}) as pool:
-                    half = len(work) // 2
-                    run = pool.detach_contacts({"one": work[:half], "other": work[half:]})
+                    run = pool.detach_contacts(
+                        {
+                            "one": work[:third],
+                            "other": work[third : 2 * third],
+                            "unknown": work[2 * third :],
+                        }
+                    )
                     with cancelling_tasks_of(owner, countdown):
                         try:
                             async for found in run:
@@ -294,8 +313,19 @@ class TestPoolRuns:
                             failure = error
                     assert (failure is not None) is countdown.struck
                 assert disagreements(sim, told, told) == []
+                assert sent_to(sim, work) <= told.keys()
+                assert sum(each.total for each in run.summary.workspaces.values()) == len(told)
                 assert countdown.struck or len(told) == len(work)
                 if not countdown.struck:
                     break
             else:
                 pytest.fail("it never comes to an end")
+
+    async def test_leaving_early_is_no_interruption(self) -> None:
+        async with IntercomSimulator(limit=1667) as sim:
+            access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
+            work = sim.workspace.populate(conversations=100)
+            async with IntercomPool({"one": access}) as pool:
+                async with pool.detach_contacts({"one": work}) as run:
+                    await anext(run)
+                await run
