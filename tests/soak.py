@@ -80,6 +80,8 @@ class Round:
         dice = self._dice
         kinds = dice.sample(list(Strike), dice.randint(1, len(Strike)))
         strikes = {kind: dice.uniform(0, 0.3) / len(kinds) for kind in kinds}
+        if Strike.REFUSED in strikes:
+            strikes[Strike.REFUSED] /= 50  # it keeps all others waiting
         limit = dice.choice([30, 167, 1667])
         async with IntercomSimulator(seed=self.seed, limit=limit, latency=(0.0, 0.1)) as sim:
             work = sim.workspace.populate(conversations=self.pairs)
