@@ -1,9 +1,11 @@
 """Files with ids of people in them, for their owner alone."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -18,34 +20,68 @@ def open_private(path: str | Path, flags: int) -> int:
 
     Args:
         path: the file.
-        flags: of `os.open`, besides those to create it.
+        flags: of `os.open`, besides those to create it and to empty it.
 
     Raises:
-        OSError: it cannot be opened, or is somebody else's who could read it.
+        OSError: it cannot be opened, or is somebody else's, empty, and cannot be closed to others.
     """
-    for _ in range(2):  # somebody else may create it in between
-        with contextlib.suppress(FileNotFoundError):
-            return _closed_to_others(os.open(path, flags | _ALWAYS))
-        with contextlib.suppress(FileExistsError):
-            return os.open(path, flags | _ALWAYS | os.O_CREAT | os.O_EXCL, 0o600)
-    raise FileNotFoundError(None, "it is a link that leads nowhere", str(path))
+    fd = _open(path, flags)
+    with _closed_if_unfit(fd, path):
+        facts = os.fstat(fd)
+        if stat.S_ISREG(facts.st_mode) and not facts.st_size:
+            _close_to_others(fd, facts)
+    return fd
 
 
 def rewrite(path: str | Path) -> BinaryIO:
-    """Open a file for its owner alone to be written from its beginning; see `open_private`."""
-    fd = open_private(path, os.O_WRONLY | os.O_TRUNC)
+    """Open a file for its owner alone to be written from its beginning, or create it.
+
+    A file that was there is closed to others whatever it has in it, and only then emptied; what
+    is no regular file (a pipe, a terminal) stays as it is. Links are followed as `open_private`
+    does.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be opened, or is somebody else's and cannot be closed to others. What
+            is in it stays there.
+    """
+    fd = _open(path, os.O_WRONLY)
+    with _closed_if_unfit(fd, path):
+        facts = os.fstat(fd)
+        if stat.S_ISREG(facts.st_mode):
+            _close_to_others(fd, facts)
+            os.ftruncate(fd, 0)
     return cast("BinaryIO", os.fdopen(fd, "wb"))
 
 
-def _closed_to_others(fd: int) -> int:
+def _open(path: str | Path, flags: int) -> int:
+    for _ in range(2):  # somebody else may create it in between
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, flags | _ALWAYS)
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, flags | _ALWAYS | os.O_CREAT | os.O_EXCL, 0o600)
+    raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
+
+
+@contextlib.contextmanager
+def _closed_if_unfit(fd: int, path: str | Path) -> Iterator[None]:
+    """Close a descriptor when something fails, and name the file, which descriptors do not."""
+    try:
+        yield
+    except OSError as error:
+        os.close(fd)
+        error.filename = str(path)
+        raise
+
+
+def _close_to_others(fd: int, facts: os.stat_result) -> None:
     if sys.platform == "win32":  # pragma: no cover
-        return fd
-    facts = os.fstat(fd)
-    if stat.S_ISREG(facts.st_mode) and not facts.st_size and facts.st_mode & 0o077:
+        return
+    if facts.st_mode & 0o077:
         try:
             os.fchmod(fd, 0o600)
         except OSError:  # no right to, or a file system without modes
             if facts.st_uid != os.geteuid():
-                os.close(fd)
                 raise
-    return fd

@@ -1,6 +1,7 @@
 """What the command line writes is for its owner alone, and shows foreign text as text."""
 
 import asyncio
+import errno
 import os
 import stat
 import sys
@@ -68,8 +69,10 @@ class TestOpening:
     def test_a_link_that_leads_nowhere_creates_nothing(self, tmp_path: Path) -> None:
         link = tmp_path / "link"
         link.symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(FileNotFoundError, match="leads nowhere"):
+        with pytest.raises(FileNotFoundError, match="leads nowhere") as caught:
             rewrite(link)
+        assert caught.value.errno == errno.ENOENT
+        assert caught.value.filename == str(link)
         assert not (tmp_path / "elsewhere").exists()
 
     def test_a_link_of_the_owner_s_to_a_file_is_followed(self, tmp_path: Path) -> None:
@@ -91,23 +94,55 @@ class TestOpening:
         with pytest.raises(FileNotFoundError, match="no folder"):
             rewrite(tmp_path / "no folder" / "file")
 
+    def test_a_file_is_rewritten_from_its_beginning_and_closed_to_others(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "results"
+        path.write_text("older and longer")
+        path.chmod(0o640)
+        with rewrite(path) as file:
+            file.write(b"new")
+        assert path.read_text() == "new"
+        assert mode(path) == 0o600
+
+    def test_what_is_no_regular_file_is_written_to_as_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path, 0o622)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with rewrite(path) as file:
+                file.write(b"new")
+            assert os.read(reader, 10) == b"new"
+        finally:
+            os.close(reader)
+        assert mode(path) == 0o622
+
+    @pytest.mark.parametrize("content", ["", "theirs"])
     @pytest.mark.parametrize("own", [True, False])
     def test_an_open_file_that_cannot_be_closed_to_others_must_be_the_owner_s(
-        self, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, own: bool, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(fd: int, mode: int) -> None:
-            raise PermissionError
+            refused.append(fd)
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
+        refused: list[int] = []
         path = tmp_path / "planted"
-        path.touch(0o666)
+        path.write_text(content)
+        path.chmod(0o666)
         user = os.geteuid()
         monkeypatch.setattr(os, "fchmod", refuse)
         monkeypatch.setattr(os, "geteuid", lambda: user if own else user + 1)
         if own:  # a file system without modes
             rewrite(path).close()
+            assert path.read_text() == ""
         else:
-            with pytest.raises(PermissionError):
+            with pytest.raises(PermissionError, match="planted") as caught:
                 rewrite(path)
+            assert caught.value.filename == str(path)
+            assert path.read_text() == content
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(refused[0])
 
     def test_a_file_that_another_process_creates_meanwhile_is_opened(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
