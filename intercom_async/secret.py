@@ -1,11 +1,11 @@
 """Access tokens on their way from the caller to the requests."""
 
-from typing import cast, final
+from typing import NoReturn, cast, final
 
 
 @final
 class Secret:
-    """An access token that shows nothing of itself.
+    """An access token that shows nothing of itself, and is not pickled.
 
     Error trackers keep the local variables of every frame of a traceback. So a function of this
     library that may fail has no variable that is a token: only one of these.
@@ -21,6 +21,15 @@ class Secret:
 
     def __repr__(self) -> str:
         return "<Secret>"
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an access token is not pickled, because it could be read there")
 
     def reveal(self) -> str:
         """Return the token; give it no name where something may fail."""

@@ -4,6 +4,7 @@ Names are the beginning of the content's digest, or say what once gave way.
 """
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,10 +29,11 @@ def entries(target: str) -> list[Path]:
 
 def is_named(entry: Path) -> bool:
     """Whether an entry says what once gave way: such ones stay, whatever they cover."""
-    return len(entry.name) != _NAME
+    return not _DIGEST.fullmatch(entry.name)
 
 
 _NAME: Final = 12
+_DIGEST: Final = re.compile(rf"[0-9a-f]{{{_NAME}}}")
 
 
 def name_of(data: bytes) -> str:

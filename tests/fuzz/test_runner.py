@@ -70,6 +70,12 @@ def test_what_gives_way_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> Non
         guided.search(Blind(), "pairs", [])
 
 
+@pytest.mark.parametrize("name", ["header_quota", "quota_in_doubt", "0123456789aB", "0" * 11])
+def test_a_name_is_whatever_is_no_digest(name: str) -> None:
+    assert corpus.is_named(Path(name))
+    assert not corpus.is_named(Path(corpus.name_of(name.encode())))
+
+
 def test_new_inputs_join_the_corpus_and_superfluous_ones_leave_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

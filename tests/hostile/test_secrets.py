@@ -1,11 +1,13 @@
 """The token is nowhere: not in what is raised, logged, told, shown, pickled or written."""
 
+import copy
 import io
 import logging
+import pickle
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -213,6 +215,19 @@ def test_the_search_finds_what_is_hidden_deep() -> None:
     client = IntercomClient(TOKEN)
     assert holders_of(MARK, client, known=(Http,)) == []
     assert holders_of(MARK, client) != []  # in its one known place
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_token_is_not_pickled(protocol: int) -> None:
+    with pytest.raises(TypeError, match="not pickled") as caught:
+        pickle.dumps(Secret(TOKEN), protocol)
+    assert not [text for text in texts_of(caught.value) if MARK in text]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_token_is_the_token(copied: Callable[[Secret], Secret]) -> None:
+    secret = Secret(TOKEN)
+    assert copied(secret) is secret
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])

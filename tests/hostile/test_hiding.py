@@ -1,0 +1,157 @@
+"""A token is hidden however JSON, URLs and HTML write it, at the cost of a look at most replies."""
+
+import html
+import json
+import random
+import re
+import string
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from intercom_async.secret import Secret
+from intercom_async.transport.hiding import HIDDEN, SHORTEST, Hiding
+
+TOKEN = "dG9rOm1hcmtlZC/zZWNy+XQrKw=="
+
+
+def escaped(code: str) -> Callable[[str], str]:
+    """Write every character that is no letter or digit in a way that its code is put into."""
+    return lambda token: re.sub(
+        "[^A-Za-z0-9]", lambda found: code.format(ord(found[0]), char=found[0]), token
+    )
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "as_it_is": str,
+    "json": lambda token: json.dumps(token)[1:-1],
+    "json_twice": lambda token: json.dumps(json.dumps(token)[1:-1])[1:-1],
+    "json_of_php": lambda token: json.dumps(token)[1:-1].replace("/", r"\/"),
+    "json_numbers": escaped(r"\u{:04x}"),
+    "json_capital_numbers": escaped(r"\u{:04X}"),
+    "json_numbers_in_json": escaped(r"\\u{:04x}"),
+    "url": lambda token: quote(token, safe=""),
+    "url_small": escaped("%{:02x}"),
+    "url_of_a_form": quote_plus,
+    "url_twice": lambda token: quote(quote(token, safe=""), safe=""),
+    "url_three_times": lambda token: quote(quote(quote(token, safe=""), safe=""), safe=""),
+    "url_in_html": lambda token: escaped("&#x{:x};")(quote(token, safe="")),
+    "html_in_json_of_gson": lambda token: escaped("&#{};")(token).replace("&", r"\u0026"),
+    "html_twice": lambda token: html.escape(escaped("&#{};")(token)),
+    "html": html.escape,
+    "html_decimal": escaped("&#{};"),
+    "html_leading_zero": escaped("&#{:03};"),
+    "html_leading_zeros": escaped("&#{:07};"),
+    "html_hexadecimal": escaped("&#x{:x};"),
+    "html_capital_hexadecimal": escaped("&#X{:X};"),
+    "html_hexadecimal_leading_zero": escaped("&#x{:03X};"),
+    "html_hexadecimal_leading_zeros": escaped("&#x{:06x};"),
+}
+
+
+def tokens() -> list[str]:
+    chance = random.Random(7)
+    punctuated = string.ascii_letters + string.digits + string.punctuation * 2
+    made = ["".join(chance.choices(punctuated, k=chance.randint(16, 60))) for _ in range(200)]
+    return [
+        TOKEN,
+        f"/{TOKEN}",
+        f"+={TOKEN}",
+        TOKEN.rstrip("=") + "/",
+        quote(TOKEN, safe=""),
+        "tok_" + "0123456789abcdef" * 2,
+        string.punctuation,
+        "=" * 16,
+        "%25" * 8,
+        *(token for token in made if not token.endswith("\\")),
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_is_hidden_however_it_is_written(way: str) -> None:
+    for token in tokens():
+        hiding, written = Hiding(Secret(token)), WAYS[way](token)
+        for before, after in (("", ""), ("Bearer ", "."), ('é{"a\\n": "', '", "ü€": "\\u00e9"}')):
+            said = before + written + after
+            hidden = before + HIDDEN + after
+            assert hiding.text(said) == hidden, token
+            assert hiding.text(said + said) == hidden + hidden, token
+            assert hiding.body(said.encode()) == hidden.encode(), token
+
+
+@pytest.mark.parametrize("padding", ["", "=", "==", "%3D", "%253d", r"\u003d\u003D", "&equals;"])
+@pytest.mark.parametrize("between", ["+", "&plus;", "&PLUS;", r"\+", r"\\\+"])
+def test_so_is_one_that_names_and_backslashes_are_in(between: str, padding: str) -> None:
+    said = TOKEN.rstrip("=").replace("+", between) + padding
+    assert Hiding(Secret(TOKEN)).text(f"<{said}>") == f"<{HIDDEN}>"
+
+
+def test_json_around_a_token_stays_json() -> None:
+    hiding = Hiding(Secret(f"/{TOKEN}"))
+    said = json.dumps({"a": f'"/{TOKEN}\\"\n', "b\\": "\\é%2B&#43;"}).replace("/", r"\/")
+    assert json.loads(hiding.body(said.encode())) == {"a": f'"{HIDDEN}\\"\n', "b\\": "\\é%2B&#43;"}
+
+
+@pytest.mark.parametrize("before", ["%", "%25", "&#", "\\", "\\u00", "&"])
+def test_what_is_before_a_token_hides_nothing_of_it(before: str) -> None:
+    for token in ("2B43;7bdG9rOm1hcmtlZC", "u002bdG9rOm1hcmtlZC", "plus;dG9rOm1hcmtlZC"):
+        assert "dG9rOm1" not in Hiding(Secret(token)).text(f"x{before}{token}")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        TOKEN[:-4],
+        TOKEN.replace("+", "-"),
+        TOKEN.replace("+", "&#44;"),
+        TOKEN.replace("+", "%2C"),
+        TOKEN.replace("/", "//"),
+        TOKEN.swapcase(),
+    ],
+)
+def test_what_is_another_token_stays(other: str) -> None:
+    said = rf"\n{other}\u002b%2B&#43;"
+    assert Hiding(Secret(TOKEN)).text(said) == said
+    assert Hiding(Secret(TOKEN)).body(said.encode()) == said.encode()
+
+
+def test_a_token_that_is_a_common_word_stays() -> None:
+    word = "a" * (SHORTEST - 1)
+    assert Hiding(Secret(word)).text(f" {word} ") == f" {word} "
+    assert Hiding(Secret(word + "a")).text(f" {word}a ") == f" {HIDDEN} "
+
+
+def test_a_token_is_in_nothing_that_outlives_its_client() -> None:
+    hiding = Hiding(Secret(TOKEN))
+    assert hiding.text(TOKEN) == HIDDEN
+    assert hiding.body(TOKEN.encode()) == HIDDEN.encode()
+    kept = repr([getattr(re, name, None) for name in ("_cache", "_cache2")])
+    assert "dG9rOm1hcmtlZC" not in kept
+
+
+def test_clients_of_many_workspaces_cost_no_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError(args)
+
+    with monkeypatch.context() as patched:  # pytest itself makes patterns of what fails
+        patched.setattr(re, "_compile", refuse)
+        for number in range(1000):
+            hiding = Hiding(Secret(f"{TOKEN}{number}"))
+            assert hiding.text("nothing") == "nothing"
+            assert hiding.text(f"{TOKEN}{number}") == HIDDEN
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["\\", "\\u00", "%", "%25", "&", "&#", "&#0", "&#x", "0", "=", "\\/", "+", "&#00", "%2525"],
+)
+@pytest.mark.parametrize("start", ["", "/", "+/", "\\", "%", "&"])
+def test_long_runs_take_no_longer_than_their_length(start: str, run: str) -> None:
+    token = start + TOKEN
+    hiding = Hiding(Secret(token))
+    for said in (run * 50_000 + token, "&#" + run * 50_000 + token, token + run * 50_000):
+        began = time.process_time()
+        assert TOKEN not in hiding.text(said)
+        assert time.process_time() - began < 2  # minutes, if it were quadratic
