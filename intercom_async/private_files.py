@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -66,7 +66,7 @@ def _open(path: str | Path, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def _closed_if_unfit(fd: int, path: str | Path) -> Iterator[None]:
+def _closed_if_unfit(fd: int, path: str | Path) -> Generator[None]:
     """Close a descriptor when something fails, and name the file, which descriptors do not."""
     try:
         yield
