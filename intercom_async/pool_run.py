@@ -252,13 +252,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         try:
             async with asyncio.TaskGroup() as group:
                 if self._sorted is not None:
-                    await self._starteach(group, self._sorted)
+                    await self._start_each(group, self._sorted)
                 else:
                     await self._route(group, self._mixed)
         except asyncio.CancelledError:  # by whoever abandons the run, or by other code
             self._interrupted()
 
-    async def _starteach(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
+    async def _start_each(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
         """Run workspaces whose pairs come sorted already."""
         places = asyncio.Semaphore(self._at_once)
         for workspace, own in pairs.items():
