@@ -136,10 +136,16 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
         ResponseDecodeError: the body is no JSON object, or was lost on the way.
         ResponseTooLargeError: the body was beyond the bound.
     """
+    if len(reply.body) < LARGE:
+        return _decode_body(reply, decode)
+    return await asyncio.to_thread(_decode_body, reply, decode)
+
+
+def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     if reply.flaw is not None:
         raise reply.flaw
     try:
-        return decode() if len(reply.body) < LARGE else await asyncio.to_thread(decode)
+        return decode()
     except ResponseDecodeError as error:
         raise _of(reply, error) from None
 
@@ -158,12 +164,7 @@ def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
         ResponseDecodeError: the body is no JSON object, or was lost on the way.
         ResponseTooLargeError: the body was beyond the bound.
     """
-    if reply.flaw is not None:
-        raise reply.flaw
-    try:
-        return decode_conversation(reply.body, default_id=conversation_id)
-    except ResponseDecodeError as error:
-        raise _of(reply, error) from None
+    return _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id))
 
 
 async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
