@@ -94,6 +94,10 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._began: float | None = None
         self._ended: float | None = None
 
+    def hand_results_to(self, results: ResultQueue[_Result]) -> None:
+        """Let results go to another queue, whoever awaits the run; call it before it begins."""
+        self._results = results
+
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):
             name = type(self).__name__

@@ -198,7 +198,9 @@ class Tally:
     refusals: int = 0
     stopped_by: IntercomError | None = None
     _causes: Counter[_Kind] = attrs.field(factory=Counter[_Kind])
-    _examples: dict[_Kind, tuple[str, Detach]] = attrs.field(factory=dict[_Kind, tuple[str, Detach]])
+    _examples: dict[_Kind, tuple[str, Detach]] = attrs.field(
+        factory=dict[_Kind, tuple[str, Detach]]
+    )
 
     def count_requests(self, attempts: int, refusals: int, *, again: bool) -> None:
         """Count what one try of a pair cost; `again` if an earlier try of this run came before."""

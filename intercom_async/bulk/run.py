@@ -19,8 +19,6 @@ a consumer that leaves. Pairs that were read and not sent by then are `not_attem
 """
 
 import asyncio
-import inspect
-import operator
 from collections import Counter, deque
 from collections.abc import (
     AsyncGenerator,
@@ -34,7 +32,9 @@ from typing import Final, Protocol
 
 import attrs
 
+from intercom_async.bulk.item import Item, Key, pair_of, result_of
 from intercom_async.bulk.lifecycle import Run
+from intercom_async.bulk.reader import Checked, InputReader
 from intercom_async.bulk.results import DetachResult, DetachSummary, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
@@ -48,20 +48,24 @@ from intercom_async.errors import (
     ServerError,
     UnknownOutcomeError,
     WrongInputError,
-    rebuilt,
 )
-from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State, Wanted
+from intercom_async.journal import (
+    Binding,
+    Facts,
+    Journal,
+    JournalError,
+    Row,
+    Session,
+    Wanted,
+)
 from intercom_async.model import Identity
-from intercom_async.pairs import Pair, as_detach
-from intercom_async.status import RateLimitStatus
+from intercom_async.pairs import Pair
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.transport import CallOptions, OutageStatus, Transport
+from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import backoff
-
-READ: Final = 1024
-"""Pairs that are read ahead at most."""
 
 BATCH: Final = 256
 """Pairs that are looked up at once at most."""
@@ -124,37 +128,6 @@ class RunOptions:
     outage_patience: float = 900.0
 
 
-_Key = tuple[str, str]
-
-
-@attrs.define(eq=False)
-class _Item:
-    """A pair that was admitted and has no fate yet.
-
-    Attributes:
-        pair: conversation and contact.
-        row: what earlier tries left, None for a pair that is new.
-        again: further occurrences of the pair, to be told with it.
-        second: whether this is the second try.
-        announced: whether the journal may say that the pair is being sent.
-    """
-
-    pair: Detach
-    row: Row | None = None
-    again: int = 0
-    second: bool = False
-    announced: bool = False
-
-    @property
-    def key(self) -> _Key:
-        return self.pair.conversation_id, self.pair.contact_id
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether a request sent before may still be applied."""
-        return self.row is not None and (self.row.in_doubt or self.row.state == State.SENDING)
-
-
 class DetachRun(Run[DetachResult, DetachSummary]):
     """One bulk detach: await it, or iterate over its results.
 
@@ -196,7 +169,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._entered = True  # until the arguments are known to be good
         _check(pairs, journal, options)
         super().__init__(runtime)
-        self._pairs = pairs
         self._journal = journal
         self._asked = options
         self._operation = operation
@@ -212,24 +184,21 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._tally = Tally()
         self._answers: Counter[Outcome] = Counter()
 
+        self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._winding_up = False
-        self._read: deque[tuple[Detach, InvalidArgumentError | None]] = deque()
-        self._read_less = asyncio.Event()
-        length = -1 if pairs is None else operator.length_hint(pairs, -1)
-        self._unread: int | None = None if length < 0 else length
-        self._backlog = Backlog(self._unread)
+        self._input = InputReader(pairs, self._changed.set)
+        self._backlog = Backlog(self._input.unread)
 
-        self._open: dict[_Key, _Item] = {}
-        self._ready: asyncio.Queue[_Item | None] = asyncio.Queue()
-        self._busy: dict[str, deque[_Item]] = {}
+        self._open: dict[Key, Item] = {}
+        self._ready: asyncio.Queue[Item | None] = asyncio.Queue()
+        self._busy: dict[str, deque[Item]] = {}
         self._parked = 0
         self._deferring = call.retry.attempts > 1
         self._deferred = 0
-        self._deferred_again: Counter[_Key] = Counter()
+        self._deferred_again: Counter[Key] = Counter()
         self._left_unread = True
-        self._changed = asyncio.Event()
 
         self._workers: set[asyncio.Task[None]] = set()
         self._idle = 0
@@ -280,7 +249,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             task.cancel()
         if self._reader is not None and not self._drain:
             self._reader.cancel()
-        self._read_less.set()
         self._changed.set()
 
     # --- the supervisor ------------------------------------------------------------------------
@@ -302,7 +270,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._watcher = asyncio.create_task(self._watch())
         try:
             await self._open_journal()
-            self._reader = asyncio.create_task(self._read_input())
             await self._work_off_input()
             await self._work_off_left()
             await self._try_again()
@@ -422,71 +389,29 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     self._identity = Identity()
         return self._identity
 
-    # --- reading -------------------------------------------------------------------------------
+    # --- admitting -----------------------------------------------------------------------------
 
-    async def _read_input(self) -> None:
-        """Pull the input, all of it in this task, so that it finds its own context again."""
-        place = 0
+    async def _read(self) -> None:
         try:
-            if isinstance(self._pairs, AsyncIterable):
-                pairs = aiter(self._pairs)
-                try:
-                    async for item in pairs:
-                        place += 1
-                        if not self._take_in(item, place):
-                            await self._room_to_read()
-                finally:
-                    close = getattr(pairs, "aclose", None)
-                    if close is not None:
-                        await close()
-            elif self._pairs is not None:
-                iterator = iter(self._pairs)
-                try:
-                    for item in iterator:
-                        place += 1
-                        if not self._take_in(item, place) or place % BATCH == 0:
-                            await self._room_to_read()
-                finally:
-                    if inspect.isgenerator(iterator):
-                        iterator.close()
-            self._tally.input_ended = self._pairs is not None
+            await self._input.read()
         except asyncio.CancelledError:
-            if not self._stopping and not self._winding_up:
+            if not self._stopping:
                 self._interrupted()
         except Exception as error:  # noqa: BLE001  whatever the caller's input raises
             self._fail(error)
-        finally:
-            self._unread = 0
-            self._changed.set()
-
-    def _take_in(self, item: object, place: int) -> bool:
-        """Take one item; whether there is room for more."""
-        self._read.append(as_detach(item, place))
-        if self._unread is not None:
-            # An input that gives more than it promised may give anything.
-            self._unread = self._unread - 1 if self._unread else None
         self._changed.set()
-        return len(self._read) < READ
-
-    async def _room_to_read(self) -> None:
-        await asyncio.sleep(0)
-        while len(self._read) >= READ:
-            self._read_less.clear()
-            await self._read_less.wait()
 
     async def _work_off_input(self) -> None:
-        reader = self._reader
-        assert reader is not None  # noqa: S101  started just before
+        self._reader = reader = asyncio.create_task(self._read())
         while True:
-            await self._until(lambda: bool(self._read) or reader.done(), stopping_too=True)
-            if not self._read:
+            await self._until(lambda: len(self._input) > 0 or reader.done(), stopping_too=True)
+            if not len(self._input):
                 break
             await self._until(self._has_room)
-            batch = [self._read.popleft() for _ in range(min(BATCH, len(self._read)))]
-            self._read_less.set()
-            await self._admit(batch)
+            await self._admit(self._input.take(BATCH))
+        self._tally.input_ended = self._input.complete
         if self._session is not None:
-            if self._tally.input_ended:
+            if self._input.complete:
                 await self._session.end_input()
             else:
                 self._tally.input_ended = self._session.input_ended
@@ -495,7 +420,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _has_room(self) -> bool:
         return self._ready.qsize() < ADMITTED and self._parked < PARKED
 
-    async def _admit(self, batch: list[tuple[Detach, InvalidArgumentError | None]]) -> None:
+    async def _admit(self, batch: list[Checked]) -> None:
         """Admit what is not settled; tell what is known already."""
         known: list[DetachResult] = []
         new: list[Detach] = []
@@ -508,28 +433,30 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if new and self._session is not None:
             rows = await self._session.look_up(new)
         # No other task runs in this loop: what a row says is true until it is acted upon.
-        left: list[_Item] = []
+        left: list[Item] = []
         for pair, row in zip(new, rows, strict=True):
             if self._occurs_again(pair):
                 continue
-            if row is None or (row.session < self._number and not row.settled):
-                item = _Item(pair, row)
-                if self._stopping:
-                    left.append(item)
-                else:
-                    self._put(item)
-            elif row.session < self._number:
+            if row is not None and row.session == self._number:
+                known.extend(self._known(pair, row))
+            elif row is not None and row.settled:
                 self._tally.settled_before += 1
-            elif row.deferred:
-                self._deferred_again[pair.conversation_id, pair.contact_id] += 1
+            elif self._stopping:
+                left.append(Item(pair, row))
             else:
-                known.append(_told(pair, row, duplicate=True))
+                self._put(Item(pair, row))
         self._note_backlog()
         for result in known:
             self._tell(result)
-        if left:
-            await self._leave(left)
+        await self._leave(left)
         await self._results.room()
+
+    def _known(self, pair: Detach, row: Row) -> list[DetachResult]:
+        """A pair occurs again that this session has brought to an end, or deferred."""
+        if row.deferred:
+            self._deferred_again[pair.conversation_id, pair.contact_id] += 1
+            return []
+        return [result_of(pair, row, duplicate=True)]
 
     def _occurs_again(self, pair: Detach) -> bool:
         """Whether a pair is under way already; its result will be told again then."""
@@ -543,7 +470,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _number(self) -> int:
         return 0 if self._session is None else self._session.number
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: Item) -> None:
         """Make a pair ready for the workers, or park it while its conversation is busy."""
         self._open[item.key] = item
         waiting = self._busy.get(item.pair.conversation_id)
@@ -554,7 +481,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             waiting.append(item)
             self._parked += 1
 
-    def _make_ready(self, item: _Item) -> None:
+    def _make_ready(self, item: Item) -> None:
         self._ready.put_nowait(item)
         short = self._ready.qsize() > self._idle
         if short and not self._stopping and len(self._workers) < self._concurrency:
@@ -575,9 +502,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
-        backlog, total = self._backlog, self._unread
+        backlog, total = self._backlog, self._input.unread
         if total is not None:
-            total += len(self._read) + self._ready.qsize() + self._parked + self._deferred
+            total += len(self._input) + self._ready.qsize() + self._parked + self._deferred
         if self._left_unread:
             total = None
         if total is not None and backlog.unread is None and self._limiter is not None:
@@ -589,7 +516,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Work off what earlier sessions left and the input did not name."""
         if self._session is not None and self._session.resumed:
             async for row in self._pages(Wanted.LEFT):
-                item = _Item(_pair_of(row), row)
+                item = Item(pair_of(row), row)
                 if self._stopping:
                     await self._leave([item])
                 else:
@@ -608,7 +535,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         async for row in self._pages(Wanted.DEFERRED):
             self._deferred -= 1
             again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
-            item = _Item(_pair_of(row), row, again=again, second=True)
+            item = Item(pair_of(row), row, again=again, second=True)
             if self._stopping:
                 await self._leave([item])
             else:
@@ -660,7 +587,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._carry_out(item)
             self._idle += 1
 
-    async def _next(self) -> _Item | None:
+    async def _next(self) -> Item | None:
         """Return the next pair to send, None when there is none or the run stops."""
         try:
             await self._results.room()
@@ -680,7 +607,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
         )
 
-    async def _carry_out(self, item: _Item) -> None:
+    async def _carry_out(self, item: Item) -> None:
         """Bring a pair to its end: send it, keep its fate, tell it."""
         began = self._runtime.monotonic()
         settled = await self._operate(item)
@@ -690,7 +617,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._free(item.pair.conversation_id)
         if settled.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
-        row = self._row(item, settled, deferred=deferred)
+        row = item.settled(settled, self._admin_id(item.pair), deferred=deferred)
         if not await self._keep(row):
             return
         del self._open[item.key]
@@ -713,11 +640,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             )
             self._tell(result, size=0 if settled.reply is None else len(settled.reply.body))
             for _ in range(item.again):
-                self._tell(_told(item.pair, row, duplicate=True))
+                self._tell(result_of(item.pair, row, duplicate=True))
         self._note_backlog()
         self._changed.set()
 
-    async def _operate(self, item: _Item) -> Settled:
+    async def _operate(self, item: Item) -> Settled:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         sent = item.in_doubt
@@ -726,17 +653,19 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             nonlocal sent
             item.announced = True
             if self._session is not None and self._journal.path is not None:
-                await self._session.write(self._row(item, None))
+                await self._session.write(item.sending(self._admin_id(item.pair)))
             sent = True
             self._unsent.discard(task)
 
         self._operating.add(task)
         self._unsent.add(task)
         try:
+            if self._admin_id(item.pair) is None:
+                await self._who()
             return await self._operation(
                 self._transport,
                 item.pair,
-                await self._admin(item.pair),
+                self._admin_id(item.pair),
                 self._call,
                 ambiguous=item.in_doubt,
                 on_send=announce,
@@ -758,18 +687,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._operating.discard(task)
             self._unsent.discard(task)
 
-    async def _admin(self, pair: Detach) -> str | None:
-        """Return the admin of a pair: its own, the run's, or the token's."""
-        if pair.admin_id is not None:
-            return pair.admin_id
-        if self._asked.admin_id is not None:
-            return self._asked.admin_id
-        identity = self._identity or await self._who()
-        return identity.id
-
-    @property
-    def _own_admin_id(self) -> str | None:
-        return None if self._identity is None else self._identity.id
+    def _admin_id(self, pair: Detach) -> str | None:
+        """Return the admin of a pair: its own, the run's, or the token's if it was asked for."""
+        own = None if self._identity is None else self._identity.id
+        return pair.admin_id or self._asked.admin_id or own
 
     def _note(self, settled: Settled) -> None:
         """Stop the run if the answer says that no other can be better."""
@@ -794,36 +715,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     # --- fates ---------------------------------------------------------------------------------
 
-    def _row(self, item: _Item, settled: Settled | None, *, deferred: bool = False) -> Row:
-        """Return what the journal keeps of a pair; without `settled` that it is being sent."""
-        before = item.row
-        error = None if settled is None else settled.error
-        state: str = State.SENDING if settled is None else settled.outcome
-        in_doubt = item.in_doubt
-        attempts, refusals = (before.attempts, before.refusals) if before is not None else (0, 0)
-        if settled is not None:
-            in_doubt = settled.in_doubt or settled.outcome is Outcome.UNKNOWN
-            attempts, refusals = attempts + settled.attempts, refusals + settled.refusals
-        return Row(
-            conversation_id=item.pair.conversation_id,
-            contact_id=item.pair.contact_id,
-            admin_id=item.pair.admin_id or self._asked.admin_id or self._own_admin_id,
-            state=str(state),
-            inferred=settled is not None and settled.inferred,
-            in_doubt=in_doubt,
-            attempts=attempts,
-            refusals=refusals,
-            status=getattr(error, "status", None),
-            code=getattr(error, "code", None),
-            error_type=None if error is None else type(error).__name__,
-            error=None if error is None else str(error),
-            request_id=None if settled is None else settled.request_id,
-            deferred=deferred,
-            second_try=item.second,
-            session=self._number,
-            updated_at=self._runtime.wall(),
-        )
-
     async def _keep(self, row: Row) -> bool:
         """Write a row; whether it is there. What is not in the journal is told to nobody."""
         while self._session is not None:
@@ -847,33 +738,30 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _leave_rest(self) -> None:
         """Tell what was read and not sent, and let the journal know of it."""
         await self._leave(list(self._open.values()))
-        while self._read:
-            pair, error = self._read.popleft()
+        for pair, error in self._input.take(len(self._input)):
             self._tell(DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error))
 
-    async def _leave(self, items: list[_Item]) -> None:
+    async def _leave(self, items: list[Item]) -> None:
         """Tell that pairs were not attempted; those of a second try have their first fate."""
         if isinstance(self._failure, JournalError):
             return
-        rows = [self._left(item) for item in items if item.row is None or item.announced]
+        rows = [
+            item.left(self._admin_id(item.pair))
+            for item in items
+            if item.row is None or item.announced
+        ]
         await asyncio.gather(*map(self._keep, rows))
         for item in items:
             self._open.pop(item.key, None)
             for occurrence in range(item.again + 1):
                 if item.second and item.row is not None:
-                    result = _told(item.pair, item.row)
+                    result = result_of(item.pair, item.row)
                 else:
                     result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
                 result.duplicate = occurrence > 0
                 self._tell(result)
 
-    def _left(self, item: _Item) -> Row:
-        """Return the row of a pair that is not sent: as it was, or pending."""
-        if item.row is not None:
-            return item.row
-        return attrs.evolve(self._row(item, None), state=State.PENDING.value)
-
-    def _facts(self) -> dict[str, object]:
+    def _facts(self) -> Facts:
         """Return the run's numbers for the journal."""
         tally = self._tally
         return {
@@ -889,38 +777,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _close_journal(self) -> None:
         assert self._session is not None  # noqa: S101  asked for only then
         ending = "stopped" if self._stopping else "ended"
-        await self._session.close(**self._facts(), ending="failed" if self._failure else ending)
+        facts = self._facts()
+        facts["ending"] = "failed" if self._failure is not None else ending
+        await self._session.close(**facts)
 
 
 async def _gone(tasks: "Collection[asyncio.Task[None]]") -> None:
     """Wait until tasks have ended."""
     while not all(task.done() for task in tasks):
         await asyncio.wait(tasks)
-
-
-def _pair_of(row: Row) -> Detach:
-    return Detach(row.conversation_id, row.contact_id, row.admin_id)
-
-
-def _told(pair: Detach, row: Row, *, duplicate: bool = False) -> DetachResult:
-    """Return a result as the journal has it."""
-    return DetachResult(
-        detach=pair,
-        outcome=Outcome(row.state),
-        inferred=row.inferred,
-        duplicate=duplicate,
-        second_try=row.second_try,
-        error=rebuilt(
-            row.error_type,
-            row.error,
-            status=row.status,
-            code=row.code,
-            request_id=row.request_id,
-            attempts=row.attempts,
-        ),
-        attempts=0 if duplicate else row.attempts,
-        request_id=None if duplicate else row.request_id,
-    )
 
 
 def _may_pass(settled: Settled) -> bool:
