@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 import attrs
 
 from intercom_async._version import __version__
-from intercom_async.bulk.run import DetachRun, Operation, RunOptions
+from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError

@@ -1,5 +1,7 @@
 """A pair on its way through a run, and what the journal keeps of it."""
 
+from typing import Final
+
 import attrs
 
 from intercom_async.bulk.results import DetachResult
@@ -8,6 +10,11 @@ from intercom_async.errors import rebuilt
 from intercom_async.journal import Row, State
 
 Key = tuple[str, str]
+
+_OUTCOMES: Final = {
+    State.PENDING: Outcome.NOT_ATTEMPTED,
+    State.SENDING: Outcome.UNKNOWN,
+}
 
 
 @attrs.define(eq=False)
@@ -89,7 +96,7 @@ def result_of(pair: Detach, row: Row, *, duplicate: bool = False) -> DetachResul
     """Return a result as the journal has it; a duplicate cost no request."""
     return DetachResult(
         detach=pair,
-        outcome=Outcome(row.state),
+        outcome=_OUTCOMES.get(row.state) or Outcome(row.state),
         inferred=row.inferred,
         duplicate=duplicate,
         second_try=row.second_try,

@@ -28,12 +28,13 @@ from collections.abc import (
     Collection,
     Iterable,
 )
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
 from intercom_async.bulk.item import Item, Key, pair_of, result_of
 from intercom_async.bulk.lifecycle import Run
+from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.reader import Checked, InputReader
 from intercom_async.bulk.results import DetachResult, DetachSummary, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
@@ -89,45 +90,6 @@ _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 _FATAL: Final = (AuthenticationError, PermissionDeniedError, ConnectionFailedError)
 
 
-class Operation(Protocol):
-    """What is done with each pair; `settle` is one."""
-
-    def __call__(
-        self,
-        transport: Transport,
-        pair: Detach,
-        admin_id: str | None,
-        options: CallOptions,
-        *,
-        ambiguous: bool,
-        on_send: Callable[[], Awaitable[None]],
-    ) -> Awaitable[Settled]:
-        """Bring one pair to an end; see `settle`."""
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class RunOptions:
-    """What a run was asked for.
-
-    Attributes:
-        operation: "detach", "attach" or "dry run".
-        base_url: where requests go.
-        admin_id: for pairs without an admin of their own; None for the token's own admin.
-        concurrency: requests in flight at most, None for as many as rate and latency ask for.
-        stop_after_missing: conversations that may be missing, with no pair detached, before the
-            run stops; None for any number.
-        outage_patience: seconds that Intercom may be away before the run stops.
-    """
-
-    operation: str
-    base_url: str
-    admin_id: str | None = None
-    concurrency: int | None = None
-    stop_after_missing: int | None = 100
-    outage_patience: float = 900.0
-
-
 class DetachRun(Run[DetachResult, DetachSummary]):
     """One bulk detach: await it, or iterate over its results.
 
@@ -167,7 +129,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         runtime: Runtime,
     ) -> None:
         self._entered = True  # until the arguments are known to be good
-        _check(pairs, journal, options)
+        if pairs is None and journal.path is None:
+            raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
+        if pairs is not None and (
+            not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
+        ):
+            raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
         self._journal = journal
         self._asked = options
@@ -402,6 +369,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changed.set()
 
     async def _work_off_input(self) -> None:
+        if self._stopping and not self._drain:
+            return
         self._reader = reader = asyncio.create_task(self._read())
         while True:
             await self._until(lambda: len(self._input) > 0 or reader.done(), stopping_too=True)
@@ -414,7 +383,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if self._input.complete:
                 await self._session.end_input()
             else:
-                self._tally.input_ended = self._session.input_ended
+                self._tally.input_ended = getattr(self._session, "input_ended", False)
         await self._until(lambda: not self._open)
 
     def _has_room(self) -> bool:
@@ -795,33 +764,3 @@ def _may_pass(settled: Settled) -> bool:
         and not isinstance(settled.error, CertificateError)
         and settled.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
     )
-
-
-def _check(pairs: object, journal: Journal, options: RunOptions) -> None:
-    """Refuse arguments that cannot be used."""
-    if pairs is None:
-        if journal.path is None:
-            raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
-    elif not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes):
-        raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
-    if not _is_count(options.concurrency, CONNECTIONS):
-        raise InvalidArgumentError(
-            "concurrency", options.concurrency, f"a whole number from 1 to {CONNECTIONS}"
-        )
-    if not _is_count(options.stop_after_missing, None):
-        raise InvalidArgumentError(
-            "stop_after_missing", options.stop_after_missing, "a whole number from 1, or None"
-        )
-    if not isinstance(options.outage_patience, int | float) or not options.outage_patience > 0:
-        raise InvalidArgumentError(
-            "outage_patience", options.outage_patience, "a positive number of seconds"
-        )
-
-
-def _is_count(value: object, most: int | None) -> bool:
-    """Whether an option is None or a whole number from 1 to `most`."""
-    if value is None:
-        return True
-    if not isinstance(value, int) or isinstance(value, bool):
-        return False
-    return value >= 1 and (most is None or value <= most)
