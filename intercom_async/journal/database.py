@@ -1,22 +1,28 @@
-"""SQLite connections to a journal, what is checked first, and SQLite's errors in our words."""
+"""SQLite connections to a journal: what is checked first, and SQLite's errors in our words."""
 
-import contextlib
 import errno
-import os
 import sqlite3
-import sys
-from collections.abc import Generator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from intercom_async.errors import readable
 from intercom_async.journal.errors import JournalCorruptError, JournalError, JournalWriteError
+from intercom_async.journal.row import Row
 
 APPLICATION_ID: Final = int.from_bytes(b"icas", "big")
 VERSION: Final = 1
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
 """Seconds to wait while another program holds the database."""
 
+COLUMNS: Final = (
+    "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
+    "attempts", "refusals", "status", "code", "error_type", "error", "request_id", "deferred",
+    "second_try", "session", "updated_at",
+)  # fmt: skip
+"""Of the table `pair`; also the names in a `Row`."""
+
+_FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
 _ERRNO: Final = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_IOERR: errno.EIO,
@@ -24,8 +30,16 @@ _ERRNO: Final = {
 }
 
 
+def row_of(values: Sequence[Any]) -> Row:
+    """Make a row of the values of `COLUMNS`."""
+    facts = dict(zip(COLUMNS, values, strict=True))
+    for name in _FLAGS:
+        facts[name] = bool(facts[name])
+    return Row(**facts)
+
+
 def connect(path: str, mode: Literal["ro", "rw"], extra: str = "") -> sqlite3.Connection:
-    """Open a file that exists; statements commit on their own.
+    """Open a file that exists; every statement commits by itself.
 
     Raises:
         sqlite3.Error: it cannot be opened.
@@ -34,7 +48,7 @@ def connect(path: str, mode: Literal["ro", "rw"], extra: str = "") -> sqlite3.Co
     return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
 
 
-def check(connection: sqlite3.Connection, path: str) -> None:
+def check_format(connection: sqlite3.Connection, path: str) -> None:
     """Look whether the database is a journal that this version can read.
 
     Raises:
@@ -43,10 +57,7 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     ((application_id,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     if application_id != APPLICATION_ID:
-        raise JournalCorruptError(
-            path, f"{path} is no journal of this library; nothing in it was changed. "
-            "Name another file"
-        )  # fmt: skip
+        raise JournalCorruptError(path, _no_journal(path))
     if version > VERSION:
         raise JournalError(
             path,
@@ -55,62 +66,43 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def check_owner(path: str) -> os.stat_result:
-    """Look whether the file is a regular one, this user's, and closed to others.
+def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> JournalError:
+    """Say what happened and what to do.
 
-    Raises:
-        JournalError: it is not.
-        OSError: there is no such file.
+    Args:
+        path: the journal.
+        error: what SQLite raised.
+        durable: pairs that are safe on the disk; None before anything was written.
     """
-    facts = os.stat(path)  # noqa: PTH116  a descriptor of ours would drop SQLite's locks
-    if not Path(path).is_file():
-        raise JournalError(path, f"{path} is no regular file, so it cannot hold a journal")
-    if facts.st_nlink > 1:
-        raise JournalError(
-            path, f"{path} has more than one name (hard links), so two runs could damage it"
-        )
-    if sys.platform != "win32":
-        if facts.st_uid != os.geteuid():
-            raise JournalError(
-                path, f"{path} belongs to another user (uid {facts.st_uid}); name another file"
-            )
-        if facts.st_mode & 0o077:
-            raise JournalError(
-                path, f"{path} lies open to other users; close it with `chmod 600 {path}`"
-            )
-    return facts
-
-
-@contextlib.contextmanager
-def translated(path: str) -> Generator[None]:
-    """Raise SQLite's errors as the journal's."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise error_from(path, error) from error
-
-
-def error_from(path: str, error: sqlite3.Error, durable: int = 0) -> JournalError:
-    """Say what happened and what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     told = readable(str(error))
+    made: JournalError
     if code == sqlite3.SQLITE_NOTADB:
-        return JournalCorruptError(
-            path, f"{path} is no journal, nor any other database; nothing in it was changed. "
-            "Name another file"
-        )  # fmt: skip
-    if code == sqlite3.SQLITE_CORRUPT:
-        return JournalCorruptError(
+        made = JournalCorruptError(path, _no_journal(path))
+    elif code == sqlite3.SQLITE_CORRUPT:
+        made = JournalCorruptError(
             path,
             f"the journal {path} is damaged ({told}). Nothing was repaired: keep a copy, then "
-            "try `sqlite3 JOURNAL .recover`, or run the input again with a new journal",
+            f"try `sqlite3 {path} .recover`, or run the input again with a new journal",
         )
-    if code == sqlite3.SQLITE_BUSY:
-        told = "another program has kept it locked for more than five seconds"
-    return JournalWriteError(
-        path,
-        f"the journal {path} cannot be written ({told}); {durable} pairs are safe in it. Make "
-        "room or repair the disk, then resume: nothing is lost, and nothing done twice",
-        errno=_ERRNO.get(code),
-        durable=durable,
-    )
+    else:
+        if code == sqlite3.SQLITE_BUSY:
+            told = f"another program has kept it locked for {PATIENCE:.0f} seconds"
+        safe = (
+            "nothing was sent"
+            if durable is None
+            else f"{durable} pairs are safe in it. Make room or repair the disk, then resume: "
+            "nothing is lost, and nothing is done twice"
+        )
+        made = JournalWriteError(
+            path,
+            f"the journal {path} cannot be used ({told}); {safe}",
+            errno=_ERRNO.get(code),
+            durable=durable or 0,
+        )
+    made.__cause__ = error.with_traceback(None)  # it would keep what was being written
+    return made
+
+
+def _no_journal(path: str) -> str:
+    return f"{path} is no journal of this library; nothing in it was changed. Name another file"

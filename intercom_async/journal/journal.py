@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
-from typing import Protocol, TypedDict, Unpack
+from typing import Final, Protocol, TypedDict, Unpack
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.row import Binding, Row, Source
@@ -33,6 +33,9 @@ class Facts(TypedDict, total=False):
     quota_limit: int | None
     ending: str
     stopped_by: str | None
+
+
+FACTS: Final = tuple(Facts.__annotations__)
 
 
 class Session(Protocol):
@@ -118,6 +121,6 @@ class Journal:
         Raises:
             JournalError: of any kind; a journal that was there was not changed.
         """
-        from intercom_async.journal import sqlite  # noqa: PLC0415  start without loading it
+        from intercom_async.journal.sqlite import open_session  # noqa: PLC0415  loads SQLite
 
-        return await sqlite.open_session(self.path, binding, self.source, runtime)
+        return await open_session(self.path, binding, self.source, runtime)
