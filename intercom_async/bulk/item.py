@@ -12,8 +12,8 @@ from intercom_async.journal import Row, State
 Key = tuple[str, str]
 
 _OUTCOMES: Final = {
-    State.PENDING: Outcome.NOT_ATTEMPTED,
-    State.SENDING: Outcome.UNKNOWN,
+    State.PENDING.value: Outcome.NOT_ATTEMPTED,
+    State.SENDING.value: Outcome.UNKNOWN,
 }
 
 

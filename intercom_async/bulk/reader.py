@@ -11,10 +11,10 @@ from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pairs import Pair, as_detach
 
-AHEAD: Final = 1024
+AHEAD: Final = 256
 """Pairs that are read ahead at most."""
 
-BREATH: Final = 256
+BREATH: Final = 128
 """Pairs that a synchronous input may give without others getting the loop."""
 
 Checked = tuple[Detach, InvalidArgumentError | None]

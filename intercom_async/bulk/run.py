@@ -68,10 +68,10 @@ from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import backoff
 
-BATCH: Final = 256
+BATCH: Final = 128
 """Pairs that are looked up at once at most."""
 
-ADMITTED: Final = 512
+ADMITTED: Final = 128
 """Admitted pairs that wait for a worker at most, apart from those of busy conversations."""
 
 PARKED: Final = 20_000
@@ -365,7 +365,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if not self._stopping:
                 self._interrupted()
         except Exception as error:  # noqa: BLE001  whatever the caller's input raises
-            self._fail(error)
+            self._failure = self._failure or error  # raised when the pairs before it are done
         self._changed.set()
 
     async def _work_off_input(self) -> None:
@@ -383,8 +383,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if self._input.complete:
                 await self._session.end_input()
             else:
-                self._tally.input_ended = getattr(self._session, "input_ended", False)
+                self._tally.input_ended = self._session.input_ended
         await self._until(lambda: not self._open)
+        if self._failure is not None:
+            self.stop(drain=False)
 
     def _has_room(self) -> bool:
         return self._ready.qsize() < ADMITTED and self._parked < PARKED
