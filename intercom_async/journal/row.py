@@ -25,9 +25,9 @@ SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 """States of pairs that need no repetition."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Row:
-    """What is known of one pair.
+    """What is known of one pair. Never changed; `frozen` would double what a pair costs here.
 
     Attributes:
         conversation_id: Intercom's id of the conversation.

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from importlib import resources
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -43,13 +45,12 @@ _KEY: Final = COLUMNS[:3]
 _ROW: Final = f"json_array({', '.join(COLUMNS)})"
 _SETTLED: Final = ", ".join(f"'{state}'" for state in SETTLED)
 
-# One statement for a batch, with the batch as one JSON text: each time that a thread takes the
-# interpreter's lock back from a busy event loop may cost 5 ms, and a statement takes it once.
-_WRITE: Final = f"""
-    INSERT INTO pair ({", ".join(COLUMNS)})
-    SELECT {", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(COLUMNS)))}
-    FROM json_each(?) WHERE true
-    ON CONFLICT DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
+# One statement for a batch: each time that a thread takes the interpreter's lock back from a busy
+# event loop may cost 5 ms, and a statement does so a few times, however much it does.
+_UPSERT: Final = f"""
+    INSERT INTO pair ({", ".join(COLUMNS)}) VALUES {{rows}}
+    ON CONFLICT ({", ".join(_KEY)})
+    DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
 """  # noqa: S608  names of our own
 _LOOK_UP: Final = f"""
     SELECT json_group_array(json_array(wanted.key, {_ROW}))
@@ -66,6 +67,10 @@ _PAGES: Final = {
     Wanted.LEFT: _PAGE.format(wanted=f"state NOT IN ({_SETTLED}) AND session < ?"),
     Wanted.DEFERRED: _PAGE.format(wanted="deferred AND session = ?"),
 }
+
+_MOST: Final = 128
+_STEP: Final = 8
+"""A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
 values_of = attrgetter(*COLUMNS)
 
@@ -115,6 +120,8 @@ class Table:
                     errno=error.errno,
                 ) from error
             self._release = undo.pop_all().close
+        variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
     def _lock(self, path: str) -> Lock:
         if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  as `_place`
@@ -220,11 +227,14 @@ class Table:
         """Keep rows, given as values of `COLUMNS`; of two of one pair, the later."""
         with self._guarded():
             self._look_at_place()
-            try:
-                batch = msgspec.json.encode(rows)
-            except UnicodeEncodeError:
-                batch = msgspec.json.encode([[storable_text(one) for one in row] for row in rows])
-            self._connection.execute(_WRITE, (batch.decode(),))
+            for start in range(0, len(rows), self._most):
+                batch = list(rows[start : start + self._most])
+                batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
+                try:
+                    self._connection.execute(_upsert(len(batch)), list(chain(*batch)))
+                except UnicodeEncodeError:
+                    values = [storable_text(value) for value in chain(*batch)]
+                    self._connection.execute(_upsert(len(batch)), values)
 
     def look_up(self, pairs: Sequence[Detach], workspace: str) -> list[Row | None]:
         """See `Session.look_up`."""
@@ -279,6 +289,12 @@ class Table:
                 self.update(facts)
         finally:
             self._release()
+
+
+@functools.cache
+def _upsert(count: int) -> str:
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return _UPSERT.format(rows=", ".join([row] * count))
 
 
 def again(error: JournalError) -> JournalError:
