@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import resources
 from itertools import chain
 from operator import attrgetter
@@ -119,7 +119,7 @@ class Table:
                     "was sent",
                     errno=error.errno,
                 ) from error
-            self._release = undo.pop_all().close
+            self._release: Callable[[], None] = undo.pop_all().close
         variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
@@ -288,7 +288,16 @@ class Table:
                 self._looked = 0.0
                 self.update(facts)
         finally:
-            self._release()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of everything; harmless when it was done."""
+        release, self._release = self._release, _nothing
+        release()
+
+
+def _nothing() -> None:
+    pass
 
 
 @functools.cache
