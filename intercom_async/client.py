@@ -11,13 +11,13 @@ import attrs
 
 from intercom_async._version import __version__
 from intercom_async.bulk.run import DetachRun, Operation
-from intercom_async.bulk.source import Pair
 from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
 from intercom_async.journal.session import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.pairs import Pair
 from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus

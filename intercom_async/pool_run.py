@@ -22,10 +22,10 @@ import attrs
 
 from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.results import DetachResult, DetachSummary
-from intercom_async.bulk.source import Pair
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
+from intercom_async.pairs import Pair, as_detach
 from intercom_async.transport.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -381,9 +381,9 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         try:
             async with aclosing(each(pairs)) as items:
                 async for item in items:
-                    pair = item if isinstance(item, Detach) else Detach(*item)
-                    result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
                     outcomes[Outcome.NOT_ATTEMPTED] += 1
+                    pair, _ = as_detach(item, outcomes[Outcome.NOT_ATTEMPTED])
+                    result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
                     await self._deliver(workspace, result)
         except Exception as raised:  # noqa: BLE001  whatever the caller's iterable raises
             self._fail(raised)

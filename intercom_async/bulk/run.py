@@ -28,7 +28,7 @@ import attrs
 
 from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.results import DetachResult, DetachSummary
-from intercom_async.bulk.source import Again, Pair, Source
+from intercom_async.bulk.source import Again, Source
 from intercom_async.bulk.telling import Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
@@ -43,6 +43,7 @@ from intercom_async.journal.errors import JournalError, JournalWriteError
 from intercom_async.journal.fates import SettledPairs, is_ambiguous, is_inferred, outcome_of
 from intercom_async.journal.replay import Admitted
 from intercom_async.journal.session import Commit, Journal, JournalSession
+from intercom_async.pairs import Pair
 from intercom_async.status import RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter

@@ -6,14 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
-from intercom_async.detaching import Detach
-from intercom_async.errors import InvalidArgumentError
+import attrs
+
 from intercom_async.journal.replay import Admitted
 from intercom_async.journal.session import JournalSession
+from intercom_async.pairs import Pair, as_detach
 from intercom_async.transport.limiter import Backlog
-
-Pair = Detach | tuple[str, str]
-"""What a run takes: a `Detach`, or `(conversation_id, contact_id)`."""
 
 BREATH: Final = 1000
 """Pairs that may be read without giving others the loop: a long input must not hold it."""
@@ -99,7 +97,10 @@ class Source:
         if self.backlog.unread is not None:
             # An input that gives more than it promised may give anything.
             self.backlog.unread = self.backlog.unread - 1 if self.backlog.unread else None
-        pair = _as_detach(item, self.read)
+        pair, error = as_detach(item, self.read)
+        if error is not None:
+            # Refused by name when its turn comes, and the run goes on.
+            pair = attrs.evolve(pair, **{error.name: ""})
         if self._journal is None:
             self._admitted.append(Admitted(self.read, pair))
         else:
@@ -126,15 +127,3 @@ class Again:
     async def pull(self) -> Admitted | None:
         """Return the next pair, None at the end."""
         return next(self._items, None)
-
-
-def _as_detach(item: object, ordinal: int) -> Detach:
-    if isinstance(item, Detach):
-        return item
-    match item:
-        case (str() as conversation_id, str() as contact_id):
-            return Detach(conversation_id, contact_id)
-        case _:
-            raise InvalidArgumentError(
-                f"pairs, item {ordinal},", item, "a Detach or (conversation_id, contact_id)"
-            )
