@@ -8,6 +8,7 @@ from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.ids import LONGEST_ID, check_id
 
 COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
+REQUIRED: Final = COLUMNS[:2]
 
 
 class Row(Protocol):
@@ -64,7 +65,7 @@ def _ids_of(item: Any) -> Sequence[Any] | None:
     if type(item) is not tuple and type(item) is not list:
         names, cells = _columns_of(item)
         named = dict(zip(names, cells, strict=False))
-        if any(name in named for name in COLUMNS[:2]):
+        if any(name in named for name in REQUIRED):
             return [named.get(name) for name in COLUMNS]
         if isinstance(item, Mapping):
             return None
