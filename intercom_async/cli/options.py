@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.transport.window import RateLimitPolicy
@@ -85,7 +86,7 @@ def open_client(
 def _token(file: Path | None) -> str | None:
     """The token: from a file, the environment or a hidden prompt, never the command line."""
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return read_token(file)
     if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
         return getpass.getpass("Intercom access token: ").strip()
     return None
