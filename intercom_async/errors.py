@@ -31,7 +31,7 @@ chained exception ever holds a token.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 
 
 def readable(text: str, length: int = 300) -> str:
@@ -170,7 +170,10 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
 
     Attributes:
         attempts: attempts made.
+        outage: the outage for which nothing more was sent, None if it was for another reason.
     """
+
+    outage: OutageStatus | None = None
 
 
 class CertificateError(ConnectionFailedError):

@@ -18,9 +18,15 @@ FLOORS: list[set[str]] = [
     {"ids", "events", "model"},
     {"structuring"},
     {"transport.runtime", "transport.server_clock", "transport.concurrency", "transport.counters"},
-    {"transport.window", "transport.deadlines", "transport.hiding", "transport.sharing"},
+    {
+        "transport.window",
+        "transport.deadlines",
+        "transport.hiding",
+        "transport.sharing",
+        "transport.outage",
+    },
     {"transport.wire", "transport.verdict"},
-    {"transport.reporting", "transport.http", "transport.limiter"},
+    {"transport.reporting", "transport.http", "transport.limiter", "transport.turns"},
     {"transport.budgets", "transport.transport"},
     {"detaching"},
     {"pairs"},
@@ -42,6 +48,7 @@ PURE = {
     "transport.window",
     "transport.verdict",
     "transport.concurrency",
+    "transport.outage",
 }
 
 ONLY_IN = {
