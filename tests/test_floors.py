@@ -35,7 +35,6 @@ FLOORS: list[set[str]] = [
     {"client"},
     {"pool_run"},
     {"pool"},
-    {"chunks"},
     {"simulator", "integrations"},
     {"cli"},
 ]
@@ -57,7 +56,6 @@ ONLY_IN = {
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},
-    "taskiq": {"integrations"},
     "rich": {"cli"},
     "typer": {"cli"},
 }

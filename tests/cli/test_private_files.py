@@ -199,14 +199,3 @@ def test_a_header_that_is_foreign_text_is_shown_as_text(
     done = command("detach", pairs, "--admin-id", "1", "--base-url", simulator.url)
     assert done.status == 2
     assert not {"\x1b", "\x07", "\x9b"} & set(done.out + done.err)
-
-
-def test_folders_of_chunks_are_their_owner_s_alone(tmp_path: Path) -> None:
-    from intercom_async.chunks import write_plan
-
-    home = tmp_path / "home"
-    home.mkdir(0o777)
-    asyncio.run(write_plan([("acme", "1", "2")], home, admin_id="3"))
-    files = [path for path in home.rglob("*") if path.is_file()]
-    assert files
-    assert {mode(path) for path in files} == {0o600}
