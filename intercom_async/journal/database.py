@@ -38,13 +38,13 @@ def row_of(values: Sequence[Any]) -> Row:
     return Row(**facts)
 
 
-def connect(path: str, mode: Literal["ro", "rw"], extra: str = "") -> sqlite3.Connection:
+def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Open a file that exists; every statement commits by itself.
 
     Raises:
         sqlite3.Error: it cannot be opened.
     """
-    uri = f"{Path(path).absolute().as_uri()}?mode={mode}{extra}"
+    uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
 
 

@@ -284,8 +284,15 @@ class Table:
             if self.failure is None:
                 self._looked = 0.0
                 self.update(facts)
+                self._settle_down()
         finally:
             self._release()
+
+    def _settle_down(self) -> None:
+        """Leave one plain file, which can be read without files beside it, unless it is in use."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
 
 
 @functools.cache
