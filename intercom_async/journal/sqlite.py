@@ -254,8 +254,8 @@ async def open_session(
     thread, opened = writer.start(lambda: Table(path, binding, source, now))
     try:
         await _outlast(opened)
-    except asyncio.CancelledError:
+        return SqliteSession(path, opened.result(), writer, thread, runtime)
+    except BaseException:
         writer.calls.put(_CLOSE)
         thread.join()
         raise
-    return SqliteSession(path, opened.result(), writer, thread, runtime)
