@@ -31,8 +31,7 @@ async def opened(path: Path | None, binding: Binding = ACME) -> Session:
 async def ran(path: Path, *rows: Row) -> None:
     """One orderly session."""
     session = await opened(path)
-    for one in rows:
-        await session.write(one)
+    await asyncio.gather(*map(session.write, rows))
     await session.close()
 
 

@@ -39,10 +39,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def with_connections(monkeypatch: pytest.MonkeyPatch, kind: type[sqlite3.Connection]) -> None:
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        database.sqlite3, "connect", lambda *args, **kwargs: connect(*args, factory=kind, **kwargs)
-    )
+    real = sqlite3.connect
+
+    def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        return real(*args, factory=kind, **kwargs)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
 
 
 async def refused(path: Path, kind: type[JournalError], match: str) -> JournalError:
@@ -291,8 +293,12 @@ class TestTheDisk:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await ran(path, row(1))
-        connect = database.connect  # the superuser, as whom containers run tests, may write it
-        monkeypatch.setattr(table, "connect", lambda path, mode: connect(path, "ro"))
+
+        def connect(path: str, mode: str) -> sqlite3.Connection:
+            return database.connect(path, "ro")
+
+        # The superuser, as whom containers run tests, may write any file.
+        monkeypatch.setattr(table, "connect", connect)
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
@@ -304,7 +310,7 @@ class TestTheDisk:
         def refuse(*_: object) -> int:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(lock.os, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
         error = await refused(path, JournalWriteError, f"{os.strerror(number)}.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == number
@@ -405,17 +411,20 @@ class TestTheLock:
     def test_windows_locks_with_what_it_has(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        held = set[tuple[int, int]]()
+        held = set[int]()
 
         def locking(fd: int, mode: int, count: int) -> None:
-            assert (mode, count) == (2, 1)
-            facts = os.fstat(fd)
-            if (facts.st_dev, facts.st_ino) in held:
+            assert count == 1
+            file = os.fstat(fd).st_ino
+            if mode == 0:
+                held.remove(file)
+            elif file in held:
                 raise OSError(errno.EACCES, "Permission denied")
-            held.add((facts.st_dev, facts.st_ino))
+            else:
+                held.add(file)
 
         fake = types.ModuleType("msvcrt")
-        vars(fake).update(LK_NBLCK=2, locking=locking)
+        vars(fake).update(LK_UNLCK=0, LK_NBLCK=2, locking=locking)
         monkeypatch.setitem(sys.modules, "msvcrt", fake)
         monkeypatch.setattr(sys, "platform", "win32")
         monkeypatch.delattr(os, "register_at_fork")
@@ -432,7 +441,6 @@ class TestTheLock:
             patched.setattr(os, "unlink", refuse)
             taken.release()
         assert Path(f"{path}-lock").exists()
-        held.clear()  # closing a file frees it there
         windows.Lock(str(path)).release()
 
     async def test_windows_has_no_modes_to_look_at(

@@ -312,7 +312,7 @@ _STEPS = st.lists(
 
 
 @given(steps=_STEPS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_done_the_journal_equals_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
 ) -> None:
@@ -333,8 +333,8 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
             for key, (state, number) in model.items()
             if state not in settled and number < session.number
         }
-        found = await session.rows(Wanted.LEFT, after=None)
-        assert [one and (one.conversation_id, one.contact_id) for one in found] == sorted(left)
+        listed = await session.rows(Wanted.LEFT, after=None)
+        assert [(one.conversation_id, one.contact_id) for one in listed] == sorted(left)
 
     async def play() -> None:
         session = await opened(path)
