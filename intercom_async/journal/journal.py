@@ -60,6 +60,11 @@ class Session(Protocol):
         """Pairs by state, as earlier sessions left them; states without pairs are missing."""
         ...
 
+    @property
+    def input_ended(self) -> bool:
+        """Whether an earlier session read its input to the end."""
+        ...
+
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """Keep which workspace a key stands for, in a run of many.
 

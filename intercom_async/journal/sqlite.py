@@ -144,6 +144,7 @@ class SqliteSession:
         number: see `Session`.
         resumed: see `Session`.
         before: see `Session`.
+        input_ended: see `Session`.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class SqliteSession:
         self.number = table.number
         self.resumed = table.number > 1
         self.before: Mapping[str, int] = table.before
+        self.input_ended = table.input_ended
         self._path = path
         self._writer = writer
         self._thread = thread

@@ -87,6 +87,7 @@ class Table:
     Attributes:
         number: of the session.
         before: pairs by state as earlier sessions left them.
+        input_ended: whether an earlier session read its input to the end.
         failure: what went wrong first; nothing is written after it.
     """
 
@@ -95,6 +96,7 @@ class Table:
     ) -> None:
         self.number = 1
         self.before: Mapping[str, int] = {}
+        self.input_ended = False
         self.failure: JournalError | None = None
         self._path = ":temporary:" if path is None else os.path.realpath(path)
         self._temporary = path is None
@@ -142,6 +144,7 @@ class Table:
                 raise JournalMismatchError(self._path, what=what, expected=expected, found=found)
             self.before = kept.counts()
             self.number = max((one.number for one in kept.sessions), default=0) + 1
+            self.input_ended = any(one.input_ended for one in kept.sessions)
 
     def _connect(self, binding: Binding, now: float) -> sqlite3.Connection:
         if self._temporary:
