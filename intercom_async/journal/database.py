@@ -45,7 +45,9 @@ def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
         sqlite3.Error: it cannot be opened.
     """
     uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+    return sqlite3.connect(
+        uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
 
 
 def check_format(connection: sqlite3.Connection, path: str) -> None:

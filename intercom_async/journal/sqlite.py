@@ -1,13 +1,11 @@
 """A session in SQLite: one thread that writes what has collected, and the coroutines before it."""
 
 import asyncio
-import contextlib
 import functools
 import os
-import queue
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, Unpack
 
 import attrs
@@ -40,80 +38,113 @@ class _Call:
     answer: asyncio.Future[Any] | None = None
 
 
-_CLOSE: Final = _Call()
-
-
 class _Writer:
-    """The thread that owns the table. It ends once `_CLOSE` is taken from its queue."""
+    """The one thread that touches the table. While it works, calls collect for its next turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.calls = queue.SimpleQueue[_Call]()
-        self.failure: JournalError | None = None
+        self.table: Table | None = None
         self._loop = loop
-
-    def start(self, opening: Callable[[], Table]) -> tuple[threading.Thread, asyncio.Future[Table]]:
-        """Open the table in the thread; the future tells."""
-        opened = self._loop.create_future()
-        # A daemon: whoever forgets to close a session can still end, as if killed.
-        thread = threading.Thread(
-            target=self._run, args=(opening, opened), name="intercom-journal", daemon=True
+        # The thread keeps `initargs`, so that in a forked child, where no thread ends, nobody
+        # closes the database: its parent's log would be cut.
+        self._thread = ThreadPoolExecutor(
+            1, "intercom-journal", initializer=_keep, initargs=(self,)
         )
-        thread.start()
-        return thread, opened
+        self._waiting: list[_Call] = []
+        self._working = False
 
-    def submit(self, work: Callable[[Table], _T]) -> asyncio.Future[_T]:
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def failure(self) -> JournalError | None:
+        """What went wrong first; nothing is written after it."""
+        return None if self.table is None else self.table.failure
+
+    def open(self, opening: Callable[[], Table]) -> asyncio.Future[Table]:
+        """Open the table in the thread."""
+
+        def work() -> Table:
+            self.table = opening()
+            return self.table
+
+        return self._loop.run_in_executor(self._thread, work)
+
+    def have_done(self, work: Callable[[Table], _T]) -> asyncio.Future[_T]:
         """Have some work done."""
         answer = self._loop.create_future()
-        self.calls.put(_Call(work=work, answer=answer))
+        self.submit(_Call(work=work, answer=answer))
         return answer
 
-    def submit_row(self, row: tuple[Any, ...]) -> asyncio.Future[None]:
+    def have_written(self, row: tuple[Any, ...]) -> asyncio.Future[None]:
         """Have a row written."""
         answer = self._loop.create_future()
-        self.calls.put(_Call(row=row, answer=answer))
+        self.submit(_Call(row=row, answer=answer))
         return answer
 
-    def _run(self, opening: Callable[[], Table], opened: asyncio.Future[Table]) -> None:
+    def submit(self, call: _Call) -> None:
+        """Have something done, after what was submitted before."""
+        self._waiting.append(call)
+        if not self._working:
+            self._working = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        assert self.table is not None  # noqa: S101  nobody has a session before
+        turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
+        turn.add_done_callback(self._end)
+
+    def _end(self, turn: "asyncio.Future[list[_Answer]]") -> None:
+        self._working = bool(self._waiting)
+        if self._working:
+            self._begin()
+        for answer, result, error in turn.result():
+            if answer is None or answer.done():  # cancelled: nobody waits
+                continue
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+    def end(self, *, wait: bool) -> None:
+        """Let the thread end; what was given is written, and the table closed, if nobody did."""
+        calls, self._waiting = self._waiting, []
+        work = functools.partial(_finish, self.table, calls)
         try:
-            table = opening()
-        except BaseException as error:  # noqa: BLE001  told to whoever waits
-            self._tell([(opened, None, error)])
-            return
-        self._tell([(opened, table, None)])
-        with contextlib.suppress(JournalError):
-            while self._serve(table):
-                pass
-            table.close({})
+            self._thread.submit(work)
+        except RuntimeError:  # the interpreter ends, and the thread has done so
+            work()
+        self._thread.shutdown(wait=wait)
 
-    def _serve(self, table: Table) -> bool:
-        """Work off what has collected, rows first; return whether to go on."""
-        calls = self._take()
-        answers: list[_Answer] = []
-        if rows := [call for call in calls if call.row is not None]:
-            error = _attempt(lambda: table.write([call.row for call in rows if call.row]))[1]
-            answers += [(call.answer, None, error and _fresh(error)) for call in rows]
-        for call in calls:
-            if call.work is not None:
-                answers.append((call.answer, *_attempt(functools.partial(call.work, table))))
-        self.failure = table.failure
-        self._tell(answers)
-        return calls[-1] is not _CLOSE
 
-    def _take(self) -> list[_Call]:
-        calls = [self.calls.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(calls) < MOST and calls[-1] is not _CLOSE:
-                calls.append(self.calls.get_nowait())
-        return calls
+def _keep(_: _Writer) -> None:
+    pass
 
-    def _tell(self, answers: "Sequence[_Answer]") -> None:
-        try:
-            self._loop.call_soon_threadsafe(_resolve, answers)
-        except RuntimeError:  # the loop was closed: nobody is left who could close the session
-            self.calls.put(_CLOSE)
+
+def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
+    if table is not None:
+        _serve(table, calls)
+        table.let_go()
+
+
+def _finish_forgotten(writer: _Writer, process: int) -> None:
+    if os.getpid() == process:
+        writer.end(wait=False)
 
 
 _Answer = tuple[asyncio.Future[Any] | None, Any, BaseException | None]
+
+
+def _serve(table: Table, calls: Sequence[_Call]) -> list[_Answer]:
+    """Work calls off, rows first."""
+    answers: list[_Answer] = []
+    if rows := [call for call in calls if call.row is not None]:
+        error = _attempt(lambda: table.write([call.row for call in rows if call.row]))[1]
+        answers += [(call.answer, None, error and _fresh(error)) for call in rows]
+    for call in calls:
+        if call.work is not None:
+            answers.append((call.answer, *_attempt(functools.partial(call.work, table))))
+    return answers
 
 
 def _attempt(work: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
@@ -125,16 +156,6 @@ def _attempt(work: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
 
 def _fresh(error: BaseException) -> BaseException:
     return again(error) if isinstance(error, JournalError) else error
-
-
-def _resolve(answers: Sequence[_Answer]) -> None:
-    for answer, result, error in answers:
-        if answer is None or answer.done():  # cancelled: nobody waits
-            continue
-        if error is None:
-            answer.set_result(result)
-        else:
-            answer.set_exception(error)
 
 
 class SqliteSession:
@@ -152,7 +173,6 @@ class SqliteSession:
         path: str | None,
         table: Table,
         writer: _Writer,
-        thread: threading.Thread,
         runtime: Runtime,
     ) -> None:
         self.number = table.number
@@ -161,12 +181,11 @@ class SqliteSession:
         self.input_ended = table.input_ended
         self._path = path
         self._writer = writer
-        self._thread = thread
         self._runtime = runtime
         self._process = os.getpid()
         self._noted = runtime.monotonic()
         self._closing: asyncio.Future[None] | None = None
-        weakref.finalize(self, writer.calls.put, _CLOSE)
+        self._forgotten = weakref.finalize(self, _finish_forgotten, writer, self._process)
 
     def _check(self) -> _Writer:
         """Return the writer, if this session may use it."""
@@ -179,11 +198,11 @@ class SqliteSession:
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
-        await self._check().submit(lambda table: table.bind(workspace, app_id, app_name))
+        await self._check().have_done(lambda table: table.bind(workspace, app_id, app_name))
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
-        return await self._check().submit(lambda table: table.look_up(pairs, workspace))
+        return await self._check().have_done(lambda table: table.look_up(pairs, workspace))
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
@@ -191,25 +210,25 @@ class SqliteSession:
         if writer.failure is not None:
             raise again(writer.failure)
         values = (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
-        if self._path is None and writer.calls.qsize() < BACKLOG:
-            writer.calls.put(_Call(row=values))
+        if self._path is None and len(writer) < BACKLOG:
+            writer.submit(_Call(row=values))
         else:
-            await writer.submit_row(values)
+            await writer.have_written(values)
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
         """See `Session`."""
-        return await self._check().submit(lambda table: table.rows(wanted, after, limit))
+        return await self._check().have_done(lambda table: table.rows(wanted, after, limit))
 
     async def end_input(self) -> None:
         """See `Session`."""
-        await self._check().submit(lambda table: table.update({"input_ended": True}))
+        await self._check().have_done(lambda table: table.update({"input_ended": True}))
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
         writer, now = self._check(), self._runtime.monotonic()
         if now - self._noted >= NOTE_EVERY:
             self._noted = now
-            await writer.submit(lambda table: table.update(_known(facts)))
+            await writer.have_done(lambda table: table.update(_known(facts)))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
@@ -219,12 +238,12 @@ class SqliteSession:
             await _outlast(self._closing)
             return
         ended = {**_known(facts), "ended_at": round(self._runtime.wall(), 3)}
-        self._closing = self._writer.submit(lambda table: table.close(ended))
-        self._writer.calls.put(_CLOSE)
+        self._closing = self._writer.have_done(lambda table: table.close(ended))
         try:
             await _outlast(self._closing)
         finally:
-            self._thread.join()
+            self._forgotten.detach()
+            self._writer.end(wait=True)
         self._closing.result()
 
 
@@ -253,11 +272,10 @@ async def open_session(
     """See `Journal.open`."""
     writer = _Writer(asyncio.get_running_loop())
     now = round(runtime.wall(), 3)
-    thread, opened = writer.start(lambda: Table(path, binding, source, now))
+    opened = writer.open(lambda: Table(path, binding, source, now))
     try:
         await _outlast(opened)
-        return SqliteSession(path, opened.result(), writer, thread, runtime)
+        return SqliteSession(path, opened.result(), writer, runtime)
     except BaseException:
-        writer.calls.put(_CLOSE)
-        thread.join()
+        writer.end(wait=True)
         raise

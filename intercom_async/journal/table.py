@@ -1,4 +1,4 @@
-"""The journal's tables as a run writes them. Everything here blocks, and belongs to one thread."""
+"""The journal's tables as a run writes them. Everything here blocks; one thread at a time."""
 
 import contextlib
 import copy
@@ -119,7 +119,7 @@ class Table:
                     "was sent",
                     errno=error.errno,
                 ) from error
-            self._release = undo.pop_all().close
+            self._open = undo.pop_all()
         variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
@@ -148,7 +148,7 @@ class Table:
 
     def _connect(self, binding: Binding, now: float) -> sqlite3.Connection:
         if self._temporary:
-            connection = sqlite3.connect("", isolation_level=None)
+            connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             fill(connection, binding, now)
@@ -289,13 +289,17 @@ class Table:
                 self.update(facts)
                 self._settle_down()
         finally:
-            self._release()
+            self.let_go()
 
     def _settle_down(self) -> None:
         """Leave one plain file, which can be read without files beside it, unless it is in use."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("PRAGMA journal_mode = DELETE")
+
+    def let_go(self) -> None:
+        """Let go of everything; harmless when that was done."""
+        self._open.close()
 
 
 @functools.cache

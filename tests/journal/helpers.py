@@ -51,7 +51,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name == "intercom-journal"]
+    return [one.name for one in threading.enumerate() if one.name.startswith("intercom-journal")]
 
 
 def connecting(**behaviour: Callable[..., Any]) -> type[sqlite3.Connection]:

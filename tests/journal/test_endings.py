@@ -5,6 +5,8 @@
 import asyncio
 import contextlib
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from intercom_async.journal import (
     Wanted,
     table,
 )
-from tests.journal.helpers import ACME, kept, opened, pair, ran, row, threads, until
+from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, threads, until
 
 
 class Gate:
@@ -169,19 +171,19 @@ def test_a_loop_that_is_closed_meanwhile_ends_the_session_in_order(
     path: Path, gate: Gate, recwarn: pytest.WarningsRecorder
 ) -> None:
     raised: list[object] = []
-    held: list[Session] = []
 
     async def main() -> None:
-        held.append(await opened(path))
+        session = await opened(path)
         gate.close()
         for number in range(3):
-            task = asyncio.ensure_future(held[0].write(row(number)))
-            await asyncio.sleep(0)
+            task = asyncio.ensure_future(session.write(row(number)))
+            await (asyncio.sleep(0) if number else until(gate.waiting.is_set))
             task.cancel()
 
     hook, threading.excepthook = threading.excepthook, raised.append
     try:
         asyncio.run(main())
+        gc.collect()
         gate.free.set()
         asyncio.run(until(nothing_is_open))
     finally:
@@ -200,6 +202,28 @@ async def test_a_session_that_is_forgotten_lets_go_of_its_journal(path: Path) ->
     gc.collect()
     await until(nothing_is_open)
     assert kept(path) == {"c0001": "detached"}
+
+
+def test_a_program_that_ends_without_closing_loses_nothing(path: Path) -> None:
+    program = """
+import asyncio, sys
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(sys.argv[1])
+    for number in range(3):
+        asyncio.ensure_future(session.write(row(number)))
+    await asyncio.sleep(0)
+    return session
+
+session = asyncio.run(main())
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, check=True, timeout=60
+    )
+    assert child.stderr == b""
+    assert files(path.parent).keys() == {"run.db"}
+    assert len(kept(path)) == 3
 
 
 async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
