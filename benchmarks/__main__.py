@@ -45,7 +45,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
-    parser.add_argument("--million", action="store_true", help="scale, journal: a million pairs too")
+    parser.add_argument("--million", action="store_true", help="scale and journal: a million too")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
     parser.add_argument("--svg", type=Path, help="draw charts into this folder")

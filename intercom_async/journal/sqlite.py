@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, Unpack
 
@@ -177,8 +177,8 @@ class SqliteSession:
     ) -> None:
         self.number = table.number
         self.resumed = table.number > 1
-        self.before: Mapping[str, int] = table.before
-        self.input_ended = table.input_ended
+        self.before = table.kept.counts
+        self.input_ended = table.kept.input_ended
         self._path = path
         self._writer = writer
         self._runtime = runtime

@@ -27,6 +27,7 @@ from intercom_async.journal import (
     JournalWriteError,
     database,
     lock,
+    opening,
     table,
 )
 from intercom_async.journal import reader as journal_reader
@@ -298,7 +299,7 @@ class TestTheDisk:
             return database.connect(path, "ro")
 
         # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(table, "connect", connect)
+        monkeypatch.setattr(opening, "connect", connect)
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
@@ -450,7 +451,7 @@ class TestTheLock:
         path.chmod(0o666)
         monkeypatch.delattr(os, "geteuid")
         monkeypatch.setattr(sys, "platform", "win32")
-        assert table.check_owner(str(path)).st_size == path.stat().st_size
+        assert opening.check_owner(str(path)).st_size == path.stat().st_size
 
 
 def _loaded_again(module: types.ModuleType) -> types.ModuleType:
