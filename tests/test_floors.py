@@ -53,6 +53,7 @@ PURE = {
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
     "tenacity": {"transport.transport"},
+    "sqlite3": {"journal"},
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},

@@ -31,8 +31,7 @@ async def opened(path: Path | None, binding: Binding = ACME) -> Session:
 async def ran(path: Path, *rows: Row) -> None:
     """One orderly session."""
     session = await opened(path)
-    for one in rows:
-        await session.write(one)
+    await asyncio.gather(*map(session.write, rows))
     await session.close()
 
 
@@ -52,7 +51,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name == "intercom-journal"]
+    return [one.name for one in threading.enumerate() if one.name.startswith("intercom-journal")]
 
 
 def connecting(**behaviour: Callable[..., Any]) -> type[sqlite3.Connection]:
