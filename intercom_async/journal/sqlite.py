@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import math
 import os
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack, cast
 
 import attrs
 
@@ -21,7 +22,17 @@ MOST: Final = 1000
 """Calls that the thread takes at once: rows of one commit at most."""
 
 BACKLOG: Final = 4 * MOST
-"""Calls that may wait for a temporary journal before its callers do."""
+"""Rows that may wait for a temporary journal before its callers do."""
+
+HURRY: Final = 0.001
+"""Seconds for which calls collect that somebody waits for."""
+
+LINGER: Final = 0.01
+"""Seconds for which rows collect that nobody waits for, and ten times that if nobody needs them
+on a disk."""
+
+FULL: Final = 500
+"""Calls that are worked off without delay."""
 
 NOTE_EVERY: Final = 1.0
 """Seconds between two refreshments of a session's numbers."""
@@ -36,6 +47,7 @@ class _Call:
     row: tuple[Any, ...] | None = None
     work: Callable[[Table], Any] | None = None
     answer: asyncio.Future[Any] | None = None
+    done: Callable[[JournalError | None], None] | None = None
 
 
 class _Writer:
@@ -51,6 +63,8 @@ class _Writer:
         )
         self._waiting: list[_Call] = []
         self._working = False
+        self._due = self._planned = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -81,30 +95,43 @@ class _Writer:
         self.submit(_Call(row=row, answer=answer))
         return answer
 
-    def submit(self, call: _Call) -> None:
-        """Have something done, after what was submitted before."""
+    def submit(self, call: _Call, within: float = HURRY) -> None:
+        """Have something done within some seconds, after what was submitted before."""
         self._waiting.append(call)
-        if not self._working:
-            self._working = True
-            self._loop.call_soon(self._begin)
+        now = self._loop.time()
+        self._due = min(self._due, now if len(self._waiting) >= FULL else now + within)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Let the thread begin its next turn when it is due."""
+        if self._working or not self._waiting or self._due >= self._planned:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._planned = self._due
+        self._timer = self._loop.call_at(self._due, self._begin)
 
     def _begin(self) -> None:
         calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        self._working, self._timer = True, None
+        self._planned = math.inf
+        self._due = self._loop.time() if self._waiting else math.inf
         assert self.table is not None  # noqa: S101  nobody has a session before
         turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
         turn.add_done_callback(self._end)
 
     def _end(self, turn: "asyncio.Future[list[_Answer]]") -> None:
-        self._working = bool(self._waiting)
-        if self._working:
-            self._begin()
-        for answer, result, error in turn.result():
-            if answer is None or answer.done():  # cancelled: nobody waits
+        self._working = False
+        self._plan()
+        for call, result, error in turn.result():
+            if call.done is not None:
+                call.done(cast("JournalError | None", error))
+            elif call.answer is None or call.answer.done():  # cancelled: nobody waits
                 continue
-            if error is None:
-                answer.set_result(result)
+            elif error is None:
+                call.answer.set_result(result)
             else:
-                answer.set_exception(error)
+                call.answer.set_exception(error)
 
     def end(self, *, wait: bool) -> None:
         """Let the thread end; what was given is written, and the table closed, if nobody did."""
@@ -132,7 +159,7 @@ def _finish_forgotten(writer: _Writer, process: int) -> None:
         writer.end(wait=False)
 
 
-_Answer = tuple[asyncio.Future[Any] | None, Any, BaseException | None]
+_Answer = tuple[_Call, Any, BaseException | None]
 
 
 def _serve(table: Table, calls: Sequence[_Call]) -> list[_Answer]:
@@ -140,10 +167,10 @@ def _serve(table: Table, calls: Sequence[_Call]) -> list[_Answer]:
     answers: list[_Answer] = []
     if rows := [call for call in calls if call.row is not None]:
         error = _attempt(lambda: table.write([call.row for call in rows if call.row]))[1]
-        answers += [(call.answer, None, error and _fresh(error)) for call in rows]
+        answers += [(call, None, error and _fresh(error)) for call in rows]
     for call in calls:
         if call.work is not None:
-            answers.append((call.answer, *_attempt(functools.partial(call.work, table))))
+            answers.append((call, *_attempt(functools.partial(call.work, table))))
     return answers
 
 
@@ -206,14 +233,35 @@ class SqliteSession:
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
+        writer, values = self._values(row)
+        if self._path is None:
+            writer.submit(_Call(row=values), 10 * LINGER)
+        else:
+            await writer.have_written(values)
+
+    def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
+        """See `Session`."""
+        try:
+            writer, values = self._values(row)
+        except JournalError as error:
+            done(error)
+            return
+        if self._path is None:
+            writer.submit(_Call(row=values), 10 * LINGER)
+            done(None)
+        else:
+            writer.submit(_Call(row=values, done=done), LINGER)
+
+    def _values(self, row: Row) -> tuple[_Writer, tuple[Any, ...]]:
         writer = self._check()
         if writer.failure is not None:
             raise again(writer.failure)
-        values = (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
-        if self._path is None and len(writer) < BACKLOG:
-            writer.submit(_Call(row=values))
-        else:
-            await writer.have_written(values)
+        return writer, (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
+
+    async def room(self) -> None:
+        """See `Session`."""
+        if len(self._writer) > BACKLOG:
+            await self._writer.have_done(_nothing)
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
         """See `Session`."""
@@ -245,6 +293,10 @@ class SqliteSession:
             self._forgotten.detach()
             self._writer.end(wait=True)
         self._closing.result()
+
+
+def _nothing(_: Table) -> None:
+    pass
 
 
 def _known(facts: Facts) -> dict[str, Any]:
