@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,27 @@ async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     await giving
     assert await session.look_up([pair(3 * sqlite.BACKLOG - 1)]) != [None]
     await session.close()
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    program = """
+import asyncio, resource
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(None)
+    grown = []
+    for part in range(6):
+        for number in range(part * 25_000, (part + 1) * 25_000):
+            await session.write(row(number, request_id="r" * 40))
+        grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    await session.close()
+    print(grown[-1] - grown[0])
+
+asyncio.run(main())
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(child.stdout) < 5_000  # KiB; the rows are 16,000
 
 
 class TestNumbers:
