@@ -175,6 +175,18 @@ async def test_batches_of_every_size_are_written_whole(tmp_path: Path) -> None:
     await session.close()
 
 
+async def test_a_large_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    session = await opened(tmp_path / "run.db")
+    rows = [row(number) for number in range(500)]
+    bad = attrs.evolve(rows[-1], attempts=2**70)  # no database holds such a number
+    told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
+    assert all(isinstance(one, OverflowError) for one in told)
+    assert kept(tmp_path / "run.db") == {}
+    await session.write(rows[0])
+    assert len(kept(tmp_path / "run.db")) == 1
+    await session.close()
+
+
 async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
