@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,18 @@ async def test_batches_of_every_size_are_written_whole(tmp_path: Path) -> None:
     await session.close()
 
 
+async def test_a_large_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    session = await opened(tmp_path / "run.db")
+    rows = [row(number) for number in range(500)]
+    bad = attrs.evolve(rows[-1], attempts=2**70)  # no database holds such a number
+    told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
+    assert all(isinstance(one, OverflowError) for one in told)
+    assert kept(tmp_path / "run.db") == {}
+    await session.write(rows[0])
+    assert len(kept(tmp_path / "run.db")) == 1
+    await session.close()
+
+
 async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -200,6 +214,27 @@ async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     await giving
     assert await session.look_up([pair(3 * sqlite.BACKLOG - 1)]) != [None]
     await session.close()
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    program = """
+import asyncio, resource
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(None)
+    grown = []
+    for part in range(6):
+        for number in range(part * 25_000, (part + 1) * 25_000):
+            await session.write(row(number, request_id="r" * 40))
+        grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    await session.close()
+    print(grown[-1] - grown[0])
+
+asyncio.run(main())
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(child.stdout) < 5_000  # KiB; the rows are 16,000
 
 
 class TestNumbers:
