@@ -51,8 +51,8 @@ class TestJournal:
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         pairs = simulator.workspace.populate(conversations=6)
-        lines = [json.dumps([*pair]) for pair in pairs[1:]]
-        lines += [json.dumps([*pairs[0], "777"]), json.dumps(["..", "x"])]
+        lines = [json.dumps([*pair]) for pair in pairs[2:]]
+        lines += [json.dumps([*pairs[0], "777"]), json.dumps([*pairs[1], "778"])]
         source = tmp_path / "pairs.jsonl"
         source.write_text("\n".join(lines), encoding="utf-8")
         journal = tmp_path / "run.jsonl"
