@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import math
 import os
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Unpack
+from typing import Any, Final, NamedTuple, Unpack, cast
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError
@@ -19,22 +20,47 @@ MOST: Final = 1000
 """Calls that the thread takes at once: rows of one commit at most."""
 
 BACKLOG: Final = 4 * MOST
-"""Calls that may wait for a temporary journal before its callers do."""
+"""Rows that may wait for a temporary journal before `room` does."""
+
+HURRY: Final = 0.001
+"""Seconds for which calls collect that somebody waits for."""
+
+LINGER: Final = 0.01
+"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
+
+FULL: Final = 500
+"""Calls that are worked off without delay."""
 
 NOTE_EVERY: Final = 1.0
 """Seconds between two refreshments of a session's numbers."""
 
 
+_Values = tuple[Any, ...]
 _Work = Callable[[Table], Any]
-_Answer = tuple[asyncio.Future[Any] | None, Any, BaseException | None]
+_Done = Callable[[JournalError | None], None]
 
 
 class _Call(NamedTuple):
     """Something for the thread to do: to write a row, or else any work with the table."""
 
-    row: tuple[Any, ...] | None
-    work: _Work | None
-    answer: asyncio.Future[Any] | None
+    row: _Values | None = None
+    work: _Work | None = None
+    answer: asyncio.Future[Any] | None = None
+    done: _Done | None = None
+
+    def tell(self, result: Any, error: BaseException | None) -> None:
+        """Tell whoever waits what came of it."""
+        if self.done is not None:
+            self.done(cast("JournalError | None", error))
+        elif self.answer is None or self.answer.done():  # cancelled: nobody waits
+            pass
+        elif error is None:
+            self.answer.set_result(result)
+        else:
+            self.answer.set_exception(error)
+
+
+_Told = tuple[_Call, Any, BaseException | None]
 
 
 class _Writer:
@@ -49,6 +75,8 @@ class _Writer:
         self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
         self._waiting: list[_Call] = []
         self._working = False
+        self._due = self._planned = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -69,43 +97,49 @@ class _Writer:
         await _outlast(opened)
         return opened.result()
 
-    def ask(
-        self, work: _Work | None = None, *, row: tuple[Any, ...] | None = None
-    ) -> asyncio.Future[Any]:
-        """Have some work done, or a row written."""
+    def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
+        """Have some work done, or a row written, for somebody who waits."""
         answer = self._loop.create_future()
-        self.submit(_Call(row, work, answer))
+        self.submit(_Call(row, work, answer), HURRY)
         return answer
 
-    def submit(self, call: _Call) -> None:
-        """Have something done, after what was submitted before."""
+    def submit(self, call: _Call, within: float) -> None:
+        """Have something done within some seconds, after what was submitted before."""
         self._waiting.append(call)
-        if not self._working:
-            self._working = True
-            self._loop.call_soon(self._begin)
+        now = self._loop.time()
+        self._due = min(self._due, now if len(self._waiting) >= FULL else now + within)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Let the thread begin its next turn when that is due."""
+        if self._working or not self._waiting or self._due >= self._planned:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._planned = self._due
+        self._timer = self._loop.call_at(self._due, self._begin)
 
     def _begin(self) -> None:
         calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
-        turn.add_done_callback(self._end)
+        self._timer, self._planned = None, math.inf
+        self._due = self._loop.time() if self._waiting else math.inf
+        if calls:  # or the session was forgotten, and `end` took them
+            self._working = True
+            turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
+            turn.add_done_callback(self._end)
 
-    def _end(self, turn: asyncio.Future[list[_Answer]]) -> None:
-        self._working = bool(self._waiting)
-        if self._working:
-            self._begin()
-        for answer, result, error in turn.result():
-            if answer is None or answer.done():  # cancelled: nobody waits
-                continue
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error)
+    def _end(self, turn: asyncio.Future[list[_Told]]) -> None:
+        self._working = False
+        self._plan()
+        for call, result, error in turn.result():
+            call.tell(result, error)
 
     def end(self, *, wait: bool) -> None:
         """Let the thread end; what was given is written, and the table closed, if nobody did."""
         if os.getpid() != self.process:
             return
-        last = functools.partial(_finish, self.table, self._waiting)
+        calls, self._waiting = self._waiting, []
+        last = functools.partial(_finish, self.table, calls)
         try:
             self._thread.submit(last)
         except RuntimeError:  # the interpreter ends, and the thread has done so
@@ -117,17 +151,17 @@ def _ignore(_: _Writer) -> None:
     pass
 
 
-def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Answer]:
+def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Told]:
     """Work calls off, rows first."""
     assert table is not None  # noqa: S101  nobody has a session before
-    answers: list[_Answer] = []
+    told: list[_Told] = []
     if rows := [call.row for call in calls if call.row is not None]:
         _, error = _attempt(lambda: table.write(rows))
-        answers += [(call.answer, None, _own(error)) for call in calls if call.row is not None]
+        told += [(call, None, _own(error)) for call in calls if call.row is not None]
     for call in calls:
         if call.work is not None:
-            answers.append((call.answer, *_attempt(functools.partial(call.work, table))))
-    return answers
+            told.append((call, *_attempt(functools.partial(call.work, table))))
+    return told
 
 
 def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
@@ -197,14 +231,36 @@ class SqliteSession:
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
+        writer, values = self._checked(row)
+        if self._path is None:
+            writer.submit(_Call(values), 10 * LINGER)
+        else:
+            await writer.ask(row=values)
+
+    def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
+        """See `Session`."""
+        try:
+            writer, values = self._checked(row)
+        except JournalError as error:
+            done(error)
+            return
+        if self._path is None:
+            writer.submit(_Call(values), 10 * LINGER)
+            done(None)
+        else:
+            writer.submit(_Call(values, done=done), LINGER)
+
+    def _checked(self, row: Row) -> tuple[_Writer, _Values]:
         writer = self._check()
         if writer.failure is not None:
             raise again(writer.failure)
-        values = (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
-        if self._path is None and len(writer) < BACKLOG:
-            writer.submit(_Call(values, None, None))
-        else:
-            await writer.ask(row=values)
+        return writer, (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
+
+    async def room(self) -> None:
+        """See `Session`."""
+        writer = self._check()
+        if len(writer) > BACKLOG:
+            await writer.ask(lambda _: None)
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
         """See `Session`."""
