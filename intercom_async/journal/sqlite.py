@@ -23,7 +23,7 @@ BACKLOG: Final = 4 * MOST
 """Rows that may wait for a temporary journal before `room` does."""
 
 HURRY: Final = 0.001
-"""Seconds for which calls collect that somebody waits for."""
+"""Seconds for which rows collect that somebody waits for."""
 
 LINGER: Final = 0.01
 """Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
@@ -98,9 +98,9 @@ class _Writer:
         return opened.result()
 
     def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
-        """Have some work done, or a row written, for somebody who waits."""
+        """Have some work done at once, or a row written with others of the same moment."""
         answer = self._loop.create_future()
-        self.submit(_Call(row, work, answer), HURRY)
+        self.submit(_Call(row, work, answer), 0.0 if row is None else HURRY)
         return answer
 
     def submit(self, call: _Call, within: float) -> None:
