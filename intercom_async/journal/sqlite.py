@@ -20,13 +20,13 @@ MOST: Final = 1000
 """Calls that the thread takes at once: rows of one commit at most."""
 
 BACKLOG: Final = 4 * MOST
-"""Calls that may wait for a temporary journal before its callers do."""
+"""Rows that may wait for a temporary journal before `room` does."""
 
 HURRY: Final = 0.001
-"""Seconds for which calls collect that somebody waits for."""
+"""Seconds for which rows collect that somebody waits for."""
 
 LINGER: Final = 0.01
-"""Seconds for which rows collect that nobody waits for; ten times that in a temporary journal."""
+"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
 
 FULL: Final = 500
 """Calls that are worked off without delay."""
@@ -35,19 +35,32 @@ NOTE_EVERY: Final = 1.0
 """Seconds between two refreshments of a session's numbers."""
 
 
+_Values = tuple[Any, ...]
 _Work = Callable[[Table], Any]
+_Done = Callable[[JournalError | None], None]
 
 
 class _Call(NamedTuple):
     """Something for the thread to do: to write a row, or else any work with the table."""
 
-    row: tuple[Any, ...] | None = None
+    row: _Values | None = None
     work: _Work | None = None
     answer: asyncio.Future[Any] | None = None
-    done: Callable[[JournalError | None], None] | None = None
+    done: _Done | None = None
+
+    def tell(self, result: Any, error: BaseException | None) -> None:
+        """Tell whoever waits what came of it."""
+        if self.done is not None:
+            self.done(cast("JournalError | None", error))
+        elif self.answer is None or self.answer.done():  # cancelled: nobody waits
+            pass
+        elif error is None:
+            self.answer.set_result(result)
+        else:
+            self.answer.set_exception(error)
 
 
-_Answer = tuple[_Call, Any, BaseException | None]
+_Told = tuple[_Call, Any, BaseException | None]
 
 
 class _Writer:
@@ -84,15 +97,13 @@ class _Writer:
         await _outlast(opened)
         return opened.result()
 
-    def ask(
-        self, work: _Work | None = None, *, row: tuple[Any, ...] | None = None
-    ) -> asyncio.Future[Any]:
-        """Have some work done, or a row written."""
+    def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
+        """Have some work done at once, or a row written with others of the same moment."""
         answer = self._loop.create_future()
-        self.submit(_Call(row, work, answer))
+        self.submit(_Call(row, work, answer), 0.0 if row is None else HURRY)
         return answer
 
-    def submit(self, call: _Call, within: float = HURRY) -> None:
+    def submit(self, call: _Call, within: float) -> None:
         """Have something done within some seconds, after what was submitted before."""
         self._waiting.append(call)
         now = self._loop.time()
@@ -100,7 +111,7 @@ class _Writer:
         self._plan()
 
     def _plan(self) -> None:
-        """Let the thread begin its next turn when it is due."""
+        """Let the thread begin its next turn when that is due."""
         if self._working or not self._waiting or self._due >= self._planned:
             return
         if self._timer is not None:
@@ -111,32 +122,24 @@ class _Writer:
     def _begin(self) -> None:
         calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         self._timer, self._planned = None, math.inf
-        if not calls:  # the session was forgotten meanwhile
-            return
-        self._working = True
         self._due = self._loop.time() if self._waiting else math.inf
-        turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
-        turn.add_done_callback(self._end)
+        if calls:  # or the session was forgotten, and `end` took them
+            self._working = True
+            turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
+            turn.add_done_callback(self._end)
 
-    def _end(self, turn: asyncio.Future[list[_Answer]]) -> None:
+    def _end(self, turn: asyncio.Future[list[_Told]]) -> None:
         self._working = False
         self._plan()
         for call, result, error in turn.result():
-            if call.done is not None:
-                call.done(cast("JournalError | None", error))
-            elif call.answer is None or call.answer.done():  # cancelled: nobody waits
-                continue
-            elif error is None:
-                call.answer.set_result(result)
-            else:
-                call.answer.set_exception(error)
+            call.tell(result, error)
 
     def end(self, *, wait: bool) -> None:
         """Let the thread end; what was given is written, and the table closed, if nobody did."""
         if os.getpid() != self.process:
             return
-        last = functools.partial(_finish, self.table, self._waiting)
-        self._waiting = []
+        calls, self._waiting = self._waiting, []
+        last = functools.partial(_finish, self.table, calls)
         try:
             self._thread.submit(last)
         except RuntimeError:  # the interpreter ends, and the thread has done so
@@ -148,17 +151,17 @@ def _ignore(_: _Writer) -> None:
     pass
 
 
-def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Answer]:
+def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Told]:
     """Work calls off, rows first."""
     assert table is not None  # noqa: S101  nobody has a session before
-    answers: list[_Answer] = []
+    told: list[_Told] = []
     if rows := [call.row for call in calls if call.row is not None]:
         _, error = _attempt(lambda: table.write(rows))
-        answers += [(call, None, _own(error)) for call in calls if call.row is not None]
+        told += [(call, None, _own(error)) for call in calls if call.row is not None]
     for call in calls:
         if call.work is not None:
-            answers.append((call, *_attempt(functools.partial(call.work, table))))
-    return answers
+            told.append((call, *_attempt(functools.partial(call.work, table))))
+    return told
 
 
 def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
@@ -228,17 +231,16 @@ class SqliteSession:
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
-        writer, values = self._values(row)
+        writer, values = self._checked(row)
         if self._path is None:
             writer.submit(_Call(values), 10 * LINGER)
-            await self.room()
         else:
             await writer.ask(row=values)
 
     def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
         """See `Session`."""
         try:
-            writer, values = self._values(row)
+            writer, values = self._checked(row)
         except JournalError as error:
             done(error)
             return
@@ -248,7 +250,7 @@ class SqliteSession:
         else:
             writer.submit(_Call(values, done=done), LINGER)
 
-    def _values(self, row: Row) -> tuple[_Writer, tuple[Any, ...]]:
+    def _checked(self, row: Row) -> tuple[_Writer, _Values]:
         writer = self._check()
         if writer.failure is not None:
             raise again(writer.failure)
@@ -256,8 +258,9 @@ class SqliteSession:
 
     async def room(self) -> None:
         """See `Session`."""
-        if len(self._writer) > BACKLOG:
-            await self._writer.ask(_nothing)
+        writer = self._check()
+        if len(writer) > BACKLOG:
+            await writer.ask(lambda _: None)
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
         """See `Session`."""
@@ -290,10 +293,6 @@ class SqliteSession:
             self._forgotten.detach()
             self._writer.end(wait=True)
         self._closing.result()
-
-
-def _nothing(_: Table) -> None:
-    pass
 
 
 def _known(facts: Facts) -> dict[str, Any]:

@@ -548,10 +548,9 @@ class Transport:
         Raises:
             ClientStateError: the client was closed, before or meanwhile.
         """
-        if self._closed:
-            raise ClientStateError("the client was closed while the call waited")
-        scope = asyncio.timeout(None)
-        self._waits.add(scope)
+        scope = asyncio.timeout(0.0 if self._closed else None)
+        if not self._closed:
+            self._waits.add(scope)
         try:
             async with scope:
                 return await waiting

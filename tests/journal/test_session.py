@@ -20,6 +20,7 @@ from intercom_async.journal import (
     Journal,
     JournalError,
     JournalMismatchError,
+    JournalWriteError,
     Row,
     Session,
     Source,
@@ -30,7 +31,7 @@ from intercom_async.journal import (
 )
 from intercom_async.journal import reader as journal_reader
 from intercom_async.transport.runtime import SystemRuntime
-from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row
+from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, until
 
 FULL = Row(
     conversation_id="1295",
@@ -187,6 +188,37 @@ async def test_a_large_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> N
     await session.close()
 
 
+async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
+    place: Path | None,
+) -> None:
+    session = await opened(place)
+    told: list[JournalError | None] = []
+    for number in range(3):
+        session.record(row(number), told.append)
+    assert told == ([] if place else [None, None, None])
+    assert None not in await session.look_up([pair(number) for number in range(3)])
+    assert told == [None, None, None]
+    await session.close()
+    session.record(row(4), told.append)
+    assert "is closed" in str(told[3])
+
+
+async def test_each_row_that_cannot_be_kept_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+    session = await opened(tmp_path / "run.db")
+    (tmp_path / "run.db").rename(tmp_path / "moved.db")
+    told: list[JournalError | None] = []
+    for number in range(3):
+        session.record(row(number), told.append)
+    await until(lambda: len(told) == 3)
+    session.record(row(4), told.append)
+    assert all(isinstance(error, JournalWriteError) for error in told)
+    assert len(set(map(id, told))) == 4
+    await session.close()
+
+
 async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -205,6 +237,7 @@ async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
         nonlocal given
         for number in range(3 * sqlite.BACKLOG):
             await session.write(row(number))
+            await session.room()
             given += 1
 
     giving = asyncio.create_task(give())
@@ -227,6 +260,7 @@ async def main():
     for part in range(6):
         for number in range(part * 25_000, (part + 1) * 25_000):
             await session.write(row(number, request_id="r" * 40))
+            await session.room()
         grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     await session.close()
     print(grown[-1] - grown[0])
