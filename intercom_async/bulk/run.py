@@ -343,9 +343,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if self._identity is None:
                 try:
                     self._identity = await self._whoami()
-                except _FATAL:
-                    raise
-                except ClientStateError:
+                except (*_FATAL, ClientStateError):
                     raise
                 except IntercomError:  # an odd answer says nothing about the pairs
                     self._identity = Identity()
@@ -394,7 +392,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         new = [pair for pair, error in batch if error is None and not self._occurs_again(pair)]
         rows: list[Row | None] = [None] * len(new)
         if new and self._session is not None:
-            rows = await self._session.look_up(new)
+            try:
+                rows = await self._session.look_up(new)
+            except BaseException:
+                self._input.put_back(new)
+                raise
         # No other task runs in this loop: what a row says is true until it is acted upon.
         left: list[Item] = []
         for pair, row in zip(new, rows, strict=True):
