@@ -182,22 +182,9 @@ def _own(error: BaseException | None) -> BaseException | None:
 
 
 class SqliteSession:
-    """See `Session`.
+    """See `Session`."""
 
-    Attributes:
-        number: see `Session`.
-        resumed: see `Session`.
-        before: see `Session`.
-        input_ended: see `Session`.
-    """
-
-    def __init__(
-        self,
-        path: str | None,
-        table: Table,
-        writer: _Writer,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, path: str | None, table: Table, writer: _Writer, runtime: Runtime) -> None:
         self.number = table.number
         self.resumed = table.number > 1
         self.before = table.kept.counts
