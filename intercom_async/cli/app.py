@@ -14,6 +14,7 @@ from intercom_async._version import __version__
 from intercom_async.cli import demo as demonstration
 from intercom_async.cli import finding, simulating
 from intercom_async.cli.bulk import BulkOptions, carry_out_command
+from intercom_async.cli.export import export
 from intercom_async.cli.options import (
     AdminId,
     AsJSON,
@@ -32,7 +33,7 @@ from intercom_async.cli.options import (
     Yes,
     open_client,
 )
-from intercom_async.cli.report import report
+from intercom_async.cli.report.command import report
 from intercom_async.cli.running import ExitStatus, say
 from intercom_async.cli.sources import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError
@@ -316,3 +317,4 @@ def demo(
 
 
 app.command()(report)
+app.command()(export)
