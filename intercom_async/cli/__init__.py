@@ -1,5 +1,6 @@
 """The command `intercom-async`; needs the extra `cli`."""
 
+import errno
 import io
 import os
 import sys
@@ -33,17 +34,21 @@ def main() -> None:
 
 
 def _mend_streams() -> None:
-    """Open what the shell closed, or the next file that is opened would get what is printed.
+    """Put the null device where the shell closed a stream: else the next file gets its output.
 
-    What a terminal's encoding lacks is spelled like "\\u2026".
+    What a terminal's encoding lacks is spelled in ASCII.
     """
-    if None in {sys.stdin, sys.stdout, sys.stderr}:
-        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass
-        os.close(fd)
-        sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  for good
-        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.write(fd, b"") if fd else os.fstat(fd)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                continue
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, fd)
+            if null > 2:
+                os.close(null)
+            setattr(sys, name, open(fd, "w" if fd else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,11 +1,10 @@
 """The commands, their own options and their examples."""
 
-import sys
+import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 import attrs
-import msgspec
 import typer
 from rich.console import Console
 
@@ -15,7 +14,7 @@ from intercom_async.cli import finding, simulating
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.options import BulkOptions, Connection, Plain, command, guarded
 from intercom_async.cli.report import report
-from intercom_async.cli.running import EXIT_STATUS, ExitStatus
+from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.errors import readable
 from intercom_async.simulator import IntercomSimulator
 
@@ -161,12 +160,12 @@ async def whoami(options: Connection) -> ExitStatus:
         "region": None if me.app is None else me.app.region,
     }
     if options.as_json:
-        sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
+        print_out(json.dumps(shown))
         return ExitStatus.SETTLED
     for name, value in shown.items():
         texts = value.values() if isinstance(value, dict) else [value or "unknown"]
         line = "  ".join(text for text in texts if text)
-        sys.stdout.write(readable(f"{name:<9}  {line}") + "\n")
+        print_out(readable(f"{name:<9}  {line}"))
     return ExitStatus.SETTLED
 
 

@@ -22,7 +22,7 @@ from intercom_async.cli.feed import Feed
 from intercom_async.cli.files import journal_files, open_results, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import BulkOptions
-from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, say
+from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say
 from intercom_async.cli.signals import asking, interrupts
 from intercom_async.cli.sources import BadLine
 from intercom_async.client import IntercomClient
@@ -147,12 +147,16 @@ def _question(
         text += f" as admin {readable(admin_id, 80)}"
     limit = None if client.rate_limit is None else client.rate_limit.limit
     if total and limit:
-        minutes = math.ceil(total / (limit * 60 / WINDOW))
-        speed = f"{float(f'{limit * 60 / WINDOW:.2g}'):,.0f} a minute"
-        hours, rest = divmod(minutes, 60)
-        time = amount(rest, "minute") if not hours else f"{amount(hours, 'hour')} {rest} min"
-        text += f", about {time} at {speed}"
+        rate = limit * 60 / WINDOW
+        text += f", {_time(total / rate)} at {float(f'{rate:.2g}'):,.0f} a minute"
     return f"{text}?"
+
+
+def _time(minutes: float) -> str:
+    if minutes <= 1:
+        return "less than a minute"
+    hours, rest = divmod(math.ceil(minutes), 60)
+    return f"about {amount(hours, 'hour')} {rest} min" if hours else f"about {rest} minutes"
 
 
 def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
@@ -160,8 +164,14 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
-    with asking():
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        with asking():
+            answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    if not answer.endswith("\n"):
+        console.print()
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
@@ -256,6 +266,8 @@ class _Ending:
         self, interrupter: "Interrupter", lost: OSError | None, failure: Exception | None
     ) -> ExitStatus:
         summary = self.run.summary
+        if self.given.lines is None:  # the journal knows
+            summary = attrs.evolve(summary, input_ended=self.given.missing is None)
         if failure is not None and not summary.total:
             if isinstance(failure, JournalWriteError):  # it could not even be created
                 say(self.console, f"error: {failure}", "red")
@@ -263,6 +275,8 @@ class _Ending:
             raise failure
         status = self._status(summary, interrupted=interrupter.presses > 0)
         self._tell(summary)
+        if self.given.missing is not None:
+            say(self.console, self.given.missing, "bold yellow")
         if status is not ExitStatus.SETTLED or lost is not None or failure is not None:
             self._tell_how_to_go_on(summary)
         if failure is not None:
@@ -285,24 +299,26 @@ class _Ending:
             return ExitStatus.STOPPED
         if interrupted:
             return ExitStatus.INTERRUPTED
-        all_read = summary.input_ended and self.given.missing is None and not self._bad
+        all_read = summary.input_ended and not self._bad
         if all_read and summary.settled == summary.total:
             return ExitStatus.SETTLED
         return ExitStatus.SOME_FAILED
 
     def _tell(self, summary: DetachSummary) -> None:
         dry_run = self.options.dry_run
-        if self.options.as_json:
-            document = as_document(summary, bad_lines=self._bad, dry_run=dry_run)
-            sys.stdout.write(json.dumps(document) + "\n")
-            sys.stdout.flush()
-        else:
+        if not self.options.as_json:
             show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
-        if self.given.missing is not None:
-            say(self.console, f"{self.given.missing}: give it to the same journal", "bold yellow")
+            return
+        document = as_document(summary, bad_lines=self._bad, dry_run=dry_run)
+        try:
+            print_out(json.dumps(document))
+        except OSError:
+            show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
+            raise
 
     def _tell_how_to_go_on(self, summary: DetachSummary) -> None:
-        if self.options.dry_run or (summary.input_ended and summary.settled == summary.total):
+        left = summary.settled < summary.total
+        if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
             return
         arguments = ["intercom-async", *sys.argv[1:]]
         hint = "to go on"

@@ -73,7 +73,7 @@ def progress_line(
         total: pairs there are, None when unknown.
     """
     done = summary.total + summary.settled_before
-    text = Text(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
+    text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
         text.append(f"  {duration((total - done) / rate)} to go", "dim")
     text.append(f"  {rate:.0f}/s")
@@ -229,22 +229,20 @@ def show_summary(
     """Print the end of a run for a person."""
     if dry_run:
         say(console, "dry run: nothing was changed; this is what would be:", "bold")
-    console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
+    if summary.total:
+        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
     for cause in summary.causes:
         example = f"{cause.example.conversation_id},{cause.example.contact_id}"
         name = cause.outcome.value.replace("_", " ")
-        error = f": {cause.error}" if cause.error else ""
-        say(
-            console,
-            f"  {cause.count:,} {name}{error} (for example {example})",
-            STYLES[cause.outcome],
-        )
+        said = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
+        say(console, said, STYLES[cause.outcome])
     ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
+    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
     refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
     say(
         console,
         f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
-        f"{amount(summary.requests, 'request')}, {summary.retries:,} of them retries{refused}",
+        f"{amount(summary.requests, 'request')}{retries}{refused}",
     )
     told = (
         (summary.settled_before, "settled by earlier sessions", "cyan"),
@@ -258,7 +256,7 @@ def show_summary(
     if bad_lines:
         say(console, f"{amount(bad_lines, 'line')} gave no pair", "yellow")
     absent = summary.outcomes[Outcome.ALREADY_ABSENT]
-    if absent and absent == summary.total:
+    if absent and absent == summary.total and not summary.settled_before:
         say(
             console,
             "no contact was in its conversation: was this done before, or are these the ids of "

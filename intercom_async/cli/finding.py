@@ -1,11 +1,10 @@
 """The command `find`: the pairs of every group conversation a contact takes part in."""
 
 import json
-import sys
 
 from rich.console import Console
 
-from intercom_async.cli.running import ExitStatus, amount, say
+from intercom_async.cli.running import ExitStatus, amount, print_out, say
 from intercom_async.client import IntercomClient
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.model import Conversation
@@ -64,7 +63,7 @@ async def find(
                         _write(conversation.id, one, as_json=as_json)
                         found += 1
         except IntercomError:
-            sys.stdout.write("find failed: this list is not complete\n")
+            print_out("find failed: this list is not complete")
             raise
     say(
         console,
@@ -78,8 +77,7 @@ def _write(conversation_id: str, contact_id: str, *, as_json: bool) -> None:
     line = f"{conversation_id},{contact_id}"
     if as_json:
         line = json.dumps({"conversation_id": conversation_id, "contact_id": contact_id})
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    print_out(line)
 
 
 def _is_plain(*ids: str) -> bool:

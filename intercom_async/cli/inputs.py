@@ -81,7 +81,7 @@ def find_input(options: BulkOptions, console: Console) -> Input:
     return Input(
         lines=lambda: _read_file(path, columns),
         name=options.source,
-        source=Source(kind=kind, name=str(path.absolute()), columns=columns),
+        source=Source(kind=kind, name=str(path.absolute()), columns=columns or None),
         countable=regular,
         files={"SOURCE": path},
     )
@@ -101,7 +101,7 @@ def _standard_input(columns: Mapping[str, str]) -> Input:
     return Input(
         lines=read,
         name="standard input",
-        source=Source(kind="standard input", columns=columns),
+        source=Source(kind="standard input", columns=columns or None),
         files={"standard input": sys.stdin.fileno()},
     )
 
@@ -142,7 +142,10 @@ def _journal(path: Path, options: BulkOptions) -> Input:
                 binding=binding,
             )
         where = last.kind if last.name is None else f"{last.kind}, {last.name}"
-        missing = f"the input ({where}) was not read to its end and cannot be read again"
+        missing = (
+            f"the input ({where}) was not read to its end and cannot be read again; for the rest: "
+            f"{options.verb} INPUT --journal {path}"
+        )
     settled = {outcome.value for outcome in Outcome if outcome.settled}
     return Input(
         lines=None,

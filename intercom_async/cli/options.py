@@ -116,7 +116,7 @@ class BulkOptions(Connection):
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
     patience: Annotated[
         float,
-        typer.Option(min=0, help="Minutes to wait for an Intercom that is away before stopping."),
+        typer.Option(min=0.1, help="Minutes to wait for an Intercom that is away before stopping."),
     ] = 15.0
     force: Annotated[
         bool,

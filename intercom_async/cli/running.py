@@ -53,6 +53,12 @@ def say(console: Console, message: str, style: str = "") -> None:
     )
 
 
+def print_out(line: str) -> None:
+    """Print a line on standard output at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def amount(number: int, noun: str) -> str:
     """Return a number with its noun: "1 pair", "2,000 pairs"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
