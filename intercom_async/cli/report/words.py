@@ -1,52 +1,37 @@
-"""What numbers, times and outcomes are called in a report, and foreign text made harmless."""
+"""What numbers, times and states are called in a report, and what is to be done. Pure."""
 
-import unicodedata
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import quote
 
-from intercom_async.cli.report.facts import Cause, Facts
-from intercom_async.detaching import Outcome
+from intercom_async.cli.report.queries import Facts, Session
+from intercom_async.transport.wire import REGIONS
 
-ADVICE: Final[Mapping[Outcome, str]] = {
-    Outcome.DETACHED: "removed; nothing to do",
-    Outcome.ALREADY_ABSENT: "was not in the conversation; nothing to do",
-    Outcome.CONVERSATION_MISSING: "no such conversation; nothing to do",
-    Outcome.REFUSED_LAST_CONTACT: "cannot be removed; decide about the conversation",
-    Outcome.FAILED: "not applied; see the cause, then run it again",
-    Outcome.UNKNOWN: "may have been applied; run it again, that is safe",
-    Outcome.NOT_ATTEMPTED: "the run stopped first; run it again",
-    Outcome.ATTACHED: "put back; nothing to do",
+ADVICE: Final[Mapping[str, str]] = {
+    "detached": "removed; nothing to do",
+    "already_absent": "was not in the conversation; nothing to do",
+    "conversation_missing": "no such conversation; nothing to do",
+    "refused_last_contact": "cannot be removed; decide about the conversation",
+    "failed": "not applied; see the cause, then go on",
+    "unknown": "may have been applied; go on, that is safe",
+    "attached": "put back; nothing to do",
+    "sending": "may have been applied; the next run checks it",
+    "pending": "not sent yet; go on",
 }
-"""What to do next."""
+"""What to do next, by state."""
 
-_HARMFUL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that move a cursor, turn a line around or cannot be encoded."""
-
-
-def printable(text: str, *, ascii_only: bool = False, most: int = 300) -> str:
-    r"""Return text that looks the way it is: what would not be seen is spelled like "\x1b".
-
-    Args:
-        text: from a server or a file.
-        ascii_only: spell out everything beyond ASCII.
-        most: characters that are kept.
-    """
-    cut = text if len(text) <= most else text[: most - 3] + "..."
-    if not cut.isprintable():
-        cut = "".join(map(_visible, cut))
-    return cut.encode("ascii", "backslashreplace").decode() if ascii_only else cut
+_INBOX: Final = {
+    REGIONS["us"]: "https://app.intercom.com",
+    REGIONS["eu"]: "https://app.eu.intercom.com",
+    REGIONS["au"]: "https://app.au.intercom.com",
+}
 
 
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in _HARMFUL:
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode()
-
-
-def name(outcome: Outcome) -> str:
-    """Return an outcome in words."""
-    return outcome.value.replace("_", " ")
+def name(state: str) -> str:
+    """Return a state in words."""
+    return state.replace("_", " ")
 
 
 def amount(number: int, noun: str) -> str:
@@ -56,31 +41,23 @@ def amount(number: int, noun: str) -> str:
 
 def share(part: int, whole: int) -> str:
     """Return a percentage that is never rounded to nothing or to all."""
-    if not whole:
-        return ""
     percent = 100 * part / whole
     if 0 < percent < 0.1:
         return "< 0.1 %"
-    if 99.9 < percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.1f} %"
+    return "> 99.9 %" if 99.9 < percent < 100 else f"{percent:.1f} %"
 
 
 def rate(per_second: float) -> str:
     """Return a rate without its unit."""
-    if per_second >= 99.95:
-        return f"{per_second:,.0f}"
-    return f"{per_second:.1f}".removesuffix(".0")
+    return f"{per_second:,.0f}" if per_second >= 99.95 else f"{per_second:.2g}"
 
 
-def day_and_time(at: float | None) -> str:
+def moment(at: float | None) -> str:
     """Return Unix seconds as "2025-01-31 22:00:00"."""
-    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def time_of_day(at: float, *, seconds: bool = True) -> str:
-    """Return Unix seconds as "22:00:00" or "22:00"."""
-    return f"{datetime.fromtimestamp(at, UTC):{'%H:%M:%S' if seconds else '%H:%M'}}"
+    try:
+        return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
 
 
 def span(seconds: float) -> str:
@@ -104,66 +81,109 @@ def _two(large: int, unit: str, small: int, smaller: str) -> str:
 
 
 def verdict(facts: Facts) -> str:
-    """Return what a report comes to, in one sentence."""
-    if facts.complete:
-        return "Every pair is settled." if facts.pairs else "The input was empty."
-    left = facts.pairs - facts.settled
-    waiting = facts.unrecorded + (facts.unsent or 0)
-    if left and waiting:
-        return f"{amount(left, 'pair')} not settled, and up to {waiting:,} without a record."
-    if left:
-        return f"{amount(left, 'pair')} not settled."
-    if waiting:
-        return f"Up to {amount(waiting, 'pair')} without a record."
-    if not facts.pairs:
-        return "Nothing was recorded yet."
-    return "All recorded pairs are settled, but the input was not read to its end."
+    """Return what a report comes to, in one or two sentences."""
+    unread = "" if facts.input_ended else " The input was not read to its end."
+    if facts.left:
+        are = "is" if facts.left == 1 else "are"
+        return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
+    if facts.pairs:
+        return f"Every pair {'is' if facts.input_ended else 'so far is'} settled.{unread}"
+    return "The input was empty." if facts.input_ended else "Nothing was recorded yet."
 
 
 def remarks(facts: Facts) -> Iterator[str]:
-    """Yield what is to be known beyond the outcomes, a sentence each."""
+    """Yield what is to be known beyond the outcomes, a sentence or two each."""
+    last = facts.sessions[-1] if facts.sessions else None
+    if last is not None and last.stopped_by:
+        yield f"The last session was stopped: {last.stopped_by}"
+    if last is not None and last.ended_at is None:
+        yield (
+            f"Session {last.number} has no end: it goes on now, or it was killed. Its own numbers "
+            f"may be a second old. The last record is of {moment(facts.last_record)}."
+        )
+    if facts.states.get("already_absent") == facts.pairs != 0:
+        yield (
+            "Not one contact was in its conversation. After an earlier run that is right; "
+            "otherwise it may be the wrong workspace, file or column."
+        )
     if facts.inferred:
         yield (
-            f"{facts.inferred:,} of the detached were concluded from a check, because the reply "
-            "was lost: somebody else may have removed them, so an undo must not take them for "
-            "granted."
+            f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
+            "Somebody else may have done it, so an undo does not take them for granted."
         )
-    if facts.unrecorded:
+    if facts.second_tries:
+        yield f"{amount(facts.second_tries, 'pair')} got a second try at the end of a session."
+    if duplicates := facts.total("duplicates"):
+        verb = "was" if duplicates == 1 else "were"
+        yield f"{amount(duplicates, 'line')} of the input {verb} a pair again, and sent nothing."
+    if last is not None and not facts.input_ended and last.source_kind not in {None, "file"}:
         yield (
-            f"Up to {amount(facts.unrecorded, 'pair')} may have been sent and have no record: in "
-            "flight when this was read, or when the run was killed. The next run checks each of "
-            "them."
+            f"The input ({last.source_kind}) was not read to its end: to go on with the rest, run "
+            "the same command with the same input and this journal."
         )
-    if facts.reopened:
-        yield (
-            f"{amount(facts.reopened, 'pair')} recorded as not settled may have been sent again "
-            "since. The next run checks each of them."
-        )
-    if facts.unsent:
-        yield f"{amount(facts.unsent, 'pair')} of the input were certainly not sent yet."
-    if not facts.input_ended:
-        yield (
-            "The input was not read to its end, so there may be pairs of which the journal knows "
-            "nothing."
-        )
-    if facts.undated:
-        yield f"{amount(facts.undated, 'record')} without a time: missing in the picture."
-    if not facts.complete:
-        yield "To go on, run it again with the same input and the same journal."
 
 
-def reason(cause: Cause) -> str:
-    """Return what a cause is called: the error's class, the status and Intercom's code."""
-    if cause.outcome.settled:
-        return ADVICE[cause.outcome]
-    status = None if cause.status is None else f"HTTP {cause.status}"
-    code = None if cause.code is None else printable(cause.code, most=80)
-    error = None if cause.error is None else printable(cause.error, most=80)
-    return " · ".join(part for part in (error, status, code) if part) or "no error was recorded"
+def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """Yield what the run cost: name, number, and what else is to be said of it."""
+    settled, elapsed = facts.pairs - facts.left, facts.elapsed
+    before = f", {facts.settled_before:,} by earlier sessions" if facts.settled_before else ""
+    yield "Pairs", f"{facts.pairs:,}", f"{settled:,} settled{before}"
+    yield "Requests", f"{facts.total('requests'):,}", "without those refused"
+    yield "Retries", f"{facts.total('retries'):,}", "of the requests, with checks"
+    yield "Refused", f"{facts.total('refusals'):,}", "by the rate limit"
+    sessions = amount(len(facts.sessions), "session")
+    yield "Time at work", span(elapsed), f"in {sessions}"
+    speed = rate(facts.total("requests") / elapsed) if elapsed else "0"
+    quota = f"the quota is {facts.quota / 10:,g}" if facts.quota else "the quota is unknown"
+    yield "Requests/s", speed, quota
 
 
-def facts_of_header(facts: Facts) -> list[tuple[str, str]]:
-    """Return what the first line says of the run, as names and values."""
-    members = [*facts.header.input.items(), *facts.header.parameters.items()]
-    told = [(str(key), str(value)) for key, value in members if value is not None]
-    return [(printable(key, most=40), printable(value, most=120)) for key, value in told[:12]]
+def ending(session: Session) -> str:
+    """Return how a session ended."""
+    if session.ended_at is None:
+        return "goes on, or was killed"
+    return session.stopped_by or session.ending or "ended"
+
+
+def source(session: Session) -> str:
+    """Return where a session's pairs came from."""
+    return session.source_name or session.source_kind or ""
+
+
+def go_on(facts: Facts, path: str) -> str | None:
+    """Return the command that does what is left; None if nothing is, or no command can."""
+    unread = not facts.input_ended and facts.sessions and facts.sessions[-1].source_kind == "file"
+    if not facts.left and not unread:
+        return None
+    region = next((key for key, url in REGIONS.items() if url == facts.base_url), None)
+    where = ["--base-url", facts.base_url] if region is None else ["--region", region]
+    return shlex.join(
+        ["intercom-async", facts.operation, path, *([] if region == "us" else where)]
+    )
+
+
+def export_of(state: str, path: str) -> str:
+    """Return the command that lists the pairs of a state."""
+    return shlex.join(["intercom-async", "export", path, "--csv", "--state", state])
+
+
+def link(base_url: str, app_id: str | None, conversation_id: str) -> str | None:
+    """Return where the conversation is in Intercom, None where that is not known."""
+    inbox = _INBOX.get(base_url)
+    if inbox is None or not app_id or len(conversation_id) > 60:
+        return None
+    app, conversation = quote(app_id, safe=""), quote(conversation_id, safe="")
+    return f"{inbox}/a/inbox/{app}/inbox/conversation/{conversation}"
+
+
+def origin(facts: Facts) -> list[str]:
+    """Return whose run it is: operation, workspace, region."""
+    told = [facts.operation]
+    if len(facts.workspaces) == 1:
+        one = facts.workspaces[0]
+        told += [part for part in (one.workspace, one.app_name, one.app_id) if part]
+    elif facts.workspaces:
+        told.append(amount(len(facts.workspaces), "workspace"))
+    region = next((key for key, url in REGIONS.items() if url == facts.base_url), None)
+    told.append(facts.base_url if region is None else f"region {region}")
+    return told
