@@ -80,7 +80,17 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 sink = open_results(options.output, console, resumes=resumes)
                 if sink is not sys.stdout.buffer:
                     stack.callback(_close, sink)
-            run = _prepare(options, client, feed, admin_id, journal, given)
+            start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
+            extra = {"dry_run": True} if options.dry_run else {}
+            run = start(
+                feed,
+                admin_id=admin_id,
+                concurrency=options.concurrency,
+                journal=None if journal is None else Journal(journal, source=given.source),
+                stop_after_missing=None if options.force else 100,
+                outage_patience=options.patience * 60,
+                **extra,
+            )
             return await _Ending(options, console, run, feed, journal, given).carry_out(
                 total=total, sink=sink
             )
@@ -194,27 +204,6 @@ def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
             for line in lines
         )
     return Feed(lines, given.name, strict=options.strict, limit=options.limit, complain=complain)
-
-
-def _prepare(
-    options: BulkOptions,
-    client: IntercomClient,
-    feed: Feed | None,
-    admin_id: str | None,
-    journal: Path | None,
-    given: Input,
-) -> DetachRun:
-    start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
-    extra = {"dry_run": True} if options.dry_run else {}
-    return start(
-        feed,
-        admin_id=admin_id,
-        concurrency=options.concurrency,
-        journal=None if journal is None else Journal(journal, source=given.source),
-        stop_after_missing=None if options.force else 100,
-        outage_patience=options.patience * 60,
-        **extra,
-    )
 
 
 def _close(sink: BinaryIO) -> None:

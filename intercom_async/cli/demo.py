@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.cli.bulk import Interrupter
+from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.cli.running import ExitStatus
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient

@@ -71,8 +71,8 @@ def open_results(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
         return sys.stdout.buffer
     if not target.is_file() or not target.stat().st_size:
         return rewrite(target)
-    with target.open("rb") as file:
-        if not file.read(len(_RESULT)) == _RESULT:
+    with target.open("rb") as existing:
+        if existing.read(len(_RESULT)) != _RESULT:
             raise InvalidArgumentError("--output", str(target), "a new file or one with results")
     if not resumes:
         return rewrite(target)

@@ -41,55 +41,51 @@ async def find(
         raise InvalidArgumentError(
             "--contact, --email or --external-id", None, "given, exactly one of them"
         )
-    found = 0
     async with client:
-        contact_ids = [contact_id]
+        contact_ids = [contact_id] if contact_id is not None else []
         if contact_id is None:
-            found_contacts = client.find_contacts(email=email, external_id=external_id)
-            contact_ids = [contact.id async for contact in found_contacts]
+            contacts = client.find_contacts(email=email, external_id=external_id)
+            contact_ids = [contact.id async for contact in contacts if contact.id is not None]
         if not contact_ids:
             say(console, f"no contact found for {given[0]}", "yellow")
             return ExitStatus.SOME_FAILED
         if not as_json:
-            _write("conversation_id", "contact_id", as_json=False)
+            print_out("conversation_id,contact_id")
+        found = 0
         try:
             for one in contact_ids:
-                if one is None:  # the search answered with a contact it did not name
-                    continue
                 async for conversation in client.find_conversations(one):
-                    if conversation.id is None or not _is_plain(conversation.id, one):
-                        say(console, f"skipped: malformed id {conversation.id!r:.80}", "yellow")
-                    elif every or _is_group(conversation):
-                        _write(conversation.id, one, as_json=as_json)
-                        found += 1
+                    if every or _is_group(conversation):
+                        found += _write(conversation.id, one, console, as_json=as_json)
         except IntercomError:
             print_out("find failed: this list is not complete")
             raise
-    say(
-        console,
-        f"{amount(found, 'conversation')} of {amount(len(contact_ids), 'contact')}",
-        "dim",
-    )
+    found_in_all = f"{amount(found, 'conversation')} of {amount(len(contact_ids), 'contact')}"
+    say(console, found_in_all, "dim")
     return ExitStatus.SETTLED
 
 
-def _write(conversation_id: str, contact_id: str, *, as_json: bool) -> None:
+def _write(
+    conversation_id: str | None, contact_id: str, console: Console, *, as_json: bool
+) -> bool:
+    """Print a pair; whether it could be."""
+    if conversation_id is None or not (_is_plain(conversation_id) and _is_plain(contact_id)):
+        say(console, f"skipped: malformed id {conversation_id!r:.80}", "yellow")
+        return False
     line = f"{conversation_id},{contact_id}"
     if as_json:
         line = json.dumps({"conversation_id": conversation_id, "contact_id": contact_id})
     print_out(line)
+    return True
 
 
-def _is_plain(*ids: str) -> bool:
-    """Whether ids need no quotes and a spreadsheet takes them for text.
+def _is_plain(value: str) -> bool:
+    """Whether an id needs no quotes and a spreadsheet takes it for text.
 
     It runs what begins with =, +, - or @, in their wide forms in some countries, and where commas
     are for decimals it begins a cell at a semicolon.
     """
-    return all(
-        value.isprintable() and value[:1].isalnum() and not {";", ",", '"'} & set(value)
-        for value in ids
-    )
+    return value.isprintable() and value[:1].isalnum() and not {";", ",", '"'} & set(value)
 
 
 def _is_group(conversation: Conversation) -> bool:

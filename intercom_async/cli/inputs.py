@@ -95,7 +95,7 @@ def _read_file(path: Path, columns: Mapping[str, str]) -> Iterator[Detach | BadL
 def _standard_input(columns: Mapping[str, str]) -> Input:
     def read() -> Iterator[Detach | BadLine]:
         # Not Python's own stream: a thread that waits in it would keep the process from ending.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:  # noqa: PTH123  a descriptor
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
             yield from read_pairs(stream, "standard input", columns=columns)
 
     return Input(
@@ -186,7 +186,7 @@ def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
 
 def _show_left_out(journal: Reader, console: Console) -> None:
     count = 0
-    for count, row in enumerate(journal.rows(states=_DETACHED, inferred=True), start=1):  # noqa: B007
+    for count, row in enumerate(journal.rows(states=_DETACHED, inferred=True), start=1):
         if count == 1:
             say(
                 console,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_origin, get_type_hints
 
 import attrs
 import typer
@@ -128,9 +128,10 @@ class BulkOptions(Connection):
     reserve: Annotated[
         float, typer.Option(min=0, max=100, help="Percent of the quota left to others' calls.")
     ] = 3.0
-    dry_run: ClassVar[bool] = False
-    undo: ClassVar[Path | None] = None
-    with_inferred: ClassVar[bool] = False
+    # Options of one of the two commands alone, which overrides them.
+    dry_run: bool = False
+    undo: Path | None = None
+    with_inferred: bool = False
 
     def admin(self) -> str | None:
         """Return the admin that was named, None for the token's own.
@@ -163,21 +164,16 @@ def command(
         call.__name__, call.__doc__ = work.__name__, work.__doc__
         hints, fields = get_type_hints(options, include_extras=True), attrs.fields_dict(options)
         # A class's own options are shown before those that it shares with others.
-        own_first = [
-            name for kind in options.__mro__ for name in vars(kind).get("__annotations__", ())
-        ]
-        names = [name for name in dict.fromkeys(own_first) if name in fields]
-        call.__annotations__ = {name: hints[name] for name in names}
+        own_first = [name for kind in options.__mro__ for name in inspect.get_annotations(kind)]
+        hints = {name: hints[name] for name in own_first if get_origin(hints[name]) is Annotated}
+        call.__annotations__ = hints
         parameters = [
             inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=fields[name].default,
-                annotation=hints[name],
+                name, inspect.Parameter.KEYWORD_ONLY, default=fields[name].default, annotation=hint
             )
-            for name in names
+            for name, hint in hints.items()
         ]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  Typer's
+        vars(call)["__signature__"] = inspect.Signature(parameters)
         app.command(epilog=_epilog(*examples))(call)
         return work
 

@@ -71,33 +71,30 @@ def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | None]) -> Exi
         status = asyncio.run(_watched(begun)) if inspect.iscoroutine(begun) else ExitStatus.SETTLED
         sys.stdout.flush()
     except typer.Exit as ending:
-        return ExitStatus(ending.exit_code)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _failed("interrupted", ExitStatus.INTERRUPTED)
+        status = ExitStatus(ending.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.INTERRUPTED
-    except CannotWriteError as error:
-        return _failed(str(error), ExitStatus.STOPPED)
-    except (InvalidArgumentError, SourceError) as error:
-        return _failed(str(error), ExitStatus.USAGE)
-    except JournalError as error:
-        stopped = isinstance(error, JournalWriteError)
-        return _failed(str(error), ExitStatus.STOPPED if stopped else ExitStatus.USAGE)
-    except IntercomError as error:
-        return _failed(str(error), ExitStatus.STOPPED)
-    except OSError as error:
-        place = "standard output" if error.filename is None else error.filename
-        return _failed(
-            f"{place}: {error.strerror or error}",
-            ExitStatus.STOPPED if error.filename is None else ExitStatus.USAGE,
-        )
+        status = ExitStatus.INTERRUPTED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say(Console(stderr=True), "interrupted", "red")
+        status = ExitStatus.INTERRUPTED
+    except (CannotWriteError, IntercomError, OSError) as error:
+        message, status = _ending(error)
+        say(Console(stderr=True), f"error: {message}", "red")
     return status
 
 
-def _failed(message: str, status: ExitStatus) -> ExitStatus:
-    say(Console(stderr=True), message if status == 4 else f"error: {message}", "red")
-    return status
+def _ending(error: Exception) -> tuple[str, ExitStatus]:
+    """Return an error in words, and the status that it ends in."""
+    if isinstance(error, OSError) and not isinstance(error, IntercomError):
+        reason = error.strerror or error
+        if error.filename is None:
+            return f"standard output: {reason}", ExitStatus.STOPPED
+        return f"{error.filename}: {reason}", ExitStatus.USAGE
+    usage = isinstance(error, InvalidArgumentError | SourceError | JournalError)
+    if usage and not isinstance(error, JournalWriteError):
+        return str(error), ExitStatus.USAGE
+    return str(error), ExitStatus.STOPPED
 
 
 async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
