@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final, Self
 import attrs
 
 from intercom_async._version import __version__
-from intercom_async.bulk.run import DetachRun, Operation
-from intercom_async.bulk.source import Pair
+from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.events import Observer
-from intercom_async.journal.session import Journal
+from intercom_async.ids import check_id
+from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.pairs import Pair
 from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
 from intercom_async.status import RateLimitStatus
@@ -59,6 +61,8 @@ class IntercomClient:
         base_url: goes before `region`; must be https unless its host is loopback.
         version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
             version such as "2.14".
+        admin_id: in whose name detaches and attaches happen unless a call says otherwise;
+            without it the token's own admin, asked for once.
         timeout: seconds for one attempt, from connecting to the end of the reply.
         retry: how often and how long a failed call is tried again.
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
@@ -83,6 +87,7 @@ class IntercomClient:
         region: str = "us",
         base_url: str | None = None,
         version: str = "Preview",
+        admin_id: str | int | None = None,
         timeout: float = 30.0,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
@@ -103,6 +108,8 @@ class IntercomClient:
             raise InvalidArgumentError("rate_limit", rate_limit, "a RateLimitPolicy")
         if observer is not None and not callable(observer):
             raise InvalidArgumentError("observer", observer, "a callable taking one event")
+        self._admin_id = None if admin_id is None else check_id("admin_id", admin_id)
+        self._own_admin_id: str | None = None
         self._base_url = url
         self._version = checked_version
         self._http = Http(
@@ -206,20 +213,15 @@ class IntercomClient:
         view._interactive, view._lane = options, lane  # noqa: SLF001  a copy of this very class
         return view
 
-    def _bulk_options(self) -> CallOptions:
-        # A worker waits as long as the quota takes: that is what pacing means.
-        lane = Lane.BULK if self._lane is None else self._lane
-        return attrs.evolve(self._interactive, lane=lane, max_wait=None)
-
     async def detach_contact(
-        self, conversation_id: str, contact_id: str, *, admin_id: str
+        self, conversation_id: str, contact_id: str, *, admin_id: str | int | None = None
     ) -> Conversation:
         """Remove a contact from a group conversation.
 
         Args:
             conversation_id: Intercom's id of the conversation.
             contact_id: Intercom's id of the contact (not an external id or e-mail address).
-            admin_id: the admin in whose name it happens.
+            admin_id: the admin in whose name it happens; None for the client's.
 
         Returns:
             The conversation as Intercom answered it; `participants` are the contacts left.
@@ -236,28 +238,43 @@ class IntercomClient:
             ResponseDecodeError: it happened, but the reply is no JSON object.
             APIError: any other error Intercom answered with.
         """
-        pair = Detach(conversation_id, contact_id, admin_id)
-        settled = await settle(self._transport, pair, admin_id, self._interactive)
+        pair = Detach(conversation_id, contact_id, await self._admin(admin_id))
+        settled = await settle(self._transport, pair, pair.admin_id, self._interactive)
         if settled.error is not None:
             raise settled.error
         assert settled.reply is not None  # noqa: S101  no error means a reply
         return await read_conversation(settled.reply, conversation_id)
 
     async def attach_contact(
-        self, conversation_id: str, contact_id: str, *, admin_id: str
+        self, conversation_id: str, contact_id: str, *, admin_id: str | int | None = None
     ) -> Conversation:
         """Add a contact to a conversation: the undo of `detach_contact`.
 
         Args:
             conversation_id: Intercom's id of the conversation.
             contact_id: Intercom's id of the contact.
-            admin_id: the admin in whose name it happens.
+            admin_id: the admin in whose name it happens; None for the client's.
 
         Raises:
             IntercomError: as for `detach_contact`.
         """
-        request = wire.attach(conversation_id, contact_id, admin_id)
+        request = wire.attach(conversation_id, contact_id, await self._admin(admin_id))
         return await read_conversation(await self._call(request), conversation_id)
+
+    async def _admin(self, admin_id: str | int | None) -> str:
+        """Return the admin of a call: its own, the client's, or the token's own."""
+        if admin_id is not None:
+            return check_id("admin_id", admin_id)
+        if self._admin_id is not None:
+            return self._admin_id
+        if self._own_admin_id is None:
+            own = (await self.whoami()).id
+            if own is None:
+                raise InvalidArgumentError(
+                    "admin_id", None, "given: Intercom does not say which admin the token has"
+                )
+            self._own_admin_id = own
+        return self._own_admin_id
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """Return a conversation with its newest parts.
@@ -342,45 +359,59 @@ class IntercomClient:
 
     def detach_contacts(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
-        admin_id: str | None = None,
+        admin_id: str | int | None = None,
         concurrency: int | None = None,
         journal: str | os.PathLike[str] | Journal | None = None,
         dry_run: bool = False,
+        stop_after_missing: int | None = 100,
+        outage_patience: float = 900.0,
     ) -> DetachRun:
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
         Args:
-            pairs: `Detach` records or tuples `(conversation_id, contact_id)`; pulled lazily.
-            admin_id: for pairs that name no admin of their own.
+            pairs: see `Pair` for what is one; pulled lazily. None works off what the journal
+                has and is not settled.
+            admin_id: for pairs that name no admin of their own; None for the client's.
             concurrency: requests in flight at most; None to compute it from rate and latency.
-            journal: a file that keeps what became of each pair. If it exists, the run it tells
-                of goes on: the same pairs in the same order, settled ones are skipped. See
-                `Journal` for more choices.
+            journal: a file that keeps what became of each pair. If it exists, its run goes on:
+                pairs that are settled are skipped, what is in doubt is settled, and what the
+                input does not name is done as well. None for a private temporary one.
             dry_run: change nothing; look at each pair (one GET) and give the outcome that a
                 detach would have. No journal is kept.
+            stop_after_missing: stop when so many answers came, nothing was detached, and at
+                least 95 % of the conversations do not exist; None never to.
+            outage_patience: seconds that Intercom may be away before the run stops.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
 
         The run itself raises `JournalError` if the journal cannot be used or written, belongs
-        to another input, or is in use by another run.
+        to another workspace or operation, or is in use by another run.
         """
         if dry_run and journal is not None:
             raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
         operation: Operation = DryRun() if dry_run else functools.partial(settle, change=DETACH)
-        return self._run(
-            pairs, admin_id, concurrency, journal, name=DETACH.name, operation=operation
+        options = RunOptions(
+            operation="dry run" if dry_run else DETACH.name,
+            base_url=self._base_url,
+            admin_id=self._run_admin(admin_id),
+            concurrency=concurrency,
+            stop_after_missing=stop_after_missing,
+            outage_patience=outage_patience,
         )
+        return self._run(pairs, journal, options, operation)
 
     def attach_contacts(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
-        admin_id: str | None = None,
+        admin_id: str | int | None = None,
         concurrency: int | None = None,
         journal: str | os.PathLike[str] | Journal | None = None,
+        stop_after_missing: int | None = 100,
+        outage_patience: float = 900.0,
     ) -> DetachRun:
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
@@ -389,34 +420,39 @@ class IntercomClient:
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
-        operation: Operation = functools.partial(settle, change=ATTACH)
-        return self._run(
-            pairs, admin_id, concurrency, journal, name=ATTACH.name, operation=operation
+        options = RunOptions(
+            operation=ATTACH.name,
+            base_url=self._base_url,
+            admin_id=self._run_admin(admin_id),
+            concurrency=concurrency,
+            stop_after_missing=stop_after_missing,
+            outage_patience=outage_patience,
         )
+        return self._run(pairs, journal, options, functools.partial(settle, change=ATTACH))
+
+    def _run_admin(self, admin_id: str | int | None) -> str | None:
+        return self._admin_id if admin_id is None else check_id("admin_id", admin_id)
 
     def _run(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair],
-        admin_id: str | None,
-        concurrency: int | None,
+        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
         journal: str | os.PathLike[str] | Journal | None,
-        *,
-        name: str,
+        options: RunOptions,
         operation: Operation,
     ) -> DetachRun:
+        # A worker waits as long as the quota takes: that is what pacing means.
+        lane = Lane.BULK if self._lane is None else self._lane
+        call = attrs.evolve(self._interactive, lane=lane, max_wait=None)
+        view = copy.copy(self)
+        view._interactive = call  # noqa: SLF001  a copy of this very class
         return DetachRun(
             pairs,
-            admin_id=admin_id,
-            concurrency=concurrency,
-            journal=journal,
-            parameters={
-                "operation": name,
-                "base_url": self._base_url,
-                "admin_id": admin_id,
-            },
+            journal=_as_journal(journal),
+            options=options,
             operation=operation,
+            whoami=view.whoami,
             transport=self._transport,
-            options=self._bulk_options(),
+            call=call,
             runtime=self._runtime,
         )
 
@@ -427,11 +463,19 @@ class IntercomClient:
         return reply
 
 
+def _as_journal(journal: object) -> Journal:
+    if isinstance(journal, Journal):
+        return journal
+    if journal is None or isinstance(journal, str | os.PathLike):
+        return Journal(journal)
+    raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
+
+
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
     *,
-    admin_id: str,
+    admin_id: str | int | None = None,
     client: IntercomClient | None = None,
 ) -> Conversation:
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.

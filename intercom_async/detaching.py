@@ -8,7 +8,7 @@ way, with the opposite goal.
 
 import asyncio
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 import attrs
@@ -98,7 +98,7 @@ class Settled:
     Attributes:
         outcome: see `Outcome`.
         inferred: whether "detached" was concluded from a check rather than told by a reply.
-        ambiguous: whether "failed" was concluded so. A request without an answer may be on its
+        in_doubt: whether "failed" was concluded so. A request without an answer may be on its
             way still and be applied after the check, so a later 404 decides nothing.
         reply: the reply that holds the conversation of a detached pair.
         error: the exception that a single call raises for it, None when detached.
@@ -111,7 +111,7 @@ class Settled:
 
     outcome: Outcome
     inferred: bool = False
-    ambiguous: bool = False
+    in_doubt: bool = False
     reply: Reply | None = None
     error: IntercomError | None = None
     fatal: IntercomError | None = None
@@ -234,7 +234,7 @@ async def settle(
     *,
     change: Change = DETACH,
     ambiguous: bool = False,
-    on_send: Callable[[], None] | None = None,
+    on_send: Callable[[], Awaitable[None]] | None = None,
 ) -> Settled:
     """Detach or attach one contact and find out what happened.
 
@@ -334,7 +334,7 @@ async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Chang
         settled.reply = reply
     elif settled.outcome is not Outcome.REFUSED_LAST_CONTACT:
         settled.outcome = Outcome.FAILED
-        settled.ambiguous = True
+        settled.in_doubt = True
         if isinstance(told, UnknownOutcomeError):
             settled.error = ConnectionFailedError(
                 f"{told}; a check found the contact {'still' if attached else 'not'} attached"

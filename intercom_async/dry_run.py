@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from intercom_async.detaching import Detach, Outcome, Settled, read_conversation
 from intercom_async.errors import (
@@ -39,7 +39,7 @@ class DryRun:
         options: CallOptions,
         *,
         ambiguous: bool,
-        on_send: Callable[[], None],
+        on_send: Callable[[], Awaitable[None]],
     ) -> Settled:
         """See `settle`; nothing is ever ambiguous, since nothing is changed."""
         del ambiguous
@@ -94,7 +94,7 @@ async def _ask(
     transport: Transport,
     request: Request,
     options: CallOptions,
-    on_send: Callable[[], None] | None,
+    on_send: Callable[[], Awaitable[None]] | None,
 ) -> Reply | Settled:
     """Return the reply to a question, or what its failure makes of the pair."""
     try:

@@ -7,6 +7,7 @@ chained exception ever holds a token.
     ├── InvalidArgumentError      a value the caller passed; nothing was sent
     ├── ClientStateError          the client was closed, or belongs to another event loop
     ├── WorkspaceAccessError      a pool could not find out how to reach a workspace
+    ├── WrongInputError           nothing of what a run was given exists
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
     ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
@@ -28,7 +29,7 @@ chained exception ever holds a token.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from intercom_async.status import RateLimitStatus
 
@@ -100,6 +101,26 @@ class WorkspaceAccessError(IntercomError):
     def __init__(self, workspace: str, reason: str) -> None:
         self.workspace = workspace
         super().__init__(f"no access to workspace {workspace!r:.200}: {reason}")
+
+
+class WrongInputError(IntercomError):
+    """The first answers of a run say that its input belongs elsewhere; the run stopped.
+
+    Attributes:
+        missing: conversations that do not exist.
+        answers: pairs that were answered by then.
+        workspace: the workspace, in words.
+    """
+
+    def __init__(self, *, missing: int, answers: int, workspace: str) -> None:
+        self.missing = missing
+        self.answers = answers
+        self.workspace = workspace
+        many = "none" if missing == answers else f"only {answers - missing}"
+        super().__init__(
+            f"{many} of the first {answers} conversations exists in {workspace}: wrong workspace, "
+            "region or column? Allow it with stop_after_missing=None"
+        )
 
 
 class RateLimitWaitError(IntercomError):
@@ -280,3 +301,29 @@ class InvalidRequestError(APIError):
 
 class ServerError(APIError):
     """408 or 5xx on every attempt. The request may or may not have been applied."""
+
+
+_UNSAID: Final[dict[str, Any]] = {
+    "message": None,
+    "errors": (),
+    "rate_limit": None,
+    "retry_after": None,
+    "body": b"",
+    "refusals": 0,
+}
+
+
+def rebuilt(name: str | None, text: str | None, **facts: Any) -> IntercomError | None:
+    """Return an error from what a journal keeps of it; None if there was none.
+
+    Args:
+        name: of its class.
+        text: the error in words.
+        facts: attributes that are known.
+    """
+    if name is None:
+        return None
+    kind = globals().get(name)
+    if not isinstance(kind, type) or not issubclass(kind, IntercomError):
+        kind = IntercomError
+    return _rebuild(kind, text or name, {**_UNSAID, **facts})

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import attrs
 
-from intercom_async.bulk.lifecycle import Run
+from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.results import DetachResult, DetachSummary
-from intercom_async.bulk.source import Pair
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
+from intercom_async.pairs import Pair, as_detach
 from intercom_async.transport.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -173,6 +173,28 @@ class _Lane:
         pair = self._pairs.popleft()
         self._taken()
         return pair
+
+
+class _Forwarded(ResultQueue[DetachResult]):
+    """The results of one workspace on their way into the pool's queue.
+
+    Args:
+        workspace: its key.
+        results: the pool's.
+    """
+
+    def __init__(self, workspace: str, results: ResultQueue[PoolResult]) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self._results = results
+
+    def add(self, result: DetachResult, size: int = 0) -> None:
+        """See `ResultQueue.add`."""
+        self._results.add(PoolResult(workspace=self._workspace, result=result), size)
+
+    async def room(self) -> None:
+        """See `ResultQueue.room`."""
+        await self._results.room()
 
 
 class PoolRun(Run[PoolResult, PoolSummary]):
@@ -356,24 +378,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             admin_id=admin_id if admin_id is not None else self._admin_id,
             concurrency=self._concurrency,
         )
+        run.hand_results_to(_Forwarded(workspace, self._results))
         self._running[workspace] = run
         try:
-            async with run:
-                try:
-                    await self._pass_on(workspace, run)
-                except asyncio.CancelledError:
-                    if not self._abandoned:  # what it has found out must not be lost
-                        self._interrupted()
-                        run.stop(immediately=True, drain=False)
-                        await self._pass_on(workspace, run)
-                    raise
+            await run
         finally:
             del self._running[workspace]
             self._add(workspace, run.summary)
-
-    async def _pass_on(self, workspace: str, run: "DetachRun") -> None:
-        async for result in run:
-            await self._deliver(workspace, result)
 
     async def _report(self, workspace: str, pairs: Pairs, error: WorkspaceAccessError) -> None:
         """Account for the pairs of a workspace that cannot be reached."""
@@ -381,7 +392,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         try:
             async with aclosing(each(pairs)) as items:
                 async for item in items:
-                    pair = item if isinstance(item, Detach) else Detach(*item)
+                    pair, _ = as_detach(item, sum(outcomes.values()) + 1)
                     result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
                     outcomes[Outcome.NOT_ATTEMPTED] += 1
                     await self._deliver(workspace, result)
@@ -404,8 +415,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         self._moved.set()
 
     async def _deliver(self, workspace: str, result: DetachResult) -> None:
-        if self._results.wanted:
-            await self._results.put(PoolResult(workspace=workspace, result=result))
+        await self._results.room()
+        self._results.add(PoolResult(workspace=workspace, result=result))
 
 
 async def each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:

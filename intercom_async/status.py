@@ -1,4 +1,4 @@
-"""What a client knows of its quota at one moment."""
+"""What a client knows of its quota, and of an outage, at one moment."""
 
 import attrs
 
@@ -25,3 +25,22 @@ class RateLimitStatus:
     in_flight: int = 0
     waiting_interactive: int = 0
     waiting_bulk: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class OutageStatus:
+    """An outage as it looks now: requests fail, and none has succeeded in between.
+
+    Attributes:
+        since: seconds since the first of these failures.
+        reason: the newest failure, in words.
+        next_look: seconds until a request looks whether Intercom is back; 0.0 while one does.
+    """
+
+    since: float
+    reason: str
+    next_look: float
+
+    def __str__(self) -> str:
+        look = f"the next look is in {self.next_look:.0f} s" if self.next_look else "looking now"
+        return f"Intercom has been away for {self.since:.0f} s ({self.reason}); {look}"

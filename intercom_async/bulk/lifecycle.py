@@ -1,24 +1,84 @@
-"""The life of a run, whatever it runs: begun when it is wanted, ended, abandoned."""
+"""The life of a run, whatever it runs: begun when somebody wants it, ended, or abandoned."""
 
 import asyncio
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections import deque
+from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
-from intercom_async.bulk.telling import ResultQueue
 from intercom_async.errors import ClientStateError
 from intercom_async.transport.runtime import Runtime
 
 _Result = TypeVar("_Result")
 _Summary = TypeVar("_Summary")
 
+UNREAD: Final = 256
+"""Results the consumer may lag behind before no further request is begun."""
+
+UNREAD_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of replies that wait for the consumer before no further request is begun."""
+
+
+class ResultQueue(Generic[_Result]):
+    """Hands results to the consumer. Whoever makes results asks for `room` before the next one.
+
+    Attributes:
+        wanted: whether anybody takes results; otherwise none are kept.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._waiting: deque[tuple[_Result, int]] = deque()
+        self._bytes = 0
+        self._more = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._ended = False
+
+    def add(self, result: _Result, size: int = 0) -> None:
+        """Add a result that keeps `size` bytes."""
+        if self.wanted:
+            self._waiting.append((result, size))
+            self._bytes += size
+            self._more.set()
+
+    async def room(self) -> None:
+        """Wait while the consumer lags behind."""
+        while self.wanted and (len(self._waiting) >= UNREAD or self._bytes > UNREAD_BYTES):
+            self._taken.clear()
+            await self._taken.wait()
+
+    async def take(self) -> tuple[_Result] | None:
+        """Return the next result in a tuple, None at the end."""
+        while not self._waiting:
+            if self._ended:
+                return None
+            self._more.clear()
+            await self._more.wait()
+        result, size = self._waiting.popleft()
+        self._bytes -= size
+        self._taken.set()
+        return (result,)
+
+    def abandon(self) -> None:
+        """Nobody wants results any more."""
+        self.wanted = False
+        self._waiting.clear()
+        self._taken.set()
+
+    def end(self) -> None:
+        """There will be no further result."""
+        self._ended = True
+        self._more.set()
+
 
 class Run(ABC, Generic[_Result, _Summary]):
-    """Awaited for its summary, or iterated over for its results; `async with` abandons it early.
+    """Await it for its summary, or iterate over its results.
 
-    Nothing happens before that. One task, the supervisor, then runs `_supervise`; whatever that
-    leaves in `_failure` is raised to the consumer after the last result.
+    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. Whatever that
+    leaves in `_failure` is raised to the consumer after the last result. A consumer that leaves
+    (by `break`, an exception or a cancellation, with or without `async with`) ends the run.
 
     Args:
         runtime: the clock.
@@ -29,9 +89,19 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._results = ResultQueue[_Result]()
         self._failure: BaseException | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._entered = False
         self._abandoned = False
         self._began: float | None = None
         self._ended: float | None = None
+
+    def hand_results_to(self, results: ResultQueue[_Result]) -> None:
+        """Let results go to another queue, whoever awaits the run; call it before it begins."""
+        self._results = results
+
+    def __del__(self) -> None:
+        if not getattr(self, "_entered", True):
+            name = type(self).__name__
+            warnings.warn(f"{name} was never awaited", RuntimeWarning, stacklevel=1, source=self)
 
     # --- for the consumer ----------------------------------------------------------------------
 
@@ -51,6 +121,7 @@ class Run(ABC, Generic[_Result, _Summary]):
         return self.summary
 
     async def __aenter__(self) -> Self:
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -61,19 +132,17 @@ class Run(ABC, Generic[_Result, _Summary]):
     ) -> None:
         await self._abandon()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> _Result:
-        if self._supervisor is None:
-            self._results.wanted = True
-            _ = self._start()
-        result = await self._results.take()
-        if result is not None:
-            return result
-        if self._failure is not None:
-            raise self._failure
-        raise StopAsyncIteration
+    async def __aiter__(self) -> AsyncGenerator[_Result]:
+        # A generator, because the loop closes one whose consumer left it: that ends the run.
+        self._results.wanted = True
+        _ = self._start()
+        try:
+            while (taken := await self._results.take()) is not None:
+                yield taken[0]
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            await self._abandon()
 
     @property
     @abstractmethod
@@ -90,6 +159,7 @@ class Run(ABC, Generic[_Result, _Summary]):
         return (self._runtime.monotonic() if self._ended is None else self._ended) - self._began
 
     def _start(self) -> "asyncio.Task[None]":
+        self._entered = True
         if self._supervisor is None:
             self._prepare()
             self._began = self._runtime.monotonic()
@@ -113,16 +183,23 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._abandoned = True
         self._results.abandon()
         self._drop()
-        await asyncio.wait({self._supervisor})
+        cancelled = False
+        while not self._supervisor.done():  # a second cancellation must leave nothing, either
+            try:
+                await asyncio.wait({self._supervisor})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
 
     def _interrupted(self) -> None:
         """A task of the run was cancelled; if not by the run, nothing must be lost by that."""
-        if self._abandoned:
-            return
-        self._results.hurry()  # whoever cancels all tasks may have cancelled the consumer, too
-        self._fail(
-            ClientStateError("other code cancelled a task of the run, which stopped; run it again")
-        )
+        if not self._abandoned:
+            self._fail(
+                ClientStateError(
+                    "other code cancelled a task of the run, which stopped; run it again"
+                )
+            )
 
     def _prepare(self) -> None:
         """Raise what keeps the run from beginning."""

@@ -1,14 +1,19 @@
-"""What a run tells: one result per pair, and the sum of them."""
+"""What a run tells: one result per pair, and the run in numbers."""
 
 import math
+from collections import Counter
+from typing import Any, Final
 
 import attrs
 
 from intercom_async.detaching import Detach, Outcome, conversation_from
-from intercom_async.errors import IntercomError
+from intercom_async.errors import APIError, IntercomError, readable
 from intercom_async.model import Conversation
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.wire import Reply
+
+CAUSES: Final = 20
+"""Causes that a summary names at most."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -20,10 +25,13 @@ class DetachResult:
         outcome: what became of it.
         inferred: whether "detached" was concluded from a check after an attempt of unknown
             fate; an undo must not take such a pair for granted.
-        duplicate: whether the same pair had been settled before in this run (or, with a
-            journal, in an earlier session); its outcome is told again and nothing was sent.
-        error: what a single call would have raised, None when detached.
-        attempts: requests sent for it, checks included, refused ones (429) not.
+        duplicate: whether the pair occurred before in this run; its outcome is told again and
+            nothing was sent.
+        second_try: whether this is the fate of a second try, at the end of the run.
+        error: what a single call would have raised, None when detached. Of a pair that was told
+            from the journal it has the class, the text, `status`, `code` and `request_id`.
+        attempts: requests sent for the pair in all sessions of the run, checks included,
+            refused ones (429) not.
         refusals: requests that were refused with 429 and sent again.
         request_id: Intercom's id of the deciding request.
         elapsed: seconds from taking the pair up to knowing its outcome, waiting for the quota
@@ -34,6 +42,7 @@ class DetachResult:
     outcome: Outcome
     inferred: bool = False
     duplicate: bool = False
+    second_try: bool = False
     error: IntercomError | None = None
     attempts: int = 0
     refusals: int = 0
@@ -56,6 +65,37 @@ class DetachResult:
             self._reply = None
         return self._conversation
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON knows it; without the conversation."""
+        return {
+            "conversation_id": self.detach.conversation_id,
+            "contact_id": self.detach.contact_id,
+            "outcome": self.outcome.value,
+            "inferred": self.inferred,
+            "duplicate": self.duplicate,
+            "second_try": self.second_try,
+            "attempts": self.attempts,
+            "request_id": self.request_id,
+            "error": None if self.error is None else str(self.error),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Cause:
+    """Why pairs did not come to a good end, and how many.
+
+    Attributes:
+        outcome: what became of them.
+        error: the text of the first such error.
+        count: pairs that ended so.
+        example: the first of them.
+    """
+
+    outcome: Outcome
+    error: str
+    count: int
+    example: Detach
+
 
 @attrs.frozen(kw_only=True)
 class DetachSummary:
@@ -64,22 +104,28 @@ class DetachSummary:
     Attributes:
         outcomes: pairs per outcome; every outcome is present.
         inferred: of the detached pairs, how many were concluded from a check.
-        duplicates: pairs that occurred again after they had been settled; counted in their
-            outcome each time.
+        duplicates: pairs that occurred again; counted in their outcome each time.
         settled_before: pairs that earlier sessions of the journal settled; they were not sent
             again, gave no result and are counted in no outcome.
+        second_tries: pairs that failed for a passing reason and were tried again at the end.
+        causes: why pairs failed, are unknown or were refused, the commonest first.
+        input_ended: whether the input was read to its end, now or by an earlier session.
         requests: requests that Intercom answered or may have got, refused ones not counted.
         retries: of those, how many repeated a failed attempt or checked one.
         refusals: further requests that were refused with 429.
         elapsed: seconds from start to end, or until now.
         limit: requests the server allows per 10-second window, None if it never said.
-        stopped_by: what ended the run early (401, 403, certificate), or None.
+        stopped_by: what ended the run early (401, 403, certificate, an outage, an input of
+            which nothing exists), or None.
     """
 
     outcomes: dict[Outcome, int]
     inferred: int = 0
     duplicates: int = 0
     settled_before: int = 0
+    second_tries: int = 0
+    causes: tuple[Cause, ...] = ()
+    input_ended: bool = False
     requests: int = 0
     retries: int = 0
     refusals: int = 0
@@ -127,7 +173,79 @@ class DetachSummary:
     def __str__(self) -> str:
         parts = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if n)
         before = f", {self.settled_before} settled before" if self.settled_before else ""
+        pairs = "1 pair" if self.total == 1 else f"{self.total} pairs"
         return (
-            f"{self.total} pairs in {self.elapsed:.1f} s{before} ({parts or 'none'}; "
+            f"{pairs} in {self.elapsed:.1f} s{before} ({parts or 'none'}; "
             f"{self.requests} requests, {self.retries} retries, {self.refusals} refused)"
+        )
+
+
+_Kind = tuple[Outcome, str, int | None, str | None]
+
+
+@attrs.define(eq=False)
+class Tally:
+    """The counts of a run; see `DetachSummary`."""
+
+    outcomes: dict[Outcome, int] = attrs.field(factory=lambda: dict.fromkeys(Outcome, 0))
+    inferred: int = 0
+    duplicates: int = 0
+    settled_before: int = 0
+    second_tries: int = 0
+    input_ended: bool = False
+    requests: int = 0
+    retries: int = 0
+    refusals: int = 0
+    stopped_by: IntercomError | None = None
+    _causes: Counter[_Kind] = attrs.field(factory=Counter[_Kind])
+    _examples: dict[_Kind, tuple[str, Detach]] = attrs.field(
+        factory=dict[_Kind, tuple[str, Detach]]
+    )
+
+    def count_requests(self, attempts: int, refusals: int, *, again: bool) -> None:
+        """Count what one try of a pair cost; `again` if an earlier try of this run came before."""
+        self.requests += attempts
+        self.retries += max(0, attempts - (not again))
+        self.refusals += refusals
+
+    def add(self, result: DetachResult) -> None:
+        """Count one result."""
+        self.outcomes[result.outcome] += 1
+        self.inferred += result.inferred
+        self.duplicates += result.duplicate
+        self.second_tries += result.second_try and not result.duplicate
+        error = result.error
+        if error is None or result.outcome in {
+            Outcome.ALREADY_ABSENT,
+            Outcome.CONVERSATION_MISSING,
+            Outcome.NOT_ATTEMPTED,
+        }:
+            return
+        code = error.code if isinstance(error, APIError) else None
+        kind = (result.outcome, type(error).__name__, getattr(error, "status", None), code)
+        self._causes[kind] += 1
+        if kind not in self._examples:
+            self._examples[kind] = readable(str(error)), result.detach
+
+    def summary(self, *, elapsed: float, limit: int | None) -> DetachSummary:
+        """Return the run in numbers, up to now."""
+        causes = [
+            Cause(outcome=kind[0], error=text, count=count, example=example)
+            for kind, count in self._causes.most_common(CAUSES)
+            for text, example in [self._examples[kind]]
+        ]
+        return DetachSummary(
+            outcomes=dict(self.outcomes),
+            inferred=self.inferred,
+            duplicates=self.duplicates,
+            settled_before=self.settled_before,
+            second_tries=self.second_tries,
+            causes=tuple(causes),
+            input_ended=self.input_ended,
+            requests=self.requests,
+            retries=self.retries,
+            refusals=self.refusals,
+            elapsed=elapsed,
+            limit=limit,
+            stopped_by=self.stopped_by,
         )

@@ -1,88 +1,93 @@
-"""A run at work. See `DetachRun`.
+"""A bulk run. See `DetachRun`.
 
-How a run works. Workers pull pairs from the input one at a time, so it is never held whole.
-A pair whose conversation already has a request in flight is parked, and the worker that owns
-the conversation takes it next: two requests never race on one conversation. How fast requests
-leave is the limiter's decision alone; workers only keep enough of them ready. Results go to the
-consumer in completion order through a bounded queue, so a slow consumer slows the run.
+Pairs go one way. One task, the reader, pulls them from the input and stops while too many wait.
+The supervisor looks each up in the journal and admits those that are not settled; a pair whose
+conversation has a request in flight waits until that is over, so two requests never race on one
+conversation. Workers send what is admitted, write its fate into the journal and hand the result
+to the consumer. How fast requests leave is the limiter's decision alone; workers only keep enough
+of them ready.
 
-A pair that was settled once is not sent again: its outcome is told again. Nine bytes for each
-settled pair remember that. Pairs that failed for a reason that may pass are held back (a bounded
-number of them) and tried once more when everything else is done.
+A run has three parts: the input; the rows that earlier sessions left unsettled and the input did
+not name; and the second try of what failed for a passing reason. The last two are queries.
 
-With a journal a pair is announced before it is sent, and its fate is on the disk before the
-consumer sees it; `journal` says why both are needed.
+A row says "sending" before its pair is sent and has its fate before the result is told. Both are
+durable if the journal is a file.
 
-Who stops a run: a 401, a 403 or a refused certificate (no other call can succeed), `stop()`, an
-input or a journal that raises, or the consumer leaving `async with`. Pairs that were not sent by
-then are `not_attempted`.
+What stops a run: a 401, a token that may do nothing, a refused certificate, `stop()`, an outage
+beyond `outage_patience`, an input of which nothing exists, an input or a journal that raises, and
+a consumer that leaves. Pairs that were read and not sent by then are `not_attempted`.
 """
 
 import asyncio
-import os
-from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Final, Protocol
+from collections import Counter, deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+)
+from typing import Final
 
 import attrs
 
+from intercom_async.bulk.item import Item, Key, pair_of, result_of
 from intercom_async.bulk.lifecycle import Run
-from intercom_async.bulk.results import DetachResult, DetachSummary
-from intercom_async.bulk.source import Again, Pair, Source
-from intercom_async.bulk.telling import Tally
+from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.reader import Checked, InputReader
+from intercom_async.bulk.results import DetachResult, DetachSummary, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
 from intercom_async.errors import (
+    AuthenticationError,
     CertificateError,
     ClientStateError,
     ConnectionFailedError,
+    IntercomError,
     InvalidArgumentError,
+    PermissionDeniedError,
     ServerError,
     UnknownOutcomeError,
+    WrongInputError,
 )
-from intercom_async.journal.errors import JournalError, JournalWriteError
-from intercom_async.journal.fates import SettledPairs, is_ambiguous, is_inferred, outcome_of
-from intercom_async.journal.replay import Admitted
-from intercom_async.journal.session import Commit, Journal, JournalSession
-from intercom_async.status import RateLimitStatus
+from intercom_async.journal import (
+    Binding,
+    Facts,
+    Journal,
+    JournalError,
+    Row,
+    Session,
+    Wanted,
+)
+from intercom_async.model import Identity
+from intercom_async.pairs import Pair
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import backoff
 
-PARKED: Final = 1024
-"""Pairs held back at most because their conversation is busy."""
+BATCH: Final = 128
+"""Pairs that are looked up at once at most."""
 
-DEFERRED: Final = 10_000
-"""Failed pairs held back at most for a second try; further ones are reported as they are."""
+ADMITTED: Final = 128
+"""Admitted pairs that wait for a worker at most, apart from those of busy conversations."""
+
+PARKED: Final = 20_000
+"""Pairs that wait for another one of their conversation at most."""
+
+LARGE: Final = 256 * 1024
+"""Bytes of a reply from which the replies in flight are counted, too."""
+
+IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that the replies in flight may have together once a large one was seen."""
+
+LOOK: Final = 2.0
+"""Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
-
-
-class Operation(Protocol):
-    """What is done with each pair; `settle` is one."""
-
-    def __call__(
-        self,
-        transport: Transport,
-        pair: Detach,
-        admin_id: str | None,
-        options: CallOptions,
-        *,
-        ambiguous: bool,
-        on_send: Callable[[], None],
-    ) -> Awaitable[Settled]:
-        """Bring one pair to an end; see `settle`."""
-        ...
-
-
-@attrs.define(eq=False)
-class _Deferred:
-    """A pair that waits for its second try, and what the first one came to."""
-
-    item: Admitted
-    first: Settled
-    elapsed: float
+_FATAL: Final = (AuthenticationError, PermissionDeniedError, ConnectionFailedError)
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -97,74 +102,85 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 ...
             print(run.summary)
 
-    Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
-    run at once and leaves nothing behind.
+    Nothing happens before it is awaited or iterated over. Leaving the loop or `async with` early
+    stops the run at once and leaves nothing behind.
 
     Args:
-        pairs: pulled lazily, from one task at a time, never held whole.
-        admin_id: for pairs without an admin of their own.
-        concurrency: requests in flight at most, None for as many as rate and latency ask for.
-        journal: keeps what became of each pair; None for no journal.
-        parameters: what a run that resumes the journal must have in common with this one.
+        pairs: pulled lazily by one task, never held whole; None for what the journal has.
+        journal: keeps what became of each pair.
+        options: what the run was asked for.
         operation: what is done with each pair.
+        whoami: asks who the token belongs to.
         transport: sends the requests.
-        options: lane, time and retries of every request.
+        call: lane, time and retries of every request.
         runtime: the clock.
     """
 
     def __init__(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair],
+        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
         *,
-        admin_id: str | None,
-        concurrency: int | None,
-        journal: str | os.PathLike[str] | Journal | None,
-        parameters: Mapping[str, str | None],
+        journal: Journal,
+        options: RunOptions,
         operation: Operation,
+        whoami: Callable[[], Awaitable[Identity]],
         transport: Transport,
-        options: CallOptions,
+        call: CallOptions,
         runtime: Runtime,
     ) -> None:
-        if not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes):
-            raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
-        if concurrency is not None and (
-            not isinstance(concurrency, int)
-            or isinstance(concurrency, bool)
-            or not 1 <= concurrency <= CONNECTIONS
+        self._entered = True  # until the arguments are known to be good
+        if pairs is None and journal.path is None:
+            raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
+        if pairs is not None and (
+            not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
         ):
-            raise InvalidArgumentError(
-                "concurrency", concurrency, f"a whole number from 1 to {CONNECTIONS}"
-            )
+            raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
-        self._pairs = pairs
-        self._admin_id = admin_id
-        self._concurrency = concurrency or CONNECTIONS
-        self._keeping = _as_journal(journal)
-        self._parameters = parameters
+        self._journal = journal
+        self._asked = options
         self._operation = operation
+        self._whoami = whoami
         self._transport = transport
-        self._options = attrs.evolve(options, bounded=concurrency is None)
+        self._call = attrs.evolve(call, bounded=options.concurrency is None)
+        self._concurrency = options.concurrency or CONNECTIONS
 
-        self._journal: JournalSession | None = None
-        self._opening: asyncio.Task[JournalSession] | None = None
+        self._identity: Identity | None = None
+        self._identifying = asyncio.Lock()
+        self._session: Session | None = None
         self._limiter: Limiter | None = None
-        self._backlog: Backlog | None = None
+        self._tally = Tally()
+        self._answers: Counter[Outcome] = Counter()
+
+        self._changed = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._winding_up = False
+        self._input = InputReader(pairs, self._changed.set)
+        self._backlog = Backlog(self._input.unread)
+
+        self._open: dict[Key, Item] = {}
+        self._ready: asyncio.Queue[Item | None] = asyncio.Queue()
+        self._busy: dict[str, deque[Item]] = {}
+        self._parked = 0
+        self._deferring = call.retry.attempts > 1
+        self._deferred = 0
+        self._deferred_again: Counter[Key] = Counter()
+        self._left_unread = True
+
         self._workers: set[asyncio.Task[None]] = set()
-        self._waiting = 0
-        self._unsent: set[asyncio.Task[None]] = set()
-        self._reading: set[asyncio.Task[None]] = set()
-        self._parked: dict[str, deque[Admitted]] = {}
-        self._parked_count = 0
-        self._parked_less = asyncio.Event()
-        self._workers_gone = asyncio.Event()
-        self._running = asyncio.Event()
-        self._running.set()
+        self._idle = 0
+        self._largest = 0
+        self._operating: set[asyncio.Task[object]] = set()
+        self._unsent: set[asyncio.Task[object]] = set()
         self._stopping = False
         self._drain = True
-        self._seen = SettledPairs()
-        self._deferring = options.retry.attempts > 1
-        self._deferred: dict[int, _Deferred] = {}
-        self._tally = Tally()
+
+    def __repr__(self) -> str:
+        state = "not begun" if self._began is None else "running"
+        if self._ended is not None:
+            state = "ended"
+        done = self._tally.settled_before + sum(self._tally.outcomes.values())
+        return f"<{type(self).__name__}: {done:,} pairs done ({state})>"
 
     # --- for the consumer ----------------------------------------------------------------------
 
@@ -178,13 +194,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """The quota as known now, None before the first reply."""
         return self._transport.rate_limit
 
-    def pause(self) -> None:
-        """Take up no further pair until `resume`; what is in flight finishes."""
-        self._running.clear()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._running.set()
+    @property
+    def outage(self) -> OutageStatus | None:
+        """Since when Intercom is away, and why; None while it answers."""
+        return self._transport.outage
 
     def stop(self, *, immediately: bool = False, drain: bool = True) -> None:
         """End the run early; results of everything read so far are still delivered.
@@ -197,15 +210,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """
         self._stopping = True
         self._drain = self._drain and drain
-        self._running.set()
-        self._parked_less.set()
-        tasks = self._workers if immediately else self._unsent
-        for task in tasks if self._drain else tasks | self._reading:
+        # What waits for Intercom to come back would not end.
+        everything = immediately or self._transport.outage is not None
+        for task in tuple(self._operating if everything else self._unsent):
             task.cancel()
-        if self._opening is not None:
-            self._opening.cancel()
+        if self._reader is not None and not self._drain:
+            self._reader.cancel()
+        self._changed.set()
 
-    # --- the run -------------------------------------------------------------------------------
+    # --- the supervisor ------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         self._limiter = self._transport.limiter  # a client that cannot be used says so here
@@ -213,192 +226,111 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
 
-    async def _supervise(self) -> None:
-        source: Source | None = None
-        try:
-            await self._open_journal()
-            source = Source(self._pairs, self._journal)
-            self._expect(source.backlog)
-            await self._let_work(source)
-            await self._try_again()
-            await self._report_unsent()
-            if self._drain and self._failure is None:
-                await self._drain_rest(source)
-        except asyncio.CancelledError:
-            self._interrupted()
-            self.stop(immediately=True, drain=False)
-            if self._workers:
-                await self._workers_gone.wait()
-            await self._report_unsent()
-        except Exception as error:  # noqa: BLE001  the consumer gets it
-            self._failure = self._failure or error
-        finally:
-            await self._wind_up(source)
-
-    async def _wind_up(self, source: Source | None) -> None:
-        """Leave nothing open, whatever happened."""
-        self._no_more()
-        try:
-            if source is not None:
-                await source.aclose()
-        except asyncio.CancelledError:
-            self._interrupted()
-        except Exception as error:  # noqa: BLE001  a generator's own cleanup
-            self._failure = self._failure or error
-        try:
-            if self._journal is not None:
-                await self._journal.close()
-        except asyncio.CancelledError:  # it is closed all the same
-            self._interrupted()
-        except JournalError as error:
-            self._failure = self._failure or error
-
-    async def _open_journal(self) -> None:
-        if self._keeping is None or self._stopping:
-            return
-        self._opening = opening = asyncio.create_task(
-            self._keeping.open(parameters=self._parameters, runtime=self._runtime)
-        )
-        try:
-            await opening
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
-        finally:
-            self._opening = None
-            # Cancelled in the moment in which it was opened, it is to be closed all the same.
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                self._journal = opening.result()
-                self._seen = self._journal.known
-
-    def _expect(self, backlog: Backlog) -> None:
-        assert self._limiter is not None  # noqa: S101  set when the run was started
-        self._limiter.expect(backlog)
-        self._backlog = backlog
-
-    def _no_more(self) -> None:
-        """Tell the limiter that the pairs waiting now are all there is: a short rest may hurry."""
-        if self._backlog is not None and self._limiter is not None:
-            self._limiter.forget(self._backlog)
-            self._backlog = None
-
-    async def _let_work(self, source: Source | Again) -> None:
-        """Start workers as they are needed and wait until all have gone."""
-        self._workers_gone.clear()
-        self._add_worker(source)
-        await self._workers_gone.wait()
-
-    async def _try_again(self) -> None:
-        """The second pass: once more for what failed for a reason that may have passed."""
-        self._deferring = False
-        if self._deferred and not self._stopping:
-            self._expect(Backlog(len(self._deferred)))
-            await self._let_work(Again([deferred.item for deferred in self._deferred.values()]))
-
-    async def _report_unsent(self) -> None:
-        """Deliver what was read and is not going to be sent."""
-        for deferred in self._deferred.values():
-            await self._deliver_unsent(deferred.item, deferred.first, deferred.elapsed)
-        self._deferred.clear()
-        for queue in self._parked.values():
-            for item in queue:
-                await self._deliver_unsent(item, Settled(Outcome.NOT_ATTEMPTED), 0.0)
-
-    async def _deliver_unsent(self, item: Admitted, settled: Settled, elapsed: float) -> None:
-        known = self._known(item)  # another occurrence may have been settled since
-        await self._deliver(item, known or settled, elapsed, duplicate=known is not None)
-
-    async def _drain_rest(self, source: Source) -> None:
-        """Report the rest until somebody does not want it any more."""
-        task = asyncio.create_task(self._report_rest(source))
-        self._reading.add(task)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if self._drain:
-                raise
-        finally:
-            self._reading.discard(task)
-
-    async def _report_rest(self, source: Source) -> None:
-        while self._drain and (item := await source.pull()) is not None:
-            if item.settled is not None:
-                self._tally.settled_before += 1
-                self._seen.add(item.detach, item.settled, inferred=item.inferred)
-                continue
-            known = self._known(item)
-            if known is not None:
-                await self._deliver(item, known, 0.0, duplicate=True)
-            else:
-                # Without a record a pair counts as not attempted: a line for each would only
-                # fill the journal.
-                await self._tell(item.detach, Settled(Outcome.NOT_ATTEMPTED), 0.0, None)
-
-    def _add_worker(self, source: Source | Again) -> None:
-        task = asyncio.create_task(self._work(source))
-        self._workers.add(task)
-        task.add_done_callback(self._worker_done)
-
-    def _worker_done(self, task: "asyncio.Task[None]") -> None:
-        self._workers.discard(task)
-        if task.cancelled():
-            if not self._stopping:
-                self._interrupted()
-        elif (error := task.exception()) is not None:
-            self._fail(error)
-        if not self._workers:
-            self._workers_gone.set()
-
     def _fail(self, error: BaseException) -> None:
         """Input, journal or client are unusable: let requests finish, then raise it."""
         self._failure = self._failure or error
         self.stop(drain=False)
 
-    async def _work(self, source: Source | Again) -> None:
-        if isinstance(source, Again):
-            await self._breathe()
-        item = await self._take(source)
-        while item is not None:
-            began = self._runtime.monotonic()
-            fate = self._seen.get(item.detach)
-            settled = _told_again(fate)
-            duplicate = settled is not None
-            if settled is None:
-                # Another occurrence of the pair, or its first try, may have been applied.
-                unknown = item.ambiguous or is_ambiguous(fate)
-                settled = await self._settle(item, unknown=unknown)
-                self._stop_if_fatal(settled)
-                if settled.ambiguous or settled.outcome is Outcome.UNKNOWN:
-                    self._seen.add(item.detach, settled.outcome, ambiguous=True)
-            following = self._hand_over(item.detach.conversation_id)
-            elapsed = self._runtime.monotonic() - began
-            first = self._deferred.pop(item.ordinal, None)
-            if first is not None:
-                settled = _both(first.first, settled)
-                elapsed += first.elapsed
-            if self._deferring and self._may_pass(settled):
-                self._deferred[item.ordinal] = _Deferred(item, settled, elapsed)
-            else:
-                try:
-                    await self._deliver(item, settled, elapsed, duplicate=duplicate)
-                except BaseException:  # cancelled while the consumer lags behind, or a full disk
-                    self._give_back(following)
-                    raise
-            if self._stopping:  # since it was handed over
-                self._give_back(following)
-                following = None
-            item = following if following is not None else await self._take(source)
+    async def _supervise(self) -> None:
+        assert self._limiter is not None  # noqa: S101  set by `_prepare`
+        self._limiter.expect(self._backlog)
+        self._watcher = asyncio.create_task(self._watch())
+        try:
+            await self._open_journal()
+            await self._work_off_input()
+            await self._work_off_left()
+            await self._try_again()
+        except asyncio.CancelledError:
+            self._interrupted()
+            self.stop(immediately=True, drain=False)
+        except Exception as error:  # noqa: BLE001  the consumer gets it
+            self._fail(error)
+        finally:
+            await self._wind_up()
 
-    async def _breathe(self) -> None:
-        """Wait a little before the second pass: what failed a moment ago would fail again."""
+    async def _wind_up(self) -> None:
+        """Let what is in flight end, tell what was not sent, and leave nothing open."""
+        assert self._limiter is not None  # noqa: S101  set by `_prepare`
+        self._winding_up = True
+        self._limiter.forget(self._backlog)
+        tasks = {task for task in (self._reader, self._watcher) if task is not None}
+        for task in tasks:
+            task.cancel()
+        for _ in range(len(self._workers)):
+            self._ready.put_nowait(None)
+        await self._surely(lambda: _gone(tasks | self._workers))
+        await self._surely(self._leave_rest)
+        if self._session is not None:
+            try:
+                await self._surely(self._close_journal)
+            except JournalError as error:
+                self._failure = self._failure or error
+
+    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until nobody cancels it."""
+        while True:
+            try:
+                return await step()
+            except asyncio.CancelledError:
+                self._interrupted()
+                self.stop(immediately=True, drain=False)
+
+    async def _until(self, condition: Callable[[], bool], *, stopping_too: bool = False) -> None:
+        """Wait until something holds, or the run stops unless `stopping_too`."""
+        while not condition() and (stopping_too or not self._stopping):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _watch(self) -> None:
+        """Keep the journal's numbers fresh, and stop the run when Intercom is away for too long."""
+        patience = self._asked.outage_patience
+        try:
+            while True:
+                await self._runtime.sleep(LOOK)
+                if self._session is not None:
+                    await self._session.note(**self._facts())
+                outage = self._transport.outage
+                if outage is not None and outage.since >= patience:
+                    self._stop_for(
+                        ConnectionFailedError(
+                            f"Intercom has been away for {outage.since:.0f} s, longer than the "
+                            f"patience of {patience:.0f} s; the last error: {outage.reason}"
+                        )
+                    )
+        except asyncio.CancelledError:
+            if not self._winding_up:
+                self._interrupted()
+        except JournalError as error:
+            self._fail(error)
+
+    def _stop_for(self, error: IntercomError) -> None:
+        """End the run for a reason that the summary gives."""
+        if not self._stopping:
+            self._tally.stopped_by = error
+            self.stop()
+
+    # --- beginning -----------------------------------------------------------------------------
+
+    async def _open_journal(self) -> None:
+        """Find out whose run this is, and open its journal."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
         self._unsent.add(task)
-        policy = self._options.retry
         try:
-            await self._runtime.sleep(
-                backoff(policy, attempts=policy.attempts, random=self._runtime.random())
+            app = None
+            if self._journal.path is not None:
+                app = (await self._who()).app
+            self._session = await self._journal.open(
+                Binding(
+                    operation=self._asked.operation,
+                    base_url=self._asked.base_url,
+                    app_id=None if app is None else app.id_code,
+                    app_name=None if app is None else app.name,
+                ),
+                runtime=self._runtime,
             )
+        except _FATAL as error:
+            self._stop_for(error)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -406,196 +338,431 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._unsent.discard(task)
 
-    def _may_pass(self, settled: Settled) -> bool:
-        return (
-            isinstance(settled.error, _PASSING)
-            and not isinstance(settled.error, CertificateError)
-            and not self._stopping
-            and len(self._deferred) < DEFERRED
-        )
+    async def _who(self) -> Identity:
+        """Return who the token belongs to, asked once.
 
-    def _stop_if_fatal(self, settled: Settled) -> None:
-        if settled.fatal is not None and not self._stopping:
-            self._tally.stopped_by = settled.fatal
-            self.stop()
+        Raises:
+            AuthenticationError, PermissionDeniedError, ConnectionFailedError: nobody can say.
+        """
+        async with self._identifying:
+            if self._identity is None:
+                try:
+                    self._identity = await self._whoami()
+                except _FATAL:
+                    raise
+                except ClientStateError:
+                    raise
+                except IntercomError:  # an odd answer says nothing about the pairs
+                    self._identity = Identity()
+        return self._identity
 
-    async def _take(self, source: Source | Again) -> Admitted | None:
-        """Return the next pair whose conversation is free; None when there is none to do."""
-        self._waiting += 1
+    # --- admitting -----------------------------------------------------------------------------
+
+    async def _read(self) -> None:
         try:
-            while True:
-                await self._running.wait()
-                while self._parked_count >= PARKED and not self._stopping:
-                    self._parked_less.clear()
-                    await self._parked_less.wait()
+            await self._input.read()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                self._interrupted()
+        except Exception as error:  # noqa: BLE001  whatever the caller's input raises
+            self._failure = self._failure or error  # raised when the pairs before it are done
+        self._changed.set()
+
+    async def _work_off_input(self) -> None:
+        if self._stopping and not self._drain:
+            return
+        self._reader = reader = asyncio.create_task(self._read())
+        while True:
+            await self._until(lambda: len(self._input) > 0 or reader.done(), stopping_too=True)
+            if not len(self._input):
+                break
+            await self._until(self._has_room)
+            await self._admit(self._input.take(BATCH))
+        self._tally.input_ended = self._input.complete
+        if self._session is not None:
+            if self._input.complete:
+                await self._session.end_input()
+            else:
+                self._tally.input_ended = self._session.input_ended
+        await self._until(lambda: not self._open)
+        if self._failure is not None:
+            self.stop(drain=False)
+
+    def _has_room(self) -> bool:
+        return self._ready.qsize() < ADMITTED and self._parked < PARKED
+
+    async def _admit(self, batch: list[Checked]) -> None:
+        """Admit what is not settled; tell what is known already."""
+        known: list[DetachResult] = []
+        new: list[Detach] = []
+        for pair, error in batch:
+            if error is not None:
+                known.append(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+            elif not self._occurs_again(pair):
+                new.append(pair)
+        rows: list[Row | None] = [None] * len(new)
+        if new and self._session is not None:
+            rows = await self._session.look_up(new)
+        # No other task runs in this loop: what a row says is true until it is acted upon.
+        left: list[Item] = []
+        for pair, row in zip(new, rows, strict=True):
+            if self._occurs_again(pair):
+                continue
+            if row is not None and row.session == self._number:
+                known.extend(self._known(pair, row))
+            elif row is not None and row.settled:
+                self._tally.settled_before += 1
+            elif self._stopping:
+                left.append(Item(pair, row))
+            else:
+                self._put(Item(pair, row))
+        self._note_backlog()
+        for result in known:
+            self._tell(result)
+        await self._leave(left)
+        await self._results.room()
+
+    def _known(self, pair: Detach, row: Row) -> list[DetachResult]:
+        """A pair occurs again that this session has brought to an end, or deferred."""
+        if row.deferred:
+            self._deferred_again[pair.conversation_id, pair.contact_id] += 1
+            return []
+        return [result_of(pair, row, duplicate=True)]
+
+    def _occurs_again(self, pair: Detach) -> bool:
+        """Whether a pair is under way already; its result will be told again then."""
+        item = self._open.get((pair.conversation_id, pair.contact_id))
+        if item is None:
+            return False
+        item.again += 1
+        return True
+
+    @property
+    def _number(self) -> int:
+        return 0 if self._session is None else self._session.number
+
+    def _put(self, item: Item) -> None:
+        """Make a pair ready for the workers, or park it while its conversation is busy."""
+        self._open[item.key] = item
+        waiting = self._busy.get(item.pair.conversation_id)
+        if waiting is None:
+            self._busy[item.pair.conversation_id] = deque()
+            self._make_ready(item)
+        else:
+            waiting.append(item)
+            self._parked += 1
+
+    def _make_ready(self, item: Item) -> None:
+        self._ready.put_nowait(item)
+        short = self._ready.qsize() > self._idle
+        if short and not self._stopping and len(self._workers) < self._concurrency:
+            self._idle += 1
+            task = asyncio.create_task(self._work())
+            self._workers.add(task)
+            task.add_done_callback(self._worker_done)
+
+    def _free(self, conversation_id: str) -> None:
+        """A pair of the conversation has its answer: the next one may go."""
+        waiting = self._busy[conversation_id]
+        if waiting:
+            self._parked -= 1
+            self._make_ready(waiting.popleft())
+        else:
+            del self._busy[conversation_id]
+        self._changed.set()
+
+    def _note_backlog(self) -> None:
+        """Tell the limiter how much there is still to do, so that a short rest may hurry."""
+        backlog, total = self._backlog, self._input.unread
+        if total is not None:
+            total += len(self._input) + self._ready.qsize() + self._parked + self._deferred
+        if self._left_unread:
+            total = None
+        if total is not None and backlog.unread is None and self._limiter is not None:
+            self._limiter.forget(backlog)  # which wakes those that wait
+            self._limiter.expect(backlog)
+        backlog.unread = total
+
+    async def _work_off_left(self) -> None:
+        """Work off what earlier sessions left and the input did not name."""
+        if self._session is not None and self._session.resumed:
+            async for row in self._pages(Wanted.LEFT):
+                item = Item(pair_of(row), row)
                 if self._stopping:
-                    return None
-                item = await self._pull(source)
-                if item is None:
-                    self._no_more()
-                    return None
-                if item.settled is not None:
-                    self._tally.settled_before += 1
-                    self._seen.add(item.detach, item.settled, inferred=item.inferred)
-                    continue
-                conversation_id = item.detach.conversation_id
-                if conversation_id not in self._parked and not self._stopping:
-                    self._parked[conversation_id] = deque()
-                    break
-                self._parked.setdefault(conversation_id, deque()).append(item)
-                self._parked_count += 1
-        finally:
-            self._waiting -= 1
-        if self._waiting == 0 and len(self._workers) < self._concurrency:
-            self._add_worker(source)
-        return item
+                    await self._leave([item])
+                else:
+                    self._put(item)
+        self._left_unread = False
+        self._note_backlog()
+        await self._until(lambda: not self._open)
 
-    async def _pull(self, source: Source | Again) -> Admitted | None:
-        """Read the next pair; whoever does not want to read on cancels this."""
+    async def _try_again(self) -> None:
+        """Try once more what failed for a reason that may have passed."""
+        self._deferring = False
+        if not self._deferred:
+            return
+        policy = self._call.retry
+        await self._rest(backoff(policy, attempts=policy.attempts, random=self._runtime.random()))
+        async for row in self._pages(Wanted.DEFERRED):
+            self._deferred -= 1
+            again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
+            item = Item(pair_of(row), row, again=again, second=True)
+            if self._stopping:
+                await self._leave([item])
+            else:
+                self._put(item)
+        await self._until(lambda: not self._open)
+
+    async def _pages(self, wanted: Wanted) -> AsyncGenerator[Row]:
+        """Yield the rows of a query while there is room; all of them if the run stops."""
+        last: Row | None = None
+        while self._session is not None and not self._abandoned:
+            rows = await self._session.rows(wanted, after=last)
+            for row in rows:
+                await self._until(self._has_room)
+                if self._stopping and not self._drain and wanted is Wanted.LEFT:
+                    return
+                yield row
+            if not rows:
+                return
+            last = rows[-1]
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, unless the run stops: what failed a moment ago would fail again."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
-        self._reading.add(task)
-        try:
-            return await source.pull()
-        finally:
-            self._reading.discard(task)
-
-    def _hand_over(self, conversation_id: str) -> Admitted | None:
-        """Free a conversation, or return the parked pair that has it next."""
-        queue = self._parked[conversation_id]
-        if queue and not self._stopping:
-            self._parked_count -= 1
-            self._parked_less.set()
-            return queue.popleft()
-        if not queue:
-            del self._parked[conversation_id]
-        return None
-
-    def _give_back(self, item: Admitted | None) -> None:
-        """Park a pair again that `_hand_over` gave to a worker which ends before it is begun."""
-        if item is not None:
-            self._parked[item.detach.conversation_id].appendleft(item)
-            self._parked_count += 1
-
-    def _known(self, item: Admitted) -> Settled | None:
-        """What became of the same pair before, None if it is not settled."""
-        return _told_again(self._seen.get(item.detach))
-
-    async def _settle(self, item: Admitted, *, unknown: bool) -> Settled:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        pair = item.detach
+        if self._stopping:
+            return
         self._unsent.add(task)
         try:
-            if self._journal is not None:
-                await self._journal.reserve(item.ordinal)
+            await self._runtime.sleep(seconds)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            task.uncancel()
+        finally:
+            self._unsent.discard(task)
+
+    # --- workers -------------------------------------------------------------------------------
+
+    def _worker_done(self, task: "asyncio.Task[None]") -> None:
+        self._workers.discard(task)
+        if task.cancelled():
+            self._interrupted()
+        elif (error := task.exception()) is not None:
+            self._fail(error)
+        self._changed.set()
+
+    async def _work(self) -> None:
+        while (item := await self._next()) is not None:
+            await self._carry_out(item)
+            self._idle += 1
+
+    async def _next(self) -> Item | None:
+        """Return the next pair to send, None when there is none or the run stops."""
+        try:
+            await self._results.room()
+            await self._until(self._may_hold_another_reply)
+            item = None if self._stopping else await self._ready.get()
+        finally:
+            self._idle -= 1
+        self._changed.set()
+        return None if self._stopping else item  # which stays among the open ones
+
+    def _may_hold_another_reply(self) -> bool:
+        """Whether memory allows one more request, should its reply be as large as the largest."""
+        in_flight = len(self._operating)
+        return (
+            self._largest <= LARGE
+            or not in_flight
+            or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
+        )
+
+    async def _carry_out(self, item: Item) -> None:
+        """Bring a pair to its end: send it, keep its fate, tell it."""
+        began = self._runtime.monotonic()
+        settled = await self._operate(item)
+        self._tally.count_requests(settled.attempts, settled.refusals, again=item.second)
+        deferred = self._deferring and not self._stopping and _may_pass(settled)
+        self._note(settled)
+        self._free(item.pair.conversation_id)
+        if settled.outcome is Outcome.NOT_ATTEMPTED:
+            return  # it stays among the open ones
+        row = item.settled(settled, self._admin_id(item.pair), deferred=deferred)
+        if not await self._keep(row):
+            return
+        del self._open[item.key]
+        if deferred:
+            self._deferred += 1
+            if item.again:
+                self._deferred_again[item.key] += item.again
+        else:
+            result = DetachResult(
+                detach=item.pair,
+                outcome=settled.outcome,
+                inferred=settled.inferred,
+                second_try=item.second,
+                error=settled.error,
+                attempts=row.attempts,
+                refusals=row.refusals,
+                request_id=settled.request_id,
+                elapsed=self._runtime.monotonic() - began,
+                reply=settled.reply,
+            )
+            self._tell(result, size=0 if settled.reply is None else len(settled.reply.body))
+            for _ in range(item.again):
+                self._tell(result_of(item.pair, row, duplicate=True))
+        self._note_backlog()
+        self._changed.set()
+
+    async def _operate(self, item: Item) -> Settled:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        sent = item.in_doubt
+
+        async def announce() -> None:
+            nonlocal sent
+            item.announced = True
+            if self._session is not None and self._journal.path is not None:
+                await self._session.write(item.sending(self._admin_id(item.pair)))
+            sent = True
+            self._unsent.discard(task)
+
+        self._operating.add(task)
+        self._unsent.add(task)
+        try:
+            if self._admin_id(item.pair) is None:
+                await self._who()
             return await self._operation(
                 self._transport,
-                pair,
-                pair.admin_id if pair.admin_id is not None else self._admin_id,
-                self._options,
-                ambiguous=unknown,
-                on_send=lambda: self._unsent.discard(task),
+                item.pair,
+                self._admin_id(item.pair),
+                self._call,
+                ambiguous=item.in_doubt,
+                on_send=announce,
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
         except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
-            unknown = unknown or task not in self._unsent
             self._fail(error)
-            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED, error=error)
+            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
+        except _FATAL as error:  # nobody can say whose token it is
+            self._stop_for(error)
+            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
             if not self._stopping:
                 self._interrupted()
             task.uncancel()
-            unknown = unknown or task not in self._unsent
-            return Settled(Outcome.UNKNOWN if unknown else Outcome.NOT_ATTEMPTED)
+            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED)
         finally:
+            self._operating.discard(task)
             self._unsent.discard(task)
 
-    # --- telling -------------------------------------------------------------------------------
+    def _admin_id(self, pair: Detach) -> str | None:
+        """Return the admin of a pair: its own, the run's, or the token's if it was asked for."""
+        own = None if self._identity is None else self._identity.id
+        return pair.admin_id or self._asked.admin_id or own
 
-    async def _deliver(
-        self, item: Admitted, settled: Settled, elapsed: float, *, duplicate: bool = False
-    ) -> None:
-        """Keep what became of a pair, then tell it."""
-        if settled.outcome.settled and not duplicate:
-            self._seen.add(item.detach, settled.outcome, inferred=settled.inferred)
-        commit: Commit | None = None
-        if self._journal is not None:
-            try:
-                commit = self._keep(self._journal, item, settled)
-            except JournalWriteError as error:
-                # What is not on the disk is told to nobody: a resumed run finds it out again.
-                self._fail(error)
-                return
-        await self._tell(item.detach, settled, elapsed, commit, duplicate=duplicate)
-        if self._journal is not None:
-            await self._journal.room()
-
-    def _keep(self, journal: JournalSession, item: Admitted, settled: Settled) -> Commit:
-        limit = self._transport.limit
-        if limit is not None:
-            journal.note_quota(limit)
-        return journal.record(
-            item.ordinal,
-            item.detach,
-            settled.outcome,
-            inferred=settled.inferred,
-            ambiguous=settled.ambiguous,
-            attempts=settled.attempts,
-            refusals=settled.refusals,
-            request_id=settled.request_id,
-            error=settled.error,
-        )
-
-    async def _tell(
-        self,
-        pair: Detach,
-        settled: Settled,
-        elapsed: float,
-        commit: Commit | None,
-        *,
-        duplicate: bool = False,
-    ) -> None:
-        """Count a result and put it into the queue; wait while the consumer lags behind."""
-        self._tally.add(settled, duplicate=duplicate)
-        if not self._results.wanted:
+    def _note(self, settled: Settled) -> None:
+        """Stop the run if the answer says that no other can be better."""
+        if settled.reply is not None:
+            self._largest = max(self._largest, len(settled.reply.body))
+        if settled.fatal is not None:
+            self._stop_for(settled.fatal)
+        most = self._asked.stop_after_missing
+        if most is None or not settled.outcome.settled or self._answers.total() >= most:
             return
-        result = DetachResult(
-            detach=pair,
-            outcome=settled.outcome,
-            inferred=settled.inferred,
-            duplicate=duplicate,
-            error=settled.error,
-            attempts=settled.attempts,
-            refusals=settled.refusals,
-            request_id=settled.request_id,
-            elapsed=elapsed,
-            reply=settled.reply,
-        )
-        await self._results.put(result, commit)
+        self._answers[settled.outcome] += 1
+        missing = self._answers[Outcome.CONVERSATION_MISSING]
+        good = self._answers[Outcome.DETACHED] + self._answers[Outcome.ATTACHED]
+        if self._answers.total() == most and not good and missing >= 0.95 * most:
+            self._stop_for(WrongInputError(missing=missing, answers=most, workspace=self._where()))
+
+    def _where(self) -> str:
+        app = None if self._identity is None else self._identity.app
+        if app is None or not app.name:
+            return self._asked.base_url
+        return f"{app.name} ({app.region or self._asked.base_url})"
+
+    # --- fates ---------------------------------------------------------------------------------
+
+    async def _keep(self, row: Row) -> bool:
+        """Write a row; whether it is there. What is not in the journal is told to nobody."""
+        while self._session is not None:
+            try:
+                await self._session.write(row)
+                break
+            except asyncio.CancelledError:  # writing it twice does no harm
+                self._interrupted()
+                task = asyncio.current_task()
+                assert task is not None  # noqa: S101  a coroutine runs in a task
+                task.uncancel()
+            except JournalError as error:
+                self._fail(error)
+                return False
+        return True
+
+    def _tell(self, result: DetachResult, *, size: int = 0) -> None:
+        self._tally.add(result)
+        self._results.add(result, size)
+
+    async def _leave_rest(self) -> None:
+        """Tell what was read and not sent, and let the journal know of it."""
+        await self._leave(list(self._open.values()))
+        for pair, error in self._input.take(len(self._input)):
+            self._tell(DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error))
+
+    async def _leave(self, items: list[Item]) -> None:
+        """Tell that pairs were not attempted; those of a second try have their first fate."""
+        if isinstance(self._failure, JournalError):
+            return
+        rows = [
+            item.left(self._admin_id(item.pair))
+            for item in items
+            if item.row is None or item.announced
+        ]
+        await asyncio.gather(*map(self._keep, rows))
+        for item in items:
+            self._open.pop(item.key, None)
+            for occurrence in range(item.again + 1):
+                if item.second and item.row is not None:
+                    result = result_of(item.pair, item.row)
+                else:
+                    result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
+                result.duplicate = occurrence > 0
+                self._tell(result)
+
+    def _facts(self) -> Facts:
+        """Return the run's numbers for the journal."""
+        tally = self._tally
+        return {
+            "requests": tally.requests,
+            "retries": tally.retries,
+            "refusals": tally.refusals,
+            "duplicates": tally.duplicates,
+            "elapsed": self._elapsed,
+            "quota_limit": self._transport.limit,
+            "stopped_by": None if tally.stopped_by is None else str(tally.stopped_by),
+        }
+
+    async def _close_journal(self) -> None:
+        assert self._session is not None  # noqa: S101  asked for only then
+        ending = "stopped" if self._stopping else "ended"
+        facts = self._facts()
+        facts["ending"] = "failed" if self._failure is not None else ending
+        await self._session.close(**facts)
 
 
-def _told_again(fate: int) -> Settled | None:
-    """The outcome of a pair that is settled, None for any other fate."""
-    outcome = outcome_of(fate)
-    if outcome is None or not outcome.settled:
-        return None
-    return Settled(outcome, inferred=is_inferred(fate))
+async def _gone(tasks: "Collection[asyncio.Task[None]]") -> None:
+    """Wait until tasks have ended."""
+    while not all(task.done() for task in tasks):
+        await asyncio.wait(tasks)
 
 
-def _both(first: Settled, second: Settled) -> Settled:
-    """What two tries come to: the second one, unless the run stopped before it was sent."""
-    if second.outcome is Outcome.NOT_ATTEMPTED:
-        return first
-    second.attempts += first.attempts
-    second.refusals += first.refusals
-    return second
-
-
-def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
-    if journal is None or isinstance(journal, Journal):
-        return journal
-    if isinstance(journal, str | os.PathLike):
-        return Journal(journal)
-    raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
+def _may_pass(settled: Settled) -> bool:
+    """Whether a pair failed for a reason that may have passed at the end of the run."""
+    return (
+        isinstance(settled.error, _PASSING)
+        and not isinstance(settled.error, CertificateError)
+        and settled.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+    )

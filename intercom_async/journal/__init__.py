@@ -1,7 +1,6 @@
-"""A run's memory on disk: what became of every pair, so that a killed run can go on.
+"""A run as a table: one row for each pair, so that a killed run can go on.
 
-`format` says what the lines are, `replay` what they add up to and whether the input is still the
-same one (both pure), `files` reads, locks and repairs, `session` writes.
+`row` says what is kept, `journal` what a run asks of it, `sqlite` writes and `reader` reads.
 """
 
 from intercom_async.journal.errors import (
@@ -11,25 +10,22 @@ from intercom_async.journal.errors import (
     JournalMismatchError,
     JournalWriteError,
 )
-from intercom_async.journal.files import latest, read_journal, scan, unsettled
-from intercom_async.journal.format import Header, Record
-from intercom_async.journal.replay import Admitted
-from intercom_async.journal.session import Commit, Journal, JournalSession
+from intercom_async.journal.journal import Facts, Journal, Session, Wanted
+from intercom_async.journal.row import SETTLED, Binding, Row, Source, State
 
 __all__ = [
-    "Admitted",
-    "Commit",
-    "Header",
+    "SETTLED",
+    "Binding",
+    "Facts",
     "Journal",
     "JournalCorruptError",
     "JournalError",
     "JournalLockedError",
     "JournalMismatchError",
-    "JournalSession",
     "JournalWriteError",
-    "Record",
-    "latest",
-    "read_journal",
-    "scan",
-    "unsettled",
+    "Row",
+    "Session",
+    "Source",
+    "State",
+    "Wanted",
 ]

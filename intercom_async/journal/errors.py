@@ -1,8 +1,8 @@
 """What can be wrong with a journal, cut by what its owner would do next.
 
-JournalError
+JournalError               it cannot be used, for the reason given
 ├── JournalLockedError     another run writes it: wait for it, or name another file
-├── JournalMismatchError   it belongs to another input or other parameters
+├── JournalMismatchError   it belongs to another workspace, region or operation
 ├── JournalCorruptError    it was damaged or is no journal; nothing was changed
 └── JournalWriteError      the disk refuses; what was acknowledged before is safe
 """
@@ -34,54 +34,39 @@ class JournalLockedError(JournalError):
 
 
 class JournalMismatchError(JournalError):
-    """The journal tells of another input, or of a run with other parameters.
+    """The journal belongs to a run of another kind, region or workspace; it was not changed.
 
     Attributes:
-        what: "input", or the name of the parameter that differs.
-        ordinal: the first pair known to differ (1 is the input's first), or None.
-        expected: what the journal says, in words, or None if it cannot tell.
-        found: what there is now, in words.
+        what: "operation", "base_url" or "workspace".
+        expected: what the journal says, in words.
+        found: what this run has, in words.
     """
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        what: str,
-        expected: str | None,
-        found: str,
-        message: str,
-        ordinal: int | None = None,
-    ) -> None:
+    def __init__(self, path: str, *, what: str, expected: str, found: str) -> None:
         self.what = what
-        self.ordinal = ordinal
         self.expected = expected
         self.found = found
-        super().__init__(path, message)
+        super().__init__(
+            path,
+            f"the journal {path} belongs to a run with {what} {expected}, and this one has "
+            f"{found}; use the same, or another journal",
+        )
 
 
 class JournalCorruptError(JournalError):
-    """A line is damaged that was once written whole, or the file is no journal.
-
-    Attributes:
-        line: number of the line, 1 being the file's first.
-    """
-
-    def __init__(self, path: str, *, line: int, message: str) -> None:
-        self.line = line
-        super().__init__(path, message)
+    """The file is damaged, or no journal of this library; nothing in it was changed."""
 
 
 class JournalWriteError(JournalError):
-    """The journal cannot be opened or written; the operating system's error is the cause.
+    """The journal cannot be opened or written; the database's error is the cause.
 
     Attributes:
         errno: the operating system's number, or None.
-        durable: records that are safe on the disk, those of earlier sessions included. Pairs
-            without one are redone after a resume, none of them is reported wrongly.
+        durable: pairs that have a row on the disk. Resuming goes on from there; no pair is
+            reported wrongly.
     """
 
-    def __init__(self, path: str, *, message: str, errno: int | None, durable: int = 0) -> None:
+    def __init__(self, path: str, message: str, *, errno: int | None, durable: int = 0) -> None:
         self.errno = errno
         self.durable = durable
         super().__init__(path, message)

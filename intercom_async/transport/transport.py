@@ -38,7 +38,7 @@ from intercom_async.events import (
     WaitRefused,
 )
 from intercom_async.stats import ClientStats
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.counters import Counters
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Limiter
@@ -90,7 +90,7 @@ class _Call:
 
     request: Request
     options: CallOptions
-    on_send: Callable[[], None] | None
+    on_send: Callable[[], Awaitable[None]] | None
     began: float
     number: int = attrs.field(factory=_NUMBERS.__next__)
     waited: float = 0.0
@@ -191,6 +191,11 @@ class Transport:
             scope.reschedule(0.0)  # long past on the loop's clock
 
     @property
+    def outage(self) -> OutageStatus | None:
+        """Since when Intercom is away; None while it answers."""
+        return None
+
+    @property
     def limit(self) -> int | None:
         """Requests the server allows per window, None while that is unknown."""
         return None if self._limiter is None else self._limiter.limit
@@ -208,15 +213,15 @@ class Transport:
         request: Request,
         options: CallOptions,
         *,
-        on_send: Callable[[], None] | None = None,
+        on_send: Callable[[], Awaitable[None]] | None = None,
     ) -> Reply:
         """Return the final reply, whatever its status.
 
         Args:
             request: what to send.
             options: lane, time and retries.
-            on_send: called before each attempt, once its permit is there; until the first
-                call a cancelled request certainly was not sent.
+            on_send: awaited once, when the first attempt has its permit; a request that is
+                cancelled before it returns certainly was not sent. What it raises is raised.
 
         Raises:
             RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
@@ -295,7 +300,12 @@ class Transport:
             if permit is None:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
-                call.on_send()
+                try:
+                    await call.on_send()
+                except BaseException:
+                    limiter.settle(permit, headers=None, status=None, sent=False)
+                    raise
+                call.on_send = None
             answer: Reply | AttemptFailedError
             try:
                 answer = await self._http.attempt(call.request, seconds=seconds)

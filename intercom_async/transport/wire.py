@@ -33,6 +33,7 @@ from intercom_async.errors import (
     ServerError,
     readable,
 )
+from intercom_async.ids import check_id, is_plain
 from intercom_async.secret import Secret
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
@@ -49,12 +50,8 @@ OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 
-LONGEST_ID: Final = 512
-"""Characters; Intercom's own ids have at most 24, but nothing says they always will."""
-
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and surrogates, which no UTF-8 can hold."""
-_PLAIN: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}", re.ASCII)
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
@@ -179,26 +176,6 @@ def is_loopback(host: str) -> bool:
 # --- requests ----------------------------------------------------------------------------------
 
 
-def check_id(name: str, value: object) -> str:
-    """Return an id that can safely stand in a request.
-
-    Raises:
-        InvalidArgumentError: no text, empty, dots only ("." and ".." would climb the path),
-            with control characters or lone surrogates, or absurdly long.
-    """
-    if not isinstance(value, str):
-        raise InvalidArgumentError(name, value, "a text (Intercom's ids are texts of digits)")
-    if not value.strip():
-        raise InvalidArgumentError(name, value, "a non-empty id")
-    if value in {".", ".."}:
-        raise InvalidArgumentError(name, value, "an id; a dot segment would change the path")
-    if _UNPRINTABLE.search(value):
-        raise InvalidArgumentError(name, value, "an id without control characters")
-    if len(value) > LONGEST_ID:
-        raise InvalidArgumentError(name, value, f"an id of at most {LONGEST_ID} characters")
-    return str(value)
-
-
 def check_text(name: str, value: object) -> str:
     """Return a text that can stand in a JSON body.
 
@@ -212,8 +189,8 @@ def check_text(name: str, value: object) -> str:
 
 def path_segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment; see `check_id` for what is refused."""
-    if type(value) is str and _PLAIN.fullmatch(value):
-        return value  # as nearly all are, and nothing else needs to be looked for
+    if type(value) is str and is_plain(value):
+        return value
     return quote(check_id(name, value), safe="")
 
 

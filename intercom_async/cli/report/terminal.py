@@ -12,6 +12,7 @@ from intercom_async.cli.report import words
 from intercom_async.cli.report.causes import Cause
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.report.timeline import Axis, lay_out
+from intercom_async.cli.running import amount
 from intercom_async.errors import readable
 
 STYLES: Final = {
@@ -79,8 +80,8 @@ class _Report:
         for cause in facts.causes[:MOST]:
             yield from self._cause(cause)
         if rest := facts.causes[MOST:]:
-            pairs = words.amount(sum(cause.pairs for cause in rest), "pair")
-            yield self._text(f"\n{words.amount(len(rest), 'more cause')}, {pairs}", "dim")
+            pairs = amount(sum(cause.pairs for cause in rest), "pair")
+            yield self._text(f"\n{amount(len(rest), 'more cause')}, {pairs}", "dim")
         if facts.left:
             yield self._text("\nTo list them:")
             yield self._line(f"  {words.export_of(facts, 'unsettled')}")

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.report.queries import Facts
+from intercom_async.cli.running import amount
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
 
@@ -41,11 +42,6 @@ def region(facts: Facts) -> str | None:
 def name(state: str) -> str:
     """Return a state in words."""
     return state.replace("_", " ")
-
-
-def amount(number: float, noun: str) -> str:
-    """Return a number with its noun: "1 pair", "2,000 pairs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def share(part: int, whole: int) -> str:

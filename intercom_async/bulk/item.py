@@ -1,0 +1,113 @@
+"""A pair on its way through a run, and what the journal keeps of it."""
+
+from typing import Final
+
+import attrs
+
+from intercom_async.bulk.results import DetachResult
+from intercom_async.detaching import Detach, Outcome, Settled
+from intercom_async.errors import rebuilt
+from intercom_async.journal import Row, State
+
+Key = tuple[str, str]
+
+_OUTCOMES: Final = {
+    State.PENDING.value: Outcome.NOT_ATTEMPTED,
+    State.SENDING.value: Outcome.UNKNOWN,
+}
+
+
+@attrs.define(eq=False)
+class Item:
+    """A pair that was admitted and has no fate yet.
+
+    Attributes:
+        pair: conversation and contact.
+        row: what earlier tries left, None for a pair that is new.
+        again: further occurrences of the pair, to be told with it.
+        second: whether this is the second try.
+        announced: whether the journal may say that the pair is being sent.
+    """
+
+    pair: Detach
+    row: Row | None = None
+    again: int = 0
+    second: bool = False
+    announced: bool = False
+
+    @property
+    def key(self) -> Key:
+        """The pair's ids."""
+        return self.pair.conversation_id, self.pair.contact_id
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a request sent before may still be applied."""
+        return self.row is not None and (self.row.in_doubt or self.row.state == State.SENDING)
+
+    def sending(self, admin_id: str | None) -> Row:
+        """Return the row of a pair that is about to be sent."""
+        before = self.row
+        return Row(
+            conversation_id=self.pair.conversation_id,
+            contact_id=self.pair.contact_id,
+            admin_id=admin_id,
+            state=State.SENDING.value,
+            in_doubt=self.in_doubt,
+            attempts=0 if before is None else before.attempts,
+            refusals=0 if before is None else before.refusals,
+            second_try=self.second,
+        )
+
+    def left(self, admin_id: str | None) -> Row:
+        """Return the row of a pair that is not sent: as it was, or pending."""
+        if self.row is not None:
+            return self.row
+        return attrs.evolve(self.sending(admin_id), state=State.PENDING.value)
+
+    def settled(self, settled: Settled, admin_id: str | None, *, deferred: bool) -> Row:
+        """Return the row of a pair that has its fate, or waits for its second try."""
+        before, error = self.row, settled.error
+        return Row(
+            conversation_id=self.pair.conversation_id,
+            contact_id=self.pair.contact_id,
+            admin_id=admin_id,
+            state=settled.outcome.value,
+            inferred=settled.inferred,
+            in_doubt=settled.in_doubt or settled.outcome is Outcome.UNKNOWN,
+            attempts=settled.attempts + (0 if before is None else before.attempts),
+            refusals=settled.refusals + (0 if before is None else before.refusals),
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
+            error_type=None if error is None else type(error).__name__,
+            error=None if error is None else str(error),
+            request_id=settled.request_id,
+            deferred=deferred,
+            second_try=self.second,
+        )
+
+
+def pair_of(row: Row) -> Detach:
+    """Return the pair that a row is about."""
+    return Detach(row.conversation_id, row.contact_id, row.admin_id)
+
+
+def result_of(pair: Detach, row: Row, *, duplicate: bool = False) -> DetachResult:
+    """Return a result as the journal has it; a duplicate cost no request."""
+    return DetachResult(
+        detach=pair,
+        outcome=_OUTCOMES.get(row.state) or Outcome(row.state),
+        inferred=row.inferred,
+        duplicate=duplicate,
+        second_try=row.second_try,
+        error=rebuilt(
+            row.error_type,
+            row.error,
+            status=row.status,
+            code=row.code,
+            request_id=row.request_id,
+            attempts=row.attempts,
+        ),
+        attempts=0 if duplicate else row.attempts,
+        request_id=None if duplicate else row.request_id,
+    )

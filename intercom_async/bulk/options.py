@@ -1,0 +1,69 @@
+"""What a run does, and what it was asked for."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import attrs
+
+from intercom_async.detaching import Detach, Settled
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport.http import CONNECTIONS
+from intercom_async.transport.transport import CallOptions, Transport
+
+
+def _count(most: int | None) -> Callable[[object, Any, object], None]:
+    """Return a validator for None or a whole number from 1 to `most`."""
+    expected = (
+        "a whole number of at least 1" if most is None else f"a whole number from 1 to {most}"
+    )
+
+    def check(_: object, attribute: Any, value: object) -> None:
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is not None and (not whole or (most is not None and value > most)):  # type: ignore[operator]  # a whole number
+            raise InvalidArgumentError(attribute.name, value, f"{expected}, or None")
+
+    return check
+
+
+def _seconds(_: object, attribute: Any, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise InvalidArgumentError(attribute.name, value, "a positive number of seconds")
+
+
+class Operation(Protocol):
+    """What is done with each pair; `settle` is one."""
+
+    def __call__(
+        self,
+        transport: Transport,
+        pair: Detach,
+        admin_id: str | None,
+        options: CallOptions,
+        *,
+        ambiguous: bool,
+        on_send: Callable[[], Awaitable[None]],
+    ) -> Awaitable[Settled]:
+        """Bring one pair to an end; see `settle`."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """What a run was asked for.
+
+    Attributes:
+        operation: "detach", "attach" or "dry run".
+        base_url: where requests go.
+        admin_id: for pairs without an admin of their own; None for the token's own admin.
+        concurrency: requests in flight at most, None for as many as rate and latency ask for.
+        stop_after_missing: conversations that may be missing, with no pair detached, before the
+            run stops; None for any number.
+        outage_patience: seconds that Intercom may be away before the run stops.
+    """
+
+    operation: str
+    base_url: str
+    admin_id: str | None = None
+    concurrency: int | None = attrs.field(default=None, validator=_count(CONNECTIONS))
+    stop_after_missing: int | None = attrs.field(default=100, validator=_count(None))
+    outage_patience: float = attrs.field(default=900.0, validator=_seconds)

@@ -1,0 +1,111 @@
+"""The input of a run: any iterable, read ahead by one task."""
+
+import asyncio
+import inspect
+import operator
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, Final
+
+from intercom_async.detaching import Detach
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.pairs import Pair, as_detach
+
+AHEAD: Final = 256
+"""Pairs that are read ahead at most."""
+
+BREATH: Final = 128
+"""Pairs that a synchronous input may give without others getting the loop."""
+
+Checked = tuple[Detach, InvalidArgumentError | None]
+"""A pair, and what is wrong with one of its ids."""
+
+
+class InputReader:
+    """Reads pairs ahead, all of them in the task that awaits `read`.
+
+    So a generator finds its own context, cancel scope, transaction or span again behind each
+    `yield`, as if the caller iterated over it.
+
+    Args:
+        pairs: the input, None for none.
+        changed: called when there is something new to `take`.
+
+    Attributes:
+        complete: whether the input was read to its end.
+        unread: pairs that are left, None if nobody knows.
+    """
+
+    def __init__(
+        self, pairs: Iterable[Pair] | AsyncIterable[Pair] | None, changed: Callable[[], None]
+    ) -> None:
+        self._pairs = pairs
+        self._changed = changed
+        self._ahead: deque[Checked] = deque()
+        self._room = asyncio.Event()
+        self._place = 0
+        self.complete = False
+        length = 0 if pairs is None else operator.length_hint(pairs, -1)
+        self.unread: int | None = None if length < 0 else length
+
+    def __len__(self) -> int:
+        return len(self._ahead)
+
+    def take(self, most: int) -> list[Checked]:
+        """Return the next pairs that were read."""
+        taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
+        self._room.set()
+        return taken
+
+    async def read(self) -> None:
+        """Read the input to its end; the input's own errors pass.
+
+        Raises:
+            InvalidArgumentError: it gave something that is no pair.
+        """
+        try:
+            if isinstance(self._pairs, AsyncIterable):
+                await self._read_async(self._pairs)
+            elif self._pairs is not None:
+                await self._read_sync(self._pairs)
+            self.complete = self._pairs is not None
+        finally:
+            self.unread = 0
+
+    async def _read_async(self, pairs: AsyncIterable[Pair]) -> None:
+        items = aiter(pairs)
+        try:
+            async for item in items:
+                self._take_in(item)
+                if len(self._ahead) >= AHEAD:
+                    await self._wait_for_room()
+        finally:
+            close: Any = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _read_sync(self, pairs: Iterable[Pair]) -> None:
+        items = iter(pairs)
+        try:
+            for item in items:
+                self._take_in(item)
+                if self._place % BREATH == 0:
+                    await asyncio.sleep(0)
+                if len(self._ahead) >= AHEAD:
+                    await self._wait_for_room()
+        finally:
+            if inspect.isgenerator(items):
+                items.close()
+
+    def _take_in(self, item: object) -> None:
+        self._place += 1
+        self._ahead.append(as_detach(item, self._place))
+        if self.unread is not None:
+            # An input that gives more than it promised may give anything.
+            self.unread = self.unread - 1 if self.unread else None
+        self._changed()
+
+    async def _wait_for_room(self) -> None:
+        while len(self._ahead) >= AHEAD:
+            self._room.clear()
+            await self._room.wait()

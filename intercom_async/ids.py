@@ -1,0 +1,129 @@
+"""One rule for every id, of a single call, a run or a file: what can be one, and what cannot.
+
+Spreadsheets and data frames turn ids into numbers, dates of nothing and formulas. Sent as they
+are, they name another conversation or none, and "none" reads like a pair that needs no work.
+"""
+
+import math
+import operator
+import re
+from typing import Final, SupportsIndex, cast
+
+from intercom_async.errors import InvalidArgumentError
+
+LONGEST_ID: Final = 512
+"""Characters; Intercom's own ids have at most 24, but nothing says they always will."""
+
+_AS_TEXT: Final = "export the column as text"
+_TOO_LONG: Final = f"is longer than {LONGEST_ID} characters"
+
+_AROUND: Final = "".join(
+    [
+        " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000",
+        *map(chr, range(0x2000, 0x2010)),  # spaces, zero-width ones, marks of direction
+        *map(chr, range(0x202A, 0x202F)),
+        *map(chr, range(0x2060, 0x2070)),
+        "\ufeff",
+    ]
+)
+"""What copying and saving leave around an id."""
+
+_NOTHING: Final = (
+    r"[(<\[]?(nan|null|none|nil|n/?a|n\.a\.|nat|undefined|missing|empty|blank)[)>\]]?"
+    r"|\\n|[-+]?inf(inity)?|-nan|true|false"
+)
+_LOOKS: Final = [
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), seen)
+    for pattern, seen in (
+        (r"", "is missing"),
+        (r"conversation_id|contact_id|admin_id", "looks like the header again"),
+        (
+            _NOTHING,
+            "looks like a word for a missing value",
+        ),
+        (
+            r"[-+]?\d+([.,]\d*)?e[-+]\d+|[-+]?\d[.,]\d+e\d+|\de\d{1,3}",
+            f"looks like a spreadsheet's 2.15E+14: {_AS_TEXT}",
+        ),
+        (r"-\d+", "is a negative number"),
+        (r"[-+]?\d+[.,]0*", f"looks like a data frame's 1297.0: {_AS_TEXT}"),
+        (
+            r"(?!\d+\Z)[-+]?\d[\d.,\s'\u2019]*",
+            f"looks like a number with marks, as spreadsheets write 1,308: {_AS_TEXT}",
+        ),
+        (r"=.*", "looks like a spreadsheet's formula: export the id without it"),
+        (
+            r"['\"`\u2018\u2019\u201c\u201d].*",
+            "begins with a quote, as spreadsheets mark texts: export the id without it",
+        ),
+        (r"#.*", "looks like a spreadsheet's #N/A: export the column's values"),
+        (r".*[\ud800-\udfff].*", "holds bytes that are not UTF-8"),
+        (r".*\ufffd.*", "holds characters that were lost in a conversion"),
+        (r"[\W_]+", "has no letter and no digit"),
+    )
+]
+"""What cannot be an id, and what it looks like."""
+
+is_plain: Final = re.compile(
+    rf"\d{{1,{LONGEST_ID}}}|[A-Za-z0-9][A-Za-z0-9_-]{{15,{LONGEST_ID - 1}}}", re.ASCII
+).fullmatch
+"""Whether a text is an id like nearly all, of which nothing need be asked: what looks like one and
+is a word, a column's name or an exponent is shorter."""
+
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+)
+"""Letters and marks that show nothing; `str.isprintable` knows the others."""
+
+
+def check_id(name: str, value: object) -> str:
+    """Return an id as a plain text that can safely stand in a request.
+
+    White space around it is left out, and whole numbers become texts.
+
+    Args:
+        name: the parameter or column, for the error.
+        value: what was given.
+
+    Raises:
+        InvalidArgumentError: it cannot be an id; the message says what it looks like.
+    """
+    if type(value) is str and is_plain(value):
+        return value
+    text = _text_of(name, value)
+    problem = _why_no_id(text)
+    if problem is not None:
+        raise InvalidArgumentError(name, value if text else None, "an id", seen=problem)
+    return text
+
+
+def _text_of(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return str.strip(value, _AROUND)  # a class of its own may write itself otherwise
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        whole = f"looks like a data frame's 1297.0: {_AS_TEXT}"
+        seen = "is a missing value" if math.isnan(value) else whole
+        raise InvalidArgumentError(name, value, "an id", seen=seen)
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        number = -1
+    if number < 0:
+        seen = f"is of type {type(value).__name__}; ids are texts or whole numbers from 0 on"
+        raise InvalidArgumentError(name, value, "an id", seen=seen)
+    if number >= 10**LONGEST_ID:  # such a number may be too long to be written in the message
+        raise InvalidArgumentError(name, None, "an id", seen=_TOO_LONG)
+    return str(number)
+
+
+def _why_no_id(text: str) -> str | None:
+    """Return what a trimmed text looks like if it cannot be an id."""
+    if len(text) > LONGEST_ID:
+        return _TOO_LONG
+    for pattern, seen in _LOOKS:
+        if pattern.fullmatch(text):
+            return seen
+    visible = text.isprintable() and not _INVISIBLE.search(text)
+    return None if visible else "holds invisible characters"

@@ -1,0 +1,131 @@
+"""The journal's front door: where a run's rows are kept, and what a run may ask of them."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from typing import Final, Protocol, TypedDict, Unpack
+
+from intercom_async.detaching import Detach
+from intercom_async.journal.row import Binding, Row, Source
+from intercom_async.transport.runtime import SYSTEM, Runtime
+
+
+class Wanted(enum.Enum):
+    """Which rows `Session.rows` reads.
+
+    Attributes:
+        LEFT: not settled, and last written by an earlier session.
+        DEFERRED: written by this session, and waiting for their second try.
+    """
+
+    LEFT = enum.auto()
+    DEFERRED = enum.auto()
+
+
+class Facts(TypedDict, total=False):
+    """A session's numbers, as its row shows them."""
+
+    requests: int
+    retries: int
+    refusals: int
+    duplicates: int
+    elapsed: float
+    quota_limit: int | None
+    ending: str
+    stopped_by: str | None
+
+
+FACTS: Final = tuple(Facts.__annotations__)
+
+
+class Session(Protocol):
+    """One run's hold on its journal.
+
+    Every method raises `JournalWriteError` once a write has failed, `JournalCorruptError` where
+    the file is damaged, and `JournalError` in a forked child, which has no part in the run.
+    """
+
+    @property
+    def number(self) -> int:
+        """1 for the journal's first session."""
+        ...
+
+    @property
+    def resumed(self) -> bool:
+        """Whether there were sessions before."""
+        ...
+
+    @property
+    def before(self) -> Mapping[str, int]:
+        """Pairs by state, as earlier sessions left them; states without pairs are missing."""
+        ...
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether an earlier session read its input to the end."""
+        ...
+
+    async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
+        """Keep which workspace a key stands for, in a run of many.
+
+        Raises:
+            JournalMismatchError: it stood for another one.
+        """
+        ...
+
+    async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
+        """Return what is known of some pairs, in their order; None for a new one.
+
+        Rows that were given to `write` before are seen, committed or not.
+        """
+        ...
+
+    async def write(self, row: Row) -> None:
+        """Keep a row in place of the pair's earlier one; return when it is on the disk.
+
+        A temporary journal promises nothing, and waits only while too much is waiting. A row
+        that was given is written, even if the caller is cancelled meanwhile.
+        """
+        ...
+
+    async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
+        """Return the next rows behind `after` in the order of the ids; none at the end."""
+        ...
+
+    async def end_input(self) -> None:
+        """Keep that the input was read to its end."""
+        ...
+
+    async def note(self, **facts: Unpack[Facts]) -> None:
+        """Refresh the session's numbers, at most once a second; a call in between is ignored."""
+        ...
+
+    async def close(self, **facts: Unpack[Facts]) -> None:
+        """Write what was given, then the session's numbers, and let go of the file.
+
+        A cancelled close does so too, before it raises. Closing again does nothing.
+        """
+        ...
+
+
+class Journal:
+    """Where a run keeps its rows.
+
+    Args:
+        path: the file, created if need be; None for a private temporary database.
+        source: where this run's pairs come from.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, *, source: Source | None = None) -> None:
+        self.path = None if path is None else fspath(path)
+        self.source = source
+
+    async def open(self, binding: Binding, *, runtime: Runtime = SYSTEM) -> Session:
+        """Begin a session: create the journal, or go on with it.
+
+        Raises:
+            JournalError: of any kind; a journal that was there was not changed.
+        """
+        from intercom_async.journal.sqlite import open_session  # noqa: PLC0415  loads SQLite
+
+        return await open_session(self.path, binding, self.source, runtime)

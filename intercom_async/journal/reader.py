@@ -1,0 +1,204 @@
+"""A journal as reports, exports and undo read it: while a run writes it, too, and blocking."""
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+
+from intercom_async.journal.database import (
+    APPLICATION_ID,
+    COLUMNS,
+    check_format,
+    connect,
+    error_from,
+    row_of,
+)
+from intercom_async.journal.errors import JournalError
+from intercom_async.journal.journal import FACTS
+from intercom_async.journal.row import Binding, Row, Source
+
+PAGE: Final = 1000
+_KEY: Final = ", ".join(COLUMNS[:3])
+
+
+@attrs.frozen(kw_only=True)
+class KeptSession:
+    """One time that the run was started.
+
+    Attributes:
+        number: 1 for the first.
+        started_at: Unix seconds.
+        ended_at: None while it goes on, and of a killed one for ever.
+        process: its id on `host`.
+        host: the machine's name.
+        source: where its pairs came from.
+        input_ended: whether the input was read to its end.
+        facts: its numbers, by the names in `Facts`; those that are not known are missing.
+    """
+
+    number: int
+    started_at: float
+    ended_at: float | None
+    process: int | None
+    host: str | None
+    source: Source | None
+    input_ended: bool
+    facts: Mapping[str, Any]
+
+
+class Reader:
+    """A journal as it was at one moment; nothing here changes it.
+
+    Attributes:
+        path: the file.
+        connection: for other queries; read-only.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.connection = _connect(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def query(self, statement: str, parameters: Collection[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query.
+
+        Raises:
+            JournalError: the file is damaged or cannot be read.
+        """
+        try:
+            return self.connection.execute(statement, tuple(parameters)).fetchall()
+        except sqlite3.Error as error:
+            raise error_from(self.path, error) from error
+
+    @cached_property
+    def binding(self) -> Binding:
+        """What the journal belongs to; the app id of a run of one client."""
+        ((operation, base_url, app_id, app_name),) = self.query(
+            "SELECT operation, base_url, app_id, app_name "
+            "FROM run LEFT JOIN workspace ON workspace = ''"
+        )
+        return Binding(operation=operation, base_url=base_url, app_id=app_id, app_name=app_name)
+
+    @cached_property
+    def sessions(self) -> list[KeptSession]:
+        """All sessions, the first one first."""
+        names = [name for _, name, *_ in self.query("PRAGMA table_info(session)")]
+        found = self.query("SELECT * FROM session ORDER BY number")
+        return [_session(dict(zip(names, values, strict=True))) for values in found]
+
+    def counts(self) -> dict[str, int]:
+        """Pairs by state."""
+        return dict(self.query("SELECT state, count(*) FROM pair GROUP BY state"))
+
+    def rows(
+        self, states: Collection[str] | None = None, *, inferred: bool | None = None
+    ) -> Iterator[Row]:
+        """Read rows in the order of their ids, a page at a time.
+
+        Args:
+            states: which of them; None for all.
+            inferred: whether only those concluded from a check, or only the others.
+        """
+        where, asked = f"({_KEY}) > (?, ?, ?)", list[Any]()
+        if states is not None:
+            where += f" AND state IN ({', '.join('?' * len(states))})"
+            asked += map(str, states)
+        if inferred is not None:
+            where += " AND inferred = ?"
+            asked.append(inferred)
+        page = f"SELECT {', '.join(COLUMNS)} FROM pair WHERE {where} ORDER BY {_KEY} LIMIT {PAGE}"  # noqa: S608
+        key: tuple[Any, ...] = ("", "", "")
+        while found := self.query(page, (*key, *asked)):
+            yield from map(row_of, found)
+            key = found[-1][:3]
+
+
+def _session(facts: dict[str, Any]) -> KeptSession:
+    name, columns = facts["source_name"], facts["source_columns"]
+    source = Source(
+        kind=facts["source_kind"] or "",
+        name=None if name is None else os.fsdecode(name),
+        columns=None if columns is None else json.loads(columns),
+    )
+    return KeptSession(
+        number=facts["number"],
+        started_at=facts["started_at"],
+        ended_at=facts["ended_at"],
+        process=facts["process"],
+        host=facts["host"],
+        source=source if source.kind else None,
+        input_ended=bool(facts["input_ended"]),
+        facts={name: facts[name] for name in FACTS if facts[name] is not None},
+    )
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """Connect read-only, at a moment that all queries share, and check that it is a journal."""
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise JournalError(path, f"there is no journal {path}")
+    try:
+        return _begin(path, "")
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        quiet = not os.path.exists(f"{path}-wal")  # noqa: PTH110
+        if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and quiet:
+            with contextlib.suppress(sqlite3.Error):  # a disk that takes no -shm file
+                return _begin(path, "&immutable=1")
+        raise error_from(path, error) from error
+
+
+def _begin(path: str, extra: str) -> sqlite3.Connection:
+    connection = connect(path, "ro", extra)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        check_format(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open(path: str | os.PathLike[str]) -> Reader:  # noqa: A001  read as `reader.open(path)`
+    """Open a journal to read it.
+
+    Raises:
+        JournalError: there is none, it is damaged, or a newer version wrote it.
+    """
+    return Reader(os.fspath(path))
+
+
+def is_journal(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is a journal, of any version, damaged or not.
+
+    Through SQLite: to close a descriptor of the file would drop the locks of a run in this process.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):  # noqa: PTH113
+        return False
+    try:
+        with contextlib.closing(connect(path, "ro")) as connection:
+            ((found,),) = connection.execute("PRAGMA application_id")
+    except sqlite3.Error:
+        return False
+    return bool(found == APPLICATION_ID)

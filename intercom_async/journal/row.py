@@ -1,0 +1,127 @@
+"""What a journal keeps: a row for each pair, and what the run is bound to. Pure."""
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from intercom_async.detaching import Outcome
+
+
+class State(enum.StrEnum):
+    """What a pair's row says until it holds an outcome.
+
+    Attributes:
+        PENDING: nothing of it was sent.
+        SENDING: it may have been applied; nobody recorded what became of it.
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+
+
+SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
+"""States of pairs that need no repetition."""
+
+
+@attrs.define(kw_only=True)
+class Row:
+    """What is known of one pair. Never changed; `frozen` would double what a pair costs here.
+
+    Attributes:
+        conversation_id: Intercom's id of the conversation.
+        contact_id: Intercom's id of the contact.
+        admin_id: the admin in whose name it is done.
+        workspace: key of the workspace; "" in a run of one client.
+        state: a `State` or the value of an `Outcome` (never "not_attempted": that is "pending").
+        inferred: whether the outcome was concluded from a check.
+        in_doubt: whether an attempt may still be applied, so that a later 404 decides nothing.
+        attempts: requests sent for the pair, in all sessions.
+        refusals: further requests that were refused with 429.
+        status: HTTP status of the error, if there was one.
+        code: Intercom's code of the error.
+        error_type: name of the error's class in `intercom_async.errors`.
+        error: the error in words.
+        request_id: Intercom's id of the deciding request.
+        deferred: whether the pair waits for its second try in this session.
+        second_try: whether its outcome is that of a second try.
+        session: number of the session that wrote the row; set by `Session.write`.
+        updated_at: when that was, in Unix seconds; set by `Session.write`.
+    """
+
+    conversation_id: str
+    contact_id: str
+    admin_id: str | None = None
+    workspace: str = ""
+    state: str
+    inferred: bool = False
+    in_doubt: bool = False
+    attempts: int = 0
+    refusals: int = 0
+    status: int | None = None
+    code: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    request_id: str | None = None
+    deferred: bool = False
+    second_try: bool = False
+    session: int = 0
+    updated_at: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether repeating the pair would be pointless."""
+        return self.state in SETTLED
+
+
+@attrs.frozen(kw_only=True)
+class Binding:
+    """What a journal belongs to, and no run of another may use.
+
+    Attributes:
+        operation: "detach" or "attach".
+        base_url: of the API, which tells the region.
+        app_id: the workspace's id as `GET /me` tells it, None if that is not known.
+        app_name: the workspace's name, for messages.
+    """
+
+    operation: str
+    base_url: str
+    app_id: str | None = None
+    app_name: str | None = None
+
+    @property
+    def workspace(self) -> str:
+        """The workspace in words."""
+        if self.app_name is None:
+            return str(self.app_id)
+        return f"{self.app_name} ({self.app_id})"
+
+    def mismatch(self, now: "Binding") -> tuple[str, str, str] | None:
+        """Return what differs, this side and that side in words; None if both belong together.
+
+        An app id that one side does not know is no difference.
+        """
+        if self.operation != now.operation:
+            return "operation", self.operation, now.operation
+        if self.base_url != now.base_url:
+            return "base_url", self.base_url, now.base_url
+        if None not in {self.app_id, now.app_id} and self.app_id != now.app_id:
+            return "workspace", self.workspace, now.workspace
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Where a session's pairs come from, so that a later one can read on.
+
+    Attributes:
+        kind: "file", "standard input", "iterable" and the like.
+        name: a file's absolute path.
+        columns: names of the columns that hold the ids.
+    """
+
+    kind: str
+    name: str | None = None
+    columns: Mapping[str, str] | None = None

@@ -1,0 +1,75 @@
+-- A run as a table. Names are for people: read it with any SQLite tool.
+
+CREATE TABLE run (                       -- one row
+    operation TEXT NOT NULL,
+    base_url TEXT NOT NULL,
+    created_at REAL NOT NULL,            -- all times are Unix seconds; views show them as ISO text
+    library TEXT NOT NULL
+);
+
+CREATE TABLE workspace (
+    workspace TEXT PRIMARY KEY,          -- '' for a run of one client
+    app_id TEXT NOT NULL,
+    app_name TEXT
+);
+
+CREATE TABLE session (                   -- one row for each time the run was started
+    number INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    ended_at REAL,                       -- NULL: it goes on, or was killed
+    process INTEGER,
+    host TEXT,
+    source_kind TEXT,
+    source_name TEXT,
+    source_columns TEXT,                 -- JSON
+    input_ended INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER,
+    retries INTEGER,
+    refusals INTEGER,
+    duplicates INTEGER,
+    elapsed REAL,
+    quota_limit INTEGER,
+    ending TEXT,
+    stopped_by TEXT
+);
+
+CREATE TABLE pair (
+    workspace TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    contact_id TEXT NOT NULL,
+    admin_id TEXT,
+    state TEXT NOT NULL,                 -- 'pending', 'sending' (may have been applied), or an outcome
+    inferred INTEGER NOT NULL,           -- concluded from a check
+    in_doubt INTEGER NOT NULL,           -- an attempt may still be applied
+    attempts INTEGER NOT NULL,
+    refusals INTEGER NOT NULL,
+    status INTEGER,                      -- HTTP status of the error
+    code TEXT,
+    error_type TEXT,
+    error TEXT,
+    request_id TEXT,
+    deferred INTEGER NOT NULL,           -- waits for its second try
+    second_try INTEGER NOT NULL,
+    session INTEGER NOT NULL,
+    updated_at REAL NOT NULL,
+    PRIMARY KEY (workspace, conversation_id, contact_id)
+) WITHOUT ROWID;
+
+CREATE VIEW outcomes AS
+SELECT workspace, state, count(*) AS pairs, sum(inferred) AS inferred
+FROM pair GROUP BY workspace, state;
+
+CREATE VIEW failures AS
+SELECT workspace, conversation_id, contact_id, state, status, code, error, request_id, attempts,
+    strftime('%Y-%m-%dT%H:%M:%SZ', updated_at, 'unixepoch') AS updated_at
+FROM pair WHERE state IN ('failed', 'unknown', 'refused_last_contact', 'sending');
+
+CREATE VIEW timeline AS
+SELECT strftime('%Y-%m-%dT%H:%MZ', updated_at, 'unixepoch') AS minute, count(*) AS pairs,
+    sum(state = 'detached') AS detached, sum(state = 'attached') AS attached,
+    sum(state = 'already_absent') AS already_absent,
+    sum(state = 'conversation_missing') AS conversation_missing,
+    sum(state = 'refused_last_contact') AS refused_last_contact,
+    sum(state = 'failed') AS failed, sum(state = 'unknown') AS unknown,
+    sum(attempts + refusals) AS requests
+FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY minute;

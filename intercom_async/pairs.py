@@ -1,0 +1,96 @@
+"""What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias, cast
+
+from intercom_async.detaching import Detach
+from intercom_async.errors import InvalidArgumentError, readable
+from intercom_async.ids import LONGEST_ID, check_id
+
+COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
+
+
+class Row(Protocol):
+    """A row that knows its columns' names, as of `sqlite3` and asyncpg."""
+
+    def keys(self) -> Iterable[Any]: ...  # noqa: D102  its name says it
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __len__(self) -> int: ...
+
+
+Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | Row
+"""What a run takes: a `Detach`; two or three ids, the admin's last; or the same by their names
+`conversation_id`, `contact_id` and `admin_id`."""
+
+
+def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:
+    """Return the pair that an item is, and what is wrong with one of its ids, if anything.
+
+    The ids of a pair that cannot be used are made readable, for nothing but a report.
+
+    Args:
+        item: what the input gave.
+        place: its number in the input, counted from 1.
+
+    Raises:
+        InvalidArgumentError: it is no pair at all.
+    """
+    values = _ids_of(item)
+    if values is None:
+        raise InvalidArgumentError(
+            f"pairs, item {place},",
+            item,
+            "a Detach, two or three ids, or a mapping or row with conversation_id and contact_id",
+        )
+    conversation_id, contact_id, admin_id = values
+    try:
+        pair = Detach(
+            check_id("conversation_id", conversation_id),
+            check_id("contact_id", contact_id),
+            None if admin_id is None else check_id("admin_id", admin_id),
+        )
+    except InvalidArgumentError as error:
+        admin = None if admin_id is None else _shown(admin_id)
+        return Detach(_shown(conversation_id), _shown(contact_id), admin), error
+    return pair, None
+
+
+def _ids_of(item: Any) -> Sequence[Any] | None:
+    if isinstance(item, Detach):
+        return item.conversation_id, item.contact_id, item.admin_id
+    cells = item
+    if type(item) is not tuple and type(item) is not list:
+        names, cells = _columns_of(item)
+        named = dict(zip(names, cells, strict=False))
+        if any(name in named for name in COLUMNS[:2]):
+            return [named.get(name) for name in COLUMNS]
+        if isinstance(item, Mapping):
+            return None
+    if len(cells) == 2:
+        return [*cells, None]
+    return cells if len(cells) == 3 else None
+
+
+def _columns_of(item: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the names, if there are any, and the values of something that may be a row."""
+    if isinstance(item, Mapping):
+        mapping = cast("Mapping[Any, Any]", item)
+        return list(mapping.keys()), list(mapping.values())
+    if callable(getattr(item, "keys", None)):
+        return list(item.keys()), list(item)
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
+        row = cast("Sequence[Any]", item)
+        return getattr(row, "_fields", ()), row
+    return (), ()
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # a whole number of more than 4,300 digits
+        text = "a number"
+    return readable(text, LONGEST_ID)
