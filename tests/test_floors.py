@@ -48,6 +48,7 @@ ONLY_IN = {
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},
     "taskiq": {"integrations"},
+    "jinja2": {"cli"},
     "rich": {"cli"},
     "typer": {"cli"},
 }

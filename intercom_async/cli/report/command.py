@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from intercom_async.cli.report import words
-from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import rendered
 from intercom_async.cli.running import ExitStatus, say
@@ -36,6 +35,8 @@ def report(
     with reader.open(journal) as opened:
         facts = gather(opened)
     if html is not None:
+        from intercom_async.cli.report.page import page  # noqa: PLC0415  detach needs no Jinja2
+
         refuse_target("--html", html, opened)
         with rewrite(html) as file:
             file.write(page(facts).encode())

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-import markupsafe
 
 from intercom_async._version import __version__
 from intercom_async.cli.report import words
@@ -50,7 +49,7 @@ def page(facts: Facts) -> str:
 
 def _finalize(value: object) -> object:
     """Spell out what would not be seen in foreign text: it might turn a line around."""
-    plain = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
+    plain = isinstance(value, str) and not hasattr(value, "__html__")
     return readable(str(value), 10_000) if plain else value
 
 

@@ -8,7 +8,7 @@ from intercom_async.cli.report.causes import Cause, grouped
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
 from intercom_async.journal.reader import KeptSession, Reader
-from intercom_async.journal.row import SETTLED, State
+from intercom_async.journal.row import SETTLED, Source, State
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
@@ -74,14 +74,21 @@ class Facts:
         return sum(self.states.get(state, 0) for state in UNSETTLED)
 
     @property
-    def input_ended(self) -> bool:
-        """Whether the last session that had an input read it to its end."""
-        return next((one.input_ended for one in reversed(self.sessions) if one.source), False)
+    def unread(self) -> Source | None:
+        """The input that was not read to its end, None if all were; the last of several."""
+        unread: dict[str | None, Source] = {}
+        for session in self.sessions:
+            source = session.source or Source(kind="what a program gave")
+            if source.kind != "journal":
+                unread.pop(source.name, None)
+                if not session.input_ended:
+                    unread[source.name] = source
+        return next(reversed(unread.values()), None)
 
     @property
     def complete(self) -> bool:
         """Whether every pair of the input is settled, as far as the journal knows."""
-        return self.input_ended and not self.left
+        return bool(self.sessions) and not self.left and self.unread is None
 
     @property
     def quota(self) -> int | None:

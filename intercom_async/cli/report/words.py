@@ -79,13 +79,13 @@ def span(seconds: float) -> str:
 
 def verdict(facts: Facts) -> str:
     """Return what a report comes to, in one or two sentences."""
-    unread = "" if facts.input_ended else " The input was not read to its end."
+    unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
         are = "is" if facts.left == 1 else "are"
         return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
     if facts.pairs:
-        return f"Every pair {'is' if facts.input_ended else 'so far is'} settled.{unread}"
-    return "The input was empty." if facts.input_ended else "Nothing was recorded yet."
+        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}"
+    return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
 def remarks(facts: Facts) -> Iterator[str]:
@@ -98,11 +98,11 @@ def remarks(facts: Facts) -> Iterator[str]:
                 f"Session {last.number} has no end: it goes on now, or it was killed. Its own "
                 "numbers may be a second old."
             )
-        if last.source and not last.input_ended and last.source.kind != "file":
-            yield (
-                f"The input ({last.source.kind}) was not read to its end: for the rest, run it "
-                "again with the same input and this journal."
-            )
+    if facts.unread and facts.unread.kind not in {"file", "undo"}:
+        yield (
+            f"The input ({facts.unread.kind}) was not read to its end: for the rest, run it again "
+            "with the same input and this journal."
+        )
     if facts.states.get("already_absent") == facts.pairs != 0:
         yield (
             "Not one contact was in its conversation. After an earlier run that is right; "
@@ -155,13 +155,17 @@ def _told(session: KeptSession) -> tuple[str, ...]:
 
 def go_on(facts: Facts) -> str | None:
     """Return the command that does what is left; None if nothing is, or no command can."""
-    last = facts.sessions[-1].source if facts.sessions else None
-    if not facts.left and (facts.input_ended or not last or last.kind != "file"):
+    unread = facts.unread
+    given = [facts.path]
+    if unread and unread.kind == "undo":
+        given = ["--undo", unread.name or "", "--journal", facts.path]
+    elif not facts.left and not (unread and unread.kind == "file"):
         return None
     home = region(facts)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]
-    parts = ["intercom-async", facts.operation, facts.path, *(where if home != "us" else ())]
-    return shlex.join(parts)
+    return shlex.join(
+        ["intercom-async", facts.operation, *given, *(where if home != "us" else ())]
+    )
 
 
 def export_of(facts: Facts, state: str) -> str:
