@@ -49,7 +49,12 @@ def failed(number: int, **facts: Any) -> dict[str, Any]:
 def session(number: int = 1, *, ended: bool = True, read: bool = True, **facts: Any) -> Any:
     """A session of a minute, an hour after the one before."""
     start = T0 + 3600 * (number - 1)
-    kept = {"number": number, "started_at": start, "elapsed": 60.0, "input_ended": int(read)}
+    kept: dict[str, Any] = {
+        "number": number,
+        "started_at": start,
+        "elapsed": 60.0,
+        "input_ended": int(read),
+    }
     kept["ended_at"] = start + 60 if ended else None
     return SESSION | NUMBERS | kept | facts
 
@@ -67,7 +72,9 @@ def write(
     schema = resources.files(intercom_async.journal).joinpath("schema.sql").read_text("utf-8")
     path.touch(0o600)
     with closing(sqlite3.connect(path)) as connection:
-        marks = f"PRAGMA application_id = {int.from_bytes(b'icas', 'big')}; PRAGMA user_version = 1;"
+        marks = (
+            f"PRAGMA application_id = {int.from_bytes(b'icas', 'big')}; PRAGMA user_version = 1;"
+        )
         connection.executescript(f"PRAGMA journal_mode = WAL; {marks} {schema}")
         run = {"operation": operation, "base_url": base_url, "created_at": T0, "library": "0"}
         insert(connection, "run", [run])

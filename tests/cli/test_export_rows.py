@@ -56,10 +56,10 @@ def test_no_cell_is_a_formula_wherever_cells_are_divided(
     for delimiter in ",;\t":
         for row in csv.reader(out.splitlines(), delimiter=delimiter):
             for cell in row:
-                assert not cell.lstrip(" \"'\t")[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20") or (
-                    "'" in cell[: len(cell) - len(cell.lstrip(" \"'\t"))]
-                ), (delimiter, cell)
-    assert out.isprintable() or set(out) - {"\n"} <= {c for c in out if c.isprintable()}
+                before = cell[: len(cell) - len(cell.lstrip(" \"'"))]
+                runs = cell[len(before) :][:1] in set("=+-@\uff1d\uff0b\uff0d\uff20")
+                assert "'" in before or not runs, (delimiter, cell)
+    assert out.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_it_is_never_written_onto_what_a_run_reads_or_keeps(
 def test_a_full_disk_names_the_file(command: Command, path: Path) -> None:
     write(path, [pair(1)])
     ended = command("export", path, "--csv", "--output", "/dev/full")
-    assert ended.status != 0
+    assert ended.status == 3
     assert "/dev/full: No space left on device" in ended.err
 
 
@@ -151,6 +151,6 @@ def test_what_failed_can_be_given_to_detach_again(
     write(path, [failed(1, conversation_id=conversation, contact_id=contact), pair(2)])
     left = tmp_path / "left.csv"
     command("export", path, "--csv", "--state", "failed", "--output", left)
-    done = command("detach", left, "--base-url", simulator.url, "--admin-id", "1", "--yes")
+    done = command("detach", left, "--base-url", simulator.url, "--yes")
     assert done.status == 0
     assert "1 detached" in done.err

@@ -355,9 +355,7 @@ def test_the_exact_numbers_of_the_chart_add_up_to_the_totals(command: Command, p
     assert html.count('class="cut"') == 2  # in the chart of pairs and in that of retries
 
 
-def test_a_cause_lists_its_first_pairs_and_says_how_many_more(
-    command: Command, path: Path
-) -> None:
+def test_a_cause_lists_its_first_pairs_and_says_how_many_more(command: Command, path: Path) -> None:
     write(path, [failed(n) for n in range(1000)])
     command("report", path, "--html", path.with_suffix(".html"))
     html = path.with_suffix(".html").read_text(encoding="utf-8")

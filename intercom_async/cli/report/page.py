@@ -117,8 +117,3 @@ class Chart:
             if one["pairs"]:
                 numbers = (one[name] for name in ("settled", "unsettled", "retries", "refusals"))
                 yield words.moment(at), *map("{:,}".format, numbers)
-
-    def told(self) -> Iterator[tuple[int, str]]:
-        """Yield the place of such a column, and its numbers in words."""
-        for (x, *_), row in zip((one for one in self.placed if one[2]["pairs"]), self.rows()):
-            yield x, "{}: {} settled, {} not settled, {} retries, {} refused".format(*row)

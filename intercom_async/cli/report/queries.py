@@ -97,7 +97,7 @@ class Facts:
 
     def total(self, fact: str) -> float:
         """Return the sum of a number that sessions keep."""
-        return sum(session.facts.get(fact, 0) for session in self.sessions)
+        return sum(float(session.facts.get(fact, 0)) for session in self.sessions)
 
 
 def gather(reader: Reader) -> Facts:

@@ -1,5 +1,6 @@
 """What numbers, times and states are called in a report, and what is to be done. Pure."""
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ def span(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 ", " ")
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in zip(units, units[1:], strict=False):
+    for (unit, size), (smaller, part) in itertools.pairwise(units):
         whole, rest = divmod(round(seconds / part), size // part)
         if whole:
             return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
@@ -121,11 +122,11 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     before = f", {facts.settled_before:,} before" if facts.settled_before else ""
     quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
     yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
-    yield "Requests", f"{requests:,}", "without those refused"
-    yield "Retries", f"{facts.total('retries'):,}", "of the requests, with checks"
-    yield "Refused", f"{facts.total('refusals'):,}", "by the rate limit"
+    yield "Requests", f"{requests:,.0f}", "without those refused"
+    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests, with checks"
+    yield "Refused", f"{facts.total('refusals'):,.0f}", "by the rate limit"
     yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
-    yield "Duplicates", f"{facts.total('duplicates'):,}", "in the input, not sent"
+    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, not sent"
     yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
     yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
@@ -163,9 +164,7 @@ def go_on(facts: Facts) -> str | None:
         return None
     home = region(facts)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]
-    return shlex.join(
-        ["intercom-async", facts.operation, *given, *(where if home != "us" else ())]
-    )
+    return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
 def export_of(facts: Facts, state: str) -> str:
