@@ -150,6 +150,15 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
     assert "1 outcome came from a check" in text
 
 
+def test_what_a_killed_session_had_not_counted_yet_is_told_by_its_pairs(
+    command: Command, path: Path
+) -> None:
+    kept = session(ended=False, requests=1, retries=0, refusals=0)
+    write(path, [pair(1, attempts=3), pair(2, refusals=2), pair(3)], [kept])
+    told = json.loads(command("report", path, "--json").out)
+    assert (told["requests"], told["retries"], told["refusals"]) == (5, 2, 2)
+
+
 def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path: Path) -> None:
     unknown = pair(9, "unknown", error_type="UnknownOutcomeError", error="nobody knows")
     write(path, [*map(failed, range(1, 8)), unknown])
