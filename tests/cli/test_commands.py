@@ -13,6 +13,7 @@ import trustme
 from rich.console import Console
 
 from intercom_async.cli import demo
+from intercom_async.cli.running import EXIT_STATUS
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, press_ctrl_c, serving
@@ -88,16 +89,21 @@ class TestDetach:
         assert {result["outcome"] for result in results} >= {"detached", "refused_last_contact"}
 
     def test_json_lines_come_through_standard_input(
-        self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+        self,
+        command: Command,
+        simulator: IntercomSimulator,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         pairs = simulator.workspace.populate(conversations=3)
         lines = [json.dumps({"conversation_id": a, "contact_id": b}) for a, b in pairs]
-        stream = io.BytesIO("\n".join(lines).encode())
-        stdin = SimpleNamespace(buffer=stream, isatty=lambda: False)
-        monkeypatch.setattr(sys, "stdin", stdin)
-        ended = command(
-            "detach", "-", "--admin-id", simulator.admin_id, "--base-url", simulator.url
-        )
+        source = tmp_path / "pairs.jsonl"
+        source.write_text("\n".join(lines), encoding="utf-8")
+        with source.open(encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            ended = command(
+                "detach", "-", "--admin-id", simulator.admin_id, "--base-url", simulator.url
+            )
         assert ended.status == 0
         assert simulator.applied.total() == 3
 
@@ -109,7 +115,7 @@ class TestDetach:
         assert command("detach", path, *base, "--limit", 7, "--concurrency", 2).status == 0
         assert simulator.applied.total() == 7
 
-    def test_strict_stops_at_a_wrong_line_and_keeps_what_was_done(
+    def test_strict_sends_nothing_of_a_file_with_a_wrong_line(
         self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
     ) -> None:
         pairs = simulator.workspace.populate(conversations=4)
@@ -118,7 +124,7 @@ class TestDetach:
         ended = command("detach", path, *base, "--strict")
         assert ended.status == 2
         assert "line 4" in ended.err
-        assert simulator.applied.total() == 2
+        assert simulator.requests.total == 0
 
     def test_a_failed_pair_ends_in_status_1(
         self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
@@ -185,10 +191,10 @@ class TestBadInput:
         assert ended.status == 2
         assert said in ended.err
 
-    def test_a_missing_admin_id_is_said(self, simulator: IntercomSimulator) -> None:
-        ended = self.command("detach", self.path, "--base-url", simulator.url)
+    def test_an_empty_admin_id_is_a_usage_error(self, simulator: IntercomSimulator) -> None:
+        ended = self.command("detach", self.path, "--base-url", simulator.url, "--admin-id", "")
         assert ended.status == 2
-        assert "admin" in ended.err
+        assert "--admin-id must be an admin's id, not ''" in ended.err
         assert simulator.requests.total == 0
 
     def test_a_file_that_does_not_exist_is_named(self) -> None:
@@ -287,6 +293,9 @@ class TestWhoami:
         assert "401" in ended.err
 
 
+COMMANDS = ("detach", "attach", "find", "whoami", "simulate", "demo", "report")
+
+
 class TestSimulateAndDemo:
     def test_simulate_serves_until_ctrl_c(self, command: Command, tmp_path: Path) -> None:
         pairs = tmp_path / "pairs.csv"
@@ -297,9 +306,29 @@ class TestSimulateAndDemo:
         assert "serving on http://127.0.0.1:" in ended.out
         assert len(pairs.read_text(encoding="utf-8").splitlines()) == 6
 
-    @pytest.mark.parametrize("name", ["detach", "attach"])
-    def test_the_help_says_what_an_exit_status_means(self, command: Command, name: str) -> None:
-        assert "Exit status: 0 every pair is settled" in command(name, "--help").out
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_the_help_is_whole_on_80_columns(
+        self, command: Command, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        helped = command(name, "-h").out
+        assert helped == command(name, "--help").out
+        assert max(map(len, helped.splitlines())) <= 80
+        assert "…" not in helped
+        assert helped.count(f"  intercom-async {name}") >= 2 - (name == "detach")
+        assert EXIT_STATUS in " ".join(helped.split())
+
+    def test_the_list_of_commands_cuts_no_description_of_theirs(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        commands = command("-h").out.split("Commands:")[1].split("Exit status")[0]
+        cut = [line for line in commands.splitlines() if line.endswith("...")]
+        assert [line.split()[0] for line in cut] in ([], ["report"])
+
+    def test_readme_says_what_an_exit_status_means_in_the_same_words(self) -> None:
+        readme = Path(__file__).parents[2] / "README.md"
+        assert EXIT_STATUS in " ".join(readme.read_text(encoding="utf-8").split())
 
     def test_the_shell_completes_commands(
         self, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -331,11 +360,6 @@ class TestSimulateAndDemo:
         status = await demo.show(pairs=3, limit=167, seed=1, console=Console(file=out, width=120))
         assert status == 1
         assert "3 results disagree" in out.getvalue()
-
-    def test_the_demo_needs_seconds_of_ideal_time(self) -> None:
-        assert demo.ideal_seconds(10, limit=100, began=5.0) == 0.0
-        assert demo.ideal_seconds(250, limit=100, began=5.0) == 15.0
-
 
 def test_without_the_extra_the_command_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, command: Command
