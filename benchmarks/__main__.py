@@ -16,6 +16,7 @@ SPEED: Final = {
     "decode": ("decode", "a conversation beside its JSON"),
     "cold": ("cold", "a thousand calls at once on an empty pool"),
     "scale": ("scale", "long runs beside short ones, several processes beside one"),
+    "journal": ("journal", "a run's table: durable pairs, look-ups, reopening"),
     "import": ("start", "importing the library beside importing aiohttp"),
 }
 """Module of this package with a `measure(options)`, and what it measures, by the name to use."""
@@ -44,7 +45,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
-    parser.add_argument("--million", action="store_true", help="scale: a million pairs too")
+    parser.add_argument("--million", action="store_true", help="scale and journal: a million too")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--against", type=Path, help="compare with a file that --json wrote")
     parser.add_argument("--svg", type=Path, help="draw charts into this folder")

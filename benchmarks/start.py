@@ -21,7 +21,7 @@ MODULES: Final = {
 }
 EXTRAS: Final = (
     "rich", "typer", "uvloop", "httpx", "pydantic", "intercom", "orjson", "opentelemetry",
-    "redis", "taskiq", "pytest", "aiohttp_retry",
+    "redis", "pytest", "aiohttp_retry",
 )  # fmt: skip
 """What no import of the library may bring with it."""
 

@@ -42,7 +42,7 @@ from intercom_async.model import Conversation, Identity
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.stats import ClientStats
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import Connector
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -77,6 +77,7 @@ __all__ = [
     "Lane",
     "LastContactError",
     "NotFoundError",
+    "OutageStatus",
     "Outcome",
     "PermissionDeniedError",
     "PoolResult",

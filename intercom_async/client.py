@@ -22,7 +22,7 @@ from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.pairs import Pair
 from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.budgets import limiter_for
@@ -178,6 +178,15 @@ class IntercomClient:
         """The quota as known now, None before the first reply."""
         return self._transport.rate_limit
 
+    @property
+    def outage(self) -> OutageStatus | None:
+        """The outage that lasts now, None while there is none.
+
+        Bulk calls wait for its end. Others fail at once, unless it is time for one of them to
+        look whether Intercom is back.
+        """
+        return self._transport.outage
+
     def with_options(
         self,
         *,
@@ -208,7 +217,7 @@ class IntercomClient:
             options = attrs.evolve(options, max_wait=max_wait)
         lane = self._lane if lane is None else Lane(lane)
         if lane is not None:
-            options = attrs.evolve(options, lane=lane)
+            options = attrs.evolve(options, lane=lane, patient=lane is Lane.BULK)
         view = copy.copy(self)
         view._interactive, view._lane = options, lane  # noqa: SLF001  a copy of this very class
         return view
@@ -442,7 +451,7 @@ class IntercomClient:
     ) -> DetachRun:
         # A worker waits as long as the quota takes: that is what pacing means.
         lane = Lane.BULK if self._lane is None else self._lane
-        call = attrs.evolve(self._interactive, lane=lane, max_wait=None)
+        call = attrs.evolve(self._interactive, lane=lane, max_wait=None, patient=True)
         view = copy.copy(self)
         view._interactive = call  # noqa: SLF001  a copy of this very class
         return DetachRun(

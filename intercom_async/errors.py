@@ -31,7 +31,7 @@ chained exception ever holds a token.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 
 
 def readable(text: str, length: int = 300) -> str:
@@ -75,13 +75,18 @@ class InvalidArgumentError(IntercomError, ValueError):
         name: the parameter.
         value: what was passed, or None where it is a secret.
         expected: what would have been right.
+        seen: what the value looks like, None where it was not looked at.
     """
 
-    def __init__(self, name: str, value: object, expected: str) -> None:
+    def __init__(self, name: str, value: object, expected: str, *, seen: str | None = None) -> None:
         self.name = name
         self.value = value
         self.expected = expected
-        shown = "" if value is None else f", not {value!r:.200}"
+        self.seen = seen
+        if seen is not None:
+            shown = f"; {'it' if value is None else f'{value!r:.200}'} {seen}"
+        else:
+            shown = "" if value is None else f", not {value!r:.200}"
         super().__init__(f"{name} must be {expected}{shown}")
 
 
@@ -165,7 +170,10 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
 
     Attributes:
         attempts: attempts made.
+        outage: the outage for which nothing more was sent, None if it was for another reason.
     """
+
+    outage: OutageStatus | None = None
 
 
 class CertificateError(ConnectionFailedError):

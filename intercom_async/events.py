@@ -14,6 +14,7 @@ a DELETE and a GET.
         RequestSent                     an answer, or
         RequestRefused                  429: on with the next permit, or
         RequestLost                     no answer
+        OutageBegan or OutageEnded      if this call's request showed it
         RequestRetried or CallGivenUp   only after a failed attempt
     CallEnded
 """
@@ -199,6 +200,38 @@ class CallGivenUp:
 
 
 @attrs.frozen(kw_only=True)
+class OutageBegan:
+    """So many requests failed in a row that Intercom seems to be away.
+
+    Bulk calls wait from now on; one request at a time looks whether it is back.
+
+    Attributes:
+        call: number of the call whose request failed last.
+        since: seconds since the first of these failures.
+        reason: the last failure, in words.
+    """
+
+    call: int
+    since: float
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class OutageEnded:
+    """A request was answered again.
+
+    Attributes:
+        call: number of its call.
+        seconds: since the first failure.
+        failures: requests that failed, from the first one on.
+    """
+
+    call: int
+    seconds: float
+    failures: int
+
+
+@attrs.frozen(kw_only=True)
 class CallEnded:
     """A call is over, whichever way.
 
@@ -237,6 +270,8 @@ Event = (
     | RequestRetried
     | RequestRefused
     | CallGivenUp
+    | OutageBegan
+    | OutageEnded
     | CallEnded
 )
 Observer = Callable[[Event], None]

@@ -37,10 +37,7 @@ _LOOKS: Final = [
     for pattern, seen in (
         (r"", "is missing"),
         (r"conversation_id|contact_id|admin_id", "looks like the header again"),
-        (
-            _NOTHING,
-            "looks like a word for a missing value",
-        ),
+        (_NOTHING, "looks like a word for a missing value"),
         (
             r"[-+]?\d+([.,]\d*)?e[-+]\d+|[-+]?\d[.,]\d+e\d+|\de\d{1,3}",
             f"looks like a spreadsheet's 2.15E+14: {_AS_TEXT}",
@@ -48,7 +45,7 @@ _LOOKS: Final = [
         (r"-\d+", "is a negative number"),
         (r"[-+]?\d+[.,]0*", f"looks like a data frame's 1297.0: {_AS_TEXT}"),
         (
-            r"(?!\d+\Z)[-+]?\d[\d.,\s'\u2019]*",
+            r"(?!\d+\Z)[-+]?\d[\d.,' \xa0\u2009\u202f\u2019]*",
             f"looks like a number with marks, as spreadsheets write 1,308: {_AS_TEXT}",
         ),
         (r"=.*", "looks like a spreadsheet's formula: export the id without it"),
@@ -91,7 +88,7 @@ def check_id(name: str, value: object) -> str:
     if type(value) is str and is_plain(value):
         return value
     text = _text_of(name, value)
-    problem = _why_no_id(text)
+    problem = None if is_plain(text) else _why_no_id(text)
     if problem is not None:
         raise InvalidArgumentError(name, value if text else None, "an id", seen=problem)
     return text
@@ -107,13 +104,12 @@ def _text_of(name: str, value: object) -> str:
         seen = "is a missing value" if math.isnan(value) else whole
         raise InvalidArgumentError(name, value, "an id", seen=seen)
     try:
-        number = -1 if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
+        number = None if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
     except TypeError:
-        number = -1
-    if number < 0:
-        seen = f"is of type {type(value).__name__}; ids are texts or whole numbers from 0 on"
-        raise InvalidArgumentError(name, value, "an id", seen=seen)
-    if number >= 10**LONGEST_ID:  # such a number may be too long to be written in the message
+        number = None
+    if number is None:
+        raise InvalidArgumentError(name, value, "a text or a whole number")
+    if abs(number) >= 10**LONGEST_ID:  # such a number may be too long to be written in the message
         raise InvalidArgumentError(name, None, "an id", seen=_TOO_LONG)
     return str(number)
 

@@ -1,13 +1,14 @@
 """What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.ids import LONGEST_ID, check_id
 
 COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
+REQUIRED: Final = COLUMNS[:2]
 
 
 class Row(Protocol):
@@ -64,7 +65,7 @@ def _ids_of(item: Any) -> Sequence[Any] | None:
     if type(item) is not tuple and type(item) is not list:
         names, cells = _columns_of(item)
         named = dict(zip(names, cells, strict=False))
-        if any(name in named for name in COLUMNS[:2]):
+        if any(name in named for name in REQUIRED):
             return [named.get(name) for name in COLUMNS]
         if isinstance(item, Mapping):
             return None
@@ -75,15 +76,21 @@ def _ids_of(item: Any) -> Sequence[Any] | None:
 
 def _columns_of(item: Any) -> tuple[Sequence[Any], Sequence[Any]]:
     """Return the names, if there are any, and the values of something that may be a row."""
-    if isinstance(item, Mapping):
-        mapping = cast("Mapping[Any, Any]", item)
-        return list(mapping.keys()), list(mapping.values())
+    if _is_mapping(item):
+        return list(item.keys()), list(item.values())
     if callable(getattr(item, "keys", None)):
         return list(item.keys()), list(item)
-    if isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray):
-        row = cast("Sequence[Any]", item)
-        return getattr(row, "_fields", ()), row
+    if _is_sequence(item):
+        return getattr(item, "_fields", ()), item
     return (), ()
+
+
+def _is_mapping(item: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(item, Mapping)
+
+
+def _is_sequence(item: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(item, Sequence) and not isinstance(item, str | bytes | bytearray)
 
 
 def _shown(value: object) -> str:

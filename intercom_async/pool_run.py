@@ -392,9 +392,9 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         try:
             async with aclosing(each(pairs)) as items:
                 async for item in items:
-                    pair, _ = as_detach(item, sum(outcomes.values()) + 1)
-                    result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
                     outcomes[Outcome.NOT_ATTEMPTED] += 1
+                    pair, _ = as_detach(item, outcomes[Outcome.NOT_ATTEMPTED])
+                    result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
                     await self._deliver(workspace, result)
         except Exception as raised:  # noqa: BLE001  whatever the caller's iterable raises
             self._fail(raised)

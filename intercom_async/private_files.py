@@ -12,33 +12,12 @@ from typing import BinaryIO, Final, cast
 _ALWAYS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_private(path: str | Path, flags: int) -> int:
-    """Open a file, or create it for its owner alone, and return its descriptor.
-
-    A file that was there and is empty is closed to others, too; one that has content keeps the
-    mode its owner gave it. A link that leads nowhere is not followed to create something there.
-
-    Args:
-        path: the file.
-        flags: of `os.open`, besides those to create it and to empty it.
-
-    Raises:
-        OSError: it cannot be opened, or is somebody else's, empty, and cannot be closed to others.
-    """
-    fd = _open(path, flags)
-    with _closed_if_unfit(fd, path):
-        facts = os.fstat(fd)
-        if stat.S_ISREG(facts.st_mode) and not facts.st_size:
-            _close_to_others(fd, facts)
-    return fd
-
-
 def rewrite(path: str | Path) -> BinaryIO:
     """Open a file for its owner alone to be written from its beginning, or create it.
 
     A file that was there is closed to others whatever it has in it, and only then emptied; what
-    is no regular file (a pipe, a terminal) stays as it is. Links are followed as `open_private`
-    does.
+    is no regular file (a pipe, a terminal) stays as it is. Links are followed, but none that leads
+    nowhere creates something there.
 
     Args:
         path: the file.

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from intercom_async import IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.chaos.accounting import disagreements, journal_of
+from tests.chaos.accounting import disagreements
+from tests.support.rows import outcomes_in
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.fault_proxy import FaultProxy, Strike
 
@@ -97,7 +98,7 @@ class Round:
                         break
                 self.counts.update(strike.name.lower() for strike in proxy.struck.elements())
             self.counts.update(fault.value for fault in sim.faults.struck.elements())
-            kept = journal_of(self.journal)
+            kept = outcomes_in(self.journal)
             wrong = disagreements(sim, work, kept)
             if wrong or set(kept.values()) != {Outcome.DETACHED}:
                 raise BooksError(
@@ -140,7 +141,7 @@ class Round:
                 status.in_flight or status.waiting_bulk or status.waiting_interactive
             ):
                 raise BooksError(f"seed {self.seed}: the limiter is not idle: {status}")
-        kept = journal_of(self.journal)
+        kept = outcomes_in(self.journal)
         return len(kept) == len(work) and all(outcome.settled for outcome in kept.values())
 
 

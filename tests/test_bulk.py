@@ -241,7 +241,7 @@ class TestInput:
         assert summary.total == 0
         assert str(summary).startswith("0 pairs in 0.0 s (none")
 
-    @pytest.mark.parametrize("item", ["1295", ("1",), ("1", 2), None, ("1", "2", "3", "4")])
+    @pytest.mark.parametrize("item", ["1295", ("1",), {"id": "1"}, None, ("1", "2", "3", "4")])
     async def test_an_item_that_is_no_pair_ends_the_run_and_names_its_place(
         self, sim: IntercomSimulator, client: IntercomClient, item: object
     ) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from intercom_async.detaching import Outcome
-from intercom_async.journal import latest
 from intercom_async.simulator import IntercomSimulator
 from tests.journal.helpers import until
 from tests.support.killable import ENDED, Nursery
+from tests.support.rows import rows_in, settled_in
 from tests.support.truth import FAULTS, Pair, fate_of, pairs_of
 
 if sys.platform == "win32":
@@ -34,10 +34,6 @@ RESUMES = 10
 def nursery() -> Iterator[Nursery]:
     with Nursery() as running:
         yield running
-
-
-def settled_in(journal: Path) -> set[Pair]:
-    return {(one.conversation_id, one.contact_id) for one in latest(journal) if one.outcome.settled}
 
 
 def told_in(path: Path) -> list[tuple[Pair, Outcome, bool]]:
@@ -90,15 +86,13 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
             if known[-1][1] == set(pairs):
                 break
 
-        records = {one.ordinal: one for one in latest(journal)}
+        rows = rows_in(journal)
         told = await asyncio.to_thread(told_in, told_path)
 
     # Every pair is settled once, as what it is on the server.
-    assert sorted(records) == list(range(1, len(pairs) + 1))
-    for ordinal, pair in enumerate(pairs, 1):
-        record = records[ordinal]
-        assert (record.conversation_id, record.contact_id) == pair
-        assert record.outcome is fate_of(sim, pair, inferred=record.inferred)
+    assert rows.keys() == set(pairs)
+    for pair, row in rows.items():
+        assert row.state == fate_of(sim, pair, inferred=row.inferred)
     assert max(sim.applied.values()) == 1
 
     # What was told is true, and told once for each occurrence.

@@ -21,7 +21,6 @@ a consumer that leaves. Pairs that were read and not sent by then are `not_attem
 import asyncio
 from collections import Counter, deque
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     Awaitable,
     Callable,
@@ -64,7 +63,7 @@ from intercom_async.pairs import Pair
 from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
-from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.runtime import Runtime, TimerHandle
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import backoff
 
@@ -153,8 +152,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._winding_up = False
+        self._timer: TimerHandle | None = None
+        self._noted = 0.0
         self._input = InputReader(pairs, self._changed.set)
         self._backlog = Backlog(self._input.unread)
 
@@ -164,6 +163,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._parked = 0
         self._deferring = call.retry.attempts > 1
         self._deferred = 0
+        self._tried_again: Row | None = None
         self._deferred_again: Counter[Key] = Counter()
         self._left_unread = True
 
@@ -234,7 +234,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _supervise(self) -> None:
         assert self._limiter is not None  # noqa: S101  set by `_prepare`
         self._limiter.expect(self._backlog)
-        self._watcher = asyncio.create_task(self._watch())
+        self._look_at_outage()
         try:
             await self._open_journal()
             await self._work_off_input()
@@ -251,20 +251,22 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _wind_up(self) -> None:
         """Let what is in flight end, tell what was not sent, and leave nothing open."""
         assert self._limiter is not None  # noqa: S101  set by `_prepare`
-        self._winding_up = True
         self._limiter.forget(self._backlog)
-        tasks = {task for task in (self._reader, self._watcher) if task is not None}
-        for task in tasks:
-            task.cancel()
+        assert self._timer is not None  # noqa: S101  set when the run began
+        self._timer.cancel()
+        tasks = set() if self._reader is None else {self._reader}
         for _ in range(len(self._workers)):
             self._ready.put_nowait(None)
         await self._surely(lambda: _gone(tasks | self._workers))
-        await self._surely(self._leave_rest)
-        if self._session is not None:
-            try:
-                await self._surely(self._close_journal)
-            except JournalError as error:
-                self._failure = self._failure or error
+        try:
+            await self._surely(self._leave_rest)
+            await self._surely(self._leave_deferred)
+        except JournalError as error:
+            self._failure = self._failure or error
+        try:
+            await self._surely(self._close_journal)
+        except JournalError as error:
+            self._failure = self._failure or error
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until nobody cancels it."""
@@ -281,27 +283,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._changed.clear()
             await self._changed.wait()
 
-    async def _watch(self) -> None:
-        """Keep the journal's numbers fresh, and stop the run when Intercom is away for too long."""
-        patience = self._asked.outage_patience
-        try:
-            while True:
-                await self._runtime.sleep(LOOK)
-                if self._session is not None:
-                    await self._session.note(**self._facts())
-                outage = self._transport.outage
-                if outage is not None and outage.since >= patience:
-                    self._stop_for(
-                        ConnectionFailedError(
-                            f"Intercom has been away for {outage.since:.0f} s, longer than the "
-                            f"patience of {patience:.0f} s; the last error: {outage.reason}"
-                        )
-                    )
-        except asyncio.CancelledError:
-            if not self._winding_up:
-                self._interrupted()
-        except JournalError as error:
-            self._fail(error)
+    def _look_at_outage(self) -> None:
+        """Stop the run when Intercom is away for too long, else look again later."""
+        outage, patience = self._transport.outage, self._asked.outage_patience
+        if outage is not None and outage.since >= patience:
+            self._stop_for(
+                ConnectionFailedError(
+                    f"Intercom has been away for {outage.since:.0f} s, longer than the patience "
+                    f"of {patience:.0f} s; the last error: {outage.reason}"
+                )
+            )
+        self._timer = self._runtime.call_later(LOOK, self._look_at_outage)
 
     def _stop_for(self, error: IntercomError) -> None:
         """End the run for a reason that the summary gives."""
@@ -393,13 +385,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     async def _admit(self, batch: list[Checked]) -> None:
         """Admit what is not settled; tell what is known already."""
-        known: list[DetachResult] = []
-        new: list[Detach] = []
         for pair, error in batch:
             if error is not None:
-                known.append(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-            elif not self._occurs_again(pair):
-                new.append(pair)
+                self._tell(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+        new = [pair for pair, error in batch if error is None and not self._occurs_again(pair)]
         rows: list[Row | None] = [None] * len(new)
         if new and self._session is not None:
             rows = await self._session.look_up(new)
@@ -409,7 +398,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if self._occurs_again(pair):
                 continue
             if row is not None and row.session == self._number:
-                known.extend(self._known(pair, row))
+                self._tell_again(pair, row)
             elif row is not None and row.settled:
                 self._tally.settled_before += 1
             elif self._stopping:
@@ -417,17 +406,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             else:
                 self._put(Item(pair, row))
         self._note_backlog()
-        for result in known:
-            self._tell(result)
         await self._leave(left)
         await self._results.room()
 
-    def _known(self, pair: Detach, row: Row) -> list[DetachResult]:
+    def _tell_again(self, pair: Detach, row: Row) -> None:
         """A pair occurs again that this session has brought to an end, or deferred."""
         if row.deferred:
             self._deferred_again[pair.conversation_id, pair.contact_id] += 1
-            return []
-        return [result_of(pair, row, duplicate=True)]
+        else:
+            self._tell(result_of(pair, row, duplicate=True))
 
     def _occurs_again(self, pair: Detach) -> bool:
         """Whether a pair is under way already; its result will be told again then."""
@@ -485,13 +472,19 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     async def _work_off_left(self) -> None:
         """Work off what earlier sessions left and the input did not name."""
-        if self._session is not None and self._session.resumed:
-            async for row in self._pages(Wanted.LEFT):
+        last: Row | None = None
+        while self._session is not None and self._session.resumed:
+            rows = await self._session.rows(Wanted.LEFT, after=last)
+            for row in rows:
+                await self._until(self._has_room)
                 item = Item(pair_of(row), row)
-                if self._stopping:
-                    await self._leave([item])
-                else:
+                if not self._stopping:
                     self._put(item)
+                elif self._drain:
+                    await self._leave([item])
+            if not rows or (self._stopping and not self._drain):
+                break
+            last = rows[-1]
         self._left_unread = False
         self._note_backlog()
         await self._until(lambda: not self._open)
@@ -499,49 +492,42 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _try_again(self) -> None:
         """Try once more what failed for a reason that may have passed."""
         self._deferring = False
-        if not self._deferred:
-            return
-        policy = self._call.retry
-        await self._rest(backoff(policy, attempts=policy.attempts, random=self._runtime.random()))
-        async for row in self._pages(Wanted.DEFERRED):
-            self._deferred -= 1
-            again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
-            item = Item(pair_of(row), row, again=again, second=True)
-            if self._stopping:
-                await self._leave([item])
-            else:
-                self._put(item)
-        await self._until(lambda: not self._open)
-
-    async def _pages(self, wanted: Wanted) -> AsyncGenerator[Row]:
-        """Yield the rows of a query while there is room; all of them if the run stops."""
-        last: Row | None = None
-        while self._session is not None and not self._abandoned:
-            rows = await self._session.rows(wanted, after=last)
+        if self._deferred:
+            policy = self._call.retry
+            pause = backoff(policy, attempts=policy.attempts, random=self._runtime.random())
+            await self._rest(pause)
+        while rows := await self._next_deferred():
             for row in rows:
                 await self._until(self._has_room)
-                if self._stopping and not self._drain and wanted is Wanted.LEFT:
+                if self._is_stopping():
                     return
-                yield row
-            if not rows:
-                return
-            last = rows[-1]
+                self._put(self._take_deferred(row))
+        await self._until(lambda: not self._open)
+
+    async def _next_deferred(self) -> list[Row]:
+        if self._session is None or not self._deferred or self._abandoned:
+            return []
+        return await self._session.rows(Wanted.DEFERRED, after=self._tried_again)
+
+    def _take_deferred(self, row: Row) -> Item:
+        self._tried_again = row
+        self._deferred -= 1
+        again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
+        return Item(pair_of(row), row, again=again, second=True)
+
+    async def _leave_deferred(self) -> None:
+        """Tell the first fate of what gets no second try, for the run stops."""
+        while rows := await self._next_deferred():
+            for row in rows:
+                self._tell_left(self._take_deferred(row))
+            await self._results.room()
 
     async def _rest(self, seconds: float) -> None:
         """Wait, unless the run stops: what failed a moment ago would fail again."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        if self._stopping:
-            return
-        self._unsent.add(task)
-        try:
-            await self._runtime.sleep(seconds)
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise
-            task.uncancel()
-        finally:
-            self._unsent.discard(task)
+        end = self._runtime.monotonic() + seconds
+        timer = self._runtime.call_later(seconds, self._changed.set)
+        await self._until(lambda: self._runtime.monotonic() >= end)
+        timer.cancel()
 
     # --- workers -------------------------------------------------------------------------------
 
@@ -563,11 +549,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         try:
             await self._results.room()
             await self._until(self._may_hold_another_reply)
-            item = None if self._stopping else await self._ready.get()
+            item = None if self._is_stopping() else await self._ready.get()
         finally:
             self._idle -= 1
         self._changed.set()
-        return None if self._stopping else item  # which stays among the open ones
+        return None if self._is_stopping() else item  # which stays among the open ones
+
+    def _is_stopping(self) -> bool:
+        """Ask where a checker would remember the answer across an `await`."""
+        return self._stopping
 
     def _may_hold_another_reply(self) -> bool:
         """Whether memory allows one more request, should its reply be as large as the largest."""
@@ -691,6 +681,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         while self._session is not None:
             try:
                 await self._session.write(row)
+                if self._elapsed >= self._noted + LOOK:
+                    self._noted = self._elapsed
+                    await self._session.note(**self._facts())
                 break
             except asyncio.CancelledError:  # writing it twice does no harm
                 self._interrupted()
@@ -724,13 +717,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         await asyncio.gather(*map(self._keep, rows))
         for item in items:
             self._open.pop(item.key, None)
-            for occurrence in range(item.again + 1):
-                if item.second and item.row is not None:
-                    result = result_of(item.pair, item.row)
-                else:
-                    result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
-                result.duplicate = occurrence > 0
-                self._tell(result)
+            self._tell_left(item)
+
+    def _tell_left(self, item: Item) -> None:
+        for occurrence in range(item.again + 1):
+            if item.second and item.row is not None:
+                result = result_of(item.pair, item.row)
+            else:
+                result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
+            result.duplicate = occurrence > 0
+            self._tell(result)
 
     def _facts(self) -> Facts:
         """Return the run's numbers for the journal."""
@@ -746,7 +742,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         }
 
     async def _close_journal(self) -> None:
-        assert self._session is not None  # noqa: S101  asked for only then
+        if self._session is None:
+            return
         ending = "stopped" if self._stopping else "ended"
         facts = self._facts()
         facts["ending"] = "failed" if self._failure is not None else ending

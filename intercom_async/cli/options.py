@@ -14,6 +14,7 @@ import typer
 
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
 from intercom_async.cli.signals import asking
+from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.transport.http import CONNECTIONS
@@ -200,7 +201,7 @@ def _epilog(*examples: str) -> str:
 def _token(file: Path | None) -> str | None:
     """The token: from a file, the environment or a hidden prompt, never the command line."""
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return read_token(file)
     if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
         with asking():
             return getpass.getpass("Intercom access token: ").strip()

@@ -1,40 +1,37 @@
-"""Pairs from files: CSV with a header, or JSON lines. Read lazily, a line at a time.
+"""Pairs from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
 
 A line that cannot be understood becomes a `BadLine` with its place and what would be right, and
 the reading goes on: one typing error must not cost the other two million lines.
 """
 
-import codecs
-import csv
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final, Self
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, BinaryIO, Final
 
 import attrs
 
+from intercom_async.cli.columns import why_lacking
+from intercom_async.cli.elements import read_elements
+from intercom_async.cli.lines import SourceError, numbered_lines
+from intercom_async.cli.rows import BadRow, UnclosedQuoteError, read_rows, split_row
 from intercom_async.detaching import Detach
-from intercom_async.errors import IntercomError
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.ids import check_id
+from intercom_async.pairs import COLUMNS, REQUIRED
 from intercom_async.structuring import is_list, is_object
 
-COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
-REQUIRED: Final = COLUMNS[:2]
-_DELIMITERS: Final = (",", ";", "\t")
+__all__ = ["BadLine", "SourceError", "read_pairs"]
 
+_DELIMITERS: Final = (b",", b";", b"\t")
+_NAMED_DELIMITER: Final = re.compile(rb'"?sep=([^"\w\r\n])"?[\r\n]*', re.IGNORECASE)
+_ARRAY: Final = re.compile(rb"\s*\[\s*([\[{\]]|\Z)")
+"""An array of pairs rather than one pair that is an array."""
+_LONGEST_HEADER: Final = 1000
+"""Lines, if a column's name holds line breaks."""
 
-class SourceError(IntercomError):
-    """An input that cannot be read at all.
-
-    Attributes:
-        source: the file, "-" for standard input.
-        line: where, counted from 1; 0 when it is no matter of a line.
-    """
-
-    def __init__(self, source: str, line: int, problem: str) -> None:
-        self.source = source
-        self.line = line
-        place = f"{source}, line {line}" if line else source
-        super().__init__(f"{place}: {problem}")
+_Lines = Iterator[tuple[int, bytes]]
 
 
 @attrs.frozen
@@ -55,42 +52,48 @@ def read_pairs(
 ) -> Iterator[Detach | BadLine]:
     """Yield the pairs of an opened file.
 
-    The format is told by the first line that is not blank: one that begins with "{" or "[" is
-    JSON lines, anything else is a CSV header. CSV may use commas, semicolons or tabs.
+    The format is told by the first line that is not blank: "{" or a pair in brackets begins JSON
+    lines, "[" alone or before another bracket a JSON array, anything else is a CSV header. CSV may
+    use commas, semicolons or tabs, or name another delimiter in a first line like "sep=|".
 
     Args:
-        stream: the file, opened for reading bytes; UTF-8, with or without a byte order mark.
+        stream: the file, opened for reading bytes; UTF-8, or UTF-16 with a byte order mark; gzip
+            is unpacked. It need not be able to seek.
         name: what to call it in messages.
         columns: header names that stand for `conversation_id`, `contact_id`, `admin_id`.
 
     Raises:
-        SourceError: empty, or a header without the needed columns.
+        SourceError: empty, a header without the needed columns, or nothing that can be read on.
     """
-    lines = enumerate(stream, start=1)
-    texts = ((number, raw.removeprefix(codecs.BOM_UTF8)) for number, raw in lines)
-    number, first = next(((number, text) for number, text in texts if text.strip()), (0, b""))
+    lines = numbered_lines(stream, name)
+    number, first = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
         raise SourceError(name, 0, "the file is empty; expected a CSV header or JSON lines")
-    if first.lstrip()[:1] in {b"{", b"["}:
-        yield from _read_json_lines(first, number, lines, columns or {})
+    again = chain([(number, first)], lines)
+    if _ARRAY.match(first):
+        for line, element in read_elements(again, name):
+            yield _pair_from_json(element, line, columns or {})
+    elif first.lstrip()[:1] in {b"{", b"["}:
+        yield from _read_json_lines(again, columns or {})
     else:
-        yield from _read_csv(first, number, lines, name, columns or {})
+        yield from _read_csv(again, name, columns or {})
 
 
-def _read_json_lines(
-    first: bytes, number: int, rest: Iterable[tuple[int, bytes]], columns: Mapping[str, str]
-) -> Iterator[Detach | BadLine]:
-    yield _pair_from_json(first, number, columns)
-    for line, raw in rest:
-        if raw.strip():
-            yield _pair_from_json(raw, line, columns)
+def _read_json_lines(lines: _Lines, columns: Mapping[str, str]) -> Iterator[Detach | BadLine]:
+    for line, raw in lines:
+        if not raw.strip():
+            continue
+        try:
+            document: Any = json.loads(raw.decode(errors="surrogateescape"))
+        except RecursionError:
+            yield BadLine(line, "not a pair: nested too deeply")
+        except ValueError as error:
+            yield BadLine(line, f"not JSON ({error})")
+        else:
+            yield _pair_from_json(document, line, columns)
 
 
-def _pair_from_json(raw: bytes, line: int, columns: Mapping[str, str]) -> Detach | BadLine:
-    try:
-        document: Any = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        return BadLine(line, _why_no_json(error))
+def _pair_from_json(document: Any, line: int, columns: Mapping[str, str]) -> Detach | BadLine:
     if is_list(document):
         if not 2 <= len(document) <= 3:
             return BadLine(line, f"a list of {len(document)}, not [conversation_id, contact_id]")
@@ -100,122 +103,83 @@ def _pair_from_json(raw: bytes, line: int, columns: Mapping[str, str]) -> Detach
     return _pair([document.get(columns.get(name, name)) for name in COLUMNS], line)
 
 
-def _why_no_json(error: ValueError | RecursionError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    if isinstance(error, RecursionError):
-        return "not a pair: nested too deeply"
-    return f"not JSON ({error})"
-
-
-def _read_csv(
-    header: bytes,
-    number: int,
-    rest: Iterable[tuple[int, bytes]],
-    name: str,
-    columns: Mapping[str, str],
-) -> Iterator[Detach | BadLine]:
+def _read_csv(lines: _Lines, name: str, columns: Mapping[str, str]) -> Iterator[Detach | BadLine]:
     wanted = [columns.get(column, column) for column in COLUMNS]
-    delimiter, found = _header(header, name, number, wanted)
-    places = [found.index(column) if column in found else None for column in wanted]
-    lines = _Lines(rest)
-    while True:
-        # A reader that raised is spent.
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        try:
-            for row in rows:
-                line = lines.end_row()
-                if row:
-                    yield _pair_from_row(row, places, line)
-        except csv.Error as error:
-            yield BadLine(lines.go_back(), f"not CSV ({error})")
-        except UnicodeDecodeError:
-            yield BadLine(lines.go_back(), "not UTF-8")
+    delimiter, header = _read_header(lines, name, columns)
+    places = [header.index(column) if column in header else None for column in wanted]
+    names = wanted[: len(REQUIRED)]
+    for line, row in read_rows(lines, delimiter, len(header)):
+        if isinstance(row, BadRow):
+            yield BadLine(line, row.problem)
+            continue
+        cells = [
+            None if at is None or at >= len(row) else row[at].decode(errors="surrogateescape")
+            for at in places
+        ]
+        if cells[: len(REQUIRED)] == names:
+            yield BadLine(line, "the header again")
         else:
-            return
+            yield _pair(cells, line)
 
 
-class _Lines:
-    """The lines that a CSV reader takes, for going back to where a row began.
-
-    A quote that is never closed makes a row of everything behind it: only the line that it is on
-    is wrong, the others are read again.
-
-    Args:
-        numbered: the lines with their numbers.
-    """
-
-    def __init__(self, numbered: Iterable[tuple[int, bytes]]) -> None:
-        self._coming = iter(numbered)
-        self._again: deque[tuple[int, bytes]] = deque()
-        self._row: list[tuple[int, bytes]] = []
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        entry = self._again.popleft() if self._again else next(self._coming)
-        self._row.append(entry)
-        return entry[1].decode()
-
-    def end_row(self) -> int:
-        """The row is understood; return the number of its first line."""
-        first = self._row[0][0]
-        self._row.clear()
-        return first
-
-    def go_back(self) -> int:
-        """The row is not: go on with its second line, and return the number of its first."""
-        (first, _), *others = self._row
-        self._row.clear()
-        self._again.extendleft(reversed(others))
-        return first
+def _read_header(
+    lines: _Lines, name: str, columns: Mapping[str, str]
+) -> tuple[bytes, Sequence[str]]:
+    """Return the delimiter and the columns' names."""
+    number, text = next(lines)
+    delimiters: Sequence[bytes] = _DELIMITERS
+    if named := _NAMED_DELIMITER.fullmatch(text):
+        delimiters = [named[1]]
+        number, text = next(((number, line) for number, line in lines if line.strip()), (0, b""))
+    if b"\0" in text:
+        problem = "neither UTF-8 nor UTF-16 with a byte order mark: save the file as CSV (UTF-8)"
+        raise SourceError(name, number, problem)
+    wanted = {columns.get(column, column) for column in REQUIRED}
+    found: list[str] = []
+    for _ in range(_LONGEST_HEADER):
+        unclosed = False
+        for delimiter in delimiters:
+            try:
+                cells, _ = split_row(text, delimiter, ())
+            except UnclosedQuoteError:
+                unclosed = True
+                continue
+            names = [_name(cell) for cell in cells]
+            if wanted <= set(names):
+                return delimiter, _once(names, wanted, name, number)
+            found = max(found, names, key=len)
+        following = next(lines, None) if unclosed else None
+        if following is None:
+            break
+        text += following[1]
+    raise SourceError(name, number, f"the header {why_lacking(found, columns)}")
 
 
-def _header(raw: bytes, name: str, line: int, wanted: Sequence[str]) -> tuple[str, list[str]]:
+def _name(cell: bytes) -> str:
     try:
-        text = raw.decode()
+        return cell.decode().strip()
     except UnicodeDecodeError:
-        raise SourceError(name, line, "the header is not UTF-8") from None
-    best: list[str] = []
-    for delimiter in _DELIMITERS:
-        try:
-            row = next(csv.reader([text], delimiter=delimiter, strict=True))
-        except csv.Error as error:
-            raise SourceError(name, line, f"the header is not CSV ({error})") from None
-        found = [column.strip() for column in row]
-        if set(wanted[: len(REQUIRED)]) <= set(found):
-            return delimiter, found
-        best = max(best, found, key=len)
-    missing = [column for column in wanted[: len(REQUIRED)] if column not in best]
-    shown = ", ".join(repr(column) for column in best[:20])
-    raise SourceError(
-        name,
-        line,
-        f"the header lacks {' and '.join(repr(column) for column in missing)}; "
-        f"found {shown}. Name the columns with --columns conversation_id=...,contact_id=...",
-    )
+        return cell.decode("cp1252", errors="replace").strip()
 
 
-def _pair_from_row(row: Sequence[str], places: Sequence[int | None], line: int) -> Detach | BadLine:
-    cells = [None if at is None or at >= len(row) else row[at] for at in places]
-    return _pair(cells, line)
+def _once(names: Sequence[str], wanted: set[str], name: str, number: int) -> Sequence[str]:
+    for column in sorted(wanted):
+        if names.count(column) > 1:
+            raise SourceError(name, number, f"the header names {column!r} twice")
+    return names
 
 
 def _pair(values: Sequence[Any], line: int) -> Detach | BadLine:
-    """Make a pair of the values for `COLUMNS`; ids may be whole numbers in JSON."""
-    texts: list[str | None] = []
-    for column, value in zip(COLUMNS, values, strict=True):
-        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if text is None or (isinstance(text, str) and not text.strip()):
-            if column in REQUIRED:
-                return BadLine(line, f"{column} is missing")
-            texts.append(None)
-        elif isinstance(text, str):
-            texts.append(text.strip())
-        else:
-            return BadLine(line, f"{column} must be a text, not {value!r:.60}")
-    conversation_id, contact_id, admin_id = texts
-    assert conversation_id is not None  # noqa: S101  required columns are never None here
-    assert contact_id is not None  # noqa: S101  same
-    return Detach(conversation_id, contact_id, admin_id)
+    """Make a pair of the values for `COLUMNS`."""
+    conversation_id, contact_id, admin_id = values
+    if isinstance(admin_id, str) and not admin_id.strip():
+        admin_id = None
+    try:
+        return Detach(
+            check_id("conversation_id", conversation_id),
+            check_id("contact_id", contact_id),
+            None if admin_id is None else check_id("admin_id", admin_id),
+        )
+    except InvalidArgumentError as error:
+        missing = error.value is None and error.seen == "is missing"
+        return BadLine(line, f"{error.name} is missing" if missing else str(error))

@@ -2,5 +2,4 @@
 
 - `opentelemetry`: traces and metrics (`pip install 'intercom_async[otel]'`).
 - `redis`: one quota shared by many processes (`pip install 'intercom_async[redis]'`).
-- `taskiq`: bulk work on many machines (`pip install 'intercom_async[taskiq]'`).
 """

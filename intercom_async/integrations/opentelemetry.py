@@ -36,6 +36,8 @@ from intercom_async.events import (
     CallEnded,
     CallGivenUp,
     Event,
+    OutageBegan,
+    OutageEnded,
     QuotaWaited,
     RequestLost,
     RequestRefused,
@@ -235,7 +237,7 @@ def _end(call: _Call, event: CallEnded) -> None:
     call.span.end()
 
 
-def _described(event: Event) -> tuple[str, _Attributes]:  # noqa: PLR0911  a table
+def _described(event: Event) -> tuple[str, _Attributes]:  # noqa: C901, PLR0911  a table
     """Return a span event's name and attributes."""
     match event:
         case RequestSent():
@@ -259,6 +261,10 @@ def _described(event: Event) -> tuple[str, _Attributes]:  # noqa: PLR0911  a tab
             return "wait_refused", {"wait": event.wait, "max_wait": event.max_wait}
         case CallGivenUp():
             return "given_up", {"reason": event.reason}
+        case OutageBegan():
+            return "outage_began", {"reason": event.reason}
+        case OutageEnded():
+            return "outage_ended", {"seconds": event.seconds, "failures": event.failures}
         case CallBegan() | CallEnded():
             raise AssertionError(event)  # framed the span, and never come here
 

@@ -38,14 +38,16 @@ def row_of(values: Sequence[Any]) -> Row:
     return Row(**facts)
 
 
-def connect(path: str, mode: Literal["ro", "rw"], extra: str = "") -> sqlite3.Connection:
+def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Open a file that exists; every statement commits by itself.
 
     Raises:
         sqlite3.Error: it cannot be opened.
     """
-    uri = f"{Path(path).absolute().as_uri()}?mode={mode}{extra}"
-    return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+    uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(
+        uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
 
 
 def check_format(connection: sqlite3.Connection, path: str) -> None:

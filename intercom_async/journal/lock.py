@@ -19,11 +19,18 @@ if sys.platform == "win32":
 
     def _lock(fd: int) -> None:
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -83,6 +90,8 @@ class Lock:
         if fd is not None:
             with contextlib.suppress(OSError):  # Windows removes no open file: it stays
                 os.unlink(self._path)  # noqa: PTH108  while it is locked: nobody else's is removed
+            with contextlib.suppress(OSError):  # for a child that is just being forked, too
+                _unlock(fd)
             os.close(fd)
 
     def leave_to_parent(self) -> None:

@@ -157,25 +157,16 @@ def _connect(path: str) -> sqlite3.Connection:
     if not os.path.isfile(path):  # noqa: PTH113
         raise JournalError(path, f"there is no journal {path}")
     try:
-        return _begin(path, "")
+        connection = connect(path, "ro")
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            check_format(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        quiet = not os.path.exists(f"{path}-wal")  # noqa: PTH110
-        if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and quiet:
-            with contextlib.suppress(sqlite3.Error):  # a disk that takes no -shm file
-                return _begin(path, "&immutable=1")
         raise error_from(path, error) from error
-
-
-def _begin(path: str, extra: str) -> sqlite3.Connection:
-    connection = connect(path, "ro", extra)
-    try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("BEGIN")
-        check_format(connection, path)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

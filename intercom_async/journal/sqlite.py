@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar, Unpack
 
@@ -44,10 +44,13 @@ class _Writer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.table: Table | None = None
         self._loop = loop
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="intercom-journal")
+        # The thread keeps `initargs`, so that in a forked child, where no thread ends, nobody
+        # closes the database: its parent's log would be cut.
+        self._thread = ThreadPoolExecutor(
+            1, "intercom-journal", initializer=_keep, initargs=(self,)
+        )
         self._waiting: list[_Call] = []
         self._working = False
-        self._ended = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -92,9 +95,8 @@ class _Writer:
         turn.add_done_callback(self._end)
 
     def _end(self, turn: "asyncio.Future[list[_Answer]]") -> None:
-        self._working = False
-        if self._waiting:
-            self._working = True
+        self._working = bool(self._waiting)
+        if self._working:
             self._begin()
         for answer, result, error in turn.result():
             if answer is None or answer.done():  # cancelled: nobody waits
@@ -104,13 +106,30 @@ class _Writer:
             else:
                 answer.set_exception(error)
 
-    def end(self) -> None:
-        """Let the thread end; the table is closed if nobody did that."""
-        if not self._ended:
-            self._ended = True
-            if self.table is not None:
-                self._thread.submit(self.table.let_go)
-            self._thread.shutdown(wait=False)
+    def end(self, *, wait: bool) -> None:
+        """Let the thread end; what was given is written, and the table closed, if nobody did."""
+        calls, self._waiting = self._waiting, []
+        work = functools.partial(_finish, self.table, calls)
+        try:
+            self._thread.submit(work)
+        except RuntimeError:  # the interpreter ends, and the thread has done so
+            work()
+        self._thread.shutdown(wait=wait)
+
+
+def _keep(_: _Writer) -> None:
+    pass
+
+
+def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
+    if table is not None:
+        _serve(table, calls)
+        table.let_go()
+
+
+def _finish_forgotten(writer: _Writer, process: int) -> None:
+    if os.getpid() == process:
+        writer.end(wait=False)
 
 
 _Answer = tuple[asyncio.Future[Any] | None, Any, BaseException | None]
@@ -158,15 +177,15 @@ class SqliteSession:
     ) -> None:
         self.number = table.number
         self.resumed = table.number > 1
-        self.before: Mapping[str, int] = table.before
-        self.input_ended = table.input_ended
+        self.before = table.kept.counts
+        self.input_ended = table.kept.input_ended
         self._path = path
         self._writer = writer
         self._runtime = runtime
         self._process = os.getpid()
         self._noted = runtime.monotonic()
         self._closing: asyncio.Future[None] | None = None
-        weakref.finalize(self, writer.end)
+        self._forgotten = weakref.finalize(self, _finish_forgotten, writer, self._process)
 
     def _check(self) -> _Writer:
         """Return the writer, if this session may use it."""
@@ -223,7 +242,8 @@ class SqliteSession:
         try:
             await _outlast(self._closing)
         finally:
-            self._writer.end()
+            self._forgotten.detach()
+            self._writer.end(wait=True)
         self._closing.result()
 
 
@@ -257,5 +277,5 @@ async def open_session(
         await _outlast(opened)
         return SqliteSession(path, opened.result(), writer, runtime)
     except BaseException:
-        writer.end()
+        writer.end(wait=True)
         raise

@@ -1,4 +1,4 @@
-"""The journal's tables as a run writes them. Everything here blocks, and belongs to one thread."""
+"""The journal's tables as a run writes them. Everything here blocks; one thread at a time."""
 
 import contextlib
 import copy
@@ -7,25 +7,17 @@ import json
 import os
 import socket
 import sqlite3
-import stat
-import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Generator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
-from intercom_async._version import __version__
 from intercom_async.detaching import Detach
-from intercom_async.journal import reader
 from intercom_async.journal.database import (
-    APPLICATION_ID,
     COLUMNS,
-    VERSION,
-    connect,
     error_from,
     row_of,
 )
@@ -35,7 +27,7 @@ from intercom_async.journal.errors import (
     JournalWriteError,
 )
 from intercom_async.journal.journal import Wanted
-from intercom_async.journal.lock import Lock
+from intercom_async.journal.opening import open_file, open_temporary
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
 LOOK_EVERY: Final = 0.25
@@ -86,29 +78,25 @@ class Table:
 
     Attributes:
         number: of the session.
-        before: pairs by state as earlier sessions left them.
-        input_ended: whether an earlier session read its input to the end.
+        kept: what earlier sessions left.
         failure: what went wrong first; nothing is written after it.
     """
 
     def __init__(
         self, path: str | None, binding: Binding, source: Source | None, now: float
     ) -> None:
-        self.number = 1
-        self.before: Mapping[str, int] = {}
-        self.input_ended = False
         self.failure: JournalError | None = None
         self._path = ":temporary:" if path is None else os.path.realpath(path)
-        self._temporary = path is None
         self._looked = 0.0
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as opened:
             try:
-                if path is not None:
-                    undo.callback(self._lock(path).release)
-                    self._create_or_check(binding, now)
-                self._connection = self._connect(binding, now)
-                undo.callback(self._connection.close)
-                self._place = None if path is None else os.stat(self._path)  # noqa: PTH116
+                if path is None:
+                    self._connection, self.kept = open_temporary(binding, now, opened)
+                    self._place = None
+                else:
+                    self._connection, self.kept = open_file(path, binding, now, opened)
+                    self._place = os.stat(self._path)  # noqa: PTH116  its path is a text
+                self.number = self.kept.sessions + 1
                 self._begin(binding, source, now)
             except sqlite3.Error as error:
                 raise error_from(self._path, error) from error
@@ -119,49 +107,9 @@ class Table:
                     "was sent",
                     errno=error.errno,
                 ) from error
-            self._release: Callable[[], None] = undo.pop_all().close
+            self._opened = opened.pop_all()
         variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
-
-    def _lock(self, path: str) -> Lock:
-        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  as `_place`
-            raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
-        return Lock(self._path)
-
-    def _create_or_check(self, binding: Binding, now: float) -> None:
-        """Leave a file that is a journal of this run's; one that is refused is only read."""
-        try:
-            facts = check_owner(self._path)
-        except FileNotFoundError:
-            create(self._path, binding, now)
-            return
-        if not facts.st_size:
-            create(self._path, binding, now)
-            return
-        with reader.open(self._path) as kept:
-            if differs := kept.binding.mismatch(binding):
-                what, expected, found = differs
-                raise JournalMismatchError(self._path, what=what, expected=expected, found=found)
-            self.before = kept.counts()
-            self.number = max((one.number for one in kept.sessions), default=0) + 1
-            self.input_ended = any(one.input_ended for one in kept.sessions)
-
-    def _connect(self, binding: Binding, now: float) -> sqlite3.Connection:
-        if self._temporary:
-            connection = sqlite3.connect("", isolation_level=None)
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-            fill(connection, binding, now)
-            return connection
-        connection = connect(self._path, "rw")
-        try:
-            set_wal(connection, self._path)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
         if binding.app_id is not None:
@@ -287,17 +235,19 @@ class Table:
             if self.failure is None:
                 self._looked = 0.0
                 self.update(facts)
+                self._settle_down()
         finally:
             self.let_go()
 
+    def _settle_down(self) -> None:
+        """Leave one plain file, which can be read without files beside it, unless it is in use."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+
     def let_go(self) -> None:
-        """Let go of everything; harmless when it was done."""
-        release, self._release = self._release, _nothing
-        release()
-
-
-def _nothing() -> None:
-    pass
+        """Let go of everything; harmless when that was done."""
+        self._opened.close()
 
 
 @functools.cache
@@ -311,85 +261,6 @@ def again(error: JournalError) -> JournalError:
     fresh = copy.copy(error)
     fresh.__cause__ = error.__cause__
     return fresh
-
-
-def check_owner(path: str) -> os.stat_result:
-    """Look whether the file is a regular one, this user's, and closed to others.
-
-    By its path: to close a descriptor of the file would drop SQLite's locks.
-
-    Raises:
-        JournalError: it is not.
-        FileNotFoundError: there is none.
-    """
-    facts = os.stat(path)  # noqa: PTH116
-    if not stat.S_ISREG(facts.st_mode):
-        raise JournalError(path, f"{path} is no regular file, so it cannot hold a journal")
-    if facts.st_nlink > 1:
-        raise JournalError(
-            path, f"{path} has more than one name (hard links), so two runs could damage it"
-        )
-    if sys.platform != "win32":
-        if facts.st_uid != os.geteuid():
-            raise JournalError(
-                path, f"{path} belongs to another user (uid {facts.st_uid}); name another file"
-            )
-        if facts.st_mode & 0o077:
-            raise JournalError(
-                path, f"{path} lies open to other users; close it with `chmod 600 {path}`"
-            )
-    return facts
-
-
-def create(path: str, binding: Binding, now: float) -> None:
-    """Create a journal for its owner alone: whole, or not at all."""
-    draft = f"{path}-new"
-    parts = [f"{draft}{end}" for end in ("", "-journal", "-wal", "-shm")]
-    with contextlib.ExitStack() as undo:
-        for part in parts:  # of a run that was killed here
-            undo.callback(remove, part)
-            remove(part)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with contextlib.closing(connect(draft, "rw")) as connection:
-            fill(connection, binding, now)
-            set_wal(connection, path)
-        os.replace(draft, path)  # noqa: PTH105  as the others
-
-
-def remove(path: str) -> None:
-    """Remove a file, if there is one."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
-
-
-def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
-    """Make the tables of a new journal."""
-    schema = (
-        resources.files("intercom_async.journal").joinpath("schema.sql").read_text(encoding="utf-8")
-    )
-    connection.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};{schema}"
-    )
-    connection.execute(
-        "INSERT INTO run VALUES (?, ?, ?, ?)",
-        (binding.operation, binding.base_url, now, __version__),
-    )
-    connection.execute("COMMIT")
-
-
-def set_wal(connection: sqlite3.Connection, path: str) -> None:
-    """Write ahead, so that readers and the writer do not wait for each other.
-
-    Raises:
-        JournalError: the file system cannot do that.
-    """
-    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
-    if mode != "wal":
-        raise JournalError(
-            path,
-            f"the file system of {path} cannot hold a journal (SQLite's write-ahead log does not "
-            "work there, as on network disks); keep it on a local disk",
-        )
 
 
 def storable_text(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from intercom_async.simulator.endpoints import ReplyForm
-    from intercom_async.simulator.faults import Fault, FaultPlan, Injection
+    from intercom_async.simulator.faults import Fault, FaultPlan, Injection, Outage
     from intercom_async.simulator.quota import Quota, Standing, WindowUsage
     from intercom_async.simulator.refusals import Refusal, RefusedError
     from intercom_async.simulator.requests import Request, Requests
@@ -31,6 +31,7 @@ __all__ = [
     "Injection",
     "IntercomSimulator",
     "Latency",
+    "Outage",
     "Quota",
     "Refusal",
     "RefusedError",
@@ -44,7 +45,7 @@ __all__ = [
 
 _HOMES: Final = {
     "endpoints": ("ReplyForm",),
-    "faults": ("Fault", "FaultPlan", "Injection"),
+    "faults": ("Fault", "FaultPlan", "Injection", "Outage"),
     "quota": ("Quota", "Standing", "WindowUsage"),
     "refusals": ("Refusal", "RefusedError"),
     "requests": ("Request", "Requests"),

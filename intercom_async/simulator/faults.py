@@ -120,6 +120,22 @@ class Fault(enum.Enum):
     """Every JSON object of the reply has a member nobody documented."""
 
 
+class Outage(enum.StrEnum):
+    """How the simulator is away; see `IntercomSimulator.outage`. Nothing is applied meanwhile."""
+
+    UNAVAILABLE = "unavailable"
+    """A gateway answers 503, without rate limit headers."""
+
+    RESET = "reset"
+    """Every connection is reset (RST) when a request has arrived."""
+
+    REFUSED = "refused"
+    """No connection is accepted, and those that were are dropped."""
+
+    SILENT = "silent"
+    """Requests are taken and never answered."""
+
+
 class When(enum.Enum):
     """At which point a fault strikes."""
 

@@ -25,7 +25,7 @@ from intercom_async.simulator.endpoints import (
     ReplyForm,
     segments_of,
 )
-from intercom_async.simulator.faults import FaultPlan, When
+from intercom_async.simulator.faults import FaultPlan, Outage, When
 from intercom_async.simulator.quota import Quota
 from intercom_async.simulator.refusals import Refusal, RefusedError
 from intercom_async.simulator.reply import REQUEST_ID, Ending, Reply
@@ -132,6 +132,8 @@ class IntercomSimulator:
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
         self._date = (0, "")
+        self._outage: Outage | None = None
+        self._back = asyncio.Event()
 
     # Life
 
@@ -211,6 +213,30 @@ class IntercomSimulator:
         self._released.set()
         self._released = asyncio.Event()
 
+    async def outage(self, kind: Outage, seconds: float) -> None:
+        """Be away for so long, in this way, for every request.
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(sim.outage(Outage.UNAVAILABLE, 60.0))
+                ...
+
+        Args:
+            kind: how requests fail meanwhile.
+            seconds: how long; this returns when they are over.
+        """
+        if kind is Outage.REFUSED:
+            await self.aclose()
+            await SYSTEM.sleep(seconds)
+            await self.start()
+            return
+        self._outage = kind
+        try:
+            await SYSTEM.sleep(seconds)
+        finally:
+            self._outage = None
+            self._back.set()
+            self._back = asyncio.Event()
+
     # A request's way
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -232,7 +258,10 @@ class IntercomSimulator:
                 await SYSTEM.sleep(latency / 2)
             if request.body_exists:
                 entry.body = await request.read()
-            reply = await self._reply(entry)
+            if self._outage is None:
+                reply = await self._reply(entry)
+            else:
+                reply = await self._fail(self._outage)
             if reply.held:
                 await self._released.wait()
             if latency + reply.delay > 0:
@@ -267,6 +296,17 @@ class IntercomSimulator:
             self._handle(entry, reply)
         for strike in strikes:
             strike.alter(reply)
+        return reply
+
+    async def _fail(self, outage: Outage) -> Reply:
+        reply = self._blank(self.now())
+        if outage is Outage.UNAVAILABLE:
+            reply.fail(503, "service_unavailable", "Service Unavailable")
+        elif outage is Outage.RESET:
+            reply.ending = Ending.RESET
+        else:
+            await self._back.wait()
+            reply.ending = Ending.CLOSED
         return reply
 
     def _handle(self, entry: Request, reply: Reply) -> None:

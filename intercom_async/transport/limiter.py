@@ -194,6 +194,12 @@ class Limiter:
         if self._interactive.waiting or self._bulk.waiting:
             self._wake()
 
+    def recovered(self) -> None:
+        """An outage is over: what was learnt of the server's load in it means nothing now."""
+        self._concurrency = ConcurrencyBound()
+        if self._bulk.waiting:
+            self._wake()
+
     def expect(self, backlog: Backlog) -> None:
         """A bulk run has begun: what waits is not all there is to do."""
         self._backlogs.append(backlog)

@@ -11,6 +11,8 @@ from intercom_async.events import (
     CallGivenUp,
     Event,
     Observer,
+    OutageBegan,
+    OutageEnded,
     RequestRefused,
     RequestRetried,
     WaitRefused,
@@ -81,6 +83,18 @@ def _log(event: Event) -> None:
                 event.path,
                 event.wait,
                 event.max_wait,
+            )
+        case OutageBegan():
+            logger.warning(
+                "Intercom is away: nothing but failures for %.2f s (%s); bulk calls wait",
+                event.since,
+                event.reason,
+            )
+        case OutageEnded():
+            logger.warning(
+                "Intercom is back after %.0f s and %d failed requests",
+                event.seconds,
+                event.failures,
             )
         case _:
             pass  # a line for every request would be noise; observers get the event

@@ -4,8 +4,12 @@ The first attempt runs outside tenacity, so that a call that succeeds at once pa
 the machinery of retries. Only a failed first attempt enters tenacity, which replays that
 failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
 
-What can take long (waiting for the quota, waiting before a retry) ends at once when the client
-is closed.
+While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
+that fails counts against their attempts or their time. The others send nothing unless it is time
+to look whether it is back, and end with what they know.
+
+What can take long (waiting for the quota, for the end of an outage, before a retry) ends at once
+when the client is closed.
 """
 
 import asyncio
@@ -30,6 +34,8 @@ from intercom_async.events import (
     CallEnded,
     CallGivenUp,
     Observer,
+    OutageBegan,
+    OutageEnded,
     QuotaWaited,
     RequestLost,
     RequestRefused,
@@ -42,8 +48,10 @@ from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.counters import Counters
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Limiter
+from intercom_async.transport.outage import LONGEST_PAUSE, Outage
 from intercom_async.transport.reporting import Reporter
 from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.turns import Turns
 from intercom_async.transport.verdict import (
     TRANSIENT_STATUSES,
     Failure,
@@ -63,6 +71,10 @@ _T = TypeVar("_T")
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
+PAUSE_WHILE_ANSWERING: Final = 5.0
+"""Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
+of the pairs that are left."""
+
 
 @attrs.frozen(kw_only=True)
 class CallOptions:
@@ -75,6 +87,7 @@ class CallOptions:
         max_wait: seconds a call of the interactive lane may wait for the quota; None for as
             long as it takes.
         bounded: whether a bulk request counts against the computed bound on concurrency.
+        patient: whether it waits for the end of an outage, as long as that takes.
     """
 
     lane: Lane
@@ -82,11 +95,18 @@ class CallOptions:
     retry: RetryPolicy
     max_wait: float | None
     bounded: bool = True
+    patient: bool = False
 
 
 @attrs.define(eq=False)
 class _Call:
-    """The life of one call so far."""
+    """The life of one call so far.
+
+    Attributes:
+        excused: attempts that failed because Intercom was away.
+        away: seconds that outages took: waiting for their end, and attempts that failed in them.
+        looking: whether its request looks whether Intercom is back.
+    """
 
     request: Request
     options: CallOptions
@@ -98,6 +118,9 @@ class _Call:
     refusals: int = 0
     ambiguous: bool = False
     refund: float = 0.0
+    excused: int = 0
+    away: float = 0.0
+    looking: bool = False
 
 
 class _FailedError(Exception):
@@ -118,6 +141,11 @@ class _FailedError(Exception):
     @property
     def reason(self) -> str:
         return f"{self.failure.value}: {self.detail}"
+
+    @property
+    def own(self) -> bool:
+        """Whether it may be the fault of this very request: Intercom itself answered it."""
+        return self.reply is not None and self.reply.status == 500
 
     @property
     def request_id(self) -> str | None:
@@ -172,6 +200,9 @@ class Transport:
         self._reporter = Reporter(observer)
         self._runtime = runtime
         self._counters = Counters()
+        self._outage = Outage()
+        self._turns = Turns(self._outage, runtime)
+        self._away = asyncio.Event()
         self._waits: set[asyncio.Timeout] = set()
         self._closed = False
 
@@ -179,6 +210,26 @@ class Transport:
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as known now, None before the first reply."""
         return None if self._limiter is None else self._limiter.status()
+
+    @property
+    def outage(self) -> OutageStatus | None:
+        """The outage that lasts now, None while there is none."""
+        return self._outage.status(self._runtime.monotonic()) if self._outage.is_open else None
+
+    async def outage_lasting(self, seconds: float) -> OutageStatus:
+        """Wait until one outage has lasted so long, and return it.
+
+        Raises:
+            ClientStateError: the client was closed.
+        """
+        while True:
+            outage = self.outage
+            if outage is None:
+                await self._unless_closed(self._away.wait())
+            elif outage.since >= seconds:
+                return outage
+            else:
+                await self._sleep(seconds - outage.since)
 
     def stats(self) -> ClientStats:
         """Return what happened so far, in numbers."""
@@ -189,11 +240,6 @@ class Transport:
         self._closed = True
         for scope in self._waits:
             scope.reschedule(0.0)  # long past on the loop's clock
-
-    @property
-    def outage(self) -> OutageStatus | None:
-        """Since when Intercom is away; None while it answers."""
-        return None
 
     @property
     def limit(self) -> int | None:
@@ -225,7 +271,8 @@ class Transport:
 
         Raises:
             RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
-            ConnectionFailedError: no attempt reached the server.
+            ConnectionFailedError: no attempt reached the server, or none was made because
+                Intercom is away.
             UnknownOutcomeError: no attempt was answered, at least one may have been applied.
             ClientStateError: the client is closed or belongs to another loop.
         """
@@ -296,7 +343,9 @@ class Transport:
         """Send once and return the answer; 429 waits for the quota and sends again."""
         seconds = call.options.retry.attempt_time or call.options.timeout
         while True:
-            permit = limiter.try_acquire(call.options.lane, bounded=call.options.bounded)
+            permit = None
+            if not self._outage.is_open:
+                permit = limiter.try_acquire(call.options.lane, bounded=call.options.bounded)
             if permit is None:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
@@ -312,13 +361,12 @@ class Transport:
             except AttemptFailedError as error:
                 # Its traceback has this frame, and would keep it alive; likewise below.
                 answer = error.with_traceback(None)
-            except ClientStateError:
-                limiter.settle(permit, headers=None, status=None, sent=False)
-                raise
-            except BaseException:
+            except BaseException as error:
                 # Cancelled: the request may have been counted by the server.
-                limiter.settle(permit, headers=None, status=None, sent=True)
-                self._counters.lost += 1
+                sent = not isinstance(error, ClientStateError)
+                limiter.settle(permit, headers=None, status=None, sent=sent)
+                self._counters.lost += sent
+                self._look_in_vain(call)
                 raise
             if isinstance(answer, AttemptFailedError):
                 # Outside the handler, so that no frame of the HTTP client hangs on what users see.
@@ -329,6 +377,111 @@ class Transport:
             if not self._refused(call, limiter, permit, answer):
                 return answer
 
+    async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
+        """Wait for the end of an outage, or for the turn to look; then for the quota."""
+        lane, bounded = call.options.lane, call.options.bounded
+        while True:
+            if self._outage.is_open:
+                await self._wait_for_turn(call)
+            try:
+                permit = limiter.try_acquire(lane, bounded=bounded)
+                if permit is None:
+                    permit = await self._wait_for_quota(call, limiter)
+            except BaseException:
+                self._look_in_vain(call)
+                raise
+            if call.looking or not self._outage.is_open:
+                return permit
+            limiter.settle(permit, headers=None, status=None, sent=False)
+
+    async def _wait_for_turn(self, call: _Call) -> None:
+        """Wait until the outage is over or this call may look.
+
+        Raises:
+            ConnectionFailedError: the call is not patient, and it is not time to look.
+        """
+        outage = self._outage
+        began = self._runtime.monotonic()
+        if call.options.patient:
+            try:
+                call.looking = await self._unless_closed(self._turns.wait())
+            finally:
+                call.away += self._runtime.monotonic() - began
+        elif outage.may_look(began):
+            outage.look(began)
+            call.looking = True
+        else:
+            # A caller that tries again at once must not hold the loop.
+            await self._runtime.sleep(0.0)
+            raise self._refuse_in_outage(call)
+
+    def _look_in_vain(
+        self, call: _Call, *, asked: float | None = None, longest: float = LONGEST_PAUSE
+    ) -> None:
+        """If the call was to look, that is over; the next look is for the next call."""
+        if not call.looking:
+            return
+        call.looking = False
+        if self._outage.is_open:
+            self._outage.looked(
+                self._runtime.monotonic(),
+                random=self._runtime.random(),
+                asked=asked,
+                longest=longest,
+            )
+            self._turns.arm()
+
+    def _refuse_in_outage(self, call: _Call) -> ConnectionFailedError | UnknownOutcomeError:
+        status = self.outage
+        error = ConnectionFailedError(f"{status or 'Intercom was away'}; nothing was sent")
+        error.attempts, error.refusals, error.outage = call.attempts, call.refusals, status
+        return _unknown(call, error) if call.ambiguous else error
+
+    def _failed(self, call: _Call, permit: Permit, failed: _FailedError) -> _FailedError:
+        """Take note of a failed attempt as a sign of an outage."""
+        if failed.failure is Failure.CERTIFICATE:
+            self._look_in_vain(call)
+            return failed
+        now = self._runtime.monotonic()
+        if self._outage.failed(
+            now,
+            call=call.number,
+            sent=permit.sent,
+            reason=failed.reason,
+            random=self._runtime.random(),
+        ):
+            self._away.set()
+            status = self._outage.status(now)
+            assert status is not None  # noqa: S101  it has just begun
+            self._reporter.report(
+                OutageBegan(call=call.number, since=status.since, reason=status.reason)
+            )
+        if self._outage.suspected:
+            call.away += now - permit.sent
+        headers = None if failed.reply is None else failed.reply.headers
+        self._look_in_vain(
+            call,
+            asked=None if headers is None else headers.retry_after,
+            longest=PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
+        )
+        return failed
+
+    def _recovered(self, call: _Call, limiter: Limiter) -> None:
+        """An answer came after failures."""
+        now = self._runtime.monotonic()
+        call.looking = False
+        failures, status = self._outage.failures, self._outage.status(now)
+        if not self._outage.succeeded(now):
+            return
+        self._away.clear()
+        self._budget.refill()
+        limiter.recovered()
+        self._turns.release()
+        assert status is not None  # noqa: S101  it was open
+        self._reporter.report(
+            OutageEnded(call=call.number, seconds=status.since, failures=failures)
+        )
+
     def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
         """Take note of a reply, and return it unless its status says to try again."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
@@ -338,7 +491,10 @@ class Transport:
         if reply.status in TRANSIENT_STATUSES:
             code, message, _ = error_details(reply)
             said = readable(f"{code or 'no code'}: {message or 'no message'}")
-            raise _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
+            failed = _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
+            raise self._failed(call, permit, failed)
+        if self._outage.failures:
+            self._recovered(call, limiter)
         return reply
 
     def _without_reply(
@@ -351,9 +507,9 @@ class Transport:
         self._counters.lost += 1
         if self._reporter.observed:
             self._report_lost(call, failure.failure, permit.sent)
-        return _FailedError(failure.failure, failure.detail, None)
+        return self._failed(call, permit, _FailedError(failure.failure, failure.detail, None))
 
-    async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
+    async def _wait_for_quota(self, call: _Call, limiter: Limiter) -> Permit:
         lane, max_wait = call.options.lane, call.options.max_wait
         patience = None if max_wait is None else max(0.0, max_wait - call.waited)
         began = self._runtime.monotonic()
@@ -406,6 +562,8 @@ class Transport:
         code, _, _ = error_details(reply)
         limiter.settle(permit, headers=reply.headers, status=429, code=code)
         call.refusals += 1
+        if self._outage.failures:
+            self._recovered(call, limiter)
         self._reporter.report(
             RequestRefused(
                 call=call.number,
@@ -525,18 +683,28 @@ class Transport:
     def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
         call.ambiguous = call.ambiguous or (failed.failure.ambiguous and call.request.writes)
         headers = None if failed.reply is None else failed.reply.headers
+        outage = self.outage
+        if outage is not None and not call.options.patient:
+            return _GiveUpError(failed, str(outage))
+        excused = call.options.patient and self._outage.suspected
+        if excused and not failed.own:
+            call.excused += 1
+        elapsed = self._runtime.monotonic() - call.began - call.waited - call.away
         verdict = judge(
             call.options.retry,
             failure=failed.failure,
-            attempts=call.attempts,
-            elapsed=self._runtime.monotonic() - call.began - call.waited,
-            retry_after=None if headers is None else headers.retry_after,
-            budget_allows=self._budget.allows(failed.failure),
+            attempts=call.attempts - call.excused,
+            elapsed=0.0 if excused else elapsed,
+            retry_after=None if excused or headers is None else headers.retry_after,
+            budget_allows=excused or self._budget.allows,
             random=self._runtime.random(),
         )
         if not isinstance(verdict, Retry):
             return _GiveUpError(failed, verdict.reason)
-        call.refund += self._budget.spend(failed.failure)
+        if outage is not None:
+            verdict = Retry(0.0)  # it waits for its turn
+        if not excused:
+            call.refund += self._budget.spend(failed.failure)
         self._counters.retries += 1
         self._reporter.report(
             RequestRetried(

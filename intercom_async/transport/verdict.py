@@ -3,8 +3,9 @@
 A detach is idempotent in its effect, so repeating it is always safe; only the label of a later
 404 becomes uncertain once an attempt of unknown fate came before. What has to be prevented is
 the storm: hence full jitter, a bounded number of attempts, a bounded time, and one budget per
-client that retries spend and successes earn back, so that an outage ends retrying for all calls
-together (botocore's retry quota and gRPC's proposal A6 are the models).
+client that retries spend and successes earn back, so that trouble ends retrying for all calls
+together (botocore's retry quota and gRPC's proposal A6 are the models). When everything fails,
+`outage` takes over.
 
 429 never comes here: waiting for the quota is the limiter's business and costs no attempt.
 """
@@ -174,14 +175,13 @@ class RetryBudget:
         self._capacity = capacity
         self._tokens = capacity
 
-    def allows(self, failure: Failure) -> bool:
-        """Whether a retry may be made; one that never reached the server is always allowed."""
-        return failure is Failure.NOT_SENT or self._tokens > self._capacity / 2
+    @property
+    def allows(self) -> bool:
+        """Whether a retry may be made."""
+        return self._tokens > self._capacity / 2
 
     def spend(self, failure: Failure) -> float:
         """Take the price of one retry and return it."""
-        if failure is Failure.NOT_SENT:
-            return 0.0
         price = 10.0 if failure is Failure.TIMED_OUT else 5.0
         self._tokens = max(0.0, self._tokens - price)
         return price
@@ -189,3 +189,7 @@ class RetryBudget:
     def earn(self, refund: float) -> None:
         """A call succeeded: refund what its retries cost, and one token for the success."""
         self._tokens = min(self._capacity, self._tokens + refund + 1.0)
+
+    def refill(self) -> None:
+        """An outage is over: what failed in it says nothing of what comes now."""
+        self._tokens = self._capacity

@@ -1,10 +1,8 @@
 """The books: what the server did, what was told, and what the journal says, pair by pair."""
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 
 from intercom_async import DetachResult, Outcome
-from intercom_async.journal import latest
 from intercom_async.simulator import IntercomSimulator
 
 Pair = tuple[str, str]
@@ -52,16 +50,3 @@ def told_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
         assert pair not in told
         told[pair] = result.outcome
     return told
-
-
-def journal_of(path: str | os.PathLike[str]) -> dict[Pair, Outcome]:
-    """The outcomes a journal holds, by pair."""
-    return {
-        (record.conversation_id, record.contact_id): Outcome(record.outcome)
-        for record in latest(path)
-    }
-
-
-def late_in(path: str | os.PathLike[str]) -> set[Pair]:
-    """The pairs that a journal calls failed, though a request may still be under way."""
-    return {(one.conversation_id, one.contact_id) for one in latest(path) if one.ambiguous}

@@ -19,8 +19,9 @@ from intercom_async import (
 )
 from intercom_async.journal import JournalError
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.chaos.accounting import disagreements, journal_of
+from tests.chaos.accounting import disagreements
 from tests.support.cancelling import Countdown, Moment, cancelled_at, cancelling_tasks_of
+from tests.support.rows import outcomes_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -187,12 +188,12 @@ class TestRuns:
             sim.faults.clear()
         kept: dict[tuple[str, str], Outcome] = {}
         with contextlib.suppress(JournalError):  # cancelled before it was opened
-            kept = journal_of(path)
+            kept = outcomes_in(path)
         assert told.items() <= kept.items()
         async with opened(sim) as client:
             summary = await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
         assert summary.settled + summary.settled_before == len(work)
-        assert disagreements(sim, work, journal_of(path)) == []
+        assert disagreements(sim, work, outcomes_in(path)) == []
         return countdown.struck
 
     async def test_cancelled_in_any_turn_of_the_loop_a_run_can_be_resumed_to_the_truth(
@@ -221,7 +222,7 @@ class TestRuns:
                     sim.faults.clear()
                 async with opened(sim) as client:
                     await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-                assert disagreements(sim, work, journal_of(path)) == []
+                assert disagreements(sim, work, outcomes_in(path)) == []
 
     @pytest.mark.parametrize("moment", Moment)
     @pytest.mark.parametrize("streaming", [True, False])
@@ -261,7 +262,7 @@ class TestRuns:
                     assert sent_to(sim, work) <= told.keys()
                 async with opened(sim) as client:
                     await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-                assert disagreements(sim, work, journal_of(path)) == []
+                assert disagreements(sim, work, outcomes_in(path)) == []
                 if not countdown.struck:
                     break
             else:
@@ -277,7 +278,7 @@ class TestRuns:
             run._start().cancel()
             with pytest.raises(ClientStateError, match="other code cancelled"):
                 if streaming:
-                    await anext(run)
+                    await anext(aiter(run))
                 else:
                     await run
 
@@ -327,5 +328,5 @@ class TestPoolRuns:
             work = sim.workspace.populate(conversations=100)
             async with IntercomPool({"one": access}) as pool:
                 async with pool.detach_contacts({"one": work}) as run:
-                    await anext(run)
+                    await anext(aiter(run))
                 await run

@@ -14,11 +14,11 @@ from intercom_async import (
     RetryPolicy,
     UnknownOutcomeError,
 )
-from intercom_async.journal import latest
 from intercom_async.simulator import IntercomSimulator
-from tests.chaos.accounting import disagreements, journal_of, late_in, told_once
+from tests.chaos.accounting import disagreements, told_once
 from tests.support.fault_process import FaultProcess
 from tests.support.fault_proxy import FaultProxy, Strike
+from tests.support.rows import outcomes_in, rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -105,8 +105,9 @@ async def run_at(
         assert status is not None
         assert status.in_flight == 0
         assert status.waiting_bulk == 0
-    assert disagreements(sim, work, told, late=late_in(path)) == []
-    assert journal_of(path) == told
+    late = {pair for pair, row in rows_in(path).items() if row.in_doubt}
+    assert disagreements(sim, work, told, late=late) == []
+    assert outcomes_in(path) == told
     return told
 
 
@@ -170,7 +171,7 @@ async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
             proxy.strike_only(b"DELETE")
             told = await run_at(proxy.url, sim, work, path, retry=retry)
         assert told == dict.fromkeys(work, Outcome.DETACHED)
-        assert all(record.inferred for record in latest(path))
+        assert all(row.inferred for row in rows_in(path).values())
 
 
 async def test_an_outage_of_refused_connections_is_survived(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ async def test_an_outage_of_refused_connections_is_survived(tmp_path: Path) -> N
             await breaking
         assert disagreements(sim, work, told) == []
         assert set(told.values()) == {Outcome.DETACHED}
-        assert journal_of(path) == told
+        assert outcomes_in(path) == told
 
 
 async def test_a_refused_connection_is_a_certain_failure() -> None:

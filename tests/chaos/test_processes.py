@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from intercom_async import Outcome
-from tests.chaos.accounting import journal_of
+from tests.support.rows import outcomes_in
 
 PREAMBLE = """
 import asyncio, gc, json, os, signal, sys, threading
@@ -59,7 +59,7 @@ def test_a_keyboard_interrupt_leaves_a_journal_that_agrees_with_the_server(tmp_p
         str(path),
     )
     applied = {(conversation, contact) for conversation, contact in json.loads(out)}
-    kept = journal_of(path)
+    kept = outcomes_in(path)
     assert 0 < len(applied) < 400
     for pair, outcome in kept.items():
         assert outcome in {Outcome.DETACHED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}

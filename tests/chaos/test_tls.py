@@ -19,7 +19,8 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.simulator import IntercomSimulator
-from tests.chaos.accounting import disagreements, journal_of, told_once
+from tests.chaos.accounting import disagreements, told_once
+from tests.support.rows import outcomes_in
 from tests.support.raw_server import RawServer, always, reply
 
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
@@ -75,7 +76,7 @@ class TestCertificates:
             assert server.requests == []
         assert set(told) == set(pairs)
         assert set(told.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
-        assert journal_of(path).items() <= told.items()
+        assert outcomes_in(path).items() <= told.items()
 
     async def test_a_good_certificate_of_an_own_authority_works(
         self, authority: trustme.CA, tmp_path: Path
@@ -92,7 +93,7 @@ class TestCertificates:
             async with client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run:
                 told = told_once([result async for result in run])
             assert disagreements(sim, work, told) == []
-            assert journal_of(path) == told
+            assert outcomes_in(path) == told
 
 
 class TestHandshakes:
@@ -151,4 +152,4 @@ class TestNames:
         ):
             told = told_once([result async for result in run])
         assert told == dict.fromkeys(pairs, Outcome.FAILED)
-        assert journal_of(path) == told
+        assert outcomes_in(path) == told

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from intercom_async.cli.simulating import _write
-from intercom_async.private_files import open_private, rewrite
+from intercom_async.private_files import rewrite
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command
 
@@ -83,13 +83,6 @@ class TestOpening:
         assert (tmp_path / "file").read_text() == "new"
         assert mode(tmp_path / "file") == 0o600
 
-    def test_a_file_with_content_keeps_the_mode_its_owner_gave_it(self, tmp_path: Path) -> None:
-        path = tmp_path / "journal"
-        path.write_text("line\n")
-        path.chmod(0o640)
-        os.close(open_private(path, os.O_RDWR | os.O_APPEND))
-        assert mode(path) == 0o640
-
     def test_a_folder_that_is_missing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="no folder"):
             rewrite(tmp_path / "no folder" / "file")
@@ -155,8 +148,9 @@ class TestOpening:
             return original(name, flags, mode)
 
         monkeypatch.setattr(os, "open", slow)
-        os.close(open_private(path, os.O_RDWR | os.O_APPEND))
-        assert path.read_text() == "theirs"
+        with rewrite(path) as file:
+            file.write(b"ours")
+        assert path.read_text() == "ours"
 
 
 def test_foreign_text_is_text_in_a_report_and_on_a_terminal(
@@ -199,14 +193,3 @@ def test_a_header_that_is_foreign_text_is_shown_as_text(
     done = command("detach", pairs, "--admin-id", "1", "--base-url", simulator.url)
     assert done.status == 2
     assert not {"\x1b", "\x07", "\x9b"} & set(done.out + done.err)
-
-
-def test_folders_of_chunks_are_their_owner_s_alone(tmp_path: Path) -> None:
-    from intercom_async.chunks import write_plan
-
-    home = tmp_path / "home"
-    home.mkdir(0o777)
-    asyncio.run(write_plan([("acme", "1", "2")], home, admin_id="3"))
-    files = [path for path in home.rglob("*") if path.is_file()]
-    assert files
-    assert {mode(path) for path in files} == {0o600}

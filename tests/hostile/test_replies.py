@@ -20,9 +20,9 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.errors import ClientStateError
-from intercom_async.journal import latest
 from tests.hostile.catalogue import BOMBS, CATALOGUE, MIB, Hostile
 from tests.hostile.serving import HostileServer
+from tests.support.rows import rows_in
 
 PATIENCE = 0.4
 """Seconds for one attempt."""
@@ -170,7 +170,7 @@ async def test_a_run_tells_the_fate_of_every_pair_whatever_it_is_answered(
             assert (result.error is None) == (result.outcome is Outcome.DETACHED)
         assert run.summary.total == len(pairs)
     assert len(results) == len(pairs)
-    kept = {record.detach.conversation_id: record for record in latest(path)}
-    assert {key: record.outcome for key, record in kept.items()} == {
+    kept = {conversation: row for (conversation, _), row in rows_in(path).items()}
+    assert {key: Outcome(row.state) for key, row in kept.items()} == {
         key: result.outcome for key, result in results.items()
     }

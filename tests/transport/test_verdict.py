@@ -99,7 +99,7 @@ class TestRetryBudget:
     def test_an_outage_ends_retrying_at_half_of_the_tokens(self) -> None:
         budget = RetryBudget(100.0)
         retries = 0
-        while budget.allows(Failure.DISCONNECTED):
+        while budget.allows:
             budget.spend(Failure.DISCONNECTED)
             retries += 1
         assert retries == 10
@@ -108,18 +108,16 @@ class TestRetryBudget:
         budget = RetryBudget(100.0)
         assert budget.spend(Failure.TIMED_OUT) == 2 * budget.spend(Failure.DISCONNECTED)
 
-    def test_a_failure_to_connect_is_free_and_always_allowed(self) -> None:
+    def test_a_failure_to_connect_costs_as_much_as_any_other(self) -> None:
         budget = RetryBudget(10.0)
-        budget.spend(Failure.DISCONNECTED)
-        assert not budget.allows(Failure.DISCONNECTED)
-        assert budget.allows(Failure.NOT_SENT)
-        assert budget.spend(Failure.NOT_SENT) == 0.0
+        assert budget.spend(Failure.NOT_SENT) == 5.0
+        assert not budget.allows
 
     def test_successes_fill_it_again(self) -> None:
         budget = RetryBudget(10.0)
         budget.spend(Failure.DISCONNECTED)
         budget.earn(0.0)
-        assert budget.allows(Failure.DISCONNECTED)
+        assert budget.allows
 
     @given(st.lists(st.sampled_from([*Failure, None])))
     def test_it_never_leaves_its_range(self, story: list[Failure | None]) -> None:

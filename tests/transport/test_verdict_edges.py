@@ -76,11 +76,18 @@ def test_a_retry_after_of_exactly_the_ceiling_is_waited_for() -> None:
     assert isinstance(decide(policy, retry_after=7.1), Stop)
 
 
-@pytest.mark.parametrize("failure", list(Failure))
-def test_a_budget_of_exactly_half_allows_only_what_was_never_sent(failure: Failure) -> None:
+def test_a_budget_of_exactly_half_allows_nothing() -> None:
     budget = RetryBudget(10.0)
     assert budget.spend(Failure.DISCONNECTED) == 5.0
-    assert budget.allows(failure) is (failure is Failure.NOT_SENT)
+    assert not budget.allows
+
+
+def test_a_refilled_budget_allows_as_much_as_a_new_one() -> None:
+    budget = RetryBudget(10.0)
+    for _ in range(4):
+        budget.spend(Failure.DISCONNECTED)
+    budget.refill()
+    assert budget.allows
 
 
 def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
@@ -90,7 +97,7 @@ def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
     allowed: list[bool] = []
     for refund in (3.0, 0.0, 0.0):  # 5 tokens become 9, 10 and 11; half of all is 10
         budget.earn(refund)
-        allowed.append(budget.allows(Failure.DISCONNECTED))
+        allowed.append(budget.allows)
     assert allowed == [False, False, True]
 
 
@@ -99,6 +106,6 @@ def test_an_empty_budget_is_empty_and_owes_nothing() -> None:
     for _ in range(4):
         budget.spend(Failure.DISCONNECTED)
     budget.earn(4.0)
-    assert not budget.allows(Failure.DISCONNECTED)
+    assert not budget.allows
     budget.earn(0.0)
-    assert budget.allows(Failure.DISCONNECTED)
+    assert budget.allows

@@ -88,7 +88,7 @@ def test_other_requests_refuse_unusable_ids_by_name() -> None:
     with pytest.raises(InvalidArgumentError, match="conversation_id must"):
         wire.get_conversation("..")
     with pytest.raises(InvalidArgumentError, match="admin_id must"):
-        wire.get_admin(7)
+        wire.get_admin(7.5)
 
 
 @pytest.mark.parametrize("value", [None, 5, "", "  \t"])

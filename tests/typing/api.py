@@ -5,7 +5,6 @@ from typing import Any, assert_type
 
 import aiohttp
 from redis.asyncio import Redis
-from taskiq import AsyncBroker
 
 import intercom_async
 from intercom_async import (
@@ -30,11 +29,9 @@ from intercom_async import (
     RetryPolicy,
     WorkspaceAccess,
 )
-from intercom_async.chunks import Plan, progress
 from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.integrations.redis import RedisBudget
-from intercom_async.integrations.taskiq import DetachJobs
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 
@@ -65,7 +62,8 @@ async def call(client: IntercomClient) -> None:
     assert_type(await intercom_async.detach_contact("1", "2", admin_id="3"), Conversation)
     async with client as entered:
         assert_type(entered, IntercomClient)
-    await client.detach_contact("1", "2")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # admin_id is required
+    await client.detach_contact("1", "2")
+    await client.detach_contact("1", "2", "3")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # keywords only
     await client.detach_contact(1, "2", admin_id="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ids are texts
 
 
@@ -114,13 +112,6 @@ async def share(redis: Redis) -> None:
         assert_type(budget, RedisBudget)
         IntercomClient("token", shared_budget=budget)
         IntercomPool({"acme": "token"}, shared_budget=RedisBudget("redis://localhost"))
-
-
-async def distribute(broker: AsyncBroker, folder: str) -> None:
-    jobs = DetachJobs(broker, lambda: IntercomPool({"acme": "token"}))
-    assert_type(await jobs.submit([("acme", "1", "2")], folder, admin_id="3"), Plan)
-    assert_type(await jobs.resume(folder), int)
-    assert_type(progress(folder).summary, PoolSummary)
 
 
 def convert(body: bytes) -> None:

@@ -1,0 +1,155 @@
+"""What a run pays for its table: durable pairs a second, CPU, look-ups, reopening, room."""
+
+import asyncio
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from benchmarks.figures import Bound, Comparison
+from benchmarks.options import Options, in_turn
+from intercom_async.detaching import Detach
+from intercom_async.journal import Binding, Journal, Row, Session, State
+
+DISK: Final = "on the disk"
+BUSY: Final = "on the disk, beside other work"
+TEMPORARY: Final = "temporary"
+WORKERS: Final = 64
+BATCH: Final = 256
+BURN: Final = 100e-6
+"""Seconds that the other work holds the loop at a time."""
+
+_BINDING: Final = Binding(operation="detach", base_url="https://api.intercom.io", app_id="bench")
+
+
+def measure(options: Options) -> list[Comparison]:
+    """Measure runs that send nothing: every pair is announced and recorded, each awaited."""
+    count = 2_000 if options.quick else 20_000
+    sizes = [count, *([1_000_000] if options.million else [])]
+    names = [DISK, BUSY, TEMPORARY]
+    speed: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {DISK: [], TEMPORARY: []}
+    for number in range(options.rounds):
+        for name in in_turn(names, number):
+            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+                path = None if name == TEMPORARY else Path(folder) / "run.db"
+                seconds, used = asyncio.run(_run(path, count, busy=name == BUSY))
+            speed[name].append(count / seconds)
+            if name in cpu:
+                cpu[name].append(used / count * 1e6)
+    found = [
+        Comparison(
+            name=f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
+            unit="pairs/s",
+            baseline=DISK,
+            rounds=speed,
+            bounds={DISK: Bound("value", 5_000, least=True)},
+            notes=[f"the other work holds the loop for {BURN * 1e6:.0f} us at a time, always"],
+        ),
+        Comparison(name="the same", unit="us of CPU a pair", baseline=DISK, rounds=cpu),
+    ]
+    return found + [one for size in sizes for one in _resumed(size, options.rounds)]
+
+
+def _pair(number: int) -> Detach:
+    """A pair whose ids look like Intercom's and come in no order."""
+    return Detach(f"2154600{number * 7919 % 1_000_003:08}", f"5ba682d23d7cf92bef{number:06x}")
+
+
+def _row(number: int, state: str) -> Row:
+    pair = _pair(number)
+    return Row(
+        conversation_id=pair.conversation_id,
+        contact_id=pair.contact_id,
+        admin_id="5017690",
+        state=state,
+        attempts=int(state != State.SENDING),
+        request_id=None if state == State.SENDING else "0006f1n0bd6fp8q1l6gg",
+    )
+
+
+async def _run(path: Path | None, count: int, *, busy: bool = False) -> tuple[float, float]:
+    session = await Journal(path).open(_BINDING)
+    other = [asyncio.create_task(_burn())] if busy else []
+    numbers = iter(range(count))
+    began, used = time.perf_counter(), _cpu()
+    await asyncio.gather(*(_work(session, numbers) for _ in range(WORKERS)))
+    taken, used = time.perf_counter() - began, _cpu() - used
+    for task in other:
+        task.cancel()
+    await session.close()
+    return taken, used
+
+
+async def _work(session: Session, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        await session.write(_row(number, State.SENDING))
+        await session.write(_row(number, "detached"))
+
+
+async def _burn() -> None:
+    while True:
+        until = time.perf_counter() + BURN
+        while time.perf_counter() < until:
+            pass
+        await asyncio.sleep(0)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _resumed(count: int, rounds: int) -> list[Comparison]:
+    """Measure a journal that holds so many settled pairs."""
+    name = f"{count:,} settled pairs"
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        path = Path(folder) / "run.db"
+        asyncio.run(_fill(path, count))
+        size = os.path.getsize(path) / count  # noqa: PTH202
+        measured = [asyncio.run(_resume(path, count)) for _ in range(rounds)]
+    kinds = {
+        f"{name}: opened again": ("ms", [one * 1e3 for one, _ in measured], None),
+        f"{name}: all looked up, {BATCH} at a time": (
+            "us a pair",
+            [one / count * 1e6 for _, one in measured],
+            Bound("value", 10.0),
+        ),
+        f"{name}: the file": ("bytes a pair", [size] * rounds, None),
+    }
+    return [
+        Comparison(
+            name=title,
+            unit=unit,
+            baseline=DISK,
+            rounds={DISK: figures},
+            bounds={} if bound is None else {DISK: bound},
+        )
+        for title, (unit, figures, bound) in kinds.items()
+    ]
+
+
+async def _fill(path: Path, count: int) -> None:
+    session = await Journal(path).open(_BINDING)
+    for start in range(0, count, 1000):
+        numbers = range(start, min(start + 1000, count))
+        await asyncio.gather(*(session.write(_row(number, "detached")) for number in numbers))
+    await session.close()
+
+
+async def _resume(path: Path, count: int) -> tuple[float, float]:
+    began = time.perf_counter()
+    session = await Journal(path).open(_BINDING)
+    opened = time.perf_counter() - began
+    looking = 0.0
+    for start in range(0, count, BATCH):
+        pairs = [_pair(number) for number in range(start, min(start + BATCH, count))]
+        began = time.perf_counter()
+        found = await session.look_up(pairs)
+        looking += time.perf_counter() - began
+        assert all(found)
+    await session.close()
+    return opened, looking

@@ -1,0 +1,107 @@
+"""The lines of a file as programs write it: UTF-8 or UTF-16, gzip or not; a line at a time."""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+from intercom_async.errors import IntercomError
+
+LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes: a longer line is no line of pairs, and memory is bounded."""
+
+_GZIP: Final = b"\x1f\x8b"
+_ARCHIVES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""What .xlsx and .ods, and the older .xls, begin with."""
+
+
+class SourceError(IntercomError):
+    """An input that cannot be read at all, or no further.
+
+    Attributes:
+        source: the file, "-" for standard input.
+        line: where, counted from 1; 0 when it is no matter of a line.
+    """
+
+    def __init__(self, source: str, line: int, problem: str) -> None:
+        self.source = source
+        self.line = line
+        place = f"{source}, line {line}" if line else source
+        super().__init__(f"{place}: {problem}")
+
+
+def numbered_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield each line as UTF-8, without a byte order mark, and its number.
+
+    Args:
+        stream: the file; it need not be able to seek.
+        name: what to call it in messages.
+
+    Raises:
+        SourceError: a spreadsheet's own format, a damaged gzip file, or a line without an end.
+    """
+    first = stream.readline(LONGEST_LINE)
+    if first.startswith(_ARCHIVES):
+        raise SourceError(
+            name, 0, "this is a spreadsheet, or another archive: save the sheet as CSV (UTF-8)"
+        )
+    number = 0
+    try:
+        if first.startswith(_GZIP):
+            unzipped = gzip.GzipFile(fileobj=_Again(first, stream))
+            lines = _utf8_lines(unzipped.readline(LONGEST_LINE), unzipped)
+        else:
+            lines = _utf8_lines(first, stream)
+        for number, line in enumerate(lines, start=1):
+            if len(line) >= LONGEST_LINE:
+                raise SourceError(name, number, f"longer than {LONGEST_LINE:,} bytes")
+            yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(
+            name, number, f"the gzip file is damaged or cut off behind this line ({error})"
+        ) from error
+
+
+class _Again(io.RawIOBase):
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
+        self._beginning = beginning
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._beginning:
+            return self._rest.read(size)
+        size = len(self._beginning) if size < 0 else size
+        taken, self._beginning = self._beginning[:size], self._beginning[size:]
+        return taken
+
+
+def _utf8_lines(first: bytes, rest: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield from _from_utf16(_pieces(first, rest))
+    else:
+        yield from _pieces(first.removeprefix(codecs.BOM_UTF8), rest)
+
+
+def _pieces(first: bytes, rest: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    yield first
+    while line := rest.readline(LONGEST_LINE):
+        yield line
+
+
+def _from_utf16(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+    begun = ""
+    for piece in pieces:
+        *lines, begun = (begun + decoder.decode(piece)).split("\n")
+        for line in lines:
+            yield f"{line}\n".encode()
+        if len(begun) >= LONGEST_LINE:
+            break
+    yield (begun + decoder.decode(b"", final=True)).encode()

@@ -1,0 +1,87 @@
+"""A token from a file is read as it was meant, or refused in one sentence."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from intercom_async.cli.token_file import read_token
+from intercom_async.client import TOKEN_VARIABLE
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.simulator import IntercomSimulator
+from tests.cli.conftest import Command
+
+TOKEN = "dG9rOmEtdG9rZW4tb2YtdGVzdHM="
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TOKEN.encode(),
+        f"{TOKEN}\n".encode(),
+        f"\r\n {TOKEN} \r\n\r\n".encode(),
+        f"{TOKEN}\n".encode("utf-8-sig"),
+        f"{TOKEN}\r\n".encode("utf-16"),
+        b"\xfe\xff" + f"'{TOKEN}'\r\n".encode("utf-16-be"),
+        f'"{TOKEN}"\r\n'.encode("utf-8-sig"),
+        f"' {TOKEN} '".encode(),
+    ],
+)
+def test_a_token_is_read_whatever_an_editor_puts_around_it(data: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(data)
+    assert read_token(file) == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf \r\n", "is empty"),
+        (b'""\n', "is empty"),
+        (f"{TOKEN}\n{TOKEN}\n".encode(), "has more than one line"),
+        (TOKEN.encode() + b"\xff", "is no text in UTF-8"),
+        (b"\xff\xfe" + TOKEN.encode("utf-16-le") + b"x", "is no text in UTF-8"),
+        (b"\x7fELF\x02\x01" + TOKEN.encode(), "is no text"),
+        (TOKEN.encode("utf-16-le"), "is no text"),
+        (TOKEN.encode() * 500, "is too long"),
+    ],
+)
+def test_what_is_no_token_is_refused_and_not_shown(
+    data: bytes, seen: str, tmp_path: Path, command: Command
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(data)
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_token(file)
+    assert str(caught.value).endswith(f"token' {seen}")
+    ended = command("whoami", "--token-file", file)
+    assert ended.status == 2
+    assert "--token-file must be a file with nothing but the token in it" in ended.err
+    assert TOKEN not in ended.err
+
+
+def test_a_folder_for_a_token_file_is_named(tmp_path: Path, command: Command) -> None:
+    ended = command("whoami", "--token-file", tmp_path)
+    assert ended.status == 2
+    assert str(tmp_path) in ended.err.replace("\n", "")
+
+
+def test_a_token_from_a_pipe_is_read(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, TOKEN.encode())
+    os.close(writing)
+    assert read_token(Path(f"/dev/fd/{reading}")) == TOKEN
+    os.close(reading)
+
+
+def test_a_token_with_quotes_and_a_byte_order_mark_works(
+    command: Command,
+    simulator: IntercomSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    file = tmp_path / "token"
+    file.write_bytes(b'\xef\xbb\xbf"token"\r\n')
+    assert command("whoami", "--token-file", file, "--base-url", simulator.url).status == 0

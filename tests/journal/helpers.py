@@ -1,0 +1,65 @@
+"""What the journal's tests share."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from intercom_async.detaching import Detach
+from intercom_async.journal import Binding, Journal, Row, Session
+from intercom_async.journal import reader as journal_reader
+
+ACME = Binding(
+    operation="detach", base_url="https://api.intercom.io", app_id="app1", app_name="Acme"
+)
+
+
+def row(number: int, state: str = "detached", **facts: Any) -> Row:
+    return Row(conversation_id=f"c{number:04}", contact_id=f"k{number}", state=state, **facts)
+
+
+def pair(number: int) -> Detach:
+    return Detach(f"c{number:04}", f"k{number}")
+
+
+async def opened(path: Path | None, binding: Binding = ACME) -> Session:
+    return await Journal(path).open(binding)
+
+
+async def ran(path: Path, *rows: Row) -> None:
+    """One orderly session."""
+    session = await opened(path)
+    await asyncio.gather(*map(session.write, rows))
+    await session.close()
+
+
+def kept(path: Path) -> dict[str, str]:
+    """States by conversation, as a reader sees them."""
+    with journal_reader.open(path) as reader:
+        return {one.conversation_id: one.state for one in reader.rows()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything in a folder but the index that SQLite's readers make anew."""
+    return {
+        one.name: one.read_bytes()
+        for one in folder.iterdir()
+        if one.is_file() and not one.name.endswith("-shm")
+    }
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("intercom-journal")]
+
+
+def connecting(**behaviour: Callable[..., Any]) -> type[sqlite3.Connection]:
+    """A kind of connection with methods of a test's own."""
+    return type("Connection", (sqlite3.Connection,), dict(behaviour))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  conditions of threads and files too
+            await asyncio.sleep(0.001)

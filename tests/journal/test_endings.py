@@ -1,0 +1,282 @@
+"""However a session ends, what was given is on the disk, and nothing stays open."""
+
+# ruff: noqa: ASYNC240  nothing else runs on a test's loop
+
+import asyncio
+import contextlib
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intercom_async.journal import (
+    Journal,
+    JournalLockedError,
+    JournalWriteError,
+    Session,
+    Wanted,
+    table,
+)
+from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, threads, until
+
+
+class Gate:
+    """Holds the journal's thread before its next statement."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Event()
+        self.free = threading.Event()
+        self.free.set()
+
+    def close(self) -> None:
+        self.waiting.clear()
+        self.free.clear()
+
+    def pass_through(self) -> None:
+        self.waiting.set()
+        assert self.free.wait(10)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate()
+    for name in ("__init__", "write", "look_up", "rows", "update", "bind", "close"):
+        _hold(monkeypatch, name, gate)
+    yield gate
+    gate.free.set()
+
+
+def _hold(monkeypatch: pytest.MonkeyPatch, name: str, gate: Gate) -> None:
+    method = getattr(table.Table, name)
+
+    def held(*args: Any) -> Any:
+        gate.pass_through()
+        return method(*args)
+
+    monkeypatch.setattr(table.Table, name, held)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def descriptors() -> set[str]:
+    """What this process has open that belongs to a journal."""
+    found = set[str]()
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the folder's own, closed by now
+            found.add(str(one.readlink()))
+    return {name for name in found if "run.db" in name}
+
+
+def nothing_is_open() -> bool:
+    return not threads() and not descriptors()
+
+
+_CALLS: dict[str, Callable[[Session], Awaitable[object]]] = {
+    "look_up": lambda session: session.look_up([pair(1)]),
+    "write": lambda session: session.write(row(1)),
+    "rows": lambda session: session.rows(Wanted.LEFT, after=None),
+    "bind": lambda session: session.bind("a", "app1", None),
+    "end_input": lambda session: session.end_input(),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+async def test_a_call_that_is_cancelled_leaves_the_session_usable(
+    path: Path, gate: Gate, name: str
+) -> None:
+    session = await opened(path)
+    gate.close()
+    calling = asyncio.ensure_future(_CALLS[name](session))
+    await until(gate.waiting.is_set)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    gate.free.set()
+    await session.write(row(2))
+    assert (await session.look_up([pair(1)]) != [None]) == (name == "write")
+    await session.close()
+    assert nothing_is_open()
+
+
+async def test_a_row_is_written_though_its_caller_was_cancelled_before_the_thread_saw_it(
+    path: Path, gate: Gate
+) -> None:
+    session = await opened(path)
+    gate.close()
+    first = asyncio.ensure_future(session.write(row(1)))
+    await until(gate.waiting.is_set)
+    second = asyncio.ensure_future(session.write(row(2)))
+    await asyncio.sleep(0)
+    second.cancel()
+    gate.free.set()
+    await first
+    await session.close()
+    assert kept(path) == {"c0001": "detached", "c0002": "detached"}
+
+
+async def test_a_cancelled_close_ends_as_any_other_before_it_raises(path: Path, gate: Gate) -> None:
+    session = await opened(path)
+    gate.close()
+    writing = [asyncio.ensure_future(session.write(row(number))) for number in range(2500)]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(session.close())
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+        closing.cancel()
+    await asyncio.sleep(0.001)
+    assert not closing.done()
+    gate.free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert nothing_is_open()
+    assert len(kept(path)) == 2500
+    await asyncio.gather(*writing)
+    await session.close()
+    await ran(path)
+
+
+async def test_a_cancelled_opening_leaves_nothing_open(path: Path, gate: Gate) -> None:
+    gate.close()
+    opening = asyncio.ensure_future(opened(path))
+    await until(gate.waiting.is_set)
+    opening.cancel()
+    await asyncio.sleep(0)
+    gate.free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert nothing_is_open()
+    await ran(path)
+
+
+async def test_closing_twice_at_once_waits_for_the_one_end(path: Path, gate: Gate) -> None:
+    session = await opened(path)
+    gate.close()
+    closings = [asyncio.ensure_future(session.close()) for _ in range(2)]
+    await until(gate.waiting.is_set)
+    assert not any(one.done() for one in closings)
+    gate.free.set()
+    await asyncio.gather(*closings)
+    assert nothing_is_open()
+
+
+def test_a_loop_that_is_closed_meanwhile_ends_the_session_in_order(
+    path: Path, gate: Gate, recwarn: pytest.WarningsRecorder
+) -> None:
+    raised: list[object] = []
+
+    async def main() -> None:
+        session = await opened(path)
+        gate.close()
+        for number in range(3):
+            task = asyncio.ensure_future(session.write(row(number)))
+            await (asyncio.sleep(0) if number else until(gate.waiting.is_set))
+            task.cancel()
+
+    hook, threading.excepthook = threading.excepthook, raised.append
+    try:
+        asyncio.run(main())
+        gc.collect()
+        gate.free.set()
+        asyncio.run(until(nothing_is_open))
+    finally:
+        threading.excepthook = hook
+    assert raised == []
+    assert len(kept(path)) == 3
+    assert not list(recwarn)
+
+
+async def test_a_session_that_is_forgotten_lets_go_of_its_journal(path: Path) -> None:
+    session = await opened(path)
+    await session.write(row(1))
+    with pytest.raises(JournalLockedError):
+        await opened(path)
+    del session
+    gc.collect()
+    await until(nothing_is_open)
+    assert kept(path) == {"c0001": "detached"}
+
+
+def test_a_program_that_ends_without_closing_loses_nothing(path: Path) -> None:
+    program = """
+import asyncio, sys
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(sys.argv[1])
+    for number in range(3):
+        asyncio.ensure_future(session.write(row(number)))
+    await asyncio.sleep(0)
+    return session
+
+session = asyncio.run(main())
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, check=True, timeout=60
+    )
+    assert child.stderr == b""
+    assert files(path.parent).keys() == {"run.db"}
+    assert len(kept(path)) == 3
+
+
+async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
+    path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+    session = await opened(path)
+    await session.write(row(0))
+    path.unlink()
+    gate.close()
+    writing = [asyncio.ensure_future(session.write(row(number))) for number in range(1, 9)]
+    await asyncio.sleep(0)
+    gate.free.set()
+    errors = await asyncio.gather(*writing, return_exceptions=True)
+    assert all(isinstance(error, JournalWriteError) for error in errors)
+    assert len(set(map(id, errors))) == 8
+    with pytest.raises(JournalWriteError) as again:
+        await session.write(row(9))
+    assert again.value not in errors
+    await session.close()
+    assert nothing_is_open()
+
+
+async def test_a_temporary_journal_that_fails_tells_the_next_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = table.Table.write
+
+    def write(self: table.Table, rows: Any) -> None:
+        self._connection.execute("PRAGMA max_page_count = 1")
+        real(self, rows)
+
+    monkeypatch.setattr(table.Table, "write", write)
+    session = await opened(None)
+
+    async def give() -> None:
+        for number in range(5000):
+            await session.write(row(number, error="x" * 300))
+            await asyncio.sleep(0)
+
+    with pytest.raises(JournalWriteError, match="full"):
+        await give()
+    await session.close()
+    assert threads() == []
+
+
+async def test_a_temporary_journal_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = await Journal(None).open(ACME)
+    await session.write(row(1))
+    assert await session.look_up([pair(1)]) != [None]
+    await session.close()
+    assert list(tmp_path.iterdir()) == []
+    assert threads() == []

@@ -1,0 +1,493 @@
+"""Which files a journal may be, and what happens when the disk refuses."""
+
+# ruff: noqa: ASYNC240  nothing else runs on a test's loop
+
+import asyncio
+import errno
+import importlib.util
+import os
+import resource
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from intercom_async.journal import (
+    JournalCorruptError,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
+    JournalWriteError,
+    database,
+    lock,
+    opening,
+    table,
+)
+from intercom_async.journal import reader as journal_reader
+from tests.journal.helpers import ACME, connecting, files, kept, opened, pair, ran, row, threads
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def with_connections(monkeypatch: pytest.MonkeyPatch, kind: type[sqlite3.Connection]) -> None:
+    real = sqlite3.connect
+
+    def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        return real(*args, factory=kind, **kwargs)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+
+
+async def refused(path: Path, kind: type[JournalError], match: str) -> JournalError:
+    """Open a journal that must be refused, and look that nothing at all was changed."""
+    before = files(path.parent) if path.parent.is_dir() else None
+    with pytest.raises(kind, match=match) as caught:
+        await opened(path)
+    assert type(caught.value) is kind
+    assert caught.value.path in {str(path), os.path.realpath(path)}
+    if before is not None:
+        assert files(path.parent) == before
+    assert threads() == []
+    return caught.value
+
+
+class TestWhoMayUseIt:
+    async def test_everything_is_created_for_its_owner_alone_whatever_the_umask(
+        self, path: Path
+    ) -> None:
+        before = os.umask(0)
+        try:
+            session = await opened(path)
+            await session.write(row(1))
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+            await session.close()
+        finally:
+            os.umask(before)
+        names = ["run.db", "run.db-lock", "run.db-shm", "run.db-wal"]
+        assert modes == dict.fromkeys(names, 0o600)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    async def test_an_orderly_end_leaves_one_file(self, path: Path) -> None:
+        await ran(path, row(1))
+        assert [one.name for one in path.parent.iterdir()] == ["run.db"]
+
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+    async def test_one_that_lies_open_to_others_is_refused(self, path: Path, mode: int) -> None:
+        await ran(path, row(1))
+        path.chmod(mode)
+        await refused(path, JournalError, "lies open to other users.*chmod 600")
+        path.chmod(0o600)
+        await ran(path, row(2))
+
+    async def test_one_of_another_user_is_refused(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await ran(path, row(1))
+        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+        await refused(path, JournalError, "belongs to another user")
+
+    async def test_an_empty_file_becomes_a_journal(self, path: Path) -> None:
+        path.touch(0o600)
+        await ran(path, row(1))
+        assert kept(path) == {"c0001": "detached"}
+
+    async def test_an_empty_file_that_lies_open_to_others_is_refused(self, path: Path) -> None:
+        path.touch()
+        path.chmod(0o644)
+        await refused(path, JournalError, "lies open")
+
+    async def test_one_with_two_names_is_refused(self, path: Path) -> None:
+        await ran(path, row(1))
+        os.link(path, path.with_name("other.db"))
+        await refused(path, JournalError, "more than one name")
+
+
+class TestWhatItIs:
+    async def test_a_link_that_leads_nowhere_is_refused(self, path: Path) -> None:
+        path.symlink_to(path.with_name("elsewhere.db"))
+        await refused(path, JournalError, "leads nowhere")
+        assert not path.exists()
+
+    async def test_two_names_of_one_journal_exclude_each_other(self, path: Path) -> None:
+        link = path.with_name("link.db")
+        session = await opened(path)
+        link.symlink_to(path)
+        with pytest.raises(JournalLockedError):
+            await opened(link)
+        await session.close()
+        await ran(link, row(1))
+        assert kept(path) == {"c0001": "detached"}
+
+    async def test_a_directory_is_refused(self, path: Path) -> None:
+        path.mkdir()
+        await refused(path, JournalError, "no regular file")
+
+    async def test_a_pipe_is_refused_without_waiting_for_its_other_end(self, path: Path) -> None:
+        os.mkfifo(path, 0o600)
+        await refused(path, JournalError, "no regular file")
+
+    async def test_a_folder_that_is_missing_is_told(self, tmp_path: Path) -> None:
+        error = await refused(tmp_path / "no" / "run.db", JournalWriteError, "No such file")
+        assert isinstance(error, JournalWriteError)
+        assert error.errno == errno.ENOENT
+
+    @pytest.mark.parametrize("size", [1, 20, 5000])
+    async def test_a_file_that_is_no_database_is_refused(self, path: Path, size: int) -> None:
+        path.write_bytes(b"conversation_id,contact_id\n" * size)
+        path.chmod(0o600)
+        await refused(path, JournalCorruptError, "is no journal of this library")
+        with pytest.raises(JournalCorruptError, match="is no journal"):
+            journal_reader.open(path)
+        assert not journal_reader.is_journal(path)
+
+    async def test_a_database_of_another_program_is_refused(self, path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE cookies (name)")
+        connection.close()
+        path.chmod(0o600)
+        await refused(path, JournalCorruptError, "is no journal of this library")
+        assert not journal_reader.is_journal(path)
+
+    async def test_one_that_a_newer_version_wrote_is_refused(self, path: Path) -> None:
+        await ran(path, row(1))
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version = 2")
+        connection.close()
+        await refused(path, JournalError, "schema is 2, this one knows 1.*update")
+        with pytest.raises(JournalError, match="newer version"):
+            journal_reader.open(path)
+        assert journal_reader.is_journal(path)
+
+    async def test_a_killed_one_that_is_refused_keeps_its_log_too(self, path: Path) -> None:
+        session = await opened(path)
+        await session.write(row(1))
+        killed = path.parent / "killed"
+        killed.mkdir()
+        for name in ("run.db", "run.db-wal"):
+            shutil.copy(path.with_name(name), killed / name)
+        await session.close()
+        assert files(killed)["run.db-wal"]
+        before = files(killed)
+        with pytest.raises(JournalMismatchError):
+            await opened(killed / "run.db", attrs.evolve(ACME, app_id="app2"))
+        assert files(killed) == before
+        assert kept(killed / "run.db") == {"c0001": "detached"}
+
+    @pytest.mark.parametrize("what", [b"\0", b"\xff", b"garbage "])
+    async def test_a_damaged_one_is_refused_and_not_repaired(self, path: Path, what: bytes) -> None:
+        await ran(path, *(row(number) for number in range(600)))
+        content = bytearray(path.read_bytes())
+        middle = len(content) // 2 // 4096 * 4096
+        content[middle : middle + 4096] = (what * 4096)[:4096]
+        path.write_bytes(content)
+        await refused(path, JournalCorruptError, "is damaged.*Nothing was repaired")
+        with journal_reader.open(path) as reader, pytest.raises(JournalCorruptError):
+            list(reader.rows())
+
+    async def test_one_that_was_cut_off_is_refused(self, path: Path) -> None:
+        await ran(path, *(row(number) for number in range(600)))
+        path.write_bytes(path.read_bytes()[: -3 * 4096])
+        await refused(path, JournalCorruptError, "is damaged")
+
+
+class TestTheDisk:
+    async def test_where_no_log_can_be_written_ahead_a_journal_is_refused(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def execute(self: sqlite3.Connection, statement: str, *args: Any) -> Any:
+            if "journal_mode = WAL" in statement:  # as on a network disk
+                statement = "PRAGMA journal_mode = DELETE"
+            return sqlite3.Connection.execute(self, statement, *args)
+
+        await ran(path.with_name("old.db"), row(1))
+        with_connections(monkeypatch, connecting(execute=execute))
+        await refused(path, JournalError, "local disk")
+        await refused(path.with_name("old.db"), JournalError, "local disk")
+
+    async def test_a_full_disk_stops_the_run_and_what_was_acknowledged_is_safe(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def execute(self: sqlite3.Connection, statement: str, *args: Any) -> Any:
+            if statement.startswith("PRAGMA synchronous"):
+                sqlite3.Connection.execute(self, "PRAGMA max_page_count = 20")
+            return sqlite3.Connection.execute(self, statement, *args)
+
+        with monkeypatch.context() as patched:
+            with_connections(patched, connecting(execute=execute))
+            session = await opened(path)
+        told: list[int] = []
+
+        async def write(number: int) -> None:
+            await session.write(row(number, error="x" * 200))
+            told.append(number)
+
+        results: list[BaseException | None] = []
+        for start in range(0, 400, 40):
+            results += await asyncio.gather(
+                *(write(number) for number in range(start, start + 40)), return_exceptions=True
+            )
+        errors = [one for one in results if one is not None]
+        assert errors
+        assert len(told) + len(errors) == 400
+        assert len(set(map(id, errors))) == len(errors)
+        for error in errors:
+            assert isinstance(error, JournalWriteError)
+            assert error.errno == errno.ENOSPC
+            assert error.durable == len(told)
+            assert isinstance(error.__cause__, sqlite3.Error)
+            assert "database or disk is full" in str(error)
+        depths = [_depth(error) for error in errors]
+        assert max(depths) < 10
+        with pytest.raises(JournalWriteError):
+            await session.look_up([pair(1)])
+        await session.close()
+        await session.close()
+        assert kept(path).keys() == {f"c{number:04}" for number in told}
+        await ran(path, row(9999))
+        assert len(kept(path)) == len(told) + 1
+
+    def test_a_file_that_may_not_grow_stops_the_run(self, path: Path) -> None:
+        child = subprocess.run(
+            [sys.executable, "-c", _LIMITED, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+        )
+        assert child.returncode == 0, child.stderr
+        assert int(child.stdout) == len(kept(path)) > 0
+
+    @pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs mounts")
+    def test_a_full_file_system_stops_the_run(self, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False
+        )
+        if mounted.returncode:
+            pytest.skip("mounting is not allowed here")
+        try:
+            child = subprocess.run(
+                [sys.executable, "-c", _LIMITED, str(small / "run.db")],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert child.returncode == 0, child.stderr
+            assert int(child.stdout) == len(kept(small / "run.db")) > 0
+        finally:
+            subprocess.run(["umount", "-l", str(small)], check=True)
+
+    async def test_a_read_only_file_is_told_and_not_touched(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await ran(path, row(1))
+
+        def connect(path: str, mode: str) -> sqlite3.Connection:
+            return database.connect(path, "ro")
+
+        # The superuser, as whom containers run tests, may write any file.
+        monkeypatch.setattr(opening, "connect", connect)
+        error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
+        assert isinstance(error, JournalWriteError)
+        assert error.errno == errno.EROFS
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+    async def test_a_read_only_folder_is_told(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def refuse(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "open", refuse)
+        error = await refused(path, JournalWriteError, f"{os.strerror(number)}.*nothing was sent")
+        assert isinstance(error, JournalWriteError)
+        assert error.errno == number
+
+    async def test_another_program_that_keeps_it_locked_is_named(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "PATIENCE", 0.01)
+        session = await opened(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalWriteError, match="another program has kept it locked"):
+            await session.write(row(1))
+        other.close()
+        await session.close()
+
+
+class TestItsPlace:
+    @pytest.mark.parametrize("change", ["moved", "replaced", "deleted"])
+    async def test_a_journal_that_leaves_its_place_stops_the_run(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    ) -> None:
+        monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+        session = await opened(path)
+        await session.write(row(1))
+        moved = path.with_name("moved.db")
+        if change == "deleted":
+            path.unlink()
+        else:
+            path.rename(moved)
+        if change == "replaced":
+            path.write_bytes(b"something else")
+        with pytest.raises(JournalWriteError, match="moved, replaced or deleted") as caught:
+            await session.write(row(2))
+        assert caught.value.durable == 1
+        with pytest.raises(JournalWriteError, match="moved, replaced or deleted"):
+            await session.write(row(3))
+        await session.close()
+        assert threads() == []
+        if change != "deleted":
+            assert kept(moved) == {"c0001": "detached"}
+        if change == "replaced":
+            assert path.read_bytes() == b"something else"
+
+    async def test_one_that_left_since_the_last_look_is_told_at_the_end(self, path: Path) -> None:
+        session = await opened(path)
+        await session.write(row(1))
+        path.rename(path.with_name("moved.db"))
+        with pytest.raises(JournalWriteError, match="moved, replaced or deleted"):
+            await session.close()
+        assert threads() == []
+        assert kept(path.with_name("moved.db")) == {"c0001": "detached"}
+
+
+class TestTheLock:
+    async def test_a_second_run_in_the_same_process_is_refused_at_once(self, path: Path) -> None:
+        session = await opened(path)
+        await session.write(row(1))
+        with pytest.raises(JournalLockedError, match="in use by another run"):
+            await opened(path)
+        await session.write(row(2))
+        assert kept(path) == {"c0001": "detached", "c0002": "detached"}
+        await session.close()
+        await ran(path, row(3))
+
+    def test_a_lock_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = lock.Lock(str(path))
+        taking: list[int] = []
+        real = lock._lock
+
+        def slowly(fd: int) -> None:
+            if not taking:  # the run before ends between opening and locking
+                first.release()
+            taking.append(fd)
+            real(fd)
+
+        monkeypatch.setattr(lock, "_lock", slowly)
+        second = lock.Lock(str(path))
+        assert len(taking) == 2
+        with pytest.raises(JournalLockedError):
+            lock.Lock(str(path))
+        second.release()
+        second.release()
+
+    async def test_a_file_system_without_locks_is_told(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unable(fd: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(lock, "_lock", unable)
+        with pytest.raises(JournalError, match=r"cannot lock files.*local disk"):
+            await opened(path)
+        assert not path.exists()
+
+    def test_windows_locks_with_what_it_has(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = set[int]()
+
+        def locking(fd: int, mode: int, count: int) -> None:
+            assert count == 1
+            file = os.fstat(fd).st_ino
+            if mode == 0:
+                held.remove(file)
+            elif file in held:
+                raise OSError(errno.EACCES, "Permission denied")
+            else:
+                held.add(file)
+
+        fake = types.ModuleType("msvcrt")
+        vars(fake).update(LK_UNLCK=0, LK_NBLCK=2, locking=locking)
+        monkeypatch.setitem(sys.modules, "msvcrt", fake)
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.delattr(os, "register_at_fork")
+        monkeypatch.delattr(os, "O_NOFOLLOW")
+        windows = _loaded_again(lock)
+        taken = windows.Lock(str(path))
+        with pytest.raises(JournalLockedError):
+            windows.Lock(str(path))
+
+        def refuse(path: str) -> None:
+            raise PermissionError(errno.EACCES, "the file is open")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "unlink", refuse)
+            taken.release()
+        assert Path(f"{path}-lock").exists()
+        windows.Lock(str(path)).release()
+
+    async def test_windows_has_no_modes_to_look_at(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await ran(path, row(1))
+        path.chmod(0o666)
+        monkeypatch.delattr(os, "geteuid")
+        monkeypatch.setattr(sys, "platform", "win32")
+        assert opening.check_owner(str(path)).st_size == path.stat().st_size
+
+
+def _loaded_again(module: types.ModuleType) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("again", str(module.__file__))
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def _depth(error: BaseException) -> int:
+    traceback, depth = error.__traceback__, 0
+    while traceback is not None:
+        traceback, depth = traceback.tb_next, depth + 1
+    return depth
+
+
+_LIMITED = """
+import asyncio, sys
+from tests.journal.helpers import opened, row
+from intercom_async.journal import JournalWriteError
+
+async def main():
+    session = await opened(sys.argv[1])
+    told = 0
+    try:
+        for number in range(5000):
+            await session.write(row(number, error="x" * 200))
+            told += 1
+    except JournalWriteError as error:
+        assert error.durable == told, (error.durable, told)
+    else:
+        raise SystemExit("nothing failed")
+    await session.close()
+    print(told)
+
+asyncio.run(main())
+"""

@@ -1,0 +1,261 @@
+"""Processes: killed ones, two at once, forked children."""
+
+import asyncio
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from intercom_async.journal import (
+    JournalError,
+    JournalLockedError,
+    Wanted,
+)
+from intercom_async.journal import reader as journal_reader
+from tests.journal.helpers import kept, opened, pair, ran, row, until
+
+_WRITES = """
+import asyncio, sys
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(sys.argv[1])
+    numbers = iter(range(int(sys.argv[2]), 10**6))
+
+    async def work():
+        for number in numbers:
+            await session.write(row(number, "sending"))
+            print(number, "sending", flush=True)
+            if number % 10 == 0:  # nobody hears what became of it
+                continue
+            await session.write(row(number))
+            print(number, "detached", flush=True)
+
+    await asyncio.gather(*(work() for _ in range(8)))
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def writing(path: Path, first: int = 0) -> Generator[subprocess.Popen[str]]:
+    """A process that says what was acknowledged, until it is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITES, str(path), str(first)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def test_what_a_killed_process_acknowledged_is_there(path: Path) -> None:
+    told: dict[str, str] = {}
+    rows: dict[str, str] = {}
+    for attempt in range(3):
+        with writing(path, 1000 * attempt) as child:
+            assert child.stdout is not None
+            for _ in range(60 + 17 * attempt):
+                number, state = child.stdout.readline().split()
+                told[f"c{int(number):04}"] = state
+            child.send_signal(signal.SIGKILL)
+            for line in child.stdout.read().splitlines():
+                if len(words := line.split()) == 2:
+                    told[f"c{int(words[0]):04}"] = words[1]
+            child.wait()
+        rows = kept(path)
+        assert rows.keys() >= told.keys()
+        later = {"sending": 0, "detached": 1}
+        assert all(later[rows[key]] >= later[state] for key, state in told.items())
+    assert [key for key, state in told.items() if key.endswith("0") and state != "sending"] == []
+    assert {key for key in told if key.endswith("0")} <= {
+        key for key, state in rows.items() if state == "sending"
+    }
+
+    async def resumed() -> tuple[int, dict[str, int], list[str]]:
+        session = await opened(path)
+        left = await session.rows(Wanted.LEFT, after=None)
+        await session.close()
+        return session.number, dict(session.before), [one.conversation_id for one in left]
+
+    session, before, left = asyncio.run(resumed())
+    assert session == 4
+    assert left == sorted(key for key, state in rows.items() if state == "sending")
+    assert sum(before.values()) == len(rows)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def test_a_process_that_is_killed_while_it_creates_a_journal_leaves_none_or_a_whole_one(
+    path: Path,
+) -> None:
+    program = (
+        "import asyncio, sys; from tests.journal.helpers import ran, row; print(flush=True);"
+        "asyncio.run(ran(sys.argv[1], row(1)))"
+    )
+    for attempt in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            select.select([], [], [], 0.005 * attempt)
+            child.kill()
+        asyncio.run(ran(path, row(2)))
+        assert "c0002" in kept(path)
+        path.unlink()
+
+
+def test_another_process_is_refused_at_once_and_may_read(path: Path) -> None:
+    with writing(path) as child:
+        assert child.stdout is not None
+        for _ in range(20):
+            child.stdout.readline()
+        with pytest.raises(JournalLockedError):
+            asyncio.run(opened(path))
+        with journal_reader.open(path) as reader:
+            assert sum(reader.counts().values()) >= 10
+            first = list(reader.rows())
+            for _ in range(20):
+                child.stdout.readline()
+            assert list(reader.rows()) == first  # one moment, however long it is read
+    asyncio.run(ran(path, row(1)))
+
+
+def _forked(work: Callable[[], str]) -> Callable[[], str]:
+    """Start a forked child; what is returned waits for its words."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads, 3.12
+        child = os.fork()
+    if not child:
+        try:
+            os.close(reading)
+            os.write(writing, work().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+
+    def told() -> str:
+        with os.fdopen(reading) as pipe:
+            text = pipe.read()
+        os.waitpid(child, 0)
+        return text
+
+    return told
+
+
+async def test_a_forked_child_cannot_write(path: Path) -> None:
+    session = await opened(path)
+
+    def attempt() -> str:
+        async def main() -> str:
+            told: list[str] = []
+            for call in (
+                session.write(row(2)),
+                session.look_up([pair(1)]),
+                session.rows(Wanted.LEFT, after=None),
+            ):
+                try:
+                    await call
+                except JournalError as error:
+                    told.append(str(error))
+            await session.close()
+            return "\n".join(told)
+
+        asyncio.events._set_running_loop(None)  # the parent's, as the child sees it
+        return asyncio.run(main())
+
+    told = _forked(attempt)()
+    assert told.count("belongs to this process's parent") == 3
+    await session.write(row(1))
+    await session.close()
+    assert kept(path) == {"c0001": "detached"}
+
+
+async def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
+    session = await opened(path)
+    await session.write(row(1))
+    gate_reading, gate_writing = os.pipe()
+
+    def wait() -> str:
+        os.close(gate_writing)
+        os.read(gate_reading, 1)
+        return "waited"
+
+    told = _forked(wait)
+    os.close(gate_reading)
+    await session.close()
+    await ran(path, row(2))
+    os.close(gate_writing)
+    assert told() == "waited"
+    await ran(path, row(3))
+    assert len(kept(path)) == 3
+
+
+_FORKS = """
+import asyncio, multiprocessing, os, sys
+from tests.journal.helpers import opened, row
+
+def wait(gate):
+    print(os.getpid(), flush=True)
+    os.read(gate, 1)
+
+async def main():
+    session = await opened(sys.argv[1])
+    gate = int(sys.argv[2])
+    await session.write(row(1))
+    if sys.argv[3] == "fork":
+        if not os.fork():
+            wait(gate)
+            sys.exit(0)
+    else:
+        multiprocessing.get_context("fork").Process(target=wait, args=(gate,)).start()
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "multiprocessing"])
+def test_a_child_that_outlives_its_killed_parent_harms_nobody(path: Path, how: str) -> None:
+    gate, opening = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _FORKS, str(path), str(gate), how],
+        stdout=subprocess.PIPE,
+        pass_fds=[gate],
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    os.close(gate)
+    asyncio.run(ran(path, *(row(number) for number in range(2, 400))))
+    assert _is_alive(child)
+    os.close(opening)
+    asyncio.run(until(lambda: not _is_alive(child)))
+    asyncio.run(ran(path, row(400)))
+    assert len(kept(path)) == 400
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

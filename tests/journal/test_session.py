@@ -1,0 +1,401 @@
+"""What a session keeps, and gives back."""
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercom_async.detaching import Detach, Outcome
+from intercom_async.errors import IntercomError
+from intercom_async.journal import (
+    Binding,
+    Journal,
+    JournalError,
+    JournalMismatchError,
+    Row,
+    Session,
+    Source,
+    State,
+    Wanted,
+    sqlite,
+    table,
+)
+from intercom_async.journal import reader as journal_reader
+from intercom_async.transport.runtime import SystemRuntime
+from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row
+
+FULL = Row(
+    conversation_id="1295",
+    contact_id="5ba682d2",
+    admin_id="5017690",
+    workspace="acme",
+    state="failed",
+    inferred=True,
+    in_doubt=True,
+    attempts=3,
+    refusals=2,
+    status=503,
+    code="server_error",
+    error_type="ServerError",
+    error="HTTP 503, „später“ 🕊",
+    request_id="r-1",
+    deferred=True,
+    second_try=True,
+)
+
+
+@pytest.fixture(params=["file", "temporary"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    return tmp_path / "run.db" if request.param == "file" else None
+
+
+async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
+    place: Path | None,
+) -> None:
+    class Noon(SystemRuntime):
+        def wall(self) -> float:
+            return 1764108891.1234
+
+    session = await Journal(place).open(ACME, runtime=Noon())
+    await session.write(FULL)
+    pairs = [Detach("0", "0"), Detach("1295", "5ba682d2", "7"), Detach("1295", "other")]
+    assert await session.look_up(pairs, "acme") == [
+        None,
+        attrs.evolve(FULL, session=1, updated_at=1764108891.123),
+        None,
+    ]
+    assert await session.look_up(pairs) == [None, None, None]
+    assert await session.look_up([]) == []
+    await session.close()
+
+
+async def test_a_later_row_takes_the_place_of_an_earlier_one_in_the_same_batch_too(
+    place: Path | None,
+) -> None:
+    session = await opened(place)
+    await asyncio.gather(
+        *(session.write(row(1, state)) for state in ("sending", "failed", "unknown", "detached"))
+    )
+    (found,) = await session.look_up([pair(1)])
+    assert found is not None
+    assert found.state == "detached"
+    await session.close()
+
+
+async def test_rows_are_seen_as_soon_as_they_are_given(place: Path | None) -> None:
+    session = await opened(place)
+    writing = [asyncio.ensure_future(session.write(row(n))) for n in range(300)]
+    await asyncio.sleep(0)
+    found = await session.look_up([pair(n) for n in range(300)])
+    assert [one and one.contact_id for one in found] == [f"k{n}" for n in range(300)]
+    await asyncio.gather(*writing)
+    await session.close()
+
+
+async def test_a_new_session_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    first = await opened(path)
+    assert (first.number, first.resumed, dict(first.before)) == (1, False, {})
+    await first.write(row(1))
+    await first.write(row(2, "failed"))
+    await first.write(row(3, State.SENDING))
+    await first.close()
+
+    second = await opened(path)
+    assert (second.number, second.resumed) == (2, True)
+    assert second.before == {Outcome.DETACHED: 1, Outcome.FAILED: 1, State.SENDING: 1}
+    left = await second.rows(Wanted.LEFT, after=None)
+    assert [(one.conversation_id, one.state) for one in left] == [
+        ("c0002", "failed"),
+        ("c0003", "sending"),
+    ]
+    await second.write(row(2, "failed"))
+    assert await second.rows(Wanted.LEFT, after=left[0]) == left[1:]
+    assert [one.conversation_id for one in await second.rows(Wanted.LEFT, after=None)] == ["c0003"]
+    await second.close()
+
+
+async def test_pages_of_rows_that_wait_for_their_second_try_cover_each_once(
+    place: Path | None,
+) -> None:
+    session = await opened(place)
+    for number in range(25):
+        await session.write(row(number, "failed", deferred=number % 2 == 0))
+    seen: list[str] = []
+    after = None
+    while page := await session.rows(Wanted.DEFERRED, after=after, limit=4):
+        seen += [one.conversation_id for one in page]
+        after = page[-1]
+        await session.write(attrs.evolve(page[0], state="detached", deferred=False))
+    assert seen == [f"c{number:04}" for number in range(0, 25, 2)]
+    await session.close()
+
+
+async def test_rows_of_an_earlier_session_do_not_wait_for_a_second_try_in_this_one(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path / "run.db", row(1, "failed", deferred=True))
+    session = await opened(tmp_path / "run.db")
+    assert await session.rows(Wanted.DEFERRED, after=None) == []
+    await session.close()
+
+
+async def test_texts_that_no_database_takes_are_escaped(place: Path | None) -> None:
+    session = await opened(place)
+    odd = row(1, "failed", error="odd \udc80 text", code="\ud800", request_id="r\udcff")
+    await asyncio.gather(session.write(row(0)), session.write(odd), session.write(row(2)))
+    before, found, after = await session.look_up([pair(0), pair(1), pair(2)])
+    assert before is not None
+    assert after is not None
+    assert found is not None
+    assert (found.error, found.code, found.request_id) == (
+        r"odd \udc80 text",
+        r"\ud800",
+        r"r\udcff",
+    )
+    await session.close(stopped_by="\udc80")
+
+
+async def test_batches_of_every_size_are_written_whole(tmp_path: Path) -> None:
+    session = await opened(tmp_path / "run.db")
+    expected = set[str]()
+    for size in (1, 7, 8, 9, 127, 128, 129, 300):
+        numbers = range(len(expected), len(expected) + size)
+        await asyncio.gather(*(session.write(row(number)) for number in numbers))
+        expected |= {f"c{number:04}" for number in numbers}
+        assert kept(tmp_path / "run.db").keys() == expected
+    await session.close()
+
+
+async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = threading.Event()
+    write = table.Table.write
+
+    def slow(self: table.Table, rows: Any) -> None:
+        assert gate.wait(10)
+        write(self, rows)
+
+    monkeypatch.setattr(table.Table, "write", slow)
+    session = await opened(None)
+    given = 0
+
+    async def give() -> None:
+        nonlocal given
+        for number in range(3 * sqlite.BACKLOG):
+            await session.write(row(number))
+            given += 1
+
+    giving = asyncio.create_task(give())
+    await asyncio.sleep(0.02)
+    assert 0 < given <= sqlite.BACKLOG + sqlite.MOST
+    gate.set()
+    await giving
+    assert await session.look_up([pair(3 * sqlite.BACKLOG - 1)]) != [None]
+    await session.close()
+
+
+class TestNumbers:
+    async def test_a_closed_session_has_its_numbers_and_source(self, tmp_path: Path) -> None:
+        path = tmp_path / "run.db"
+        odd = "/data/odd\udcff.csv"  # as Python names a file whose bytes are no UTF-8
+        source = Source(kind="file", name=odd, columns={"conversation_id": "Conversation"})
+        session = await Journal(path, source=source).open(ACME)
+        await session.end_input()
+        await session.close(requests=7, retries=1, ending="stopped", stopped_by="a 401")
+        await session.close(requests=9)
+        with journal_reader.open(path) as reader:
+            (found,) = reader.sessions
+        assert (found.number, found.source, found.input_ended) == (1, source, True)
+        assert found.ended_at is not None
+        assert found.started_at <= found.ended_at
+        assert found.facts == {
+            "requests": 7,
+            "retries": 1,
+            "ending": "stopped",
+            "stopped_by": "a 401",
+        }
+
+    async def test_numbers_are_refreshed_at_most_once_a_second(self, tmp_path: Path) -> None:
+        class Clock(SystemRuntime):
+            now = 0.0
+
+            def monotonic(self) -> float:
+                return self.now
+
+        clock = Clock()
+        session = await Journal(tmp_path / "run.db").open(ACME, runtime=clock)
+        seen: list[Any] = []
+        for clock.now in (0.5, 1.0, 1.5, 1.9, 2.5):
+            await session.note(requests=int(clock.now * 10))
+            with journal_reader.open(tmp_path / "run.db") as reader:
+                seen.append(reader.sessions[0].facts.get("requests"))
+        assert seen == [None, 10, 10, 10, 25]
+        await session.close()
+
+    async def test_a_number_that_no_session_has_is_refused(self) -> None:
+        session = await opened(None)
+        with pytest.raises(TypeError, match="no speed"):
+            await session.close(speed=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        await session.close()
+
+
+class TestBinding:
+    @pytest.mark.parametrize(
+        ("other", "what", "told"),
+        [
+            (attrs.evolve(ACME, operation="attach"), "operation", "detach.*attach"),
+            (
+                attrs.evolve(ACME, base_url="https://api.eu.intercom.io"),
+                "base_url",
+                r"api\.intercom\.io.*api\.eu\.intercom\.io",
+            ),
+            (
+                attrs.evolve(ACME, app_id="app2", app_name="Globex"),
+                "workspace",
+                r"Acme \(app1\).*Globex \(app2\)",
+            ),
+        ],
+    )
+    async def test_a_run_of_another_kind_is_refused_naming_both(
+        self, tmp_path: Path, other: Binding, what: str, told: str
+    ) -> None:
+        path = tmp_path / "run.db"
+        await ran(path, row(1))
+        before = path.read_bytes()
+        with pytest.raises(JournalMismatchError, match=told) as caught:
+            await opened(path, other)
+        assert caught.value.what == what
+        assert path.read_bytes() == before
+        assert files(tmp_path) == {"run.db": before}
+
+    async def test_an_unknown_workspace_is_accepted_and_filled_in_once_known(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "run.db"
+        unknown = attrs.evolve(ACME, app_id=None, app_name=None)
+        for binding in (unknown, unknown, ACME, unknown, ACME):
+            await (await opened(path, binding)).close()
+        with journal_reader.open(path) as reader:
+            assert reader.binding == ACME
+        with pytest.raises(JournalMismatchError):
+            await opened(path, attrs.evolve(unknown, app_id="app2"))
+
+    async def test_each_key_of_a_run_of_many_stands_for_one_workspace(self, tmp_path: Path) -> None:
+        session = await opened(tmp_path / "run.db", attrs.evolve(ACME, app_id=None))
+        await session.bind("a", "app1", "Acme")
+        await session.bind("b", "app2", None)
+        await session.bind("a", "app1", "Acme, renamed")
+        with pytest.raises(JournalMismatchError, match=r"Acme \(app1\).*Globex \(app3\)"):
+            await session.bind("a", "app3", "Globex")
+        await session.write(row(1))
+        await session.close()
+
+
+_IDS = st.tuples(st.sampled_from(["1", "2", "0x", "é"]), st.sampled_from(["a", "b", "A"]))
+_STATES = st.sampled_from([*map(str, State), *(str(one) for one in Outcome)])
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.lists(st.tuples(_IDS, _STATES), max_size=5)),
+        st.tuples(st.just("reopen"), st.just([])),
+        st.tuples(st.just("look"), st.just([])),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=_STEPS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_done_the_journal_equals_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("model") / "run.db"
+    model: dict[tuple[str, str], tuple[str, int]] = {}
+
+    async def agree(session: Session) -> None:
+        pairs = [Detach(c, k) for c in ("1", "2", "0x", "é") for k in ("a", "b", "A")]
+        found = await session.look_up(pairs)
+        assert {
+            (one.conversation_id, one.contact_id): (one.state, one.session)
+            for one in found
+            if one is not None
+        } == model
+        settled = {str(one) for one in Outcome if one.settled}
+        left = {
+            key
+            for key, (state, number) in model.items()
+            if state not in settled and number < session.number
+        }
+        listed = await session.rows(Wanted.LEFT, after=None)
+        assert [(one.conversation_id, one.contact_id) for one in listed] == sorted(left)
+
+    async def play() -> None:
+        session = await opened(path)
+        for step, rows in steps:
+            if step == "reopen":
+                await session.close()
+                session = await opened(path)
+                counts = [state for state, _ in model.values()]
+                assert session.before == {state: counts.count(state) for state in set(counts)}
+            elif step == "write":
+                model.update({key: (state, session.number) for key, state in rows})
+                await asyncio.gather(
+                    *(
+                        session.write(Row(conversation_id=c, contact_id=k, state=state))
+                        for (c, k), state in rows
+                    )
+                )
+            await agree(session)
+        await session.close()
+
+    asyncio.run(play())
+
+
+async def test_the_tables_can_be_queried_by_people(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    await ran(
+        path,
+        row(1, inferred=True),
+        row(2, "failed", status=503, error="HTTP 503"),
+        row(3, "sending"),
+    )
+    with sqlite3.connect(path) as connection:
+        outcomes = connection.execute("SELECT state, pairs, inferred FROM outcomes").fetchall()
+        failures = connection.execute("SELECT conversation_id, error FROM failures").fetchall()
+        ((when,),) = connection.execute("SELECT max(updated_at) FROM failures")
+        timeline = connection.execute("SELECT sum(detached), sum(failed) FROM timeline").fetchall()
+        ((number,),) = connection.execute("PRAGMA application_id")
+    connection.close()
+    assert sorted(outcomes) == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
+    assert failures == [("c0002", "HTTP 503"), ("c0003", None)]
+    assert when.endswith("Z")
+    assert "T" in when
+    assert timeline == [(1, 1)]
+    assert number.to_bytes(4, "big") == b"icas"
+
+
+async def test_a_closed_session_refuses_everything_by_name(tmp_path: Path) -> None:
+    session = await opened(tmp_path / "run.db")
+    await session.close()
+    for call in (
+        session.write(row(1)),
+        session.look_up([pair(1)]),
+        session.rows(Wanted.LEFT, after=None),
+        session.end_input(),
+        session.note(),
+        session.bind("", "app1", None),
+    ):
+        with pytest.raises(JournalError, match=r"run\.db is closed"):
+            await call
+    await session.close()
+
+
+def test_every_error_of_the_journal_is_one_of_the_library() -> None:
+    assert issubclass(JournalError, IntercomError)
