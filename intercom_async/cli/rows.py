@@ -48,7 +48,7 @@ def read_rows(
         numbered: lines with their numbers.
         delimiter: of cells.
         width: cells of the header. A row may lack some, as spreadsheets leave out empty ones.
-        alone: each line is a row, and a whole one: the lines behind a quote never closed.
+        alone: each line is a row: the lines behind a quote that is never closed.
     """
     for number, line in numbered:
         if not line.strip():
@@ -71,8 +71,6 @@ def read_rows(
             yield number, BadRow(f'not CSV (a quote in a quoted cell must be doubled: ""{up_to})')
         elif len(cells) > width and any(cell.strip() for cell in cells[width:]):
             yield number, BadRow(f"{len(cells)} cells, but the header has {width}")
-        elif alone and len(cells) < width:
-            yield number, BadRow(f"{len(cells)} cells behind an open quote, not {width}")
         else:
             yield number, cells
 

@@ -112,16 +112,13 @@ def test_each_of_many_quotes_that_are_never_closed_costs_its_own_line() -> None:
     assert len(found) == 2 * len(bad)
 
 
-def test_behind_an_open_quote_only_whole_rows_are_read() -> None:
-    data = b'conversation_id,contact_id,note\n1,c1,"cut\nHello, World\n2,c2,x\n3,c3,"y, z"\n'
-    # The quote of line 5 might close line 2's cell, if it were not for the y behind it.
-    assert [entry for entry in read(data) if isinstance(entry, Detach)] == []
-    found = read(data.replace(b'"y, z"', b"y"))
-    assert found[1:] == [
-        BadLine(3, "2 cells behind an open quote, not 3"),
-        Detach("2", "c2"),
-        Detach("3", "c3"),
-    ]
+def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() -> None:
+    data = b'conversation_id,contact_id,note\n1,c1,"cut\n2,c2,x\n3,c3,"y"\n4,c4,z\n'
+    bad, found = read(data)
+    assert isinstance(bad, BadLine)
+    assert bad.line == 2
+    assert "the row ends in line 4" in bad.problem
+    assert found == Detach("4", "c4")
 
 
 def test_what_lies_behind_an_open_quote_is_not_held_in_memory(

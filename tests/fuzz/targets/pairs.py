@@ -42,9 +42,10 @@ def _check_entries(data: bytes, found: list[Detach | BadLine]) -> None:
             ids = (entry.conversation_id, entry.contact_id, entry.admin_id)
             assert all(one is None or (one and one == one.strip()) for one in ids)
     bad = [entry.line for entry in found if isinstance(entry, BadLine)]
+    data = data.removeprefix(_BOM)
     if data.startswith(_CONVERTED):
         return  # what is read has other lines than the data
-    lines = data.removeprefix(_BOM).split(b"\n")
+    lines = data.split(b"\n")
     head = next(number for number, line in enumerate(lines) if line.strip())
     first = lines[head]
     by_line = first.lstrip()[:1] in {b"{", b"["}
