@@ -12,8 +12,9 @@ from intercom_async._version import __version__
 from intercom_async.cli import demo as demonstration
 from intercom_async.cli import finding, simulating
 from intercom_async.cli.bulk import bulk
+from intercom_async.cli.export import export
 from intercom_async.cli.options import BulkOptions, Connection, Plain, command, guarded
-from intercom_async.cli.report import report
+from intercom_async.cli.report.command import report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.errors import readable
 from intercom_async.simulator import IntercomSimulator
@@ -229,4 +230,10 @@ guarded(
     report,
     "intercom-async report run.db",
     "intercom-async report run.db --html run.html",
+)
+guarded(
+    app,
+    export,
+    "intercom-async export run.db --csv --state failed,unknown --output left.csv",
+    "intercom-async export run.db --jsonl | jq .state",
 )

@@ -2,7 +2,3 @@
 
 `queries` reads the journal into plain values, `terminal` and `page` show them.
 """
-
-from intercom_async.cli.report.command import report
-
-__all__ = ["report"]

@@ -6,19 +6,20 @@ from typing import Final
 
 import attrs
 
+from intercom_async.journal.row import Row
+
 KEPT: Final = 100
 """Pairs that are kept of each cause."""
 
-TOLD_APART: Final = 200
-"""Causes that are told apart by their message; further ones by state, class, status and code."""
+MOST: Final = 200
+"""Causes that are told apart; what comes after them goes by its state."""
 
-MOST: Final = 400
-"""Causes there are at most; what comes after them goes by its state."""
+LONGEST: Final = 300
+"""Characters of an error that are kept."""
 
 _VARIABLE: Final = re.compile(
     r"(?<=request id )[^\s);,]+|(?<!HTTP )(?<![\w-])[\w-]*\d[\w-]*(?:\.\d+)?"
 )
-
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "read from the input and not sent yet",
     "sending": "sent, or about to be, when the run was killed or this was read",
@@ -42,18 +43,6 @@ _MEANING: Final[Mapping[str, str]] = {
 }
 
 
-@attrs.frozen
-class Left:
-    """A pair that needs something."""
-
-    workspace: str
-    conversation_id: str
-    contact_id: str
-    request_id: str | None
-    error: str | None
-    updated_at: float
-
-
 @attrs.define
 class Cause:
     """Pairs that stand where they stand for the same reason.
@@ -64,12 +53,12 @@ class Cause:
     """
 
     state: str
-    error_type: str | None = None
-    status: int | None = None
-    code: str | None = None
-    message: str | None = None
+    error_type: str | None
+    status: int | None
+    code: str | None
+    message: str | None
     pairs: int = 0
-    examples: list[Left] = attrs.Factory(list[Left])
+    examples: list[Row] = attrs.Factory(list[Row])
 
     @property
     def meaning(self) -> str:
@@ -77,31 +66,23 @@ class Cause:
         return _MEANING.get(self.state) or _MEANING.get(self.error_type or "") or "see its error"
 
     @property
-    def name(self) -> str:
-        """The error's class, the status and Intercom's code."""
+    def error(self) -> str:
+        """The error's class and its text; without a text, the status and Intercom's code."""
         status = None if self.status is None else f"HTTP {self.status}"
-        return ", ".join(part for part in (self.error_type, status, self.code) if part)
+        told = self.message or ", ".join(part for part in (status, self.code) if part)
+        return ": ".join(part for part in (self.error_type, told) if part)
 
 
-Unsettled = tuple[str, str | None, int | None, str | None, Left]
-"""State, class of the error, status, code, the pair."""
-
-
-def grouped(rows: Iterable[Unsettled]) -> list[Cause]:
-    """Return the causes, the most frequent first."""
-    causes: dict[tuple[object, ...], Cause] = {}
-    for state, error_type, status, code, left in rows:
-        message = None if left.error is None else _VARIABLE.sub("#", left.error)
-        key: tuple[object, ...] = (state, error_type, status, code, message)
-        cause = causes.get(key)
-        if cause is None:
-            if len(causes) >= TOLD_APART:
-                message = None
-            if len(causes) >= MOST:
-                error_type = status = code = None
-            key = (state, error_type, status, code, message)
-            cause = causes.setdefault(key, Cause(state, error_type, status, code, message))
+def grouped(rows: Iterable[Row]) -> list[Cause]:
+    """Return the causes of rows, the most frequent first."""
+    causes: dict[tuple[str | int | None, ...], Cause] = {}
+    for row in rows:
+        message = None if row.error is None else _VARIABLE.sub("#", row.error[:LONGEST])
+        key = (row.state, row.error_type, row.status, row.code, message)
+        if key not in causes and len(causes) >= MOST:
+            key = (row.state, None, None, None, None)
+        cause = causes.setdefault(key, Cause(*key))
         cause.pairs += 1
         if len(cause.examples) < KEPT:
-            cause.examples.append(left)
+            cause.examples.append(attrs.evolve(row, error=row.error and row.error[:LONGEST]))
     return sorted(causes.values(), key=lambda cause: -cause.pairs)

@@ -14,8 +14,9 @@ from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import rendered
 from intercom_async.cli.running import ExitStatus, say
-from intercom_async.cli.targets import refuse_target, writing
+from intercom_async.cli.export import refuse_target
 from intercom_async.journal import reader
+from intercom_async.private_files import rewrite
 
 
 def report(
@@ -33,39 +34,32 @@ def report(
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
     with reader.open(journal) as opened:
-        facts = gather(opened.connection)
+        facts = gather(opened)
     if html is not None:
-        refuse_target("--html", html, journal, (one.source_name for one in facts.sessions))
-        with writing(html) as file:
-            file.write(page(facts, str(journal)).encode())
+        refuse_target("--html", html, opened)
+        with rewrite(html) as file:
+            file.write(page(facts).encode())
         say(Console(stderr=True), f"written to {html}", "dim")
     if as_json:
-        sys.stdout.write(msgspec.json.encode(as_document(facts, str(journal))).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(as_document(facts)).decode() + "\n")
     else:
-        sys.stdout.write(rendered(facts, str(journal)))
+        sys.stdout.write(rendered(facts))
     sys.stdout.flush()
     raise typer.Exit(ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED)
 
 
-def as_document(facts: Facts, path: str) -> dict[str, Any]:
+def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are Unix seconds."""
-    totals = ("requests", "retries", "refusals", "duplicates")
     document = attrs.asdict(facts, filter=lambda field, _: field.name not in {"slots", "base"})
+    columns = facts.slots.items()
     return {
-        "journal": path,
         "complete": facts.complete,
         "pairs": facts.pairs,
         "settled": facts.pairs - facts.left,
-        **{name: facts.total(name) for name in totals},
-        "elapsed": round(facts.elapsed, 3),
+        **{name: facts.total(name) for name in ("requests", "retries", "refusals", "duplicates")},
+        "elapsed": round(facts.total("elapsed"), 3),
         "quota": facts.quota,
-        "go_on": words.go_on(facts, path),
+        "go_on": words.go_on(facts),
         **document,
-        "timeline": {
-            "seconds": facts.base,
-            "columns": [
-                {"at": slot * facts.base, **attrs.asdict(column)}
-                for slot, column in facts.slots.items()
-            ],
-        },
+        "timeline": [{"at": at * facts.base, **column} for at, column in columns],
     }

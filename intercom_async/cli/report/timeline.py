@@ -1,6 +1,7 @@
 """What became of pairs over time, in columns of one width, with long pauses cut out. Pure."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -12,33 +13,8 @@ BASES: Final = (1, 10, 60, 600, 3600, 86400)
 NICE: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200)
 """Seconds of a column that people can divide by; beyond the last they double."""
 
-SLOTS: Final = 2000
-"""Slots of a base in which something may have happened."""
-
-SPAN: Final = 100 * SLOTS
-"""Slots of a base from the first record to the last."""
-
-
-@attrs.define
-class Column:
-    """What was recorded within some seconds: pairs, and what they had cost by then."""
-
-    settled: int = 0
-    unsettled: int = 0
-    retries: int = 0
-    refusals: int = 0
-
-    @property
-    def pairs(self) -> int:
-        """All of them."""
-        return self.settled + self.unsettled
-
-    def add(self, other: "Column") -> None:
-        """Take the other one's content in."""
-        self.settled += other.settled
-        self.unsettled += other.unsettled
-        self.retries += other.retries
-        self.refusals += other.refusals
+Column = Counter[str]
+"""Pairs within some seconds ("pairs", "settled", "unsettled"), their "retries" and "refusals"."""
 
 
 @attrs.frozen
@@ -57,11 +33,9 @@ class Axis:
     stretches: tuple[Stretch, ...]
 
     @property
-    def times(self) -> Iterator[tuple[int, Column]]:
-        """Every column with its beginning."""
-        for stretch in self.stretches:
-            for number, column in enumerate(stretch.columns):
-                yield stretch.start + number * self.width, column
+    def columns(self) -> list[Column]:
+        """All of them."""
+        return [column for stretch in self.stretches for column in stretch.columns]
 
     @property
     def pauses(self) -> list[int]:
@@ -70,13 +44,13 @@ class Axis:
         return [one.start - end for end, one in zip(ends, self.stretches[1:], strict=False)]
 
     def highest(self, name: str) -> float:
-        """The highest rate of a column, per second; `name` is a member of `Column`."""
-        return max((getattr(column, name) for _, column in self.times), default=0) / self.width
+        """Return the highest rate of a column, per second."""
+        return max((column[name] for column in self.columns), default=0) / self.width
 
 
 def base_for(active: float, span: float) -> int:
-    """Return the seconds by which to ask for what took so long at work, and all in all."""
-    fits = (base for base in BASES if active <= base * SLOTS and span <= base * SPAN)
+    """Return by how many seconds to ask for what took so long at work, and all in all."""
+    fits = (base for base in BASES if active <= 2000 * base and span <= 200_000 * base)
     return next(fits, BASES[-1])
 
 
@@ -89,36 +63,29 @@ def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) 
         most: columns that fit.
         gap: columns that a cut takes.
     """
-    for width in _widths(base):
+    doubled = (7200 << times for times in itertools.count(1))
+    for width in itertools.chain(NICE, doubled):
+        if width % base:
+            continue
         columns: dict[int, Column] = {}
         for slot, column in slots.items():
-            columns.setdefault(slot * base // width, Column()).add(column)
-        longest = max(4, 120 // width, len(columns) // 20)
-        runs = _runs(sorted(columns), longest)
-        if sum(last - first + 1 + gap for first, last in runs) - gap <= most:
-            break
-    return Axis(
-        width,
-        tuple(
-            Stretch(first * width, tuple(columns.get(n, Column()) for n in range(first, last + 1)))
-            for first, last in runs
-        ),
-    )
+            columns.setdefault(slot * base // width, Column()).update(column)
+        runs = list(_runs(sorted(columns), max(4, 120 // width, len(columns) // 20)))
+        if sum(len(run) + gap for run in runs) - gap <= most:
+            stretches = (
+                Stretch(run.start * width, tuple(columns.get(key, Column()) for key in run))
+                for run in runs
+            )
+            return Axis(width, tuple(stretches))
+    raise AssertionError  # a width of all time is one column
 
 
-def _widths(base: int) -> Iterator[int]:
-    doubled = (7200 << doubling for doubling in itertools.count(1))
-    for width in itertools.chain(NICE, doubled):
-        if width % base == 0:
-            yield width
-
-
-def _runs(keys: list[int], longest: int) -> list[tuple[int, int]]:
-    """Return first and last key of what no pause longer than so many columns divides."""
-    runs: list[tuple[int, int]] = []
-    for key in keys:
-        if runs and key - runs[-1][1] - 1 <= longest:
-            runs[-1] = (runs[-1][0], key)
-        else:
-            runs.append((key, key))
-    return runs
+def _runs(keys: list[int], longest: int) -> Iterator[range]:
+    """Yield the stretches of keys that no pause longer than so many columns divides."""
+    begin = 0
+    for place, (key, following) in enumerate(itertools.pairwise(keys), 1):
+        if following - key - 1 > longest:
+            yield range(keys[begin], key + 1)
+            begin = place
+    if keys:
+        yield range(keys[begin], keys[-1] + 1)
