@@ -34,7 +34,7 @@ from intercom_async.errors import (
     PermissionDeniedError,
     readable,
 )
-from intercom_async.journal import Binding, Journal, JournalMismatchError, JournalWriteError
+from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
 from intercom_async.model import Identity
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
@@ -57,9 +57,10 @@ async def bulk(options: BulkOptions) -> ExitStatus:
     journal = None if options.dry_run else options.journal or given.journal
     _keep_apart(options, given, journal)
     async with options.open_client(reserve=options.reserve) as client:
+        _check_binding(given, client, None)
         total = await _count(options, given, console)
         identity = await _identify(client, console)
-        _check_binding(options, given, client, identity)
+        _check_binding(given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
         question = _question(options, client, identity, admin_id, total, resumes=resumes)
         if total != 0 and not _confirmed(options, question, console):
@@ -108,19 +109,18 @@ def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> Non
     refuse_same_files(read, written)
 
 
-def _check_binding(
-    options: BulkOptions, given: Input, client: IntercomClient, identity: Identity | None
-) -> None:
-    """Refuse pairs of another workspace's journal, which its own run would not notice."""
+def _check_binding(given: Input, client: IntercomClient, identity: Identity | None) -> None:
+    """Refuse the journal of another region or workspace, also one that is only read from."""
+    if given.binding is None:
+        return
     app = None if identity is None else identity.app
-    now = Binding(
-        operation=options.verb if given.binding is None else given.binding.operation,
+    now = attrs.evolve(
+        given.binding,
         base_url=client.base_url,
         app_id=None if app is None else app.id_code,
         app_name=None if app is None else app.name,
     )
-    found = None if given.binding is None else given.binding.mismatch(now)
-    if found is not None:
+    if (found := given.binding.mismatch(now)) is not None:
         what, expected, got = found
         raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
 

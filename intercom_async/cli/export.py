@@ -46,7 +46,9 @@ def export(
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option(help="Only pairs in these states, like failed,unknown; unsettled is all left."),
+        typer.Option(
+            help="Only pairs in these states, like failed,unknown; unsettled is all left."
+        ),
     ] = None,
 ) -> None:
     """Write what became of each pair, a row for each.

@@ -361,6 +361,7 @@ class TestSimulateAndDemo:
         assert status == 1
         assert "3 results disagree" in out.getvalue()
 
+
 def test_without_the_extra_the_command_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
