@@ -185,9 +185,9 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     """Ask before changing anything, if there is somebody to ask."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
     try:
         with asking():
+            console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
             answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""

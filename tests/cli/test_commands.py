@@ -126,15 +126,6 @@ class TestDetach:
         assert "line 4" in ended.err
         assert simulator.requests.total == 0
 
-    def test_a_failed_pair_ends_in_status_1(
-        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
-    ) -> None:
-        path = pairs_file(*simulator.workspace.populate(conversations=2), ("..", "x"))
-        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
-        ended = command("detach", path, *base)
-        assert ended.status == 1
-        assert "1 failed" in ended.err
-
     def test_one_ctrl_c_lets_requests_finish_and_ends_in_status_4(
         self, command: Command, pairs_file: Callable[..., Path]
     ) -> None:
@@ -255,6 +246,30 @@ class TestBadInput:
 
 
 class TestWhoami:
+    def test_json_says_the_same(self, command: Command, simulator: IntercomSimulator) -> None:
+        told = json.loads(command("whoami", "--base-url", simulator.url, "--json").out)
+        assert told["admin"]["id"] == simulator.admin_id
+        assert told["region"] == "US"
+
+    def test_control_codes_in_names_are_spelled_out(
+        self, command: Command, simulator: IntercomSimulator
+    ) -> None:
+        name = "\x1b]0;owned\x07"
+        simulator.workspace.add_admin(name=name, admin_id=simulator.admin_id)
+        ended = command("whoami", "--base-url", simulator.url)
+        assert "\\x1b]0;owned\\x07" in ended.out
+        assert "\x1b" not in ended.out
+
+    def test_the_environment_says_where_unless_the_command_line_does(
+        self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("INTERCOM_BASE_URL", simulator.url)
+        assert command("whoami").status == 0
+        assert "region" in command("whoami", "--region", "mars").err
+        monkeypatch.setenv("INTERCOM_BASE_URL", "")
+        monkeypatch.setenv("INTERCOM_REGION", "venus")
+        assert "venus" in command("whoami").err
+
     def test_it_shows_admin_and_workspace(
         self, command: Command, simulator: IntercomSimulator
     ) -> None:

@@ -39,7 +39,7 @@ class TestJournal:
         assert all(simulator.applied[pair] == 1 for pair in pairs)
         assert journal.stat().st_mode & 0o777 == 0o600
 
-    def test_a_journal_is_a_source_of_what_it_left_unsettled(
+    def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         pairs = simulator.workspace.populate(conversations=6)
@@ -53,7 +53,9 @@ class TestJournal:
         simulator.workspace.add_admin(admin_id="777")
         ended = command("detach", source, *base, "--journal", journal)
         assert ended.status == 1
-        assert "1 failed" in ended.err
+        assert f"(for example {','.join(pairs[0])})" in ended.err
+        assert "  1 failed: HTTP 500" in ended.err
+        assert "1 pair failed at first and tried once more at the end" in ended.err
         simulator.faults.remove(fault)
         ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
         assert ended.status == 0
