@@ -22,8 +22,6 @@ from tests.cli.conftest import write_csv
 COMMAND = (sys.executable, "-m", "intercom_async.cli")
 PATIENCE = 30.0
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and shells of Unix")
-
 
 @pytest.fixture
 def environment(simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +30,10 @@ def environment(simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
-pytestmark = [pytestmark, pytest.mark.usefixtures("environment")]
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and shells of Unix"),
+    pytest.mark.usefixtures("environment"),
+]
 
 
 @contextmanager
@@ -52,6 +53,7 @@ def shell(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         ["bash", "-c", line, "bash", *COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=PATIENCE,
         check=False,
     )
@@ -97,7 +99,7 @@ class TestSignals:
     def test_a_second_one_stops_at_once(self, simulator: IntercomSimulator, source: Path) -> None:
         simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
         with process([*COMMAND, "detach", source, "--json"]) as run:
-            wait_until(lambda: simulator.requests.total >= 2)
+            wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
             run.send_signal(signal.SIGTERM)
             time.sleep(0.02)
             run.send_signal(signal.SIGTERM)
@@ -196,7 +198,7 @@ class TestStreams:
         again = shell('"$@"', "detach", journal, "--json")
         assert json.loads(again.stdout)["total"] == 0
 
-    @pytest.mark.parametrize("command", ["whoami", "find --contact 5ba682d2", "-h"])
+    @pytest.mark.parametrize("command", ["whoami", "find --contact 5ba682d2"])
     def test_a_reader_that_has_gone_is_not_some_failed(self, command: str) -> None:
         ended = shell('"$@" | true; exit ${PIPESTATUS[0]}', *command.split())
         assert ended.returncode in {0, 4}
