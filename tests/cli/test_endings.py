@@ -39,7 +39,11 @@ pytestmark = [
 @contextmanager
 def process(arguments: Sequence[object], **streams: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a command; end it, whatever the test does."""
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
     with subprocess.Popen(list(map(str, arguments)), **{**options, **streams}) as started:
         try:
             yield started
