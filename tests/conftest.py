@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("default")
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
     "patient": functools.partial(DrivenEventLoop, grace=0.02),  # for beside another process
+    "socketless": functools.partial(DrivenEventLoop, grace=0.0),
     "uvloop": uvloop.new_event_loop,
 }
 

@@ -139,21 +139,24 @@ class TestEveryPair:
         inferred = sum(result.inferred for result in results)
         assert (inferred > 0) == fault.name.endswith("AFTER_APPLYING")
 
-    async def test_an_endless_outage_leaves_failed_and_unknown_pairs_told_apart(
-        self, sim: IntercomSimulator
-    ) -> None:
-        pairs = sim.workspace.populate(conversations=4)
-        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=1.0, method="DELETE")
-        sim.faults.add(Fault.SERVER_ERROR, probability=1.0, match=pairs[0][0], method="GET")
+    async def test_failed_and_unknown_pairs_are_told_apart(self, sim: IntercomSimulator) -> None:
+        pairs = sim.workspace.populate(conversations=60)
+        unlucky = pairs[10:50:10]
+        for conversation_id, _ in unlucky:
+            sim.faults.add(
+                Fault.CLOSE_BEFORE_APPLYING, probability=1.0, match=conversation_id, method="DELETE"
+            )
+        sim.faults.add(Fault.SERVER_ERROR, probability=1.0, match=unlucky[0][0], method="GET")
         async with IntercomClient(
             "token", base_url=sim.url, retry=RetryPolicy(attempts=2)
         ) as client:
             results = await collect(client, sim, pairs)
         outcomes = {r.detach.conversation_id: r for r in results}
-        unknown = outcomes[pairs[0][0]]
+        unknown = outcomes[unlucky[0][0]]
         assert unknown.outcome is Outcome.UNKNOWN
         assert isinstance(unknown.error, UnknownOutcomeError)
-        assert {outcomes[pair[0]].outcome for pair in pairs[1:]} == {Outcome.FAILED}
+        assert {outcomes[pair[0]].outcome for pair in unlucky[1:]} == {Outcome.FAILED}
+        assert Counter(r.outcome for r in results)[Outcome.DETACHED] == 56
 
     async def test_a_pair_with_an_unusable_id_fails_alone(
         self, sim: IntercomSimulator, client: IntercomClient

@@ -375,7 +375,8 @@ class TestRuns:
         async with town(2, limit=100_000) as places:
             pairs = places.populate(1000)
             async with IntercomPool(places.access) as pool, pool.detach_contacts(pairs) as run:
-                await anext(run)
+                results = aiter(run)  # held: a run whose consumer lets go of it ends
+                await anext(results)
                 await asyncio.sleep(60.0)
                 done = sum(sim.requests.total for sim in places.simulators.values())
                 assert done < 1500

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import operator
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from intercom_async.detaching import Detach
@@ -56,6 +56,10 @@ class InputReader:
         taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
         self._room.set()
         return taken
+
+    def put_back(self, pairs: Sequence[Detach]) -> None:
+        """Give back pairs that were taken and cannot be dealt with now."""
+        self._ahead.extendleft((pair, None) for pair in reversed(pairs))
 
     async def read(self) -> None:
         """Read the input to its end; the input's own errors pass.

@@ -19,6 +19,7 @@ a consumer that leaves. Pairs that were read and not sent by then are `not_attem
 """
 
 import asyncio
+import functools
 from collections import Counter, deque
 from collections.abc import (
     AsyncIterable,
@@ -168,6 +169,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._left_unread = True
 
         self._workers: set[asyncio.Task[None]] = set()
+        self._recording = 0
         self._idle = 0
         self._largest = 0
         self._operating: set[asyncio.Task[object]] = set()
@@ -258,6 +260,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         for _ in range(len(self._workers)):
             self._ready.put_nowait(None)
         await self._surely(lambda: _gone(tasks | self._workers))
+        await self._surely(lambda: self._until(lambda: not self._recording, stopping_too=True))
         try:
             await self._surely(self._leave_rest)
             await self._surely(self._leave_deferred)
@@ -340,9 +343,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if self._identity is None:
                 try:
                     self._identity = await self._whoami()
-                except _FATAL:
-                    raise
-                except ClientStateError:
+                except (*_FATAL, ClientStateError):
                     raise
                 except IntercomError:  # an odd answer says nothing about the pairs
                     self._identity = Identity()
@@ -391,7 +392,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         new = [pair for pair, error in batch if error is None and not self._occurs_again(pair)]
         rows: list[Row | None] = [None] * len(new)
         if new and self._session is not None:
-            rows = await self._session.look_up(new)
+            try:
+                rows = await self._session.look_up(new)
+            except BaseException:
+                self._input.put_back(new)
+                raise
         # No other task runs in this loop: what a row says is true until it is acted upon.
         left: list[Item] = []
         for pair, row in zip(new, rows, strict=True):
@@ -548,6 +553,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Return the next pair to send, None when there is none or the run stops."""
         try:
             await self._results.room()
+            if self._session is not None:
+                await self._session.room()
             await self._until(self._may_hold_another_reply)
             item = None if self._is_stopping() else await self._ready.get()
         finally:
@@ -578,11 +585,30 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._free(item.pair.conversation_id)
         if settled.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
+        assert self._session is not None  # noqa: S101  no worker begins before
         row = item.settled(settled, self._admin_id(item.pair), deferred=deferred)
-        if not await self._keep(row):
-            return
+        self._recording += 1
+        self._session.record(
+            row,
+            functools.partial(
+                self._recorded, item, settled, row, self._runtime.monotonic() - began
+            ),
+        )
+        if self._elapsed >= self._noted + LOOK:
+            self._noted = self._elapsed
+            await self._session.note(**self._facts())
+
+    def _recorded(
+        self, item: Item, settled: Settled, row: Row, elapsed: float, error: JournalError | None
+    ) -> None:
+        """A fate is in the journal, so it may be told; what is not there is told to nobody."""
+        self._recording -= 1
+        self._changed.set()
         del self._open[item.key]
-        if deferred:
+        if error is not None:
+            self._fail(error)
+            return
+        if row.deferred:
             self._deferred += 1
             if item.again:
                 self._deferred_again[item.key] += item.again
@@ -596,14 +622,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 attempts=row.attempts,
                 refusals=row.refusals,
                 request_id=settled.request_id,
-                elapsed=self._runtime.monotonic() - began,
+                elapsed=elapsed,
                 reply=settled.reply,
             )
             self._tell(result, size=0 if settled.reply is None else len(settled.reply.body))
             for _ in range(item.again):
                 self._tell(result_of(item.pair, row, duplicate=True))
         self._note_backlog()
-        self._changed.set()
 
     async def _operate(self, item: Item) -> Settled:
         task = asyncio.current_task()
@@ -676,24 +701,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     # --- fates ---------------------------------------------------------------------------------
 
-    async def _keep(self, row: Row) -> bool:
-        """Write a row; whether it is there. What is not in the journal is told to nobody."""
-        while self._session is not None:
+    async def _keep(self, rows: list[Row]) -> None:
+        """Write rows all at once."""
+        if rows and self._session is not None:
             try:
-                await self._session.write(row)
-                if self._elapsed >= self._noted + LOOK:
-                    self._noted = self._elapsed
-                    await self._session.note(**self._facts())
-                break
-            except asyncio.CancelledError:  # writing it twice does no harm
-                self._interrupted()
-                task = asyncio.current_task()
-                assert task is not None  # noqa: S101  a coroutine runs in a task
-                task.uncancel()
+                await asyncio.gather(*map(self._session.write, rows))
             except JournalError as error:
                 self._fail(error)
-                return False
-        return True
 
     def _tell(self, result: DetachResult, *, size: int = 0) -> None:
         self._tally.add(result)
@@ -714,7 +728,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             for item in items
             if item.row is None or item.announced
         ]
-        await asyncio.gather(*map(self._keep, rows))
+        await self._keep(rows)
         for item in items:
             self._open.pop(item.key, None)
             self._tell_left(item)

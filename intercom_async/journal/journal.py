@@ -1,11 +1,12 @@
 """The journal's front door: where a run's rows are kept, and what a run may ask of them."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Final, Protocol, TypedDict, Unpack
 
 from intercom_async.detaching import Detach
+from intercom_async.journal.errors import JournalError
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.transport.runtime import SYSTEM, Runtime
 
@@ -83,9 +84,21 @@ class Session(Protocol):
     async def write(self, row: Row) -> None:
         """Keep a row in place of the pair's earlier one; return when it is on the disk.
 
-        A temporary journal promises nothing, and waits only while too much is waiting. A row
-        that was given is written, even if the caller is cancelled meanwhile.
+        A temporary journal promises nothing. A row that was given is written, even if the
+        caller is cancelled meanwhile.
         """
+        ...
+
+    def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
+        """Keep a row like `write`, and call back when it is on the disk, or cannot be.
+
+        Nobody waits for it, so it may collect others for some milliseconds. A temporary journal
+        calls back at once.
+        """
+        ...
+
+    async def room(self) -> None:
+        """Wait while too many rows are waiting for a temporary journal."""
         ...
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:

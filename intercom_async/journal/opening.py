@@ -137,7 +137,7 @@ def check_owner(path: str) -> os.stat_result:
 
 def _create(path: str, binding: Binding, now: float) -> None:
     """Create a journal for its owner alone: whole, or not at all."""
-    draft = f"{path}-new"
+    draft = f"{path}-being-created"
     parts = [f"{draft}{end}" for end in ("", "-journal", "-wal", "-shm")]
     with contextlib.ExitStack() as undo:
         for part in parts:  # of a run that was killed here

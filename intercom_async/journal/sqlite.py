@@ -2,13 +2,12 @@
 
 import asyncio
 import functools
+import math
 import os
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar, Unpack
-
-import attrs
+from typing import Any, Final, NamedTuple, Unpack, cast
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError
@@ -21,21 +20,47 @@ MOST: Final = 1000
 """Calls that the thread takes at once: rows of one commit at most."""
 
 BACKLOG: Final = 4 * MOST
-"""Calls that may wait for a temporary journal before its callers do."""
+"""Rows that may wait for a temporary journal before `room` does."""
+
+HURRY: Final = 0.001
+"""Seconds for which rows collect that somebody waits for."""
+
+LINGER: Final = 0.01
+"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
+
+FULL: Final = 500
+"""Calls that are worked off without delay."""
 
 NOTE_EVERY: Final = 1.0
 """Seconds between two refreshments of a session's numbers."""
 
-_T = TypeVar("_T")
+
+_Values = tuple[Any, ...]
+_Work = Callable[[Table], Any]
+_Done = Callable[[JournalError | None], None]
 
 
-@attrs.frozen(eq=False)
-class _Call:
+class _Call(NamedTuple):
     """Something for the thread to do: to write a row, or else any work with the table."""
 
-    row: tuple[Any, ...] | None = None
-    work: Callable[[Table], Any] | None = None
+    row: _Values | None = None
+    work: _Work | None = None
     answer: asyncio.Future[Any] | None = None
+    done: _Done | None = None
+
+    def tell(self, result: Any, error: BaseException | None) -> None:
+        """Tell whoever waits what came of it."""
+        if self.done is not None:
+            self.done(cast("JournalError | None", error))
+        elif self.answer is None or self.answer.done():  # cancelled: nobody waits
+            pass
+        elif error is None:
+            self.answer.set_result(result)
+        else:
+            self.answer.set_exception(error)
+
+
+_Told = tuple[_Call, Any, BaseException | None]
 
 
 class _Writer:
@@ -43,14 +68,15 @@ class _Writer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.table: Table | None = None
+        self.process = os.getpid()
         self._loop = loop
-        # The thread keeps `initargs`, so that in a forked child, where no thread ends, nobody
-        # closes the database: its parent's log would be cut.
-        self._thread = ThreadPoolExecutor(
-            1, "intercom-journal", initializer=_keep, initargs=(self,)
-        )
+        # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so
+        # nobody closes the database there: that could cut the log of its parent's.
+        self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
         self._waiting: list[_Call] = []
         self._working = False
+        self._due = self._planned = math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -60,65 +86,82 @@ class _Writer:
         """What went wrong first; nothing is written after it."""
         return None if self.table is None else self.table.failure
 
-    def open(self, opening: Callable[[], Table]) -> asyncio.Future[Table]:
-        """Open the table in the thread."""
+    async def open(self, opening: Callable[[], Table]) -> Table:
+        """Open the table; a cancelled caller waits for that, too."""
 
         def work() -> Table:
             self.table = opening()
             return self.table
 
-        return self._loop.run_in_executor(self._thread, work)
+        opened = self._loop.run_in_executor(self._thread, work)
+        await _outlast(opened)
+        return opened.result()
 
-    def have_done(self, work: Callable[[Table], _T]) -> asyncio.Future[_T]:
-        """Have some work done."""
+    def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
+        """Have some work done at once, or a row written with others of the same moment."""
         answer = self._loop.create_future()
-        self.submit(_Call(work=work, answer=answer))
+        self.submit(_Call(row, work, answer), 0.0 if row is None else HURRY)
         return answer
 
-    def have_written(self, row: tuple[Any, ...]) -> asyncio.Future[None]:
-        """Have a row written."""
-        answer = self._loop.create_future()
-        self.submit(_Call(row=row, answer=answer))
-        return answer
-
-    def submit(self, call: _Call) -> None:
-        """Have something done, after what was submitted before."""
+    def submit(self, call: _Call, within: float) -> None:
+        """Have something done within some seconds, after what was submitted before."""
         self._waiting.append(call)
-        if not self._working:
-            self._working = True
-            self._loop.call_soon(self._begin)
+        now = self._loop.time()
+        self._due = min(self._due, now if len(self._waiting) >= FULL else now + within)
+        self._plan()
+
+    def _plan(self) -> None:
+        """Let the thread begin its next turn when that is due."""
+        if self._working or not self._waiting or self._due >= self._planned:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._planned = self._due
+        self._timer = self._loop.call_at(self._due, self._begin)
 
     def _begin(self) -> None:
         calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        assert self.table is not None  # noqa: S101  nobody has a session before
-        turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
-        turn.add_done_callback(self._end)
+        self._timer, self._planned = None, math.inf
+        self._due = self._loop.time() if self._waiting else math.inf
+        if calls:  # or the session was forgotten, and `end` took them
+            self._working = True
+            turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
+            turn.add_done_callback(self._end)
 
-    def _end(self, turn: "asyncio.Future[list[_Answer]]") -> None:
-        self._working = bool(self._waiting)
-        if self._working:
-            self._begin()
-        for answer, result, error in turn.result():
-            if answer is None or answer.done():  # cancelled: nobody waits
-                continue
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error)
+    def _end(self, turn: asyncio.Future[list[_Told]]) -> None:
+        self._working = False
+        self._plan()
+        for call, result, error in turn.result():
+            call.tell(result, error)
 
     def end(self, *, wait: bool) -> None:
         """Let the thread end; what was given is written, and the table closed, if nobody did."""
+        if os.getpid() != self.process:
+            return
         calls, self._waiting = self._waiting, []
-        work = functools.partial(_finish, self.table, calls)
+        last = functools.partial(_finish, self.table, calls)
         try:
-            self._thread.submit(work)
+            self._thread.submit(last)
         except RuntimeError:  # the interpreter ends, and the thread has done so
-            work()
+            last()
         self._thread.shutdown(wait=wait)
 
 
-def _keep(_: _Writer) -> None:
+def _ignore(_: _Writer) -> None:
     pass
+
+
+def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Told]:
+    """Work calls off, rows first."""
+    assert table is not None  # noqa: S101  nobody has a session before
+    told: list[_Told] = []
+    if rows := [call.row for call in calls if call.row is not None]:
+        _, error = _attempt(lambda: table.write(rows))
+        told += [(call, None, _own(error)) for call in calls if call.row is not None]
+    for call in calls:
+        if call.work is not None:
+            told.append((call, *_attempt(functools.partial(call.work, table))))
+    return told
 
 
 def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
@@ -127,54 +170,21 @@ def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
         table.let_go()
 
 
-def _finish_forgotten(writer: _Writer, process: int) -> None:
-    if os.getpid() == process:
-        writer.end(wait=False)
-
-
-_Answer = tuple[asyncio.Future[Any] | None, Any, BaseException | None]
-
-
-def _serve(table: Table, calls: Sequence[_Call]) -> list[_Answer]:
-    """Work calls off, rows first."""
-    answers: list[_Answer] = []
-    if rows := [call for call in calls if call.row is not None]:
-        error = _attempt(lambda: table.write([call.row for call in rows if call.row]))[1]
-        answers += [(call.answer, None, error and _fresh(error)) for call in rows]
-    for call in calls:
-        if call.work is not None:
-            answers.append((call.answer, *_attempt(functools.partial(call.work, table))))
-    return answers
-
-
-def _attempt(work: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+def _attempt(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     try:
         return work(), None
     except BaseException as error:  # noqa: BLE001  told to whoever waits
         return None, error
 
 
-def _fresh(error: BaseException) -> BaseException:
+def _own(error: BaseException | None) -> BaseException | None:
     return again(error) if isinstance(error, JournalError) else error
 
 
 class SqliteSession:
-    """See `Session`.
+    """See `Session`."""
 
-    Attributes:
-        number: see `Session`.
-        resumed: see `Session`.
-        before: see `Session`.
-        input_ended: see `Session`.
-    """
-
-    def __init__(
-        self,
-        path: str | None,
-        table: Table,
-        writer: _Writer,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, path: str | None, table: Table, writer: _Writer, runtime: Runtime) -> None:
         self.number = table.number
         self.resumed = table.number > 1
         self.before = table.kept.counts
@@ -182,15 +192,14 @@ class SqliteSession:
         self._path = path
         self._writer = writer
         self._runtime = runtime
-        self._process = os.getpid()
         self._noted = runtime.monotonic()
         self._closing: asyncio.Future[None] | None = None
-        self._forgotten = weakref.finalize(self, _finish_forgotten, writer, self._process)
+        self._forgotten = weakref.finalize(self, writer.end, wait=False)
 
     def _check(self) -> _Writer:
         """Return the writer, if this session may use it."""
         name = self._path or "of this run"
-        if os.getpid() != self._process:
+        if os.getpid() != self._writer.process:
             raise JournalError(name, f"the journal {name} belongs to this process's parent")
         if self._closing is not None:
             raise JournalError(name, f"the journal {name} is closed")
@@ -198,47 +207,73 @@ class SqliteSession:
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
-        await self._check().have_done(lambda table: table.bind(workspace, app_id, app_name))
+        await self._check().ask(lambda table: table.bind(workspace, app_id, app_name))
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
-        return await self._check().have_done(lambda table: table.look_up(pairs, workspace))
+        found: list[Row | None] = await self._check().ask(
+            lambda table: table.look_up(pairs, workspace)
+        )
+        return found
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
+        writer, values = self._checked(row)
+        if self._path is None:
+            writer.submit(_Call(values), 10 * LINGER)
+        else:
+            await writer.ask(row=values)
+
+    def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
+        """See `Session`."""
+        try:
+            writer, values = self._checked(row)
+        except JournalError as error:
+            done(error)
+            return
+        if self._path is None:
+            writer.submit(_Call(values), 10 * LINGER)
+            done(None)
+        else:
+            writer.submit(_Call(values, done=done), LINGER)
+
+    def _checked(self, row: Row) -> tuple[_Writer, _Values]:
         writer = self._check()
         if writer.failure is not None:
             raise again(writer.failure)
-        values = (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
-        if self._path is None and len(writer) < BACKLOG:
-            writer.submit(_Call(row=values))
-        else:
-            await writer.have_written(values)
+        return writer, (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
+
+    async def room(self) -> None:
+        """See `Session`."""
+        writer = self._check()
+        if len(writer) > BACKLOG:
+            await writer.ask(lambda _: None)
 
     async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
         """See `Session`."""
-        return await self._check().have_done(lambda table: table.rows(wanted, after, limit))
+        found: list[Row] = await self._check().ask(lambda table: table.rows(wanted, after, limit))
+        return found
 
     async def end_input(self) -> None:
         """See `Session`."""
-        await self._check().have_done(lambda table: table.update({"input_ended": True}))
+        await self._check().ask(lambda table: table.update({"input_ended": True}))
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
         writer, now = self._check(), self._runtime.monotonic()
         if now - self._noted >= NOTE_EVERY:
             self._noted = now
-            await writer.have_done(lambda table: table.update(_known(facts)))
+            await writer.ask(lambda table: table.update(_known(facts)))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
-        if os.getpid() != self._process:
+        if os.getpid() != self._writer.process:
             return
         if self._closing is not None:
             await _outlast(self._closing)
             return
         ended = {**_known(facts), "ended_at": round(self._runtime.wall(), 3)}
-        self._closing = self._writer.have_done(lambda table: table.close(ended))
+        self._closing = self._writer.ask(lambda table: table.close(ended))
         try:
             await _outlast(self._closing)
         finally:
@@ -272,10 +307,9 @@ async def open_session(
     """See `Journal.open`."""
     writer = _Writer(asyncio.get_running_loop())
     now = round(runtime.wall(), 3)
-    opened = writer.open(lambda: Table(path, binding, source, now))
     try:
-        await _outlast(opened)
-        return SqliteSession(path, opened.result(), writer, runtime)
+        table = await writer.open(lambda: Table(path, binding, source, now))
     except BaseException:
         writer.end(wait=True)
         raise
+    return SqliteSession(path, table, writer, runtime)

@@ -16,16 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from intercom_async.detaching import Detach
-from intercom_async.journal.database import (
-    COLUMNS,
-    error_from,
-    row_of,
-)
-from intercom_async.journal.errors import (
-    JournalError,
-    JournalMismatchError,
-    JournalWriteError,
-)
+from intercom_async.journal.database import COLUMNS, error_from, row_of
+from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
 from intercom_async.journal.journal import Wanted
 from intercom_async.journal.opening import open_file, open_temporary
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
@@ -172,17 +164,19 @@ class Table:
         raise again(self.failure)
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Keep rows, given as values of `COLUMNS`; of two of one pair, the later."""
-        with self._guarded():
+        """Keep rows, given as values of `COLUMNS`: all or none; of two of one pair, the later."""
+        with self._guarded(), self._connection:
             self._look_at_place()
+            if len(rows) > self._most:
+                self._connection.execute("BEGIN")
             for start in range(0, len(rows), self._most):
                 batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
+                values = list(chain(*batch))
                 try:
-                    self._connection.execute(_upsert(len(batch)), list(chain(*batch)))
-                except UnicodeEncodeError:
-                    values = [storable_text(value) for value in chain(*batch)]
                     self._connection.execute(_upsert(len(batch)), values)
+                except UnicodeEncodeError:
+                    self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
     def look_up(self, pairs: Sequence[Detach], workspace: str) -> list[Row | None]:
         """See `Session.look_up`."""

@@ -41,13 +41,13 @@ def admin(record: Admin) -> Document:
     }
 
 
-def me(record: Admin, *, region: str) -> Document:
+def me(record: Admin, *, region: str, app_id: str) -> Document:
     """Return the admin a token belongs to, with its workspace."""
     return admin(record) | {
         "email_verified": True,
         "app": {
             "type": "app",
-            "id_code": "simulator",
+            "id_code": app_id,
             "name": "Simulated workspace",
             "created_at": CREATED_AT,
             "secure": False,

@@ -88,12 +88,14 @@ class Endpoints:
         reply_form: how attach and detach are answered.
         unknown_admin: the answer when `admin_id` names nobody.
         region: the workspace's, as `GET /me` tells it.
+        app_id: the workspace's, likewise.
     """
 
     workspace: Workspace
     reply_form: ReplyForm = ReplyForm.PARTICIPANTS
     unknown_admin: Refusal = Refusal.ACTING_ADMIN_NOT_FOUND
     region: str = "US"
+    app_id: str = "simulator"
 
     def answer(self, call: Call) -> Document:
         """Do what the call asks for and return the body of its reply.
@@ -151,7 +153,7 @@ class Endpoints:
                 return documents.admin(_found(admins.get(admin_id), Refusal.ADMIN_NOT_FOUND))
             case "GET", "me":
                 owner = next(iter(admins.values()))
-                return documents.me(owner, region=self.region)
+                return documents.me(owner, region=self.region, app_id=self.app_id)
             case _:
                 raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
 

@@ -64,6 +64,7 @@ class IntercomSimulator:
             not documented.
         version: the API version of requests without an Intercom-Version header.
         region: the workspace's, as `GET /me` tells it.
+        app_id: the workspace's id, likewise.
         keep_log: whether `requests.log` remembers every request.
         host: address to listen on.
         port: port to listen on, 0 for a free one.
@@ -95,6 +96,7 @@ class IntercomSimulator:
         unknown_admin: Refusal = Refusal.ACTING_ADMIN_NOT_FOUND,
         version: str = "Preview",
         region: str = "US",
+        app_id: str = "simulator",
         keep_log: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -118,6 +120,7 @@ class IntercomSimulator:
             reply_form=reply_form,
             unknown_admin=unknown_admin,
             region=region,
+            app_id=app_id,
         )
         self._latency = latency
         self._version = version

@@ -164,6 +164,7 @@ class Limiter:
         status: int | None,
         code: str | None = None,
         sent: bool = True,
+        tried: bool = False,
     ) -> None:
         """Hand a permit back and learn from what became of its request; harmless when repeated.
 
@@ -173,6 +174,7 @@ class Limiter:
             status: HTTP status of the reply, None for no reply.
             code: Intercom's error code of a 429.
             sent: False if the request certainly never left.
+            tried: then, whether a connection for it was tried.
         """
         if not permit.open:
             return
@@ -190,7 +192,7 @@ class Limiter:
             window.lost(now)
             self._observe_load(now - permit.sent, overloaded=True)
         else:
-            window.give_back(permit)
+            window.give_back(permit, tried=tried)
         if self._interactive.waiting or self._bulk.waiting:
             self._wake()
 

@@ -87,7 +87,8 @@ class CallOptions:
         max_wait: seconds a call of the interactive lane may wait for the quota; None for as
             long as it takes.
         bounded: whether a bulk request counts against the computed bound on concurrency.
-        patient: whether it waits for the end of an outage, as long as that takes.
+        patient: whether it waits for the end of an outage, as long as that takes. The retry
+            budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
     lane: Lane
@@ -238,8 +239,8 @@ class Transport:
     def close(self) -> None:
         """Let every call that waits fail now, and every later one."""
         self._closed = True
-        for scope in self._waits:
-            scope.reschedule(0.0)  # long past on the loop's clock
+        while self._waits:  # each once: a timeout that is ending must not be moved again
+            self._waits.pop().reschedule(0.0)  # long past on the loop's clock
 
     @property
     def limit(self) -> int | None:
@@ -502,7 +503,7 @@ class Transport:
     ) -> _FailedError:
         """Settle the permit of an attempt that got no reply; return what to raise."""
         reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-        limiter.settle(permit, headers=None, status=None, sent=reached)
+        limiter.settle(permit, headers=None, status=None, sent=reached, tried=True)
         call.attempts += 1
         self._counters.lost += 1
         if self._reporter.observed:
@@ -548,7 +549,8 @@ class Transport:
             ClientStateError: the client was closed, before or meanwhile.
         """
         scope = asyncio.timeout(0.0 if self._closed else None)
-        self._waits.add(scope)
+        if not self._closed:
+            self._waits.add(scope)
         try:
             async with scope:
                 return await waiting
@@ -686,7 +688,8 @@ class Transport:
         outage = self.outage
         if outage is not None and not call.options.patient:
             return _GiveUpError(failed, str(outage))
-        excused = call.options.patient and self._outage.suspected
+        patient = call.options.patient
+        excused = patient and self._outage.suspected
         if excused and not failed.own:
             call.excused += 1
         elapsed = self._runtime.monotonic() - call.began - call.waited - call.away
@@ -696,14 +699,14 @@ class Transport:
             attempts=call.attempts - call.excused,
             elapsed=0.0 if excused else elapsed,
             retry_after=None if excused or headers is None else headers.retry_after,
-            budget_allows=excused or self._budget.allows,
+            budget_allows=patient or self._budget.allows,
             random=self._runtime.random(),
         )
         if not isinstance(verdict, Retry):
             return _GiveUpError(failed, verdict.reason)
         if outage is not None:
             verdict = Retry(0.0)  # it waits for its turn
-        if not excused:
+        if not patient:
             call.refund += self._budget.spend(failed.failure)
         self._counters.retries += 1
         self._reporter.report(

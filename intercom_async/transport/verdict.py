@@ -88,9 +88,10 @@ class RetryPolicy:
         backoff_max: the longest wait before any attempt.
         jitter: the part of a wait that is random, 1 for all of it ("full jitter").
         retry_after_max: a Retry-After beyond this ends the call, with the wait in the error.
-        budget: tokens of the client's retry budget, shared by all its calls. A retry costs
-            5, after a timeout 10, and gets them back when it succeeds; every success gives 1.
-            At half of the tokens retrying stops until successes fill the budget again.
+        budget: tokens of the client's retry budget, shared by all its calls but those of the
+            bulk lane, which the quota paces. A retry costs 5, after a timeout 10, and gets them
+            back when it succeeds; every success gives 1. At half of the tokens retrying stops
+            until successes fill the budget again.
     """
 
     attempts: int = attrs.field(default=5, validator=_check_attempts)

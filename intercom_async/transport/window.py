@@ -319,10 +319,15 @@ class QuotaWindow:
 
     # --- telling -------------------------------------------------------------------------------
 
-    def give_back(self, permit: Permit) -> None:
-        """The request was never sent, so nothing was counted."""
+    def give_back(self, permit: Permit, *, tried: bool = False) -> None:
+        """The request was never sent, so nothing was counted.
+
+        Args:
+            permit: its permit.
+            tried: whether it was tried; connections that are refused at once must not hurry.
+        """
         self.in_flight -= 1
-        if permit.lane is Lane.BULK or permit.reset is None:
+        if not tried and (permit.lane is Lane.BULK or permit.reset is None):
             self._credit += 1.0
         if not self.in_flight:
             self._probing_since = None  # nobody waits for an answer that could be lost

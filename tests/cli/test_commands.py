@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import ssl
 import sys
 from collections.abc import Callable
@@ -125,6 +126,32 @@ class TestDetach:
         assert ended.status == 2
         assert "line 4" in ended.err
         assert simulator.requests.total == 0
+
+    def test_a_line_that_gives_no_pair_ends_in_status_1_and_is_named(
+        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
+    ) -> None:
+        path = pairs_file(*simulator.workspace.populate(conversations=2), ("1.3E+14", "x"))
+        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+        ended = command("detach", path, *base)
+        assert ended.status == 1
+        assert "line 4: conversation_id must be an id; '1.3E+14' looks like a spreadsheet's" in (
+            ended.err
+        )
+        assert simulator.applied.total() == 2
+
+    def test_the_columns_that_the_refusal_of_a_header_prints_work(
+        self, command: Command, simulator: IntercomSimulator, tmp_path: Path
+    ) -> None:
+        (pair,) = simulator.workspace.populate(conversations=1)
+        path = tmp_path / "pairs.csv"
+        path.write_text('"Conversation ID","Contact ID"\n"{}","{}"\n'.format(*pair), "utf-8")
+        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
+        ended = command("detach", path, *base)
+        assert ended.status == 2
+        assert simulator.applied.total() == 0
+        printed = shlex.split(ended.err[ended.err.index("--columns") :])
+        assert command("detach", path, *base, *printed).status == 0
+        assert simulator.applied.total() == 1
 
     def test_one_ctrl_c_lets_requests_finish_and_ends_in_status_4(
         self, command: Command, pairs_file: Callable[..., Path]

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from intercom_async.journal import (
     Journal,
     JournalError,
     JournalMismatchError,
+    JournalWriteError,
     Row,
     Session,
     Source,
@@ -28,7 +31,7 @@ from intercom_async.journal import (
 )
 from intercom_async.journal import reader as journal_reader
 from intercom_async.transport.runtime import SystemRuntime
-from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row
+from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, until
 
 FULL = Row(
     conversation_id="1295",
@@ -173,6 +176,49 @@ async def test_batches_of_every_size_are_written_whole(tmp_path: Path) -> None:
     await session.close()
 
 
+async def test_a_large_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    session = await opened(tmp_path / "run.db")
+    rows = [row(number) for number in range(500)]
+    bad = attrs.evolve(rows[-1], attempts=2**70)  # no database holds such a number
+    told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
+    assert all(isinstance(one, OverflowError) for one in told)
+    assert kept(tmp_path / "run.db") == {}
+    await session.write(rows[0])
+    assert len(kept(tmp_path / "run.db")) == 1
+    await session.close()
+
+
+async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
+    place: Path | None,
+) -> None:
+    session = await opened(place)
+    told: list[JournalError | None] = []
+    for number in range(3):
+        session.record(row(number), told.append)
+    assert told == ([] if place else [None, None, None])
+    assert None not in await session.look_up([pair(number) for number in range(3)])
+    assert told == [None, None, None]
+    await session.close()
+    session.record(row(4), told.append)
+    assert "is closed" in str(told[3])
+
+
+async def test_each_row_that_cannot_be_kept_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+    session = await opened(tmp_path / "run.db")
+    (tmp_path / "run.db").rename(tmp_path / "moved.db")
+    told: list[JournalError | None] = []
+    for number in range(3):
+        session.record(row(number), told.append)
+    await until(lambda: len(told) == 3)
+    session.record(row(4), told.append)
+    assert all(isinstance(error, JournalWriteError) for error in told)
+    assert len(set(map(id, told))) == 4
+    await session.close()
+
+
 async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,6 +237,7 @@ async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
         nonlocal given
         for number in range(3 * sqlite.BACKLOG):
             await session.write(row(number))
+            await session.room()
             given += 1
 
     giving = asyncio.create_task(give())
@@ -200,6 +247,28 @@ async def test_many_rows_waiting_make_a_temporary_journals_callers_wait(
     await giving
     assert await session.look_up([pair(3 * sqlite.BACKLOG - 1)]) != [None]
     await session.close()
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    program = """
+import asyncio, resource
+from tests.journal.helpers import opened, row
+
+async def main():
+    session = await opened(None)
+    grown = []
+    for part in range(6):
+        for number in range(part * 25_000, (part + 1) * 25_000):
+            await session.write(row(number, request_id="r" * 40))
+            await session.room()
+        grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    await session.close()
+    print(grown[-1] - grown[0])
+
+asyncio.run(main())
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(child.stdout) < 5_000  # KiB; the rows are 16,000
 
 
 class TestNumbers:

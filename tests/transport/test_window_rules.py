@@ -539,6 +539,15 @@ def test_a_bulk_request_that_was_never_sent_can_go_at_once_instead(
     assert quota._credit == credit
 
 
+def test_a_connection_that_was_refused_does_not_hurry_the_next() -> None:
+    quota = known()
+    permit = quota.take(Lane.BULK, 0.0)
+    quota._credit = 0.5
+    quota.give_back(permit, tried=True)
+    assert quota._credit == 0.5
+    assert quota.in_flight == 0
+
+
 def test_a_reply_that_takes_the_budget_away_is_noticed_at_once_or_almost() -> None:
     quota = known(limit=100_000, mine=200, remaining=99_800, at=1.0)
     assert quota.wait(Lane.BULK, 1.0, backlog=None) == 0.0

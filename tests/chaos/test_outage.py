@@ -1,0 +1,82 @@
+"""Intercom goes away in the middle of a run, and every pair is told once and truly."""
+
+import asyncio
+import collections
+
+import pytest
+
+from intercom_async import ConnectionFailedError, IntercomClient, Outcome, RetryPolicy
+from intercom_async.events import Event, RequestLost, RequestSent
+from intercom_async.simulator import IntercomSimulator, Outage
+from tests.chaos.accounting import disagreements, told_once
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+LIMIT = 100
+BEFORE = 12.0
+AWAY = 60.0
+
+
+@pytest.mark.parametrize("kind", Outage)
+async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Outage) -> None:
+    loop = asyncio.get_running_loop()
+    sent: list[float] = []
+    answered: list[float] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RequestSent | RequestLost):
+            sent.append(loop.time() - event.elapsed)
+        if isinstance(event, RequestSent) and event.status == 200:
+            answered.append(loop.time())
+
+    async with IntercomSimulator(limit=LIMIT, latency=0.1) as sim:
+        work = sim.workspace.populate(conversations=4 * LIMIT)
+        retry = RetryPolicy(attempt_time=5.0)
+        async with (
+            IntercomClient("token", base_url=sim.url, retry=retry, observer=watch) as client,
+            client.detach_contacts(work, admin_id=sim.admin_id) as run,
+        ):
+
+            async def outage() -> tuple[float, float]:
+                await asyncio.sleep(BEFORE)
+                began = loop.time()
+                await sim.outage(kind, AWAY)
+                return began, loop.time()
+
+            away = asyncio.create_task(outage())
+            told = told_once([result async for result in run])
+            began, ended = await away
+            assert client.outage is None
+    assert disagreements(sim, work, told) == []
+    assert collections.Counter(told.values()) == {Outcome.DETACHED: len(work)}
+    settling = 10.0  # until five calls ran into their limit of five seconds
+    assert sum(began <= at < began + settling for at in sent) <= 128
+    assert sum(began + settling <= at < ended for at in sent) <= AWAY - settling
+    first = min(at for at in answered if at >= ended)
+    assert sum(first <= at < first + 10.0 for at in answered) >= 0.95 * LIMIT
+
+
+async def test_an_interactive_call_in_an_outage_tells_of_it() -> None:
+    async with IntercomSimulator() as sim:
+        (pair,) = sim.workspace.populate(conversations=1)
+        away = asyncio.create_task(sim.outage(Outage.UNAVAILABLE, 60.0))
+        async with IntercomClient("token", base_url=sim.url) as client:
+            calls = [
+                asyncio.create_task(client.detach_contact(*pair, admin_id=sim.admin_id))
+                for _ in range(100)
+            ]
+            await asyncio.wait(calls)
+            outage = client.outage
+            assert outage is not None
+            assert "HTTP 503" in outage.reason
+            assert client.with_options(timeout=1.0).outage is not None
+            with pytest.raises(ConnectionFailedError, match="Intercom has been away for") as caught:
+                await client.get_conversation(pair[0])
+            assert caught.value.outage is not None
+            requests = sim.requests.total
+            await away
+            assert sim.requests.total == requests
+            await client.detach_contact(*pair, admin_id=sim.admin_id)
+            assert client.outage is None
+        for call in calls:
+            call.exception()

@@ -1,0 +1,407 @@
+"""What calls do while Intercom is away: who waits, who looks, who fails, and what comes after."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import cast
+
+import attrs
+import pytest
+
+from intercom_async.errors import (
+    CertificateError,
+    ClientStateError,
+    ConnectionFailedError,
+    UnknownOutcomeError,
+)
+from intercom_async.events import Event, OutageBegan, OutageEnded
+from intercom_async.transport import wire
+from intercom_async.transport.http import AttemptFailedError, Http
+from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.runtime import SYSTEM
+from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.verdict import Failure, RetryPolicy
+from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.wire import Reply, Request
+from tests.transport.model_server import ModelServer
+
+pytestmark = pytest.mark.asyncio(loop_factories=["socketless"])
+
+LIMIT = 500
+LATENCY = 0.1
+TIMEOUT = 30.0
+WORKERS = 64
+BULK = CallOptions(
+    lane=Lane.BULK, timeout=TIMEOUT, retry=RetryPolicy(), max_wait=None, patient=True
+)
+INTERACTIVE = CallOptions(
+    lane=Lane.INTERACTIVE, timeout=TIMEOUT, retry=RetryPolicy(), max_wait=30.0
+)
+DETACH = wire.detach("1", "2", "3")
+
+REFUSED, RESET, TIMED_OUT = Failure.NOT_SENT, Failure.DISCONNECTED, Failure.TIMED_OUT
+CERTIFICATE = Failure.CERTIFICATE
+UNAVAILABLE = Failure.TRANSIENT_STATUS
+KINDS = [REFUSED, RESET, TIMED_OUT, UNAVAILABLE]
+
+
+class Network:
+    """In the place of `Http`: a server's arithmetic, without sockets, that can be away."""
+
+    base_url = "http://test"
+
+    def __init__(self) -> None:
+        self.server = ModelServer(LIMIT)
+        self.away: Failure | None = None
+        self.status = 503
+        self.broken: set[str] = set()
+        self.sent: list[float] = []
+        self.answered: list[float] = []
+        self.present = asyncio.Event()
+
+    def ready(self) -> None:
+        """Be ready."""
+
+    async def attempt(self, request: Request, *, seconds: float) -> Reply:
+        loop = asyncio.get_running_loop()
+        self.sent.append(loop.time())
+        away = self.away
+        if away is TIMED_OUT:
+            await asyncio.sleep(seconds)
+        elif away is not REFUSED:
+            await asyncio.sleep(LATENCY)
+        if away is UNAVAILABLE:
+            return Reply(status=self.status, body=b"", request_id=None, headers=None)
+        if away is not None:
+            raise AttemptFailedError(away, "it is away")
+        status, headers = self.server.handle(loop.time())
+        if status == 200 and request.path in self.broken:
+            status = 500
+        self.answered.append(loop.time())
+        self.present.set()
+        return Reply(status=status, body=b"", request_id=None, headers=headers)
+
+    def sent_between(self, begin: float, end: float) -> int:
+        return sum(begin <= at < end for at in self.sent)
+
+
+@attrs.define
+class World:
+    """One client's transport, its network, and what its bulk calls came to."""
+
+    network: Network
+    limiter: Limiter
+    transport: Transport
+    events: list[Event]
+    tasks: list[asyncio.Task[None]] = attrs.Factory(list[asyncio.Task[None]])
+    done: int = 0
+
+    def work(self, workers: int = WORKERS) -> None:
+        """Let workers send one bulk call after the other, none of which may fail."""
+
+        async def endless() -> None:
+            while True:
+                reply = await self.transport.send(DETACH, BULK)
+                assert reply.status == 200
+                self.done += 1
+
+        self.limiter.expect(Backlog(unread=None))
+        self.tasks += [asyncio.create_task(endless()) for _ in range(workers)]
+
+    def check_workers(self) -> None:
+        for task in self.tasks:
+            if task.done():
+                task.result()
+        assert not any(task.done() for task in self.tasks)
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def begin_outage(self, kind: Failure = UNAVAILABLE) -> None:
+        """Be away, and return when the client knows."""
+        self.network.away = kind
+        await self.transport.outage_lasting(0.0)
+
+    @property
+    def idle(self) -> bool:
+        turns, status = self.transport._turns, self.limiter.status()
+        return (
+            not turns._waiting
+            and turns._timer is None
+            and not self.transport._outage.looking
+            and (status is None or status.in_flight + status.waiting_bulk == 0)
+        )
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    events: list[Event] = []
+    network, limiter = Network(), Limiter(RateLimitPolicy())
+    transport = Transport(
+        http=cast("Http", network),
+        limiter=lambda: limiter,
+        retry_budget=100.0,
+        observer=events.append,
+        runtime=SYSTEM,
+    )
+    made = World(network, limiter, transport, events)
+    yield made
+    await made.stop()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 600, 3600])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_outage_costs_a_trickle_and_the_full_quota_follows_its_end(
+    kind: Failure, seconds: int, world: World
+) -> None:
+    network = world.network
+    world.work()
+    await asyncio.sleep(25.0)
+    began = now()
+    network.away = kind
+    await asyncio.sleep(seconds)
+    network.away = None
+    ended = now()
+    network.present.clear()
+    await network.present.wait()
+    first = next(at for at in network.answered if at >= ended)
+    await asyncio.sleep(first + 20.0 - now())
+    world.check_workers()  # no call was used up
+
+    # Until it is known: at the pace of before, or as much as may be in flight.
+    known = min(ended, began + (TIMEOUT + 1.5 if kind is TIMED_OUT else 1.5))
+    assert network.sent_between(began, known) <= 2 * LIMIT / 10 + WORKERS
+    assert network.sent_between(known, ended) <= ended - known + 1
+    assert first - ended <= 2 * TIMEOUT + 1.0
+    in_window = sum(first <= at < first + 10.0 for at in network.answered)
+    assert in_window >= 0.95 * LIMIT
+
+
+async def test_an_outage_before_the_first_answer_is_waited_out_too(world: World) -> None:
+    world.network.away = REFUSED
+    world.work()
+    await asyncio.sleep(60.0)
+    world.network.away = None
+    await asyncio.sleep(60.0)
+    world.check_workers()
+    assert world.done > 2 * LIMIT
+    assert world.network.sent_between(0.0, now()) < world.done + 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_any_number_of_interactive_callers_makes_no_storm(
+    kind: Failure, world: World
+) -> None:
+    calls = 0
+
+    async def impatient() -> None:
+        nonlocal calls
+        while True:
+            calls += 1
+            with contextlib.suppress(ConnectionFailedError, UnknownOutcomeError):
+                await world.transport.send(DETACH, INTERACTIVE)
+            await asyncio.sleep(1.0)
+
+    world.tasks += [asyncio.create_task(impatient()) for _ in range(200)]
+    await asyncio.sleep(5.0)
+    await world.begin_outage(kind)
+    began = now()
+    calls = 0
+    await asyncio.sleep(100.0)
+    assert calls > 5_000
+    in_flight_then = 200
+    assert world.network.sent_between(began + 1.0, now()) <= in_flight_then
+    assert world.network.sent_between(began + 70.0, now()) <= 10
+
+
+async def test_an_interactive_call_fails_at_once_and_says_since_when_why_and_when_next(
+    world: World,
+) -> None:
+    world.work()
+    await world.begin_outage(REFUSED)
+    await asyncio.sleep(20.0)
+    sent, began = len(world.network.sent), now()
+    with pytest.raises(
+        ConnectionFailedError,
+        match=r"away for 2\d s \(no connection could be made: it is away\); "
+        r"the next look is in \d+ s; nothing was sent",
+    ) as caught:
+        await world.transport.send(DETACH, INTERACTIVE)
+    assert now() - began < 0.1
+    assert len(world.network.sent) == sent
+    assert caught.value.attempts == 0
+    assert caught.value.outage is not None
+    assert caught.value.outage.next_look > 0.0
+
+
+async def test_an_interactive_call_looks_when_it_is_time_and_ends_the_outage(
+    world: World,
+) -> None:
+    world.work()
+    await world.begin_outage()
+    await world.stop()
+    await asyncio.sleep(1.0)
+    reply = await world.transport.send(DETACH, INTERACTIVE)
+    assert reply.status == 503
+    assert reply.attempts == 1
+    assert "away" in (reply.advice or "")
+    world.network.away = None
+    await asyncio.sleep(2.5)
+    assert (await world.transport.send(DETACH, INTERACTIVE)).status == 200
+    assert world.transport.outage is None
+
+
+async def test_callers_that_never_wait_between_calls_do_not_hold_the_loop(world: World) -> None:
+    world.work()
+    await world.begin_outage()
+
+    async def hasty() -> None:
+        while True:
+            with contextlib.suppress(ConnectionFailedError, UnknownOutcomeError):
+                await world.transport.send(DETACH, INTERACTIVE)
+
+    world.tasks.append(asyncio.create_task(hasty()))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+
+
+async def test_a_refused_certificate_is_no_outage(world: World) -> None:
+    world.network.away = CERTIFICATE
+    for _ in range(200):
+        with pytest.raises(CertificateError):
+            await world.transport.send(DETACH, BULK)
+        await asyncio.sleep(0.1)
+    assert world.transport.outage is None
+
+
+async def test_a_refused_certificate_ends_a_look_and_its_call(world: World) -> None:
+    world.work(8)
+    await world.begin_outage(REFUSED)
+    world.network.away = CERTIFICATE
+    await asyncio.sleep(40.0)
+    ended = [task for task in world.tasks if task.done()]
+    assert ended
+    assert all(isinstance(task.exception(), CertificateError) for task in ended)
+
+
+async def test_pairs_that_are_always_answered_with_500_end_although_nothing_else_is_left(
+    world: World,
+) -> None:
+    requests = [wire.detach(str(n), "2", "3") for n in range(20)]
+    world.network.broken = {request.path for request in requests}
+    replies = await asyncio.gather(*(world.transport.send(each, BULK) for each in requests))
+    assert {reply.status for reply in replies} == {500}
+    assert {reply.attempts for reply in replies} == {5}
+    assert world.idle
+
+
+async def test_a_few_pairs_that_never_succeed_are_no_outage(world: World) -> None:
+    world.network.away = RESET
+    for _ in range(10):
+        lost = await asyncio.gather(
+            *(world.transport.send(DETACH, BULK) for _ in range(2)), return_exceptions=True
+        )
+        assert all(isinstance(error, UnknownOutcomeError) for error in lost)
+        world.network.away = None
+        await world.transport.send(DETACH, BULK)
+        world.network.away = RESET
+    assert world.transport.outage is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_cancelled_calls_leave_no_place_in_the_queue_and_no_timer(
+    kind: Failure, world: World
+) -> None:
+    world.work()
+    await world.begin_outage(kind)
+    await asyncio.sleep(7.3)
+    status = world.limiter.status()
+    assert status is None or status.in_flight <= 1
+    await world.stop()
+    assert world.idle
+
+
+async def test_a_turn_that_is_given_and_cancelled_in_one_moment_goes_to_the_next(
+    world: World,
+) -> None:
+    world.work(8)
+    await world.begin_outage()
+    await world.stop()
+    turns, outage = world.transport._turns, world.transport._outage
+    first, second = (asyncio.create_task(turns.wait()) for _ in range(2))
+    await asyncio.sleep(0)
+    outage.next_look = now()
+    turns._give()
+    assert outage.looking
+    first.cancel()
+    assert await second is True
+    assert first.cancelled()
+
+
+async def test_closing_ends_all_waiting_at_once(world: World) -> None:
+    world.work()
+    await world.begin_outage()
+    await asyncio.sleep(0.3)
+    began = now()
+    world.transport.close()
+    ended = await asyncio.wait_for(asyncio.gather(*world.tasks, return_exceptions=True), 5.0)
+    assert now() - began < 1.0
+    assert {type(error) for error in ended} <= {ClientStateError, UnknownOutcomeError}
+    assert world.idle
+
+
+async def test_who_waits_for_an_outage_to_last_hears_of_the_one_that_does(world: World) -> None:
+    lasting = asyncio.create_task(world.transport.outage_lasting(100.0))
+    world.work()
+    for seconds in (60.0, 60.0):
+        await asyncio.sleep(10.0)
+        world.network.away = RESET
+        await asyncio.sleep(seconds)
+        world.network.away = None
+        await asyncio.sleep(40.0)
+    assert not lasting.done()
+    began = now()
+    world.network.away = RESET
+    status = await lasting
+    assert 99.0 < now() - began < 105.0
+    assert status.since >= 100.0
+    assert "it is away" in status.reason
+
+
+async def test_closing_ends_the_wait_for_a_lasting_outage(world: World) -> None:
+    lasting = asyncio.create_task(world.transport.outage_lasting(100.0))
+    await asyncio.sleep(1.0)
+    world.transport.close()
+    with pytest.raises(ClientStateError):
+        await lasting
+
+
+async def test_an_outage_is_told_when_it_begins_and_when_it_ends(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.work()
+    with caplog.at_level(logging.WARNING, "intercom_async"):
+        await world.begin_outage()
+        await asyncio.sleep(20.0)
+        status = world.transport.outage
+        assert status is not None
+        assert 20.0 < status.since < 23.0
+        assert "HTTP 503" in status.reason
+        assert 0.0 <= status.next_look <= 30.0
+        world.network.away = None
+        await asyncio.sleep(60.0)
+    told = [event for event in world.events if isinstance(event, OutageBegan | OutageEnded)]
+    assert [type(event) for event in told] == [OutageBegan, OutageEnded]
+    assert world.transport.outage is None
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0].split(" after")[0] for line in lines] == [
+        "Intercom is away",
+        "Intercom is back",
+    ]
