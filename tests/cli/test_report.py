@@ -429,3 +429,11 @@ def test_a_share_is_never_rounded_to_nothing_or_all() -> None:
     assert [words.share(part, 100_000) for part in (0, 1, 99_999, 100_000)] == [
         "0.0 %", "< 0.1 %", "> 99.9 %", "100.0 %",
     ]  # fmt: skip
+
+
+def test_a_page_of_nothing_is_a_page(command: Command, path: Path) -> None:
+    write(path, [], [], workspaces=[])
+    assert command("report", path, "--html", path.with_suffix(".html")).status == 1
+    html = path.with_suffix(".html").read_text(encoding="utf-8")
+    assert "Nothing was recorded yet." in "".join(well_formed(html).text)
+    assert "<svg" not in html
