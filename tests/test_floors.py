@@ -57,6 +57,7 @@ ONLY_IN = {
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},
+    "jinja2": {"cli"},
     "rich": {"cli"},
     "typer": {"cli"},
 }

@@ -22,7 +22,7 @@ def main() -> None:
 
             run()
         except ModuleNotFoundError as error:
-            if error.name not in {"rich", "typer"}:
+            if error.name not in {"jinja2", "rich", "typer"}:
                 raise
             sys.stderr.write(
                 "intercom-async needs its extra 'cli': pip install 'intercom_async[cli]'\n"

@@ -6,10 +6,10 @@ import io
 import operator
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import attrs
 import msgspec
@@ -17,6 +17,7 @@ import typer
 
 from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.report.queries import STATES, UNSETTLED
+from intercom_async.cli.running import CannotWriteError
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
 from intercom_async.journal.reader import Reader
@@ -46,9 +47,7 @@ def export(
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option(
-            help="Only pairs in these states, like failed,unknown; unsettled is all left."
-        ),
+        typer.Option(help="Only pairs in states like failed,unknown; unsettled is all left."),
     ] = None,
 ) -> None:
     """Write what became of each pair, a row for each.
@@ -58,31 +57,36 @@ def export(
     if as_csv is as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
     states = _states(state)
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(reader.open(journal))
-        file = sys.stdout.buffer
-        if output is not None:
-            refuse_target("--output", output, opened)
-            file = stack.enter_context(rewrite(output))
-        try:
-            for line in (_csv if as_csv else _json_lines)(opened.rows(states)):
-                file.write(line)
-            file.flush()
-        except OSError as error:
-            error.filename = str(output or "standard output")
-            raise
+    with reader.open(journal) as opened:
+        rows = opened.rows(states)
+        lines = _csv(rows) if as_csv else _json_lines(rows)
+        if output is None:
+            sys.stdout.buffer.writelines(lines)
+            sys.stdout.buffer.flush()
+            return
+        with writing("--output", output, opened) as file:
+            file.writelines(lines)
 
 
-def refuse_target(option: str, target: Path, journal: Reader) -> None:
-    """Refuse to write onto the journal, or onto what its sessions read.
+@contextlib.contextmanager
+def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
+    """Open a file for its owner alone, but neither the journal nor what its sessions read.
 
     Raises:
-        InvalidArgumentError: it is one of them.
+        InvalidArgumentError: it is one of them; nothing was changed.
+        OSError: it cannot be opened.
+        CannotWriteError: it can be written no further.
     """
     read = {file.name: file for file in journal_files(Path(journal.path))}
     sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
     read |= {f"the input {name}": Path(name) for name in sources}
     refuse_same_files(read, {option: target})
+    file = rewrite(target)
+    try:
+        with file:
+            yield file
+    except OSError as error:
+        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
 
 
 def _states(text: str | None) -> tuple[str, ...] | None:

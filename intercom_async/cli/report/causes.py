@@ -63,7 +63,9 @@ class Cause:
     @property
     def meaning(self) -> str:
         """What it means, in plain words."""
-        return _MEANING.get(self.state) or _MEANING.get(self.error_type or "") or "see its error"
+        return (
+            _MEANING.get(self.state) or _MEANING.get(self.error_type or "") or "for another reason"
+        )
 
     @property
     def error(self) -> str:

@@ -9,21 +9,20 @@ import msgspec
 import typer
 from rich.console import Console
 
+from intercom_async.cli.export import writing
 from intercom_async.cli.report import words
-from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import rendered
 from intercom_async.cli.running import ExitStatus, say
-from intercom_async.cli.export import refuse_target
 from intercom_async.journal import reader
-from intercom_async.private_files import rewrite
 
 
 def report(
     journal: Annotated[Path, typer.Argument(help="The journal of a run, which may still go on.")],
     *,
     html: Annotated[
-        Path | None, typer.Option(help="Also write the report as a page for a browser to this file.")
+        Path | None,
+        typer.Option(help="Also write it as a page for a browser to this file."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON instead of text.")
@@ -35,11 +34,12 @@ def report(
     """
     with reader.open(journal) as opened:
         facts = gather(opened)
-    if html is not None:
-        refuse_target("--html", html, opened)
-        with rewrite(html) as file:
-            file.write(page(facts).encode())
-        say(Console(stderr=True), f"written to {html}", "dim")
+        if html is not None:
+            from intercom_async.cli.report.page import page  # noqa: PLC0415  detach needs no Jinja2
+
+            with writing("--html", html, opened) as file:
+                file.write(page(facts).encode())
+            say(Console(stderr=True), f"written to {html}", "dim")
     if as_json:
         sys.stdout.write(msgspec.json.encode(as_document(facts)).decode() + "\n")
     else:
@@ -56,7 +56,10 @@ def as_document(facts: Facts) -> dict[str, Any]:
         "complete": facts.complete,
         "pairs": facts.pairs,
         "settled": facts.pairs - facts.left,
-        **{name: facts.total(name) for name in ("requests", "retries", "refusals", "duplicates")},
+        **{
+            name: int(facts.total(name))
+            for name in ("requests", "retries", "refusals", "duplicates")
+        },
         "elapsed": round(facts.total("elapsed"), 3),
         "quota": facts.quota,
         "go_on": words.go_on(facts),

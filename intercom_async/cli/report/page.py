@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-import markupsafe
 
 from intercom_async._version import __version__
 from intercom_async.cli.report import words
@@ -50,7 +49,7 @@ def page(facts: Facts) -> str:
 
 def _finalize(value: object) -> object:
     """Spell out what would not be seen in foreign text: it might turn a line around."""
-    plain = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
+    plain = isinstance(value, str) and not hasattr(value, "__html__")
     return readable(str(value), 10_000) if plain else value
 
 
@@ -118,8 +117,3 @@ class Chart:
             if one["pairs"]:
                 numbers = (one[name] for name in ("settled", "unsettled", "retries", "refusals"))
                 yield words.moment(at), *map("{:,}".format, numbers)
-
-    def told(self) -> Iterator[tuple[int, str]]:
-        """Yield the place of such a column, and its numbers in words."""
-        for (x, *_), row in zip((one for one in self.placed if one[2]["pairs"]), self.rows()):
-            yield x, "{}: {} settled, {} not settled, {} retries, {} refused".format(*row)

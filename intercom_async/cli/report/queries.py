@@ -1,5 +1,6 @@
 """A journal in numbers, as it was at one moment: no number contradicts another."""
 
+from collections import Counter
 from typing import Final
 
 import attrs
@@ -8,13 +9,14 @@ from intercom_async.cli.report.causes import Cause, grouped
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
 from intercom_async.journal.reader import KeptSession, Reader
-from intercom_async.journal.row import SETTLED, State
+from intercom_async.journal.row import SETTLED, Source, State
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
 
 _COUNTS: Final = """
-SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), min(updated_at),
+SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals), min(updated_at),
     max(updated_at)
 FROM pair GROUP BY workspace, state, session"""
 
@@ -46,6 +48,7 @@ class Facts:
         slots: what became of pairs over time, by `base` seconds.
         settled_before: pairs that sessions before the last one settled.
         second_tries: pairs whose fate is that of a second try.
+        spent: requests, retries and refusals as the pairs' own rows tell them.
         moments: of the first and the last record, in Unix seconds; none without a pair.
     """
 
@@ -61,6 +64,7 @@ class Facts:
     inferred: int = 0
     settled_before: int = 0
     second_tries: int = 0
+    spent: Counter[str] = attrs.Factory(Counter[str])
     moments: list[float] = attrs.Factory(list[float])
 
     @property
@@ -74,14 +78,21 @@ class Facts:
         return sum(self.states.get(state, 0) for state in UNSETTLED)
 
     @property
-    def input_ended(self) -> bool:
-        """Whether the last session that had an input read it to its end."""
-        return next((one.input_ended for one in reversed(self.sessions) if one.source), False)
+    def unread(self) -> Source | None:
+        """The input that was not read to its end, None if all were; the last of several."""
+        unread: dict[str | None, Source] = {}
+        for session in self.sessions:
+            source = session.source or Source(kind="what a program gave")
+            if source.kind != "journal":
+                unread.pop(source.name, None)
+                if not session.input_ended:
+                    unread[source.name] = source
+        return next(reversed(unread.values()), None)
 
     @property
     def complete(self) -> bool:
         """Whether every pair of the input is settled, as far as the journal knows."""
-        return self.input_ended and not self.left
+        return bool(self.sessions) and not self.left and self.unread is None
 
     @property
     def quota(self) -> int | None:
@@ -89,8 +100,9 @@ class Facts:
         return next((q for one in self.sessions[::-1] if (q := one.facts.get("quota_limit"))), None)
 
     def total(self, fact: str) -> float:
-        """Return the sum of a number that sessions keep."""
-        return sum(session.facts.get(fact, 0) for session in self.sessions)
+        """Return the sum of a number that sessions keep; a killed one had not kept its last."""
+        kept = sum(float(session.facts.get(fact, 0)) for session in self.sessions)
+        return max(kept, self.spent[fact])
 
 
 def gather(reader: Reader) -> Facts:
@@ -104,7 +116,9 @@ def gather(reader: Reader) -> Facts:
     last = facts.sessions[-1].number if facts.sessions else 0
     named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
     workspaces = {row[0]: Workspace(*row) for row in named}
-    for key, state, session, count, inferred, second_tries, *moments in reader.query(_COUNTS):
+    for key, state, session, count, inferred, second_tries, *rest in reader.query(_COUNTS):
+        requests, retries, refusals, *moments = rest
+        facts.spent.update(requests=requests, retries=retries, refusals=refusals)
         settled = count if state in SETTLED else 0
         workspace = workspaces.setdefault(key, Workspace(key))
         workspace.pairs += count

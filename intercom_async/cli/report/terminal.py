@@ -64,42 +64,46 @@ class _Report:
             style = STYLES.get(state, "dim")
             table.add_row(self._text(words.name(state), style), f"{count:,}", *told)
         table.add_row()
-        for row in words.numbers(facts):
-            table.add_row(row[0], self._text(row[1]), "", self._text(row[2]))
+        for name, number, more in words.numbers(facts):
+            table.add_row(name, number, "", more)
         yield table
         for remark in words.remarks(facts):
             yield self._text(f"\n{remark}", "yellow")
         yield from self._chart()
-        for _, heads, rows, more in words.listings(facts, MOST):
+        yield from self._listings()
+        yield from self._whys()
+
+    def _listings(self) -> Iterator[RenderableType]:
+        for _, heads, rows, more in words.listings(self._facts, MOST):
             table = _table(*heads)
             for row in rows:
                 table.add_row(*map(self._text, row))
             yield from (Text(), table)
             if more:
                 yield self._text(f"{more:,} more", "dim")
+
+    def _whys(self) -> Iterator[Text]:
+        facts = self._facts
         for cause in facts.causes[:MOST]:
             yield from self._cause(cause)
         if rest := facts.causes[MOST:]:
             pairs = amount(sum(cause.pairs for cause in rest), "pair")
             yield self._text(f"\n{amount(len(rest), 'more cause')}, {pairs}", "dim")
-        if facts.left:
-            yield self._text("\nTo list them:")
-            yield self._line(f"  {words.export_of(facts, 'unsettled')}")
-        if command := words.go_on(facts):
-            yield self._text("\nTo go on:", "bold")
-            yield self._line(f"  {command}", "bold")
+        commands = {"To list them": words.export_of(facts, "unsettled") if facts.left else None}
+        for what, command in (commands | {"To go on": words.go_on(facts)}).items():
+            if command:
+                yield self._text(f"\n{what}:", "bold")
+                line = self._text(f"  {command}")
+                line.no_wrap = True  # so that it can be pasted
+                yield line
 
     def _text(self, text: str, style: str = "") -> Text:
-        told = "\n".join(readable(line, 2000) for line in text.split("\n"))
+        """Make foreign text harmless; only a line break at its beginning is ours."""
+        ours = text[:1] == "\n"
+        told = "\n" * ours + readable(text[ours:], 2000)
         if not self._unicode:
             told = told.replace("…", "...").encode("ascii", "backslashreplace").decode()
         return Text(told, style)
-
-    def _line(self, text: str, style: str = "") -> Text:
-        """Return a line that is never folded, so that it can be pasted."""
-        line = self._text(readable(text, 2000), style)
-        line.no_wrap = True
-        return line
 
     def _cause(self, cause: Cause) -> Iterator[Text]:
         style = STYLES.get(cause.state, "dim")
@@ -123,7 +127,7 @@ class _Report:
         level = math.ceil(HEIGHT * quota / top) if 0 < quota <= top else None
         for row in reversed(range(HEIGHT)):
             label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
-            line = self._bars(axis, "pairs", label, top, row, HEIGHT, "blue")
+            line = self._bars(axis, "pairs", label, top, style="blue", row=row, height=HEIGHT)
             yield line.append(" quota" if level == row + 1 else "", "dim")
         for member, label, style in (
             ("unsettled", "not settled", "red"),
@@ -131,15 +135,25 @@ class _Report:
             ("refusals", "refused", "red"),
         ):
             top = axis.highest(member)
-            line = self._bars(axis, member, label, top, 0, 1, style)
+            line = self._bars(axis, member, label, top, style=style)
             yield line.append(f" up to {words.rate(top)}/s" if top else " none", "dim")
         yield self._text(" " * 13 + _times(axis), "dim")
         if axis.pauses:
             told = ", ".join(words.span(pause) for pause in axis.pauses[:5])
-            yield self._text(f"{' ' * 13}/ cut out: {told}{', ...' * (len(axis.pauses) > 5)}", "dim")
+            yield self._text(
+                f"{' ' * 13}/ cut out: {told}{', ...' * (len(axis.pauses) > 5)}", "dim"
+            )
 
     def _bars(
-        self, axis: Axis, member: str, label: str, top: float, row: int, height: int, style: str
+        self,
+        axis: Axis,
+        member: str,
+        label: str,
+        top: float,
+        *,
+        style: str,
+        row: int = 0,
+        height: int = 1,
     ) -> Text:
         """Return a line of a chart: each column's part between this row and the next."""
         ramp, side = (BLOCKS, "│") if self._unicode else (ASCII, "|")

@@ -63,9 +63,9 @@ def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) 
         most: columns that fit.
         gap: columns that a cut takes.
     """
-    doubled = (7200 << times for times in itertools.count(1))
+    doubled = (max(base, 7200) << times for times in itertools.count(0))
     for width in itertools.chain(NICE, doubled):
-        if width % base:
+        if width % base or len({slot * base // width for slot in slots}) > most:
             continue
         columns: dict[int, Column] = {}
         for slot, column in slots.items():

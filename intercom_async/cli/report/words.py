@@ -1,5 +1,6 @@
 """What numbers, times and states are called in a report, and what is to be done. Pure."""
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ def span(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 ", " ")
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in zip(units, units[1:], strict=False):
+    for (unit, size), (smaller, part) in itertools.pairwise(units):
         whole, rest = divmod(round(seconds / part), size // part)
         if whole:
             return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
@@ -79,13 +80,13 @@ def span(seconds: float) -> str:
 
 def verdict(facts: Facts) -> str:
     """Return what a report comes to, in one or two sentences."""
-    unread = "" if facts.input_ended else " The input was not read to its end."
+    unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
         are = "is" if facts.left == 1 else "are"
         return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
     if facts.pairs:
-        return f"Every pair {'is' if facts.input_ended else 'so far is'} settled.{unread}"
-    return "The input was empty." if facts.input_ended else "Nothing was recorded yet."
+        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}"
+    return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
 def remarks(facts: Facts) -> Iterator[str]:
@@ -98,11 +99,11 @@ def remarks(facts: Facts) -> Iterator[str]:
                 f"Session {last.number} has no end: it goes on now, or it was killed. Its own "
                 "numbers may be a second old."
             )
-        if last.source and not last.input_ended and last.source.kind != "file":
-            yield (
-                f"The input ({last.source.kind}) was not read to its end: for the rest, run it "
-                "again with the same input and this journal."
-            )
+    if facts.unread and facts.unread.kind not in {"file", "undo"}:
+        yield (
+            f"The input ({facts.unread.kind}) was not read to its end: for the rest, run it again "
+            "with the same input and this journal."
+        )
     if facts.states.get("already_absent") == facts.pairs != 0:
         yield (
             "Not one contact was in its conversation. After an earlier run that is right; "
@@ -121,11 +122,11 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     before = f", {facts.settled_before:,} before" if facts.settled_before else ""
     quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
     yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
-    yield "Requests", f"{requests:,}", "without those refused"
-    yield "Retries", f"{facts.total('retries'):,}", "of the requests, with checks"
-    yield "Refused", f"{facts.total('refusals'):,}", "by the rate limit"
+    yield "Requests", f"{requests:,.0f}", "without those refused"
+    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests, with checks"
+    yield "Refused", f"{facts.total('refusals'):,.0f}", "by the rate limit"
     yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
-    yield "Duplicates", f"{facts.total('duplicates'):,}", "in the input, not sent"
+    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, not sent"
     yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
     yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
@@ -155,13 +156,15 @@ def _told(session: KeptSession) -> tuple[str, ...]:
 
 def go_on(facts: Facts) -> str | None:
     """Return the command that does what is left; None if nothing is, or no command can."""
-    last = facts.sessions[-1].source if facts.sessions else None
-    if not facts.left and (facts.input_ended or not last or last.kind != "file"):
+    unread = facts.unread
+    given = [facts.path]
+    if unread and unread.kind == "undo":
+        given = ["--undo", unread.name or "", "--journal", facts.path]
+    elif not facts.left and not (unread and unread.kind == "file"):
         return None
     home = region(facts)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]
-    parts = ["intercom-async", facts.operation, facts.path, *(where if home != "us" else ())]
-    return shlex.join(parts)
+    return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
 def export_of(facts: Facts, state: str) -> str:
