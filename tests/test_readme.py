@@ -92,9 +92,8 @@ class TestCommands:
 
     def test_the_commands_play_together(self, tmp_path: Path) -> None:
         simulate, export, *lines = COMMANDS[2:-1]
-        name, _, value = export.removeprefix("export ").partition("=")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, name: value, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         # A free port and no waiting; everything else is as printed.
         line = simulate.replace(f"--port {PORT}", "--port 0") + " --limit 100000 --latency 0"
         with subprocess.Popen(
@@ -103,10 +102,12 @@ class TestCommands:
             assert process.stdout is not None
             served = re.search(r"http://[\d.:]+", process.stdout.readline())
             assert served is not None
+            exported = shlex.split(export.replace(URL, served.group()))[1:]
+            environment |= dict(variable.split("=", 1) for variable in exported)
             told: dict[str, str] = {}
             for command in lines:
                 ended = subprocess.run(
-                    ["bash", "-o", "pipefail", "-c", command.replace(URL, served.group())],
+                    ["bash", "-o", "pipefail", "-c", command],
                     cwd=tmp_path,
                     env=environment,
                     capture_output=True,

@@ -34,7 +34,7 @@ from intercom_async.errors import (
     PermissionDeniedError,
     readable,
 )
-from intercom_async.journal import Journal, JournalWriteError
+from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
 from intercom_async.model import Identity
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
@@ -57,14 +57,10 @@ async def bulk(options: BulkOptions) -> ExitStatus:
     journal = None if options.dry_run else options.journal or given.journal
     _keep_apart(options, given, journal)
     async with options.open_client(reserve=options.reserve) as client:
-        if given.binding is not None and given.binding.base_url != client.base_url:
-            raise InvalidArgumentError(
-                "--base-url or --region",
-                client.base_url,
-                f"the address that {given.name} belongs to, {given.binding.base_url}",
-            )
+        _check_binding(given, client, None)
         total = await _count(options, given, console)
         identity = await _identify(client, console)
+        _check_binding(given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
         question = _question(options, client, identity, admin_id, total, resumes=resumes)
         if total != 0 and not _confirmed(options, question, console):
@@ -111,6 +107,22 @@ def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> Non
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     refuse_same_files(read, written)
+
+
+def _check_binding(given: Input, client: IntercomClient, identity: Identity | None) -> None:
+    """Refuse the journal of another region or workspace, also one that is only read from."""
+    if given.binding is None:
+        return
+    app = None if identity is None else identity.app
+    now = attrs.evolve(
+        given.binding,
+        base_url=client.base_url,
+        app_id=None if app is None else app.id_code,
+        app_name=None if app is None else app.name,
+    )
+    if (found := given.binding.mismatch(now)) is not None:
+        what, expected, got = found
+        raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
 
 
 async def _count(options: BulkOptions, given: Input, console: Console) -> int | None:
@@ -173,9 +185,9 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     """Ask before changing anything, if there is somebody to ask."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
     try:
         with asking():
+            console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
             answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""

@@ -19,7 +19,7 @@ from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.running import amount, say
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
-from intercom_async.status import RateLimitStatus
+from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.server_clock import WINDOW
 
 LIVE_INTERVAL: Final = 0.1
@@ -87,14 +87,10 @@ def progress_line(
     return text
 
 
-def outage_line(outage: Any, now: float) -> Text:
+def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    return Text(
-        f"Intercom is away since {since} ({duration(outage.since)}), next look in "
-        f"{duration(outage.next_look)}: {readable(str(outage.reason))}",
-        "yellow",
-    )
+    return Text(readable(f"since {since}: {outage}"), "yellow")
 
 
 class Display:
@@ -123,7 +119,7 @@ class Display:
             return self
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
-                self._picture(), console=self._console, auto_refresh=False, transient=True
+                self.picture(), console=self._console, auto_refresh=False, transient=True
             )
             self._live.start()
         self._task = asyncio.create_task(self._refresh())
@@ -145,7 +141,7 @@ class Display:
         while True:
             await asyncio.sleep(PLAIN_INTERVAL if self._live is None else LIVE_INTERVAL)
             if self._live is not None:
-                self._live.update(self._picture(), refresh=True)
+                self._live.update(self.picture(), refresh=True)
                 continue
             for line in self._lines():
                 self._console.print(line, soft_wrap=True, highlight=False)
@@ -158,7 +154,8 @@ class Display:
             lines.append(outage_line(self._run.outage, time.time()))
         return lines
 
-    def _picture(self) -> Table:
+    def picture(self) -> Table:
+        """Return the bar and the lines below it."""
         table = Table.grid()
         if self._total:
             summary = self._run.summary

@@ -7,13 +7,13 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from rich.console import Console
 
 from intercom_async.cli.running import say
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.private_files import open_private, rewrite
+from intercom_async.private_files import rewrite
 
 SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
 """What a journal's name is continued with by the files beside it."""
@@ -76,10 +76,9 @@ def open_results(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
             raise InvalidArgumentError("--output", str(target), "a new file or one with results")
     if not resumes:
         return rewrite(target)
-    file = cast("BinaryIO", os.fdopen(open_private(target, os.O_RDWR), "r+b"))
-    end = _end_of_last_line(file)
-    file.truncate(end)
-    file.seek(end)
+    file = target.open("r+b")
+    file.truncate(_end_of_last_line(file))
+    file.seek(0, io.SEEK_END)
     say(console, f"adding to the results in {target}", "dim")
     return file
 

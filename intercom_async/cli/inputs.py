@@ -116,32 +116,25 @@ def _journal(path: Path, options: BulkOptions) -> Input:
             str(path),
             f"the journal of {options.verb}; `attach --undo` puts back what a detach removed",
         )
-    unended: dict[str | None, Source] = {}
-    for session in sessions:
-        source = session.source
-        if source is None or source.kind == "journal":
-            continue
-        if session.input_ended:
-            unended.pop(source.name, None)
-        else:
-            unended[source.name] = source
-    # What was read before is in the journal; the last input is the one to read on in.
-    last = next(reversed(unended.values()), None)
+    last = next(
+        (one for one in reversed(sessions) if one.source and one.source.kind != "journal"), None
+    )
     missing = None
-    if last is not None:
-        file = Path(last.name) if last.kind == "file" and last.name else None
+    if last is not None and last.source is not None and not last.input_ended:
+        source = last.source
+        file = Path(source.name) if source.kind == "file" and source.name else None
         if file is not None and file.is_file():
             say(Console(stderr=True), f"the run had not read {file} to its end: reading on", "dim")
             return Input(
-                lines=lambda: _read_file(file, last.columns or {}),
+                lines=lambda: _read_file(file, source.columns or {}),
                 name=str(file),
-                source=last,
+                source=source,
                 countable=True,
                 files={"SOURCE": file},
                 journal=path,
                 binding=binding,
             )
-        where = last.kind if last.name is None else f"{last.kind}, {last.name}"
+        where = source.kind if source.name is None else f"{source.kind}, {source.name}"
         missing = (
             f"the input ({where}) was not read to its end and cannot be read again; for the rest: "
             f"{options.verb} INPUT --journal {path}"

@@ -17,6 +17,7 @@ from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 
 REGION_VARIABLE: Final = "INTERCOM_REGION"
@@ -124,7 +125,8 @@ class BulkOptions(Connection):
         typer.Option("--force", help="Go on though none of the first conversations exists."),
     ] = False
     concurrency: Annotated[
-        int | None, typer.Option(help="Requests in flight at most; default: computed.")
+        int | None,
+        typer.Option(min=1, max=CONNECTIONS, help="Requests in flight at most; default: computed."),
     ] = None
     reserve: Annotated[
         float, typer.Option(min=0, max=100, help="Percent of the quota left to others' calls.")

@@ -5,6 +5,7 @@ waits. A handler of our own also makes process 1 of a container end at SIGTERM.
 """
 
 import asyncio
+import atexit
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -14,6 +15,7 @@ from typing import Any, Final
 UNHEARD: Final = 2
 """Signals that may wait for a busy loop; the next one raises KeyboardInterrupt wherever it is."""
 
+_BOTH: Final = (signal.SIGINT, signal.SIGTERM)
 _hearing: list[Callable[[], None]] = []
 
 
@@ -23,13 +25,20 @@ def _hear(_number: int, _frame: Any) -> None:
     _hearing[-1]()
 
 
+def _ignore() -> None:
+    """Let no signal change the exit status of a process that is ending."""
+    for number in _BOTH:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def listening() -> Generator[None]:
     """Take both signals; they raise KeyboardInterrupt unless `interrupts` says otherwise."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    atexit.register(_ignore)
+    before = {number: signal.signal(number, _hear) for number in _BOTH}
     try:
         yield
     finally:
