@@ -102,7 +102,7 @@ async def test_a_server_that_fails_makes_a_dry_run_s_pair_fail(
     sim: IntercomSimulator, client: IntercomClient
 ) -> None:
     pairs = sim.workspace.populate(conversations=3)
-    sim.faults.add(Fault.RESET_BEFORE_APPLYING, probability=1.0)
+    sim.faults.add(Fault.SERVER_ERROR, probability=1.0)
     summary = await client.detach_contacts(pairs, admin_id=sim.admin_id, dry_run=True)
     assert summary.outcomes[Outcome.FAILED] == 3
 
