@@ -368,7 +368,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 unknown = item.ambiguous or is_ambiguous(fate)
                 settled = await self._settle(item, unknown=unknown)
                 self._stop_if_fatal(settled)
-                if settled.ambiguous or settled.outcome is Outcome.UNKNOWN:
+                if settled.in_doubt or settled.outcome is Outcome.UNKNOWN:
                     self._seen.add(item.detach, settled.outcome, ambiguous=True)
             following = self._hand_over(item.detach.conversation_id)
             elapsed = self._runtime.monotonic() - began
@@ -541,7 +541,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             item.detach,
             settled.outcome,
             inferred=settled.inferred,
-            ambiguous=settled.ambiguous,
+            ambiguous=settled.in_doubt,
             attempts=settled.attempts,
             refusals=settled.refusals,
             request_id=settled.request_id,
@@ -588,9 +588,11 @@ def _both(first: Settled, second: Settled) -> Settled:
     """What two tries come to: the second one, unless the run stopped before it was sent."""
     if second.outcome is Outcome.NOT_ATTEMPTED:
         return first
-    second.attempts += first.attempts
-    second.refusals += first.refusals
-    return second
+    return attrs.evolve(
+        second,
+        attempts=second.attempts + first.attempts,
+        refusals=second.refusals + first.refusals,
+    )
 
 
 def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal | None:
