@@ -310,14 +310,9 @@ async def with_fatal(
     """
     if isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError):
         return attrs.evolve(settled, fatal=error)
-    if not isinstance(error, PermissionDeniedError):
-        return settled
-    try:
-        reply = await transport.send(wire.me(), options)
-    except IntercomError:
+    if isinstance(error, PermissionDeniedError) and not await transport.token_is_good(options):
         return attrs.evolve(settled, fatal=error)
-    settled = _with_requests(settled, reply.attempts, reply.refusals)
-    return settled if reply.succeeded else attrs.evolve(settled, fatal=error)
+    return settled
 
 
 LOOKS: Final = (0.0, 1.0, 2.0)

@@ -20,7 +20,7 @@ from intercom_async.errors import (
     ResponseDecodeError,
     readable,
 )
-from intercom_async.structuring import decode_json, is_list, is_object
+from intercom_async.structuring import decode_json, is_object
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import (
     IN_DOUBT,
@@ -168,7 +168,7 @@ def _told(body: bytes) -> _Told:
 def _listed(told: _Told) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
     for found in (told.customers, told.contacts):
-        listed = found.get("contacts", found.get("customers")) if is_object(found) else found
-        if is_list(listed):
-            return {str(entry.get("id")) for entry in listed if is_object(entry)}
+        listed = found.get("contacts", found.get("customers")) if type(found) is dict else found
+        if type(listed) is list:
+            return {str(entry.get("id")) for entry in listed if type(entry) is dict}
     return None

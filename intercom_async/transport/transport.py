@@ -11,6 +11,7 @@ is closed.
 import asyncio
 import importlib
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -59,6 +60,7 @@ from intercom_async.transport.wire import (
     Request,
     error_details,
     error_for,
+    me,
     request_id_of,
 )
 
@@ -66,6 +68,9 @@ if TYPE_CHECKING:
     import tenacity
 
 _T = TypeVar("_T")
+
+LOOK_HOLDS: Final = 10.0
+"""Seconds for which a look at the token holds: refusals come in bursts."""
 
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
@@ -181,6 +186,9 @@ class Transport:
         self._runtime = runtime
         self._counters = Counters()
         self._waits: set[asyncio.Timeout] = set()
+        self._looking = asyncio.Lock()
+        self._looked_at = -math.inf
+        self._good = True
         self._closed = False
 
     @property
@@ -202,6 +210,17 @@ class Transport:
     def habit(self) -> Habit:
         """What checks of this client's writes have shown."""
         return self._http.habit
+
+    async def token_is_good(self, options: CallOptions) -> bool:
+        """Whether `GET /me` is answered well, looked at now or a moment ago."""
+        async with self._looking:
+            if self._runtime.monotonic() - self._looked_at >= LOOK_HOLDS:
+                try:
+                    self._good = (await self.send(me(), options)).succeeded
+                except IntercomError:
+                    self._good = False
+                self._looked_at = self._runtime.monotonic()
+            return self._good
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the client is closed meanwhile.

@@ -362,7 +362,12 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now)
+                until = 0.0
+                if headers is not None and headers.reset is not None:
+                    reset, date = headers.reset, headers.date
+                    self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
+                    until = now + self.clock.until(reset, now)
+                self._pause(headers, now, until=until)
             else:
                 self._count_unseen(now)
                 self._pauses = 0

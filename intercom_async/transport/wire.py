@@ -438,10 +438,10 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
 
 
 def is_error_list(reply: Reply) -> bool:
-    """Whether the body is an error as Intercom words it."""
-    document = _document(reply)
-    listed = document.get("errors")
-    return document.get("type") == "error.list" and is_list(listed) and any(map(is_object, listed))
+    """Whether the body is an error as Intercom words it; stubs of it often leave out the type."""
+    code, _, errors = error_details(reply)
+    told = _document(reply).get("type", "error.list")
+    return told == "error.list" and bool(errors) and code is not None
 
 
 def is_foreign(reply: Reply) -> bool:
