@@ -94,16 +94,20 @@ class TestStatuses:
     async def test_a_detach_that_was_applied_and_answered_oddly_is_detached(
         self, status: int
     ) -> None:
-        async with LyingServer(applied_then(Said(status=status))) as server:
-            async with client_for(server) as client:
-                assert await label(client, "7") is Outcome.DETACHED
+        async with (
+            LyingServer(applied_then(Said(status=status))) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
         assert server.applied["7", GONE] == 1
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 451])
     async def test_so_is_one_that_a_gateway_answered_in_intercom_s_place(self, status: int) -> None:
-        async with LyingServer(applied_then(html(status))) as server:
-            async with client_for(server) as client:
-                found = await settled(client)
+        async with (
+            LyingServer(applied_then(html(status))) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
         assert (found.outcome, found.inferred) == (Outcome.DETACHED, True)
         assert server.applied["7", GONE] == 1
 
@@ -121,9 +125,11 @@ class TestStatuses:
         assert server.applied.total() == 400
 
     async def test_an_error_that_intercom_words_is_final_and_checked_by_nobody(self) -> None:
-        async with LyingServer(lambda *_: error(422, "No", code="data_invalid")) as server:
-            async with client_for(server) as client:
-                found = await settled(client)
+        async with (
+            LyingServer(lambda _, __: error(422, "No", code="data_invalid")) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
         assert (found.outcome, found.in_doubt) == (Outcome.FAILED, False)
         assert server.methods == ["DELETE"]
 
@@ -142,18 +148,18 @@ def check_answered(check: Callable[[LyingServer, Asked], Said], *, applied: bool
 
 
 CHECKS: dict[str, Callable[[LyingServer, Asked], Said]] = {
-    "a gateway's 404": lambda *_: html(404),
-    "a gateway's 404 in JSON": lambda *_: Said(status=404).with_body({"message": "Not Found"}),
-    "404 about a user": lambda *_: error(404, "User Not Found"),
+    "a gateway's 404": lambda _, __: html(404),
+    "a gateway's 404 in JSON": lambda _, __: Said(status=404).with_body({"message": "Not Found"}),
+    "404 about a user": lambda _, __: error(404, "User Not Found"),
     "another conversation": lambda server, _: server.conversation("8"),
-    "no id": lambda *_: Said().with_body({"contacts": {"contacts": [{"id": STAYS}]}}),
-    "a short list": lambda *_: Said().with_body(
+    "no id": lambda _, __: Said().with_body({"contacts": {"contacts": [{"id": STAYS}]}}),
+    "a short list": lambda _, __: Said().with_body(
         {"id": "7", "contacts": {"contacts": [{"id": STAYS}], "total_count": 2}}
     ),
     "a part": lambda server, _: attrs.evolve(server.conversation("7"), status=206),
-    "a page": lambda *_: html(200),
-    "nothing": lambda *_: Said(),
-    "an error": lambda *_: attrs.evolve(error(404, "Resource Not Found"), status=200),
+    "a page": lambda _, __: html(200),
+    "nothing": lambda _, __: Said(),
+    "an error": lambda _, __: attrs.evolve(error(404, "Resource Not Found"), status=200),
 }
 
 
@@ -162,12 +168,14 @@ class TestChecks:
 
     @pytest.mark.parametrize("name", CHECKS)
     async def test_a_look_that_proves_nothing_leaves_it_unknown(self, name: str) -> None:
-        async with LyingServer(check_answered(CHECKS[name])) as server:
-            async with client_for(server) as client:
-                assert await label(client, "7") is Outcome.UNKNOWN
+        async with (
+            LyingServer(check_answered(CHECKS[name])) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.UNKNOWN
 
     async def test_only_intercom_s_own_404_makes_a_conversation_missing(self) -> None:
-        missing = check_answered(lambda *_: error(404, "Resource Not Found"))
+        missing = check_answered(lambda _, __: error(404, "Resource Not Found"))
         async with LyingServer(missing) as server, client_for(server) as client:
             assert await label(client, "7") is Outcome.CONVERSATION_MISSING
 
@@ -175,9 +183,11 @@ class TestChecks:
         def lagging(server: LyingServer, asked: Asked) -> Said:
             return server.conversation("7", *([GONE] if asked.before < 2 else []))
 
-        async with LyingServer(check_answered(lagging, applied=True)) as server:
-            async with client_for(server) as client:
-                assert await label(client, "7") is Outcome.DETACHED
+        async with (
+            LyingServer(check_answered(lagging, applied=True)) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
         assert server.methods == ["DELETE"] * 4 + ["GET"] * 3
 
     async def test_after_three_looks_in_three_seconds_it_failed_and_stays_in_doubt(self) -> None:
@@ -233,9 +243,11 @@ class TestContents:
     @pytest.mark.parametrize("applied", [True, False])
     @pytest.mark.parametrize("name", LIES)
     async def test_a_detach_is_told_as_the_server_has_it(self, name: str, *, applied: bool) -> None:
-        async with LyingServer(lying_once(LIES[name], applied=applied)) as server:
-            async with client_for(server) as client:
-                found = await settled(client)
+        async with (
+            LyingServer(lying_once(LIES[name], applied=applied)) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
         done = server.applied["7", GONE] == 1
         assert found.outcome is (Outcome.DETACHED if done else Outcome.FAILED)
         assert found.in_doubt is not done
@@ -258,9 +270,11 @@ class TestContents:
         assert found.outcome is Outcome.FAILED
 
     async def test_a_reply_that_lists_nobody_contradicts_nothing(self) -> None:
-        async with LyingServer(lambda *_: Said().with_body({"customers": []})) as server:
-            async with client_for(server) as client:
-                assert await label(client, "7") is Outcome.DETACHED
+        async with (
+            LyingServer(lambda _, __: Said().with_body({"customers": []})) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
         assert server.methods == ["DELETE"]
 
     @pytest.mark.parametrize("lie", ["is a page", "is empty", "is an error"])
@@ -284,10 +298,12 @@ class TestContents:
         assert len(server.asked) == 2
 
     async def test_somebody_else_s_conversation_is_not_handed_over(self) -> None:
-        async with LyingServer(lambda server, _: server.conversation("8")) as server:
-            async with client_for(server) as client:
-                with pytest.raises(IntercomError, match="about conversation '8', not '7'") as told:
-                    await client.get_conversation("7")
+        async with (
+            LyingServer(lambda server, _: server.conversation("8")) as server,
+            client_for(server) as client,
+        ):
+            with pytest.raises(IntercomError, match="about conversation '8', not '7'") as told:
+                await client.get_conversation("7")
         assert type(told.value) is intercom_async.ContradictoryReplyError
 
     @pytest.mark.parametrize("listed", [True, False])
@@ -337,10 +353,13 @@ class TestConnections:
 
     async def test_a_connection_that_contradicts_a_question_is_not_used_again(self) -> None:
         lie = LIES["names another conversation"]
-        async with LyingServer(lying_once(lie, applied=True)) as server:
-            async with client_for(server) as client:
-                await label(client, "6")
-                await label(client, "7")
+        async with (
+            LyingServer(lying_once(lie, applied=True)) as server,
+            client_for(server) as client,
+        ):
+            await label(client, "6")
+            await label(client, "7")
+            await label(client, "8")
         first, *_ = [asked.port for asked in server.asked if asked.conversation == "7"]
         assert first == server.asked[0].port
         assert [asked.port for asked in server.asked].count(first) == 2
@@ -351,7 +370,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_gateway_s_401_or_403_is_tried_again_and_then_named(self, status: int) -> None:
-        async with LyingServer(lambda *_: html(status)) as server, client_for(server) as client:
+        async with LyingServer(lambda _, __: html(status)) as server, client_for(server) as client:
             with pytest.raises(intercom_async.GatewayError, match=r"server: awselb/2\.0"):
                 await client.whoami()
             assert len(server.asked) == 4
@@ -382,9 +401,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_token_that_may_do_nothing_is_fatal(self, status: int) -> None:
-        async with LyingServer(lambda *_: error(status, "No", code="forbidden")) as server:
-            async with client_for(server) as client:
-                found = await asyncio.gather(*(settled(client) for _ in range(8)))
+        async with (
+            LyingServer(lambda _, __: error(status, "No", code="forbidden")) as server,
+            client_for(server) as client,
+        ):
+            found = await asyncio.gather(*(settled(client) for _ in range(8)))
         assert all(each.fatal is each.error is not None for each in found)
         looks = [asked for asked in server.asked if asked.conversation == "me"]
         assert len(looks) == (status == 403)
@@ -424,9 +445,11 @@ class TestQuota:
             said = error(429, "Exceeded rate limit", code="rate_limit_exceeded")
             return attrs.evolve(said, headers=reset | dict.fromkeys(names, ""))
 
-        async with LyingServer(answer) as server:
-            async with client_for(server, rate_limit=RateLimitPolicy(max_wait=None)) as client:
-                assert await label(client, "7") is Outcome.DETACHED
+        async with (
+            LyingServer(answer) as server,
+            client_for(server, rate_limit=RateLimitPolicy(max_wait=None)) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
         assert len(moments) == 2
         assert moments[1] >= int(moments[0]) + 8
 
@@ -472,7 +495,7 @@ class TestSearches:
         assert len(sizes) <= 200 // bearable + 1 + 8
 
     async def test_a_search_whose_smallest_pages_fail_says_so(self) -> None:
-        async with LyingServer(lambda *_: html(504)) as server, client_for(server) as client:
+        async with LyingServer(lambda _, __: html(504)) as server, client_for(server) as client:
             with pytest.raises(intercom_async.ServerError, match="504"):
                 _ = [each async for each in client.find_conversations(GONE)]
         assert len(server.asked) == 4 * 2 + 4
