@@ -306,7 +306,12 @@ class ContactNotFoundError(NotFoundError):
 
 
 class AdminNotFoundError(NotFoundError):
-    """Intercom does not know the admin in whose name the call was made; nothing was changed."""
+    """Intercom does not know the admin in whose name the call was made; nothing was changed.
+
+    What detach and attach say of such an admin is not documented. This is a 404 with the code
+    "admin_not_found", as of other calls, or whose message begins with "Admin". Should Intercom
+    say "Resource Not Found" instead, it cannot be told from a conversation that is missing.
+    """
 
 
 class GatewayError(APIError):

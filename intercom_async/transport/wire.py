@@ -446,7 +446,7 @@ def is_error_list(reply: Reply) -> bool:
 
 def is_foreign(reply: Reply) -> bool:
     """Whether the body is an error that somebody else than Intercom wrote."""
-    if _document(reply).get("type") in {"error.list", "error"}:
+    if _document(reply).get("type") in ("error.list", "error"):
         return False
     return error_details(reply)[0] is None
 
@@ -463,12 +463,12 @@ def _kind_of_error(  # noqa: PLR0911  a table
         return RateLimitedError
     if is_foreign(reply):
         return GatewayError
-    if code == "admin_not_found":
-        return AdminNotFoundError
     if status == 404:
-        # Both 404s carry the code "not_found"; only the message separates them.
+        if code == "admin_not_found" or message.startswith("admin"):
+            return AdminNotFoundError
         if not is_error_list(reply):
             return NotFoundError
+        # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):
             return ConversationNotFoundError
         return ContactNotFoundError if message.startswith("user not found") else NotFoundError

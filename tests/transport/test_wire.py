@@ -205,6 +205,7 @@ class TestErrors:
             (404, "not_found", "User Not Found", ContactNotFoundError),
             (404, "not_found", "Something Else", NotFoundError),
             (404, "admin_not_found", "Admin for admin_id not found", AdminNotFoundError),
+            (404, "not_found", "Admin Not Found", AdminNotFoundError),
             (
                 422,
                 "parameter_invalid",
