@@ -71,7 +71,7 @@ class Chart:
         self.cuts: list[tuple[int, int]] = []
         """Place and seconds."""
         x = 0
-        for stretch, pause in zip(self.axis.stretches, [0, *self.axis.pauses], strict=True):
+        for stretch, pause in zip(self.axis.stretches, [0, *self.axis.pauses], strict=False):
             if pause:
                 self.cuts.append((x, pause))
                 x += GAP
