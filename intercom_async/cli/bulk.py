@@ -40,6 +40,7 @@ from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
 
 SHOWN_BAD_LINES: Final = 20
+STANDARD_OUTPUT: Final = 1
 
 
 async def bulk(options: BulkOptions) -> ExitStatus:
@@ -102,8 +103,7 @@ def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> Non
         if options.output is not None:
             refuse_same_files({"--journal": file}, {"--output": options.output})
     if options.output is not None:
-        to_terminal = str(options.output) == "-"
-        written["--output"] = sys.stdout.fileno() if to_terminal else options.output
+        written["--output"] = STANDARD_OUTPUT if str(options.output) == "-" else options.output
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     refuse_same_files(read, written)

@@ -90,7 +90,9 @@ def progress_line(
 def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    return Text(readable(f"since {since}: {outage}"), "yellow")
+    look = f"next look in {duration(outage.next_look)}" if outage.next_look else "looking now"
+    # The reason comes last: a narrow terminal cuts it.
+    return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
 
 class Display:

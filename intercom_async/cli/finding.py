@@ -1,6 +1,8 @@
 """The command `find`: the pairs of every group conversation a contact takes part in."""
 
+import csv
 import json
+import sys
 
 from rich.console import Console
 
@@ -57,8 +59,9 @@ async def find(
                 async for conversation in client.find_conversations(one):
                     if every or _is_group(conversation):
                         found += _write(conversation.id, one, console, as_json=as_json)
-        except IntercomError:
-            print_out("find failed: this list is not complete")
+        except IntercomError as error:
+            if not isinstance(error, InvalidArgumentError):
+                print_out("find failed: this list is not complete")
             raise
     found_in_all = f"{amount(found, 'conversation')} of {amount(len(contact_ids), 'contact')}"
     say(console, found_in_all, "dim")
@@ -70,22 +73,23 @@ def _write(
 ) -> bool:
     """Print a pair; whether it could be."""
     if conversation_id is None or not (_is_plain(conversation_id) and _is_plain(contact_id)):
-        say(console, f"skipped: malformed id {conversation_id!r:.80}", "yellow")
+        say(console, f"left out: malformed id {conversation_id!r:.80}", "yellow")
         return False
-    line = f"{conversation_id},{contact_id}"
     if as_json:
-        line = json.dumps({"conversation_id": conversation_id, "contact_id": contact_id})
-    print_out(line)
+        print_out(json.dumps({"conversation_id": conversation_id, "contact_id": contact_id}))
+    else:
+        csv.writer(sys.stdout, lineterminator="\n").writerow([conversation_id, contact_id])
+        sys.stdout.flush()
     return True
 
 
 def _is_plain(value: str) -> bool:
-    """Whether an id needs no quotes and a spreadsheet takes it for text.
+    """Whether a spreadsheet takes an id for text.
 
     It runs what begins with =, +, - or @, in their wide forms in some countries, and where commas
     are for decimals it begins a cell at a semicolon.
     """
-    return value.isprintable() and value[:1].isalnum() and not {";", ",", '"'} & set(value)
+    return value.isprintable() and value[:1].isalnum() and ";" not in value
 
 
 def _is_group(conversation: Conversation) -> bool:

@@ -9,10 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,14 +36,21 @@ pytestmark = [
 
 
 @contextmanager
-def process(arguments: Sequence[object], **streams: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a command; end it, whatever the test does."""
-    options: dict[str, Any] = {
-        "stdin": subprocess.DEVNULL,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.PIPE,
-    }
-    with subprocess.Popen(list(map(str, arguments)), **{**options, **streams}) as started:
+def process(
+    arguments: Sequence[object],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> Generator["subprocess.Popen[bytes]"]:
+    """Start a command in a session of its own; end it, whatever the test does."""
+    with subprocess.Popen(
+        [*map(str, arguments)],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    ) as started:
         try:
             yield started
         finally:
@@ -142,7 +148,7 @@ class TestAtATerminal:
     ) -> None:
         ours, theirs = pty.openpty()
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        with process([*COMMAND, "detach", source], start_new_session=True, **streams) as run:
+        with process([*COMMAND, "detach", source], **streams) as run:
             os.close(theirs)
             shown = _read_until(ours, "[y/N]")
             assert (
@@ -166,7 +172,7 @@ class TestAtATerminal:
     ) -> None:
         ours, theirs = pty.openpty()
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        with process([*COMMAND, "detach", "-", "--yes"], start_new_session=True, **streams) as run:
+        with process([*COMMAND, "detach", "-", "--yes"], **streams) as run:
             os.close(theirs)
             _read_until(ours, "end with Ctrl-D")
             os.write(ours, source.read_bytes() + b"\x04")
