@@ -87,7 +87,12 @@ LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
-_FATAL: Final = (AuthenticationError, PermissionDeniedError, ConnectionFailedError)
+_FATAL: Final = (
+    AuthenticationError,
+    PermissionDeniedError,
+    ConnectionFailedError,
+    ServerError,
+)
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -335,15 +340,24 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._unsent.discard(task)
 
     async def _who(self) -> Identity:
-        """Return who the token belongs to, asked once.
+        """Return who the token belongs to, asked once, and with the run's patience.
 
         Raises:
             AuthenticationError, PermissionDeniedError, ConnectionFailedError: nobody can say.
         """
         async with self._identifying:
-            if self._identity is None:
+            tries = 0
+            while self._identity is None:
+                tries += 1
                 try:
                     self._identity = await self._whoami()
+                except (ConnectionFailedError, ServerError) as error:
+                    patient = self._elapsed < self._asked.outage_patience
+                    if isinstance(error, CertificateError) or not patient:
+                        raise
+                    await self._runtime.sleep(
+                        backoff(self._call.retry, attempts=tries, random=self._runtime.random())
+                    )
                 except (*_FATAL, ClientStateError):
                     raise
                 except IntercomError:  # an odd answer says nothing about the pairs
