@@ -360,9 +360,12 @@ class Http:
                 flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not deadline.leave():
-                raise
-            detail = f"HTTP {status}, {_describe(error)}"
+            described = _describe(error)
+            if isinstance(error, asyncio.CancelledError):
+                if not deadline.leave():
+                    raise
+                described = "and the rest did not arrive in time"
+            detail = f"HTTP {status}, {described}"
             raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
