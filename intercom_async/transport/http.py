@@ -359,13 +359,13 @@ class Http:
             if len(body) > limit:
                 flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
-        except (Exception, asyncio.CancelledError) as error:
-            described = _describe(error)
-            if isinstance(error, asyncio.CancelledError):
-                if not deadline.leave():
-                    raise
-                described = "and the rest did not arrive in time"
-            detail = f"HTTP {status}, {described}"
+        except asyncio.CancelledError as error:
+            if not deadline.leave():
+                raise
+            detail = f"HTTP {status}, and the rest did not arrive in time"
+            raise AttemptFailedError(Failure.TRUNCATED, detail) from error
+        except Exception as error:
+            detail = f"HTTP {status}, {_describe(error)}"
             raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
