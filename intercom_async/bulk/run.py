@@ -261,7 +261,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._limiter.forget(self._backlog)
         assert self._timer is not None  # noqa: S101  set when the run began
         self._timer.cancel()
-        tasks = set() if self._reader is None else {self._reader}
+        tasks: set[asyncio.Task[None]] = set() if self._reader is None else {self._reader}
         for _ in range(len(self._workers)):
             self._ready.put_nowait(None)
         await self._surely(lambda: _gone(tasks | self._workers))
