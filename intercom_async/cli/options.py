@@ -200,13 +200,19 @@ def _epilog(*examples: str) -> str:
 
 
 def _token(file: Path | None) -> str | None:
-    """The token: from a file, the environment or a hidden prompt, never the command line."""
+    """Return the token from a file or a hidden prompt; None if the environment has it.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
     if file is not None:
         return read_token(file)
-    if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
+    if os.environ.get(TOKEN_VARIABLE):
+        return None
+    if sys.stdin.isatty():
         with asking():
             return getpass.getpass("Intercom access token: ").strip()
-    return None
+    raise InvalidArgumentError("--token-file", None, f"given, or the token be in ${TOKEN_VARIABLE}")
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
