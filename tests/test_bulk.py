@@ -150,7 +150,7 @@ class TestEveryPair:
             )
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, match=unlucky[0][0], method="GET")
         async with IntercomClient(
-            "token", base_url=sim.url, retry=RetryPolicy(attempts=2)
+            "token", base_url=sim.url, retry=RetryPolicy(attempts=1)
         ) as client:
             results = await collect(client, sim, pairs)
         outcomes = {r.detach.conversation_id: r for r in results}

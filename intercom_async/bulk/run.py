@@ -216,7 +216,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._drain = self._drain and drain
         # What waits for Intercom to come back would not end.
         everything = immediately or self._transport.outage is not None
-        for task in tuple(self._operating if everything else self._unsent):
+        for task in self._unsent | self._operating if everything else set(self._unsent):
             task.cancel()
         if self._reader is not None and not self._drain:
             self._reader.cancel()
