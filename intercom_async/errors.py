@@ -129,7 +129,7 @@ class WrongInputError(IntercomError):
 
 
 class RateLimitWaitError(IntercomError):
-    """The quota would make this call wait longer than its caller allowed; nothing was sent.
+    """Quota or connections would make a call wait longer than allowed; nothing was sent.
 
     Attributes:
         wait: seconds the call would have to wait, as far as is known now.
@@ -138,14 +138,24 @@ class RateLimitWaitError(IntercomError):
     """
 
     def __init__(
-        self, *, wait: float, max_wait: float, rate_limit: RateLimitStatus | None = None
+        self,
+        *,
+        wait: float,
+        max_wait: float,
+        rate_limit: RateLimitStatus | None = None,
+        connections: bool = False,
     ) -> None:
         self.wait = wait
         self.max_wait = max_wait
         self.rate_limit = rate_limit
+        reason = (
+            "all connections are in use, longer"
+            if connections
+            else f"the rate limit asks for a wait of {wait:.2f} s, longer"
+        )
         super().__init__(
-            f"the rate limit asks for a wait of {wait:.2f} s, longer than the {max_wait:.2f} s "
-            "allowed; try later, or allow more with RateLimitPolicy(max_wait=...)"
+            f"{reason} than the {max_wait:.2f} s allowed; try later, or allow more with "
+            "RateLimitPolicy(max_wait=...)"
         )
 
 
