@@ -154,6 +154,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._identity: Identity | None = None
         self._identifying = asyncio.Lock()
         self._renewing = asyncio.Lock()
+        self._refused: Transport | None = None
         self._session: Session | None = None
         self._limiter: Limiter | None = None
         self._tally = Tally() if part is None else part.tally
@@ -225,7 +226,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         # What waits for Intercom to come back would not end.
         everything = immediately or self._transport.outage is not None
         for task in tuple(self._operating if everything else self._unsent):
-            task.cancel()
+            if task is not asyncio.current_task():  # which finds that out by itself
+                task.cancel()
         if self._reader is not None and not self._drain:
             self._reader.cancel()
         self._changed.set()
@@ -381,9 +383,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._part is None:
             return False
         async with self._renewing:
+            if self._refused is refused:
+                return False
             if self._transport is refused:
                 found = await self._part.renew()
                 if found is None:
+                    self._refused = refused
                     return False
                 assert self._limiter is not None  # noqa: S101  set by `_prepare`
                 self._limiter.forget(self._backlog)
