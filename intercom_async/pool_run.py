@@ -166,6 +166,7 @@ class _Lane:
         reader: reads that.
         client: its newest client.
         run: the run that goes on.
+        busy: whether it is in work or waits for a place.
         again: pairs that occurred again, to be told at the end.
     """
 
@@ -175,6 +176,7 @@ class _Lane:
     reader: "asyncio.Task[None] | None" = None
     client: IntercomClient | None = None
     run: DetachRun | None = None
+    busy: bool = False
     again: list[Detach] = attrs.field(factory=list[Detach])
 
     @property
@@ -230,7 +232,12 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 "pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples"
             )
         super().__init__(runtime)
-        self._pairs = pairs
+        self._sorted: Mapping[str, Pairs] = {}
+        self._mixed: Iterable[Routed] | AsyncIterable[Routed] | None = None
+        if isinstance(pairs, Mapping):
+            self._sorted = cast("Mapping[str, Pairs]", pairs)
+        else:
+            self._mixed = pairs
         self._clients = clients
         self._journal = journal
         self._options = options
@@ -342,8 +349,10 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         elif (error := task.exception()) is not None:
             self._fail(error)
         lane = self._working.pop(task, None)
-        if lane is not None and lane.part.left and lane.part.tally.stopped_by is None:
-            self._queue.append(lane)
+        if lane is not None:
+            lane.busy = False
+            if lane.part.left:
+                self._line_up(lane)
         self._start_lanes()
         self._changed.set()
 
@@ -351,16 +360,15 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     async def _begin(self, session: Session) -> None:
         if session.resumed:
-            self._queue.extend([self._lane(key, session) for key in await session.workspaces()])
-        if isinstance(self._pairs, Mapping):
-            for workspace, pairs in cast("Mapping[str, Pairs]", self._pairs).items():
-                lane = self._lane(workspace, session)
-                lane.pairs = pairs
-                if lane not in self._queue:
-                    self._queue.append(lane)
-        elif self._pairs is not None:
-            self._reader = self._spawn(self._read(self._pairs, as_routed, session))
-        else:
+            for workspace in await session.workspaces():
+                self._line_up(self._lane(workspace, session))
+        for workspace, own in self._sorted.items():
+            lane = self._lane(workspace, session)
+            lane.pairs = own
+            self._line_up(lane)
+        if self._mixed is not None:
+            self._reader = self._spawn(self._read(self._mixed, as_routed, session))
+        elif not self._sorted:
             self._complete = session.input_ended
         self._start_lanes()
 
@@ -415,7 +423,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         for (lane, pair), row in zip(good, rows, strict=True):
             if row is None:
                 lane.part.left += 1
-                self._call_on(lane)
+                lane.part.moved()
+                self._line_up(lane)
             elif row.session == session.number:
                 lane.again.append(pair)
             elif row.settled:
@@ -424,15 +433,10 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     # --- workspaces ----------------------------------------------------------------------------
 
-    def _call_on(self, lane: _Lane) -> None:
-        """See that somebody takes up what is left in a workspace."""
-        if lane.run is not None:
-            lane.part.moved()
-        elif (
-            lane.part.tally.stopped_by is None
-            and lane not in self._queue
-            and lane not in self._working.values()
-        ):
+    def _line_up(self, lane: _Lane) -> None:
+        """Let a workspace have a place, unless it has one or has stopped."""
+        if not lane.busy and lane.part.tally.stopped_by is None:
+            lane.busy = True
             self._queue.append(lane)
 
     def _start_lanes(self) -> None:
