@@ -300,23 +300,20 @@ class IntercomPool:
             self._session = open_session(self._connections)
         return self._session
 
-    async def open(self, workspace: str) -> tuple[IntercomClient, str | None]:
-        """Return the client of a workspace as `client` does, and its admin, if it has one."""
-        return await self._opened(workspace, None)
+    async def open(
+        self, workspace: str, *, refused: IntercomClient | None = None
+    ) -> tuple[IntercomClient, str | None]:
+        """Return the client of a workspace as `client` does, and its admin, if it has one.
 
-    async def renew(self, workspace: str, refused: IntercomClient) -> IntercomClient | None:
-        """Look a refused token up once more; return a client with another one, None for the same.
+        Args:
+            workspace: its key in the directory.
+            refused: a client whose token was refused: look the token up once more. If it is still
+                the same, so is the client.
 
         Raises:
-            WorkspaceAccessError: the directory does not know the workspace any more, or failed.
+            WorkspaceAccessError: the directory does not know it, or failed.
             ClientStateError: the pool is closed.
         """
-        client, _ = await self._opened(workspace, refused)
-        return None if client is refused else client
-
-    async def _opened(
-        self, workspace: str, refused: IntercomClient | None
-    ) -> tuple[IntercomClient, str | None]:
         session = self._ready()
         entry = self._entries.setdefault(workspace, _Entry())
         scope = asyncio.timeout(None)

@@ -51,12 +51,10 @@ BATCH: Final = 256
 class Clients(Protocol):
     """Where a run gets its clients: the pool."""
 
-    async def open(self, workspace: str) -> tuple[IntercomClient, str | None]:
-        """Return a workspace's client and the admin in whose name it acts."""
-        ...
-
-    async def renew(self, workspace: str, refused: IntercomClient) -> IntercomClient | None:
-        """Return a client with another token, None if the directory has the same still."""
+    async def open(
+        self, workspace: str, *, refused: IntercomClient | None = None
+    ) -> tuple[IntercomClient, str | None]:
+        """Return the client of a workspace and the admin it acts for; see `IntercomPool.open`."""
         ...
 
 
@@ -479,12 +477,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             lane.run = None
 
     async def _renew(self, lane: _Lane) -> tuple[Transport, WhoAmI] | None:
-        assert lane.client is not None  # noqa: S101  its token was refused
         try:
-            client = await self._clients.renew(lane.workspace, lane.client)
+            client, _ = await self._clients.open(lane.workspace, refused=lane.client)
         except WorkspaceAccessError:
             return None
-        if client is None:
+        if client is lane.client:
             return None
         lane.client = client
         transport, whoami, _ = client.for_runs()

@@ -5,6 +5,7 @@ import gc
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,18 @@ class TestEveryPair:
             assert sim.applied[pair] == 1
         inferred = sum(result.inferred for result in results)
         assert (inferred > 0) == fault.name.endswith("AFTER_APPLYING")
+
+    @pytest.mark.parametrize("durable", [True, False])
+    async def test_a_token_that_is_refused_when_the_run_asks_whose_it_is_stops_the_run(
+        self, sim: IntercomSimulator, tmp_path: Path, durable: bool
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=30)
+        async with IntercomClient("refused", base_url=sim.url) as client:
+            summary = await client.detach_contacts(
+                pairs, journal=tmp_path / "run.db" if durable else None
+            )
+        assert type(summary.stopped_by) is AuthenticationError
+        assert summary.total == 30
 
     async def test_failed_and_unknown_pairs_are_told_apart(self, sim: IntercomSimulator) -> None:
         pairs = sim.workspace.populate(conversations=60)

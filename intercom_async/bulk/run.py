@@ -564,6 +564,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     part.left -= 1
                     self._put(item)
             self._note_backlog()
+        self._note_backlog()
         await self._until(lambda: not self._open)
 
     async def _try_again(self) -> None:
