@@ -3,7 +3,14 @@
 import copy
 import functools
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -11,6 +18,7 @@ import attrs
 
 from intercom_async._version import __version__
 from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.part import Part
 from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import (
     ATTACH,
@@ -46,6 +54,12 @@ if TYPE_CHECKING:
     import aiohttp
 
 TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
+DRY_RUN: Final = "dry run"
+_OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
+    DETACH.name: lambda: functools.partial(settle, change=DETACH),
+    ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
+    DRY_RUN: DryRun,
+}
 PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
 
@@ -452,16 +466,15 @@ class IntercomClient:
         """
         if dry_run and journal is not None:
             raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
-        operation: Operation = DryRun() if dry_run else functools.partial(settle, change=DETACH)
         options = RunOptions(
-            operation="dry run" if dry_run else DETACH.name,
+            operation=DRY_RUN if dry_run else DETACH.name,
             base_url=self._base_url,
-            admin_id=self._run_admin(admin_id),
+            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,
         )
-        return self._run(pairs, journal, options, operation)
+        return self.run(options, pairs, as_journal(journal))
 
     def attach_contacts(
         self,
@@ -483,38 +496,40 @@ class IntercomClient:
         options = RunOptions(
             operation=ATTACH.name,
             base_url=self._base_url,
-            admin_id=self._run_admin(admin_id),
+            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,
         )
-        return self._run(pairs, journal, options, functools.partial(settle, change=ATTACH))
+        return self.run(options, pairs, as_journal(journal))
 
-    def _run_admin(self, admin_id: str | int | None) -> str | None:
-        return self._admin_id if admin_id is None else check_id("admin_id", admin_id)
-
-    def _run(
+    def run(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
-        journal: str | os.PathLike[str] | Journal | None,
         options: RunOptions,
-        operation: Operation,
+        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
+        journal: Journal | Part,
     ) -> DetachRun:
-        # A worker waits as long as the quota takes: that is what pacing means.
-        lane = Lane.BULK if self._lane is None else self._lane
-        call = attrs.evolve(self._interactive, lane=lane, max_wait=None, patient=True)
-        view = copy.copy(self)
-        view._interactive = call  # noqa: SLF001  a copy of this very class
+        """Make the run that some options ask for; `detach_contacts` is for people."""
+        transport, whoami, call = self.for_runs()
         return DetachRun(
             pairs,
-            journal=_as_journal(journal),
-            options=options,
-            operation=operation,
-            whoami=view.whoami,
-            transport=self._transport,
+            journal=journal,
+            options=attrs.evolve(options, admin_id=options.admin_id or self._admin_id),
+            operation=_OPERATIONS[options.operation](),
+            whoami=whoami,
+            transport=transport,
             call=call,
             runtime=self._runtime,
         )
+
+    def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
+        """Return what a run works with. It waits as long as the quota takes: that is pacing."""
+        lane = Lane.BULK if self._lane is None else self._lane
+        view = copy.copy(self)
+        view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
+            self._interactive, lane=lane, max_wait=None, patient=True
+        )
+        return self._transport, view.whoami, view._interactive  # noqa: SLF001
 
     async def _call(self, request: wire.Request, options: CallOptions | None = None) -> wire.Reply:
         reply = await self._transport.send(request, options or self._interactive)
@@ -523,7 +538,12 @@ class IntercomClient:
         return reply
 
 
-def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
+def as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
+    """Return the journal that an argument names.
+
+    Raises:
+        InvalidArgumentError: it names none.
+    """
     if isinstance(journal, Journal):
         return journal
     if journal is None or isinstance(journal, str | os.PathLike):

@@ -132,7 +132,7 @@ class WrongInputError(IntercomError):
 
 
 class RateLimitWaitError(IntercomError):
-    """The quota would make this call wait longer than its caller allowed; nothing was done.
+    """Quota or connections would make a call wait longer than allowed; nothing was done.
 
     Attributes:
         wait: seconds the call would have to wait, as far as is known now.
@@ -152,6 +152,7 @@ class RateLimitWaitError(IntercomError):
         rate_limit: RateLimitStatus | None = None,
         refusal: "APIError | None" = None,
         refusals: int = 0,
+        connections: bool = False,
     ) -> None:
         self.wait = wait
         self.max_wait = max_wait
@@ -161,9 +162,14 @@ class RateLimitWaitError(IntercomError):
         self.message = None if refusal is None else refusal.message
         self.request_id = None if refusal is None else refusal.request_id
         refused = "" if refusal is None else f"; the last answer was {refusal}"
+        reason = (
+            "all connections are in use, longer"
+            if connections
+            else f"the rate limit asks for a wait of {wait:.2f} s, longer"
+        )
         super().__init__(
-            f"the rate limit asks for a wait of {wait:.2f} s, longer than the {max_wait:.2f} s "
-            f"allowed; try later, or allow more with RateLimitPolicy(max_wait=...){refused}"
+            f"{reason} than the {max_wait:.2f} s allowed; try later, or allow more with "
+            f"RateLimitPolicy(max_wait=...){refused}"
         )
 
 

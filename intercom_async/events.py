@@ -47,7 +47,7 @@ class CallBegan:
 
 @attrs.frozen(kw_only=True)
 class QuotaWaited:
-    """A call had to wait for the quota and may send now.
+    """A call had to wait for the quota, or for a connection, and may send now.
 
     Attributes:
         call: number of the call.

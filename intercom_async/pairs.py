@@ -58,6 +58,36 @@ def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | 
     return pair, None
 
 
+RoutedPair: TypeAlias = tuple[str, Detach, InvalidArgumentError | None]
+"""A pair of a workspace, and what is wrong with one of its ids."""
+
+
+def as_routed(item: object, place: int) -> RoutedPair:
+    """Return workspace and pair of an item; else like `as_detach`."""
+    workspace, rest = _parted(item)
+    if not isinstance(workspace, str) or not workspace or _ids_of(rest) is None:
+        raise InvalidArgumentError(
+            f"pairs, item {place},",
+            item,
+            "(workspace, Detach), (workspace, conversation_id, contact_id[, admin_id]), or a "
+            "mapping or row with these names",
+        )
+    return (workspace, *as_detach(rest, place))
+
+
+def _parted(item: Any) -> tuple[Any, Any]:
+    if isinstance(item, Detach):
+        return None, item
+    names, cells = _columns_of(item)
+    named = dict(zip(names, cells, strict=False))
+    if "workspace" in named:
+        return named.pop("workspace"), named
+    if not cells or isinstance(item, Mapping):
+        return None, ()
+    first, *rest = cells
+    return first, rest[0] if len(rest) == 1 and isinstance(rest[0], Detach) else rest
+
+
 def _ids_of(item: Any) -> Sequence[Any] | None:
     if isinstance(item, Detach):
         return item.conversation_id, item.contact_id, item.admin_id

@@ -1,11 +1,13 @@
-"""Clients for many workspaces in one process: opened on demand, bounded, closed when idle.
+"""Clients for many workspaces in one process, opened on demand.
 
 All of them share one session and so one connection pool, which keeps no cookies; everything
-else is strictly apart. Each workspace has its own quota, its own retry budget, its own token.
+else is strictly apart. Each workspace has its own quota, its own retry budget, its own token. A
+client costs a few kilobytes, so it stays until the pool is closed.
 """
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -13,16 +15,20 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import attrs
 
-from intercom_async.client import IntercomClient
+from intercom_async.bulk.options import RunOptions
+from intercom_async.client import DRY_RUN, IntercomClient, as_journal
+from intercom_async.detaching import ATTACH, DETACH
 from intercom_async.errors import (
     ClientStateError,
     InvalidArgumentError,
     WorkspaceAccessError,
 )
 from intercom_async.events import Observer
+from intercom_async.ids import check_id
+from intercom_async.journal import Journal
 from intercom_async.pool_run import Pairs, PoolRun, Routed
 from intercom_async.transport.http import open_session
-from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
+from intercom_async.transport.runtime import SYSTEM, Runtime
 from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import RateLimitPolicy
@@ -65,13 +71,11 @@ function, that is called with the key each time a client is opened."""
 
 @attrs.define(eq=False)
 class _Entry:
-    """A workspace in use or used lately; `client` is None while its access is looked up."""
+    """A workspace that was asked for; `client` is None until its access was found."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    access: WorkspaceAccess | None = None
     client: IntercomClient | None = None
-    admin_id: str | None = None
-    leases: int = 0
-    idle_since: float = 0.0
 
 
 def _check_count(name: str, value: object) -> None:
@@ -90,9 +94,6 @@ class IntercomPool:
 
     Args:
         directory: where the access to a workspace is found; see `Directory`.
-        max_clients: clients open at most; beyond it the one unused for longest is closed, and
-            when all are in use, whoever asks waits.
-        idle: seconds after which an unused client is closed.
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; see
             `IntercomClient`.
@@ -109,8 +110,6 @@ class IntercomPool:
         self,
         directory: Directory,
         *,
-        max_clients: int = 1000,
-        idle: float = 60.0,
         connections: int = CONNECTIONS,
         session: "aiohttp.ClientSession | None" = None,
         version: str = "Preview",
@@ -129,10 +128,7 @@ class IntercomPool:
         del directory  # a mapping's `repr` shows the tokens; see `Secret`
         if not callable(self._find):
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
-        _check_count("max_clients", max_clients)
         _check_count("connections", connections)
-        if not isinstance(idle, int | float) or isinstance(idle, bool) or not idle > 0:
-            raise InvalidArgumentError("idle", idle, "a positive number of seconds")
         options: dict[str, Any] = {
             "version": version,
             "timeout": timeout,
@@ -147,21 +143,18 @@ class IntercomPool:
             raise InvalidArgumentError(
                 "rate_limit", rate_limit, "a policy without key: each workspace has its own quota"
             )
-        self._max_clients = max_clients
-        self._idle = float(idle)
         self._connections = connections
         self._injected = session
         self._session = session
         self._options = options
         self._runtime = runtime
         self._entries: dict[str, _Entry] = {}
-        self._room = asyncio.Event()
-        self._timer: TimerHandle | None = None
+        self._look_ups: set[asyncio.Timeout] = set()
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self._entries)} open"
-        return f"<IntercomPool of {self._max_clients} clients ({state})>"
+        state = "closed" if self._closed else f"{len(self._entries)} workspaces"
+        return f"<IntercomPool ({state})>"
 
     async def __aenter__(self) -> Self:
         _ = self._ready()
@@ -178,29 +171,23 @@ class IntercomPool:
     async def aclose(self) -> None:
         """Close all clients and connections; harmless when done twice.
 
-        Calls under way end as by `IntercomClient.aclose`. An injected session stays open.
+        Calls under way end as by `IntercomClient.aclose`, and whoever waits for a look-up gets
+        `ClientStateError`. An injected session stays open.
         """
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        while self._look_ups:
+            self._look_ups.pop().reschedule(0.0)  # long past on the loop's clock
         entries, self._entries = self._entries, {}
         for entry in entries.values():
             if entry.client is not None:
                 await entry.client.aclose()
-        self._room.set()
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()
 
-    @property
-    def open_workspaces(self) -> list[str]:
-        """Keys of the workspaces whose clients are open, the one unused for longest first."""
-        return list(self._entries)
-
     @asynccontextmanager
     async def client(self, workspace: str) -> AsyncGenerator[IntercomClient]:
-        """Lend the client of a workspace; it stays open at least until the block ends.
+        """Lend the client of a workspace.
 
         Args:
             workspace: its key in the directory.
@@ -209,64 +196,102 @@ class IntercomPool:
             WorkspaceAccessError: the directory does not know it, or failed.
             ClientStateError: the pool is closed.
         """
-        async with self.lend(workspace) as (client, _):
-            yield client
+        client, _ = await self.open(workspace)
+        yield client
 
-    @asynccontextmanager
-    async def lend(self, workspace: str) -> AsyncGenerator[tuple[IntercomClient, str | None]]:
-        """Lend a client as `client` does, with the workspace's admin (None if it names none)."""
-        entry = await self._entry(workspace)
-        entry.leases += 1
-        try:
-            async with entry.lock:
-                client = entry.client
-                if client is None:
-                    client = entry.client = await self._open(workspace, entry)
-            yield client, entry.admin_id
-        finally:
-            entry.leases -= 1
-            if not entry.leases:
-                self._lay_aside(workspace, entry)
+    def forget(self, workspace: str) -> None:
+        """Look the access up again when the workspace is asked for next, for its token changed.
+
+        Calls under way end with the old one.
+        """
+        self._entries.pop(workspace, None)
 
     def detach_contacts(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed],
+        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None = None,
         *,
-        admin_id: str | None = None,
+        admin_id: str | int | None = None,
         concurrency: int | None = None,
-        at_once: int | None = None,
+        at_once: int = AT_ONCE,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        dry_run: bool = False,
+        stop_after_missing: int | None = 100,
+        outage_patience: float = 900.0,
     ) -> PoolRun:
         """Detach many contacts in many workspaces, each at its own quota; see `PoolRun`.
 
         Args:
-            pairs: a mapping from workspaces to their pairs, or triples
-                `(workspace, conversation_id, contact_id)` (or `(workspace, Detach)`) in any
-                order; pulled lazily. Triples sorted by workspace are worked off one workspace
-                after the other, except for 10,000 that are read ahead: shuffle them, or use a
-                mapping.
+            pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
+                `Routed`) in any order. They are read ahead, into the journal. None works off what
+                the journal has and is not settled.
             admin_id: for pairs that name no admin, in workspaces whose access names none.
             concurrency: requests in flight at most in each workspace; None to compute it.
-            at_once: workspaces that run at the same time; None for 256, or `max_clients` if
-                that is less.
+            at_once: workspaces in work at the same time.
+            journal: one file for all workspaces, each bound to the one its token belongs to; see
+                `IntercomClient.detach_contacts`.
+            dry_run: see there.
+            stop_after_missing: of each workspace; see there.
+            outage_patience: likewise.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
-        if at_once is None:
-            at_once = min(AT_ONCE, self._max_clients)
+        if dry_run and journal is not None:
+            raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
+        options = RunOptions(
+            operation=DRY_RUN if dry_run else DETACH.name,
+            base_url="",
+            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            concurrency=concurrency,
+            stop_after_missing=stop_after_missing,
+            outage_patience=outage_patience,
+        )
+        return self._run(pairs, options, journal, at_once)
+
+    def attach_contacts(
+        self,
+        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None = None,
+        *,
+        admin_id: str | int | None = None,
+        concurrency: int | None = None,
+        at_once: int = AT_ONCE,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        stop_after_missing: int | None = 100,
+        outage_patience: float = 900.0,
+    ) -> PoolRun:
+        """Add many contacts to conversations: the undo of `detach_contacts`.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+        """
+        options = RunOptions(
+            operation=ATTACH.name,
+            base_url="",
+            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            concurrency=concurrency,
+            stop_after_missing=stop_after_missing,
+            outage_patience=outage_patience,
+        )
+        return self._run(pairs, options, journal, at_once)
+
+    def _run(
+        self,
+        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None,
+        options: RunOptions,
+        journal: str | os.PathLike[str] | Journal | None,
+        at_once: int,
+    ) -> PoolRun:
         _check_count("at_once", at_once)
-        if at_once > self._max_clients:
-            raise InvalidArgumentError("at_once", at_once, f"at most {self._max_clients} clients")
         return PoolRun(
             pairs,
-            admin_id=admin_id,
-            concurrency=concurrency,
+            clients=self,
+            journal=as_journal(journal),
+            options=options,
             at_once=at_once,
-            lease=self.lend,
             runtime=self._runtime,
         )
 
-    # --- clients come and go -------------------------------------------------------------------
+    # --- clients -------------------------------------------------------------------------------
 
     def _ready(self) -> "aiohttp.ClientSession":
         if self._closed:
@@ -275,36 +300,47 @@ class IntercomPool:
             self._session = open_session(self._connections)
         return self._session
 
-    async def _entry(self, workspace: str) -> _Entry:
-        """Return a workspace's entry, a new one as soon as there is room."""
-        while True:
-            _ = self._ready()
-            entry = self._entries.get(workspace)
-            if entry is not None:
-                return entry
-            if len(self._entries) < self._max_clients:
-                entry = self._entries[workspace] = _Entry()
-                return entry
-            unused = next((key for key, old in self._entries.items() if not old.leases), None)
-            if unused is not None:
-                await self._forget(unused)
-            else:
-                self._room.clear()
-                await self._room.wait()
+    async def open(
+        self, workspace: str, *, refused: IntercomClient | None = None
+    ) -> tuple[IntercomClient, str | None]:
+        """Return the client of a workspace as `client` does, and its admin, if it has one.
 
-    async def _open(self, workspace: str, entry: _Entry) -> IntercomClient:
-        access = await self._look_up(workspace)
-        # The pool may have been closed meanwhile; then this raises.
+        Args:
+            workspace: its key in the directory.
+            refused: a client whose token was refused: look the token up once more. If it is still
+                the same, so is the client.
+
+        Raises:
+            WorkspaceAccessError: the directory does not know it, or failed.
+            ClientStateError: the pool is closed.
+        """
         session = self._ready()
-        client = IntercomClient(
-            access.token,
-            region=access.region,
-            base_url=access.base_url,
-            session=session,
-            **self._options,
-        )
-        entry.admin_id = access.admin_id
-        return client
+        entry = self._entries.setdefault(workspace, _Entry())
+        scope = asyncio.timeout(None)
+        self._look_ups.add(scope)
+        try:
+            async with scope, entry.lock:
+                if entry.client is None or entry.client is refused:
+                    access = await self._look_up(workspace)
+                    if entry.access is None or entry.access.token != access.token:
+                        entry.client = IntercomClient(
+                            access.token,
+                            region=access.region,
+                            base_url=access.base_url,
+                            session=session,
+                            **self._options,
+                        )
+                    entry.access = access
+        except TimeoutError:
+            _ = self._ready()
+            raise
+        finally:
+            self._look_ups.discard(scope)
+            if entry.client is None and self._entries.get(workspace) is entry:
+                del self._entries[workspace]
+        assert entry.client is not None  # noqa: S101  set just above
+        assert entry.access is not None  # noqa: S101  likewise
+        return entry.client, entry.access.admin_id
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:
@@ -319,36 +355,3 @@ class IntercomPool:
             return found
         del found  # whatever it is, a token may be in it
         raise WorkspaceAccessError(workspace, "the directory gave no token")
-
-    def _lay_aside(self, workspace: str, entry: _Entry) -> None:
-        """Nobody uses it any more: keep it for a while, if it ever was opened."""
-        if self._entries.get(workspace) is not entry:
-            return  # the pool was closed
-        del self._entries[workspace]
-        if entry.client is not None:
-            entry.idle_since = self._runtime.monotonic()
-            self._entries[workspace] = entry  # at the end: the others are unused for longer
-            if self._timer is None:
-                self._timer = self._runtime.call_later(self._idle, self._sweep)
-        self._room.set()
-
-    async def _forget(self, workspace: str) -> None:
-        entry = self._entries.pop(workspace)
-        if entry.client is not None:
-            await entry.client.aclose()
-
-    def _sweep(self) -> None:
-        """Drop clients that were idle for long enough, and look again when the next one is.
-
-        There is nothing to close about them: the connections are the pool's, and no call runs.
-        """
-        self._timer = None
-        now = self._runtime.monotonic()
-        idle = [(key, entry) for key, entry in self._entries.items() if not entry.leases]
-        for workspace, entry in idle:
-            left = entry.idle_since + self._idle - now
-            if left > 0:
-                self._timer = self._runtime.call_later(left, self._sweep)
-                break
-            del self._entries[workspace]
-        self._room.set()

@@ -1,50 +1,61 @@
-"""One bulk detach over many workspaces: a run in each, all of them merged.
+"""One bulk run over many workspaces, with one journal.
 
-Pairs are sorted into lanes, one for each workspace; each lane feeds a `DetachRun` of that
-workspace's client, which keeps to its own quota. What is read ahead is bounded for all lanes
-together. When more workspaces come than may run at once, a lane that has nothing to do ends and
-leaves its place; should pairs of its workspace come again, it gets a new one.
+What is read goes into the journal first, as pending; a `DetachRun` for each workspace takes its
+own pairs from there. So it does not matter in which order pairs come, a workspace that hangs holds
+nobody up, and what was read is not lost. When more workspaces have pairs than may be in work, one
+that has nothing to do makes room; should pairs of its workspace come again, it gets another turn.
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
+    Awaitable,
     Callable,
+    Coroutine,
     Iterable,
     Mapping,
+    Sequence,
 )
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Protocol, cast
 
 import attrs
 
+from intercom_async.bulk.item import Item, pair_of, result_of
 from intercom_async.bulk.lifecycle import ResultQueue, Run
+from intercom_async.bulk.options import RunOptions
+from intercom_async.bulk.part import Part, WhoAmI
+from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
-from intercom_async.pairs import Pair, as_detach
+from intercom_async.journal import Binding, Facts, Journal, JournalError, Session, Wanted
+from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed
 from intercom_async.transport.runtime import Runtime
-
-if TYPE_CHECKING:
-    from intercom_async.bulk.run import DetachRun
-
-_T = TypeVar("_T")
+from intercom_async.transport.transport import Transport
 
 Pairs = Iterable[Pair] | AsyncIterable[Pair]
 """The pairs of one workspace."""
 
-Routed = tuple[str, Detach] | tuple[str, str, str]
-"""A pair with its workspace: `(workspace, Detach)` or
-`(workspace, conversation_id, contact_id)`."""
+Routed = Sequence[Any] | Mapping[str, Any]
+"""A pair with its workspace: `(workspace, Detach)`, `(workspace, conversation_id, contact_id)` with
+or without an `admin_id` behind it, or a mapping or row that has these by their names."""
 
-Lease = Callable[[str], AbstractAsyncContextManager[tuple[IntercomClient, str | None]]]
-"""Lends the client of a workspace, with the admin in whose name it acts."""
+BATCH: Final = 256
+"""Pairs that are written to the journal at once at most."""
 
-READ_AHEAD: Final = 10_000
-"""Pairs read and not taken up yet, all workspaces together."""
+
+class Clients(Protocol):
+    """Where a run gets its clients: the pool."""
+
+    async def open(
+        self, workspace: str, *, refused: IntercomClient | None = None
+    ) -> tuple[IntercomClient, str | None]:
+        """Return the client of a workspace and the admin it acts for; see `IntercomPool.open`."""
+        ...
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -76,33 +87,41 @@ class PoolSummary:
     def outcomes(self) -> dict[Outcome, int]:
         """Pairs per outcome, all workspaces together; every outcome is present."""
         return {
-            outcome: sum(summary.outcomes.get(outcome, 0) for summary in self.workspaces.values())
+            outcome: sum(summary.outcomes[outcome] for summary in self.workspaces.values())
             for outcome in Outcome
         }
+
+    def _sum(self, name: str) -> int:
+        return sum(getattr(summary, name) for summary in self.workspaces.values())
 
     @property
     def total(self) -> int:
         """Pairs accounted for."""
-        return sum(summary.total for summary in self.workspaces.values())
+        return self._sum("total")
 
     @property
     def settled(self) -> int:
         """Pairs that need no repetition."""
-        return sum(summary.settled for summary in self.workspaces.values())
+        return self._sum("settled")
+
+    @property
+    def settled_before(self) -> int:
+        """Pairs of the input that earlier sessions of the journal settled."""
+        return self._sum("settled_before")
 
     @property
     def requests(self) -> int:
         """Requests that Intercom answered or may have got, refused ones not counted."""
-        return sum(summary.requests for summary in self.workspaces.values())
+        return self._sum("requests")
 
     @property
     def refusals(self) -> int:
         """Further requests that were refused with 429."""
-        return sum(summary.refusals for summary in self.workspaces.values())
+        return self._sum("refusals")
 
     @property
     def stopped(self) -> dict[str, IntercomError]:
-        """The workspaces that ended early, and why: no access, 401, 403, certificate."""
+        """The workspaces that ended early, and why: no access, 401, 403, another workspace."""
         return {
             key: summary.stopped_by
             for key, summary in self.workspaces.items()
@@ -117,71 +136,8 @@ class PoolSummary:
         )
 
 
-def _together(one: DetachSummary, other: DetachSummary) -> DetachSummary:
-    """Add up two runs of one workspace, one after the other."""
-    return DetachSummary(
-        outcomes={
-            outcome: one.outcomes.get(outcome, 0) + other.outcomes.get(outcome, 0)
-            for outcome in Outcome
-        },
-        inferred=one.inferred + other.inferred,
-        duplicates=one.duplicates + other.duplicates,
-        requests=one.requests + other.requests,
-        retries=one.retries + other.retries,
-        refusals=one.refusals + other.refusals,
-        elapsed=one.elapsed + other.elapsed,
-        limit=other.limit if other.limit is not None else one.limit,
-        stopped_by=other.stopped_by or one.stopped_by,
-    )
-
-
-class _Lane:
-    """The pairs of one workspace that were read and not taken up: an async iterator for its run.
-
-    Args:
-        taken: called after each pair that was taken up.
-    """
-
-    def __init__(self, taken: Callable[[], None]) -> None:
-        self._pairs: deque[Detach] = deque()
-        self._changed = asyncio.Event()
-        self._taken = taken
-        self.ended = False
-
-    @property
-    def empty(self) -> bool:
-        return not self._pairs
-
-    def put(self, pair: Detach) -> None:
-        self._pairs.append(pair)
-        self._changed.set()
-
-    def end(self) -> None:
-        """Let the run end after what is there."""
-        self.ended = True
-        self._changed.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Detach:
-        while not self._pairs:
-            if self.ended:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        pair = self._pairs.popleft()
-        self._taken()
-        return pair
-
-
 class _Forwarded(ResultQueue[DetachResult]):
-    """The results of one workspace on their way into the pool's queue.
-
-    Args:
-        workspace: its key.
-        results: the pool's.
-    """
+    """The results of one workspace on their way into the pool's queue."""
 
     def __init__(self, workspace: str, results: ResultQueue[PoolResult]) -> None:
         super().__init__()
@@ -197,258 +153,371 @@ class _Forwarded(ResultQueue[DetachResult]):
         await self._results.room()
 
 
+@attrs.define(eq=False)
+class _Lane:
+    """A workspace and what is done there.
+
+    Attributes:
+        workspace: its key.
+        part: what its run is given.
+        pairs: its own input, if it has one.
+        reader: reads that.
+        client: its newest client.
+        run: the run that goes on.
+        busy: whether it is in work or waits for a place.
+        again: pairs that occurred again, to be told at the end.
+    """
+
+    workspace: str
+    part: Part = attrs.field(init=False)
+    pairs: Pairs | None = None
+    reader: "asyncio.Task[None] | None" = None
+    client: IntercomClient | None = None
+    run: DetachRun | None = None
+    busy: bool = False
+    again: list[Detach] = attrs.field(factory=list[Detach])
+
+    @property
+    def summary(self) -> DetachSummary:
+        """What was done, in numbers."""
+        quota = None if self.client is None else self.client.rate_limit
+        limit = None if quota is None else quota.limit
+        return self.part.tally.summary(elapsed=0.0, limit=limit)
+
+
 class PoolRun(Run[PoolResult, PoolSummary]):
-    """One bulk detach over many workspaces: await it, or iterate over its results.
+    """One bulk run over many workspaces: await it, or iterate over its results.
 
     ::
 
         summary = await pool.detach_contacts(pairs)
 
-        async with pool.detach_contacts(pairs) as run:
+        async with pool.detach_contacts(pairs, journal="run.db") as run:
             async for found in run:
                 print(found.workspace, found.result.outcome)
             print(run.summary)
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
     run at once and leaves nothing behind. A workspace whose token is unknown or refused stops
-    alone. An input that raises ends the run: requests in flight finish, then it is raised.
+    alone. When the input raises, the pairs before that are done, then it is raised.
 
     Args:
         pairs: see `IntercomPool.detach_contacts`.
-        admin_id: for pairs without an admin of their own, in workspaces without one.
-        concurrency: requests in flight at most in each workspace; None to compute it.
-        at_once: workspaces that run at the same time.
-        lease: lends the client of a workspace.
+        clients: the pool.
+        journal: keeps what became of each pair.
+        options: what the run was asked for.
+        at_once: workspaces in work at the same time.
         runtime: the clock.
     """
 
     def __init__(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed],
+        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None,
         *,
-        admin_id: str | None,
-        concurrency: int | None,
+        clients: Clients,
+        journal: Journal,
+        options: RunOptions,
         at_once: int,
-        lease: Lease,
         runtime: Runtime,
     ) -> None:
-        if not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes):
+        self._entered = True  # until the arguments are known to be good
+        if pairs is None and journal.path is None:
+            raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
+        if pairs is not None and (
+            not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
+        ):
             raise InvalidArgumentError(
                 "pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples"
             )
         super().__init__(runtime)
-        self._sorted: Mapping[str, Pairs] | None = None
-        self._mixed: Iterable[Routed] | AsyncIterable[Routed] = ()
+        self._sorted: Mapping[str, Pairs] = {}
+        self._mixed: Iterable[Routed] | AsyncIterable[Routed] | None = None
         if isinstance(pairs, Mapping):
             self._sorted = cast("Mapping[str, Pairs]", pairs)
         else:
             self._mixed = pairs
-        self._admin_id = admin_id
-        self._concurrency = concurrency
+        self._clients = clients
+        self._journal = journal
+        self._options = options
         self._at_once = at_once
-        self._lease = lease
+        self._session: Session | None = None
         self._lanes: dict[str, _Lane] = {}
-        self._read_ahead = 0
-        self._moved = asyncio.Event()
-        self._running: dict[str, DetachRun] = {}
-        self._finished: dict[str, DetachSummary] = {}
-
-    # --- for the consumer ----------------------------------------------------------------------
+        self._queue: deque[_Lane] = deque()
+        self._working: dict[asyncio.Task[None], _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._complete = True
+        self._stopping = False
+        self._noted = 0.0
+        self._changed = asyncio.Event()
 
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        found = dict(self._finished)
-        for workspace, run in self._running.items():
-            before = found.get(workspace)
-            found[workspace] = run.summary if before is None else _together(before, run.summary)
+        found = {
+            key: attrs.evolve(lane.summary, elapsed=self._elapsed)
+            for key, lane in self._lanes.items()
+        }
         return PoolSummary(workspaces=found, elapsed=self._elapsed)
 
-    # --- the run -------------------------------------------------------------------------------
+    # --- beginning and end ---------------------------------------------------------------------
 
     def _drop(self) -> None:
-        assert self._supervisor is not None  # noqa: S101  only what has begun is dropped
-        self._supervisor.cancel()
-
-    async def _supervise(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                if self._sorted is not None:
-                    await self._start_each(group, self._sorted)
-                else:
-                    await self._route(group, self._mixed)
-        except asyncio.CancelledError:  # by whoever abandons the run, or by other code
-            self._interrupted()
-
-    async def _start_each(self, group: asyncio.TaskGroup, pairs: Mapping[str, Pairs]) -> None:
-        """Run workspaces whose pairs come sorted already."""
-        places = asyncio.Semaphore(self._at_once)
-        for workspace, own in pairs.items():
-            await places.acquire()
-            if self._failure is not None:
-                return
-            task = group.create_task(self._run(workspace, own))
-            task.add_done_callback(lambda _: places.release())
-
-    async def _route(
-        self, group: asyncio.TaskGroup, pairs: Iterable[Routed] | AsyncIterable[Routed]
-    ) -> None:
-        """Read the input and sort it into lanes."""
-        read = 0
-        try:
-            async with aclosing(each(pairs)) as items:
-                async for item in items:
-                    read += 1
-                    workspace, pair = as_routed(item, read)
-                    lane = await self._lane(group, workspace)
-                    await self._until(lambda: self._read_ahead < READ_AHEAD)
-                    if self._failure is not None:
-                        break
-                    self._read_ahead += 1
-                    lane.put(pair)
-                    if read % 256 == 0:
-                        await asyncio.sleep(0)  # a long input must not hold the loop
-        except Exception as error:  # noqa: BLE001  whatever the caller's iterable raises
-            self._fail(error)
-        finally:
-            for lane in self._lanes.values():
-                lane.end()
-
-    async def _lane(self, group: asyncio.TaskGroup, workspace: str) -> _Lane:
-        """Return the workspace's lane, opened if need be."""
-        await self._until(lambda: not self._is_ending(workspace))
-        lane = self._lanes.pop(workspace, None)
-        if lane is None:
-            await self._until(self._has_place)
-            lane = _Lane(self._take_up)
-            group.create_task(self._run_lane(workspace, lane))
-        self._lanes[workspace] = lane  # at the end: those before it had no input for longer
-        return lane
-
-    def _is_ending(self, workspace: str) -> bool:
-        lane = self._lanes.get(workspace)
-        return lane is not None and lane.ended
-
-    def _has_place(self) -> bool:
-        """Whether another workspace may run; if not, one that has nothing to do shall end."""
-        if len(self._lanes) < self._at_once:
-            return True
-        if not any(lane.ended for lane in self._lanes.values()):
-            idle = next((lane for lane in self._lanes.values() if lane.empty), None)
-            if idle is not None:
-                idle.end()
-        return False
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds; looked at whenever a pair is taken up or a lane ends."""
-        while self._failure is None and not condition():
-            self._moved.clear()
-            await self._moved.wait()
-
-    def _take_up(self) -> None:
-        self._read_ahead -= 1
-        self._moved.set()
-
-    async def _run_lane(self, workspace: str, lane: _Lane) -> None:
-        try:
-            await self._run(workspace, lane)
-        finally:
-            self._lanes.pop(workspace, None)
-            self._moved.set()
-
-    async def _run(self, workspace: str, pairs: Pairs) -> None:
-        """Detach the pairs of one workspace with its own client."""
-        try:
-            try:
-                async with self._lease(workspace) as (client, admin_id):
-                    await self._detach(workspace, client, pairs, admin_id)
-            except WorkspaceAccessError as error:
-                await self._report(workspace, pairs, error)
-        except asyncio.CancelledError:  # likewise, and a task group would take no notice
-            self._interrupted()
-            raise
-        except Exception as error:  # noqa: BLE001  the input raised, or the pool was closed
-            self._fail(error)
-
-    async def _detach(
-        self, workspace: str, client: IntercomClient, pairs: Pairs, admin_id: str | None
-    ) -> None:
-        run = client.detach_contacts(
-            pairs,
-            admin_id=admin_id if admin_id is not None else self._admin_id,
-            concurrency=self._concurrency,
-        )
-        run.hand_results_to(_Forwarded(workspace, self._results))
-        self._running[workspace] = run
-        try:
-            await run
-        finally:
-            del self._running[workspace]
-            self._add(workspace, run.summary)
-
-    async def _report(self, workspace: str, pairs: Pairs, error: WorkspaceAccessError) -> None:
-        """Account for the pairs of a workspace that cannot be reached."""
-        outcomes = dict.fromkeys(Outcome, 0)
-        try:
-            async with aclosing(each(pairs)) as items:
-                async for item in items:
-                    outcomes[Outcome.NOT_ATTEMPTED] += 1
-                    pair, _ = as_detach(item, outcomes[Outcome.NOT_ATTEMPTED])
-                    result = DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error)
-                    await self._deliver(workspace, result)
-        except Exception as raised:  # noqa: BLE001  whatever the caller's iterable raises
-            self._fail(raised)
-        finally:
-            self._add(workspace, DetachSummary(outcomes=outcomes, stopped_by=error))
-
-    def _add(self, workspace: str, summary: DetachSummary) -> None:
-        before = self._finished.get(workspace)
-        self._finished[workspace] = summary if before is None else _together(before, summary)
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
 
     def _fail(self, error: BaseException) -> None:
         """Let requests in flight finish, then raise it."""
         self._failure = self._failure or error
-        for run in self._running.values():
-            run.stop(drain=False)
-        for lane in self._lanes.values():
-            lane.end()
-        self._moved.set()
+        self._stopping = True
+        for task in tuple(self._tasks):
+            lane = self._working.get(task)
+            if lane is None or lane.run is None:
+                task.cancel()
+            else:
+                lane.run.stop(drain=False)
 
-    async def _deliver(self, workspace: str, result: DetachResult) -> None:
-        await self._results.room()
-        self._results.add(PoolResult(workspace=workspace, result=result))
-
-
-async def each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncGenerator[_T]:
-    """Any iterable as an async one, whose own cleanup runs when this one is closed."""
-    if isinstance(items, AsyncIterable):
-        found = aiter(items)
+    async def _supervise(self) -> None:
         try:
-            async for item in found:
-                yield item
+            # Each workspace has a region of its own.
+            binding = Binding(operation=self._options.operation, base_url="several workspaces")
+            self._session = await self._journal.open(binding, runtime=self._runtime)
+            await self._begin(self._session)
+            await self._until_idle()
+            if not self._stopping:
+                await self._tell_rest(self._session)
+        except asyncio.CancelledError:
+            self._interrupted()
+        except Exception as error:  # noqa: BLE001  the consumer gets it
+            self._fail(error)
         finally:
-            close: Any = getattr(found, "aclose", None)
-            if close is not None:
-                await close()
-    else:
-        for item in items:
-            yield item
+            await self._surely(self._until_idle)
+            await self._surely(self._close_journal)
 
+    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until nobody cancels it."""
+        while True:
+            try:
+                return await step()
+            except asyncio.CancelledError:
+                self._interrupted()
+                self._drop()
+            except JournalError as error:
+                return self._fail(error)
 
-def as_routed(item: object, ordinal: int) -> tuple[str, Detach]:
-    """Return workspace and pair of an item of the input.
+    async def _until_idle(self) -> None:
+        while self._tasks:
+            self._changed.clear()
+            await self._changed.wait()
 
-    Raises:
-        InvalidArgumentError: it is neither of the two forms.
-    """
-    match item:
-        case (str() as workspace, Detach() as pair):
-            return workspace, pair
-        case (str() as workspace, str() as conversation_id, str() as contact_id):
-            return workspace, Detach(conversation_id, contact_id)
-        case _:
-            raise InvalidArgumentError(
-                f"pairs, item {ordinal},",
-                item,
-                "(workspace, Detach) or (workspace, conversation_id, contact_id)",
+    async def _close_journal(self) -> None:
+        if self._session is not None:
+            ending = "stopped" if self._stopping else "ended"
+            facts = self._facts()
+            facts["ending"] = ending if self._failure is None else "failed"
+            await self._session.close(**facts)
+
+    def _facts(self) -> Facts:
+        tallies = [lane.part.tally for lane in self._lanes.values()]
+        return {
+            "requests": sum(tally.requests for tally in tallies),
+            "retries": sum(tally.retries for tally in tallies),
+            "refusals": sum(tally.refusals for tally in tallies),
+            "duplicates": sum(tally.duplicates for tally in tallies),
+            "elapsed": self._elapsed,
+        }
+
+    async def _note(self) -> None:
+        if self._session is not None and self._elapsed >= self._noted + 1.0:
+            self._noted = self._elapsed
+            await self._session.note(**self._facts())
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            if not self._stopping:
+                self._interrupted()
+        elif (error := task.exception()) is not None:
+            self._fail(error)
+        lane = self._working.pop(task, None)
+        if lane is not None:
+            lane.busy = False
+            if lane.part.left:
+                self._line_up(lane)
+        self._start_lanes()
+        self._changed.set()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    async def _begin(self, session: Session) -> None:
+        if session.resumed:
+            for workspace in await session.workspaces():
+                self._line_up(self._lane(workspace, session))
+        for workspace, own in self._sorted.items():
+            lane = self._lane(workspace, session)
+            lane.pairs = own
+            self._line_up(lane)
+        if self._mixed is not None:
+            self._reader = self._spawn(self._read(self._mixed, as_routed, session))
+        elif not self._sorted:
+            self._complete = session.input_ended
+        self._start_lanes()
+
+    def _lane(self, workspace: str, session: Session) -> _Lane:
+        lane = self._lanes.get(workspace)
+        if lane is None:
+            lane = self._lanes[workspace] = _Lane(workspace)
+            lane.part = Part(
+                session=session,
+                workspace=workspace,
+                durable=self._journal.path is not None,
+                over=functools.partial(self._is_over, lane),
+                renew=functools.partial(self._renew, lane),
+                note=self._note,
             )
+        return lane
+
+    async def _read(
+        self, pairs: Any, convert: Callable[[object, int], RoutedPair], session: Session
+    ) -> None:
+        """Write an input to the journal, for the workspaces' runs to take from there."""
+        changed = asyncio.Event()
+        source = InputReader(pairs, convert, changed.set)
+        reading = self._spawn(self._pull(source))
+        reading.add_done_callback(lambda _: changed.set())
+        while not reading.done() or len(source):
+            if len(source):
+                await self._results.room()
+                await self._plan(source.take(BATCH), session)
+            else:
+                changed.clear()
+                await changed.wait()
+        self._complete = self._complete and source.complete
+
+    async def _pull(self, source: InputReader[RoutedPair]) -> None:
+        try:
+            await source.read()
+        except Exception as error:  # noqa: BLE001  whatever the caller's input raises
+            self._failure = self._failure or error  # raised when the pairs before it are done
+
+    async def _plan(self, batch: list[RoutedPair], session: Session) -> None:
+        good: list[tuple[_Lane, Detach]] = []
+        for workspace, pair, error in batch:
+            lane = self._lane(workspace, session)
+            if error is None:
+                good.append((lane, pair))
+            else:
+                self._tell(lane, DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+        rows = await session.plan(
+            [Item(pair, workspace=lane.workspace).left(pair.admin_id) for lane, pair in good]
+        )
+        for (lane, pair), row in zip(good, rows, strict=True):
+            if row is None:
+                lane.part.left += 1
+                lane.part.moved()
+                self._line_up(lane)
+            elif row.session == session.number:
+                lane.again.append(pair)
+            elif row.settled:
+                lane.part.tally.settled_before += 1
+        self._start_lanes()
+
+    # --- workspaces ----------------------------------------------------------------------------
+
+    def _line_up(self, lane: _Lane) -> None:
+        """Let a workspace have a place, unless it has one or has stopped."""
+        if not lane.busy and lane.part.tally.stopped_by is None:
+            lane.busy = True
+            self._queue.append(lane)
+
+    def _start_lanes(self) -> None:
+        while self._queue and len(self._working) < self._at_once and not self._stopping:
+            lane = self._queue.popleft()
+            self._working[self._spawn(self._work(lane))] = lane
+        for lane in self._working.values():
+            if lane.run is not None and not lane.part.left:
+                lane.part.moved()
+
+    def _is_over(self, lane: _Lane) -> bool:
+        """Whether a workspace with nothing to do may leave its place."""
+        reader = lane.reader or self._reader
+        return bool(self._queue) or reader is None or reader.done()
+
+    async def _work(self, lane: _Lane) -> None:
+        """Do what is to be done in one workspace."""
+        part = lane.part
+        if lane.pairs is not None and lane.reader is None:
+            lane.reader = self._spawn(
+                self._read(
+                    lane.pairs,
+                    lambda item, place: (lane.workspace, *as_detach(item, place)),
+                    part.session,
+                )
+            )
+        try:
+            lane.client, admin_id = await self._clients.open(lane.workspace)
+            options = attrs.evolve(
+                self._options,
+                base_url=lane.client.base_url,
+                admin_id=admin_id or self._options.admin_id,
+            )
+            lane.run = lane.client.run(options, None, part)
+            lane.run.hand_results_to(_Forwarded(lane.workspace, self._results))
+            await lane.run
+        except WorkspaceAccessError as error:
+            part.tally.stopped_by = error
+        finally:
+            lane.run = None
+
+    async def _renew(self, lane: _Lane) -> tuple[Transport, WhoAmI] | None:
+        try:
+            client, _ = await self._clients.open(lane.workspace, refused=lane.client)
+        except WorkspaceAccessError:
+            return None
+        if client is lane.client:
+            return None
+        lane.client = client
+        transport, whoami, _ = client.for_runs()
+        return transport, whoami
+
+    # --- what nobody took up -------------------------------------------------------------------
+
+    async def _tell_rest(self, session: Session) -> None:
+        """Account for the pairs of workspaces that stopped, and for those that occurred again."""
+        for lane in tuple(self._lanes.values()):
+            part = lane.part
+            part.tally.input_ended = self._complete
+            if part.tally.stopped_by is not None:
+                await self._tell_left(lane, Wanted.PENDING)
+                if not part.opened:
+                    await self._tell_left(lane, Wanted.LEFT)
+            for start in range(0, len(lane.again), BATCH):
+                pairs = lane.again[start : start + BATCH]
+                rows = await session.look_up(pairs, lane.workspace)
+                for pair, row in zip(pairs, rows, strict=True):
+                    if row is not None:
+                        self._tell(lane, result_of(pair, row, duplicate=True))
+                await self._results.room()
+        if self._complete:
+            await session.end_input()
+
+    async def _tell_left(self, lane: _Lane, wanted: Wanted) -> None:
+        part, last = lane.part, None
+        while rows := await part.session.rows(wanted, after=last, workspace=lane.workspace):
+            last = rows[-1]
+            for row in rows:
+                result = DetachResult(detach=pair_of(row), outcome=Outcome.NOT_ATTEMPTED)
+                result.error = part.tally.stopped_by
+                self._tell(lane, result)
+            await self._results.room()
+
+    def _tell(self, lane: _Lane, result: DetachResult) -> None:
+        lane.part.tally.add(result)
+        self._results.add(PoolResult(workspace=lane.workspace, result=result))

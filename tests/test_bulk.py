@@ -141,6 +141,18 @@ class TestEveryPair:
         unproven = fault.name.endswith("AFTER_APPLYING") or fault is Fault.TRUNCATED_BODY
         assert (inferred > 0) == unproven
 
+    @pytest.mark.parametrize("durable", [True, False])
+    async def test_a_token_that_is_refused_when_the_run_asks_whose_it_is_stops_the_run(
+        self, sim: IntercomSimulator, tmp_path: Path, durable: bool
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=30)
+        async with IntercomClient("refused", base_url=sim.url) as client:
+            summary = await client.detach_contacts(
+                pairs, journal=tmp_path / "run.db" if durable else None
+            )
+        assert type(summary.stopped_by) is AuthenticationError
+        assert summary.total == 30
+
     async def test_failed_and_unknown_pairs_are_told_apart(self, sim: IntercomSimulator) -> None:
         pairs = sim.workspace.populate(conversations=60)
         unlucky = pairs[10:50:10]

@@ -17,7 +17,13 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"ids", "events", "model"},
     {"structuring"},
-    {"transport.runtime", "transport.server_clock", "transport.concurrency", "transport.counters"},
+    {
+        "transport.runtime",
+        "transport.server_clock",
+        "transport.concurrency",
+        "transport.counters",
+        "transport.slots",
+    },
     {
         "transport.window",
         "transport.deadlines",
@@ -51,6 +57,7 @@ PURE = {
     "transport.answers",
     "transport.concurrency",
     "transport.outage",
+    "transport.slots",
 }
 
 ONLY_IN = {

@@ -2,8 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -20,54 +19,11 @@ from intercom_async import (
     WorkspaceAccess,
     WorkspaceAccessError,
 )
-from intercom_async.simulator import Fault, IntercomSimulator
+from intercom_async.simulator import Fault
 from tests.support.leftovers import nothing_left_behind
+from tests.support.town import Town, mixed, town
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-
-class Town:
-    """Some workspaces, each a simulator with a token of its own."""
-
-    def __init__(self, simulators: dict[str, IntercomSimulator]) -> None:
-        self.simulators = simulators
-        self.lookups: list[str] = []
-
-    def __getitem__(self, workspace: str) -> IntercomSimulator:
-        return self.simulators[workspace]
-
-    async def access(self, workspace: str) -> WorkspaceAccess:
-        """A directory as a database would be one."""
-        self.lookups.append(workspace)
-        await asyncio.sleep(0.01)
-        sim = self.simulators[workspace]
-        return WorkspaceAccess(sim.token, base_url=sim.url, admin_id=sim.admin_id)
-
-    def populate(self, conversations: int) -> dict[str, list[tuple[str, str]]]:
-        """Fill each workspace and return its pairs."""
-        return {
-            key: sim.workspace.populate(conversations=conversations)
-            for key, sim in self.simulators.items()
-        }
-
-
-@asynccontextmanager
-async def town(size: int, **options: Any) -> AsyncGenerator[Town]:
-    async with AsyncExitStack() as stack:
-        simulators = {
-            f"ws{n}": await stack.enter_async_context(
-                IntercomSimulator(token=f"marked-token-{n}", seed=n, keep_log=True, **options)
-            )
-            for n in range(size)
-        }
-        yield Town(simulators)
-
-
-def mixed(pairs: dict[str, list[tuple[str, str]]]) -> Iterator[tuple[str, str, str]]:
-    """One pair of each workspace after the other."""
-    for row in zip(*pairs.values(), strict=True):
-        for workspace, pair in zip(pairs, row, strict=True):
-            yield (workspace, *pair)
 
 
 class TestClients:
@@ -80,7 +36,6 @@ class TestClients:
                         assert (await client.whoami()).id == places[workspace].admin_id
 
                 await asyncio.gather(*(ask(f"ws{n % 2}") for n in range(10)))
-                assert sorted(pool.open_workspaces) == ["ws0", "ws1"]
             assert sorted(places.lookups) == ["ws0", "ws1"]
             assert "closed" in repr(pool)
 
@@ -103,56 +58,6 @@ class TestClients:
                     pass
             assert caught.value.workspace == "elsewhere"
             assert isinstance(caught.value.__cause__, KeyError)
-            assert pool.open_workspaces == []
-
-    async def test_an_idle_client_is_closed_and_opened_again_on_demand(self) -> None:
-        async with nothing_left_behind(), town(2) as places:
-            async with IntercomPool(places.access, idle=60.0) as pool:
-                for workspace in ("ws0", "ws1"):
-                    async with pool.client(workspace) as client:
-                        await client.whoami()
-                    await asyncio.sleep(40.0)
-                assert pool.open_workspaces == ["ws1"]
-                await asyncio.sleep(40.0)
-                assert pool.open_workspaces == []
-                async with pool.client("ws0") as client:
-                    await asyncio.sleep(200.0)
-                    await client.whoami()
-            assert places.lookups == ["ws0", "ws1", "ws0"]
-
-    async def test_beyond_the_bound_the_one_unused_for_longest_goes(self) -> None:
-        async with (
-            nothing_left_behind(),
-            town(3) as places,
-            IntercomPool(places.access, max_clients=2) as pool,
-        ):
-            for workspace in ("ws0", "ws1", "ws0", "ws2"):
-                async with pool.client(workspace) as client:
-                    await client.whoami()
-            assert pool.open_workspaces == ["ws0", "ws2"]
-
-    async def test_when_all_are_in_use_whoever_asks_waits_and_a_cancelled_one_harms_nobody(
-        self,
-    ) -> None:
-        async with (
-            nothing_left_behind(),
-            town(3) as places,
-            IntercomPool(places.access, max_clients=1) as pool,
-        ):
-
-            async def ask(workspace: str) -> str:
-                async with pool.client(workspace) as client:
-                    await client.whoami()
-                return workspace
-
-            async with pool.client("ws0"):
-                waiting = [asyncio.create_task(ask(f"ws{n}")) for n in (1, 2, 1)]
-                await asyncio.sleep(1.0)
-                assert pool.open_workspaces == ["ws0"]
-                waiting[0].cancel()
-                await asyncio.sleep(0.1)
-            found = await asyncio.gather(*waiting, return_exceptions=True)
-            assert found[1:] == ["ws2", "ws1"]
 
     async def test_a_lookup_that_is_cancelled_or_fails_is_made_again(self) -> None:
         async with town(1) as places:
@@ -233,9 +138,7 @@ class TestClients:
         ("name", "value"),
         [
             ("directory", 3),
-            ("max_clients", 0),
             ("connections", True),
-            ("idle", 0),
             ("timeout", -1),
             ("version", "latest"),
             ("rate_limit", RateLimitPolicy(key="one for all")),
@@ -305,11 +208,10 @@ class TestRuns:
     async def test_more_workspaces_than_may_run_at_once_take_turns(self) -> None:
         async with nothing_left_behind(), town(9) as places:
             pairs = places.populate(6)
-            async with IntercomPool(places.access, max_clients=3) as pool:
+            async with IntercomPool(places.access) as pool:
                 for chosen in (mixed(pairs), pairs):
-                    summary = await pool.detach_contacts(chosen)
+                    summary = await pool.detach_contacts(chosen, at_once=3)
                     assert summary.total == summary.settled == 54
-                    assert len(pool.open_workspaces) <= 3
             for sim in places.simulators.values():
                 assert set(sim.applied.values()) == {1}
 
@@ -388,11 +290,10 @@ class TestRuns:
         [
             ("pairs", {"pairs": "text"}),
             ("at_once", {"pairs": [], "at_once": 0}),
-            ("at_once", {"pairs": [], "at_once": 5}),
         ],
     )
     async def test_wrong_arguments_are_refused(self, name: str, arguments: dict[str, Any]) -> None:
-        async with IntercomPool({}, max_clients=3) as pool:
+        async with IntercomPool({}) as pool:
             with pytest.raises(InvalidArgumentError) as caught:
                 await pool.detach_contacts(**arguments)
             assert caught.value.name == name

@@ -27,6 +27,7 @@ class Item:
         again: further occurrences of the pair, to be told with it.
         second: whether this is the second try.
         announced: whether the journal may say that the pair is being sent.
+        workspace: of the run, "" if that has only one.
     """
 
     pair: Detach
@@ -34,6 +35,7 @@ class Item:
     again: int = 0
     second: bool = False
     announced: bool = False
+    workspace: str = ""
 
     @property
     def key(self) -> Key:
@@ -52,6 +54,7 @@ class Item:
             conversation_id=self.pair.conversation_id,
             contact_id=self.pair.contact_id,
             admin_id=admin_id,
+            workspace=self.workspace,
             state=State.SENDING.value,
             in_doubt=self.in_doubt,
             attempts=0 if before is None else before.attempts,
@@ -72,6 +75,7 @@ class Item:
             conversation_id=self.pair.conversation_id,
             contact_id=self.pair.contact_id,
             admin_id=admin_id,
+            workspace=self.workspace,
             state=settled.outcome.value,
             inferred=settled.inferred,
             in_doubt=settled.in_doubt or settled.outcome is Outcome.UNKNOWN,

@@ -5,11 +5,10 @@ import inspect
 import operator
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.pairs import Pair, as_detach
 
 AHEAD: Final = 256
 """Pairs that are read ahead at most."""
@@ -21,7 +20,10 @@ Checked = tuple[Detach, InvalidArgumentError | None]
 """A pair, and what is wrong with one of its ids."""
 
 
-class InputReader:
+_Taken = TypeVar("_Taken")
+
+
+class InputReader(Generic[_Taken]):
     """Reads pairs ahead, all of them in the task that awaits `read`.
 
     So a generator finds its own context, cancel scope, transaction or span again behind each
@@ -29,6 +31,7 @@ class InputReader:
 
     Args:
         pairs: the input, None for none.
+        convert: makes of an item and its number, counted from 1, what is taken.
         changed: called when there is something new to `take`.
 
     Attributes:
@@ -37,11 +40,15 @@ class InputReader:
     """
 
     def __init__(
-        self, pairs: Iterable[Pair] | AsyncIterable[Pair] | None, changed: Callable[[], None]
+        self,
+        pairs: Iterable[Any] | AsyncIterable[Any] | None,
+        convert: Callable[[object, int], _Taken],
+        changed: Callable[[], None],
     ) -> None:
         self._pairs = pairs
+        self._convert = convert
         self._changed = changed
-        self._ahead: deque[Checked] = deque()
+        self._ahead: deque[_Taken] = deque()
         self._room = asyncio.Event()
         self._place = 0
         self.complete = False
@@ -51,15 +58,15 @@ class InputReader:
     def __len__(self) -> int:
         return len(self._ahead)
 
-    def take(self, most: int) -> list[Checked]:
+    def take(self, most: int) -> list[_Taken]:
         """Return the next pairs that were read."""
         taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
         self._room.set()
         return taken
 
-    def put_back(self, pairs: Sequence[Detach]) -> None:
-        """Give back pairs that were taken and cannot be dealt with now."""
-        self._ahead.extendleft((pair, None) for pair in reversed(pairs))
+    def put_back(self, taken: Sequence[_Taken]) -> None:
+        """Give back what was taken and cannot be dealt with now."""
+        self._ahead.extendleft(reversed(taken))
 
     async def read(self) -> None:
         """Read the input to its end; the input's own errors pass.
@@ -76,7 +83,7 @@ class InputReader:
         finally:
             self.unread = 0
 
-    async def _read_async(self, pairs: AsyncIterable[Pair]) -> None:
+    async def _read_async(self, pairs: AsyncIterable[Any]) -> None:
         items = aiter(pairs)
         try:
             async for item in items:
@@ -88,7 +95,7 @@ class InputReader:
             if close is not None:
                 await close()
 
-    async def _read_sync(self, pairs: Iterable[Pair]) -> None:
+    async def _read_sync(self, pairs: Iterable[Any]) -> None:
         items = iter(pairs)
         try:
             for item in items:
@@ -103,7 +110,7 @@ class InputReader:
 
     def _take_in(self, item: object) -> None:
         self._place += 1
-        self._ahead.append(as_detach(item, self._place))
+        self._ahead.append(self._convert(item, self._place))
         if self.unread is not None:
             # An input that gives more than it promised may give anything.
             self.unread = self.unread - 1 if self.unread else None

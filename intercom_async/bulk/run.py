@@ -8,7 +8,8 @@ to the consumer. How fast requests leave is the limiter's decision alone; worker
 of them ready.
 
 A run has three parts: the input; the rows that earlier sessions left unsettled and the input did
-not name; and the second try of what failed for a passing reason. The last two are queries.
+not name; and the second try of what failed for a passing reason. The last two are queries. In a
+run over many workspaces the input is one, too: the pool reads it and writes it to the journal.
 
 A row says "sending" before its pair is sent and has its fate before the result is told. Both are
 durable if the journal is a file.
@@ -35,6 +36,7 @@ import attrs
 from intercom_async.bulk.item import Item, Key, pair_of, result_of
 from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.part import Part, WhoAmI
 from intercom_async.bulk.reader import Checked, InputReader
 from intercom_async.bulk.results import DetachResult, DetachSummary, Tally
 from intercom_async.detaching import Detach, Outcome, Settled
@@ -55,12 +57,14 @@ from intercom_async.journal import (
     Facts,
     Journal,
     JournalError,
+    JournalMismatchError,
     Row,
     Session,
+    State,
     Wanted,
 )
 from intercom_async.model import Identity
-from intercom_async.pairs import Pair
+from intercom_async.pairs import Pair, as_detach
 from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
@@ -109,7 +113,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     Args:
         pairs: pulled lazily by one task, never held whole; None for what the journal has.
-        journal: keeps what became of each pair.
+        journal: keeps what became of each pair; or the part that this run has in a larger one.
         options: what the run was asked for.
         operation: what is done with each pair.
         whoami: asks who the token belongs to.
@@ -122,23 +126,26 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self,
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
         *,
-        journal: Journal,
+        journal: Journal | Part,
         options: RunOptions,
         operation: Operation,
-        whoami: Callable[[], Awaitable[Identity]],
+        whoami: WhoAmI,
         transport: Transport,
         call: CallOptions,
         runtime: Runtime,
     ) -> None:
         self._entered = True  # until the arguments are known to be good
-        if pairs is None and journal.path is None:
+        self._part = part = journal if isinstance(journal, Part) else None
+        self._journal = journal if isinstance(journal, Journal) else Journal(None)
+        self._durable = self._journal.path is not None if part is None else part.durable
+        self._workspace = "" if part is None else part.workspace
+        if pairs is None and part is None and not self._durable:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         if pairs is not None and (
             not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
         ):
             raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
-        self._journal = journal
         self._asked = options
         self._operation = operation
         self._whoami = whoami
@@ -148,16 +155,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         self._identity: Identity | None = None
         self._identifying = asyncio.Lock()
+        self._renewing = asyncio.Lock()
+        self._refused: Transport | None = None
         self._session: Session | None = None
         self._limiter: Limiter | None = None
-        self._tally = Tally()
+        self._tally = Tally() if part is None else part.tally
         self._answers: Counter[Outcome] = Counter()
 
         self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._timer: TimerHandle | None = None
         self._noted = 0.0
-        self._input = InputReader(pairs, self._changed.set)
+        self._input = InputReader(pairs, as_detach, self._changed.set)
+        if part is not None:
+            part.moved = self._changed.set
         self._backlog = Backlog(self._input.unread)
 
         self._open: dict[Key, Item] = {}
@@ -217,7 +228,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         # What waits for Intercom to come back would not end.
         everything = immediately or self._transport.outage is not None
         for task in self._unsent | self._operating if everything else set(self._unsent):
-            task.cancel()
+            if task is not asyncio.current_task():  # which finds that out by itself
+                task.cancel()
         if self._reader is not None and not self._drain:
             self._reader.cancel()
         self._changed.set()
@@ -243,6 +255,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._open_journal()
             await self._work_off_input()
             await self._work_off_left()
+            await self._work_off_planned()
             await self._try_again()
         except asyncio.CancelledError:
             self._interrupted()
@@ -315,21 +328,28 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._unsent.add(task)
         try:
             app = None
-            if self._journal.path is not None:
+            if self._durable:
                 app = (await self._who()).app
-            self._session = await self._journal.open(
-                Binding(
-                    operation=self._asked.operation,
-                    base_url=self._asked.base_url,
-                    app_id=None if app is None else app.id_code,
-                    app_name=None if app is None else app.name,
-                ),
-                runtime=self._runtime,
-            )
-        except (ClientStateError, JournalError):
-            raise
+            app_id, app_name = (None, None) if app is None else (app.id_code, app.name)
+            if self._part is None:
+                self._session = await self._journal.open(
+                    Binding(
+                        operation=self._asked.operation,
+                        base_url=self._asked.base_url,
+                        app_id=app_id,
+                        app_name=app_name,
+                    ),
+                    runtime=self._runtime,
+                )
+            else:
+                if app_id is not None:
+                    await self._part.session.bind(self._workspace, app_id, app_name)
+                self._session, self._part.opened = self._part.session, True
         except IntercomError as error:
-            self._unsent.discard(task)  # or it would cancel itself
+            # A key that stands for another workspace stops its part of a pool's run alone.
+            other = isinstance(error, JournalMismatchError) and self._part is not None
+            if isinstance(error, ClientStateError | JournalError) and not other:
+                raise
             self._stop_for(error)
         except asyncio.CancelledError:
             if not self._stopping:
@@ -349,7 +369,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             while self._identity is None:
                 tries += 1
                 try:
-                    self._identity = await self._whoami()
+                    self._identity = await self._asked_once()
                 except IntercomError as error:
                     if not self._asks_again(error, tries):
                         raise
@@ -358,12 +378,40 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     )
         return self._identity
 
+    async def _asked_once(self) -> Identity:
+        transport = self._transport
+        try:
+            return await self._whoami()
+        except AuthenticationError:
+            if not await self._renewed(transport):
+                raise
+            return await self._whoami()
+
     def _asks_again(self, error: IntercomError, tries: int) -> bool:
         """Whether to ask again who the token belongs to: an odd answer may pass, too."""
         if isinstance(error, _PASSING) and not isinstance(error, CertificateError):
             return self._elapsed < self._asked.outage_patience
         final = (AuthenticationError, PermissionDeniedError, CertificateError, ClientStateError)
         return not isinstance(error, final) and tries < ODD_ANSWERS
+
+    async def _renewed(self, refused: Transport) -> bool:
+        """Look a refused token up once more; whether there is another now."""
+        if self._part is None:
+            return False
+        async with self._renewing:
+            if self._refused is refused:
+                return False
+            if self._transport is refused:
+                found = await self._part.renew()
+                if found is None:
+                    self._refused = refused
+                    return False
+                assert self._limiter is not None  # noqa: S101  set by `_prepare`
+                self._limiter.forget(self._backlog)
+                self._transport, self._whoami = found
+                self._limiter = self._transport.limiter
+                self._limiter.expect(self._backlog)
+        return True
 
     # --- admitting -----------------------------------------------------------------------------
 
@@ -378,7 +426,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changed.set()
 
     async def _work_off_input(self) -> None:
-        if self._stopping and not self._drain:
+        if self._part is not None or (self._stopping and not self._drain):
             return
         self._reader = reader = asyncio.create_task(self._read())
         while True:
@@ -411,7 +459,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             try:
                 rows = await self._session.look_up(new)
             except BaseException:
-                self._input.put_back(new)
+                self._input.put_back([(pair, None) for pair in new])
                 raise
         # No other task runs in this loop: what a row says is true until it is acted upon.
         left: list[Item] = []
@@ -482,6 +530,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
         backlog, total = self._backlog, self._input.unread
+        if self._part is not None:
+            total = self._part.left if self._part.over() else None
         if total is not None:
             total += len(self._input) + self._ready.qsize() + self._parked + self._deferred
         if self._left_unread:
@@ -495,10 +545,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Work off what earlier sessions left and the input did not name."""
         last: Row | None = None
         while self._session is not None and self._session.resumed:
-            rows = await self._session.rows(Wanted.LEFT, after=last)
+            rows = await self._session.rows(Wanted.LEFT, after=last, workspace=self._workspace)
             for row in rows:
                 await self._until(self._has_room)
-                item = Item(pair_of(row), row)
+                item = Item(pair_of(row), row, workspace=self._workspace)
                 if not self._stopping:
                     self._put(item)
                 elif self._drain:
@@ -507,6 +557,29 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 break
             last = rows[-1]
         self._left_unread = False
+        self._note_backlog()
+        await self._until(lambda: not self._open)
+
+    async def _work_off_planned(self) -> None:
+        """Work off what is being read into the journal, in passes until nothing is left."""
+        part, last = self._part, None
+        while part is not None and self._session is not None:
+            await self._until(lambda: part.left > 0 or part.over())
+            await self._until(self._has_room)
+            if self._stopping or not part.left:
+                break
+            # What is under way now may seem pending still in the answer.
+            under_way = set(self._open)
+            rows = await self._session.rows(
+                Wanted.PENDING, after=last, limit=BATCH, workspace=self._workspace
+            )
+            last = rows[-1] if rows else None
+            for row in rows:
+                item = Item(pair_of(row), row, workspace=self._workspace)
+                if item.key not in under_way:
+                    part.left -= 1
+                    self._put(item)
+            self._note_backlog()
         self._note_backlog()
         await self._until(lambda: not self._open)
 
@@ -528,13 +601,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _next_deferred(self) -> list[Row]:
         if self._session is None or not self._deferred or self._abandoned:
             return []
-        return await self._session.rows(Wanted.DEFERRED, after=self._tried_again)
+        return await self._session.rows(
+            Wanted.DEFERRED, after=self._tried_again, workspace=self._workspace
+        )
 
     def _take_deferred(self, row: Row) -> Item:
         self._tried_again = row
         self._deferred -= 1
         again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
-        return Item(pair_of(row), row, again=again, second=True)
+        return Item(pair_of(row), row, again=again, second=True, workspace=self._workspace)
 
     async def _leave_deferred(self) -> None:
         """Tell the first fate of what gets no second try, for the run stops."""
@@ -612,7 +687,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         )
         if self._elapsed >= self._noted + LOOK:
             self._noted = self._elapsed
-            await self._session.note(**self._facts())
+            if self._part is None:
+                await self._session.note(**self._facts())
+            else:
+                await self._part.note()
 
     def _recorded(
         self, item: Item, settled: Settled, row: Row, elapsed: float, error: JournalError | None
@@ -654,7 +732,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         async def announce() -> None:
             nonlocal sent
             item.announced = True
-            if self._session is not None and self._journal.path is not None:
+            if self._session is not None and self._durable:
                 await self._session.write(item.sending(self._admin_id(item.pair)))
             sent = True
             self._unsent.discard(task)
@@ -664,14 +742,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         try:
             if self._admin_id(item.pair) is None:
                 await self._who()
-            return await self._operation(
-                self._transport,
-                item.pair,
-                self._admin_id(item.pair),
-                self._call,
-                ambiguous=item.in_doubt,
-                on_send=announce,
-            )
+            transport = self._transport
+            settled = await self._send(item, announce, ambiguous=item.in_doubt)
+            if isinstance(settled.fatal, AuthenticationError) and await self._renewed(transport):
+                refused = settled
+                doubt = item.in_doubt or refused.outcome is Outcome.UNKNOWN
+                settled = await self._send(item, announce, ambiguous=doubt)
+                settled = attrs.evolve(
+                    settled,
+                    attempts=settled.attempts + refused.attempts,
+                    refusals=settled.refusals + refused.refusals,
+                )
+            return settled  # noqa: TRY300  what is raised above has handlers of its own
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
         except IntercomError as error:
@@ -687,6 +769,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._operating.discard(task)
             self._unsent.discard(task)
+
+    def _send(
+        self, item: Item, announce: Callable[[], Awaitable[None]], *, ambiguous: bool
+    ) -> Awaitable[Settled]:
+        return self._operation(
+            self._transport,
+            item.pair,
+            self._admin_id(item.pair),
+            self._call,
+            ambiguous=ambiguous,
+            on_send=announce,
+        )
 
     def _admin_id(self, pair: Detach) -> str | None:
         """Return the admin of a pair: its own, the run's, or the token's if it was asked for."""
@@ -748,7 +842,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         await self._keep(rows)
         for item in items:
             self._open.pop(item.key, None)
-            self._tell_left(item)
+            if not self._is_planned(item):
+                self._tell_left(item)
+
+    def _is_planned(self, item: Item) -> bool:
+        """Whether the pool will find the pair in the journal as one that was not taken up."""
+        row = item.row
+        if self._part is None or row is None or row.state != State.PENDING:
+            return False
+        return item.announced or row.session == self._number
 
     def _tell_left(self, item: Item) -> None:
         for occurrence in range(item.again + 1):
@@ -773,7 +875,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         }
 
     async def _close_journal(self) -> None:
-        if self._session is None:
+        if self._session is None or self._part is not None:
             return
         ending = "stopped" if self._stopping else "ended"
         facts = self._facts()

@@ -17,10 +17,12 @@ class Wanted(enum.Enum):
     Attributes:
         LEFT: not settled, and last written by an earlier session.
         DEFERRED: written by this session, and waiting for their second try.
+        PENDING: written by this session, and not sent.
     """
 
     LEFT = enum.auto()
     DEFERRED = enum.auto()
+    PENDING = enum.auto()
 
 
 class Facts(TypedDict, total=False):
@@ -81,6 +83,17 @@ class Session(Protocol):
         """
         ...
 
+    async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
+        """Keep the rows of pairs that are new, all at once; return the others' rows as they are.
+
+        In their order; None for a new pair. When it returns, they are on the disk.
+        """
+        ...
+
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces of which earlier sessions left something unsettled."""
+        ...
+
     async def write(self, row: Row) -> None:
         """Keep a row in place of the pair's earlier one; return when it is on the disk.
 
@@ -101,8 +114,10 @@ class Session(Protocol):
         """Wait while too many rows are waiting for a temporary journal."""
         ...
 
-    async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
-        """Return the next rows behind `after` in the order of the ids; none at the end."""
+    async def rows(
+        self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
+    ) -> list[Row]:
+        """Return a workspace's next rows behind `after`, in the order of the ids."""
         ...
 
     async def end_input(self) -> None:

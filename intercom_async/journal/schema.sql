@@ -55,6 +55,9 @@ CREATE TABLE pair (
     PRIMARY KEY (workspace, conversation_id, contact_id)
 ) WITHOUT ROWID;
 
+-- What a pool has read ahead; empty in a run of one client.
+CREATE INDEX pending ON pair (workspace, conversation_id, contact_id) WHERE state = 'pending';
+
 CREATE VIEW outcomes AS
 SELECT workspace, state, count(*) AS pairs, sum(inferred) AS inferred
 FROM pair GROUP BY workspace, state;

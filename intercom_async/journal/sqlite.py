@@ -249,9 +249,24 @@ class SqliteSession:
         if len(writer) > BACKLOG:
             await writer.ask(lambda _: None)
 
-    async def rows(self, wanted: Wanted, *, after: Row | None, limit: int = 1000) -> list[Row]:
+    async def rows(
+        self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
+    ) -> list[Row]:
         """See `Session`."""
-        found: list[Row] = await self._check().ask(lambda table: table.rows(wanted, after, limit))
+        found: list[Row] = await self._check().ask(
+            lambda table: table.rows(wanted, after, limit, workspace)
+        )
+        return found
+
+    async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
+        """See `Session`."""
+        values = [self._checked(row)[1] for row in rows]
+        found: list[Row | None] = await self._check().ask(lambda table: table.plan(values))
+        return found
+
+    async def workspaces(self) -> list[str]:
+        """See `Session`."""
+        found: list[str] = await self._check().ask(lambda table: table.workspaces())
         return found
 
     async def end_input(self) -> None:

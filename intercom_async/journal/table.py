@@ -39,17 +39,20 @@ _UPSERT: Final = f"""
 _LOOK_UP: Final = f"""
     SELECT json_group_array(json_array(wanted.key, {_ROW}))
     FROM json_each(?) AS wanted CROSS JOIN pair
-    ON workspace = ? AND conversation_id = json_extract(wanted.value, '$[0]')
-        AND contact_id = json_extract(wanted.value, '$[1]')
+    ON workspace = json_extract(wanted.value, '$[0]')
+        AND conversation_id = json_extract(wanted.value, '$[1]')
+        AND contact_id = json_extract(wanted.value, '$[2]')
 """  # noqa: S608
 _PAGE: Final = f"""
     SELECT json_group_array({_ROW}) FROM (
-        SELECT * FROM pair WHERE ({", ".join(_KEY)}) > (?, ?, ?) AND {{wanted}}
-        ORDER BY {", ".join(_KEY)} LIMIT ?)
+        SELECT * FROM pair
+        WHERE workspace = ? AND (conversation_id, contact_id) > (?, ?) AND {{wanted}}
+        ORDER BY conversation_id, contact_id LIMIT ?)
 """  # noqa: S608
 _PAGES: Final = {
     Wanted.LEFT: _PAGE.format(wanted=f"state NOT IN ({_SETTLED}) AND session < ?"),
     Wanted.DEFERRED: _PAGE.format(wanted="deferred AND session = ?"),
+    Wanted.PENDING: _PAGE.format(wanted="state = 'pending' AND session = ?"),
 }
 
 _MOST: Final = 128
@@ -180,19 +183,46 @@ class Table:
 
     def look_up(self, pairs: Sequence[Detach], workspace: str) -> list[Row | None]:
         """See `Session.look_up`."""
-        ids = msgspec.json.encode([(pair.conversation_id, pair.contact_id) for pair in pairs])
-        found: list[Row | None] = [None] * len(pairs)
+        return self._find([(workspace, pair.conversation_id, pair.contact_id) for pair in pairs])
+
+    def _find(self, keys: Sequence[tuple[Any, ...]]) -> list[Row | None]:
+        found: list[Row | None] = [None] * len(keys)
         with self._guarded():
-            ((text,),) = self._connection.execute(_LOOK_UP, (ids.decode(), workspace))
+            ((text,),) = self._connection.execute(_LOOK_UP, (msgspec.json.encode(keys).decode(),))
         for place, values in msgspec.json.decode(text):
             found[place] = row_of(values)
         return found
 
-    def rows(self, wanted: Wanted, after: Row | None, limit: int) -> list[Row]:
-        """See `Session.rows`."""
-        key = ("", "", "") if after is None else values_of(after)[: len(_KEY)]
+    def plan(self, rows: Sequence[tuple[Any, ...]]) -> list[Row | None]:
+        """See `Session.plan`."""
+        keys = [values[: len(_KEY)] for values in rows]
+        found = self._find(keys)
+        new: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        for place, key in enumerate(keys):
+            if found[place] is None and key in new:
+                found[place] = row_of(new[key])
+            elif found[place] is None:
+                new[key] = rows[place]
+        if new:
+            self.write(list(new.values()))
+        return found
+
+    def workspaces(self) -> list[str]:
+        """See `Session.workspaces`."""
         with self._guarded():
-            ((text,),) = self._connection.execute(_PAGES[wanted], (*key, self.number, limit))
+            found = self._connection.execute(
+                f"SELECT DISTINCT workspace FROM pair WHERE state NOT IN ({_SETTLED})"  # noqa: S608
+                " AND session < ?",
+                (self.number,),
+            ).fetchall()
+        return [workspace for (workspace,) in found]
+
+    def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
+        """See `Session.rows`."""
+        key = ("", "") if after is None else (after.conversation_id, after.contact_id)
+        asked = (workspace, *key, self.number, limit)
+        with self._guarded():
+            ((text,),) = self._connection.execute(_PAGES[wanted], asked)
         return [row_of(values) for values in msgspec.json.decode(text)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:

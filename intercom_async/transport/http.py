@@ -23,6 +23,7 @@ import asyncio
 import os
 import weakref
 from typing import TYPE_CHECKING, Final, final
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import msgspec
@@ -40,6 +41,7 @@ from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.slots import UNBOUNDED, Slots
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
@@ -52,7 +54,7 @@ BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
 
 CONNECTIONS: Final = 256
-"""Connections of the pool; above any number of requests the limiter has in flight."""
+"""Connections of a client's own pool."""
 
 ERROR_LIMIT: Final = 64 * 1024
 """The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
@@ -192,6 +194,21 @@ def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
     return False
 
 
+_SLOTS: Final[WeakKeyDictionary[aiohttp.BaseConnector, Slots]] = WeakKeyDictionary()
+
+
+def slots_of(session: aiohttp.ClientSession) -> Slots:
+    """Return the slots of a session's connection pool, shared by all clients that use it."""
+    connector = session.connector
+    if connector is None:  # closed, which the attempt will say
+        return UNBOUNDED
+    slots = _SLOTS.get(connector)
+    if slots is None:
+        limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit]
+        slots = _SLOTS[connector] = Slots(min(limits, default=0))
+    return slots
+
+
 def open_session(connections: int) -> aiohttp.ClientSession:
     """Open a session as the library wants it, inside the running loop.
 
@@ -218,6 +235,9 @@ class Http:
         headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
         runtime: the wall clock for Retry-After dates.
+
+    Attributes:
+        slots: of its connection pool, known once it is `ready`.
     """
 
     def __init__(
@@ -237,6 +257,7 @@ class Http:
         self._hiding = Hiding(token)
         self._injected = session
         self._session = session
+        self.slots = UNBOUNDED
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -272,6 +293,7 @@ class Http:
             self._loop, self._pid = loop, os.getpid()
             if self._session is None:
                 self._session = open_session(CONNECTIONS)
+            self.slots = slots_of(self._session)
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
                 "the client belongs to another event loop or process; open one client in each"

@@ -1,13 +1,14 @@
-"""Requests queue here for the quota; `window` decides, this module queues and wakes.
+"""Requests queue here for quota and connection; `window` and `slots` decide, this module wakes.
 
 Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
-answer, a cancellation, the end of an input) as many waiters as may leave are woken, and one
-timer is set for the moment at which the next one should be looked at. While nobody waits there
-is no timer and no task. A permit belongs to its waiter from the moment it is granted: a waiter
-cancelled just then gives it back, and the next one is woken.
+answer, a cancellation, the end of an input, a free connection) as many waiters as may leave are
+woken, and one timer is set for the moment at which the next one should be looked at. While nobody
+waits there is no timer and no task. A permit belongs to its waiter from the moment it is granted:
+a waiter cancelled just then gives it back, and the next one is woken.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -20,6 +21,7 @@ from intercom_async.transport.concurrency import ConcurrencyBound
 from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.sharing import Gate
+from intercom_async.transport.slots import UNBOUNDED, Slots
 from intercom_async.transport.window import (
     Lane,
     Permit,
@@ -38,6 +40,7 @@ class _Waiter:
 
     granted: asyncio.Future[Permit]
     bounded: bool
+    slots: Slots
 
 
 @attrs.define(eq=False)
@@ -91,18 +94,22 @@ class Limiter:
         self._concurrency = ConcurrencyBound()
         self._concurrency_reset = 0.0
         self._bounded = 0
+        self._most: float = math.inf
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
         self._gate = None if share is None else share(self._wake)
 
-    def try_acquire(self, lane: Lane, *, bounded: bool = True) -> Permit | None:
+    def try_acquire(
+        self, lane: Lane, *, bounded: bool = True, slots: Slots = UNBOUNDED
+    ) -> Permit | None:
         """Return a permit if one is free and nobody waits for it, else None.
 
         Args:
             lane: interactive or bulk.
             bounded: whether a bulk request counts against the computed bound on concurrency.
+            slots: the connections it needs one of.
         """
-        if self._interactive.waiting:
+        if self._interactive.waiting or not slots.free(bulk=lane is _BULK):
             return None
         if lane is not _BULK:
             bounded = False
@@ -115,10 +122,15 @@ class Limiter:
             return None
         if self._gate is not None and self._wait_at(self._gate, now) > 0.0:
             return None
-        return self._take(lane, now, bounded=bounded)
+        return self._take(lane, now, bounded=bounded, slots=slots)
 
     async def acquire(
-        self, lane: Lane, *, max_wait: float | None = None, bounded: bool = True
+        self,
+        lane: Lane,
+        *,
+        max_wait: float | None = None,
+        bounded: bool = True,
+        slots: Slots = UNBOUNDED,
     ) -> Permit:
         """Wait for a permit. It must be handed to `settle` whatever becomes of the request.
 
@@ -126,25 +138,28 @@ class Limiter:
             lane: interactive or bulk.
             max_wait: seconds to wait at most, None for as long as it takes.
             bounded: see `try_acquire`.
+            slots: see `try_acquire`.
 
         Raises:
             RateLimitWaitError: more patience is needed than `max_wait`; raised at once when
                 that can be foreseen.
         """
-        permit = self.try_acquire(lane, bounded=bounded)
+        permit = self.try_acquire(lane, bounded=bounded, slots=slots)
         if permit is not None:
             return permit
         if max_wait is not None:
             wait = self._known_wait(self._interactive.waiting)
             if wait > max_wait or max_wait <= 0.0:
-                raise self._too_long(wait, max_wait)
+                raise self._too_long(wait, max_wait, wait, slots)
         queue = self._bulk if lane is _BULK else self._interactive
         granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        queue.waiters.append(_Waiter(granted, bounded and lane is _BULK))
+        queue.waiters.append(_Waiter(granted, bounded and lane is _BULK, slots))
         queue.waiting += 1
         expiry = None
         if max_wait is not None:
-            expiry = self._runtime.call_later(max_wait, lambda: self._expire(granted, max_wait))
+            expiry = self._runtime.call_later(
+                max_wait, lambda: self._expire(granted, max_wait, slots)
+            )
         self._wake()
         try:
             return await granted
@@ -193,6 +208,7 @@ class Limiter:
             self._observe_load(now - permit.sent, overloaded=True)
         else:
             window.give_back(permit, tried=tried)
+        permit.slots.give_back()
         if self._interactive.waiting or self._bulk.waiting:
             self._wake()
 
@@ -224,10 +240,20 @@ class Limiter:
             waiting_bulk=self._bulk.waiting,
         )
 
-    def _take(self, lane: Lane, now: float, *, bounded: bool) -> Permit:
+    def offered(self) -> None:
+        """A connection is free for one request; see `Slots`."""
+        self._most = 1
+        try:
+            self._wake()
+        finally:
+            self._most = math.inf
+
+    def _take(self, lane: Lane, now: float, *, bounded: bool, slots: Slots) -> Permit:
         if self._gate is not None:
             self._gate.take()
         permit = self._window.take(lane, now)
+        slots.take()
+        permit.slots = slots
         if bounded:
             permit.bounded = True
             self._bounded += 1
@@ -278,8 +304,14 @@ class Limiter:
                 wait = self._wait_at(self._gate, now)
             if wait > 0.0:
                 return wait
+            bulk = queue.lane is _BULK
+            if self._most < 1 or not waiter.slots.free(bulk=bulk):
+                waiter.slots.stand_in_line(self, bulk=bulk)
+                return WINDOW  # whoever gives a connection back offers it
             waiters.popleft()
-            waiter.granted.set_result(self._take(queue.lane, now, bounded=waiter.bounded))
+            self._most -= 1
+            permit = self._take(queue.lane, now, bounded=waiter.bounded, slots=waiter.slots)
+            waiter.granted.set_result(permit)
         return None
 
     def _known_wait(self, ahead: int) -> float:
@@ -313,13 +345,20 @@ class Limiter:
             waiting += backlog.unread
         return waiting
 
-    def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float) -> None:
+    def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float, slots: Slots) -> None:
         if not granted.done():
-            wait = max_wait + self._known_wait(0)
-            granted.set_exception(self._too_long(wait, max_wait))
+            known = self._known_wait(0)
+            granted.set_exception(self._too_long(max_wait + known, max_wait, known, slots))
 
-    def _too_long(self, wait: float, max_wait: float) -> RateLimitWaitError:
-        return RateLimitWaitError(wait=wait, max_wait=max_wait, rate_limit=self.status())
+    def _too_long(
+        self, wait: float, max_wait: float, known: float, slots: Slots
+    ) -> RateLimitWaitError:
+        return RateLimitWaitError(
+            wait=wait,
+            max_wait=max_wait,
+            rate_limit=self.status(),
+            connections=known <= 0.0 and not slots.free(bulk=False),
+        )
 
     def _observe_load(self, elapsed: float, *, overloaded: bool) -> None:
         window = self._window

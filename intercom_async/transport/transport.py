@@ -389,7 +389,9 @@ class Transport:
         while True:
             permit = None
             if not self._outage.is_open:
-                permit = limiter.try_acquire(call.options.lane, bounded=call.options.bounded)
+                permit = limiter.try_acquire(
+                    call.options.lane, bounded=call.options.bounded, slots=self._http.slots
+                )
             if permit is None:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
@@ -440,7 +442,7 @@ class Transport:
             if self._outage.is_open:
                 await self._wait_for_turn(call)
             try:
-                permit = limiter.try_acquire(lane, bounded=bounded)
+                permit = limiter.try_acquire(lane, bounded=bounded, slots=self._http.slots)
                 if permit is None:
                     permit = await self._wait_for_quota(call, limiter)
             except BaseException:
@@ -573,7 +575,12 @@ class Transport:
         self._counters.waits += 1
         try:
             permit = await self._unless_closed(
-                limiter.acquire(lane, max_wait=patience, bounded=call.options.bounded)
+                limiter.acquire(
+                    lane,
+                    max_wait=patience,
+                    bounded=call.options.bounded,
+                    slots=self._http.slots,
+                )
             )
         except RateLimitWaitError as error:
             self._counters.waits_refused += 1

@@ -41,6 +41,7 @@ import attrs
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.status import RateLimitStatus
 from intercom_async.transport.server_clock import WINDOW, ServerClock
+from intercom_async.transport.slots import UNBOUNDED, Slots
 
 RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
@@ -185,6 +186,7 @@ class Permit:
         seen: requests of ours whose replies had named that window before.
         open: whether the request is still to be settled.
         bounded: whether it counts against the bound on concurrency.
+        slots: the connections it has one of.
     """
 
     lane: Lane
@@ -193,6 +195,7 @@ class Permit:
     seen: int
     open: bool = True
     bounded: bool = False
+    slots: Slots = UNBOUNDED
 
 
 class QuotaWindow:

@@ -322,6 +322,59 @@ class TestPoolRuns:
             else:
                 pytest.fail("it never comes to an end")
 
+    @pytest.mark.parametrize("moment", Moment)
+    @pytest.mark.parametrize("owner", ["PoolRun", "DetachRun", "consumer"])
+    async def test_cancelled_at_any_suspension_it_can_be_resumed_to_the_truth(
+        self, owner: str, moment: Moment, tmp_path: Path
+    ) -> None:
+        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
+            access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
+            for suspension in range(1, MOST):
+                work = sim.workspace.populate(conversations=8)
+                mixed = [(("one", "other")[n % 2], *pair) for n, pair in enumerate(work)]
+                path = tmp_path / str(suspension)
+                countdown = Countdown(suspension, moment)
+                told: dict[tuple[str, str], Outcome] = {}
+
+                async def consume(
+                    pool: IntercomPool,
+                    mixed: list[tuple[str, str, str]] = mixed,
+                    path: Path = path,
+                    told: dict[tuple[str, str], Outcome] = told,
+                ) -> None:
+                    async with pool.detach_contacts(mixed, journal=path, concurrency=3) as run:
+                        async for found in run:
+                            pair = found.result.detach
+                            told[pair.conversation_id, pair.contact_id] = found.result.outcome
+
+                async with IntercomPool({"one": access, "other": access}) as pool:
+                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+                    if owner == "consumer":
+                        await cancelled_at(consume(pool), countdown)
+                    else:
+                        with (
+                            cancelling_tasks_of(owner, countdown),
+                            contextlib.suppress(ClientStateError),
+                        ):
+                            await consume(pool)
+                    sim.faults.clear()
+                    kept: dict[tuple[str, str], Outcome] = {}
+                    with contextlib.suppress(JournalError):  # cancelled before it was opened
+                        kept = outcomes_in(path)
+                    attempted = {
+                        pair: outcome
+                        for pair, outcome in told.items()
+                        if outcome is not Outcome.NOT_ATTEMPTED
+                    }
+                    assert attempted.items() <= kept.items()
+                    summary = await pool.detach_contacts(mixed, journal=path)
+                assert summary.settled + summary.settled_before == len(work)
+                assert disagreements(sim, work, outcomes_in(path)) == []
+                if not countdown.struck:
+                    break
+            else:
+                pytest.fail("it never comes to an end")
+
     async def test_leaving_early_is_no_interruption(self) -> None:
         async with IntercomSimulator(limit=1667) as sim:
             access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)

@@ -85,8 +85,7 @@ def test_a_token_of_a_file_is_not_shown(tmp_path: Path) -> None:
 
 POOLS: dict[str, Callable[[], IntercomPool]] = {
     "no directory": lambda: IntercomPool([("acme", TOKEN)]),  # type: ignore[arg-type]
-    "max_clients": lambda: IntercomPool({"acme": TOKEN}, max_clients=0),
-    "idle": lambda: IntercomPool(MappingProxyType({"acme": TOKEN}), idle=-1),
+    "connections": lambda: IntercomPool({"acme": TOKEN}, connections=0),
     "timeout": lambda: IntercomPool(MappingProxyType({"acme": TOKEN}), timeout=-1),
     "key": lambda: IntercomPool({"acme": TOKEN}, rate_limit=RateLimitPolicy(key="one")),
 }

@@ -20,6 +20,7 @@ from intercom_async.transport import wire
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import SYSTEM
+from intercom_async.transport.slots import UNBOUNDED
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.verdict import Failure, RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
@@ -50,6 +51,7 @@ class Network:
     """In the place of `Http`: a server's arithmetic, without sockets, that can be away."""
 
     base_url = "http://test"
+    slots = UNBOUNDED
 
     def __init__(self) -> None:
         self.server = ModelServer(LIMIT)

@@ -100,7 +100,7 @@ async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -
         return "token"
 
     IntercomPool({"acme": "token", "umbrella": WorkspaceAccess("token", region="eu")})
-    IntercomPool(token, max_clients=10, idle=5)
+    IntercomPool(token, connections=10)
     async with pool.client("acme") as client:
         assert_type(client, IntercomClient)
     assert_type(await pool.detach_contacts(mixed, admin_id="3"), PoolSummary)

@@ -1,0 +1,63 @@
+"""The connections of one pool, as the limiters that share it see them. Pure.
+
+A request that has no connection has not been sent. So a limiter takes a slot before it grants a
+permit, and the permit's end gives it back. A limiter that finds none stands in line: first those
+with interactive calls, then those with bulk requests, each line in turns. A slot that is given
+back is offered at once; so while a slot is free, nobody stands in line for it.
+"""
+
+import math
+from typing import Final, Protocol
+
+RESERVE: Final = 16
+"""One slot in so many is kept free of bulk requests, so that interactive calls find one."""
+
+
+class Taker(Protocol):
+    """Who stands in line: a limiter."""
+
+    def offered(self) -> None:
+        """Take one slot if it is still of use, and stand in line again for more."""
+        ...
+
+
+class Slots:
+    """The slots of one connection pool.
+
+    Args:
+        limit: connections at most, 0 for any number.
+    """
+
+    __slots__ = ("__weakref__", "_bulk", "_bulk_limit", "_interactive", "_limit", "used")
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit or math.inf
+        self._bulk_limit = limit - limit // RESERVE or math.inf
+        self._interactive: dict[Taker, None] = {}
+        self._bulk: dict[Taker, None] = {}
+        self.used = 0
+
+    def free(self, *, bulk: bool) -> bool:
+        """Whether a request of the lane may have a connection now."""
+        return self.used < (self._bulk_limit if bulk else self._limit)
+
+    def take(self) -> None:
+        """Take a slot that is free."""
+        self.used += 1
+
+    def stand_in_line(self, taker: Taker, *, bulk: bool) -> None:
+        """Let a taker know when it may have a slot; who stands in line already keeps the place."""
+        (self._bulk if bulk else self._interactive)[taker] = None
+
+    def give_back(self) -> None:
+        """A request has left its connection: offer that to whoever is next."""
+        self.used -= 1
+        for line, limit in ((self._interactive, self._limit), (self._bulk, self._bulk_limit)):
+            while line and self.used < limit:
+                taker = next(iter(line))
+                del line[taker]
+                taker.offered()
+
+
+UNBOUNDED: Final = Slots()
+"""For requests that need no connection of a pool."""

@@ -1,0 +1,155 @@
+"""Connections of a pool: a request without one has not been sent, and nobody is left out."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercom_async import IntercomClient, Lane, RateLimitPolicy, RateLimitWaitError
+from intercom_async.simulator import IntercomSimulator
+from intercom_async.transport.limiter import Limiter
+from intercom_async.transport.slots import Slots
+from intercom_async.transport.window import Permit
+
+
+class Workspace:
+    """A taker with some requests to send, each of which keeps its slot until it is answered."""
+
+    def __init__(self, slots: Slots, wanted: int, *, bulk: bool) -> None:
+        self.slots, self.wanted, self.bulk = slots, wanted, bulk
+        self.in_flight = self.sent = 0
+
+    def begin(self) -> None:
+        while self.wanted and self.slots.free(bulk=self.bulk):
+            self._send()
+        self._stand_in_line()
+
+    def offered(self) -> None:
+        if self.wanted:
+            self._send()
+        self._stand_in_line()
+
+    def answered(self) -> None:
+        self.in_flight -= 1
+        self.slots.give_back()
+
+    def _send(self) -> None:
+        self.slots.take()
+        self.wanted -= 1
+        self.in_flight += 1
+        self.sent += 1
+
+    def _stand_in_line(self) -> None:
+        if self.wanted:
+            self.slots.stand_in_line(self, bulk=self.bulk)
+
+
+@given(
+    limit=st.integers(1, 70),
+    wanted=st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=8),
+    answers=st.lists(st.integers(0, 10_000), max_size=300),
+)
+def test_no_slot_is_given_twice_none_lies_idle_and_all_who_wait_get_equal_parts(
+    limit: int, wanted: list[tuple[int, bool]], answers: list[int]
+) -> None:
+    slots = Slots(limit)
+    places = [Workspace(slots, count, bulk=bulk) for count, bulk in wanted]
+    for place in places:
+        place.begin()
+    waiting = [place for place in places if place.wanted]
+    before = Counter({place: place.sent for place in waiting})
+    for answer in answers:
+        busy = [place for place in places if place.in_flight]
+        if not busy:
+            break
+        calls_wait = any(place.wanted and not place.bulk for place in places)
+        bulk_sent = sum(place.sent for place in places if place.bulk)
+        busy[answer % len(busy)].answered()
+        assert slots.used == sum(place.in_flight for place in places) <= limit
+        if calls_wait:
+            assert bulk_sent == sum(place.sent for place in places if place.bulk)
+        for bulk in (False, True):
+            line = [place for place in waiting if place.bulk is bulk]
+            assert not slots.free(bulk=bulk) or not any(place.wanted for place in line)
+            given_out = [place.sent - before[place] for place in line if place.wanted]
+            assert not given_out or max(given_out) - min(given_out) <= 1
+
+
+def test_bulk_leaves_one_slot_in_sixteen_to_interactive_calls() -> None:
+    slots = Slots(64)
+    bulk = Workspace(slots, 100, bulk=True)
+    bulk.begin()
+    call = Workspace(slots, 1, bulk=False)
+    call.begin()
+    assert bulk.in_flight == 60
+    assert call.in_flight == 1
+
+
+def test_a_pool_without_a_limit_lets_everybody_go() -> None:
+    bulk = Workspace(Slots(0), 10_000, bulk=True)
+    bulk.begin()
+    assert bulk.in_flight == 10_000
+
+
+def _done(limiter: Limiter, permit: Permit) -> None:
+    limiter.settle(permit, headers=None, status=None, sent=False)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("moment", ["while it waits", "when it has just got its slot"])
+async def test_a_waiter_that_is_cancelled_loses_no_slot_and_the_next_one_gets_it(
+    moment: str,
+) -> None:
+    slots = Slots(1)
+    limiters = [Limiter(RateLimitPolicy()) for _ in range(3)]
+    first = await limiters[0].acquire(Lane.BULK, slots=slots)
+    cancelled, following = [
+        asyncio.create_task(limiter.acquire(Lane.BULK, slots=slots)) for limiter in limiters[1:]
+    ]
+    await asyncio.sleep(0)
+    if moment == "while it waits":
+        cancelled.cancel()
+        await asyncio.sleep(0)
+    _done(limiters[0], first)
+    cancelled.cancel()
+    permit = await following
+    assert cancelled.cancelled()
+    assert slots.used == 1
+    _done(limiters[2], permit)
+    assert slots.used == 0
+    assert [limiter._timer for limiter in limiters] == [None, None, None]
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_a_call_that_runs_out_of_patience_says_that_all_connections_are_in_use() -> None:
+    slots, limiter = Slots(1), Limiter(RateLimitPolicy())
+    permit = await limiter.acquire(Lane.INTERACTIVE, slots=slots)
+    with pytest.raises(RateLimitWaitError, match=r"connections are in use, longer than the 2\.00"):
+        await limiter.acquire(Lane.INTERACTIVE, slots=slots, max_wait=2.0)
+    _done(limiter, permit)
+    assert slots.used == 0
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_clients_of_one_session_share_its_connections_and_lose_none_by_waiting() -> None:
+    async with AsyncExitStack() as stack:
+        sims = [
+            await stack.enter_async_context(
+                IntercomSimulator(token=f"token-{n}", latency=8.0, limit=1667)
+            )
+            for n in range(4)
+        ]
+        connector = aiohttp.TCPConnector(limit=6, limit_per_host=4)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        clients = [IntercomClient(sim.token, base_url=sim.url, session=session) for sim in sims]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(*(client.whoami() for client in clients for _ in range(3)))
+        # Four at a time: three turns. Waiting for a connection counts for no time limit.
+        assert loop.time() - began > 23.0
+        assert [client.stats().requests for client in clients] == [3, 3, 3, 3]
+        assert [sim.requests.total for sim in sims] == [3, 3, 3, 3]
