@@ -304,7 +304,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
         outage, patience = self._transport.outage, self._asked.outage_patience
-        if outage is not None and outage.since >= patience:
+        # An outage that began before the run has not used up any of its patience.
+        if outage is not None and min(outage.since, self._elapsed) >= patience:
             self._stop_for(
                 ConnectionFailedError(
                     f"Intercom has been away for {outage.since:.0f} s, longer than the patience "
