@@ -2,7 +2,6 @@
 
 import asyncio
 import enum
-import inspect
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -64,11 +63,11 @@ def amount(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | None]) -> ExitStatus:
+def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
     """Do a command's work; every error ends in one message and its exit status."""
     try:
         begun = work()
-        status = asyncio.run(_watched(begun)) if inspect.iscoroutine(begun) else ExitStatus.SETTLED
+        status = asyncio.run(_watched(begun)) if isinstance(begun, Coroutine) else begun
         sys.stdout.flush()
     except typer.Exit as ending:
         status = ExitStatus(ending.exit_code)
