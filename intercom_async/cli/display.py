@@ -6,6 +6,7 @@ Functions turn numbers into text; `Display` decides when to show it.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.running import amount, say, span
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
 from intercom_async.status import OutageStatus, RateLimitStatus
@@ -27,7 +28,7 @@ PLAIN_INTERVAL: Final = 5.0
 RATE_WINDOW: Final = 5.0
 """Seconds over which the shown rate is averaged."""
 
-STYLES: Final = {
+STYLES: Final[Mapping[str, str]] = {
     Outcome.DETACHED: "green",
     Outcome.ALREADY_ABSENT: "cyan",
     Outcome.CONVERSATION_MISSING: "cyan",
@@ -38,16 +39,6 @@ STYLES: Final = {
     Outcome.ATTACHED: "green",
 }
 _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people write them: "42 s", "3:07", "2:03:07"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
@@ -75,7 +66,7 @@ def progress_line(
     done = summary.total + summary.settled_before
     text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
-        text.append(f"  {duration((total - done) / rate)} to go", "dim")
+        text.append(f"  {span((total - done) / rate)} to go", "dim")
     text.append(f"  {rate:.0f}/s")
     if status is not None and status.limit is not None:
         text.append(f" of {status.limit / WINDOW:.0f}", "dim")
@@ -90,7 +81,7 @@ def progress_line(
 def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    look = f"next look in {duration(outage.next_look)}" if outage.next_look else "looking now"
+    look = f"next look in {span(outage.next_look)}" if outage.next_look else "looking now"
     # The reason comes last: a narrow terminal cuts it.
     return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
@@ -235,12 +226,12 @@ def show_summary(
         name = cause.outcome.value.replace("_", " ")
         said = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
         say(console, said, STYLES[cause.outcome])
-    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
+    ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
     retries = f", {summary.retries:,} of them retries" if summary.retries else ""
     refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
     say(
         console,
-        f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
+        f"{amount(summary.total, 'pair')} accounted for in {span(summary.elapsed)}{ideal}: "
         f"{amount(summary.requests, 'request')}{retries}{refused}",
     )
     told = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import itertools
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -61,6 +62,18 @@ def print_out(line: str) -> None:
 def amount(number: int, noun: str) -> str:
     """Return a number with its noun: "1 pair", "2,000 pairs"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(seconds: float) -> str:
+    """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 ", " ")
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in itertools.pairwise(units):
+        whole, rest = divmod(round(seconds / part), size // part)
+        if whole:
+            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
+    return f"{round(seconds)} s"
 
 
 def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:

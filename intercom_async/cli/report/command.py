@@ -49,7 +49,9 @@ def report(options: ReportOptions) -> ExitStatus:
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are Unix seconds."""
-    document = attrs.asdict(facts, filter=lambda field, _: field.name not in {"slots", "base"})
+    document = attrs.asdict(
+        facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
+    )
     columns = facts.slots.items()
     return {
         "complete": facts.complete,

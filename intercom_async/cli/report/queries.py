@@ -42,12 +42,10 @@ class Facts:
     """What a report says.
 
     Attributes:
-        states: pairs by state, in the order of `Outcome`; none without a pair.
         workspaces: those with the most unsettled pairs first.
         causes: why pairs are not settled or need a decision, the most frequent first.
         slots: what became of pairs over time, by `base` seconds.
         settled_before: pairs that sessions before the last one settled.
-        second_tries: pairs whose fate is that of a second try.
         spent: requests, retries and refusals as the pairs' own rows tell them.
         moments: of the first and the last record, in Unix seconds; none without a pair.
     """
@@ -106,11 +104,7 @@ class Facts:
 
 
 def gather(reader: Reader) -> Facts:
-    """Read a journal; memory is bounded whatever the number of pairs.
-
-    Raises:
-        JournalError: it is damaged or cannot be read.
-    """
+    """Read a journal; memory is bounded whatever the number of pairs."""
     binding = reader.binding
     facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
     last = facts.sessions[-1].number if facts.sessions else 0

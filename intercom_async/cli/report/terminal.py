@@ -8,22 +8,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from intercom_async.cli.display import STYLES
 from intercom_async.cli.report import words
 from intercom_async.cli.report.causes import Cause
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.report.timeline import Axis, lay_out
-from intercom_async.cli.running import amount
+from intercom_async.cli.running import amount, span
 from intercom_async.errors import readable
 
-STYLES: Final = {
-    "detached": "green",
-    "attached": "green",
-    "already_absent": "cyan",
-    "conversation_missing": "cyan",
-    "refused_last_contact": "yellow",
-    "failed": "red",
-    "unknown": "bold red",
-}
 HEIGHT: Final = 6
 """Lines of the large chart."""
 
@@ -123,7 +115,7 @@ class _Report:
             return
         peak, quota = axis.highest("pairs"), (self._facts.quota or 0) / 10
         top = max(peak, quota) if quota <= 4 * peak else peak
-        yield self._text(f"\npairs per second; a column is {words.span(axis.width)}", "bold")
+        yield self._text(f"\npairs per second; a column is {span(axis.width)}", "bold")
         level = math.ceil(HEIGHT * quota / top) if 0 < quota <= top else None
         for row in reversed(range(HEIGHT)):
             label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
@@ -139,7 +131,7 @@ class _Report:
             yield line.append(f" up to {words.rate(top)}/s" if top else " none", "dim")
         yield self._text(" " * 13 + _times(axis), "dim")
         if axis.pauses:
-            told = ", ".join(words.span(pause) for pause in axis.pauses[:5])
+            told = ", ".join(span(pause) for pause in axis.pauses[:5])
             yield self._text(
                 f"{' ' * 13}/ cut out: {told}{', ...' * (len(axis.pauses) > 5)}", "dim"
             )

@@ -1,6 +1,5 @@
 """What numbers, times and states are called in a report, and what is to be done. Pure."""
 
-import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.report.queries import Facts
-from intercom_async.cli.running import amount
+from intercom_async.cli.running import amount, span
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
 
@@ -64,18 +63,6 @@ def moment(at: float) -> str:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
     except (OverflowError, ValueError, OSError):
         return "???? ??:??:??"
-
-
-def span(seconds: float) -> str:
-    """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in itertools.pairwise(units):
-        whole, rest = divmod(round(seconds / part), size // part)
-        if whole:
-            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
-    return f"{round(seconds)} s"
 
 
 def verdict(facts: Facts) -> str:
