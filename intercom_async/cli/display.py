@@ -55,14 +55,7 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 def progress_line(
     summary: DetachSummary, status: RateLimitStatus | None, *, rate: float, total: int | None
 ) -> Text:
-    """Return where a run stands, as one line that a narrow terminal cuts at its end.
-
-    Args:
-        summary: the run in numbers.
-        status: the quota, None before the first reply.
-        rate: pairs per second lately.
-        total: pairs there are, None when unknown.
-    """
+    """Return where a run stands, as one line that a narrow terminal cuts at its end."""
     done = summary.total + summary.settled_before
     text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
@@ -87,14 +80,7 @@ def outage_line(outage: OutageStatus, now: float) -> Text:
 
 
 class Display:
-    """Shows a run until left; use as an async context manager.
-
-    Args:
-        console: where to.
-        run: the run.
-        total: pairs there are, None when unknown.
-        quiet: show nothing.
-    """
+    """Shows a run until left; use as an async context manager."""
 
     def __init__(
         self, console: Console, run: DetachRun, *, total: int | None, quiet: bool = False

@@ -1,28 +1,25 @@
 """The command `export`: a journal's rows as CSV or JSON lines, one at a time."""
 
-import contextlib
 import csv
 import io
 import operator
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import attrs
 import msgspec
 
-from intercom_async.cli.files import journal_files, refuse_same_files
+from intercom_async.cli.files import writing
 from intercom_async.cli.options import argument, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
-from intercom_async.cli.running import CannotWriteError, ExitStatus
+from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
-from intercom_async.journal.reader import Reader
 from intercom_async.journal.row import Row
-from intercom_async.private_files import rewrite
 
 CHUNK: Final = 65536
 COLUMNS: Final = tuple(field.name for field in attrs.fields(Row))
@@ -64,27 +61,6 @@ def export(options: ExportOptions) -> ExitStatus:
             with writing("--output", options.output, journal) as file:
                 file.writelines(lines)
     return ExitStatus.SETTLED
-
-
-@contextlib.contextmanager
-def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
-    """Open a file for its owner alone, but neither the journal nor what its sessions read.
-
-    Raises:
-        InvalidArgumentError: it is one of them; nothing was changed.
-        OSError: it cannot be opened.
-        CannotWriteError: it can be written no further.
-    """
-    read = {file.name: file for file in journal_files(Path(journal.path))}
-    sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
-    read |= {f"the input {name}": Path(name) for name in sources}
-    refuse_same_files(read, {option: target})
-    file = rewrite(target)
-    try:
-        with file:
-            yield file
-    except OSError as error:
-        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
 
 
 def _states(text: str | None) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ import attrs
 import msgspec
 from rich.console import Console
 
-from intercom_async.cli.export import writing
+from intercom_async.cli.files import writing
 from intercom_async.cli.options import argument, option
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather

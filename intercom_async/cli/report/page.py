@@ -66,10 +66,8 @@ class Chart:
 
     def __init__(self, facts: Facts) -> None:
         self.axis = lay_out(facts.slots, facts.base, most=150, gap=GAP)
-        self.placed: list[tuple[int, int, Column]] = []
-        """Each column with its place and its beginning in Unix seconds."""
-        self.cuts: list[tuple[int, int]] = []
-        """Place and seconds."""
+        self.placed: list[tuple[int, int, Column]] = []  # place, beginning in Unix seconds
+        self.cuts: list[tuple[int, int]] = []  # place, seconds
         x = 0
         for stretch, pause in zip(self.axis.stretches, [0, *self.axis.pauses], strict=False):
             if pause:

@@ -119,7 +119,8 @@ class _Report:
         level = math.ceil(HEIGHT * quota / top) if 0 < quota <= top else None
         for row in reversed(range(HEIGHT)):
             label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
-            line = self._bars(axis, "pairs", label, top, style="blue", row=row, height=HEIGHT)
+            part = (top * row / HEIGHT, top * (row + 1) / HEIGHT)
+            line = self._bars(axis, "pairs", label, "blue", part)
             yield line.append(" quota" if level == row + 1 else "", "dim")
         for member, label, style in (
             ("unsettled", "not settled", "red"),
@@ -127,40 +128,32 @@ class _Report:
             ("refusals", "refused", "red"),
         ):
             top = axis.highest(member)
-            line = self._bars(axis, member, label, top, style=style)
+            line = self._bars(axis, member, label, style, (0.0, top))
             yield line.append(f" up to {words.rate(top)}/s" if top else " none", "dim")
         yield self._text(" " * 13 + _times(axis), "dim")
         if axis.pauses:
             told = ", ".join(span(pause) for pause in axis.pauses[:5])
-            yield self._text(
-                f"{' ' * 13}/ cut out: {told}{', ...' * (len(axis.pauses) > 5)}", "dim"
-            )
+            more = ", ..." if len(axis.pauses) > 5 else ""
+            yield self._text(f"{' ' * 13}/ cut out: {told}{more}", "dim")
 
     def _bars(
-        self,
-        axis: Axis,
-        member: str,
-        label: str,
-        top: float,
-        *,
-        style: str,
-        row: int = 0,
-        height: int = 1,
+        self, axis: Axis, member: str, label: str, style: str, part: tuple[float, float]
     ) -> Text:
-        """Return a line of a chart: each column's part between this row and the next."""
+        """Return a line of a chart: each column's part between two rates."""
         ramp, side = (BLOCKS, "│") if self._unicode else (ASCII, "|")
         line = Text(f"{label:>11} {side}", no_wrap=True)
         for number, stretch in enumerate(axis.stretches):
             line.append("/" if number else "", "dim")
-            rates = [column[member] / axis.width for column in stretch.columns]
-            line.append("".join(ramp[_eighths(one, top, height, row)] for one in rates), style)
+            rates = (column[member] / axis.width for column in stretch.columns)
+            line.append("".join(ramp[_eighths(rate, *part)] for rate in rates), style)
         return line.append(side)
 
 
-def _eighths(value: float, top: float, height: int, row: int) -> int:
-    """Return the eighths of a row that a value fills; what is more than nothing shows."""
-    filled = max(1, round(8 * height * value / top)) if value > 0 else 0
-    return min(8, max(0, filled - 8 * row))
+def _eighths(rate: float, low: float, high: float) -> int:
+    """Return the eighths that a rate fills of a part; what is more than nothing shows."""
+    if rate <= low:
+        return 0
+    return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))
 
 
 def _table(*heads: str) -> Table:

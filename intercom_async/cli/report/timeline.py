@@ -55,13 +55,9 @@ def base_for(active: float, span: float) -> int:
 
 
 def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) -> Axis:
-    """Choose columns and cuts so that all of it fits.
+    """Choose columns and cuts so that all of it fits into `most` columns, `gap` of them a cut.
 
-    Args:
-        slots: what happened, by number of the slot.
-        base: seconds of a slot.
-        most: columns that fit.
-        gap: columns that a cut takes.
+    The slots are what happened, by their number; each is `base` seconds long.
     """
     doubled = (max(base, 7200) << times for times in itertools.count(0))
     for width in itertools.chain(NICE, doubled):

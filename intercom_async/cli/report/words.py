@@ -121,24 +121,24 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
 def listings(facts: Facts, most: int) -> Iterator[Listing]:
     """Yield the workspaces, if there are several, and the last sessions."""
     if len(facts.workspaces) > 1:
-        rows = [
+        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
+        rows: list[tuple[str, ...]] = [
             (one.workspace, one.app_name or one.app_id or "", f"{one.pairs:,}", f"{one.left:,}")
             for one in facts.workspaces[:most]
         ]
-        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
-        yield "Workspaces", heads, list(rows), len(facts.workspaces) - len(rows)
+        yield "Workspaces", heads, rows, len(facts.workspaces) - len(rows)
     heads = ("#", "begun (UTC)", "at work", "requests", "retries", "refused", "end", "input")
-    sessions = [_told(session) for session in facts.sessions[-most:]]
-    yield "Sessions", heads, sessions, len(facts.sessions) - len(sessions)
+    rows = [_told(session) for session in facts.sessions[-most:]]
+    yield "Sessions", heads, rows, len(facts.sessions) - len(rows)
 
 
 def _told(session: KeptSession) -> tuple[str, ...]:
     facts, source = session.facts, session.source
     ending = "goes on, or was killed" if session.ended_at is None else facts.get("ending", "ended")
     costs = (f"{facts.get(fact, 0):,}" for fact in ("requests", "retries", "refusals"))
-    read = source and (Path(source.name).name if source.name else source.kind)
+    read = "" if source is None else Path(source.name).name if source.name else source.kind
     worked = span(facts.get("elapsed", 0.0))
-    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read or "")
+    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read)
 
 
 def go_on(facts: Facts) -> str | None:
