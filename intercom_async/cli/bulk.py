@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +77,10 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             )
             interrupter = Interrupter(run, console)
             failure: Exception | None = None
+            display = nullcontext() if options.quiet else Display(console, run, total=total)
             with interrupts(interrupter):
                 try:
-                    async with run, Display(console, run, total=total, quiet=options.quiet):
+                    async with run, display:
                         async for result in run:
                             if results.lost is None and not results.write(result):
                                 run.stop(drain=False)
@@ -128,9 +129,7 @@ async def _count(options: BulkOptions, given: Input, console: Console) -> int | 
     if given.countable and given.lines is not None:
         with console.status(Text(f"reading {readable(given.name)}")):
             total = await Feed(given.lines(), given.name, strict=options.strict).count()
-    if total is None or options.limit is None:
-        return total
-    return min(total, options.limit)
+    return total if total is None or options.limit is None else min(total, options.limit)
 
 
 async def _identify(client: IntercomClient, console: Console) -> Identity | None:
@@ -206,13 +205,13 @@ def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
         if shown == SHOWN_BAD_LINES:
             say(console, "further bad lines are only counted", "yellow")
 
-    lines = given.lines()
-    if options.undo is not None and options.admin_id is not None:
-        lines = (
-            line if isinstance(line, BadLine) else attrs.evolve(line, admin_id=None)
-            for line in lines
-        )
-    return Feed(lines, given.name, strict=options.strict, limit=options.limit, complain=complain)
+    return Feed(
+        given.lines(),
+        given.name,
+        strict=options.strict,
+        limit=options.limit,
+        complain=complain,
+    )
 
 
 @attrs.frozen

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 from rich.console import Console
@@ -82,20 +81,14 @@ def outage_line(outage: OutageStatus, now: float) -> Text:
 class Display:
     """Shows a run until left; use as an async context manager."""
 
-    def __init__(
-        self, console: Console, run: DetachRun, *, total: int | None, quiet: bool = False
-    ) -> None:
+    def __init__(self, console: Console, run: DetachRun, *, total: int | None) -> None:
         self._console = console
         self._run = run
         self._total = total
-        self._quiet = quiet
         self._live: Live | None = None
-        self._task: asyncio.Task[None] | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
     async def __aenter__(self) -> Self:
-        if self._quiet:
-            return self
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
                 self.picture(), console=self._console, auto_refresh=False, transient=True
@@ -104,15 +97,9 @@ class Display:
         self._task = asyncio.create_task(self._refresh())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
         if self._live is not None:
             self._live.stop()
 
@@ -126,12 +113,10 @@ class Display:
                 self._console.print(line, soft_wrap=True, highlight=False)
 
     def _lines(self) -> list[Text]:
-        summary = self._run.summary
+        summary, outage = self._run.summary, self._run.outage
         rate = self._rate(summary)
-        lines = [progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)]
-        if self._run.outage is not None:
-            lines.append(outage_line(self._run.outage, time.time()))
-        return lines
+        line = progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
+        return [line] if outage is None else [line, outage_line(outage, time.time())]
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""

@@ -52,7 +52,7 @@ def find_input(options: BulkOptions, console: Console) -> Input:
     if options.source is not None and options.undo is not None:
         raise InvalidArgumentError("SOURCE", options.source, "left out with --undo")
     if options.undo is not None:
-        return _undo(options.undo, console, with_inferred=options.with_inferred)
+        return _undo(options.undo, options, console)
     if options.source is None:
         expected = "a file, or - for standard input"
         undo = ", or --undo JOURNAL" if options.verb == "attach" else ""
@@ -127,20 +127,21 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     )
 
 
-def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
-    only = None if with_inferred else False
+def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
+    only = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach")
         total = sum(1 for _ in journal.rows(_DETACHED, inferred=only))
-        if not with_inferred:
+        if not options.with_inferred:
             _show_left_out(journal, console)
 
     def read() -> Iterator[Detach | BadLine]:
         with reader.open(path) as journal:
             for row in journal.rows(_DETACHED, inferred=only):
-                yield Detach(row.conversation_id, row.contact_id, row.admin_id)
+                admin_id = row.admin_id if options.admin_id is None else None
+                yield Detach(row.conversation_id, row.contact_id, admin_id)
 
     return Input(
         lines=read,
