@@ -87,7 +87,10 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 except Exception as error:  # noqa: BLE001  raised again when the summary was told
                     failure = error
                 results.close()
-                ending = _Ending(options, console, run.summary, feed, journal, given)
+                summary = run.summary
+                if given.lines is None:  # the journal knows
+                    summary = attrs.evolve(summary, input_ended=given.missing is None)
+                ending = _Ending(options, console, summary, feed, journal, given)
                 return ending.tell(failure, results.lost, interrupted=interrupter.presses > 0)
 
 
@@ -254,12 +257,6 @@ class _Ending:
     def _bad(self) -> int:
         return 0 if self.feed is None else self.feed.bad
 
-    @property
-    def _all_read(self) -> bool:
-        if self.given.lines is None:  # the journal knows
-            return self.given.missing is None
-        return self.summary.input_ended
-
     def _status(self, *, interrupted: bool) -> ExitStatus:
         """Return the most serious thing that happened."""
         if self.summary.stopped_by is not None:
@@ -267,12 +264,11 @@ class _Ending:
         if interrupted:
             return ExitStatus.INTERRUPTED
         all_settled = self.summary.settled == self.summary.total
-        done = all_settled and self._all_read and not self._bad
+        done = all_settled and self.summary.input_ended and not self._bad
         return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
     def _tell_summary(self) -> None:
-        bad, dry_run = self._bad, self.options.dry_run
-        summary = attrs.evolve(self.summary, input_ended=self._all_read)
+        summary, bad, dry_run = self.summary, self._bad, self.options.dry_run
         if self.options.as_json:
             try:
                 print_out(json.dumps(as_document(summary, bad_lines=bad, dry_run=dry_run)))
@@ -283,14 +279,15 @@ class _Ending:
             show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
 
     def _tell_how_to_go_on(self) -> None:
-        left = self.summary.settled < self.summary.total
-        if self.options.dry_run or not (left or not (self._all_read or self.given.missing)):
+        summary = self.summary
+        left = summary.settled < summary.total
+        if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
             return
         arguments = ["intercom-async", *sys.argv[1:]]
-        hint = "to go on"
+        hint = "to go on" if summary.stopped_by is None else "once that is put right, to go on"
         if self.journal is None:
             hint += " (what is settled is sent again, which is safe; --journal FILE avoids it)"
-        elif self.options.source == "-" and self.summary.input_ended:
+        elif self.options.source == "-" and summary.input_ended:
             at = len(arguments) - 1 - arguments[::-1].index("-")
             arguments[at] = str(self.journal)
         elif self.options.source == "-":

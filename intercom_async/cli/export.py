@@ -39,7 +39,7 @@ class ExportOptions:
     as_json_lines: bool = option(False, "JSON lines: every value as it is.", "--jsonl")
     output: Path | None = option(None, "Write to this file instead of standard output.")
     state: str | None = option(
-        None, "Only pairs in states like failed,unknown; unsettled is all left."
+        None, "Only pairs in such states, e.g. failed,unknown; unsettled: all left."
     )
 
 

@@ -102,7 +102,9 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         raise InvalidArgumentError(
             "SOURCE",
             str(path),
-            f"the journal of {verb}; `attach --undo` puts back what a detach removed",
+            f"pairs, or the journal of {_an(verb)}",
+            seen=f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a "
+            "detach removed",
         )
     unread = read[-1].source if read and not read[-1].input_ended else None
     missing = None
@@ -127,12 +129,21 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     )
 
 
+def _an(operation: str) -> str:
+    return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
+
+
 def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
     only = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            raise InvalidArgumentError("--undo", str(path), "the journal of a detach")
+            raise InvalidArgumentError(
+                "--undo",
+                str(path),
+                "the journal of a detach",
+                seen=f"is the journal of {_an(binding.operation)}",
+            )
         total = sum(1 for _ in journal.rows(_DETACHED, inferred=only))
         if not options.with_inferred:
             _show_left_out(journal, console)

@@ -16,6 +16,7 @@ from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.pairs import COLUMNS
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 
@@ -101,15 +102,17 @@ class BulkOptions(Connection):
         None, "Names in the header: conversation_id=Thread,contact_id=Person."
     )
     strict: bool = option(False, "Stop at the first line that gives no pair.", "--strict")
-    limit: int | None = option(None, "Take only so many pairs.", min=1)
+    limit: int | None = option(None, "Take at most so many pairs.", min=1)
     output: Path | None = option(
         None, "Write each result as a JSON line to this file; - for standard output."
     )
     quiet: bool = option(False, "Show no progress.", "--quiet", "-q")
     patience: float = option(
-        15.0, "Minutes to wait for an Intercom that is away before stopping.", min=0.1
+        15.0, "Minutes to wait while Intercom is away before the run stops.", min=0.1
     )
-    force: bool = option(False, "Go on though none of the first conversations exists.", "--force")
+    force: bool = option(
+        False, "Go on even if none of the first 100 conversations exists.", "--force"
+    )
     concurrency: int | None = option(
         None, "Requests in flight at most; default: computed.", min=1, max=CONNECTIONS
     )
@@ -166,9 +169,9 @@ def parse_columns(text: str | None) -> dict[str, str]:
         if not part.strip():
             continue
         name, equals, header = part.partition("=")
-        if not equals or not header.strip():
+        if name.strip() not in COLUMNS or not equals or not header.strip():
             raise InvalidArgumentError(
-                "--columns", text, "like conversation_id=Conversation,contact_id=Contact"
+                "--columns", text, "like conversation_id=Thread,contact_id=Person,admin_id=Agent"
             )
         columns[name.strip()] = header.strip()
     return columns

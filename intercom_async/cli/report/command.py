@@ -27,7 +27,7 @@ class ReportOptions:
 
 
 def report(options: ReportOptions) -> ExitStatus:
-    """Show what became of a run: outcomes, causes of failure, and how fast it went.
+    """Show what became of a run, why, and how fast it went.
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
