@@ -6,11 +6,10 @@ from typing import Annotated, ClassVar, Final
 
 import attrs
 import typer
-from rich.console import Console
 
 from intercom_async._version import __version__
-from intercom_async.cli import demo as demonstration
 from intercom_async.cli.bulk import bulk
+from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
 from intercom_async.cli.options import BulkOptions, Connection, command, option
@@ -109,25 +108,6 @@ async def whoami(options: Connection) -> ExitStatus:
         line = "  ".join(text for text in texts if text)
         print_out(readable(f"{name:<9}  {line}"))
     return ExitStatus.SETTLED
-
-
-@attrs.frozen(kw_only=True)
-class DemoOptions:
-    """What `demo` is given."""
-
-    pairs: int = option(4000, "Contacts to detach.", min=1)
-    limit: int = option(1667, "Requests per 10-second window.", min=1)
-    seed: int = option(1, "Of the faults.")
-
-
-async def demo(options: DemoOptions) -> ExitStatus:
-    """Show a bulk detach on a simulator with faults.
-
-    What each result says is compared with what the simulator did.
-    """
-    return await demonstration.show(
-        pairs=options.pairs, limit=options.limit, seed=options.seed, console=Console()
-    )
 
 
 command(

@@ -113,10 +113,9 @@ class _Report:
         axis = lay_out(self._facts.slots, self._facts.base, most=self._width - 30)
         if len(axis.columns) < 2:
             return
-        peak, quota = axis.highest("pairs"), (self._facts.quota or 0) / 10
-        top = max(peak, quota) if quota <= 4 * peak else peak
+        quota, top = axis.scale(self._facts.quota)
         yield self._text(f"\npairs per second; a column is {span(axis.width)}", "bold")
-        level = math.ceil(HEIGHT * quota / top) if 0 < quota <= top else None
+        level = math.ceil(HEIGHT * quota / top) if quota else None
         for row in reversed(range(HEIGHT)):
             label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
             part = (top * row / HEIGHT, top * (row + 1) / HEIGHT)

@@ -47,6 +47,12 @@ class Axis:
         """Return the highest rate of a column, per second."""
         return max((column[name] for column in self.columns), default=0) / self.width
 
+    def scale(self, limit: int | None) -> tuple[float, float]:
+        """Return the quota per second, 0.0 if it is far above all columns, and the scale's top."""
+        peak, quota = self.highest("pairs"), (limit or 0) / 10
+        shown = quota if quota <= 4 * peak else 0.0
+        return shown, max(peak, shown)
+
 
 def base_for(active: float, span: float) -> int:
     """Return by how many seconds to ask for what took so long at work, and all in all."""
