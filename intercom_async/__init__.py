@@ -1,6 +1,6 @@
 """An async client that detaches contacts from Intercom conversations.
 
-It uses the whole rate limit, is refused next to never, and accounts for every request.
+It uses the whole rate limit, almost never hits a 429, and says what became of each pair.
 """
 
 from intercom_async._version import __version__

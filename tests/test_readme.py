@@ -152,7 +152,7 @@ class TestCommands:
                 process.send_signal(signal.SIGINT)
             process.stdout.read()
         assert process.returncode == 0
-        identity, dry_run, detached, resumed, report, exported, undone, found = told.values()
+        identity, dry_run, detached, resumed, report, saved, undone, found = told.values()
         assert "5017690" in identity
         assert "nothing was changed" in dry_run
         assert "1,000 would be detached" in dry_run
@@ -161,7 +161,7 @@ class TestCommands:
         assert resumed == "there was nothing to do\n"
         assert "Every pair is settled" in report
         assert (tmp_path / "run.html").is_file()
-        assert exported == ""
+        assert saved == ""
         assert len((tmp_path / "rows.csv").read_bytes().splitlines()) == 1001
         assert "1,000 attached" in undone
         assert "1 detached" in found

@@ -4,6 +4,7 @@ Functions turn numbers into text; `Display` decides when to show it.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -73,7 +74,8 @@ def progress_line(
 def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    look = f"next look in {span(outage.next_look)}" if outage.next_look else "looking now"
+    soon = span(math.ceil(outage.next_look))
+    look = f"next look in {soon}" if outage.next_look else "looking now"
     # The reason comes last: a narrow terminal cuts it.
     return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 

@@ -68,13 +68,16 @@ class Connection:
         )
 
     def _token(self) -> str | None:
-        """From a file, the environment or a hidden prompt, never the command line."""
+        """Return the token from a file or a hidden prompt; None if the environment has it."""
         if self.token_file is not None:
             return read_token(self.token_file)
-        if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
+        if os.environ.get(TOKEN_VARIABLE):
+            return None
+        if sys.stdin.isatty():
             with asking():
                 return getpass.getpass("Intercom access token: ").strip()
-        return None
+        expected = f"given, or the token be in ${TOKEN_VARIABLE}"
+        raise InvalidArgumentError("--token-file", None, expected)
 
 
 @attrs.frozen(kw_only=True)

@@ -83,6 +83,7 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
             # After the request left, the client's state is no excuse.
             assert not isinstance(result, ClientStateError)
             if isinstance(result, IntercomError):
+                assert "CancelledError" not in str(result)  # which users did not do
                 assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
             else:
                 repr(result)

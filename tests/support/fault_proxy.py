@@ -81,7 +81,7 @@ class FaultProxy:
         self._strikes = dict(strikes)
         self._random = random.Random(seed)
         self._left = times
-        self._struck_only = (b"",)
+        self._struck_only: tuple[bytes, ...] = (b"",)
         self._delay = delay
         self._port = 0
         self._listener: socket.socket | None = None
