@@ -18,9 +18,9 @@ def main() -> None:
     with listening():
         try:
             _mend_streams()
-            from intercom_async.cli.app import run  # noqa: PLC0415  the extra may be missing
+            from intercom_async.cli.app import app  # noqa: PLC0415  the extra may be missing
 
-            run()
+            app()
         except ModuleNotFoundError as error:
             if error.name not in {"jinja2", "rich", "typer"}:
                 raise

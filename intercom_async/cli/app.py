@@ -1,4 +1,4 @@
-"""The commands, their own options and their examples."""
+"""The commands and their examples."""
 
 import json
 from pathlib import Path
@@ -6,18 +6,17 @@ from typing import Annotated, ClassVar, Final
 
 import attrs
 import typer
-from rich.console import Console
 
 from intercom_async._version import __version__
-from intercom_async.cli import demo as demonstration
-from intercom_async.cli import finding, simulating
 from intercom_async.cli.bulk import bulk
-from intercom_async.cli.export import export
-from intercom_async.cli.options import BulkOptions, Connection, Plain, command, guarded
-from intercom_async.cli.report.command import report
+from intercom_async.cli.demo import DemoOptions, demo
+from intercom_async.cli.export import ExportOptions, export
+from intercom_async.cli.finding import FindOptions, find
+from intercom_async.cli.options import BulkOptions, Connection, command, option
+from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
+from intercom_async.cli.simulating import SimulateOptions, simulate
 from intercom_async.errors import readable
-from intercom_async.simulator import IntercomSimulator
 
 app: Final = typer.Typer(
     name="intercom-async",
@@ -28,7 +27,6 @@ app: Final = typer.Typer(
     rich_markup_mode=None,  # whose tables cut words on 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-run: Final = app
 
 
 def _show_version(wanted: bool) -> None:
@@ -52,18 +50,11 @@ class DetachOptions(BulkOptions):
     """What `detach` is given."""
 
     verb: ClassVar = "detach"
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Change nothing; look at each pair and say what would be."),
-    ] = False
+    dry_run: bool = option(
+        False, "Change nothing; look at each pair and say what would be.", "--dry-run"
+    )
 
 
-@command(
-    app,
-    DetachOptions,
-    "intercom-async detach pairs.csv --journal run.db",
-    "intercom-async find --email a@b.example | intercom-async detach -",
-)
 async def detach(options: DetachOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
@@ -83,24 +74,14 @@ class AttachOptions(BulkOptions):
     """What `attach` is given."""
 
     verb: ClassVar = "attach"
-    undo: Annotated[
-        Path | None, typer.Option(help="Put back what the run of this journal removed.")
-    ] = None
-    with_inferred: Annotated[
-        bool,
-        typer.Option(
-            "--with-inferred",
-            help="Put back pairs, too, of which only a check said that they were removed.",
-        ),
-    ] = False
+    undo: Path | None = option(None, "Put back what the run of this journal removed.")
+    with_inferred: bool = option(
+        False,
+        "Put back pairs, too, of which only a check said that they were removed.",
+        "--with-inferred",
+    )
 
 
-@command(
-    app,
-    AttachOptions,
-    "intercom-async attach --undo run.db",
-    "intercom-async attach pairs.csv --journal back.db",
-)
 async def attach(options: AttachOptions) -> ExitStatus:
     """Add contacts to conversations, or undo a detach.
 
@@ -110,48 +91,6 @@ async def attach(options: AttachOptions) -> ExitStatus:
     return await bulk(options)
 
 
-@attrs.frozen(kw_only=True)
-class FindOptions(Connection):
-    """What `find` is given."""
-
-    contact: Annotated[str | None, typer.Option(help="Intercom's id of the contact.")] = None
-    email: Annotated[str | None, typer.Option(help="The contact's address.")] = None
-    external_id: Annotated[str | None, typer.Option(help="Your own id of the contact.")] = None
-    every: Annotated[
-        bool,
-        typer.Option("--all", help="Conversations, too, in which the contact is the only one."),
-    ] = False
-
-
-@command(
-    app,
-    FindOptions,
-    "intercom-async find --email a@b.example > pairs.csv",
-    "intercom-async find --external-id 70 --json | intercom-async detach -",
-)
-async def find(options: FindOptions) -> ExitStatus:
-    """Print the pairs of a contact's conversations.
-
-    Group conversations only, unless --all is given: the last contact cannot be removed. The
-    output, CSV or with --json JSON lines, is what detach reads.
-    """
-    return await finding.find(
-        options.open_client(),
-        Console(stderr=True),
-        contact_id=options.contact,
-        email=options.email,
-        external_id=options.external_id,
-        every=options.every,
-        as_json=options.as_json,
-    )
-
-
-@command(
-    app,
-    Connection,
-    "intercom-async whoami",
-    "intercom-async whoami --region eu --token-file token.txt",
-)
 async def whoami(options: Connection) -> ExitStatus:
     """Show whose token it is, and of which workspace."""
     async with options.open_client() as client:
@@ -171,70 +110,35 @@ async def whoami(options: Connection) -> ExitStatus:
     return ExitStatus.SETTLED
 
 
-@attrs.frozen(kw_only=True)
-class SimulateOptions(Plain):
-    """What `simulate` is given."""
-
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8000
-    token: Annotated[str, typer.Option(help="The access token it accepts.")] = "token"
-    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 167
-    conversations: Annotated[int, typer.Option(min=0, help="Conversations to hold.")] = 1000
-    latency: Annotated[float, typer.Option(min=0, help="Seconds a reply takes.")] = 0.05
-    pairs: Annotated[
-        Path | None, typer.Option(help="Write pairs that can be detached to this CSV file.")
-    ] = None
-
-
-@command(
+command(
+    app,
+    DetachOptions,
+    detach,
+    "detach pairs.csv --journal run.db",
+    "find --email a@b.example | intercom-async detach -",
+)
+command(app, AttachOptions, attach, "attach --undo run.db", "attach pairs.csv --journal back.db")
+command(
+    app,
+    FindOptions,
+    find,
+    "find --email a@b.example > pairs.csv",
+    "find --external-id 70 --json | intercom-async detach -",
+)
+command(app, Connection, whoami, "whoami", "whoami --region eu --token-file token.txt")
+command(
     app,
     SimulateOptions,
-    "intercom-async simulate --pairs pairs.csv",
-    "intercom-async simulate --port 0 --limit 1667 --conversations 20000",
+    simulate,
+    "simulate --pairs pairs.csv",
+    "simulate --port 0 --limit 1667 --conversations 20000",
 )
-async def simulate(options: SimulateOptions) -> ExitStatus:
-    """Serve a loopback Intercom to try things on."""
-    simulator = IntercomSimulator(
-        token=options.token, limit=options.limit, latency=options.latency, port=options.port
-    )
-    return await simulating.serve(
-        simulator, conversations=options.conversations, pairs=options.pairs, console=Console()
-    )
-
-
-@attrs.frozen(kw_only=True)
-class DemoOptions(Plain):
-    """What `demo` is given."""
-
-    pairs: Annotated[int, typer.Option(min=1, help="Contacts to detach.")] = 4000
-    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 1667
-    seed: Annotated[int, typer.Option(help="Of the faults.")] = 1
-
-
-@command(
+command(app, DemoOptions, demo, "demo", "demo --pairs 500 --limit 167")
+command(app, ReportOptions, report, "report run.db", "report run.db --html run.html")
+command(
     app,
-    DemoOptions,
-    "intercom-async demo",
-    "intercom-async demo --pairs 500 --limit 167",
-)
-async def demo(options: DemoOptions) -> ExitStatus:
-    """Show a bulk detach on a simulator with faults.
-
-    What each result says is compared with what the simulator did.
-    """
-    return await demonstration.show(
-        pairs=options.pairs, limit=options.limit, seed=options.seed, console=Console()
-    )
-
-
-guarded(
-    app,
-    report,
-    "intercom-async report run.db",
-    "intercom-async report run.db --html run.html",
-)
-guarded(
-    app,
+    ExportOptions,
     export,
-    "intercom-async export run.db --csv --state failed,unknown --output left.csv",
-    "intercom-async export run.db --jsonl | jq .state",
+    "export run.db --csv --state failed,unknown --output left.csv",
+    "export run.db --jsonl | jq .state",
 )

@@ -6,12 +6,11 @@ import os
 import shlex
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import attrs
-import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -19,7 +18,7 @@ from rich.text import Text
 from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.display import Display, as_document, show_summary
 from intercom_async.cli.feed import Feed
-from intercom_async.cli.files import journal_files, open_results, refuse_same_files
+from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import BulkOptions
 from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say
@@ -44,14 +43,7 @@ STANDARD_OUTPUT: Final = 1
 
 
 async def bulk(options: BulkOptions) -> ExitStatus:
-    """Do what the command asks for.
-
-    Raises:
-        InvalidArgumentError: something given cannot be used.
-        SourceError: the input cannot be read.
-        JournalError: a journal cannot be used, or no longer be written.
-        OSError: a file cannot be opened.
-    """
+    """Do what the command asks for."""
     console = Console(stderr=True)
     admin_id = options.admin()
     given = find_input(options, console)
@@ -71,14 +63,9 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading pairs from the terminal; end with {end}", "dim")
         feed = _feed(options, given, console)
-        with ExitStack() as stack:
-            sink = None
-            if options.output is not None:
-                sink = open_results(options.output, console, resumes=resumes)
-                if sink is not sys.stdout.buffer:
-                    stack.callback(_close, sink)
-            start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
-            extra = {"dry_run": True} if options.dry_run else {}
+        start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
+        extra = {"dry_run": True} if options.dry_run else {}
+        with closing(Results(options.output, console, resumes=resumes)) as results:
             run = start(
                 feed,
                 admin_id=admin_id,
@@ -88,22 +75,36 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 outage_patience=options.patience * 60,
                 **extra,
             )
-            return await _Ending(options, console, run, feed, journal, given).carry_out(
-                total=total, sink=sink
-            )
+            interrupter = Interrupter(run, console)
+            failure: Exception | None = None
+            display = nullcontext() if options.quiet else Display(console, run, total=total)
+            with interrupts(interrupter):
+                try:
+                    async with run, display:
+                        async for result in run:
+                            if results.lost is None and not results.write(result):
+                                run.stop(drain=False)
+                except Exception as error:  # noqa: BLE001  raised again when the summary was told
+                    failure = error
+                results.close()
+                summary = run.summary
+                if given.lines is None:  # the journal knows
+                    summary = attrs.evolve(summary, input_ended=given.missing is None)
+                ending = _Ending(options, console, summary, feed, journal, given)
+                return ending.tell(failure, results.lost, interrupted=interrupter.presses > 0)
 
 
 def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
-    read = dict(given.files)
+    """Refuse to write what is read."""
+    read = [*given.files.items()]
     if options.token_file is not None:
-        read["--token-file"] = options.token_file
-    written: dict[str, Path | int] = {}
-    for file in () if journal is None else journal_files(journal):
-        refuse_same_files(read, {"--journal": file})
-        if options.output is not None:
-            refuse_same_files({"--journal": file}, {"--output": options.output})
+        read.append(("--token-file", options.token_file))
+    written: list[tuple[str, Path | int]] = []
+    if journal is not None:
+        written += [("--journal", file) for file in journal_files(journal)]
     if options.output is not None:
-        written["--output"] = STANDARD_OUTPUT if str(options.output) == "-" else options.output
+        standard = str(options.output) == "-"
+        written.append(("--output", STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     refuse_same_files(read, written)
@@ -131,9 +132,7 @@ async def _count(options: BulkOptions, given: Input, console: Console) -> int | 
     if given.countable and given.lines is not None:
         with console.status(Text(f"reading {readable(given.name)}")):
             total = await Feed(given.lines(), given.name, strict=options.strict).count()
-    if total is None or options.limit is None:
-        return total
-    return min(total, options.limit)
+    return total if total is None or options.limit is None else min(total, options.limit)
 
 
 async def _identify(client: IntercomClient, console: Console) -> Identity | None:
@@ -209,77 +208,41 @@ def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
         if shown == SHOWN_BAD_LINES:
             say(console, "further bad lines are only counted", "yellow")
 
-    lines = given.lines()
-    if options.undo is not None and options.admin_id is not None:
-        lines = (
-            line if isinstance(line, BadLine) else attrs.evolve(line, admin_id=None)
-            for line in lines
-        )
-    return Feed(lines, given.name, strict=options.strict, limit=options.limit, complain=complain)
-
-
-def _close(sink: BinaryIO) -> None:
-    try:
-        sink.close()
-    except OSError:  # a full disk, which was told
-        os.close(sink.fileno()) if not sink.closed else None
+    return Feed(
+        given.lines(),
+        given.name,
+        strict=options.strict,
+        limit=options.limit,
+        complain=complain,
+    )
 
 
 @attrs.frozen
 class _Ending:
-    """One run from its first result to its exit status."""
+    """What is told of a run that has ended, and the status it comes to."""
 
     options: BulkOptions
     console: Console
-    run: DetachRun
+    summary: DetachSummary
     feed: Feed | None
     journal: Path | None
     given: Input
 
-    async def carry_out(self, *, total: int | None, sink: BinaryIO | None) -> ExitStatus:
-        run, console, options = self.run, self.console, self.options
-        interrupter = Interrupter(run, console)
-        lost: OSError | None = None
-        failure: Exception | None = None
-        with interrupts(interrupter):
-            try:
-                async with run, Display(console, run, total=total, quiet=options.quiet):
-                    async for result in run:
-                        if sink is None or lost is not None:
-                            continue
-                        try:
-                            sink.write(msgspec.json.encode(result.to_dict()) + b"\n")
-                        except OSError as error:
-                            lost = error
-                            run.stop(drain=False)
-                if sink is not None and lost is None:
-                    sink.flush()
-            except OSError as error:
-                if isinstance(error, IntercomError):
-                    failure = error
-                else:
-                    lost = error
-            except Exception as error:  # noqa: BLE001  raised again when the summary was told
-                failure = error
-            return self._end(interrupter, lost, failure)
-
-    def _end(
-        self, interrupter: "Interrupter", lost: OSError | None, failure: Exception | None
+    def tell(
+        self, failure: Exception | None, lost: OSError | None, *, interrupted: bool
     ) -> ExitStatus:
-        summary = self.run.summary
-        if self.given.lines is None:  # the journal knows
-            summary = attrs.evolve(summary, input_ended=self.given.missing is None)
-        if failure is not None and not summary.total:
+        """Tell it; raise what made the run fail, or that results could not be written."""
+        if failure is not None and not self.summary.total:
             if isinstance(failure, JournalWriteError):  # it could not even be created
                 say(self.console, f"error: {failure}", "red")
                 return ExitStatus.USAGE
             raise failure
-        status = self._status(summary, interrupted=interrupter.presses > 0)
-        self._tell(summary)
+        status = self._status(interrupted=interrupted)
+        self._tell_summary()
         if self.given.missing is not None:
             say(self.console, self.given.missing, "bold yellow")
         if status is not ExitStatus.SETTLED or lost is not None or failure is not None:
-            self._tell_how_to_go_on(summary)
+            self._tell_how_to_go_on()
         if failure is not None:
             raise failure
         if isinstance(lost, BrokenPipeError):
@@ -294,30 +257,29 @@ class _Ending:
     def _bad(self) -> int:
         return 0 if self.feed is None else self.feed.bad
 
-    def _status(self, summary: DetachSummary, *, interrupted: bool) -> ExitStatus:
-        """Say what a run comes to: the most serious thing that happened."""
-        if summary.stopped_by is not None:
+    def _status(self, *, interrupted: bool) -> ExitStatus:
+        """Return the most serious thing that happened."""
+        if self.summary.stopped_by is not None:
             return ExitStatus.STOPPED
         if interrupted:
             return ExitStatus.INTERRUPTED
-        all_read = summary.input_ended and not self._bad
-        if all_read and summary.settled == summary.total:
-            return ExitStatus.SETTLED
-        return ExitStatus.SOME_FAILED
+        all_settled = self.summary.settled == self.summary.total
+        done = all_settled and self.summary.input_ended and not self._bad
+        return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
-    def _tell(self, summary: DetachSummary) -> None:
-        dry_run = self.options.dry_run
-        if not self.options.as_json:
-            show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
-            return
-        document = as_document(summary, bad_lines=self._bad, dry_run=dry_run)
-        try:
-            print_out(json.dumps(document))
-        except OSError:
-            show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
-            raise
+    def _tell_summary(self) -> None:
+        summary, bad, dry_run = self.summary, self._bad, self.options.dry_run
+        if self.options.as_json:
+            try:
+                print_out(json.dumps(as_document(summary, bad_lines=bad, dry_run=dry_run)))
+            except OSError:
+                show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
+                raise
+        else:
+            show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
 
-    def _tell_how_to_go_on(self, summary: DetachSummary) -> None:
+    def _tell_how_to_go_on(self) -> None:
+        summary = self.summary
         left = summary.settled < summary.total
         if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
             return
@@ -336,12 +298,7 @@ class _Ending:
 
 
 class Interrupter:
-    """Two signals: the first lets requests finish, the second does not.
-
-    Args:
-        run: what to stop.
-        console: where to say so.
-    """
+    """Two signals stop a run: the first lets requests finish, the second does not."""
 
     def __init__(self, run: DetachRun, console: Console) -> None:
         self._run = run

@@ -1,14 +1,21 @@
-"""Names of columns: which one holds what, and what to say if nobody can know."""
+"""The header of a CSV file: its delimiter, its columns, and what to say if nobody can know."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from intercom_async.cli.lines import Lines, SourceError
+from intercom_async.cli.rows import UnclosedQuoteError, split_row
 from intercom_async.errors import readable
 from intercom_async.pairs import COLUMNS, REQUIRED
 
-_SHOWN: Final = 20
+_DELIMITERS: Final = (b",", b";", b"\t")
+_NAMED_DELIMITER: Final = re.compile(rb'"?sep=([^"\w\r\n])"?[\r\n]*', re.IGNORECASE)
+_LONGEST_HEADER: Final = 1000
+"""Lines, if a column's name holds line breaks."""
 
+_SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
     "contact_id": ("contactid", "contact", "intercomid", "userid", "user", "customerid", "leadid"),
@@ -17,14 +24,46 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
 """What other programs call a column, in lower case and without marks; likelier ones first."""
 
 
-def why_lacking(found: Sequence[str], columns: Mapping[str, str]) -> str:
-    """Return what to say of names among which the needed ones are not.
+def read_header(lines: Lines, name: str, wanted: Sequence[str]) -> tuple[bytes, Sequence[str]]:
+    """Return the delimiter and the columns' names, among them those wanted for `REQUIRED`."""
+    number, text = next(lines)
+    delimiters: Sequence[bytes] = _DELIMITERS
+    if named := _NAMED_DELIMITER.fullmatch(text):
+        delimiters = [named[1]]
+        number, text = next(((number, line) for number, line in lines if line.strip()), (0, b""))
+    if b"\0" in text:
+        problem = "neither UTF-8 nor UTF-16 with a byte order mark: save the file as CSV (UTF-8)"
+        raise SourceError(name, number, problem)
+    found: list[str] = []
+    for _ in range(_LONGEST_HEADER):
+        unclosed = False
+        for delimiter in delimiters:
+            try:
+                cells, _ = split_row(text, delimiter, ())
+            except UnclosedQuoteError:
+                unclosed = True
+                continue
+            names = [_name(cell) for cell in cells]
+            if set(wanted) <= set(names):
+                if twice := [column for column in sorted(wanted) if names.count(column) > 1]:
+                    raise SourceError(name, number, f"the header names {twice[0]!r} twice")
+                return delimiter, names
+            found = max(found, names, key=len)
+        following = next(lines, None) if unclosed else None
+        if following is None:
+            break
+        text += following[1]
+    raise SourceError(name, number, f"the header {_why_lacking(found, wanted)}")
 
-    Args:
-        found: the names.
-        columns: header names that were given for `COLUMNS`.
-    """
-    wanted = [columns.get(column, column) for column in REQUIRED]
+
+def _name(cell: bytes) -> str:
+    try:
+        return cell.decode().strip()
+    except UnicodeDecodeError:
+        return cell.decode("cp1252", errors="replace").strip()
+
+
+def _why_lacking(found: Sequence[str], wanted: Sequence[str]) -> str:
     lacking = " and ".join(repr(name) for name in wanted if name not in found)
     shown = ", ".join(repr(name) for name in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+import attrs
 from rich.console import Console
 from rich.table import Table
 
 from intercom_async.bulk import DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.options import option
 from intercom_async.cli.running import ExitStatus
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
@@ -26,6 +28,25 @@ FAULTS: Final = (
     (Fault.TRUNCATED_BODY, 0.002),
 )
 """What goes wrong, and for which part of the requests."""
+
+
+@attrs.frozen(kw_only=True)
+class DemoOptions:
+    """What `demo` is given."""
+
+    pairs: int = option(4000, "Contacts to detach.", min=1)
+    limit: int = option(1667, "Requests per 10-second window.", min=1)
+    seed: int = option(1, "Of the faults.")
+
+
+async def demo(options: DemoOptions) -> ExitStatus:
+    """Show a bulk detach on a simulator with faults.
+
+    What each result says is compared with what the simulator did.
+    """
+    return await show(
+        pairs=options.pairs, limit=options.limit, seed=options.seed, console=Console()
+    )
 
 
 async def show(*, pairs: int, limit: int, seed: int, console: Console) -> ExitStatus:

@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from types import TracebackType
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.running import amount, say, span
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
 from intercom_async.status import OutageStatus, RateLimitStatus
@@ -28,7 +28,7 @@ PLAIN_INTERVAL: Final = 5.0
 RATE_WINDOW: Final = 5.0
 """Seconds over which the shown rate is averaged."""
 
-STYLES: Final = {
+STYLES: Final[Mapping[str, str]] = {
     Outcome.DETACHED: "green",
     Outcome.ALREADY_ABSENT: "cyan",
     Outcome.CONVERSATION_MISSING: "cyan",
@@ -39,16 +39,6 @@ STYLES: Final = {
     Outcome.ATTACHED: "green",
 }
 _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people write them: "42 s", "3:07", "2:03:07"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
@@ -65,18 +55,11 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 def progress_line(
     summary: DetachSummary, status: RateLimitStatus | None, *, rate: float, total: int | None
 ) -> Text:
-    """Return where a run stands, as one line that a narrow terminal cuts at its end.
-
-    Args:
-        summary: the run in numbers.
-        status: the quota, None before the first reply.
-        rate: pairs per second lately.
-        total: pairs there are, None when unknown.
-    """
+    """Return where a run stands, as one line that a narrow terminal cuts at its end."""
     done = summary.total + summary.settled_before
     text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
-        text.append(f"  {duration((total - done) / rate)} to go", "dim")
+        text.append(f"  {span((total - done) / rate)} to go", "dim")
     text.append(f"  {rate:.0f}/s")
     if status is not None and status.limit is not None:
         text.append(f" of {status.limit / WINDOW:.0f}", "dim")
@@ -91,36 +74,23 @@ def progress_line(
 def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    soon = duration(math.ceil(outage.next_look))
+    soon = span(math.ceil(outage.next_look))
     look = f"next look in {soon}" if outage.next_look else "looking now"
     # The reason comes last: a narrow terminal cuts it.
     return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
 
 class Display:
-    """Shows a run until left; use as an async context manager.
+    """Shows a run until left; use as an async context manager."""
 
-    Args:
-        console: where to.
-        run: the run.
-        total: pairs there are, None when unknown.
-        quiet: show nothing.
-    """
-
-    def __init__(
-        self, console: Console, run: DetachRun, *, total: int | None, quiet: bool = False
-    ) -> None:
+    def __init__(self, console: Console, run: DetachRun, *, total: int | None) -> None:
         self._console = console
         self._run = run
         self._total = total
-        self._quiet = quiet
         self._live: Live | None = None
-        self._task: asyncio.Task[None] | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
     async def __aenter__(self) -> Self:
-        if self._quiet:
-            return self
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
                 self.picture(), console=self._console, auto_refresh=False, transient=True
@@ -129,15 +99,9 @@ class Display:
         self._task = asyncio.create_task(self._refresh())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
         if self._live is not None:
             self._live.stop()
 
@@ -151,12 +115,10 @@ class Display:
                 self._console.print(line, soft_wrap=True, highlight=False)
 
     def _lines(self) -> list[Text]:
-        summary = self._run.summary
+        summary, outage = self._run.summary, self._run.outage
         rate = self._rate(summary)
-        lines = [progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)]
-        if self._run.outage is not None:
-            lines.append(outage_line(self._run.outage, time.time()))
-        return lines
+        line = progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
+        return [line] if outage is None else [line, outage_line(outage, time.time())]
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""
@@ -228,11 +190,11 @@ def _account(summary: DetachSummary) -> str:
     """Return what a run did and what that cost."""
     if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
         return "there was nothing to do"
-    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
+    ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
     retries = f", {summary.retries:,} of them retries" if summary.retries else ""
     refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
     return (
-        f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
+        f"{amount(summary.total, 'pair')} accounted for in {span(summary.elapsed)}{ideal}: "
         f"{amount(summary.requests, 'request')}{retries}{refused}"
     )
 

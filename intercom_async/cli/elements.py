@@ -5,23 +5,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from intercom_async.cli.lines import LONGEST_LINE, SourceError
+from intercom_async.cli.lines import LONGEST_LINE, Lines, SourceError
 
 _SPACE: Final = re.compile(r"\s*")
 _decode: Final = json.JSONDecoder().raw_decode
 
 
-def read_elements(numbered: Iterator[tuple[int, bytes]], name: str) -> Iterator[tuple[int, Any]]:
-    """Yield each element and the number of the line it begins on.
-
-    Args:
-        numbered: lines with their numbers, the array's beginning first.
-        name: what to call the file in messages.
-
-    Raises:
-        SourceError: it is no array, or not to its end.
-    """
-    text = _Text(numbered, name)
+def read_elements(lines: Lines, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield each element and the number of the line it begins on."""
+    text = _Text(lines, name)
     text.take("[")
     if text.look() == "]":
         text.take("]")
@@ -37,11 +29,11 @@ def read_elements(numbered: Iterator[tuple[int, bytes]], name: str) -> Iterator[
 class _Text:
     """A text that grows by whole lines while it is read."""
 
-    def __init__(self, numbered: Iterator[tuple[int, bytes]], name: str) -> None:
-        self._line, first = next(numbered)
+    def __init__(self, lines: Lines, name: str) -> None:
+        self._line, first = next(lines)
         self._text = first.decode(errors="surrogateescape")
         self._at = 0
-        self._numbered = numbered
+        self._lines = lines
         self._name = name
 
     def look(self) -> str:
@@ -92,15 +84,15 @@ class _Text:
 
     def _grow(self) -> bool:
         """Read as much as there is again, so that little is decoded twice."""
-        lines = [self._text[self._at :]]
-        wanted = len(lines[0])
+        parts = [self._text[self._at :]]
+        wanted = len(parts[0])
         if wanted > LONGEST_LINE:
             return False
         grown = 0
-        for _, line in self._numbered:
-            lines.append(line.decode(errors="surrogateescape"))
-            grown += len(lines[-1])
+        for _, line in self._lines:
+            parts.append(line.decode(errors="surrogateescape"))
+            grown += len(parts[-1])
             if grown >= wanted:
                 break
-        self._text, self._at = "".join(lines), 0
+        self._text, self._at = "".join(parts), 0
         return grown > 0

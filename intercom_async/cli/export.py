@@ -1,28 +1,25 @@
 """The command `export`: a journal's rows as CSV or JSON lines, one at a time."""
 
-import contextlib
 import csv
 import io
 import operator
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Any, Final
 
 import attrs
 import msgspec
-import typer
 
-from intercom_async.cli.files import journal_files, refuse_same_files
+from intercom_async.cli.files import writing
+from intercom_async.cli.options import argument, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
-from intercom_async.cli.running import CannotWriteError
+from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
-from intercom_async.journal.reader import Reader
 from intercom_async.journal.row import Row
-from intercom_async.private_files import rewrite
 
 CHUNK: Final = 65536
 COLUMNS: Final = tuple(field.name for field in attrs.fields(Row))
@@ -33,60 +30,37 @@ _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20]
 """Where a spreadsheet begins to run a cell: in some countries a semicolon begins one, too."""
 
 
-def export(
-    journal: Annotated[Path, typer.Argument(help="The journal of a run, which may still go on.")],
-    *,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="CSV with a header, safe to open in a spreadsheet.")
-    ] = False,
-    as_json_lines: Annotated[
-        bool, typer.Option("--jsonl", help="JSON lines: every value as it is.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="Write to this file instead of standard output.")
-    ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option(help="Only pairs in such states, e.g. failed,unknown; unsettled: all left."),
-    ] = None,
-) -> None:
+@attrs.frozen(kw_only=True)
+class ExportOptions:
+    """What `export` is given."""
+
+    journal: Path = argument(attrs.NOTHING, "The journal of a run, which may still go on.")
+    as_csv: bool = option(False, "CSV with a header, safe to open in a spreadsheet.", "--csv")
+    as_json_lines: bool = option(False, "JSON lines: every value as it is.", "--jsonl")
+    output: Path | None = option(None, "Write to this file instead of standard output.")
+    state: str | None = option(
+        None, "Only pairs in such states, e.g. failed,unknown; unsettled: all left."
+    )
+
+
+def export(options: ExportOptions) -> ExitStatus:
     """Write what became of each pair, a row for each.
 
     The CSV can be given to detach again, for example the pairs that failed.
     """
-    if as_csv is as_json_lines:
+    if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
-    states = _states(state)
-    with reader.open(journal) as opened:
-        rows = opened.rows(states)
-        lines = _csv(rows) if as_csv else _json_lines(rows)
-        if output is None:
+    states = _states(options.state)
+    with reader.open(options.journal) as journal:
+        rows = journal.rows(states)
+        lines = _csv(rows) if options.as_csv else _json_lines(rows)
+        if options.output is None:
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
-            return
-        with writing("--output", output, opened) as file:
-            file.writelines(lines)
-
-
-@contextlib.contextmanager
-def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
-    """Open a file for its owner alone, but neither the journal nor what its sessions read.
-
-    Raises:
-        InvalidArgumentError: it is one of them; nothing was changed.
-        OSError: it cannot be opened.
-        CannotWriteError: it can be written no further.
-    """
-    read = {file.name: file for file in journal_files(Path(journal.path))}
-    sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
-    read |= {f"the input {name}": Path(name) for name in sources}
-    refuse_same_files(read, {option: target})
-    file = rewrite(target)
-    try:
-        with file:
-            yield file
-    except OSError as error:
-        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
+        else:
+            with writing("--output", options.output, journal) as file:
+                file.writelines(lines)
+    return ExitStatus.SETTLED
 
 
 def _states(text: str | None) -> tuple[str, ...] | None:

@@ -16,14 +16,8 @@ AHEAD: Final = 2000
 class Feed:
     """An async iterable of pairs; counts the lines that give none.
 
-    Its thread dies with the process: nothing can wake it from the read that it waits in.
-
-    Args:
-        lines: read in the thread; what it raises is raised to whoever iterates.
-        name: of the input, for messages.
-        strict: raise at the first line that gives no pair.
-        limit: pairs to take at most.
-        complain: told of each line that gives no pair.
+    Its thread dies with the process: nothing can wake it from the read that it waits in. What
+    reading raises is raised to whoever iterates.
     """
 
     def __init__(

@@ -5,14 +5,17 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import msgspec
 from rich.console import Console
 
-from intercom_async.cli.running import say
+from intercom_async.bulk import DetachResult
+from intercom_async.cli.running import CannotWriteError, say
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.journal.reader import Reader
 from intercom_async.private_files import rewrite
 
 SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
@@ -21,19 +24,17 @@ SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
 _RESULT: Final = b'{"conversation_id":'
 """What a line of results begins with."""
 
+Named = Iterable[tuple[str, Path | int]]
+"""Files, or descriptors of some, with the options that name them."""
 
-def refuse_same_files(read: Mapping[str, Path | int], written: Mapping[str, Path | int]) -> None:
-    """Compare files as files, through links, before any of them is opened.
 
-    Args:
-        read: files by the option that names them; a number is a descriptor.
-        written: likewise; no two of them may be the same file either.
+def refuse_same_files(read: Named, written: Named) -> None:
+    """Refuse to write a file that is read or written under another name.
 
-    Raises:
-        InvalidArgumentError: a file would be written that is read, or written twice.
+    Files are compared as files, through links, before any of them is opened.
     """
-    taken = {mark: name for name, file in read.items() for mark in _marks(file)}
-    for name, file in written.items():
+    taken = {mark: name for name, file in read for mark in _marks(file)}
+    for name, file in written:
         for mark in _marks(file):
             other = taken.setdefault(mark, name)
             if other != name:
@@ -57,16 +58,52 @@ def _marks(file: Path | int) -> Iterator[object]:
         yield file.resolve()
 
 
-def open_results(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
-    """Open what results are written to, "-" for standard output.
+@contextlib.contextmanager
+def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
+    """Open a file for its owner alone, but neither the journal nor what its sessions read."""
+    read = [(file.name, file) for file in journal_files(Path(journal.path))]
+    sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
+    read += [(f"the input {name}", Path(name)) for name in sources]
+    refuse_same_files(read, [(option, target)])
+    file = rewrite(target)
+    try:
+        with file:
+            yield file
+    except OSError as error:
+        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
+
+
+class Results:
+    """Where results are written to: "-" for standard output, None for nowhere.
 
     A run that resumes adds to the results that are there; a new one replaces them. What holds
-    anything else is not touched.
-
-    Raises:
-        InvalidArgumentError: the file holds something else.
-        OSError: it cannot be opened.
+    anything else is not touched. An error in writing is kept in `lost` and ends the writing.
     """
+
+    def __init__(self, target: Path | None, console: Console, *, resumes: bool) -> None:
+        self.lost: OSError | None = None
+        self._file = None if target is None else _open(target, console, resumes=resumes)
+
+    def write(self, result: DetachResult) -> bool:
+        """Write a line; whether it could be."""
+        try:
+            if self._file is not None:
+                self._file.write(msgspec.json.encode(result.to_dict()) + b"\n")
+        except OSError as error:
+            self.lost = error
+        return self.lost is None
+
+    def close(self) -> None:
+        """Write what is left; standard output stays open."""
+        if self._file is None:
+            return
+        try:
+            self._file.flush() if self._file is sys.stdout.buffer else self._file.close()
+        except OSError as error:
+            self.lost = self.lost or error
+
+
+def _open(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
     if str(target) == "-":
         return sys.stdout.buffer
     if not target.is_file() or not target.stat().st_size:

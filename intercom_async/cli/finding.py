@@ -4,63 +4,61 @@ import csv
 import json
 import sys
 
+import attrs
 from rich.console import Console
 
+from intercom_async.cli.options import Connection, option
 from intercom_async.cli.running import ExitStatus, amount, print_out, say
-from intercom_async.client import IntercomClient
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.model import Conversation
 
 
-async def find(
-    client: IntercomClient,
-    console: Console,
-    *,
-    contact_id: str | None,
-    email: str | None,
-    external_id: str | None,
-    every: bool,
-    as_json: bool,
-) -> ExitStatus:
-    """Print what `detach -` reads, a line at a time, so that both can work together.
+@attrs.frozen(kw_only=True)
+class FindOptions(Connection):
+    """What `find` is given."""
 
-    Args:
-        client: asks.
-        console: where people look.
-        contact_id: whose conversations; give this, `email` or `external_id`.
-        email: of the contacts.
-        external_id: of the contact.
-        every: print conversations in which the contact is alone, too.
-        as_json: print JSON lines instead of CSV.
+    contact: str | None = option(None, "Intercom's id of the contact.")
+    email: str | None = option(None, "The contact's address.")
+    external_id: str | None = option(None, "Your own id of the contact.")
+    every: bool = option(
+        False, "Conversations, too, in which the contact is the only one.", "--all"
+    )
 
-    Raises:
-        InvalidArgumentError: not exactly one of the three is given.
-        IntercomError: Intercom cannot be asked. Then the last line is no pair, so that a
-            `detach -` that reads it does not end as if it had got everything.
+
+async def find(options: FindOptions) -> ExitStatus:
+    """Print the pairs of a contact's conversations.
+
+    Group conversations only, unless --all is given: the last contact cannot be removed. The
+    output, CSV or with --json JSON lines, is what detach reads.
     """
-    given = [value for value in (contact_id, email, external_id) if value is not None]
+    console = Console(stderr=True)
+    one_of = (options.contact, options.email, options.external_id)
+    given = [value for value in one_of if value is not None]
     if len(given) != 1:
         raise InvalidArgumentError(
             "--contact, --email or --external-id", None, "given, exactly one of them"
         )
-    async with client:
-        contact_ids = [contact_id] if contact_id is not None else []
-        if contact_id is None:
-            contacts = client.find_contacts(email=email, external_id=external_id)
+    async with options.open_client() as client:
+        contact_ids = given
+        if options.contact is None:
+            contacts = client.find_contacts(email=options.email, external_id=options.external_id)
             contact_ids = [contact.id async for contact in contacts if contact.id is not None]
         if not contact_ids:
             say(console, f"no contact found for {given[0]}", "yellow")
             return ExitStatus.SOME_FAILED
-        if not as_json:
+        if not options.as_json:
             print_out("conversation_id,contact_id")
         found = 0
         try:
-            for one in contact_ids:
-                async for conversation in client.find_conversations(one):
-                    if every or _is_group(conversation):
-                        found += _write(conversation.id, one, console, as_json=as_json)
+            for contact_id in contact_ids:
+                async for conversation in client.find_conversations(contact_id):
+                    if options.every or _is_group(conversation):
+                        found += _write(
+                            conversation.id, contact_id, console, as_json=options.as_json
+                        )
         except IntercomError as error:
             if not isinstance(error, InvalidArgumentError):
+                # No pair: a `detach -` that reads it must not end as if it had got everything.
                 print_out("find failed: this list is not complete")
             raise
     found_in_all = f"{amount(found, 'conversation')} of {amount(len(contact_ids), 'contact')}"

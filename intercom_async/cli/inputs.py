@@ -14,9 +14,7 @@ from intercom_async.cli.running import amount, say
 from intercom_async.cli.sources import BadLine, read_pairs
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.journal import Binding, Source
-from intercom_async.journal import reader as journal_reader
-from intercom_async.journal.reader import Reader
+from intercom_async.journal import SETTLED, Binding, Source, reader
 
 LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
@@ -30,8 +28,6 @@ class Input:
 
     Attributes:
         lines: opens and reads it, in a thread; None for what the run's own journal left.
-        name: for messages.
-        source: what the journal keeps of it.
         countable: whether it can be read twice.
         files: what must not be written meanwhile.
         journal: where the run's journal is unless it is named.
@@ -52,17 +48,11 @@ class Input:
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:
-    """Say where the pairs come from.
-
-    Raises:
-        InvalidArgumentError: the arguments name nothing, or something else.
-        JournalError: a journal cannot be read.
-        OSError: there is no such file.
-    """
+    """Say where the pairs come from."""
     if options.source is not None and options.undo is not None:
         raise InvalidArgumentError("SOURCE", options.source, "left out with --undo")
     if options.undo is not None:
-        return _undo(options.undo, console, with_inferred=options.with_inferred)
+        return _undo(options.undo, options, console)
     if options.source is None:
         expected = "a file, or - for standard input"
         undo = ", or --undo JOURNAL" if options.verb == "attach" else ""
@@ -72,24 +62,22 @@ def find_input(options: BulkOptions, console: Console) -> Input:
         return _standard_input(columns)
     path = Path(options.source)
     regular = stat.S_ISREG(path.stat().st_mode)
-    if regular and journal_reader.is_journal(path):
+    if regular and reader.is_journal(path):
         if options.limit is not None:
             raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
-        return _journal(path, options)
+        return _journal(path, options.verb, console)
     # A limited run took what it was to take: nobody is to read on in its file.
     kind = "file" if regular and options.limit is None else "a part of a file"
-    return Input(
-        lines=lambda: _read_file(path, columns),
-        name=options.source,
-        source=Source(kind=kind, name=str(path.absolute()), columns=columns or None),
-        countable=regular,
-        files={"SOURCE": path},
-    )
+    source = Source(kind=kind, name=str(path.absolute()), columns=columns or None)
+    return attrs.evolve(_file(path, source), name=options.source, countable=regular)
 
 
-def _read_file(path: Path, columns: Mapping[str, str]) -> Iterator[Detach | BadLine]:
-    with path.open("rb") as stream:
-        yield from read_pairs(stream, str(path), columns=columns)
+def _file(path: Path, source: Source) -> Input:
+    def read() -> Iterator[Detach | BadLine]:
+        with path.open("rb") as stream:
+            yield from read_pairs(stream, str(path), columns=source.columns)
+
+    return Input(lines=read, name=str(path), source=source, countable=True, files={"SOURCE": path})
 
 
 def _standard_input(columns: Mapping[str, str]) -> Input:
@@ -106,49 +94,37 @@ def _standard_input(columns: Mapping[str, str]) -> Input:
     )
 
 
-def _journal(path: Path, options: BulkOptions) -> Input:
-    with journal_reader.open(path) as journal:
-        binding, sessions = journal.binding, journal.sessions
-        counts = journal.counts()
-    if binding.operation != options.verb:
+def _journal(path: Path, verb: str, console: Console) -> Input:
+    with reader.open(path) as journal:
+        binding, counts = journal.binding, journal.counts()
+        read = [one for one in journal.sessions if one.source and one.source.kind != "journal"]
+    if binding.operation != verb:
         raise InvalidArgumentError(
             "SOURCE",
             str(path),
-            f"pairs, or the journal of {_an(options.verb)}",
+            f"pairs, or the journal of {_an(verb)}",
             seen=f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a "
             "detach removed",
         )
-    last = next(
-        (one for one in reversed(sessions) if one.source and one.source.kind != "journal"), None
-    )
+    unread = read[-1].source if read and not read[-1].input_ended else None
     missing = None
-    if last is not None and last.source is not None and not last.input_ended:
-        source = last.source
-        file = Path(source.name) if source.kind == "file" and source.name else None
+    if unread is not None:
+        file = Path(unread.name) if unread.kind == "file" and unread.name else None
         if file is not None and file.is_file():
-            say(Console(stderr=True), f"the run had not read {file} to its end: reading on", "dim")
-            return Input(
-                lines=lambda: _read_file(file, source.columns or {}),
-                name=str(file),
-                source=source,
-                countable=True,
-                files={"SOURCE": file},
-                journal=path,
-                binding=binding,
-            )
-        where = source.kind if source.name is None else f"{source.kind}, {source.name}"
+            say(console, f"the run had not read {file} to its end: reading on", "dim")
+            return attrs.evolve(_file(file, unread), journal=path, binding=binding)
+        where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         missing = (
             f"the input ({where}) was not read to its end and cannot be read again; for the rest: "
-            f"{options.verb} INPUT --journal {path}"
+            f"{verb} INPUT --journal {path}"
         )
-    settled = {outcome.value for outcome in Outcome if outcome.settled}
     return Input(
         lines=None,
         name=str(path),
         source=Source(kind="journal", name=str(path.absolute())),
         journal=path,
         binding=binding,
-        total=sum(count for state, count in counts.items() if state not in settled),
+        total=sum(count for state, count in counts.items() if state not in SETTLED),
         missing=missing,
     )
 
@@ -157,8 +133,9 @@ def _an(operation: str) -> str:
     return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
 
 
-def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
-    with journal_reader.open(path) as journal:
+def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
+    only = None if options.with_inferred else False
+    with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
             raise InvalidArgumentError(
@@ -167,15 +144,15 @@ def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
                 "the journal of a detach",
                 seen=f"is the journal of {_an(binding.operation)}",
             )
-        only = None if with_inferred else False
-        total = sum(1 for _ in journal.rows(states=_DETACHED, inferred=only))
-        if not with_inferred:
+        total = sum(1 for _ in journal.rows(_DETACHED, inferred=only))
+        if not options.with_inferred:
             _show_left_out(journal, console)
 
     def read() -> Iterator[Detach | BadLine]:
-        with journal_reader.open(path) as journal:
-            for row in journal.rows(states=_DETACHED, inferred=only):
-                yield Detach(row.conversation_id, row.contact_id, row.admin_id)
+        with reader.open(path) as journal:
+            for row in journal.rows(_DETACHED, inferred=only):
+                admin_id = row.admin_id if options.admin_id is None else None
+                yield Detach(row.conversation_id, row.contact_id, admin_id)
 
     return Input(
         lines=read,
@@ -188,9 +165,9 @@ def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
     )
 
 
-def _show_left_out(journal: Reader, console: Console) -> None:
+def _show_left_out(journal: reader.Reader, console: Console) -> None:
     count = 0
-    for count, row in enumerate(journal.rows(states=_DETACHED, inferred=True), start=1):
+    for count, row in enumerate(journal.rows(_DETACHED, inferred=True), start=1):
         if count == 1:
             say(
                 console,

@@ -5,6 +5,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO, Final
 
 from intercom_async.errors import IntercomError
@@ -15,6 +16,9 @@ LONGEST_LINE: Final = 64 * 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _ARCHIVES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """What .xlsx and .ods, and the older .xls, begin with."""
+
+Lines = Iterator[tuple[int, bytes]]
+"""Lines with their numbers, counted from 1."""
 
 
 class SourceError(IntercomError):
@@ -32,16 +36,8 @@ class SourceError(IntercomError):
         super().__init__(f"{place}: {problem}")
 
 
-def numbered_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield each line as UTF-8, without a byte order mark, and its number.
-
-    Args:
-        stream: the file; it need not be able to seek.
-        name: what to call it in messages.
-
-    Raises:
-        SourceError: a spreadsheet's own format, a damaged gzip file, or a line without an end.
-    """
+def numbered_lines(stream: BinaryIO, name: str) -> Lines:
+    """Yield each line as UTF-8, without a byte order mark; the stream need not be able to seek."""
     first = stream.readline(LONGEST_LINE)
     if first.startswith(_ARCHIVES):
         raise SourceError(
@@ -83,16 +79,10 @@ class _Again(io.RawIOBase):
 
 
 def _utf8_lines(first: bytes, rest: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    following = iter(lambda: rest.readline(LONGEST_LINE), b"")
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        yield from _from_utf16(_pieces(first, rest))
-    else:
-        yield from _pieces(first.removeprefix(codecs.BOM_UTF8), rest)
-
-
-def _pieces(first: bytes, rest: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    yield first
-    while line := rest.readline(LONGEST_LINE):
-        yield line
+        return _from_utf16(chain([first], following))
+    return chain([first.removeprefix(codecs.BOM_UTF8)], following)
 
 
 def _from_utf16(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import Final
 
-import attrs
+from intercom_async.cli.lines import Lines
 
 IN_MEMORY: Final = 16 * 1024 * 1024
 """Bytes behind an open quote; more are kept in a temporary file until it is closed."""
@@ -24,85 +24,53 @@ _BLANKS: Final = re.compile(rb" *")
 _INSIDE: Final = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
 
 
-@attrs.frozen
-class BadRow:
-    """A row of which no cell can be trusted.
-
-    Attributes:
-        problem: what is wrong with it.
-    """
-
-    problem: str
-
-
 class UnclosedQuoteError(Exception):
     """A quoted cell does not end before the lines do."""
 
 
 def read_rows(
-    numbered: Iterator[tuple[int, bytes]], delimiter: bytes, width: int, *, alone: bool = False
-) -> Iterator[tuple[int, list[bytes] | BadRow]]:
-    """Yield each row that is not blank, and the number of its first line.
+    lines: Lines, delimiter: bytes, width: int, *, alone: bool = False
+) -> Iterator[tuple[int, list[bytes] | str]]:
+    """Yield the number of each row's first line, and its cells or what is wrong with it.
 
-    Args:
-        numbered: lines with their numbers.
-        delimiter: of cells.
-        width: cells of the header. A row may lack some, as spreadsheets leave out empty ones.
-        alone: each line is a row: the lines behind a quote that is never closed.
+    Blank rows are left out. A row may lack some of the header's `width` cells, as spreadsheets
+    leave out empty ones. With `alone` no row goes on in the next line.
     """
-    for number, line in numbered:
+    for number, line in lines:
         if not line.strip():
             continue
-        sound, last = True, number
         cells = _split_simple(line.rstrip(b"\r\n"), delimiter)
-        if cells is None:
-            behind = _Behind(iter(()) if alone else numbered)
+        if cells is not None:
+            yield number, _fitting(cells, width)
+            continue
+        with SpooledTemporaryFile(max_size=IN_MEMORY) as behind:
+            following = _keep(iter(()) if alone else lines, behind)
             try:
-                cells, sound = split_row(line, delimiter, behind)
-                last = number + behind.count
+                cells, sound = split_row(line, delimiter, following)
             except UnclosedQuoteError:
-                yield number, BadRow("not CSV (a quote is never closed)")
-                yield from read_rows(behind.again(number + 1), delimiter, width, alone=True)
+                yield number, "not CSV (a quote is never closed)"
+                behind.seek(0)
+                yield from read_rows(enumerate(behind, number + 1), delimiter, width, alone=True)
                 continue
-            finally:
-                behind.close()
-        if not sound:
-            up_to = f"; the row ends in line {last}" if last > number else ""
-            yield number, BadRow(f'not CSV (a quote in a quoted cell must be doubled: ""{up_to})')
-        elif len(cells) > width and any(cell.strip() for cell in cells[width:]):
-            yield number, BadRow(f"{len(cells)} cells, but the header has {width}")
-        else:
-            yield number, cells
+            if sound:
+                yield number, _fitting(cells, width)
+                continue
+            behind.seek(0)
+            more = sum(1 for _ in behind)
+        up_to = f"; the row ends in line {number + more}" if more else ""
+        yield number, f'not CSV (a quote in a quoted cell must be doubled: ""{up_to})'
 
 
-class _Behind:
-    """The lines behind a row's first one, kept for being read again.
+def _keep(lines: Lines, behind: "SpooledTemporaryFile[bytes]") -> Iterator[bytes]:
+    for _, line in lines:
+        behind.write(line)
+        yield line
 
-    Attributes:
-        count: of them.
-    """
 
-    def __init__(self, numbered: Iterator[tuple[int, bytes]]) -> None:
-        self._numbered = numbered
-        self.count = 0
-        self._kept: SpooledTemporaryFile[bytes] | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        for _, line in self._numbered:
-            if self._kept is None:
-                self._kept = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  see `close`
-            self._kept.write(line)
-            self.count += 1
-            yield line
-
-    def again(self, number: int) -> Iterator[tuple[int, bytes]]:
-        if self._kept is not None:
-            self._kept.seek(0)
-            yield from enumerate(self._kept, start=number)
-
-    def close(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
+def _fitting(cells: list[bytes], width: int) -> list[bytes] | str:
+    if any(cell.strip() for cell in cells[width:]):
+        return f"{len(cells)} cells, but the header has {width}"
+    return cells
 
 
 def _split_simple(row: bytes, delimiter: bytes) -> list[bytes] | None:
@@ -118,13 +86,7 @@ def _split_simple(row: bytes, delimiter: bytes) -> list[bytes] | None:
 def split_row(line: bytes, delimiter: bytes, behind: Iterable[bytes]) -> tuple[list[bytes], bool]:
     """Return a row's cells, and whether all quotes in them are doubled.
 
-    Args:
-        line: its first line.
-        delimiter: of cells.
-        behind: the lines behind it, of which as many are taken as its quoted cells need.
-
-    Raises:
-        UnclosedQuoteError: a quoted cell does not end.
+    Of the lines `behind` its first one as many are taken as its quoted cells need.
     """
     following = iter(behind)
     cells: list[bytes] = []
@@ -157,10 +119,10 @@ def _quoted(
         if len(cell) < _KEPT:
             cell += line[start : min(stop, start + _KEPT)]
         if stop == len(line):
-            following_line = next(following, None)
-            if following_line is None:
+            start, line = 0, next(following, b"")
+            if not line:
                 raise UnclosedQuoteError
-            line, start, length = following_line, 0, _length(following_line)
+            length = _length(line)
             continue
         end = _skip(_BLANKS, line, stop + 1)
         if end == length or line[end : end + 1] == delimiter:

@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -64,11 +64,23 @@ def amount(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | None]) -> ExitStatus:
+def span(seconds: float) -> str:
+    """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 ", " ")
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in itertools.pairwise(units):
+        whole, rest = divmod(round(seconds / part), size // part)
+        if whole:
+            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
+    return f"{round(seconds)} s"
+
+
+def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
     """Do a command's work; every error ends in one message and its exit status."""
     try:
         begun = work()
-        status = asyncio.run(_watched(begun)) if inspect.iscoroutine(begun) else ExitStatus.SETTLED
+        status = asyncio.run(_watched(begun)) if isinstance(begun, Coroutine) else begun
         sys.stdout.flush()
     except typer.Exit as ending:
         status = ExitStatus(ending.exit_code)

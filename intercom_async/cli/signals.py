@@ -9,7 +9,7 @@ import atexit
 import signal
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 UNHEARD: Final = 2
@@ -20,9 +20,7 @@ _hearing: list[Callable[[], None]] = []
 
 
 def _hear(_number: int, _frame: Any) -> None:
-    if not _hearing:
-        raise KeyboardInterrupt
-    _hearing[-1]()
+    (_hearing[-1] if _hearing else _raise)()
 
 
 def _ignore() -> None:
@@ -64,21 +62,22 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
+    with _heard_by(hear):
+        yield
+
+
+def asking() -> AbstractContextManager[None]:
+    """Let a signal raise KeyboardInterrupt, out of a prompt that blocks the loop."""
+    return _heard_by(_raise)
+
+
+@contextmanager
+def _heard_by(hear: Callable[[], None]) -> Generator[None]:
     _hearing.append(hear)
     try:
         yield
     finally:
         _hearing.remove(hear)
-
-
-@contextmanager
-def asking() -> Generator[None]:
-    """Let a signal raise KeyboardInterrupt, out of a prompt that blocks the loop."""
-    _hearing.append(_raise)
-    try:
-        yield
-    finally:
-        _hearing.remove(_raise)
 
 
 def _raise() -> None:

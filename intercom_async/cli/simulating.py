@@ -4,8 +4,10 @@ import asyncio
 import io
 from pathlib import Path
 
+import attrs
 from rich.console import Console
 
+from intercom_async.cli.options import option
 from intercom_async.cli.running import ExitStatus, amount, say
 from intercom_async.cli.signals import interrupts
 from intercom_async.private_files import rewrite
@@ -16,22 +18,32 @@ CONTACT = "5ba682d2"
 """The ids that the README's example uses."""
 
 
-async def serve(
-    simulator: IntercomSimulator, *, conversations: int, pairs: Path | None, console: Console
-) -> ExitStatus:
-    """Serve until Ctrl-C or SIGTERM.
+@attrs.frozen(kw_only=True)
+class SimulateOptions:
+    """What `simulate` is given."""
 
-    Raises:
-        OSError: the port is taken, or the file of pairs cannot be written.
-    """
+    port: int = option(8000, "0 for a free one.", min=0, max=65535)
+    token: str = option("token", "The access token it accepts.")
+    limit: int = option(167, "Requests per 10-second window.", min=1)
+    conversations: int = option(1000, "Conversations to hold.", min=0)
+    latency: float = option(0.05, "Seconds a reply takes.", min=0)
+    pairs: Path | None = option(None, "Write pairs that can be detached to this CSV file.")
+
+
+async def simulate(options: SimulateOptions) -> ExitStatus:
+    """Serve a loopback Intercom to try things on."""
+    console = Console()
+    simulator = IntercomSimulator(
+        token=options.token, limit=options.limit, latency=options.latency, port=options.port
+    )
     workspace = simulator.workspace
     contacts = [workspace.add_contact(contact_id=CONTACT), workspace.add_contact()]
     workspace.add_conversation(contacts, conversation_id=CONVERSATION)
-    populated = workspace.populate(conversations=conversations)
+    populated = workspace.populate(conversations=options.conversations)
     stop = asyncio.Event()
     with interrupts(stop.set):
-        if pairs is not None:
-            write_pairs(populated, pairs)
+        if options.pairs is not None:
+            write_pairs(populated, options.pairs)
         async with simulator:
             limit = simulator.quota.limit
             say(console, f"serving on {simulator.url}, {limit} requests per 10 seconds", "bold")

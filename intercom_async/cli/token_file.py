@@ -12,12 +12,7 @@ _LONGEST: Final = 4096
 
 
 def read_token(path: Path) -> str:
-    """Return the token that a file holds, without quotes around it.
-
-    Raises:
-        InvalidArgumentError: the file holds something else; the message shows nothing of it.
-        OSError: it cannot be read.
-    """
+    """Return the token that a file holds, without quotes around it; no message shows any of it."""
     with path.open("rb") as file:
         found = _token_of(file.read(_LONGEST + 1))
     if isinstance(found, Secret):

@@ -17,6 +17,7 @@ import pytest
 
 from intercom_async.cli.report import words
 from intercom_async.cli.report.timeline import Column, base_for, lay_out
+from intercom_async.cli.running import span
 from tests.cli.conftest import Command
 from tests.cli.journals import NASTY, T0, failed, insert, pair, session, write
 
@@ -429,7 +430,7 @@ def test_a_run_of_any_length_fits_any_width(seconds: int, pieces: int) -> None:
      (7500, "2 h 5 min"), (345600, "4 d")],
 )  # fmt: skip
 def test_a_duration_is_told_the_way_it_is_spoken(seconds: float, told: str) -> None:
-    assert words.span(seconds) == told
+    assert span(seconds) == told
 
 
 def test_a_share_is_never_rounded_to_nothing_or_all() -> None:

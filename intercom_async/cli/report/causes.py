@@ -47,9 +47,7 @@ _MEANING: Final[Mapping[str, str]] = {
 class Cause:
     """Pairs that stand where they stand for the same reason.
 
-    Attributes:
-        message: the error's text with "#" for what differs from pair to pair.
-        examples: the first of them.
+    The message has "#" for what differs from pair to pair; the examples are the first pairs.
     """
 
     state: str

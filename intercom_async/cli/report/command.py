@@ -2,55 +2,56 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import attrs
 import msgspec
-import typer
 from rich.console import Console
 
-from intercom_async.cli.export import writing
+from intercom_async.cli.files import writing
+from intercom_async.cli.options import argument, option
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import rendered
-from intercom_async.cli.running import ExitStatus, say
+from intercom_async.cli.running import ExitStatus, print_out, say
 from intercom_async.journal import reader
 
 
-def report(
-    journal: Annotated[Path, typer.Argument(help="The journal of a run, which may still go on.")],
-    *,
-    html: Annotated[
-        Path | None,
-        typer.Option(help="Also write it as a page for a browser to this file."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the report as JSON instead of text.")
-    ] = False,
-) -> None:
+@attrs.frozen(kw_only=True)
+class ReportOptions:
+    """What `report` is given."""
+
+    journal: Path = argument(attrs.NOTHING, "The journal of a run, which may still go on.")
+    html: Path | None = option(None, "Also write it as a page for a browser to this file.")
+    as_json: bool = option(False, "Print the report as JSON instead of text.", "--json")
+
+
+def report(options: ReportOptions) -> ExitStatus:
     """Show what became of a run, why, and how fast it went.
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
-    with reader.open(journal) as opened:
-        facts = gather(opened)
-        if html is not None:
+    with reader.open(options.journal) as journal:
+        facts = gather(journal)
+        if options.html is not None:
             from intercom_async.cli.report.page import page  # noqa: PLC0415  detach needs no Jinja2
 
-            with writing("--html", html, opened) as file:
+            with writing("--html", options.html, journal) as file:
                 file.write(page(facts).encode())
-            say(Console(stderr=True), f"written to {html}", "dim")
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(as_document(facts)).decode() + "\n")
+            say(Console(stderr=True), f"written to {options.html}", "dim")
+    if options.as_json:
+        print_out(msgspec.json.encode(as_document(facts)).decode())
     else:
         sys.stdout.write(rendered(facts))
-    sys.stdout.flush()
-    raise typer.Exit(ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED)
+        sys.stdout.flush()
+    return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are Unix seconds."""
-    document = attrs.asdict(facts, filter=lambda field, _: field.name not in {"slots", "base"})
+    document = attrs.asdict(
+        facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
+    )
     columns = facts.slots.items()
     return {
         "complete": facts.complete,

@@ -66,10 +66,8 @@ class Chart:
 
     def __init__(self, facts: Facts) -> None:
         self.axis = lay_out(facts.slots, facts.base, most=150, gap=GAP)
-        self.placed: list[tuple[int, int, Column]] = []
-        """Each column with its place and its beginning in Unix seconds."""
-        self.cuts: list[tuple[int, int]] = []
-        """Place and seconds."""
+        self.placed: list[tuple[int, int, Column]] = []  # place, beginning in Unix seconds
+        self.cuts: list[tuple[int, int]] = []  # place, seconds
         x = 0
         for stretch, pause in zip(self.axis.stretches, [0, *self.axis.pauses], strict=False):
             if pause:
@@ -80,9 +78,8 @@ class Chart:
                 x += 1
         self.units = max(1, x)
         self.gap = 100 * GAP / self.units
-        peak, quota = self.axis.highest("pairs"), (facts.quota or 0) / 10
-        self.quota = quota if quota <= 4 * peak else 0.0
-        self.top = 1.06 * max(peak, self.quota) or 1.0
+        self.quota, top = self.axis.scale(facts.quota)
+        self.top = 1.06 * top or 1.0
 
     def path(self, member: str, top: float, *, above: str = "", least: float = 0.0) -> str:
         """Return a member's columns as one shape, each upon another member's."""

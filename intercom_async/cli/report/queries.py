@@ -16,13 +16,11 @@ UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
 
 _COUNTS: Final = """
 SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
-    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals), min(updated_at),
-    max(updated_at)
+    sum(max(attempts - 1, 0)), sum(refusals)
 FROM pair GROUP BY workspace, state, session"""
 
 _SLOTS: Final = """
-SELECT CAST(updated_at / ? AS INTEGER), state, count(*),
-    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
+SELECT CAST(updated_at / ? AS INTEGER), state, count(*), sum(max(attempts - 1, 0)), sum(refusals)
 FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY 1, 2 ORDER BY 1"""
 
 
@@ -42,12 +40,10 @@ class Facts:
     """What a report says.
 
     Attributes:
-        states: pairs by state, in the order of `Outcome`; none without a pair.
         workspaces: those with the most unsettled pairs first.
         causes: why pairs are not settled or need a decision, the most frequent first.
         slots: what became of pairs over time, by `base` seconds.
         settled_before: pairs that sessions before the last one settled.
-        second_tries: pairs whose fate is that of a second try.
         spent: requests, retries and refusals as the pairs' own rows tell them.
         moments: of the first and the last record, in Unix seconds; none without a pair.
     """
@@ -106,18 +102,14 @@ class Facts:
 
 
 def gather(reader: Reader) -> Facts:
-    """Read a journal; memory is bounded whatever the number of pairs.
-
-    Raises:
-        JournalError: it is damaged or cannot be read.
-    """
+    """Read a journal; memory is bounded whatever the number of pairs."""
     binding = reader.binding
     facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
     last = facts.sessions[-1].number if facts.sessions else 0
     named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
     workspaces = {row[0]: Workspace(*row) for row in named}
-    for key, state, session, count, inferred, second_tries, *rest in reader.query(_COUNTS):
-        requests, retries, refusals, *moments = rest
+    for key, state, session, count, inferred, second_tries, *spent in reader.query(_COUNTS):
+        requests, retries, refusals = spent
         facts.spent.update(requests=requests, retries=retries, refusals=refusals)
         settled = count if state in SETTLED else 0
         workspace = workspaces.setdefault(key, Workspace(key))
@@ -127,11 +119,11 @@ def gather(reader: Reader) -> Facts:
         facts.settled_before += settled if session < last else 0
         facts.inferred += inferred
         facts.second_tries += second_tries
-        facts.moments = sorted([*facts.moments, *moments])
-        facts.moments[1:-1] = []
     facts.states = {state: count for state, count in facts.states.items() if count}
     facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
     facts.causes = grouped(reader.rows((*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)))
+    if facts.pairs:
+        facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
     facts.base = base_for(facts.total("elapsed") or span, span)
     for slot, state, count, retries, refusals in reader.query(_SLOTS, (float(facts.base),)):

@@ -8,22 +8,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from intercom_async.cli.display import STYLES
 from intercom_async.cli.report import words
 from intercom_async.cli.report.causes import Cause
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.report.timeline import Axis, lay_out
-from intercom_async.cli.running import amount
+from intercom_async.cli.running import amount, span
 from intercom_async.errors import readable
 
-STYLES: Final = {
-    "detached": "green",
-    "attached": "green",
-    "already_absent": "cyan",
-    "conversation_missing": "cyan",
-    "refused_last_contact": "yellow",
-    "failed": "red",
-    "unknown": "bold red",
-}
 HEIGHT: Final = 6
 """Lines of the large chart."""
 
@@ -121,13 +113,13 @@ class _Report:
         axis = lay_out(self._facts.slots, self._facts.base, most=self._width - 30)
         if len(axis.columns) < 2:
             return
-        peak, quota = axis.highest("pairs"), (self._facts.quota or 0) / 10
-        top = max(peak, quota) if quota <= 4 * peak else peak
-        yield self._text(f"\npairs per second; a column is {words.span(axis.width)}", "bold")
-        level = math.ceil(HEIGHT * quota / top) if 0 < quota <= top else None
+        quota, top = axis.scale(self._facts.quota)
+        yield self._text(f"\npairs per second; a column is {span(axis.width)}", "bold")
+        level = math.ceil(HEIGHT * quota / top) if quota else None
         for row in reversed(range(HEIGHT)):
             label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
-            line = self._bars(axis, "pairs", label, top, style="blue", row=row, height=HEIGHT)
+            part = (top * row / HEIGHT, top * (row + 1) / HEIGHT)
+            line = self._bars(axis, "pairs", label, "blue", part)
             yield line.append(" quota" if level == row + 1 else "", "dim")
         for member, label, style in (
             ("unsettled", "not settled", "red"),
@@ -135,40 +127,32 @@ class _Report:
             ("refusals", "refused", "red"),
         ):
             top = axis.highest(member)
-            line = self._bars(axis, member, label, top, style=style)
+            line = self._bars(axis, member, label, style, (0.0, top))
             yield line.append(f" up to {words.rate(top)}/s" if top else " none", "dim")
         yield self._text(" " * 13 + _times(axis), "dim")
         if axis.pauses:
-            told = ", ".join(words.span(pause) for pause in axis.pauses[:5])
-            yield self._text(
-                f"{' ' * 13}/ cut out: {told}{', ...' * (len(axis.pauses) > 5)}", "dim"
-            )
+            told = ", ".join(span(pause) for pause in axis.pauses[:5])
+            more = ", ..." if len(axis.pauses) > 5 else ""
+            yield self._text(f"{' ' * 13}/ cut out: {told}{more}", "dim")
 
     def _bars(
-        self,
-        axis: Axis,
-        member: str,
-        label: str,
-        top: float,
-        *,
-        style: str,
-        row: int = 0,
-        height: int = 1,
+        self, axis: Axis, member: str, label: str, style: str, part: tuple[float, float]
     ) -> Text:
-        """Return a line of a chart: each column's part between this row and the next."""
+        """Return a line of a chart: each column's part between two rates."""
         ramp, side = (BLOCKS, "│") if self._unicode else (ASCII, "|")
         line = Text(f"{label:>11} {side}", no_wrap=True)
         for number, stretch in enumerate(axis.stretches):
             line.append("/" if number else "", "dim")
-            rates = [column[member] / axis.width for column in stretch.columns]
-            line.append("".join(ramp[_eighths(one, top, height, row)] for one in rates), style)
+            rates = (column[member] / axis.width for column in stretch.columns)
+            line.append("".join(ramp[_eighths(rate, *part)] for rate in rates), style)
         return line.append(side)
 
 
-def _eighths(value: float, top: float, height: int, row: int) -> int:
-    """Return the eighths of a row that a value fills; what is more than nothing shows."""
-    filled = max(1, round(8 * height * value / top)) if value > 0 else 0
-    return min(8, max(0, filled - 8 * row))
+def _eighths(rate: float, low: float, high: float) -> int:
+    """Return the eighths that a rate fills of a part; what is more than nothing shows."""
+    if rate <= low:
+        return 0
+    return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))
 
 
 def _table(*heads: str) -> Table:

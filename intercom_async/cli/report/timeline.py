@@ -47,6 +47,12 @@ class Axis:
         """Return the highest rate of a column, per second."""
         return max((column[name] for column in self.columns), default=0) / self.width
 
+    def scale(self, limit: int | None) -> tuple[float, float]:
+        """Return the quota per second, 0.0 if it is far above all columns, and the scale's top."""
+        peak, quota = self.highest("pairs"), (limit or 0) / 10
+        shown = quota if quota <= 4 * peak else 0.0
+        return shown, max(peak, shown)
+
 
 def base_for(active: float, span: float) -> int:
     """Return by how many seconds to ask for what took so long at work, and all in all."""
@@ -55,13 +61,9 @@ def base_for(active: float, span: float) -> int:
 
 
 def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) -> Axis:
-    """Choose columns and cuts so that all of it fits.
+    """Choose columns and cuts so that all of it fits into `most` columns, `gap` of them a cut.
 
-    Args:
-        slots: what happened, by number of the slot.
-        base: seconds of a slot.
-        most: columns that fit.
-        gap: columns that a cut takes.
+    The slots are what happened, by their number; each is `base` seconds long.
     """
     doubled = (max(base, 7200) << times for times in itertools.count(0))
     for width in itertools.chain(NICE, doubled):

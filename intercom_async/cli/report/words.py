@@ -1,6 +1,5 @@
 """What numbers, times and states are called in a report, and what is to be done. Pure."""
 
-import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.report.queries import Facts
-from intercom_async.cli.running import amount
+from intercom_async.cli.running import amount, span
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
 
@@ -64,18 +63,6 @@ def moment(at: float) -> str:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
     except (OverflowError, ValueError, OSError):
         return "???? ??:??:??"
-
-
-def span(seconds: float) -> str:
-    """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in itertools.pairwise(units):
-        whole, rest = divmod(round(seconds / part), size // part)
-        if whole:
-            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
-    return f"{round(seconds)} s"
 
 
 def verdict(facts: Facts) -> str:
@@ -134,24 +121,24 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
 def listings(facts: Facts, most: int) -> Iterator[Listing]:
     """Yield the workspaces, if there are several, and the last sessions."""
     if len(facts.workspaces) > 1:
-        rows = [
+        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
+        rows: list[tuple[str, ...]] = [
             (one.workspace, one.app_name or one.app_id or "", f"{one.pairs:,}", f"{one.left:,}")
             for one in facts.workspaces[:most]
         ]
-        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
-        yield "Workspaces", heads, list(rows), len(facts.workspaces) - len(rows)
+        yield "Workspaces", heads, rows, len(facts.workspaces) - len(rows)
     heads = ("#", "begun (UTC)", "at work", "requests", "retries", "refused", "end", "input")
-    sessions = [_told(session) for session in facts.sessions[-most:]]
-    yield "Sessions", heads, sessions, len(facts.sessions) - len(sessions)
+    rows = [_told(session) for session in facts.sessions[-most:]]
+    yield "Sessions", heads, rows, len(facts.sessions) - len(rows)
 
 
 def _told(session: KeptSession) -> tuple[str, ...]:
     facts, source = session.facts, session.source
     ending = "goes on, or was killed" if session.ended_at is None else facts.get("ending", "ended")
     costs = (f"{facts.get(fact, 0):,}" for fact in ("requests", "retries", "refusals"))
-    read = source and (Path(source.name).name if source.name else source.kind)
+    read = "" if source is None else Path(source.name).name if source.name else source.kind
     worked = span(facts.get("elapsed", 0.0))
-    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read or "")
+    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read)
 
 
 def go_on(facts: Facts) -> str | None:
