@@ -54,6 +54,8 @@ ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
     "tenacity": {"transport.transport"},
     "sqlite3": {"journal"},
+    "psycopg": {"journal", "integrations"},
+    "procrastinate": {"integrations"},
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},

@@ -86,6 +86,10 @@ IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
+_RECALLED: Final = (
+    "the journal was out of reach, so the request was given up; it may have been applied"
+)
+
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 _FATAL: Final = (AuthenticationError, PermissionDeniedError, ConnectionFailedError)
 
@@ -174,6 +178,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._largest = 0
         self._operating: set[asyncio.Task[object]] = set()
         self._unsent: set[asyncio.Task[object]] = set()
+        self._recalled: set[asyncio.Task[object]] = set()
         self._stopping = False
         self._drain = True
 
@@ -324,6 +329,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 ),
                 runtime=self._runtime,
             )
+            self._session.watch(self._recall)
         except _FATAL as error:
             self._stop_for(error)
         except asyncio.CancelledError:
@@ -332,6 +338,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             task.uncancel()
         finally:
             self._unsent.discard(task)
+
+    def _recall(self) -> None:
+        """Send nothing again: another run may own the journal by now, and settle what is left."""
+        self._recalled = self._operating - self._unsent
+        for task in self._recalled:
+            task.cancel()
 
     async def _who(self) -> Identity:
         """Return who the token belongs to, asked once.
@@ -665,6 +677,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._stop_for(error)
             return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:
+            if task in self._recalled:
+                task.uncancel()
+                return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_RECALLED))
             if not self._stopping:
                 self._interrupted()
             task.uncancel()
@@ -672,6 +687,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._operating.discard(task)
             self._unsent.discard(task)
+            self._recalled.discard(task)
 
     def _admin_id(self, pair: Detach) -> str | None:
         """Return the admin of a pair: its own, the run's, or the token's if it was asked for."""
