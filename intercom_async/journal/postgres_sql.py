@@ -35,7 +35,10 @@ _MINE: Final = f"{_HERE} AND fence = %(fence)s"
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
 
 LOCK_SCHEMA: Final = b"SELECT pg_advisory_xact_lock(7236833291837)"
-SCHEMA: Final = b"SELECT to_regclass('intercom_schema') IS NOT NULL"
+SCHEMA: Final = b"""
+    SELECT EXISTS (
+        SELECT FROM pg_class WHERE relname = 'intercom_schema' AND pg_table_is_visible(oid))
+"""
 SCHEMA_VERSION: Final = b"SELECT version FROM intercom_schema"
 
 # --- owning a workspace of a run ----------------------------------------------------------------
