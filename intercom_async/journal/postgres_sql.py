@@ -140,3 +140,58 @@ def update_session(names: list[str]) -> bytes:
         WITH lease AS (UPDATE intercom_workspace SET {_HELD} WHERE {_MINE} RETURNING 1)
         UPDATE intercom_session SET {changes} FROM lease WHERE {_HERE} AND number = %(session)s
     """.encode()
+
+
+# --- runs from outside --------------------------------------------------------------------------
+
+STAGE: Final = b"""
+    CREATE TEMPORARY TABLE intercom_staged (
+        workspace text COLLATE "C", conversation_id text COLLATE "C", contact_id text COLLATE "C",
+        admin_id text) ON COMMIT DROP
+"""
+COPY: Final = b"COPY intercom_staged FROM STDIN"
+ADD_WORKSPACES: Final = b"""
+    INSERT INTO intercom_workspace AS known (run, workspace, loaded, counts)
+    SELECT %(run)s, workspace, 1, jsonb_build_object('pending', count(*))
+    FROM intercom_staged GROUP BY workspace ORDER BY workspace
+    ON CONFLICT (run, workspace) DO UPDATE SET loaded = known.loaded + 1, stopped_by = NULL,
+        counts = CASE WHEN known.fence > 0 THEN known.counts
+            ELSE jsonb_build_object('pending', (known.counts ->> 'pending')::bigint
+                + (excluded.counts ->> 'pending')::bigint) END
+"""
+ADD_PAIRS: Final = b"""
+    INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
+        updated_at)
+    SELECT DISTINCT ON (workspace, conversation_id, contact_id)
+        %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(now)s
+    FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
+    ON CONFLICT DO NOTHING
+"""
+ANALYZE: Final = b"ANALYZE intercom_pair, intercom_workspace"
+STATUS: Final = b"""
+    SELECT (SELECT state FROM intercom_run WHERE run = %(run)s),
+        count(*), count(*) FILTER (WHERE drained = loaded),
+        count(*) FILTER (WHERE expires_at > clock_timestamp()),
+        coalesce(jsonb_object_agg(workspace, stopped_by) FILTER (WHERE stopped_by IS NOT NULL),
+            '{}'),
+        coalesce((SELECT jsonb_object_agg(state, pairs) FROM (
+            SELECT key AS state, sum(value::bigint) AS pairs
+            FROM intercom_workspace, jsonb_each_text(counts)
+            WHERE run = %(run)s GROUP BY key) AS c), '{}')
+    FROM intercom_workspace WHERE run = %(run)s
+"""
+SET_STATE: Final = b"UPDATE intercom_run SET state = %(state)s WHERE run = %(run)s"
+NOT_OPEN: Final = b"SELECT run FROM intercom_run WHERE state <> 'open'"
+LOADED: Final = f"""
+    SELECT loaded FROM intercom_workspace JOIN intercom_run USING (run)
+    WHERE {_HERE} AND state = 'open'
+""".encode()
+ENDED: Final = f"""
+    UPDATE intercom_workspace
+    SET drained = greatest(drained, %(loaded)s), stopped_by = %(stopped_by)s WHERE {_HERE}
+""".encode()
+WAITING: Final = b"""
+    SELECT run, workspace FROM intercom_workspace JOIN intercom_run USING (run)
+    WHERE drained < loaded AND expires_at < clock_timestamp() AND state = 'open'
+    ORDER BY run, workspace
+"""

@@ -20,8 +20,8 @@ from intercom_async import (
 )
 from intercom_async.simulator import IntercomSimulator
 from tests.chaos.accounting import disagreements, told_once
-from tests.support.rows import outcomes_in
 from tests.support.raw_server import RawServer, always, reply
+from tests.support.rows import outcomes_in
 
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ADMIN = "5017690"

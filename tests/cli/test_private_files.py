@@ -1,6 +1,5 @@
 """What the command line writes is for its owner alone, and shows foreign text as text."""
 
-import asyncio
 import errno
 import os
 import stat

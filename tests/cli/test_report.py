@@ -15,6 +15,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from intercom_async.journal.format import (
+    Header,
+    InputEnded,
+    Line,
+    Quota,
+    Record,
+    Resumed,
+    Sending,
+    encode,
+)
 from rich.console import Console
 
 from intercom_async.cli.report import blocks, causes, gathering, saving, words
@@ -27,16 +37,6 @@ from intercom_async.cli.report.timeline import Timeline, lay_out
 from intercom_async.detaching import Outcome
 from intercom_async.errors import ServerError
 from intercom_async.journal import Journal, JournalCorruptError, JournalError, latest, scan
-from intercom_async.journal.format import (
-    Header,
-    InputEnded,
-    Line,
-    Quota,
-    Record,
-    Resumed,
-    Sending,
-    encode,
-)
 from tests.cli.conftest import Command
 from tests.journal.helpers import A, D, F, L, M, N, U, killed, pairs, run
 
