@@ -331,6 +331,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             )
             self._session.watch(self._recall)
         except _FATAL as error:
+            self._unsent.discard(task)  # or it would cancel itself
             self._stop_for(error)
         except asyncio.CancelledError:
             if not self._stopping:
@@ -674,6 +675,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._fail(error)
             return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
         except _FATAL as error:  # nobody can say whose token it is
+            self._unsent.discard(task)  # or it would cancel itself
             self._stop_for(error)
             return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
         except asyncio.CancelledError:

@@ -52,7 +52,7 @@ class World:
             (workspace, *pair)
             for workspace, sim in sims.items()
             for pair in sim.workspace.populate(
-                conversations=PAIRS // 2, contacts_per_conversation=2
+                conversations=PAIRS // 2, contacts_per_conversation=3
             )
         ]
         random.Random(1).shuffle(self.triples)
@@ -92,8 +92,8 @@ class World:
             return {(one, two, three): state for one, two, three, state in found}
 
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
-        async with asyncio.timeout(50):
-            while not holds(status := await self.jobs.status(self.run)):
+        async with asyncio.timeout(60):
+            while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
                 await asyncio.sleep(0.03)
         return status
 
@@ -161,9 +161,7 @@ async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_ev
         await asyncio.to_thread(fragile.restart)
         await asyncio.sleep(0.03)
 
-        async with asyncio.timeout(50):
-            while world.applied < 1100:
-                await asyncio.sleep(0.03)
+        await world.until(lambda status: world.applied > 1100)
         workers[1].send_signal(signal.SIGCONT)
         await world.until(lambda status: status.drained == status.workspaces == 20)
         for worker in workers[1:]:
