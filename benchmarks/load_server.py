@@ -30,7 +30,7 @@ LIMIT: Final = 100_000_000
 """Requests per window: nobody ever waits."""
 
 WINDOW: Final = 10
-REPLY: Final = b'{"customers":[{"type":"user","id":"667d60d18a68186f43bafddd"}]}'
+REPLY: Final = b'{"customers":[{"type":"user","id":"667d60d18a68186f43bafdde"}]}'
 SATURATED: Final = 0.9
 """Part of one core from which on the server may have held its clients back."""
 
@@ -99,7 +99,7 @@ class _Answering(asyncio.Protocol):
             self._pending = self._pending[end:]
             complete += 1
         if complete:
-            self._transport.write(_Replies.next() * complete)
+            self._transport.write(b"".join(_Replies.next() for _ in range(complete)))
 
 
 class _Replies:
@@ -121,14 +121,15 @@ class _Replies:
                 "Content-Type: application/json; charset=utf-8\r\n"
                 f"Content-Length: {len(REPLY)}\r\n"
                 "Connection: keep-alive\r\n"
-                "X-Request-Id: 001l4rhnmglg2gu3bc9g\r\n"
+                "X-Request-Id: %020d\r\n"
                 "Intercom-Version: Preview\r\n"
                 f"X-RateLimit-Limit: {LIMIT}\r\n"
                 f"X-RateLimit-Remaining: {LIMIT - 1}\r\n"
                 f"X-RateLimit-Reset: {reset}\r\n\r\n"
             )
             cls._reply = head.encode() + REPLY
-        return cls._reply
+        cls._count += 1
+        return cls._reply % cls._count
 
 
 def _serve(pipe: "Connection[Any, Any]") -> None:
@@ -186,7 +187,7 @@ http {{
   map $ten $reset {{ default 0; {resets} }}
   server {{
     listen {host}:{port} backlog=4096; default_type application/json;
-    add_header X-Request-Id 001l4rhnmglg2gu3bc9g;
+    add_header X-Request-Id $request_id;
     add_header Intercom-Version Preview;
     add_header X-RateLimit-Limit {limit};
     add_header X-RateLimit-Remaining {remaining};

@@ -8,13 +8,16 @@ from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (
+    AdminNotFoundError,
     APIError,
     AuthenticationError,
     CertificateError,
     ClientStateError,
     ConnectionFailedError,
     ContactNotFoundError,
+    ContradictoryReplyError,
     ConversationNotFoundError,
+    GatewayError,
     IntercomError,
     InvalidArgumentError,
     InvalidRequestError,
@@ -49,6 +52,7 @@ from intercom_async.transport.window import Lane, RateLimitPolicy
 
 __all__ = [
     "APIError",
+    "AdminNotFoundError",
     "AuthenticationError",
     "CertificateError",
     "ClientStateError",
@@ -56,12 +60,14 @@ __all__ = [
     "ConnectionFailedError",
     "Connector",
     "ContactNotFoundError",
+    "ContradictoryReplyError",
     "Conversation",
     "ConversationNotFoundError",
     "Detach",
     "DetachResult",
     "DetachRun",
     "DetachSummary",
+    "GatewayError",
     "Identity",
     "IntercomClient",
     "IntercomError",

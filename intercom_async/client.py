@@ -3,18 +3,26 @@
 import copy
 import functools
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import attrs
 
 from intercom_async._version import __version__
 from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.run import DetachRun
-from intercom_async.detaching import ATTACH, DETACH, Detach, off_loop, read_conversation, settle
+from intercom_async.detaching import (
+    ATTACH,
+    DETACH,
+    Change,
+    Detach,
+    off_loop,
+    read_conversation,
+    settle,
+)
 from intercom_async.dry_run import DryRun
-from intercom_async.errors import InvalidArgumentError
+from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
 from intercom_async.events import Observer
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
@@ -25,6 +33,7 @@ from intercom_async.stats import ClientStats
 from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
+from intercom_async.transport.answers import error_of
 from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
 from intercom_async.transport.runtime import SYSTEM, Runtime
@@ -39,6 +48,11 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
 PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
+
+SMALLEST_PAGE: Final = 10
+"""The same, of a search whose larger pages make a gateway give up."""
+
+_Found = TypeVar("_Found", Conversation, ContactReference)
 
 
 def _check_seconds(name: str, value: object) -> float:
@@ -233,7 +247,8 @@ class IntercomClient:
             admin_id: the admin in whose name it happens; None for the client's.
 
         Returns:
-            The conversation as Intercom answered it; `participants` are the contacts left.
+            The conversation as Intercom answered it; `participants` are the contacts left. (Some
+            replies list the removed contact too; after three checks they are believed.)
 
         Raises:
             InvalidArgumentError: an id that cannot be sent; nothing was sent.
@@ -244,15 +259,14 @@ class IntercomClient:
             UnknownOutcomeError: it may have happened, and nobody could find out.
             ConnectionFailedError: Intercom could not be reached, or a check found that it had not
                 happened.
-            ResponseDecodeError: it happened, but the reply is no JSON object.
-            APIError: any other error Intercom answered with.
+            AdminNotFoundError: Intercom does not know the admin.
+            ContradictoryReplyError: a success that a check found untrue, or, of a call that
+                reads, a reply about another conversation.
+            ResponseDecodeError: the reply is no JSON object, and (as far as a check could see)
+                nothing was done.
+            APIError: any other error that was answered.
         """
-        pair = Detach(conversation_id, contact_id, await self._admin(admin_id))
-        settled = await settle(self._transport, pair, pair.admin_id, self._interactive)
-        if settled.error is not None:
-            raise settled.error
-        assert settled.reply is not None  # noqa: S101  no error means a reply
-        return await read_conversation(settled.reply, conversation_id)
+        return await self._change(conversation_id, contact_id, admin_id, DETACH)
 
     async def attach_contact(
         self, conversation_id: str, contact_id: str, *, admin_id: str | int | None = None
@@ -267,8 +281,19 @@ class IntercomClient:
         Raises:
             IntercomError: as for `detach_contact`.
         """
-        request = wire.attach(conversation_id, contact_id, await self._admin(admin_id))
-        return await read_conversation(await self._call(request), conversation_id)
+        return await self._change(conversation_id, contact_id, admin_id, ATTACH)
+
+    async def _change(
+        self, conversation_id: str, contact_id: str, admin_id: str | int | None, change: Change
+    ) -> Conversation:
+        pair = Detach(conversation_id, contact_id, await self._admin(admin_id))
+        settled = await settle(
+            self._transport, pair, pair.admin_id, self._interactive, change=change
+        )
+        if settled.error is not None:
+            raise settled.error
+        assert settled.reply is not None  # noqa: S101  no error means a reply
+        return await read_conversation(settled.reply, pair.conversation_id)
 
     async def _admin(self, admin_id: str | int | None) -> str:
         """Return the admin of a call: its own, the client's, or the token's own."""
@@ -305,25 +330,17 @@ class IntercomClient:
         Raises:
             IntercomError: as for `detach_contact`.
         """
+        request = functools.partial(wire.search_conversations, contact_id)
         seen: set[str] = set()
         while True:
             before = len(seen)
             announced = 0
-            cursor: str | None = None
-            while True:
-                request = wire.search_conversations(
-                    contact_id, per_page=PAGE_SIZE, starting_after=cursor
-                )
-                reply = await self._call(request)
-                page = await off_loop(reply, functools.partial(decode_page, reply.body))
-                announced = max(announced, page.total_count or 0)
-                for conversation in page.conversations:
+            async for conversations, total in self._pages(request, _conversations):
+                announced = max(announced, total or 0)
+                for conversation in conversations:
                     if conversation.id is not None and conversation.id not in seen:
                         seen.add(conversation.id)
                         yield conversation
-                if page.starting_after is None or page.starting_after == cursor:
-                    break
-                cursor = page.starting_after
             if len(seen) >= announced or len(seen) == before:
                 return
 
@@ -346,16 +363,50 @@ class IntercomClient:
         if (email is None) == (external_id is None):
             raise InvalidArgumentError("email or external_id", None, "given, exactly one of them")
         field, value = ("external_id", external_id) if email is None else ("email", email)
+        request = functools.partial(wire.search_contacts, field, value)
+        seen: set[str] = set()
+        async for contacts, _ in self._pages(request, _contacts):
+            for contact in contacts:
+                if contact.id is not None and contact.id not in seen:
+                    seen.add(contact.id)
+                    yield contact
+
+    async def _pages(
+        self,
+        request: Callable[..., wire.Request],
+        decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
+    ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
+        """Iterate over what a search's pages hold, and how much there is in all.
+
+        A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
+        cursors repeat or a page brings nothing new.
+        """
+        retry = self._interactive.retry
+        brief = attrs.evolve(
+            self._interactive, retry=attrs.evolve(retry, attempts=min(2, retry.attempts))
+        )
+        size = PAGE_SIZE
         cursor: str | None = None
+        cursors: set[str | None] = {None}
+        ids: set[str | None] = {None}
         while True:
-            request = wire.search_contacts(field, value, per_page=PAGE_SIZE, starting_after=cursor)
-            reply = await self._call(request)
-            page = await off_loop(reply, functools.partial(decode_contacts, reply.body))
-            for contact in page.contacts:
-                yield contact
-            if page.starting_after is None or page.starting_after == cursor:
+            asked = request(per_page=size, starting_after=cursor)
+            try:
+                reply = await self._call(asked, None if size == SMALLEST_PAGE else brief)
+            except (ServerError, ConnectionFailedError) as error:
+                if size == SMALLEST_PAGE:
+                    raise
+                if isinstance(error, ServerError) and error.status in {502, 504}:
+                    size = max(SMALLEST_PAGE, size // 2)
+                    continue
+                reply = await self._call(asked)  # a smaller page would not help
+            found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))
+            yield found, total
+            new = {entry.id for entry in found} - ids
+            if cursor in cursors or not new:
                 return
-            cursor = page.starting_after
+            cursors.add(cursor)
+            ids |= new
 
     async def whoami(self) -> Identity:
         """Return the admin and the workspace the token belongs to.
@@ -465,10 +516,10 @@ class IntercomClient:
             runtime=self._runtime,
         )
 
-    async def _call(self, request: wire.Request) -> wire.Reply:
-        reply = await self._transport.send(request, self._interactive)
+    async def _call(self, request: wire.Request, options: CallOptions | None = None) -> wire.Reply:
+        reply = await self._transport.send(request, options or self._interactive)
         if not reply.succeeded:
-            raise wire.error_for(reply)
+            raise error_of(reply)
         return reply
 
 
@@ -478,6 +529,16 @@ def _as_journal(journal: object) -> Journal:
     if journal is None or isinstance(journal, str | os.PathLike):
         return Journal(journal)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
+
+
+def _conversations(body: bytes) -> tuple[tuple[Conversation, ...], int | None, str | None]:
+    page = decode_page(body)
+    return page.conversations, page.total_count, page.starting_after
+
+
+def _contacts(body: bytes) -> tuple[tuple[ContactReference, ...], int | None, str | None]:
+    page = decode_contacts(body)
+    return page.contacts, None, page.starting_after
 
 
 async def detach_contact(

@@ -1,9 +1,10 @@
 """One detach, or its undo, brought to a certain end: what happened, and how we know.
 
-The single call and the bulk run both stand on `settle`. A DELETE whose connection died may have
-been applied; when the retry is then told 404, or retries run out, one GET looks whether the
-contact is still there. Only what cannot be found out is called unknown. Attaching goes the same
-way, with the opposite goal.
+The single call and the bulk run both stand on `settle`. An answer to a write is believed only if
+`answers.weigh` says so; a DELETE that got any other, or none, is in doubt and may have been
+applied. When the retry is then told 404, or retries run out, a GET looks whether the contact is
+still there. The look is held to the same rule, and what it cannot find out is called unknown.
+Attaching goes the same way, with the opposite goal.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final, TypeVar
 import attrs
 
 from intercom_async.errors import (
+    AdminNotFoundError,
     AuthenticationError,
     CertificateError,
     ClientStateError,
@@ -22,7 +24,6 @@ from intercom_async.errors import (
     ConversationNotFoundError,
     IntercomError,
     LastContactError,
-    NotFoundError,
     PermissionDeniedError,
     RateLimitWaitError,
     ResponseDecodeError,
@@ -31,8 +32,10 @@ from intercom_async.errors import (
 from intercom_async.model import Conversation
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
+from intercom_async.transport.answers import IN_A_ROW, error_of
+from intercom_async.transport.reporting import logger
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.wire import Reply
+from intercom_async.transport.wire import Reply, request_id_of
 
 
 class Outcome(enum.StrEnum):
@@ -91,7 +94,7 @@ class Detach:
     admin_id: str | None = None
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Settled:
     """What became of one detach, and what it cost.
 
@@ -102,8 +105,8 @@ class Settled:
             way still and be applied after the check, so a later 404 decides nothing.
         reply: the reply that holds the conversation of a detached pair.
         error: the exception that a single call raises for it, None when detached.
-        fatal: the error after which no other call of this client can succeed either: 401, 403
-            or a refused certificate.
+        fatal: the error after which no other call can succeed either: 401, a 403 of the whole
+            token, a refused certificate, an admin whom Intercom does not know.
         attempts: requests sent, a check's included.
         refusals: further requests that were refused with 429.
         request_id: Intercom's id of the deciding request.
@@ -133,8 +136,7 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     A cancelled call leaves the thread to its end, which comes by itself.
 
     Raises:
-        ResponseDecodeError: the body is no JSON object, or was lost on the way.
-        ResponseTooLargeError: the body was beyond the bound.
+        ResponseDecodeError: the body is no JSON object.
     """
     if len(reply.body) < LARGE:
         return _decode_body(reply, decode)
@@ -142,8 +144,6 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
 
 
 def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
-    if reply.flaw is not None:
-        raise reply.flaw
     try:
         return decode()
     except ResponseDecodeError as error:
@@ -157,23 +157,22 @@ def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
     )
 
 
-def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
+def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation:
     """Decode the conversation a reply carries.
 
     Raises:
-        ResponseDecodeError: the body is no JSON object, or was lost on the way.
-        ResponseTooLargeError: the body was beyond the bound.
+        ResponseDecodeError: the body is no JSON object.
     """
     return _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id))
 
 
-async def read_conversation(reply: Reply, conversation_id: str) -> Conversation:
+async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
     """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop.
 
     Raises:
         IntercomError: see `conversation_from`.
     """
-    if reply.flaw is not None or len(reply.body) <= 2 * STEP:
+    if len(reply.body) <= 2 * STEP:
         return conversation_from(reply, conversation_id)
     steps = decode_in_steps(reply.body, default_id=conversation_id)
     while True:
@@ -253,114 +252,159 @@ async def settle(
     """
     request = change.request(pair.conversation_id, pair.contact_id, admin_id)
     doubt = ambiguous
+    listed = False
     try:
         reply = await transport.send(request, options, on_send=on_send)
     except (UnknownOutcomeError, ConnectionFailedError) as error:
         settled = Settled(
             Outcome.FAILED, error=error, attempts=error.attempts, refusals=error.refusals
         )
-        if isinstance(error, CertificateError):
-            settled.fatal = error
         doubt = doubt or isinstance(error, UnknownOutcomeError)
     except RateLimitWaitError as error:
-        settled = Settled(Outcome.FAILED, error=error)
+        settled = Settled(Outcome.FAILED, error=error, refusals=error.refusals)
     else:
         settled = _judge(reply, change)
         # A conversation that does not exist holds no contact, whatever came before.
         certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
-        doubt = (doubt or reply.ambiguous) and not certain
-    return await _check(transport, pair, options, settled, change) if doubt else settled
+        doubt = (doubt or reply.in_doubt) and not certain
+        listed = reply.doubt is not None and reply.doubt.listed
+    if settled.error is not None:
+        settled = await with_fatal(transport, settled, settled.error, options)
+    if not doubt:
+        return settled
+    settled = await _check(transport, pair, options, settled, change)
+    if listed and transport.habit.note(gone=settled.outcome is change.done):
+        logger.warning(
+            "this workspace's replies list the contact that was just removed, as %d checks in a "
+            "row have shown; from now on they are believed without a check",
+            IN_A_ROW,
+        )
+    return settled
 
 
 def _judge(reply: Reply, change: Change) -> Settled:
-    """Say what a final reply means, as long as nothing ambiguous came before it."""
-    settled = Settled(
-        change.done,
-        reply=reply,
+    """Say what a final reply means, as long as no attempt in doubt came before it."""
+    if reply.succeeded:
+        outcome, error = change.done, None
+    else:
+        error = error_of(reply)
+        outcome = change.outcomes.get(type(error), Outcome.FAILED)
+        if reply.doubt is not None:
+            outcome = Outcome.FAILED
+    return Settled(
+        outcome,
+        reply=reply if error is None else None,
+        error=error,
         attempts=reply.attempts,
         refusals=reply.refusals,
-        request_id=reply.request_id,
+        request_id=request_id_of(reply),
     )
-    if not reply.succeeded:
-        error = wire.error_for(reply)
-        settled.outcome = change.outcomes.get(type(error), Outcome.FAILED)
-        settled.reply = None
-        settled.error = error
-        settled.request_id = error.request_id
-        if isinstance(error, AuthenticationError | PermissionDeniedError):
-            settled.fatal = error
+
+
+async def with_fatal(
+    transport: Transport, settled: Settled, error: IntercomError, options: CallOptions
+) -> Settled:
+    """Add whether an error ends a whole run.
+
+    A 403 may be about one conversation: a look at `/me` tells whether the token is good still.
+    """
+    if isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError):
+        return attrs.evolve(settled, fatal=error)
+    if isinstance(error, PermissionDeniedError) and not await transport.token_is_good(options):
+        return attrs.evolve(settled, fatal=error)
     return settled
+
+
+LOOKS: Final = (0.0, 1.0, 2.0)
+"""Seconds before each look of a check: one that finds nothing done may have read a replica that
+lags behind."""
 
 
 async def _check(
     transport: Transport, pair: Detach, options: CallOptions, settled: Settled, change: Change
 ) -> Settled:
-    """Look whether the contact takes part, after an attempt of unknown fate."""
-    if settled.fatal is not None:  # the check would be refused just the same
-        return _unknown(settled)
+    """Look whether the contact takes part, after an attempt in doubt."""
+    if isinstance(settled.fatal, AuthenticationError | PermissionDeniedError):
+        return _unknown(settled)  # the check would be refused just the same
+    for wait in LOOKS:
+        settled, reply = await _look(transport, pair, options, settled, wait)
+        if reply is None:
+            return settled
+        found = await participants(reply, pair.conversation_id)
+        if found is None:
+            return _unknown(settled)
+        if (pair.contact_id in found) is change.attached_after:
+            return attrs.evolve(
+                settled, outcome=change.done, inferred=True, error=None, reply=reply
+            )
+        if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
+            return settled
+    return _failed(settled, attached=not change.attached_after)
+
+
+async def _look(
+    transport: Transport, pair: Detach, options: CallOptions, settled: Settled, wait: float
+) -> tuple[Settled, Reply | None]:
+    """Wait, then ask for the conversation; without the reply if it is no success."""
     try:
+        if wait:
+            await transport.sleep(wait)
         reply = await transport.send(wire.get_conversation(pair.conversation_id), options)
     except ConnectionFailedError as error:
-        settled.attempts += error.attempts
-        settled.refusals += error.refusals
-        return _unknown(settled)
-    except (RateLimitWaitError, ClientStateError):
-        return _unknown(settled)
-    settled.attempts += reply.attempts
-    settled.refusals += reply.refusals
-    settled.request_id = reply.request_id or settled.request_id
-    return await _concluded(settled, reply, pair, change)
+        return _unknown(_with_requests(settled, error.attempts, error.refusals)), None
+    except RateLimitWaitError as error:
+        return _unknown(_with_requests(settled, 0, error.refusals)), None
+    except ClientStateError:
+        return _unknown(settled), None
+    settled = _with_requests(settled, reply.attempts, reply.refusals)
+    settled = attrs.evolve(settled, request_id=request_id_of(reply) or settled.request_id)
+    if reply.succeeded:
+        return settled, reply
+    told = error_of(reply)
+    if isinstance(told, ConversationNotFoundError):
+        return attrs.evolve(settled, outcome=Outcome.CONVERSATION_MISSING, error=told), None
+    return _unknown(await with_fatal(transport, settled, told, options)), None
 
 
-async def _concluded(settled: Settled, reply: Reply, pair: Detach, change: Change) -> Settled:
-    """Conclude from the check's reply."""
-    told = settled.error
-    if not reply.succeeded:
-        error = wire.error_for(reply)
-        if isinstance(error, NotFoundError):
-            settled.outcome = Outcome.CONVERSATION_MISSING
-            settled.error = error
-            return settled
-        if isinstance(error, AuthenticationError | PermissionDeniedError):
-            settled.fatal = error
-        return _unknown(settled)
-    attached = await _attached(reply, pair)
-    if attached is None:
-        return _unknown(settled)
-    if attached is change.attached_after:
-        settled.outcome = change.done
-        settled.inferred = True
-        settled.error = None
-        settled.reply = reply
-    elif settled.outcome is not Outcome.REFUSED_LAST_CONTACT:
-        settled.outcome = Outcome.FAILED
-        settled.in_doubt = True
-        if isinstance(told, UnknownOutcomeError):
-            settled.error = ConnectionFailedError(
-                f"{told}; a check found the contact {'still' if attached else 'not'} attached"
-            )
-            settled.error.attempts = settled.attempts
-    return settled
+def _with_requests(settled: Settled, attempts: int, refusals: int) -> Settled:
+    return attrs.evolve(
+        settled, attempts=settled.attempts + attempts, refusals=settled.refusals + refusals
+    )
+
+
+def _failed(settled: Settled, *, attached: bool) -> Settled:
+    """The outcome after looks that found nothing done."""
+    error = settled.error
+    if isinstance(error, UnknownOutcomeError):
+        error = ConnectionFailedError(
+            f"{error}; a check found the contact {'still' if attached else 'not'} attached"
+        )
+        error.attempts = settled.attempts
+    return attrs.evolve(settled, outcome=Outcome.FAILED, in_doubt=True, error=error)
 
 
 def _unknown(settled: Settled) -> Settled:
     told = settled.error
-    settled.outcome = Outcome.UNKNOWN
     if not isinstance(told, UnknownOutcomeError):
         error = UnknownOutcomeError(
             f"an attempt may have been applied, and no check could find out; last answer: {told}"
         )
         error.__cause__ = told
-        settled.error = error
-    return settled
+        told = error
+    return attrs.evolve(settled, outcome=Outcome.UNKNOWN, error=told)
 
 
-async def _attached(reply: Reply, pair: Detach) -> bool | None:
-    """Whether the conversation lists the contact, None if the reply does not tell."""
+async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | None:
+    """The contacts that take part for sure and no others; None if a reply does not prove it.
+
+    It must name the conversation, and list as many contacts as it says there are.
+    """
     try:
-        conversation = await read_conversation(reply, pair.conversation_id)
+        conversation = await read_conversation(reply, None)
     except IntercomError:
         return None
-    if any(contact.id == pair.contact_id for contact in conversation.participants):
-        return True
-    return False if conversation.participants_known else None
+    if conversation.id != conversation_id or not conversation.participants_known:
+        return None
+    found = frozenset(str(contact.id) for contact in conversation.participants)
+    total = conversation.contacts and conversation.contacts.extra.get("total_count")
+    return None if type(total) is int and total > len(found) else found

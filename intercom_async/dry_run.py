@@ -4,17 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from intercom_async.detaching import Detach, Outcome, Settled, read_conversation
+from intercom_async.detaching import Detach, Outcome, Settled, participants, with_fatal
 from intercom_async.errors import (
-    AuthenticationError,
+    AdminNotFoundError,
     ConnectionFailedError,
     ConversationNotFoundError,
-    IntercomError,
-    NotFoundError,
-    PermissionDeniedError,
     RateLimitWaitError,
 )
 from intercom_async.transport import wire
+from intercom_async.transport.answers import error_of
 from intercom_async.transport.transport import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
 
@@ -60,34 +58,29 @@ class DryRun:
             if admin_id not in self._admins:
                 asked = await _ask(transport, wire.get_admin(admin_id), options, None)
                 problem = asked if isinstance(asked, Settled) else None
-                if problem is not None and not isinstance(problem.error, NotFoundError):
+                if problem is not None and not isinstance(problem.error, AdminNotFoundError):
                     return problem  # it may have passed when the next pair asks
                 self._admins[admin_id] = problem
-        known = self._admins[admin_id]
-        return None if known is None else Settled(Outcome.FAILED, error=known.error)
+        return self._admins[admin_id]
 
     async def _foresee(self, reply: Reply, pair: Detach) -> Settled:
-        settled = Settled(
-            Outcome.DETACHED,
+        found = await participants(reply, pair.conversation_id)
+        if found is None:
+            outcome = Outcome.UNKNOWN
+        elif pair.contact_id not in found:
+            outcome = Outcome.ALREADY_ABSENT
+        elif len(found) - self._removed[pair.conversation_id] <= 1:
+            outcome = Outcome.REFUSED_LAST_CONTACT
+        else:
+            self._removed[pair.conversation_id] += 1
+            outcome = Outcome.DETACHED
+        return Settled(
+            outcome,
             reply=reply,
             attempts=reply.attempts,
             refusals=reply.refusals,
             request_id=reply.request_id,
         )
-        try:
-            conversation = await read_conversation(reply, pair.conversation_id)
-        except IntercomError as error:
-            settled.outcome, settled.error, settled.reply = Outcome.FAILED, error, None
-            return settled
-        participants = {contact.id for contact in conversation.participants}
-        if pair.contact_id not in participants:
-            known = conversation.participants_known
-            settled.outcome = Outcome.ALREADY_ABSENT if known else Outcome.UNKNOWN
-        elif len(participants) - self._removed[pair.conversation_id] <= 1:
-            settled.outcome = Outcome.REFUSED_LAST_CONTACT
-        else:
-            self._removed[pair.conversation_id] += 1
-        return settled
 
 
 async def _ask(
@@ -102,16 +95,16 @@ async def _ask(
     except ConnectionFailedError as error:
         return Settled(Outcome.FAILED, error=error, attempts=error.attempts)
     except RateLimitWaitError as error:
-        return Settled(Outcome.FAILED, error=error)
+        return Settled(Outcome.FAILED, error=error, refusals=error.refusals)
     if reply.succeeded:
         return reply
-    told = wire.error_for(reply)
+    told = error_of(reply)
     missing = isinstance(told, ConversationNotFoundError)
-    return Settled(
+    settled = Settled(
         Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
         error=told,
-        fatal=told if isinstance(told, AuthenticationError | PermissionDeniedError) else None,
         attempts=reply.attempts,
         refusals=reply.refusals,
-        request_id=told.request_id,
+        request_id=wire.request_id_of(reply),
     )
+    return await with_fatal(transport, settled, told, options)

@@ -12,6 +12,7 @@ chained exception ever holds a token.
     ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
     ├── UnknownOutcomeError       the request may have been applied, nobody could find out
+    ├── ContradictoryReplyError   a success that contradicts itself or the question
     ├── ResponseTooLargeError     a reply beyond the size bound
     ├── ResponseDecodeError       a reply that is no JSON object
     ├── JournalError              a run's journal; see `intercom_async.journal.errors`
@@ -21,11 +22,13 @@ chained exception ever holds a token.
         ├── PermissionDeniedError 403
         ├── NotFoundError         404
         │   ├── ConversationNotFoundError
-        │   └── ContactNotFoundError
+        │   ├── ContactNotFoundError
+        │   └── AdminNotFoundError
+        ├── GatewayError          a 4xx of somebody between here and Intercom
         ├── LastContactError      422, the last contact of a conversation
         ├── RateLimitedError      429
         ├── InvalidRequestError   any other 4xx
-        └── ServerError           408 and 5xx
+        └── ServerError           5xx, 408 and others that leave it open what happened
 """
 
 from collections.abc import Mapping, Sequence
@@ -129,23 +132,38 @@ class WrongInputError(IntercomError):
 
 
 class RateLimitWaitError(IntercomError):
-    """The quota would make this call wait longer than its caller allowed; nothing was sent.
+    """The quota would make this call wait longer than its caller allowed; nothing was done.
 
     Attributes:
         wait: seconds the call would have to wait, as far as is known now.
         max_wait: seconds the caller allowed.
         rate_limit: the quota at that moment.
+        refusals: requests of this call that were refused with 429 before.
+        code: Intercom's code of the last refusal, or None.
+        message: Intercom's text of the last refusal, or None.
+        request_id: Intercom's id of the last refused request, or None.
     """
 
     def __init__(
-        self, *, wait: float, max_wait: float, rate_limit: RateLimitStatus | None = None
+        self,
+        *,
+        wait: float,
+        max_wait: float,
+        rate_limit: RateLimitStatus | None = None,
+        refusal: "APIError | None" = None,
+        refusals: int = 0,
     ) -> None:
         self.wait = wait
         self.max_wait = max_wait
         self.rate_limit = rate_limit
+        self.refusals = refusals
+        self.code = None if refusal is None else refusal.code
+        self.message = None if refusal is None else refusal.message
+        self.request_id = None if refusal is None else refusal.request_id
+        refused = "" if refusal is None else f"; the last answer was {refusal}"
         super().__init__(
             f"the rate limit asks for a wait of {wait:.2f} s, longer than the {max_wait:.2f} s "
-            "allowed; try later, or allow more with RateLimitPolicy(max_wait=...)"
+            f"allowed; try later, or allow more with RateLimitPolicy(max_wait=...){refused}"
         )
 
 
@@ -207,7 +225,7 @@ class ResponseTooLargeError(_AttemptedError):
 
 
 class ResponseDecodeError(IntercomError):
-    """A reply is no JSON object. A write that was answered with a 2xx status did happen.
+    """A reply is no JSON object. That proves nothing: it need not be Intercom's.
 
     Attributes:
         status: HTTP status of the reply, None when bytes were decoded without a request.
@@ -229,6 +247,27 @@ class ResponseDecodeError(IntercomError):
         self.request_id = request_id
         where = "" if status is None else f" (HTTP {status}, request id {request_id or 'unknown'})"
         super().__init__(f"the reply{where} is no JSON object: {reason}")
+
+
+class ContradictoryReplyError(_AttemptedError):
+    """A reply with status 200 that contradicts itself or the question; it proves nothing.
+
+    It is about another conversation, or lists the contact that it says was removed.
+
+    Attributes:
+        reason: what speaks against it.
+        status: HTTP status of the reply.
+        request_id: Intercom's id of the request, for its support.
+    """
+
+    def __init__(self, reason: str, *, status: int, request_id: str | None = None) -> None:
+        self.reason = reason
+        self.status = status
+        self.request_id = request_id
+        super().__init__(
+            f"the reply (HTTP {status}, request id {request_id or 'unknown'}) is not believed: "
+            f"{reason}"
+        )
 
 
 class APIError(_AttemptedError):
@@ -295,6 +334,19 @@ class ContactNotFoundError(NotFoundError):
     """404 "User Not Found": the contact does not exist or is not part of the conversation."""
 
 
+class AdminNotFoundError(NotFoundError):
+    """Intercom does not know the admin in whose name the call was made; nothing was changed.
+
+    What detach and attach say of such an admin is not documented. This is a 404 with the code
+    "admin_not_found", as of other calls, or whose message begins with "Admin". Should Intercom
+    say "Resource Not Found" instead, it cannot be told from a conversation that is missing.
+    """
+
+
+class GatewayError(APIError):
+    """A 4xx that Intercom did not write: a proxy, firewall or load balancer answered."""
+
+
 class LastContactError(APIError):
     """422: the last contact of a conversation cannot be removed."""
 
@@ -308,7 +360,7 @@ class InvalidRequestError(APIError):
 
 
 class ServerError(APIError):
-    """408 or 5xx on every attempt. The request may or may not have been applied."""
+    """5xx, 408, 425, 499 or an undocumented 2xx. The request may or may not have been applied."""
 
 
 _UNSAID: Final[dict[str, Any]] = {

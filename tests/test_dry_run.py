@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from intercom_async import (
+    AdminNotFoundError,
     AuthenticationError,
     IntercomClient,
     InvalidArgumentError,
-    NotFoundError,
     Outcome,
     RetryPolicy,
 )
@@ -69,14 +69,13 @@ async def test_a_dry_run_foresees_what_the_detach_then_does(
     }
 
 
-async def test_every_pair_of_an_unknown_admin_fails_and_the_admin_is_looked_up_once(
+async def test_an_unknown_admin_stops_a_dry_run(
     sim: IntercomSimulator, client: IntercomClient
 ) -> None:
     pairs = sim.workspace.populate(conversations=20)
-    async with client.detach_contacts(pairs, admin_id="nobody", dry_run=True) as run:
-        results = [result async for result in run]
-    assert {result.outcome for result in results} == {Outcome.FAILED}
-    assert all(isinstance(result.error, NotFoundError) for result in results)
+    summary = await client.detach_contacts(pairs, admin_id="nobody", dry_run=True)
+    assert isinstance(summary.stopped_by, AdminNotFoundError)
+    assert summary.settled == 0
     assert sim.requests.total == 1
 
 
@@ -102,7 +101,7 @@ async def test_a_server_that_fails_makes_a_dry_run_s_pair_fail(
     sim: IntercomSimulator, client: IntercomClient
 ) -> None:
     pairs = sim.workspace.populate(conversations=3)
-    sim.faults.add(Fault.RESET_BEFORE_APPLYING, probability=1.0)
+    sim.faults.add(Fault.SERVER_ERROR, probability=1.0)
     summary = await client.detach_contacts(pairs, admin_id=sim.admin_id, dry_run=True)
     assert summary.outcomes[Outcome.FAILED] == 3
 

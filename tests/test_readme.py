@@ -92,36 +92,39 @@ class TestCommands:
 
     def test_the_commands_play_together(self, tmp_path: Path) -> None:
         simulate, export, *lines = COMMANDS[2:-1]
-        name, _, value = export.removeprefix("export ").partition("=")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, name: value, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         # A free port and no waiting; everything else is as printed.
         line = simulate.replace(f"--port {PORT}", "--port 0") + " --limit 100000 --latency 0"
         with subprocess.Popen(
             shlex.split(line), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
-            served = re.search(r"http://[\d.:]+", process.stdout.readline())
-            assert served is not None
-            told: dict[str, str] = {}
-            for command in lines:
-                ended = subprocess.run(
-                    ["bash", "-o", "pipefail", "-c", command.replace(URL, served.group())],
-                    cwd=tmp_path,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                told[command] = ended.stdout + ended.stderr
-                assert ended.returncode == 0, (command, told[command])
-            process.send_signal(signal.SIGINT)
+            try:
+                served = re.search(r"http://[\d.:]+", process.stdout.readline())
+                assert served is not None
+                exported = shlex.split(export.replace(URL, served.group()))[1:]
+                environment |= dict(variable.split("=", 1) for variable in exported)
+                told: dict[str, str] = {}
+                for command in lines:
+                    ended = subprocess.run(
+                        ["bash", "-o", "pipefail", "-c", command],
+                        cwd=tmp_path,
+                        env=environment,
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                    )
+                    told[command] = ended.stdout + ended.stderr
+                    assert ended.returncode == 0, (command, told[command])
+            finally:
+                process.send_signal(signal.SIGINT)
             process.stdout.read()
         assert process.returncode == 0
         identity, dry_run, detached, report, undone, found = told.values()
         assert "5017690" in identity
         assert "nothing was changed" in dry_run
-        assert "1,000 detached" in dry_run
+        assert "1,000 would be detached" in dry_run
         assert "1,000 detached" in detached
         assert "Every pair is settled" in report
         assert (tmp_path / "run.html").is_file()

@@ -15,6 +15,7 @@ from intercom_async import (
     Outcome,
     RetryPolicy,
 )
+from intercom_async.journal import reader
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.rows import outcomes_in, rows_in, settled_in
 
@@ -176,6 +177,24 @@ class TestBelonging:
                     with pytest.raises(JournalLockedError):
                         await client.detach_contacts(pairs, admin_id=sim.admin_id, journal=path)
                     break
+
+    async def test_a_run_asks_again_whose_token_it_is_until_somebody_can_say(
+        self, tmp_path: Path
+    ) -> None:
+        retry = RetryPolicy(attempts=1)
+        async with (
+            IntercomSimulator(app_id="first") as sim,
+            IntercomClient("token", base_url=sim.url, retry=retry) as client,
+        ):
+            pairs = sim.workspace.populate(conversations=2)
+            for fault in (Fault.SERVER_ERROR, Fault.RESET_BEFORE_APPLYING):
+                sim.faults.add(fault, times=2, match=lambda _, path: path == "/me")
+            summary = await client.detach_contacts(
+                pairs, admin_id=sim.admin_id, journal=tmp_path / "run.db"
+            )
+        assert summary.settled == 2
+        with reader.open(tmp_path / "run.db") as journal:
+            assert journal.binding.app_id == "first"
 
 
 class TestSecondTry:

@@ -91,7 +91,12 @@ _RECALLED: Final = (
 )
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
-_FATAL: Final = (AuthenticationError, PermissionDeniedError, ConnectionFailedError)
+_FATAL: Final = (
+    AuthenticationError,
+    PermissionDeniedError,
+    ConnectionFailedError,
+    ServerError,
+)
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -347,15 +352,24 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             task.cancel()
 
     async def _who(self) -> Identity:
-        """Return who the token belongs to, asked once.
+        """Return who the token belongs to, asked once, and with the run's patience.
 
         Raises:
             AuthenticationError, PermissionDeniedError, ConnectionFailedError: nobody can say.
         """
         async with self._identifying:
-            if self._identity is None:
+            tries = 0
+            while self._identity is None:
+                tries += 1
                 try:
                     self._identity = await self._whoami()
+                except (ConnectionFailedError, ServerError) as error:
+                    patient = self._elapsed < self._asked.outage_patience
+                    if isinstance(error, CertificateError) or not patient:
+                        raise
+                    await self._runtime.sleep(
+                        backoff(self._call.retry, attempts=tries, random=self._runtime.random())
+                    )
                 except (*_FATAL, ClientStateError):
                     raise
                 except IntercomError:  # an odd answer says nothing about the pairs
@@ -593,8 +607,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         began = self._runtime.monotonic()
         settled = await self._operate(item)
         self._tally.count_requests(settled.attempts, settled.refusals, again=item.second)
-        deferred = self._deferring and not self._stopping and _may_pass(settled)
         self._note(settled)
+        deferred = self._deferring and not self._stopping and _may_pass(settled)
         self._free(item.pair.conversation_id)
         if settled.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
@@ -671,13 +685,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
-        except (ClientStateError, JournalError) as error:  # closed under the run, or a full disk
-            self._fail(error)
-            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
-        except _FATAL as error:  # nobody can say whose token it is
-            self._unsent.discard(task)  # or it would cancel itself
-            self._stop_for(error)
-            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED, error=error)
+        except (ClientStateError, JournalError, *_FATAL) as error:
+            # Closed under the run, a full disk, or nobody can say whose token it is. Stopping is
+            # left to `_note`: here it would cancel this very task.
+            outcome = Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED
+            return Settled(outcome, error=error, fatal=error)
         except asyncio.CancelledError:
             if task in self._recalled:
                 task.uncancel()
@@ -700,7 +712,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Stop the run if the answer says that no other can be better."""
         if settled.reply is not None:
             self._largest = max(self._largest, len(settled.reply.body))
-        if settled.fatal is not None:
+        if isinstance(settled.fatal, ClientStateError | JournalError):
+            self._fail(settled.fatal)
+        elif settled.fatal is not None:
             self._stop_for(settled.fatal)
         most = self._asked.stop_after_missing
         if most is None or not settled.outcome.settled or self._answers.total() >= most:

@@ -1,89 +1,34 @@
-"""The commands, their options and their help."""
+"""The commands, their own options and their examples."""
 
-import asyncio
-import os
-import sys
-from collections.abc import Coroutine
+import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, ClassVar, Final
 
+import attrs
 import typer
 from rich.console import Console
 
 from intercom_async._version import __version__
 from intercom_async.cli import demo as demonstration
 from intercom_async.cli import finding, simulating
-from intercom_async.cli.bulk import BulkOptions, carry_out_command
-from intercom_async.cli.options import (
-    AdminId,
-    AsJSON,
-    BaseURL,
-    Columns,
-    Concurrency,
-    JournalFile,
-    Limit,
-    Output,
-    Quiet,
-    Region,
-    Reserve,
-    Strict,
-    TokenFile,
-    Version,
-    Yes,
-    open_client,
-)
-from intercom_async.cli.report import report
-from intercom_async.cli.running import ExitStatus, say
-from intercom_async.cli.sources import SourceError
-from intercom_async.errors import IntercomError, InvalidArgumentError
-from intercom_async.journal import JournalError, JournalWriteError
+from intercom_async.cli.bulk import bulk
+from intercom_async.cli.export import export
+from intercom_async.cli.options import BulkOptions, Connection, Plain, command, guarded
+from intercom_async.cli.report.command import report
+from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
+from intercom_async.errors import readable
+from intercom_async.simulator import IntercomSimulator
 
-EXIT_STATUS: Final = (
-    "Exit status: 0 every pair is settled, 1 some failed or lines were wrong, 2 something "
-    "given cannot be used, 3 stopped (token, plan, unreachable, disk), 4 interrupted."
-)
-
-app = typer.Typer(
+app: Final = typer.Typer(
     name="intercom-async",
     help="Detach contacts from Intercom conversations, one or millions, within the rate limit.",
     epilog=EXIT_STATUS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # whose tables cut words on 80 columns
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-errors = Console(stderr=True)
-
-
-def run() -> None:
-    """Run the command line; every error ends in one message and its exit status."""
-    try:
-        app()
-    except (InvalidArgumentError, SourceError) as error:
-        _fail(str(error), ExitStatus.USAGE)
-    except JournalError as error:
-        stopped = isinstance(error, JournalWriteError)
-        _fail(str(error), ExitStatus.STOPPED if stopped else ExitStatus.USAGE)
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitStatus.INTERRUPTED)
-    except OSError as error:
-        if isinstance(error, IntercomError):
-            _fail(str(error), ExitStatus.STOPPED)
-        _fail(f"{error.filename or 'input or output'}: {error.strerror}", ExitStatus.USAGE)
-    except IntercomError as error:
-        _fail(str(error), ExitStatus.STOPPED)
-    except KeyboardInterrupt:
-        _fail("interrupted", ExitStatus.INTERRUPTED)
-
-
-def _fail(message: str, status: ExitStatus) -> None:
-    say(errors, f"error: {message}", "red")
-    sys.exit(status)
-
-
-def _finish(work: Coroutine[Any, Any, ExitStatus]) -> None:
-    raise typer.Exit(asyncio.run(work))
+run: Final = app
 
 
 def _show_version(wanted: bool) -> None:
@@ -101,218 +46,194 @@ def _main(
     pass
 
 
-@app.command(epilog=EXIT_STATUS)
-def detach(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="CSV with a header, JSON lines, or a journal (what it left unsettled); "
-            "- for standard input."
-        ),
-    ],
-    admin_id: AdminId = None,
-    region: Region = "us",
-    base_url: BaseURL = None,
-    token_file: TokenFile = None,
-    intercom_version: Version = "Preview",
-    columns: Columns = None,
-    journal: JournalFile = None,
-    output: Output = None,
+@attrs.frozen(kw_only=True)
+class DetachOptions(BulkOptions):
+    """What `detach` is given."""
+
+    verb: ClassVar = "detach"
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Change nothing; look at each pair and say what would be."),
-    ] = False,
-    concurrency: Concurrency = None,
-    reserve: Reserve = 3.0,
-    limit: Limit = None,
-    strict: Strict = False,
-    yes: Yes = False,
-    as_json: AsJSON = False,
-    quiet: Quiet = False,
-) -> None:
-    """Remove contacts from conversations, as listed in SOURCE.
+    ] = False
+
+
+@command(
+    app,
+    DetachOptions,
+    "intercom-async detach pairs.csv --journal run.db",
+    "intercom-async find --email a@b.example | intercom-async detach -",
+)
+async def detach(options: DetachOptions) -> ExitStatus:
+    """Remove contacts from conversations.
 
     Each pair is settled once: removed, already gone, conversation missing, or refused because
     it is the last contact. Lines that cannot be understood are reported and skipped.
 
-    With --journal a run can be killed at any moment: the same command goes on where it was.
+    With --journal a run can be killed at any moment: the same command goes on where it was, and
+    so does `detach JOURNAL`.
 
-    The first Ctrl-C lets requests in flight finish, the second does not.
+    The first Ctrl-C or SIGTERM lets requests in flight finish, the second does not.
     """
-    options = BulkOptions(
-        verb="detach",
-        source=source,
-        dry_run=dry_run,
-        admin_id=admin_id,
-        region=region,
-        base_url=base_url,
-        token_file=token_file,
-        version=intercom_version,
-        columns=columns,
-        journal=journal,
-        output=output,
-        concurrency=concurrency,
-        reserve=reserve,
-        limit=limit,
-        strict=strict,
-        yes=yes,
-        as_json=as_json,
-        quiet=quiet,
-    )
-    _finish(carry_out_command(options, errors))
+    return await bulk(options)
 
 
-@app.command(epilog=EXIT_STATUS)
-def attach(
-    source: Annotated[
-        str | None, typer.Argument(help="As for detach; none with --undo.", show_default=False)
-    ] = None,
+@attrs.frozen(kw_only=True)
+class AttachOptions(BulkOptions):
+    """What `attach` is given."""
+
+    verb: ClassVar = "attach"
     undo: Annotated[
-        Path | None, typer.Option("--undo", help="Put back what the run of this journal removed.")
-    ] = None,
+        Path | None, typer.Option(help="Put back what the run of this journal removed.")
+    ] = None
     with_inferred: Annotated[
         bool,
         typer.Option(
             "--with-inferred",
             help="Put back pairs, too, of which only a check said that they were removed.",
         ),
-    ] = False,
-    admin_id: AdminId = None,
-    region: Region = "us",
-    base_url: BaseURL = None,
-    token_file: TokenFile = None,
-    intercom_version: Version = "Preview",
-    columns: Columns = None,
-    journal: JournalFile = None,
-    output: Output = None,
-    concurrency: Concurrency = None,
-    reserve: Reserve = 3.0,
-    limit: Limit = None,
-    strict: Strict = False,
-    yes: Yes = False,
-    as_json: AsJSON = False,
-    quiet: Quiet = False,
-) -> None:
-    """Add contacts to conversations, as listed in SOURCE, or undo a detach.
+    ] = False
 
-    With --undo the admin of that run acts, unless --admin-id names another one.
+
+@command(
+    app,
+    AttachOptions,
+    "intercom-async attach --undo run.db",
+    "intercom-async attach pairs.csv --journal back.db",
+)
+async def attach(options: AttachOptions) -> ExitStatus:
+    """Add contacts to conversations, or undo a detach.
+
+    With --undo the admin of that run acts, unless --admin-id names another one, and the undo
+    keeps a journal of its own: run.undo.db beside run.db, unless --journal names another.
     """
-    if source is not None and undo is not None:
-        raise InvalidArgumentError("SOURCE", source, "left out with --undo")
-    options = BulkOptions(
-        verb="attach",
-        source=source,
-        undo=undo,
-        with_inferred=with_inferred,
-        admin_id=admin_id,
-        region=region,
-        base_url=base_url,
-        token_file=token_file,
-        version=intercom_version,
-        columns=columns,
-        journal=journal,
-        output=output,
-        concurrency=concurrency,
-        reserve=reserve,
-        limit=limit,
-        strict=strict,
-        yes=yes,
-        as_json=as_json,
-        quiet=quiet,
-    )
-    _finish(carry_out_command(options, errors))
+    return await bulk(options)
 
 
-@app.command()
-def find(
-    contact: Annotated[
-        str | None, typer.Option("--contact", help="Intercom's id of the contact.")
-    ] = None,
-    email: Annotated[str | None, typer.Option("--email", help="The contact's address.")] = None,
-    external_id: Annotated[
-        str | None, typer.Option("--external-id", help="Your own id of the contact.")
-    ] = None,
+@attrs.frozen(kw_only=True)
+class FindOptions(Connection):
+    """What `find` is given."""
+
+    contact: Annotated[str | None, typer.Option(help="Intercom's id of the contact.")] = None
+    email: Annotated[str | None, typer.Option(help="The contact's address.")] = None
+    external_id: Annotated[str | None, typer.Option(help="Your own id of the contact.")] = None
     every: Annotated[
         bool,
         typer.Option("--all", help="Conversations, too, in which the contact is the only one."),
-    ] = False,
-    region: Region = "us",
-    base_url: BaseURL = None,
-    token_file: TokenFile = None,
-    intercom_version: Version = "Preview",
-) -> None:
-    """Print the pairs of every group conversation a contact takes part in.
+    ] = False
 
-    The output is CSV for detach: intercom-async find --email a@b.example | intercom-async detach -
+
+@command(
+    app,
+    FindOptions,
+    "intercom-async find --email a@b.example > pairs.csv",
+    "intercom-async find --external-id 70 --json | intercom-async detach -",
+)
+async def find(options: FindOptions) -> ExitStatus:
+    """Print the pairs of a contact's conversations.
+
+    Group conversations only, unless --all is given: the last contact cannot be removed. The
+    output, CSV or with --json JSON lines, is what detach reads.
     """
-    client = open_client(
-        region=region, base_url=base_url, token_file=token_file, version=intercom_version
+    return await finding.find(
+        options.open_client(),
+        Console(stderr=True),
+        contact_id=options.contact,
+        email=options.email,
+        external_id=options.external_id,
+        every=options.every,
+        as_json=options.as_json,
     )
-    work = finding.find(
-        client, errors, contact_id=contact, email=email, external_id=external_id, every=every
-    )
-    _finish(work)
 
 
-@app.command()
-def whoami(
-    region: Region = "us",
-    base_url: BaseURL = None,
-    token_file: TokenFile = None,
-    intercom_version: Version = "Preview",
-) -> None:
-    """Show the admin and the workspace the token belongs to."""
-
-    async def work() -> ExitStatus:
-        async with open_client(
-            region=region, base_url=base_url, token_file=token_file, version=intercom_version
-        ) as client:
-            identity = await client.whoami()
-        typer.echo(
-            f"admin      {identity.id}  {identity.name or ''} {identity.email or ''}".rstrip()
-        )
-        app_ = identity.app
-        if app_ is not None:
-            typer.echo(f"workspace  {app_.id_code or ''}  {app_.name or ''}".rstrip())
-            typer.echo(f"region     {app_.region or 'unknown'}")
+@command(
+    app,
+    Connection,
+    "intercom-async whoami",
+    "intercom-async whoami --region eu --token-file token.txt",
+)
+async def whoami(options: Connection) -> ExitStatus:
+    """Show whose token it is, and of which workspace."""
+    async with options.open_client() as client:
+        me = await client.whoami()
+    shown = {
+        "admin": {"id": me.id, "name": me.name, "email": me.email},
+        "workspace": None if me.app is None else {"id": me.app.id_code, "name": me.app.name},
+        "region": None if me.app is None else me.app.region,
+    }
+    if options.as_json:
+        print_out(json.dumps(shown))
         return ExitStatus.SETTLED
+    for name, value in shown.items():
+        texts = value.values() if isinstance(value, dict) else [value or "unknown"]
+        line = "  ".join(text for text in texts if text)
+        print_out(readable(f"{name:<9}  {line}"))
+    return ExitStatus.SETTLED
 
-    _finish(work())
 
+@attrs.frozen(kw_only=True)
+class SimulateOptions(Plain):
+    """What `simulate` is given."""
 
-@app.command()
-def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8000,
-    token: Annotated[str, typer.Option(help="The access token it accepts.")] = "token",
-    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 167,
-    conversations: Annotated[int, typer.Option(min=0, help="Conversations to hold.")] = 1000,
-    latency: Annotated[float, typer.Option(min=0, help="Seconds a reply takes.")] = 0.05,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8000
+    token: Annotated[str, typer.Option(help="The access token it accepts.")] = "token"
+    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 167
+    conversations: Annotated[int, typer.Option(min=0, help="Conversations to hold.")] = 1000
+    latency: Annotated[float, typer.Option(min=0, help="Seconds a reply takes.")] = 0.05
     pairs: Annotated[
         Path | None, typer.Option(help="Write pairs that can be detached to this CSV file.")
-    ] = None,
-) -> None:
-    """Serve a loopback Intercom to try things on, until Ctrl-C."""
-    _finish(
-        simulating.serve(
-            port=port,
-            token=token,
-            limit=limit,
-            conversations=conversations,
-            latency=latency,
-            pairs=pairs,
-            console=Console(),
-        )
+    ] = None
+
+
+@command(
+    app,
+    SimulateOptions,
+    "intercom-async simulate --pairs pairs.csv",
+    "intercom-async simulate --port 0 --limit 1667 --conversations 20000",
+)
+async def simulate(options: SimulateOptions) -> ExitStatus:
+    """Serve a loopback Intercom to try things on."""
+    simulator = IntercomSimulator(
+        token=options.token, limit=options.limit, latency=options.latency, port=options.port
+    )
+    return await simulating.serve(
+        simulator, conversations=options.conversations, pairs=options.pairs, console=Console()
     )
 
 
-@app.command()
-def demo(
-    pairs: Annotated[int, typer.Option(min=1, help="Contacts to detach.")] = 4000,
-    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 1667,
-    seed: Annotated[int, typer.Option(help="Of the faults.")] = 1,
-) -> None:
-    """Detach contacts in bulk on an embedded simulator, with faults, and check the result."""
-    _finish(demonstration.show(pairs=pairs, limit=limit, seed=seed, console=Console()))
+@attrs.frozen(kw_only=True)
+class DemoOptions(Plain):
+    """What `demo` is given."""
+
+    pairs: Annotated[int, typer.Option(min=1, help="Contacts to detach.")] = 4000
+    limit: Annotated[int, typer.Option(min=1, help="Requests per 10-second window.")] = 1667
+    seed: Annotated[int, typer.Option(help="Of the faults.")] = 1
 
 
-app.command()(report)
+@command(
+    app,
+    DemoOptions,
+    "intercom-async demo",
+    "intercom-async demo --pairs 500 --limit 167",
+)
+async def demo(options: DemoOptions) -> ExitStatus:
+    """Show a bulk detach on a simulator with faults.
+
+    What each result says is compared with what the simulator did.
+    """
+    return await demonstration.show(
+        pairs=options.pairs, limit=options.limit, seed=options.seed, console=Console()
+    )
+
+
+guarded(
+    app,
+    report,
+    "intercom-async report run.db",
+    "intercom-async report run.db --html run.html",
+)
+guarded(
+    app,
+    export,
+    "intercom-async export run.db --csv --state failed,unknown --output left.csv",
+    "intercom-async export run.db --jsonl | jq .state",
+)

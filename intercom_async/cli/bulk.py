@@ -1,266 +1,360 @@
 """The commands `detach` and `attach`: pairs from somewhere, one run, an account of it."""
 
+import json
+import math
+import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 import attrs
 import msgspec
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from intercom_async.bulk.run import DetachRun
-from intercom_async.cli.options import open_client, parse_columns
-from intercom_async.cli.running import (
-    ExitStatus,
-    GoodLines,
-    as_document,
-    carry_out,
-    say,
-    show_summary,
-)
-from intercom_async.cli.sources import BadLine, read_pairs
-from intercom_async.cli.undoing import Undo
+from intercom_async.bulk import DetachRun, DetachSummary
+from intercom_async.cli.display import Display, as_document, show_summary
+from intercom_async.cli.feed import Feed
+from intercom_async.cli.files import journal_files, open_results, refuse_same_files
+from intercom_async.cli.inputs import Input, find_input
+from intercom_async.cli.options import BulkOptions
+from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say
+from intercom_async.cli.signals import asking, interrupts
+from intercom_async.cli.sources import BadLine
 from intercom_async.client import IntercomClient
-from intercom_async.detaching import Detach
 from intercom_async.errors import (
     AuthenticationError,
     ConnectionFailedError,
     IntercomError,
     InvalidArgumentError,
     PermissionDeniedError,
+    readable,
 )
-from intercom_async.journal import Header, Journal, JournalWriteError, scan, unsettled
-from intercom_async.private_files import rewrite
+from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
+from intercom_async.model import Identity
+from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
 
-_JOURNAL_BEGINS: Final = b'{"journal":'
+SHOWN_BAD_LINES: Final = 20
+STANDARD_OUTPUT: Final = 1
 
 
-@attrs.frozen(kw_only=True)
-class BulkOptions:
-    """What a bulk command was given; see its options."""
-
-    verb: Literal["detach", "attach"]
-    source: str | None
-    undo: Path | None = None
-    with_inferred: bool = False
-    dry_run: bool = False
-    admin_id: str | None
-    region: str
-    base_url: str | None
-    token_file: Path | None
-    version: str
-    columns: str | None
-    journal: Path | None
-    output: Path | None
-    concurrency: int | None
-    reserve: float
-    limit: int | None
-    strict: bool
-    yes: bool
-    as_json: bool
-    quiet: bool
-
-
-@attrs.frozen(kw_only=True)
-class _Input:
-    """Where the pairs come from.
-
-    Attributes:
-        lines: pairs, and lines that gave none.
-        name: for messages.
-        kind: "file", "standard input" or "journal".
-        total: pairs there are about, None when unknown.
-        admin_id: who acted in the journal they come from.
-    """
-
-    lines: Iterable[Detach | BadLine]
-    name: str
-    kind: str
-    total: int | None = None
-    admin_id: str | None = None
-
-
-async def carry_out_command(options: BulkOptions, console: Console) -> ExitStatus:
+async def bulk(options: BulkOptions) -> ExitStatus:
     """Do what the command asks for.
-
-    Args:
-        options: what it was given.
-        console: where people look.
 
     Raises:
         InvalidArgumentError: something given cannot be used.
         SourceError: the input cannot be read.
         JournalError: a journal cannot be used, or no longer be written.
-        OSError: a file cannot be opened or written.
+        OSError: a file cannot be opened.
     """
-    with ExitStack() as stack:
-        client = open_client(
-            region=options.region,
-            base_url=options.base_url,
-            token_file=options.token_file,
-            version=options.version,
-            reserve=options.reserve,
-        )
-        given = _open(options, client, stack, console)
-        total = given.total
-        if total is not None and options.limit is not None:
-            total = min(total, options.limit)
-        pairs = GoodLines(
-            given.lines,
-            name=given.name,
-            console=console,
-            strict=options.strict,
-            limit=options.limit,
-            total=total,
-        )
-        first = pairs.look_ahead()
-        admin_id = options.admin_id if options.admin_id is not None else given.admin_id
-        if admin_id is None and first is not None and first.admin_id is None:
-            raise InvalidArgumentError(
-                "--admin-id", None, "given unless each pair has an admin_id of its own"
-            )
-        run = _prepare(options, client, pairs, admin_id, given)
-        if not _confirmed(options, total):
+    console = Console(stderr=True)
+    admin_id = options.admin()
+    given = find_input(options, console)
+    journal = None if options.dry_run else options.journal or given.journal
+    _keep_apart(options, given, journal)
+    async with options.open_client(reserve=options.reserve) as client:
+        _check_binding(given, client, None)
+        total = await _count(options, given, console)
+        identity = await _identify(client, console)
+        _check_binding(given, client, identity)
+        resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
+        question = _question(options, client, identity, admin_id, total, resumes=resumes)
+        if total != 0 and not _confirmed(options, question, console):
+            say(console, "nothing was done")
             return ExitStatus.INTERRUPTED
-        sink = None
+        if given.name == "standard input" and sys.stdin.isatty():
+            end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+            say(console, f"reading pairs from the terminal; end with {end}", "dim")
+        feed = _feed(options, given, console)
+        with ExitStack() as stack:
+            sink = None
+            if options.output is not None:
+                sink = open_results(options.output, console, resumes=resumes)
+                if sink is not sys.stdout.buffer:
+                    stack.callback(_close, sink)
+            start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
+            extra = {"dry_run": True} if options.dry_run else {}
+            run = start(
+                feed,
+                admin_id=admin_id,
+                concurrency=options.concurrency,
+                journal=None if journal is None else Journal(journal, source=given.source),
+                stop_after_missing=None if options.force else 100,
+                outage_patience=options.patience * 60,
+                **extra,
+            )
+            return await _Ending(options, console, run, feed, journal, given).carry_out(
+                total=total, sink=sink
+            )
+
+
+def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
+    read = dict(given.files)
+    if options.token_file is not None:
+        read["--token-file"] = options.token_file
+    written: dict[str, Path | int] = {}
+    for file in () if journal is None else journal_files(journal):
+        refuse_same_files(read, {"--journal": file})
         if options.output is not None:
-            sink = stack.enter_context(rewrite(options.output))
-        async with client:
-            if not await _reachable(client, console):
-                return ExitStatus.STOPPED
-            try:
-                status = await carry_out(
-                    run,
-                    pairs,
-                    total=total,
-                    sink=sink,
-                    console=console,
-                    quiet=options.quiet,
-                    journal=None if options.journal is None else str(options.journal),
-                )
-            except JournalWriteError:
-                show_summary(console, run.summary, bad_lines=pairs.bad)
-                raise
-    if options.as_json:
-        document = as_document(run.summary, bad_lines=pairs.bad, dry_run=options.dry_run)
-        typer.echo(msgspec.json.encode(document).decode())
-    else:
-        show_summary(console, run.summary, bad_lines=pairs.bad, dry_run=options.dry_run)
-    return status
+            refuse_same_files({"--journal": file}, {"--output": options.output})
+    if options.output is not None:
+        written["--output"] = STANDARD_OUTPUT if str(options.output) == "-" else options.output
+    if options.dry_run and options.journal is not None:
+        raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
+    refuse_same_files(read, written)
 
 
-def _prepare(
+def _check_binding(given: Input, client: IntercomClient, identity: Identity | None) -> None:
+    """Refuse the journal of another region or workspace, also one that is only read from."""
+    if given.binding is None:
+        return
+    app = None if identity is None else identity.app
+    now = attrs.evolve(
+        given.binding,
+        base_url=client.base_url,
+        app_id=None if app is None else app.id_code,
+        app_name=None if app is None else app.name,
+    )
+    if (found := given.binding.mismatch(now)) is not None:
+        what, expected, got = found
+        raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
+
+
+async def _count(options: BulkOptions, given: Input, console: Console) -> int | None:
+    """Return how many pairs there are; what is wrong with a file is known before it matters."""
+    total = given.total
+    if given.countable and given.lines is not None:
+        with console.status(Text(f"reading {readable(given.name)}")):
+            total = await Feed(given.lines(), given.name, strict=options.strict).count()
+    if total is None or options.limit is None:
+        return total
+    return min(total, options.limit)
+
+
+async def _identify(client: IntercomClient, console: Console) -> Identity | None:
+    """Ask who the token belongs to, so that a wrong one is one message and not one per pair."""
+    try:
+        return await client.with_options(retry=RetryPolicy(attempts=2)).whoami()
+    except (AuthenticationError, PermissionDeniedError, ConnectionFailedError) as error:
+        say(console, f"error: nothing was sent: {error}", "red")
+        raise typer.Exit(ExitStatus.STOPPED) from None
+    except IntercomError:
+        return None  # an odd answer to this question says nothing about the pairs
+
+
+def _question(
     options: BulkOptions,
     client: IntercomClient,
-    pairs: GoodLines,
+    identity: Identity | None,
     admin_id: str | None,
-    given: _Input,
-) -> DetachRun:
-    journal = None
-    if options.journal is not None:
-        journal = Journal(options.journal, source={"kind": given.kind, "name": given.name})
-    if options.verb == "attach":
-        return client.attach_contacts(
-            pairs, admin_id=admin_id, concurrency=options.concurrency, journal=journal
-        )
-    return client.detach_contacts(
-        pairs,
-        admin_id=admin_id,
-        concurrency=options.concurrency,
-        journal=journal,
-        dry_run=options.dry_run,
-    )
+    total: int | None,
+    *,
+    resumes: bool,
+) -> str:
+    """Return what is about to happen, as a question."""
+    how_many = "contacts" if total is None else amount(total, "contact")
+    text = f"{options.verb.capitalize()} {'the rest of ' if resumes else ''}{how_many}"
+    app = None if identity is None else identity.app
+    if app is not None:
+        region = f" ({readable(app.region, 20)})" if app.region else ""
+        text += f" in {readable(app.name or app.id_code or 'this workspace', 80)}{region}"
+    if identity is not None and admin_id in {None, identity.id}:
+        text += f" as {readable(identity.name or 'admin', 80)} ({identity.id})"
+    elif admin_id is not None:
+        text += f" as admin {readable(admin_id, 80)}"
+    limit = None if client.rate_limit is None else client.rate_limit.limit
+    if total and limit:
+        rate = limit * 60 / WINDOW
+        text += f", {_time(total / rate)} at {float(f'{rate:.2g}'):,.0f} a minute"
+    return f"{text}?"
 
 
-def _open(
-    options: BulkOptions, client: IntercomClient, stack: ExitStack, console: Console
-) -> _Input:
-    if options.undo is not None:
-        return _open_undo(options.undo, client, console, with_inferred=options.with_inferred)
-    source = options.source
-    if source is None:
-        raise InvalidArgumentError(
-            "SOURCE", None, "a file, - for standard input, or --undo JOURNAL"
-        )
-    columns = parse_columns(options.columns)
-    if source == "-":
-        lines = read_pairs(sys.stdin.buffer, source, columns=columns)
-        return _Input(lines=lines, name=source, kind="standard input")
-    path = Path(source)
-    stream = stack.enter_context(path.open("rb"))
-    if not path.is_file():  # a pipe cannot be looked at beforehand
-        return _Input(lines=read_pairs(stream, source, columns=columns), name=source, kind="pipe")
-    if _begins(path, _JOURNAL_BEGINS):
-        header = _header(path, client)
-        admin_id = header.parameters.get("admin_id")
-        return _Input(lines=unsettled(path), name=source, kind="journal", admin_id=admin_id)
-    return _Input(
-        lines=read_pairs(stream, source, columns=columns),
-        name=source,
-        kind="file",
-        total=_count(stream, path),
-    )
+def _time(minutes: float) -> str:
+    if minutes <= 1:
+        return "less than a minute"
+    hours, rest = divmod(math.ceil(minutes), 60)
+    return f"about {amount(hours, 'hour')} {rest} min" if hours else f"about {rest} minutes"
 
 
-def _begins(path: Path, start: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(start)) == start
-
-
-def _count(stream: BinaryIO, path: Path) -> int:
-    """Return how many pairs a file may hold."""
-    lines = sum(1 for line in stream if line.strip())
-    stream.seek(0)
-    with path.open("rb") as peeked:
-        has_header = peeked.read(64).lstrip()[:1] not in {b"{", b"["}
-    return max(0, lines - has_header)
-
-
-def _header(path: Path, client: IntercomClient) -> Header:
-    """Return a journal's header; its pairs must belong to the workspace's own address."""
-    header = next(iter(scan(path)))
-    assert isinstance(header, Header)  # noqa: S101  `scan` yields it first
-    told = header.parameters.get("base_url")
-    if told is not None and told != client.base_url:
-        raise InvalidArgumentError(
-            "--base-url or --region",
-            client.base_url,
-            f"the address that the journal {path} belongs to, {told}",
-        )
-    return header
-
-
-def _open_undo(
-    path: Path, client: IntercomClient, console: Console, *, with_inferred: bool
-) -> _Input:
-    header = _header(path, client)
-    if header.parameters.get("operation", "detach") != "detach":
-        raise InvalidArgumentError("--undo", str(path), "the journal of a detach")
-    undo = Undo(path, with_inferred=with_inferred)
-    undo.show_left_out(console)
-    admin_id = header.parameters.get("admin_id")
-    return _Input(lines=undo, name=str(path), kind="journal", total=len(undo), admin_id=admin_id)
-
-
-def _confirmed(options: BulkOptions, total: int | None) -> bool:
+def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     """Ask before changing anything, if there is somebody to ask."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    how_many = "contacts" if total is None else f"{total:,} contacts"
-    return typer.confirm(f"{options.verb.capitalize()} {how_many}?", err=True)
-
-
-async def _reachable(client: IntercomClient, console: Console) -> bool:
-    """Ask who the token belongs to, so that a wrong one is one message and not one per pair."""
     try:
-        await client.with_options(retry=RetryPolicy(attempts=2)).whoami()
-    except (AuthenticationError, PermissionDeniedError, ConnectionFailedError) as error:
-        say(console, f"error: nothing was sent: {error}", "red")
-        return False
-    except IntercomError:
-        return True  # an odd answer to this question says nothing about the pairs
-    return True
+        with asking():
+            console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+            answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    if not answer.endswith("\n"):
+        console.print()
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
+    if given.lines is None:
+        return None
+    shown = 0
+
+    def complain(line: BadLine) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= SHOWN_BAD_LINES:
+            say(console, f"{given.name}, line {line.line}: {line.problem}; skipped", "yellow")
+        if shown == SHOWN_BAD_LINES:
+            say(console, "further bad lines are only counted", "yellow")
+
+    lines = given.lines()
+    if options.undo is not None and options.admin_id is not None:
+        lines = (
+            line if isinstance(line, BadLine) else attrs.evolve(line, admin_id=None)
+            for line in lines
+        )
+    return Feed(lines, given.name, strict=options.strict, limit=options.limit, complain=complain)
+
+
+def _close(sink: BinaryIO) -> None:
+    try:
+        sink.close()
+    except OSError:  # a full disk, which was told
+        os.close(sink.fileno()) if not sink.closed else None
+
+
+@attrs.frozen
+class _Ending:
+    """One run from its first result to its exit status."""
+
+    options: BulkOptions
+    console: Console
+    run: DetachRun
+    feed: Feed | None
+    journal: Path | None
+    given: Input
+
+    async def carry_out(self, *, total: int | None, sink: BinaryIO | None) -> ExitStatus:
+        run, console, options = self.run, self.console, self.options
+        interrupter = Interrupter(run, console)
+        lost: OSError | None = None
+        failure: Exception | None = None
+        with interrupts(interrupter):
+            try:
+                async with run, Display(console, run, total=total, quiet=options.quiet):
+                    async for result in run:
+                        if sink is None or lost is not None:
+                            continue
+                        try:
+                            sink.write(msgspec.json.encode(result.to_dict()) + b"\n")
+                        except OSError as error:
+                            lost = error
+                            run.stop(drain=False)
+                if sink is not None and lost is None:
+                    sink.flush()
+            except OSError as error:
+                if isinstance(error, IntercomError):
+                    failure = error
+                else:
+                    lost = error
+            except Exception as error:  # noqa: BLE001  raised again when the summary was told
+                failure = error
+            return self._end(interrupter, lost, failure)
+
+    def _end(
+        self, interrupter: "Interrupter", lost: OSError | None, failure: Exception | None
+    ) -> ExitStatus:
+        summary = self.run.summary
+        if self.given.lines is None:  # the journal knows
+            summary = attrs.evolve(summary, input_ended=self.given.missing is None)
+        if failure is not None and not summary.total:
+            if isinstance(failure, JournalWriteError):  # it could not even be created
+                say(self.console, f"error: {failure}", "red")
+                return ExitStatus.USAGE
+            raise failure
+        status = self._status(summary, interrupted=interrupter.presses > 0)
+        self._tell(summary)
+        if self.given.missing is not None:
+            say(self.console, self.given.missing, "bold yellow")
+        if status is not ExitStatus.SETTLED or lost is not None or failure is not None:
+            self._tell_how_to_go_on(summary)
+        if failure is not None:
+            raise failure
+        if isinstance(lost, BrokenPipeError):
+            return ExitStatus.INTERRUPTED
+        if lost is not None:
+            raise CannotWriteError(
+                f"{self.options.output}: {lost.strerror or lost}; results are missing in it"
+            )
+        return status
+
+    @property
+    def _bad(self) -> int:
+        return 0 if self.feed is None else self.feed.bad
+
+    def _status(self, summary: DetachSummary, *, interrupted: bool) -> ExitStatus:
+        """Say what a run comes to: the most serious thing that happened."""
+        if summary.stopped_by is not None:
+            return ExitStatus.STOPPED
+        if interrupted:
+            return ExitStatus.INTERRUPTED
+        all_read = summary.input_ended and not self._bad
+        if all_read and summary.settled == summary.total:
+            return ExitStatus.SETTLED
+        return ExitStatus.SOME_FAILED
+
+    def _tell(self, summary: DetachSummary) -> None:
+        dry_run = self.options.dry_run
+        if not self.options.as_json:
+            show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
+            return
+        document = as_document(summary, bad_lines=self._bad, dry_run=dry_run)
+        try:
+            print_out(json.dumps(document))
+        except OSError:
+            show_summary(self.console, summary, bad_lines=self._bad, dry_run=dry_run)
+            raise
+
+    def _tell_how_to_go_on(self, summary: DetachSummary) -> None:
+        left = summary.settled < summary.total
+        if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
+            return
+        arguments = ["intercom-async", *sys.argv[1:]]
+        hint = "to go on"
+        if self.journal is None:
+            hint += " (what is settled is sent again, which is safe; --journal FILE avoids it)"
+        elif self.options.source == "-" and summary.input_ended:
+            at = len(arguments) - 1 - arguments[::-1].index("-")
+            arguments[at] = str(self.journal)
+        elif self.options.source == "-":
+            hint += ", with the same input"
+        joined = subprocess.list2cmdline(arguments) if os.name == "nt" else shlex.join(arguments)
+        say(self.console, f"{hint}:")
+        say(self.console, f"  {joined}", "bold")
+
+
+class Interrupter:
+    """Two signals: the first lets requests finish, the second does not.
+
+    Args:
+        run: what to stop.
+        console: where to say so.
+    """
+
+    def __init__(self, run: DetachRun, console: Console) -> None:
+        self._run = run
+        self._console = console
+        self.presses = 0
+
+    def __call__(self) -> None:
+        """Take one signal."""
+        self.presses += 1
+        if self.presses == 1:
+            say(
+                self._console,
+                "stopping: requests in flight finish; press Ctrl-C again to stop at once",
+                "yellow",
+            )
+        self._run.stop(immediately=self.presses > 1, drain=False)

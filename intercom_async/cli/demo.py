@@ -1,14 +1,15 @@
 """The main job, shown on the embedded simulator: a bulk detach with faults, checked afterwards."""
 
-import math
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from intercom_async.bulk.results import DetachSummary
+from intercom_async.bulk import DetachSummary
+from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
-from intercom_async.cli.running import ExitStatus, Interrupter, interrupts
+from intercom_async.cli.running import ExitStatus
+from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -39,7 +40,6 @@ async def show(*, pairs: int, limit: int, seed: int, console: Console) -> ExitSt
             f"{sum(probability for _, probability in FAULTS):.1%} of requests go wrong.",
             highlight=False,
         )
-        began = simulator.now()
         mismatches: list[str] = []
         reported: set[tuple[str, str]] = set()
         async with IntercomClient(simulator.token, base_url=simulator.url) as client:
@@ -59,7 +59,7 @@ async def show(*, pairs: int, limit: int, seed: int, console: Console) -> ExitSt
     if not interrupter.presses and len(reported) != pairs:
         mismatches.append(f"{pairs - len(reported)} pairs were never reported")
     console.print(outcome_counts(summary), highlight=False)
-    console.print(_table(summary, simulator, limit=limit, began=began))
+    console.print(_table(summary, simulator, limit=limit))
     for mismatch in mismatches[:20]:
         console.print(mismatch, style="red", markup=False)
     if mismatches:
@@ -88,18 +88,7 @@ def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str 
     return None
 
 
-def ideal_seconds(requests: int, *, limit: int, began: float, window: float = 10.0) -> float:
-    """Seconds that `requests` take at least, begun at Unix time `began` on an unused quota."""
-    windows = math.ceil(requests / limit)
-    if windows <= 1:
-        return 0.0
-    to_edge = window - began % window
-    return to_edge + (windows - 2) * window
-
-
-def _table(
-    summary: DetachSummary, simulator: IntercomSimulator, *, limit: int, began: float
-) -> Table:
+def _table(summary: DetachSummary, simulator: IntercomSimulator, *, limit: int) -> Table:
     requests = simulator.requests
     windows = simulator.quota.windows
     whole = windows[1:-1]
@@ -114,6 +103,7 @@ def _table(
     if whole:
         used = sum(window.accepted for window in whole) / (limit * len(whole))
         table.add_row("quota used in whole windows", f"{used:.1%} of {len(whole)} x {limit:,}")
-    ideal = ideal_seconds(sum(window.accepted for window in windows), limit=limit, began=began)
-    table.add_row("time", f"{summary.elapsed:.1f} s (with every window filled: {ideal:.1f} s)")
+    table.add_row(
+        "time", f"{summary.elapsed:.1f} s (with every window filled: {summary.ideal or 0:.1f} s)"
+    )
     return table

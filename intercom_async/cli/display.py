@@ -1,12 +1,13 @@
-"""What a person sees while a run goes on: one live line, or plain lines where nobody watches.
+"""What a person sees of a run: a live line, or plain lines where nobody watches, and its end.
 
-`progress_line` only turns numbers into text; `Display` decides when to show it.
+Functions turn numbers into text; `Display` decides when to show it.
 """
 
 import asyncio
+import time
 from collections import deque
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -14,10 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.bulk.results import DetachSummary
-from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk import DetachRun, DetachSummary
+from intercom_async.cli.running import amount, say
 from intercom_async.detaching import Outcome
-from intercom_async.status import RateLimitStatus
+from intercom_async.errors import readable
+from intercom_async.status import OutageStatus, RateLimitStatus
+from intercom_async.transport.server_clock import WINDOW
 
 LIVE_INTERVAL: Final = 0.1
 PLAIN_INTERVAL: Final = 5.0
@@ -34,6 +37,7 @@ STYLES: Final = {
     Outcome.NOT_ATTEMPTED: "dim",
     Outcome.ATTACHED: "green",
 }
+_WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
 
 
 def duration(seconds: float) -> str:
@@ -46,19 +50,21 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def outcome_counts(summary: DetachSummary) -> Text:
+def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
     """Return the outcomes that occurred, each with its count, in colour."""
     text = Text()
     for outcome, count in summary.outcomes.items():
         if count:
-            text.append(f"{count:,} {outcome.value.replace('_', ' ')}  ", STYLES[outcome])
+            would = "would be " if dry_run and outcome in _WOULD_BE else ""
+            name = outcome.value.replace("_", " ")
+            text.append(f"{count:,} {would}{name}  ", STYLES[outcome])
     return text
 
 
 def progress_line(
     summary: DetachSummary, status: RateLimitStatus | None, *, rate: float, total: int | None
 ) -> Text:
-    """Return where a run stands, as one line.
+    """Return where a run stands, as one line that a narrow terminal cuts at its end.
 
     Args:
         summary: the run in numbers.
@@ -67,20 +73,26 @@ def progress_line(
         total: pairs there are, None when unknown.
     """
     done = summary.total + summary.settled_before
-    text = Text(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
-    text.append("  ")
-    text.append_text(outcome_counts(summary))
-    text.append(f"{rate:.0f}/s")
-    if status is not None and status.limit is not None:
-        text.append(
-            f" of {status.limit / 10:.0f}/s, {status.remaining or 0:,} left for "
-            f"{status.resets_in:.0f} s",
-            "dim",
-        )
-    text.append(f"  {summary.retries:,} retries, {summary.refusals:,} refused")
+    text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
         text.append(f"  {duration((total - done) / rate)} to go", "dim")
+    text.append(f"  {rate:.0f}/s")
+    if status is not None and status.limit is not None:
+        text.append(f" of {status.limit / WINDOW:.0f}", "dim")
+    text.append("  ").append_text(outcome_counts(summary))
+    if summary.retries:
+        text.append(f"{summary.retries:,} retries  ")
+    if summary.refusals:
+        text.append(f"{summary.refusals:,} refused")
     return text
+
+
+def outage_line(outage: OutageStatus, now: float) -> Text:
+    """Return since when Intercom is away, why, and when the next look is."""
+    since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
+    look = f"next look in {duration(outage.next_look)}" if outage.next_look else "looking now"
+    # The reason comes last: a narrow terminal cuts it.
+    return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
 
 class Display:
@@ -107,9 +119,9 @@ class Display:
     async def __aenter__(self) -> Self:
         if self._quiet:
             return self
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(
-                self._picture(), console=self._console, auto_refresh=False, transient=True
+                self.picture(), console=self._console, auto_refresh=False, transient=True
             )
             self._live.start()
         self._task = asyncio.create_task(self._refresh())
@@ -130,26 +142,39 @@ class Display:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(PLAIN_INTERVAL if self._live is None else LIVE_INTERVAL)
-            if self._live is None:
-                self._console.print(self._line(), soft_wrap=True, highlight=False)
-            else:
-                self._live.update(self._picture(), refresh=True)
+            if self._live is not None:
+                self._live.update(self.picture(), refresh=True)
+                continue
+            for line in self._lines():
+                self._console.print(line, soft_wrap=True, highlight=False)
 
-    def _line(self) -> Text:
+    def _lines(self) -> list[Text]:
         summary = self._run.summary
         rate = self._rate(summary)
-        return progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
+        lines = [progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)]
+        if self._run.outage is not None:
+            lines.append(outage_line(self._run.outage, time.time()))
+        return lines
 
-    def _picture(self) -> Table:
-        table = Table.grid(padding=(0, 1))
+    def picture(self) -> Table:
+        """Return the bar and the lines below it."""
+        table = Table.grid()
         if self._total:
-            table.add_row(ProgressBar(total=self._total, completed=self._done(), width=60))
-        table.add_row(self._line())
+            summary = self._run.summary
+            style = "yellow" if self._run.outage is not None else "green"
+            table.add_row(
+                ProgressBar(
+                    total=self._total,
+                    completed=summary.total + summary.settled_before,
+                    width=min(60, self._console.width),
+                    complete_style=style,
+                    finished_style=style,
+                )
+            )
+        for line in self._lines():
+            line.truncate(self._console.width, overflow="ellipsis")
+            table.add_row(line)
         return table
-
-    def _done(self) -> int:
-        summary = self._run.summary
-        return summary.total + summary.settled_before
 
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""
@@ -159,3 +184,83 @@ class Display:
         began, before = self._samples[0]
         passed = summary.elapsed - began
         return (summary.total - before) / passed if passed > 0 else 0.0
+
+
+def as_document(summary: DetachSummary, *, bad_lines: int, dry_run: bool = False) -> dict[str, Any]:
+    """Return a summary as the JSON object that `--json` prints."""
+    used = summary.quota_used
+    return {
+        "dry_run": dry_run,
+        "total": summary.total,
+        "outcomes": {outcome.value: count for outcome, count in summary.outcomes.items()},
+        "causes": [
+            {
+                "outcome": cause.outcome.value,
+                "error": cause.error,
+                "count": cause.count,
+                "example": {
+                    "conversation_id": cause.example.conversation_id,
+                    "contact_id": cause.example.contact_id,
+                },
+            }
+            for cause in summary.causes
+        ],
+        "inferred": summary.inferred,
+        "duplicates": summary.duplicates,
+        "settled_before": summary.settled_before,
+        "second_tries": summary.second_tries,
+        "bad_lines": bad_lines,
+        "input_ended": summary.input_ended,
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "refusals": summary.refusals,
+        "elapsed": round(summary.elapsed, 3),
+        "ideal": summary.ideal,
+        # Within its first window a run may use a whole window's quota at once.
+        "quota_used": None if used is None or summary.elapsed < WINDOW else round(used, 4),
+        "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
+    }
+
+
+def show_summary(
+    console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
+) -> None:
+    """Print the end of a run for a person."""
+    if dry_run:
+        say(console, "dry run: nothing was changed; this is what would be:", "bold")
+    if summary.total:
+        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
+    for cause in summary.causes:
+        example = f"{cause.example.conversation_id},{cause.example.contact_id}"
+        name = cause.outcome.value.replace("_", " ")
+        said = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
+        say(console, said, STYLES[cause.outcome])
+    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
+    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
+    refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
+    say(
+        console,
+        f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
+        f"{amount(summary.requests, 'request')}{retries}{refused}",
+    )
+    told = (
+        (summary.settled_before, "settled by earlier sessions", "cyan"),
+        (summary.duplicates, "listed again and sent once", "cyan"),
+        (summary.second_tries, "failed at first and tried once more at the end", ""),
+        (summary.inferred, "without a reply, found to be done by a check", ""),
+    )
+    for count, what, style in told:
+        if count:
+            say(console, f"{amount(count, 'pair')} {what}", style)
+    if bad_lines:
+        say(console, f"{amount(bad_lines, 'line')} gave no pair", "yellow")
+    absent = summary.outcomes[Outcome.ALREADY_ABSENT]
+    if absent and absent == summary.total and not summary.settled_before:
+        say(
+            console,
+            "no contact was in its conversation: was this done before, or are these the ids of "
+            "others?",
+            "bold yellow",
+        )
+    if summary.stopped_by is not None:
+        say(console, f"stopped: {summary.stopped_by}", "red")

@@ -11,6 +11,8 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
   `asyncio.timeout` of equal length does. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
+- A connection that got one reply twice answers each question with the one before it. One that
+  repeats a request id, or whose answer contradicts the question, is closed.
 - A session sends the cookies of its jar with every token, and whatever it was opened with goes
   for every request. What matters to us is told with each request, and the middleware checks it.
 - Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
@@ -19,21 +21,22 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 
 import asyncio
 import os
+import weakref
 from typing import TYPE_CHECKING, Final, final
 
 import aiohttp
+import msgspec
 from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
 from intercom_async.errors import (
     ClientStateError,
-    IntercomError,
-    ResponseDecodeError,
     ResponseTooLargeError,
     readable,
 )
 from intercom_async.secret import Secret
+from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.runtime import Runtime
@@ -41,6 +44,7 @@ from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -174,9 +178,16 @@ async def _read_on(content: aiohttp.StreamReader, body: bytes, limit: int) -> by
     return b"".join(pieces)
 
 
-def _needs_body(request: Request, status: int) -> bool:
-    """Whether a status alone says too little: what was read, or which 404 or 422 it is."""
-    return status in {404, 422} or (200 <= status < 300 and not request.writes)
+_last_ids: Final["weakref.WeakKeyDictionary[ResponseHandler, str]"] = weakref.WeakKeyDictionary()
+"""The request id of each connection's last reply; of all clients, for they may share a session."""
+
+
+def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
+    """Whether a connection's last reply had the same request id; takes note of this one."""
+    if _last_ids.get(connection) == request_id:
+        return True
+    _last_ids[connection] = request_id
+    return False
 
 
 def open_session(connections: int) -> aiohttp.ClientSession:
@@ -228,6 +239,7 @@ class Http:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
+        self.habit = Habit()
         self._deadlines = Deadlines(runtime)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
@@ -276,10 +288,7 @@ class Http:
         return timeout
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
-        """Send a request once and read the reply within `seconds`.
-
-        A reply to a write whose status arrived is a reply, even if its body did not; the
-        body's fate is in `Reply.flaw`.
+        """Send a request once, read the reply within `seconds`, and weigh it: `Reply.doubt`.
 
         Raises:
             AttemptFailedError: no usable reply.
@@ -330,10 +339,15 @@ class Http:
     ) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
+        # Stubs have none. By now aiohttp's public `connection` is often given back already.
+        connection: ResponseHandler | None = getattr(response, "_protocol", None)
         if request_id is not None:
             request_id = self._clean(request_id)
+            if connection is not None and _repeats(connection, request_id):
+                connection.close()
+                raise AttemptFailedError(Failure.REPEATED, f"request id {request_id} came twice")
         status = response.status
-        flaw: IntercomError | None = None
+        flaw: ResponseTooLargeError | None = None
         body = b""
         limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
@@ -348,22 +362,27 @@ class Http:
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not deadline.leave():
                 raise
-            detail = self._clean(_describe(error))
-            if _needs_body(request, status):
-                raise AttemptFailedError(Failure.TRUNCATED, detail) from error
-            flaw = ResponseDecodeError(
-                f"it ended early ({detail})", status=status, request_id=request_id
-            )
+            detail = f"HTTP {status}, {_describe(error)}"
+            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
-        return Reply(
+        reply = Reply(
             status=status,
             body=self._hiding.body(body),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
+        )
+        doubt = weigh(request, reply, removed_are_listed=self.habit.known)
+        if doubt is None:
+            return reply
+        if doubt.contradiction and connection is not None:
+            connection.close()
+        server = headers.get("Server")
+        return msgspec.structs.replace(
+            reply, doubt=doubt, server=None if server is None else self._clean(server)
         )
 
     def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:

@@ -15,10 +15,12 @@ when the client is closed.
 import asyncio
 import importlib
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
+import msgspec
 
 from intercom_async.errors import (
     CertificateError,
@@ -45,6 +47,7 @@ from intercom_async.events import (
 )
 from intercom_async.stats import ClientStats
 from intercom_async.status import OutageStatus, RateLimitStatus
+from intercom_async.transport.answers import Habit
 from intercom_async.transport.counters import Counters
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Limiter
@@ -53,7 +56,6 @@ from intercom_async.transport.reporting import Reporter
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.turns import Turns
 from intercom_async.transport.verdict import (
-    TRANSIENT_STATUSES,
     Failure,
     Retry,
     RetryBudget,
@@ -61,12 +63,22 @@ from intercom_async.transport.verdict import (
     judge,
 )
 from intercom_async.transport.window import Lane, Permit
-from intercom_async.transport.wire import Reply, Request, error_details, request_id_of
+from intercom_async.transport.wire import (
+    Reply,
+    Request,
+    error_details,
+    error_for,
+    me,
+    request_id_of,
+)
 
 if TYPE_CHECKING:
     import tenacity
 
 _T = TypeVar("_T")
+
+LOOK_HOLDS: Final = 10.0
+"""Seconds for which a look at the token holds: refusals come in bursts."""
 
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
@@ -117,7 +129,8 @@ class _Call:
     waited: float = 0.0
     attempts: int = 0
     refusals: int = 0
-    ambiguous: bool = False
+    in_doubt: bool = False
+    refused: Reply | None = None
     refund: float = 0.0
     excused: int = 0
     away: float = 0.0
@@ -205,6 +218,9 @@ class Transport:
         self._turns = Turns(self._outage, runtime)
         self._away = asyncio.Event()
         self._waits: set[asyncio.Timeout] = set()
+        self._looking = asyncio.Lock()
+        self._looked_at = -math.inf
+        self._good = True
         self._closed = False
 
     @property
@@ -230,7 +246,7 @@ class Transport:
             elif outage.since >= seconds:
                 return outage
             else:
-                await self._sleep(seconds - outage.since)
+                await self.sleep(seconds - outage.since)
 
     def stats(self) -> ClientStats:
         """Return what happened so far, in numbers."""
@@ -241,6 +257,30 @@ class Transport:
         self._closed = True
         while self._waits:  # each once: a timeout that is ending must not be moved again
             self._waits.pop().reschedule(0.0)  # long past on the loop's clock
+
+    @property
+    def habit(self) -> Habit:
+        """What checks of this client's writes have shown."""
+        return self._http.habit
+
+    async def token_is_good(self, options: CallOptions) -> bool:
+        """Whether `GET /me` is answered well, looked at now or a moment ago."""
+        async with self._looking:
+            if self._runtime.monotonic() - self._looked_at >= LOOK_HOLDS:
+                try:
+                    self._good = (await self.send(me(), options)).succeeded
+                except IntercomError:
+                    self._good = False
+                self._looked_at = self._runtime.monotonic()
+            return self._good
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the client is closed meanwhile.
+
+        Raises:
+            ClientStateError: it was.
+        """
+        await self._unless_closed(self._runtime.sleep(seconds))
 
     @property
     def limit(self) -> int | None:
@@ -333,12 +373,15 @@ class Transport:
             reply = await self._settle(call, limiter, attempted)
         if reply.succeeded:
             self._budget.earn(call.refund)
-        else:
-            reply.rate_limit = limiter.status()
-        reply.attempts = call.attempts
-        reply.refusals = call.refusals
-        reply.ambiguous = call.ambiguous
-        return reply
+            if call.attempts == 1 and not call.refusals:
+                return reply
+        return msgspec.structs.replace(
+            reply,
+            attempts=call.attempts,
+            refusals=call.refusals,
+            in_doubt=call.in_doubt,
+            rate_limit=None if reply.succeeded else limiter.status(),
+        )
 
     async def _attempt(self, call: _Call, limiter: Limiter) -> Reply:
         """Send once and return the answer; 429 waits for the quota and sends again."""
@@ -350,12 +393,7 @@ class Transport:
             if permit is None:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
-                try:
-                    await call.on_send()
-                except BaseException:
-                    limiter.settle(permit, headers=None, status=None, sent=False)
-                    raise
-                call.on_send = None
+                await self._announce(call, call.on_send, limiter, permit)
             answer: Reply | AttemptFailedError
             try:
                 answer = await self._http.attempt(call.request, seconds=seconds)
@@ -375,8 +413,25 @@ class Transport:
             self._counters.replied(answer.status)
             if answer.status != 429:
                 return self._answered(call, limiter, permit, answer)
-            if not self._refused(call, limiter, permit, answer):
-                return answer
+            refusal = self._refused(call, limiter, permit, answer)
+            if refusal is not None:
+                return refusal
+
+    async def _announce(
+        self,
+        call: _Call,
+        on_send: Callable[[], Awaitable[None]],
+        limiter: Limiter,
+        permit: Permit,
+    ) -> None:
+        """Let the caller know, before its first attempt, that it is about to be sent."""
+        try:
+            await on_send()
+        except BaseException:
+            limiter.settle(permit, headers=None, status=None, sent=False)
+            self._look_in_vain(call)
+            raise
+        call.on_send = None
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         """Wait for the end of an outage, or for the turn to look; then for the quota."""
@@ -436,7 +491,7 @@ class Transport:
         status = self.outage
         error = ConnectionFailedError(f"{status or 'Intercom was away'}; nothing was sent")
         error.attempts, error.refusals, error.outage = call.attempts, call.refusals, status
-        return _unknown(call, error) if call.ambiguous else error
+        return _unknown(call, error) if call.in_doubt else error
 
     def _failed(self, call: _Call, permit: Permit, failed: _FailedError) -> _FailedError:
         """Take note of a failed attempt as a sign of an outage."""
@@ -484,16 +539,17 @@ class Transport:
         )
 
     def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
-        """Take note of a reply, and return it unless its status says to try again."""
+        """Take note of a reply, and return it unless it is in doubt and another may come."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if self._reporter.observed:
             self._report_sent(call, limiter, reply, permit.sent)
-        if reply.status in TRANSIENT_STATUSES:
-            code, message, _ = error_details(reply)
-            said = readable(f"{code or 'no code'}: {message or 'no message'}")
-            failed = _FailedError(Failure.TRANSIENT_STATUS, f"HTTP {reply.status}, {said}", reply)
-            raise self._failed(call, permit, failed)
+        doubt = reply.doubt
+        if doubt is not None:
+            if doubt.again:
+                failed = _FailedError(doubt.failure, doubt.reason, reply)
+                raise self._failed(call, permit, failed)
+            call.in_doubt = call.in_doubt or call.request.writes
         if self._outage.failures:
             self._recovered(call, limiter)
         return reply
@@ -531,9 +587,11 @@ class Transport:
                     rate_limit=error.rate_limit,
                 )
             )
-            if not call.ambiguous:
+            if call.in_doubt:
+                raise _unknown(call, error) from error
+            if call.refused is None:
                 raise
-            raise _unknown(call, error) from error
+            raise _refused_before(call, call.refused, error) from None
         finally:
             waited = self._runtime.monotonic() - began
             call.waited += waited
@@ -559,8 +617,11 @@ class Transport:
         finally:
             self._waits.discard(scope)
 
-    def _refused(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> bool:
-        """Take note of a 429; whether to wait for the quota and go on."""
+    def _refused(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply | None:
+        """Take note of a 429; return it unless the call waits for the quota and goes on."""
+        if reply.doubt is not None and call.request.writes:
+            call.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
+        call.refused = reply
         code, _, _ = error_details(reply)
         limiter.settle(permit, headers=reply.headers, status=429, code=code)
         call.refusals += 1
@@ -580,13 +641,13 @@ class Transport:
         asked = None if reply.headers is None else reply.headers.retry_after
         longest = call.options.retry.retry_after_max
         if asked is None or asked <= longest:
-            return True
-        reply.advice = (
+            return None
+        advice = (
             f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
             "allowed by RetryPolicy(retry_after_max=...)"
         )
-        self._report_given_up(call, reply.advice, request_id_of(reply))
-        return False
+        self._report_given_up(call, advice, request_id_of(reply))
+        return msgspec.structs.replace(reply, advice=advice)
 
     def _report_given_up(self, call: _Call, reason: str, request_id: str | None) -> None:
         self._counters.given_up += 1
@@ -637,15 +698,14 @@ class Transport:
             given_up = error.with_traceback(None)
         except ClientStateError as error:
             # Closed under the call: what was sent before stays in doubt.
-            if not call.ambiguous:
+            if not call.in_doubt:
                 raise
             raise _unknown(call, error) from error
         # Raised outside the handler, so that no inner exception hangs on the one users see.
         failed = given_up.failed
         self._report_given_up(call, f"{failed.reason}; {given_up.reason}", failed.request_id)
         if failed.reply is not None:
-            failed.reply.advice = given_up.reason
-            return failed.reply
+            return msgspec.structs.replace(failed.reply, advice=given_up.reason)
         raise _no_answer(call, failed, given_up.reason) from failed.__cause__
 
     async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
@@ -671,7 +731,7 @@ class Transport:
         # One object for each call: a shared one mixes up the counts of concurrent calls. Only
         # our own exception is retried, because a wider net would retry cancellation.
         retrying = tenacity.AsyncRetrying(
-            sleep=self._sleep,
+            sleep=self.sleep,
             retry=tenacity.retry_if_exception_type(_RetryLaterError),
             stop=tenacity.stop_never,
             wait=wait,
@@ -679,11 +739,8 @@ class Transport:
         )
         return await retrying(attempt)
 
-    async def _sleep(self, seconds: float) -> None:
-        await self._unless_closed(self._runtime.sleep(seconds))
-
     def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
-        call.ambiguous = call.ambiguous or (failed.failure.ambiguous and call.request.writes)
+        call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
         headers = None if failed.reply is None else failed.reply.headers
         outage = self.outage
         if outage is not None and not call.options.patient:
@@ -724,6 +781,17 @@ class Transport:
         return _RetryLaterError(verdict.wait)
 
 
+def _refused_before(call: _Call, refusal: Reply, error: RateLimitWaitError) -> RateLimitWaitError:
+    """The error, with what Intercom said to the call before."""
+    return RateLimitWaitError(
+        wait=error.wait,
+        max_wait=error.max_wait,
+        rate_limit=error.rate_limit,
+        refusal=error_for(refusal),
+        refusals=call.refusals,
+    )
+
+
 def _unknown(call: _Call, error: IntercomError) -> UnknownOutcomeError:
     """Name the error of a call that was in doubt already when it could not go on."""
     unknown = UnknownOutcomeError(f"the request may have been applied, and {error}")
@@ -737,7 +805,7 @@ def _no_answer(
     """Name the error of a call that got no reply at all."""
     text = f"{failed.reason}; {reason} (attempts: {call.attempts})"
     error: ConnectionFailedError | UnknownOutcomeError
-    if call.ambiguous:
+    if call.in_doubt:
         error = UnknownOutcomeError(f"{text}; the request may have been applied")
     elif failed.failure is Failure.CERTIFICATE:
         error = CertificateError(f"{text}; nothing was sent")

@@ -19,9 +19,6 @@ import attrs
 
 from intercom_async.errors import InvalidArgumentError
 
-TRANSIENT_STATUSES: Final = frozenset({408, 500, 502, 503, 504})
-"""Statuses after which nobody knows whether the request was applied."""
-
 
 class Failure(enum.Enum):
     """How an attempt failed, by what that says of its fate."""
@@ -31,8 +28,11 @@ class Failure(enum.Enum):
     TIMED_OUT = "the reply did not arrive in time"
     DISCONNECTED = "the connection was lost after sending"
     UNREADABLE = "the reply could not be read"
-    TRUNCATED = "the reply ended before it said enough"
+    TRUNCATED = "the reply ended early"
     TRANSIENT_STATUS = "the server had a passing problem"
+    FOREIGN = "the answer is not Intercom's"
+    CONTRADICTORY = "the answer contradicts itself or the question"
+    REPEATED = "the connection gave the answer to another request"
 
     @property
     def ambiguous(self) -> bool:
@@ -40,7 +40,7 @@ class Failure(enum.Enum):
         return self not in _UNAMBIGUOUS
 
 
-_UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE, Failure.TRUNCATED})
+_UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
 
 
 def _check(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, object], None]:

@@ -367,7 +367,7 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now)
+                self._pause(headers, now, until=now + self._told_wait(permit, headers, now))
             else:
                 self._count_unseen(now)
                 self._pauses = 0
@@ -390,6 +390,18 @@ class QuotaWindow:
             if headers.retry_after is not None:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
                 self._paused_until = max(self._paused_until, now + asked)
+
+    def _told_wait(self, permit: Permit, headers: RateLimitHeaders | None, now: float) -> float:
+        """Return the seconds until the Reset that a refusal tells though it tells no limit.
+
+        It may be nonsense, so the clock that is known learns nothing from it.
+        """
+        if headers is None or headers.reset is None:
+            return 0.0
+        alone = ServerClock()
+        alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
+        clocks = [alone, self.clock] if self.clock.known else [alone]
+        return min(clock.until(headers.reset, now) for clock in clocks)
 
     # --- the arithmetic ------------------------------------------------------------------------
 

@@ -14,14 +14,15 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import attrs
 import msgspec
 
 from intercom_async.errors import (
+    AdminNotFoundError,
     APIError,
     AuthenticationError,
     ContactNotFoundError,
     ConversationNotFoundError,
+    GatewayError,
     IntercomError,
     InvalidArgumentError,
     InvalidRequestError,
@@ -37,6 +38,7 @@ from intercom_async.ids import check_id, is_plain
 from intercom_async.secret import Secret
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
+from intercom_async.transport.verdict import Failure
 from intercom_async.transport.window import RateLimitHeaders
 
 REGIONS: Final[Mapping[str, str]] = {
@@ -49,6 +51,9 @@ REGIONS: Final[Mapping[str, str]] = {
 OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
+
+SUCCESS: Final = 200
+"""The one status that Intercom documents for success."""
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and surrogates, which no UTF-8 can hold."""
@@ -63,29 +68,55 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         method: HTTP method.
         path: percent-encoded path below the base URL, beginning with "/".
         body: the JSON document, or None.
-        writes: whether it changes something. A 2xx status settles a write even if the reply's
-            body is lost; a read without its body is no answer.
+        writes: whether it changes something.
+        conversation_id: the conversation that the reply must be about.
+        contact_id: the contact that a write attaches or detaches.
+        attaches: whether that contact takes part after the write.
     """
 
     method: str
     path: str
     body: bytes | None = None
     writes: bool = False
+    conversation_id: str | None = None
+    contact_id: str | None = None
+    attaches: bool = False
 
 
-@attrs.define
-class Reply:
+class Doubt(msgspec.Struct, frozen=True):
+    """Why a reply is not believed.
+
+    Attributes:
+        failure: what kind of failure the attempt counts as.
+        reason: what speaks against the reply, in words.
+        again: whether another attempt may be answered better.
+        contradiction: whether a success contradicts itself or the question. It may answer
+            another request, so its connection is not used again.
+        listed: whether all that speaks against it is that it lists the removed contact.
+    """
+
+    failure: Failure
+    reason: str
+    again: bool
+    contradiction: bool = False
+    listed: bool = False
+
+
+class Reply(msgspec.Struct, frozen=True):
     """What the server answered to one attempt.
 
     Attributes:
         status: HTTP status.
-        body: as received, decompressed; incomplete when `flaw` is set.
+        body: as received, decompressed; empty when `flaw` is set.
         request_id: Intercom's id of the request, if the headers gave one.
         headers: what the reply told about the quota, None when it told nothing.
-        flaw: why the body is incomplete or unusable, or None.
+        flaw: why the body could not be kept, or None.
+        doubt: why the reply is not believed, or None.
+        server: who says to have answered, when in doubt.
         attempts: requests sent for this call so far, refused ones (429) not counted.
         refusals: attempts of this call that were refused with 429.
-        ambiguous: whether an earlier attempt of this call may have been applied.
+        in_doubt: whether an attempt of this call, this one included, may have been applied
+            though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
     """
@@ -95,16 +126,18 @@ class Reply:
     request_id: str | None = None
     headers: RateLimitHeaders | None = None
     flaw: IntercomError | None = None
+    doubt: Doubt | None = None
+    server: str | None = None
     attempts: int = 1
     refusals: int = 0
-    ambiguous: bool = False
+    in_doubt: bool = False
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
 
     @property
     def succeeded(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
+        """Whether it says that all went well, and is believed."""
+        return self.status == SUCCESS and self.doubt is None
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -204,7 +237,8 @@ def detach(conversation_id: object, contact_id: object, admin_id: object) -> Req
     conversation = path_segment("conversation_id", conversation_id)
     contact = path_segment("contact_id", contact_id)
     body = _admin_body(admin_id if type(admin_id) is str else check_id("admin_id", admin_id))
-    return Request("DELETE", f"/conversations/{conversation}/customers/{contact}", body, True)
+    path = f"/conversations/{conversation}/customers/{contact}"
+    return Request("DELETE", path, body, True, str(conversation_id), str(contact_id))
 
 
 def attach(conversation_id: object, contact_id: object, admin_id: object) -> Request:
@@ -215,12 +249,14 @@ def attach(conversation_id: object, contact_id: object, admin_id: object) -> Req
         "customer": {"intercom_user_id": check_id("contact_id", contact_id)},
     }
     body = msgspec.json.encode(document)
-    return Request("POST", f"/conversations/{conversation}/customers", body, True)
+    path = f"/conversations/{conversation}/customers"
+    return Request("POST", path, body, True, str(conversation_id), str(contact_id), True)
 
 
 def get_conversation(conversation_id: object) -> Request:
     """`GET /conversations/{conversation_id}`."""
-    return Request("GET", f"/conversations/{path_segment('conversation_id', conversation_id)}")
+    path = f"/conversations/{path_segment('conversation_id', conversation_id)}"
+    return Request("GET", path, conversation_id=str(conversation_id))
 
 
 def search_conversations(
@@ -353,17 +389,24 @@ def _inner(value: object) -> Iterable[object]:
 
 
 def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
-    """Return code and message of the first error, and all errors, of an `error.list` body.
+    """Return code and message of the first error, and all errors, of an error's body.
 
-    Bodies of other shapes (HTML of a proxy, empty, `{"type": "error", "message"}`) give what
-    they have.
+    Intercom's own form is the `error.list`. Others are read as far as they go: texts in a list,
+    texts by field (the field is the code), and objects with `code` or `error_key` and `message`.
     """
     document = _document(reply)
     listed = document.get("errors")
     entries: Sequence[Any] = listed if is_list(listed) else ()
     errors = tuple(entry for entry in entries if is_object(entry) and not _is_deep(entry))
-    first: Mapping[str, Any] = errors[0] if errors else document
-    code, message = first.get("code"), first.get("message")
+    if errors:
+        code, message = errors[0].get("code"), errors[0].get("message")
+    elif entries:
+        code, message = None, entries[0]
+    elif is_object(listed) and listed:
+        code, message = next(iter(listed.items()))
+        message = message[0] if is_list(message) and message else message
+    else:
+        code, message = document.get("code", document.get("error_key")), document.get("message")
     return (
         code if isinstance(code, str) else None,
         message if isinstance(message, str) else None,
@@ -371,36 +414,70 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
     )
 
 
-def _kind_of_error(status: int, message: str) -> type[APIError]:  # noqa: PLR0911  a table
+def is_error_list(reply: Reply) -> bool:
+    """Whether the body is an error as Intercom words it; stubs of it often leave out the type."""
+    code, _, errors = error_details(reply)
+    told = _document(reply).get("type", "error.list")
+    return told == "error.list" and bool(errors) and code is not None
+
+
+def is_foreign(reply: Reply) -> bool:
+    """Whether the body is an error that somebody else than Intercom wrote."""
+    if _document(reply).get("type") in ("error.list", "error"):
+        return False
+    return error_details(reply)[0] is None
+
+
+def _kind_of_error(  # noqa: PLR0911  a table
+    reply: Reply, code: str | None, message: str
+) -> type[APIError]:
+    status = reply.status
+    if status in IN_DOUBT or status >= 500 or status < 300:
+        return ServerError
+    if status < 400:
+        return RedirectError
+    if status == 429:
+        return RateLimitedError
+    if is_foreign(reply):
+        return GatewayError
     if status == 404:
-        # Both 404s carry the code "not_found"; only the message separates them.
+        if code == "admin_not_found" or message.startswith("admin"):
+            return AdminNotFoundError
+        if not is_error_list(reply):
+            return NotFoundError
+        # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):
             return ConversationNotFoundError
         return ContactNotFoundError if message.startswith("user not found") else NotFoundError
     if status == 422 and _LAST_CONTACT.search(message):
         return LastContactError
-    if status == 429:
-        return RateLimitedError
-    if status == 401:
-        return AuthenticationError
-    if status == 403:
-        return PermissionDeniedError
-    if status == 408 or status >= 500:
-        return ServerError
-    return RedirectError if status < 400 else InvalidRequestError
+    return _KINDS.get(status, InvalidRequestError)
 
+
+IN_DOUBT: Final = frozenset({408, 425, 499})
+"""Statuses of the fourth hundred after which nobody knows whether the request was applied."""
+
+_KINDS: Final[Mapping[int, type[APIError]]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+}
 
 _ADVICE: Final[Mapping[type[APIError], str]] = {
     AuthenticationError: "check the access token and the region",
+    AdminNotFoundError: "check admin_id: it must be the id of an admin, not of a team",
     PermissionDeniedError: "check the workspace's plan and the token's permissions",
     RedirectError: "redirects are never followed; check base_url",
 }
 
 
 def error_for(reply: Reply) -> APIError:
-    """Return the exception that a reply without a 2xx status stands for."""
+    """Return the exception that a reply without the status of a success stands for."""
     code, message, errors = error_details(reply)
-    kind = _kind_of_error(reply.status, (message or "").strip().lower())
+    kind = _kind_of_error(reply, code, (message or "").strip().lower())
+    advice = reply.advice or _ADVICE.get(kind)
+    if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
+        gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
+        advice = gateway if advice is None else f"{gateway}; {advice}"
     return kind(
         status=reply.status,
         code=code,
@@ -410,13 +487,13 @@ def error_for(reply: Reply) -> APIError:
         rate_limit=reply.rate_limit,
         attempts=reply.attempts,
         retry_after=None if reply.headers is None else reply.headers.retry_after,
-        advice=reply.advice or _ADVICE.get(kind),
+        advice=advice,
     )
 
 
 def request_id_of(reply: Reply) -> str | None:
     """Intercom's id of the request: the header's, else the one in an error's body."""
-    if reply.request_id is not None or reply.succeeded:
+    if reply.request_id is not None or reply.status == SUCCESS:
         return reply.request_id
     found = _document(reply).get("request_id")
     return readable(found) if isinstance(found, str) else None

@@ -14,14 +14,15 @@ import trustme
 from intercom_async import (
     CertificateError,
     ConnectionFailedError,
+    DetachResult,
     IntercomClient,
     Outcome,
     RetryPolicy,
 )
 from intercom_async.simulator import IntercomSimulator
 from tests.chaos.accounting import disagreements, told_once
-from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import outcomes_in
+from tests.support.raw_server import RawServer, always, reply
 
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ADMIN = "5017690"
@@ -137,19 +138,27 @@ class TestNames:
                 await client.detach_contact("1", "2", admin_id=ADMIN)
 
     @pytest.mark.asyncio(loop_factories=["driven"])
-    async def test_it_fails_every_pair_of_a_run_and_applies_none(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_it_is_an_outage_for_a_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def unknown(*_: object, **__: object) -> Never:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         monkeypatch.setattr(socket, "getaddrinfo", unknown)  # asking for real takes 15 ms a pair
         pairs = [(str(number), "5ba682d2") for number in range(PAIRS)]
-        path = tmp_path / "journal"
         async with (
             IntercomClient("token", base_url="https://intercom.invalid", retry=TWICE) as client,
-            client.detach_contacts(pairs, admin_id=ADMIN, journal=path) as run,
+            client.detach_contacts(pairs, admin_id=ADMIN) as run,
         ):
-            told = told_once([result async for result in run])
-        assert told == dict.fromkeys(pairs, Outcome.FAILED)
-        assert outcomes_in(path) == told
+
+            async def consume() -> list[DetachResult]:
+                return [result async for result in run]
+
+            consuming = asyncio.create_task(consume())
+            await asyncio.sleep(600.0)
+            assert run.summary.total == 0
+            assert client.outage is not None
+            assert "Name or service not known" in client.outage.reason
+            assert client.stats().requests < 200
+            run.stop(immediately=True)
+            told = told_once(await consuming)
+        assert set(told) == set(pairs)
+        assert Outcome.DETACHED not in told.values()

@@ -5,8 +5,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -55,6 +56,12 @@ def press_ctrl_c(when: Callable[[], bool], *, times: int = 1) -> threading.Threa
     return thread
 
 
+def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> Path:
+    lines = ["conversation_id,contact_id", *map(",".join, rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def simulator() -> Iterator[IntercomSimulator]:
     with serving() as running:
@@ -93,6 +100,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         assert isinstance(caught.value.code, int)
         return Ended(caught.value.code, out, err)
 
+    for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv(TOKEN_VARIABLE, "token")
     return call

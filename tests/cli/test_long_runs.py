@@ -3,20 +3,12 @@
 import io
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.cli.conftest import Command, press_ctrl_c
-
-
-def write_csv(path: Path, pairs: Iterable[tuple[str, str]]) -> Path:
-    lines = ["conversation_id,contact_id", *(",".join(pair) for pair in pairs)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+from tests.cli.conftest import Command, press_ctrl_c, write_csv
 
 
 @pytest.fixture
@@ -30,13 +22,13 @@ class TestJournal:
     ) -> None:
         pairs = simulator.workspace.populate(conversations=600)
         source = write_csv(tmp_path / "pairs.csv", pairs)
-        journal = tmp_path / "run.jsonl"
+        journal = tmp_path / "run.db"
         detach = ("detach", source, *base, "--journal", journal, "--concurrency", 2)
         presser = press_ctrl_c(lambda: simulator.applied.total() >= 50)
         ended = command(*detach)
         presser.join()
         assert ended.status == 4
-        assert f"the same command goes on from {journal}" in ended.err
+        assert f"to go on:\n  intercom-async detach {source}" in ended.err
         done = simulator.applied.total()
         assert 50 <= done < 600
         ended = command(*detach, "--json")
@@ -47,54 +39,115 @@ class TestJournal:
         assert all(simulator.applied[pair] == 1 for pair in pairs)
         assert journal.stat().st_mode & 0o777 == 0o600
 
-    def test_a_journal_is_a_source_of_what_it_left_unsettled(
+    def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         pairs = simulator.workspace.populate(conversations=6)
-        lines = [json.dumps([*pair]) for pair in pairs[2:]]
-        lines += [json.dumps([*pairs[0], "777"]), json.dumps([*pairs[1], "778"])]
-        source = tmp_path / "pairs.jsonl"
+        source, journal = tmp_path / "pairs.jsonl", tmp_path / "run.db"
+        lines = [json.dumps([*pair]) for pair in pairs[1:]]
+        lines += [json.dumps([*pairs[0], "777"])]
         source.write_text("\n".join(lines), encoding="utf-8")
-        journal = tmp_path / "run.jsonl"
-        assert command("detach", source, *base, "--journal", journal).status == 1
+        fault = simulator.faults.add(
+            Fault.SERVER_ERROR, match=pairs[0][0], method="DELETE", probability=1.0
+        )
         simulator.workspace.add_admin(admin_id="777")
-        ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
+        ended = command("detach", source, *base, "--journal", journal)
         assert ended.status == 1
-        outcomes = json.loads(ended.out)["outcomes"]
-        assert (outcomes["detached"], outcomes["failed"]) == (1, 1)
+        assert f"(for example {','.join(pairs[0])})" in ended.err
+        assert "  1 failed: HTTP 500" in ended.err
+        assert "1 pair failed at first and tried once more at the end" in ended.err
+        simulator.faults.remove(fault)
+        ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
+        assert ended.status == 0
+        summary = json.loads(ended.out)
+        assert (summary["outcomes"]["detached"], summary["total"]) == (1, 1)
         assert not simulator.workspace.attached(*pairs[0])
 
-    def test_another_input_is_refused_in_words(
+    def test_a_run_that_stopped_reading_its_file_reads_on_in_it(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
-        pairs = simulator.workspace.populate(conversations=4)
-        journal = tmp_path / "run.jsonl"
-        source = write_csv(tmp_path / "pairs.csv", pairs[:2])
-        assert command("detach", source, *base, "--journal", journal).status == 0
-        source = write_csv(tmp_path / "pairs.csv", pairs[2:])
-        ended = command("detach", source, *base, "--journal", journal)
-        assert ended.status == 2
-        assert "the input has changed" in ended.err
-        assert simulator.applied.total() == 2
+        pairs = simulator.workspace.populate(conversations=3000)
+        source, journal = write_csv(tmp_path / "pairs.csv", pairs), tmp_path / "run.db"
+        presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
+        detach = ("detach", source, *base, "--journal", journal, "--concurrency", 1)
+        assert command(*detach).status == 4
+        presser.join()
+        ended = command("detach", journal, *base)
+        assert ended.status == 0
+        assert f"had not read {source} to its end" in ended.err
+        assert simulator.applied == dict.fromkeys(pairs, 1)
+        again = command("detach", journal, *base, "--json")
+        assert (again.status, json.loads(again.out)["total"]) == (0, 0)
 
-    def test_a_file_that_is_no_journal_is_not_overwritten(
+    def test_an_input_whose_rest_cannot_be_had_is_told_and_ends_in_status_1(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
-        source = write_csv(tmp_path / "pairs.csv", [("1", "2")])
-        before = source.read_bytes()
-        ended = command("detach", source, *base, "--journal", source)
+        pairs = simulator.workspace.populate(conversations=3000)
+        source, journal = write_csv(tmp_path / "pairs.csv", pairs), tmp_path / "run.db"
+        presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
+        detach = ("detach", source, *base, "--journal", journal, "--concurrency", 1)
+        assert command(*detach).status == 4
+        presser.join()
+        moved = source.rename(tmp_path / "moved.csv")
+        ended = command("detach", journal, *base, "--json")
+        assert ended.status == 1
+        assert "was not read to its end and cannot be read again" in ended.err
+        assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
+        assert 10 < simulator.applied.total() < 3000
+        assert command("detach", moved, *base, "--journal", journal).status == 0
+        assert command("detach", journal, *base).status == 0
+
+    def test_the_rest_of_a_limited_run_is_not_read(
+        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        source = write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=9))
+        journal = tmp_path / "run.db"
+        assert command("detach", source, *base, "--journal", journal, "--limit", 4).status == 0
+        assert command("detach", journal, *base).status == 0
+        assert simulator.applied.total() == 4
+
+    def test_the_journal_of_another_operation_is_no_source(
+        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        source = write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=1))
+        journal = tmp_path / "run.db"
+        assert command("detach", source, *base, "--journal", journal).status == 0
+        ended = command("attach", journal, *base)
         assert ended.status == 2
-        assert "no journal" in ended.err
-        assert source.read_bytes() == before
+        assert "--undo" in ended.err
 
     def test_a_journal_that_cannot_be_made_ends_the_run_before_it_began(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         source = write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=2))
-        ended = command("detach", source, *base, "--journal", tmp_path / "no" / "run.jsonl")
-        assert ended.status == 3
-        assert "cannot be opened" in ended.err
+        ended = command("detach", source, *base, "--journal", tmp_path / "no" / "run.db")
+        assert ended.status == 2
+        assert "no/run.db" in ended.err
         assert simulator.applied.total() == 0
+
+    def test_results_are_added_to_when_a_run_goes_on_and_replaced_by_a_new_one(
+        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=6)
+        source, journal = tmp_path / "pairs.csv", tmp_path / "run.db"
+        output = tmp_path / "results.jsonl"
+        detach = ("detach", source, *base, "--output", output)
+        write_csv(source, pairs[:2])
+        assert command(*detach, "--journal", journal).status == 0
+        with output.open("a", encoding="utf-8") as file:
+            file.write('{"conversation_id":"half a line of a run that was killed')
+        write_csv(source, pairs)
+        ended = command(*detach, "--journal", journal)
+        assert f"adding to the results in {output}" in ended.err
+        assert _conversations(output) == [pair[0] for pair in pairs]
+        write_csv(source, pairs[:1])
+        assert command(*detach).status == 0
+        assert _conversations(output) == [pairs[0][0]]
+
+
+def _conversations(output: Path) -> list[str]:
+    lines = output.read_text(encoding="utf-8").splitlines()
+    return sorted(json.loads(line)["conversation_id"] for line in lines)
 
 
 class TestUndo:
@@ -103,13 +156,13 @@ class TestUndo:
     ) -> None:
         pairs = simulator.workspace.populate(conversations=30)
         source = write_csv(tmp_path / "pairs.csv", [*pairs, pairs[0], ("no-such", "x")])
-        journal = tmp_path / "run.jsonl"
+        journal = tmp_path / "run.db"
         assert command("detach", source, *base, "--journal", journal).status == 0
         undo = ("attach", "--undo", journal, "--base-url", simulator.url, "--quiet")
-        ended = command(*undo, "--json", "--journal", tmp_path / "undo.jsonl")
+        ended = command(*undo, "--json", "--journal", tmp_path / "undo.db")
         assert ended.status == 0
         summary = json.loads(ended.out)
-        assert (summary["outcomes"]["attached"], summary["duplicates"]) == (31, 1)
+        assert (summary["outcomes"]["attached"], summary["total"]) == (30, 30)
         assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
     def test_what_was_only_inferred_is_listed_and_left_out_unless_asked_for(
@@ -117,7 +170,7 @@ class TestUndo:
     ) -> None:
         pairs = simulator.workspace.populate(conversations=3)
         source = write_csv(tmp_path / "pairs.csv", pairs)
-        journal = tmp_path / "run.jsonl"
+        journal = tmp_path / "run.db"
         simulator.faults.add(Fault.RESET_AFTER_APPLYING, match=pairs[1][0])
         assert command("detach", source, *base, "--journal", journal).status == 0
         undo = ("attach", "--undo", journal, "--base-url", simulator.url, "--quiet")
@@ -133,7 +186,7 @@ class TestUndo:
     ) -> None:
         pairs = simulator.workspace.populate(conversations=1)
         source = write_csv(tmp_path / "pairs.csv", pairs)
-        journal, second = tmp_path / "run.jsonl", tmp_path / "undo.jsonl"
+        journal, second = tmp_path / "run.db", tmp_path / "undo.db"
         assert command("detach", source, *base, "--journal", journal).status == 0
         ended = command("attach", "--undo", journal, "--region", "eu")
         assert ended.status == 2
@@ -143,7 +196,7 @@ class TestUndo:
         assert ended.status == 2
         assert "the journal of a detach" in ended.err
 
-    @pytest.mark.parametrize("arguments", [(), ("pairs.csv", "--undo", "run.jsonl")])
+    @pytest.mark.parametrize("arguments", [(), ("pairs.csv", "--undo", "run.db")])
     def test_attach_wants_a_source_or_an_undo(
         self, command: Command, base: tuple[str, ...], arguments: tuple[str, ...]
     ) -> None:
@@ -161,7 +214,7 @@ class TestDryRun:
         ended = command("detach", source, *base, "--dry-run")
         assert ended.status == 0
         assert "nothing was changed" in ended.err
-        assert "5 detached" in ended.err
+        assert "5 would be detached" in ended.err
         assert simulator.applied.total() == 0
 
 
@@ -194,6 +247,7 @@ class TestFind:
         command: Command,
         simulator: IntercomSimulator,
         base: tuple[str, ...],
+        tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         workspace = simulator.workspace
@@ -207,9 +261,11 @@ class TestFind:
             "conversation_id,contact_id",
             *(f"{conversation},{contact}" for conversation in groups),
         ]
-        stdin = SimpleNamespace(buffer=io.BytesIO(found.out.encode()), isatty=lambda: False)
-        monkeypatch.setattr(sys, "stdin", stdin)
-        assert command("detach", "-", *base).status == 0
+        source = tmp_path / "found.csv"
+        source.write_text(found.out, encoding="utf-8")
+        with source.open(encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            assert command("detach", "-", *base).status == 0
         again = command("find", "--contact", contact, "--base-url", simulator.url)
         assert again.out == "conversation_id,contact_id\n"
         every = command("find", "--external-id", "70", "--all", "--base-url", simulator.url)

@@ -1,6 +1,7 @@
 """What the command line writes is for its owner alone, and shows foreign text as text."""
 
 import errno
+import json
 import os
 import stat
 import sys
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async.cli.simulating import _write
+from intercom_async.cli.simulating import write_pairs
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import IntercomSimulator
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, write_csv
 
 MARKUP = "<img src=x onerror=alert(1)>"
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b1m"
@@ -36,10 +37,10 @@ def mode(path: Path) -> int:
 def test_every_file_is_its_owner_s_alone(
     older: bool, simulator: IntercomSimulator, command: Command, tmp_path: Path
 ) -> None:
-    journal, undo = tmp_path / "run.jsonl", tmp_path / "undo.jsonl"
+    journal, undo = tmp_path / "run.db", tmp_path / "undo.db"
     output, html = tmp_path / "results.jsonl", tmp_path / "run.html"
     if older:
-        for path, content in ((journal, ""), (undo, ""), (output, "old"), (html, "")):
+        for path, content in ((output, '{"conversation_id":"old"}'), (html, "")):
             path.write_text(content)
             path.chmod(0o666)
     pairs = tmp_path / "pairs.csv"
@@ -59,9 +60,98 @@ def test_every_file_is_its_owner_s_alone(
 
 def test_so_are_the_pairs_of_a_simulator(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
-    _write([("1", "2")], path)
+    write_pairs([("1", "2")], path)
     assert mode(path) == 0o600
     assert path.read_text() == "conversation_id,contact_id\n1,2\n"
+
+
+class TestReadAndWritten:
+    """No file that is read is ever written."""
+
+    @pytest.fixture(autouse=True)
+    def _prepare(self, simulator: IntercomSimulator, command: Command, tmp_path: Path) -> None:
+        self.pairs = simulator.workspace.populate(conversations=2)
+        self.source = write_csv(tmp_path / "pairs.csv", self.pairs)
+        self.simulator = simulator
+        self.given = ("--admin-id", simulator.admin_id, "--base-url", simulator.url, "-q")
+        self.command = command
+
+    def refused(self, *arguments: object) -> str:
+        folder = self.source.parent
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        ended = self.command(*arguments, *self.given)
+        assert ended.status == 2
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+        assert self.simulator.requests.total == 0
+        return ended.err
+
+    @pytest.mark.parametrize("option", ["--output", "--journal"])
+    @pytest.mark.parametrize("name", ["itself", "symbolic link", "hard link", "other spelling"])
+    def test_the_source_is_not_written(self, option: str, name: str) -> None:
+        target = self.source.with_name(name)
+        match name:
+            case "itself":
+                target = self.source
+            case "symbolic link":
+                target.symlink_to(self.source)
+            case "hard link":
+                target.hardlink_to(self.source)
+            case _:
+                target = self.source.parent / ".." / self.source.parent.name / self.source.name
+        told = self.refused("detach", self.source, option, target)
+        assert f"{option} must be another file than SOURCE" in told
+
+    @pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-lock"])
+    def test_results_and_journal_are_different_files(self, ending: str, tmp_path: Path) -> None:
+        journal, output = tmp_path / "run.db", tmp_path / f"run.db{ending}"
+        told = self.refused("detach", self.source, "--journal", journal, "--output", output)
+        assert "--output must be another file than --journal" in told
+
+    def test_the_file_of_the_token_is_not_written(self, tmp_path: Path) -> None:
+        token = tmp_path / "token"
+        token.write_text("token")
+        arguments = ("detach", self.source, "--token-file", token, "--output", token)
+        assert "--token-file" in self.refused(*arguments)
+
+    def test_standard_input_is_not_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with self.source.open(encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            told = self.refused("detach", "-", "--output", self.source)
+        assert "--output must be another file than standard input" in told
+
+    def test_the_journal_that_is_undone_is_not_written(self, tmp_path: Path) -> None:
+        journal = tmp_path / "run.db"
+        assert self.command("detach", self.source, *self.given, "--journal", journal).status == 0
+        before = journal.read_bytes()
+        for option in ("--output", "--journal"):
+            ended = self.command("attach", "--undo", journal, *self.given, option, journal)
+            assert ended.status == 2
+            assert "another file than --undo" in ended.err
+        assert journal.read_bytes() == before
+
+    def test_a_file_that_holds_anything_but_results_is_not_replaced_by_them(
+        self, tmp_path: Path
+    ) -> None:
+        letter = tmp_path / "letter.txt"
+        letter.write_text("Dear Sir")
+        ended = self.command("detach", self.source, *self.given, "--output", letter)
+        assert ended.status == 2
+        assert "a new file or one with results" in ended.err
+        assert letter.read_text() == "Dear Sir"
+        assert self.simulator.applied.total() == 0
+
+    def test_results_go_to_standard_output(self) -> None:
+        ended = self.command("detach", self.source, *self.given, "--output", "-")
+        assert ended.status == 0
+        told = {json.loads(line)["conversation_id"] for line in ended.out.splitlines()}
+        assert told == {pair[0] for pair in self.pairs}
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+    def test_a_full_disk_names_the_file_and_keeps_the_summary(self) -> None:
+        ended = self.command("detach", self.source, *self.given, "--output", "/dev/full")
+        assert ended.status == 3
+        assert "/dev/full: No space left on device" in ended.err
+        assert "pairs accounted for" in ended.err
 
 
 class TestOpening:
@@ -171,7 +261,7 @@ def test_foreign_text_is_text_in_a_report_and_on_a_terminal(
     pairs.write_text("\n".join(rows))
     given = ("--admin-id", MARKUP, "--base-url", simulator.url)
     detached = command("detach", pairs, *given, "--journal", journal)
-    assert detached.status == 1
+    assert detached.status == 3  # Intercom does not know that admin
     reported = command("report", journal, "--html", html)
     undone = command("attach", "--undo", journal, *given)
     resumed = command("detach", journal, *given)

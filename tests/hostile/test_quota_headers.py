@@ -78,7 +78,7 @@ async def test_a_success_with_absurd_headers_never_stops_a_client_for_long(
     lines: tuple[str, ...],
 ) -> None:
     loop = asyncio.get_running_loop()
-    good = Hostile("200", http(b"{}", *lines))
+    good = Hostile("200", http(b'{"customers": []}', *lines))
     async with HostileServer(good, bad=5) as server, client_for(server) as client:
         began = loop.time()
         bulk = client.with_options(lane=Lane.BULK)

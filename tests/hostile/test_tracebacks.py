@@ -18,7 +18,7 @@ from intercom_async import (
     WorkspaceAccessError,
     detach_contact,
 )
-from intercom_async.cli.options import open_client
+from intercom_async.cli.options import Connection
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
@@ -79,7 +79,7 @@ def test_a_token_of_a_file_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN)
     with pytest.raises(ValueError) as caught:
-        open_client(region="moon", base_url=None, token_file=file, version="Preview")
+        Connection(region="moon", token_file=file).open_client()
     nothing_shown(caught.value)
 
 

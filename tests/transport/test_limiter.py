@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.secret import Secret
 from intercom_async.transport.budgets import limiter_for
-from intercom_async.transport.concurrency import SMALLEST
+from intercom_async.transport.concurrency import LARGEST, SMALLEST
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import SYSTEM
 from intercom_async.transport.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
@@ -230,6 +230,19 @@ async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
     for permit in permits:
         limiter.settle(permit, headers=None, status=None, sent=False)
     assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_after_an_outage_the_bound_is_as_if_the_server_had_never_suffered() -> None:
+    limiter = await _warm(limit=1000)
+    for _ in range(5):
+        for _ in range(30):
+            permit = await limiter.acquire(Lane.BULK, bounded=False)
+            limiter.settle(permit, headers=None, status=503)
+        await asyncio.sleep(10.0)
+    assert limiter._concurrency.value < SMALLEST / 4
+    limiter.recovered()
+    assert limiter._concurrency.value == LARGEST
 
 
 def _find(token: str, url: str = "https://api.intercom.io", **policy: object) -> Limiter:

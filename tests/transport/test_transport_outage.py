@@ -96,13 +96,14 @@ class World:
     events: list[Event]
     tasks: list[asyncio.Task[None]] = attrs.Factory(list[asyncio.Task[None]])
     done: int = 0
+    options: CallOptions = BULK
 
     def work(self, workers: int = WORKERS) -> None:
         """Let workers send one bulk call after the other, none of which may fail."""
 
         async def endless() -> None:
             while True:
-                reply = await self.transport.send(DETACH, BULK)
+                reply = await self.transport.send(DETACH, self.options)
                 assert reply.status == 200
                 self.done += 1
 
@@ -182,6 +183,19 @@ async def test_an_outage_costs_a_trickle_and_the_full_quota_follows_its_end(
     assert first - ended <= 2 * TIMEOUT + 1.0
     in_window = sum(first <= at < first + 10.0 for at in network.answered)
     assert in_window >= 0.95 * LIMIT
+
+
+async def test_looks_of_few_calls_with_few_attempts_use_none_of_them_up(world: World) -> None:
+    world.options = attrs.evolve(BULK, retry=RetryPolicy(attempts=2, total_time=5.0))
+    world.work(6)
+    await asyncio.sleep(5.0)
+    world.network.away = RESET
+    await asyncio.sleep(1800.0)
+    world.network.away = None
+    done = world.done
+    await asyncio.sleep(60.0)
+    world.check_workers()
+    assert world.done > done
 
 
 async def test_an_outage_before_the_first_answer_is_waited_out_too(world: World) -> None:

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from intercom_async import (
+    AdminNotFoundError,
     APIError,
     AuthenticationError,
     ContactNotFoundError,
     ConversationNotFoundError,
+    GatewayError,
     InvalidArgumentError,
     InvalidRequestError,
     LastContactError,
@@ -173,6 +175,8 @@ class TestErrors:
             (404, "not_found", "Resource Not Found", ConversationNotFoundError),
             (404, "not_found", "User Not Found", ContactNotFoundError),
             (404, "not_found", "Something Else", NotFoundError),
+            (404, "admin_not_found", "Admin for admin_id not found", AdminNotFoundError),
+            (404, "not_found", "Admin Not Found", AdminNotFoundError),
             (
                 422,
                 "parameter_invalid",
@@ -211,15 +215,21 @@ class TestErrors:
         [
             (301, RedirectError),
             (399, RedirectError),
-            (400, InvalidRequestError),
-            (407, InvalidRequestError),
+            (400, GatewayError),
+            (401, GatewayError),
+            (403, GatewayError),
+            (404, GatewayError),
+            (407, GatewayError),
             (408, ServerError),
-            (499, InvalidRequestError),
+            (425, ServerError),
+            (429, RateLimitedError),
+            (499, ServerError),
             (500, ServerError),
             (599, ServerError),
+            (202, ServerError),
         ],
     )
-    def test_a_status_without_a_class_of_its_own_goes_with_its_hundred(
+    def test_an_error_without_a_word_of_intercom_s_is_a_gateway_s_or_leaves_it_open(
         self, status: int, kind: type[APIError]
     ) -> None:
         assert type(wire.error_for(reply(status, b""))) is kind
@@ -262,8 +272,9 @@ class TestErrors:
         ],
     )
     def test_an_error_that_the_caller_can_mend_says_how(self, status: int, advice: str) -> None:
-        assert advice in str(wire.error_for(reply(status, b"")))
-        told = str(wire.error_for(reply(status, b"", advice="ask Ann")))
+        body = error_list("code", "message")
+        assert advice in str(wire.error_for(reply(status, body)))
+        told = str(wire.error_for(reply(status, body, advice="ask Ann")))
         assert "ask Ann" in told
         assert advice not in told
 
@@ -280,7 +291,6 @@ class TestErrors:
             b"null",
             b'{"errors": null}',
             b'{"errors": [null, 7]}',
-            b'{"errors": {"code": "x"}}',
             b'{"errors": [{"code": 7, "message": []}]}',
             b"\xff",
             b"[" * 100_000,
@@ -294,6 +304,30 @@ class TestErrors:
         assert error.message is None
         assert error.request_id is None
 
+    @pytest.mark.parametrize(
+        ("body", "code", "message"),
+        [
+            ({"errors": {"email": "is taken"}}, "email", "is taken"),
+            ({"errors": {"email": ["is taken", "is odd"]}}, "email", "is taken"),
+            ({"errors": ["a text", "another"]}, None, "a text"),
+            ({"error_key": "plan_restricted", "message": "Upgrade"}, "plan_restricted", "Upgrade"),
+            ({"type": "error", "code": "c", "message": "m"}, "c", "m"),
+        ],
+    )
+    def test_errors_in_other_forms_have_a_code_and_a_message(
+        self, body: object, code: str | None, message: str
+    ) -> None:
+        error = wire.error_for(reply(409, body))
+        assert (error.code, error.message) == (code, message)
+        assert message in str(error)
+
+    def test_a_gateway_is_named(self) -> None:
+        error = wire.error_for(reply(403, b"<html>", server="awselb/2.0"))
+        assert type(error) is GatewayError
+        assert "answered by a gateway, server: awselb/2.0" in str(error)
+        named = wire.error_for(reply(403, error_list("forbidden", "No"), server="nginx"))
+        assert "gateway" not in str(named)
+
     def test_the_shape_without_a_list_is_read_too(self) -> None:
         error = wire.error_for(reply(400, {"type": "error", "request_id": "r", "message": "m"}))
         assert (error.message, error.request_id) == ("m", "r")
@@ -301,16 +335,14 @@ class TestErrors:
 
 class TestReplies:
     @pytest.mark.parametrize(
-        ("status", "succeeded"), [(199, False), (200, True), (299, True), (300, False)]
+        ("status", "succeeded"), [(199, False), (200, True), (202, False), (300, False)]
     )
-    def test_a_reply_succeeded_if_its_status_is_of_the_second_hundred(
-        self, status: int, succeeded: bool
-    ) -> None:
+    def test_only_status_200_is_a_success(self, status: int, succeeded: bool) -> None:
         assert reply(status, b"").succeeded is succeeded
 
     def test_a_reply_is_that_of_a_single_attempt_unless_it_is_told_more(self) -> None:
         alone = reply(200, b"")
-        assert (alone.attempts, alone.refusals, alone.ambiguous) == (1, 0, False)
+        assert (alone.attempts, alone.refusals, alone.in_doubt) == (1, 0, False)
 
     def test_the_body_of_a_success_is_not_searched_for_a_request_id(self) -> None:
         assert wire.request_id_of(reply(200, {"request_id": "a contact's attribute"})) is None

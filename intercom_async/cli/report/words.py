@@ -1,169 +1,193 @@
-"""What numbers, times and outcomes are called in a report, and foreign text made harmless."""
+"""What numbers, times and states are called in a report, and what is to be done. Pure."""
 
-import unicodedata
+import itertools
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from intercom_async.cli.report.facts import Cause, Facts
-from intercom_async.detaching import Outcome
+from intercom_async.cli.report.queries import Facts
+from intercom_async.cli.running import amount
+from intercom_async.journal.reader import KeptSession
+from intercom_async.transport.wire import REGIONS
 
-ADVICE: Final[Mapping[Outcome, str]] = {
-    Outcome.DETACHED: "removed; nothing to do",
-    Outcome.ALREADY_ABSENT: "was not in the conversation; nothing to do",
-    Outcome.CONVERSATION_MISSING: "no such conversation; nothing to do",
-    Outcome.REFUSED_LAST_CONTACT: "cannot be removed; decide about the conversation",
-    Outcome.FAILED: "not applied; see the cause, then run it again",
-    Outcome.UNKNOWN: "may have been applied; run it again, that is safe",
-    Outcome.NOT_ATTEMPTED: "the run stopped first; run it again",
-    Outcome.ATTACHED: "put back; nothing to do",
+ADVICE: Final[Mapping[str, str]] = {
+    "detached": "removed; nothing to do",
+    "already_absent": "was not in it; nothing to do",
+    "conversation_missing": "no such conversation; nothing to do",
+    "refused_last_contact": "cannot be removed; decide about it",
+    "failed": "not applied; see the cause, then go on",
+    "unknown": "may have been applied; go on, it is safe",
+    "attached": "put back; nothing to do",
+    "sending": "may have been applied; go on, it checks",
+    "pending": "not sent yet; go on",
 }
-"""What to do next."""
+"""What to do next, by state."""
 
-_HARMFUL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that move a cursor, turn a line around or cannot be encoded."""
+NUMBERS: Final = frozenset(
+    {"count", "pairs", "settled", "not settled", "#", "at work", "requests", "retries", "refused"}
+)
+"""Heads of columns that are flush right."""
 
-
-def printable(text: str, *, ascii_only: bool = False, most: int = 300) -> str:
-    r"""Return text that looks the way it is: what would not be seen is spelled like "\x1b".
-
-    Args:
-        text: from a server or a file.
-        ascii_only: spell out everything beyond ASCII.
-        most: characters that are kept.
-    """
-    cut = text if len(text) <= most else text[: most - 3] + "..."
-    if not cut.isprintable():
-        cut = "".join(map(_visible, cut))
-    return cut.encode("ascii", "backslashreplace").decode() if ascii_only else cut
+Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
+"""Title, heads and rows of a table, and how many rows it leaves out."""
 
 
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in _HARMFUL:
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode()
+def region(facts: Facts) -> str | None:
+    """Return the region in which the workspace is hosted, None for another address."""
+    return next((key for key, url in REGIONS.items() if url == facts.base_url), None)
 
 
-def name(outcome: Outcome) -> str:
-    """Return an outcome in words."""
-    return outcome.value.replace("_", " ")
-
-
-def amount(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 pair", "2,000 pairs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def name(state: str) -> str:
+    """Return a state in words."""
+    return state.replace("_", " ")
 
 
 def share(part: int, whole: int) -> str:
     """Return a percentage that is never rounded to nothing or to all."""
-    if not whole:
-        return ""
     percent = 100 * part / whole
     if 0 < percent < 0.1:
         return "< 0.1 %"
-    if 99.9 < percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.1f} %"
+    return "> 99.9 %" if 99.9 < percent < 100 else f"{percent:.1f} %"
 
 
 def rate(per_second: float) -> str:
     """Return a rate without its unit."""
-    if per_second >= 99.95:
-        return f"{per_second:,.0f}"
-    return f"{per_second:.1f}".removesuffix(".0")
+    return f"{per_second:,.0f}" if per_second >= 9.95 else f"{per_second:.1g}"
 
 
-def day_and_time(at: float | None) -> str:
+def moment(at: float) -> str:
     """Return Unix seconds as "2025-01-31 22:00:00"."""
-    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def time_of_day(at: float, *, seconds: bool = True) -> str:
-    """Return Unix seconds as "22:00:00" or "22:00"."""
-    return f"{datetime.fromtimestamp(at, UTC):{'%H:%M:%S' if seconds else '%H:%M'}}"
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return "???? ??:??:??"
 
 
 def span(seconds: float) -> str:
     """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
-    if 0 < seconds < 9.95:
+    if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 ", " ")
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return _two(whole // 60, "min", whole % 60, "s")
-    minutes = round(whole / 60)
-    if minutes < 24 * 60:
-        return _two(minutes // 60, "h", minutes % 60, "min")
-    hours = round(whole / 3600)
-    return _two(hours // 24, "d", hours % 24, "h")
-
-
-def _two(large: int, unit: str, small: int, smaller: str) -> str:
-    return f"{large:,} {unit} {small} {smaller}" if small else f"{large:,} {unit}"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in itertools.pairwise(units):
+        whole, rest = divmod(round(seconds / part), size // part)
+        if whole:
+            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
+    return f"{round(seconds)} s"
 
 
 def verdict(facts: Facts) -> str:
-    """Return what a report comes to, in one sentence."""
-    if facts.complete:
-        return "Every pair is settled." if facts.pairs else "The input was empty."
-    left = facts.pairs - facts.settled
-    waiting = facts.unrecorded + (facts.unsent or 0)
-    if left and waiting:
-        return f"{amount(left, 'pair')} not settled, and up to {waiting:,} without a record."
-    if left:
-        return f"{amount(left, 'pair')} not settled."
-    if waiting:
-        return f"Up to {amount(waiting, 'pair')} without a record."
-    if not facts.pairs:
-        return "Nothing was recorded yet."
-    return "All recorded pairs are settled, but the input was not read to its end."
+    """Return what a report comes to, in one or two sentences."""
+    unread = " The input was not read to its end." if facts.unread else ""
+    if facts.left:
+        are = "is" if facts.left == 1 else "are"
+        return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
+    if facts.pairs:
+        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}"
+    return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
 def remarks(facts: Facts) -> Iterator[str]:
-    """Yield what is to be known beyond the outcomes, a sentence each."""
+    """Yield what is to be known beyond the numbers, a sentence or two each."""
+    for last in facts.sessions[-1:]:
+        if stopped_by := last.facts.get("stopped_by"):
+            yield f"The last session was stopped: {stopped_by}"
+        if last.ended_at is None:
+            yield (
+                f"Session {last.number} has no end: it goes on now, or it was killed. Its own "
+                "numbers may be a second old."
+            )
+    if facts.unread and facts.unread.kind not in {"file", "undo"}:
+        yield (
+            f"The input ({facts.unread.kind}) was not read to its end: for the rest, run it again "
+            "with the same input and this journal."
+        )
+    if facts.states.get("already_absent") == facts.pairs != 0:
+        yield (
+            "Not one contact was in its conversation. After an earlier run that is right; "
+            "otherwise it may be the wrong workspace, file or column."
+        )
     if facts.inferred:
         yield (
-            f"{facts.inferred:,} of the detached were concluded from a check, because the reply "
-            "was lost: somebody else may have removed them, so an undo must not take them for "
-            "granted."
+            f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
+            "Somebody else may have done it, so an undo does not take that for granted."
         )
-    if facts.unrecorded:
-        yield (
-            f"Up to {amount(facts.unrecorded, 'pair')} may have been sent and have no record: in "
-            "flight when this was read, or when the run was killed. The next run checks each of "
-            "them."
-        )
-    if facts.reopened:
-        yield (
-            f"{amount(facts.reopened, 'pair')} recorded as not settled may have been sent again "
-            "since. The next run checks each of them."
-        )
-    if facts.unsent:
-        yield f"{amount(facts.unsent, 'pair')} of the input were certainly not sent yet."
-    if not facts.input_ended:
-        yield (
-            "The input was not read to its end, so there may be pairs of which the journal knows "
-            "nothing."
-        )
-    if facts.undated:
-        yield f"{amount(facts.undated, 'record')} without a time: missing in the picture."
-    if not facts.complete:
-        yield "To go on, run it again with the same input and the same journal."
 
 
-def reason(cause: Cause) -> str:
-    """Return what a cause is called: the error's class, the status and Intercom's code."""
-    if cause.outcome.settled:
-        return ADVICE[cause.outcome]
-    status = None if cause.status is None else f"HTTP {cause.status}"
-    code = None if cause.code is None else printable(cause.code, most=80)
-    error = None if cause.error is None else printable(cause.error, most=80)
-    return " · ".join(part for part in (error, status, code) if part) or "no error was recorded"
+def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """Yield what the run cost: name, number, and what else is to be said of it."""
+    elapsed, requests = facts.total("elapsed"), facts.total("requests")
+    before = f", {facts.settled_before:,} before" if facts.settled_before else ""
+    quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
+    yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
+    yield "Requests", f"{requests:,.0f}", "without those refused"
+    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests, with checks"
+    yield "Refused", f"{facts.total('refusals'):,.0f}", "by the rate limit"
+    yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
+    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, not sent"
+    yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
+    yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
 
-def facts_of_header(facts: Facts) -> list[tuple[str, str]]:
-    """Return what the first line says of the run, as names and values."""
-    members = [*facts.header.input.items(), *facts.header.parameters.items()]
-    told = [(str(key), str(value)) for key, value in members if value is not None]
-    return [(printable(key, most=40), printable(value, most=120)) for key, value in told[:12]]
+def listings(facts: Facts, most: int) -> Iterator[Listing]:
+    """Yield the workspaces, if there are several, and the last sessions."""
+    if len(facts.workspaces) > 1:
+        rows = [
+            (one.workspace, one.app_name or one.app_id or "", f"{one.pairs:,}", f"{one.left:,}")
+            for one in facts.workspaces[:most]
+        ]
+        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
+        yield "Workspaces", heads, list(rows), len(facts.workspaces) - len(rows)
+    heads = ("#", "begun (UTC)", "at work", "requests", "retries", "refused", "end", "input")
+    sessions = [_told(session) for session in facts.sessions[-most:]]
+    yield "Sessions", heads, sessions, len(facts.sessions) - len(sessions)
+
+
+def _told(session: KeptSession) -> tuple[str, ...]:
+    facts, source = session.facts, session.source
+    ending = "goes on, or was killed" if session.ended_at is None else facts.get("ending", "ended")
+    costs = (f"{facts.get(fact, 0):,}" for fact in ("requests", "retries", "refusals"))
+    read = source and (Path(source.name).name if source.name else source.kind)
+    worked = span(facts.get("elapsed", 0.0))
+    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read or "")
+
+
+def go_on(facts: Facts) -> str | None:
+    """Return the command that does what is left; None if nothing is, or no command can."""
+    unread = facts.unread
+    given = [facts.path]
+    if unread and unread.kind == "undo":
+        given = ["--undo", unread.name or "", "--journal", facts.path]
+    elif not facts.left and not (unread and unread.kind == "file"):
+        return None
+    home = region(facts)
+    where = ["--base-url", facts.base_url] if home is None else ["--region", home]
+    return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
+
+
+def export_of(facts: Facts, state: str) -> str:
+    """Return the command that lists the pairs of a state."""
+    return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
+
+
+def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
+    """Return where the conversation is in Intercom, None where that is not known."""
+    home = region(facts)
+    app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
+    if home is None or not app or len(conversation_id) > 60:
+        return None
+    host = "app.intercom.com" if home == "us" else f"app.{home}.intercom.com"
+    ids = quote(app, safe=""), quote(conversation_id, safe="")
+    return "https://{}/a/inbox/{}/inbox/conversation/{}".format(host, *ids)
+
+
+def origin(facts: Facts) -> str:
+    """Return whose run it is: operation, workspace, region."""
+    named = facts.workspaces[0] if len(facts.workspaces) == 1 else None
+    told = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
+    if named:
+        told = [part for part in (named.workspace, named.app_name, named.app_id) if part]
+    home = region(facts)
+    return ", ".join([facts.operation, *told, f"region {home}" if home else facts.base_url])

@@ -7,6 +7,7 @@ from typing import Final
 from intercom_async.errors import (
     APIError,
     AuthenticationError,
+    GatewayError,
     InvalidRequestError,
     LastContactError,
     NotFoundError,
@@ -53,8 +54,10 @@ def kind(status: int, error: APIError) -> bool:
     """Whether a class says no more than the status allows."""
     if status < 400:
         return type(error) is RedirectError
-    if status == 408 or status >= 500:
+    if status in {408, 425, 499} or status >= 500:
         return type(error) is ServerError
+    if type(error) is GatewayError:
+        return status != 429 and error.code is None
     if status == 422:
         return type(error) in {LastContactError, InvalidRequestError}
     expected: dict[int, type[APIError]] = {

@@ -1,0 +1,113 @@
+"""The pairs of an input, read in a thread: a silent pipe or a slow disk must not hold the loop."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Final
+
+from intercom_async.cli.sources import BadLine, SourceError
+from intercom_async.detaching import Detach
+
+AHEAD: Final = 2000
+"""Lines that may be read before they are wanted."""
+
+
+class Feed:
+    """An async iterable of pairs; counts the lines that give none.
+
+    Its thread dies with the process: nothing can wake it from the read that it waits in.
+
+    Args:
+        lines: read in the thread; what it raises is raised to whoever iterates.
+        name: of the input, for messages.
+        strict: raise at the first line that gives no pair.
+        limit: pairs to take at most.
+        complain: told of each line that gives no pair.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[Detach | BadLine],
+        name: str,
+        *,
+        strict: bool = False,
+        limit: int | None = None,
+        complain: Callable[[BadLine], None] | None = None,
+    ) -> None:
+        self._lines = lines
+        self._name = name
+        self._strict = strict
+        self._limit = limit
+        self._complain = complain
+        self.bad = 0
+        self._changed = threading.Condition()
+        self._read: list[Detach | BadLine] = []
+        self._ended = False
+        self._failure: BaseException | None = None
+        self._wake: Callable[[], object] | None = None
+
+    async def __aiter__(self) -> AsyncGenerator[Detach]:
+        taken = 0
+        threading.Thread(target=self._work, name="intercom-async input", daemon=True).start()
+        try:
+            while lines := await self._next_lines():
+                for line in lines:
+                    if isinstance(line, BadLine):
+                        self._count_bad(line)
+                    elif taken == self._limit:
+                        return
+                    else:
+                        taken += 1
+                        yield line
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            with self._changed:
+                self._ended, self._wake = True, None
+                self._changed.notify()
+
+    async def count(self) -> int:
+        """Return how many pairs there are."""
+        return sum([1 async for _ in self])
+
+    def _count_bad(self, line: BadLine) -> None:
+        if self._strict:
+            raise SourceError(self._name, line.line, line.problem)
+        self.bad += 1
+        if self._complain is not None:
+            self._complain(line)
+
+    async def _next_lines(self) -> list[Detach | BadLine]:
+        """Return what has been read; wait for something; nothing at the end."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._changed:
+                if self._read or self._ended:
+                    lines, self._read = self._read, []
+                    self._changed.notify()
+                    return lines
+                come = asyncio.Event()
+                self._wake = functools.partial(loop.call_soon_threadsafe, come.set)
+            await come.wait()
+
+    def _work(self) -> None:
+        try:
+            for line in self._lines:
+                with self._changed:
+                    while len(self._read) >= AHEAD and not self._ended:
+                        self._changed.wait()
+                    if self._ended:
+                        return
+                    self._read.append(line)
+                    self._call()
+        except BaseException as error:  # noqa: BLE001  whoever iterates gets it
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._call()
+
+    def _call(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()

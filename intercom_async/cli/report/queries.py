@@ -1,0 +1,141 @@
+"""A journal in numbers, as it was at one moment: no number contradicts another."""
+
+from collections import Counter
+from typing import Final
+
+import attrs
+
+from intercom_async.cli.report.causes import Cause, grouped
+from intercom_async.cli.report.timeline import Column, base_for
+from intercom_async.detaching import Outcome
+from intercom_async.journal.reader import KeptSession, Reader
+from intercom_async.journal.row import SETTLED, Source, State
+
+STATES: Final = tuple(map(str, (*Outcome, *State)))
+UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
+
+_COUNTS: Final = """
+SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals), min(updated_at),
+    max(updated_at)
+FROM pair GROUP BY workspace, state, session"""
+
+_SLOTS: Final = """
+SELECT CAST(updated_at / ? AS INTEGER), state, count(*),
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
+FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY 1, 2 ORDER BY 1"""
+
+
+@attrs.define
+class Workspace:
+    """A workspace and its pairs."""
+
+    workspace: str
+    app_id: str | None = None
+    app_name: str | None = None
+    pairs: int = 0
+    left: int = 0
+
+
+@attrs.define
+class Facts:
+    """What a report says.
+
+    Attributes:
+        states: pairs by state, in the order of `Outcome`; none without a pair.
+        workspaces: those with the most unsettled pairs first.
+        causes: why pairs are not settled or need a decision, the most frequent first.
+        slots: what became of pairs over time, by `base` seconds.
+        settled_before: pairs that sessions before the last one settled.
+        second_tries: pairs whose fate is that of a second try.
+        spent: requests, retries and refusals as the pairs' own rows tell them.
+        moments: of the first and the last record, in Unix seconds; none without a pair.
+    """
+
+    path: str
+    operation: str
+    base_url: str
+    sessions: list[KeptSession]
+    states: dict[str, int] = attrs.Factory(lambda: dict.fromkeys(STATES, 0))
+    workspaces: list[Workspace] = attrs.Factory(list[Workspace])
+    causes: list[Cause] = attrs.Factory(list[Cause])
+    slots: dict[int, Column] = attrs.Factory(dict[int, Column])
+    base: int = 1
+    inferred: int = 0
+    settled_before: int = 0
+    second_tries: int = 0
+    spent: Counter[str] = attrs.Factory(Counter[str])
+    moments: list[float] = attrs.Factory(list[float])
+
+    @property
+    def pairs(self) -> int:
+        """All pairs of the journal."""
+        return sum(self.states.values())
+
+    @property
+    def left(self) -> int:
+        """Pairs that are not settled."""
+        return sum(self.states.get(state, 0) for state in UNSETTLED)
+
+    @property
+    def unread(self) -> Source | None:
+        """The input that was not read to its end, None if all were; the last of several."""
+        unread: dict[str | None, Source] = {}
+        for session in self.sessions:
+            source = session.source or Source(kind="what a program gave")
+            if source.kind != "journal":
+                unread.pop(source.name, None)
+                if not session.input_ended:
+                    unread[source.name] = source
+        return next(reversed(unread.values()), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pair of the input is settled, as far as the journal knows."""
+        return bool(self.sessions) and not self.left and self.unread is None
+
+    @property
+    def quota(self) -> int | None:
+        """The last known limit in requests per ten seconds."""
+        return next((q for one in self.sessions[::-1] if (q := one.facts.get("quota_limit"))), None)
+
+    def total(self, fact: str) -> float:
+        """Return the sum of a number that sessions keep; a killed one had not kept its last."""
+        kept = sum(float(session.facts.get(fact, 0)) for session in self.sessions)
+        return max(kept, self.spent[fact])
+
+
+def gather(reader: Reader) -> Facts:
+    """Read a journal; memory is bounded whatever the number of pairs.
+
+    Raises:
+        JournalError: it is damaged or cannot be read.
+    """
+    binding = reader.binding
+    facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
+    last = facts.sessions[-1].number if facts.sessions else 0
+    named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
+    workspaces = {row[0]: Workspace(*row) for row in named}
+    for key, state, session, count, inferred, second_tries, *rest in reader.query(_COUNTS):
+        requests, retries, refusals, *moments = rest
+        facts.spent.update(requests=requests, retries=retries, refusals=refusals)
+        settled = count if state in SETTLED else 0
+        workspace = workspaces.setdefault(key, Workspace(key))
+        workspace.pairs += count
+        workspace.left += count - settled
+        facts.states[state] += count
+        facts.settled_before += settled if session < last else 0
+        facts.inferred += inferred
+        facts.second_tries += second_tries
+        facts.moments = sorted([*facts.moments, *moments])
+        facts.moments[1:-1] = []
+    facts.states = {state: count for state, count in facts.states.items() if count}
+    facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
+    facts.causes = grouped(reader.rows((*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)))
+    span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
+    facts.base = base_for(facts.total("elapsed") or span, span)
+    for slot, state, count, retries, refusals in reader.query(_SLOTS, (float(facts.base),)):
+        column = facts.slots.setdefault(slot, Column())
+        column.update(pairs=count, retries=retries, refusals=refusals)
+        column["settled" if state in SETTLED else "unsettled"] += count
+    return facts

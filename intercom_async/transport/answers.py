@@ -1,0 +1,185 @@
+"""Whether an answer is believed: a pure judgement of one reply to one request.
+
+An answer is believed only if it is Intercom's, answers this very question and contradicts
+nothing. Of Intercom's own answers that is status 200 with a JSON object about what was asked, and
+the fourth hundred with an `error.list`. Anything else leaves open what happened: gateways answer
+in Intercom's place, pages of theirs come with status 200, and a connection that got one reply
+twice answers each question with the one before it.
+
+A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
+with the conversation. An empty list contradicts nothing.
+"""
+
+from typing import Any, Final, TypeGuard
+
+import msgspec
+
+from intercom_async.errors import (
+    ContradictoryReplyError,
+    IntercomError,
+    ResponseDecodeError,
+    readable,
+)
+from intercom_async.structuring import decode_json, is_object
+from intercom_async.transport.verdict import Failure
+from intercom_async.transport.wire import (
+    IN_DOUBT,
+    SUCCESS,
+    Doubt,
+    Reply,
+    Request,
+    error_details,
+    error_for,
+    is_error_list,
+    is_foreign,
+)
+
+IN_A_ROW: Final = 3
+"""Checks that must find contacts gone which their replies still listed, to call it a habit."""
+
+
+class Habit:
+    """Whether a workspace's replies list the contact that was just removed.
+
+    An old page of Intercom's documentation says so. It is believed when checks have shown it.
+    """
+
+    __slots__ = ("_in_a_row", "known")
+
+    def __init__(self) -> None:
+        self.known = False
+        self._in_a_row = 0
+
+    def note(self, *, gone: bool) -> bool:
+        """Count what a check found; return whether that made the habit known."""
+        self._in_a_row = self._in_a_row + 1 if gone else 0
+        if self.known or self._in_a_row < IN_A_ROW:
+            return False
+        self.known = True
+        return True
+
+
+def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -> Doubt | None:
+    """Return why a reply is not to be believed, None if it is.
+
+    Args:
+        request: the question.
+        reply: the answer.
+        removed_are_listed: see `Habit`.
+    """
+    status = reply.status
+    if status == SUCCESS:
+        return _weigh_success(request, reply, removed_are_listed)
+    if status in IN_DOUBT or status >= 500:
+        return Doubt(Failure.TRANSIENT_STATUS, _said(reply), again=True)
+    if status < 400:
+        # An undocumented success may be no answer to a read; the redirect will come again.
+        return Doubt(Failure.FOREIGN, _said(reply), again=status < 300 and not request.writes)
+    if is_error_list(reply) or (status == 429 and _tells_quota(reply)):
+        return None
+    return Doubt(Failure.FOREIGN, _said(reply), again=is_foreign(reply))
+
+
+def error_of(reply: Reply) -> IntercomError:
+    """Return the exception that a reply stands for which is no believed success."""
+    if reply.status != SUCCESS:
+        return error_for(reply)
+    if reply.flaw is not None:
+        return reply.flaw
+    facts: Any = {"status": reply.status, "request_id": reply.request_id}
+    try:
+        told = _told(reply.body)
+    except ResponseDecodeError as error:
+        return ResponseDecodeError(error.reason, body=reply.body, **facts)
+    if told.errors or told.type in _ERRORS:
+        return error_for(reply)
+    reason = "nothing" if reply.doubt is None else reply.doubt.reason
+    return ContradictoryReplyError(reason, **facts)
+
+
+def _tells_quota(reply: Reply) -> bool:
+    told = reply.headers
+    return told is not None and not (told.limit is told.remaining is told.reset is None)
+
+
+def _said(reply: Reply) -> str:
+    code, message, _ = error_details(reply)
+    return readable(f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}")
+
+
+class _Told(msgspec.Struct):
+    """The members of a reply that can speak against it."""
+
+    type: Any = None
+    id: Any = None
+    errors: Any = None
+    customers: Any = None
+    contacts: Any = None
+
+
+_ERRORS: Final = ("error", "error.list")
+_decoder: Final = msgspec.json.Decoder(_Told)
+
+
+def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+    if reply.flaw is not None:
+        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
+    try:
+        told = _told(reply.body)
+    except ResponseDecodeError as error:
+        return _contradiction(f"it is no JSON object: {error.reason}")
+    if told.errors or told.type in _ERRORS:
+        return _contradiction(f"it is an error, {_said(reply)}")
+    wanted = request.conversation_id
+    if wanted is not None and told.id is not None and str(told.id) != wanted:
+        return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
+    return _weigh_list(request, told, removed_are_listed) if request.writes else None
+
+
+def _weigh_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+    """Compare what a write was to bring about with the contacts that its reply lists."""
+    listed = _listed(told)
+    if listed is None:
+        return None if told.id is not None else _contradiction("it tells of no conversation")
+    if (request.contact_id in listed) is request.attaches:
+        return None
+    if request.attaches:
+        return _contradiction("it does not list the contact that was attached", again=False)
+    if removed_are_listed:
+        return None
+    return _contradiction("it still lists the contact", again=False, listed=True)
+
+
+def _contradiction(reason: str, *, again: bool = True, listed: bool = False) -> Doubt:
+    return Doubt(Failure.CONTRADICTORY, reason, again, contradiction=True, listed=listed)
+
+
+def _told(body: bytes) -> _Told:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # what is wrong or unusual has its place in the whole body
+    document = decode_json(body)
+    if not is_object(document):
+        raise ResponseDecodeError(f"a {type(document).__name__}")
+    return _Told(**{name: document.get(name) for name in _Told.__struct_fields__})
+
+
+def _listed(told: _Told) -> set[str] | None:
+    """The ids of the contacts that a reply lists, None if it has no list."""
+    for found in (told.customers, told.contacts):
+        listed = found.get("contacts", found.get("customers")) if _is_dict(found) else found
+        if _is_list(listed):
+            return {str(entry.get("id")) for entry in listed if _is_dict(entry)}
+    return None
+
+
+# A decoder makes no other kinds; asking for the abstract ones takes longer than all of the rest.
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return type(value) is dict
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return type(value) is list

@@ -1,0 +1,156 @@
+"""A journal's rows for other programs: every pair, nothing that a spreadsheet would run."""
+
+import csv
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from intercom_async.simulator import IntercomSimulator
+from tests.cli.conftest import Command
+from tests.cli.journals import failed, pair, session, write
+from tests.cli.test_exports import FORMULAS
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def test_every_pair_is_a_row_of_csv_with_ids_as_quoted_texts(command: Command, path: Path) -> None:
+    write(path, [failed(2, conversation_id="215000000000000"), *map(pair, range(3, 2503))])
+    ended = command("export", path, "--csv")
+    assert (ended.status, ended.err) == (0, "")
+    assert '\n"215000000000000","k2",' in ended.out
+    rows = list(csv.DictReader(ended.out.splitlines()))
+    assert len(rows) == 2501
+    told = rows[0]
+    assert (told["conversation_id"], told["state"], told["status"]) == (
+        "215000000000000",
+        "failed",
+        "503",
+    )
+    assert told["error"] == "HTTP 503, no code: no message (request id r2x)"
+    assert told["updated_at"] == "2025-01-31T22:00:00+00:00"
+
+
+def test_json_lines_hold_every_value_as_it_is(command: Command, path: Path) -> None:
+    write(path, [pair(1, conversation_id="=1\n;@2", inferred=1)])
+    (line,) = command("export", path, "--jsonl").out.splitlines()
+    told = json.loads(line)
+    assert told["conversation_id"] == "=1\n;@2"
+    assert told["inferred"] is True
+    assert told["error"] is None
+
+
+@pytest.mark.parametrize("formula", [*FORMULAS, "a;  \"'=1", "x; -1"])
+def test_no_cell_is_a_formula_wherever_cells_are_divided(
+    formula: str, command: Command, path: Path
+) -> None:
+    write(path, [failed(1, conversation_id=formula, error=formula)])
+    out = command("export", path, "--csv").out
+    for delimiter in ",;\t":
+        for row in csv.reader(out.splitlines(), delimiter=delimiter):
+            for cell in row:
+                before = cell[: len(cell) - len(cell.lstrip(" \"'"))]
+                runs = cell[len(before) :][:1] in set("=+-@\uff1d\uff0b\uff0d\uff20")
+                assert "'" in before or not runs, (delimiter, cell)
+    assert out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("failed", {"failed"}),
+        ("failed, already-absent", {"failed", "already_absent"}),
+        ("unsettled", {"failed", "unknown", "pending", "sending"}),
+    ],
+)
+def test_only_pairs_in_the_states_that_are_wanted_are_written(
+    command: Command, path: Path, wanted: str, told: set[str]
+) -> None:
+    states = ["failed", "unknown", "pending", "sending", "detached", "already_absent"]
+    write(path, [pair(n, state) for n, state in enumerate(states)])
+    lines = command("export", path, "--jsonl", "--state", wanted).out.splitlines()
+    assert {json.loads(line)["state"] for line in lines} == told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--csv", "--jsonl"], "exactly one of them"),
+        ([], "exactly one of them"),
+        (["--csv", "--state", "gone"], "--state must be of detached, already_absent"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    command: Command, path: Path, given: list[str], told: str
+) -> None:
+    write(path, [pair(1)])
+    ended = command("export", path, *given)
+    assert ended.status == 2
+    assert told in ended.err
+    assert not ended.out
+
+
+def test_a_file_is_for_its_owner_alone(command: Command, path: Path, tmp_path: Path) -> None:
+    write(path, [pair(1)])
+    target = tmp_path / "out.csv"
+    target.write_text("older", encoding="utf-8")
+    target.chmod(0o644)
+    ended = command("export", path, "--csv", "--output", target)
+    assert (ended.status, ended.out) == (0, "")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert target.read_text(encoding="utf-8").count("\n") == 2
+
+
+@pytest.mark.parametrize("name", ["run.db", "run.db-wal", "link", "pairs.csv"])
+def test_it_is_never_written_onto_what_a_run_reads_or_keeps(
+    command: Command, path: Path, tmp_path: Path, name: str
+) -> None:
+    source = tmp_path / "pairs.csv"
+    source.write_text("conversation_id,contact_id\n", encoding="utf-8")
+    write(path, [pair(1)], [session(source_name=str(source))])
+    (tmp_path / "link").symlink_to(path)
+    before = path.read_bytes(), source.read_bytes()
+    ended = command("export", path, "--csv", "--output", tmp_path / name)
+    assert ended.status == 2
+    assert "--output must be another file" in ended.err
+    assert (path.read_bytes(), source.read_bytes()) == before
+
+
+def test_a_full_disk_names_the_file(command: Command, path: Path) -> None:
+    write(path, [pair(1)])
+    ended = command("export", path, "--csv", "--output", "/dev/full")
+    assert ended.status == 3
+    assert "/dev/full: No space left on device" in ended.err
+
+
+def test_a_reader_who_leaves_early_is_no_error(path: Path) -> None:
+    write(path, [pair(n) for n in range(5000)])
+    arguments = [sys.executable, "-m", "intercom_async.cli", "export", str(path), "--jsonl"]
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "w") as gone:
+        done = subprocess.run(
+            arguments, stdout=gone, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (4, b"")
+
+
+def test_what_failed_can_be_given_to_detach_again(
+    simulator: IntercomSimulator, command: Command, path: Path, tmp_path: Path
+) -> None:
+    workspace = simulator.workspace
+    contact, other = workspace.add_contact(), workspace.add_contact()
+    conversation = workspace.add_conversation([contact, other])
+    write(path, [failed(1, conversation_id=conversation, contact_id=contact), pair(2)])
+    left = tmp_path / "left.csv"
+    command("export", path, "--csv", "--state", "failed", "--output", left)
+    done = command("detach", left, "--base-url", simulator.url, "--yes")
+    assert done.status == 0
+    assert "1 detached" in done.err

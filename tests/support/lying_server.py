@@ -1,0 +1,155 @@
+"""A small workspace over real sockets that records what is really applied, and whose answers lie.
+
+A test hands in a function that makes the answer to each request. It may let `LyingServer.honest`
+apply the request and answer it, alter that answer, or give one of its own.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from tests.support.raw_server import RawServer
+
+GONE, STAYS = "gone", "stays"
+"""The contacts of every conversation at first; tests detach the first one."""
+
+_EPOCH = 1_790_000_000
+_REQUEST_LINE = re.compile(
+    rb"(\w+) (?:/conversations|/contacts)?/([^/ ]*)(?:/customers)?(?:/(\S*))? HTTP"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """One request, and how often the like was asked before.
+
+    Attributes:
+        method: HTTP method.
+        conversation: its id; "me" for the token's admin, "search" for a search.
+        contact: id of the contact, "" without one.
+        body: the JSON object sent.
+        before: requests of the same method about the same conversation that came before it.
+        port: of the client's end of the connection.
+    """
+
+    method: str
+    conversation: str
+    contact: str
+    body: dict[str, Any]
+    before: int
+    port: int
+
+
+@attrs.frozen(kw_only=True)
+class Said:
+    """An answer; `twice` sends it two times."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = attrs.field(factory=dict[str, str])
+    twice: bool = False
+
+    def with_body(self, document: object, **changes: Any) -> "Said":
+        """Return the like with another JSON body."""
+        return attrs.evolve(self, body=json.dumps(document).encode(), **changes)
+
+
+def html(status: int) -> Said:
+    """Return what a load balancer answers in Intercom's place."""
+    return Said(status=status, body=b"<html>no</html>", headers={"Server": "awselb/2.0"})
+
+
+def error(status: int, message: str, *, code: str = "not_found") -> Said:
+    """Return an error of Intercom's."""
+    document = {"type": "error.list", "errors": [{"code": code, "message": message}]}
+    return Said(status=status).with_body(document)
+
+
+class LyingServer(RawServer):
+    """See the module's docstring.
+
+    Args:
+        answer: makes the answer to each request.
+
+    Attributes:
+        attached: the contacts of each conversation.
+        applied: how often each (conversation, contact) was really detached.
+        asked: all requests.
+    """
+
+    def __init__(self, answer: Callable[["LyingServer", Asked], Said]) -> None:
+        super().__init__(self._script)
+        self._answer = answer
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self.attached: defaultdict[str, set[str]] = defaultdict(lambda: {GONE, STAYS})
+        self.applied: Counter[tuple[str, str]] = Counter()
+        self.asked: list[Asked] = []
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods of all requests."""
+        return [asked.method for asked in self.asked]
+
+    def honest(self, asked: Asked) -> Said:
+        """Apply a request and answer it as Intercom does."""
+        if asked.conversation == "me":
+            return Said().with_body({"type": "admin", "id": "1"})
+        listed = self.attached[asked.conversation]
+        if asked.method == "GET":
+            return self.conversation(asked.conversation)
+        if asked.method == "POST":
+            listed.add(asked.body["customer"]["intercom_user_id"])
+        elif asked.contact not in listed:
+            return error(404, "User Not Found")
+        else:
+            listed.remove(asked.contact)
+            self.applied[asked.conversation, asked.contact] += 1
+        return Said().with_body({"customers": [{"id": each} for each in sorted(listed)]})
+
+    def conversation(self, conversation: str, *more: str) -> Said:
+        """Return a conversation, with more contacts than it has if wished."""
+        listed = sorted(self.attached[conversation] | set(more))
+        contacts = {"type": "contact.list", "contacts": [{"id": each} for each in listed]}
+        document = {"type": "conversation", "id": conversation, "contacts": contacts}
+        return Said().with_body(document)
+
+    async def _script(self, number: int, writer: asyncio.StreamWriter) -> None:
+        line = _REQUEST_LINE.match(self.requests[-1])
+        assert line is not None
+        method, conversation, contact = (part.decode() for part in line.groups(b""))
+        body = self.requests[-1].partition(b"\r\n\r\n")[2]
+        key = method, conversation
+        asked = Asked(
+            method=method,
+            conversation=conversation,
+            contact=contact,
+            body=json.loads(body or b"{}"),
+            before=self._counts[key],
+            port=writer.get_extra_info("peername")[1],
+        )
+        self._counts[key] += 1
+        self.asked.append(asked)
+        said = self._answer(self, asked)
+        now = _EPOCH + asyncio.get_running_loop().time()
+        headers = {
+            "Content-Length": str(len(said.body)),
+            "X-Request-Id": f"request-{number}",
+            "X-RateLimit-Limit": "100000",
+            "X-RateLimit-Remaining": "99999",
+            "X-RateLimit-Reset": str(int(now // 10 + 1) * 10),
+        }
+        if "Server" in said.headers:  # a gateway knows nothing of Intercom's headers
+            headers = {"Content-Length": str(len(said.body))}
+        headers |= said.headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        data = f"HTTP/1.1 {said.status} X\r\n{head}\r\n".encode() + said.body
+        writer.write(data)
+        if said.twice:
+            await writer.drain()
+            await asyncio.sleep(0.002)
+            writer.write(data)

@@ -1,0 +1,530 @@
+"""No label is told that the server's own record does not bear out, whatever the answers claim."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+import intercom_async
+from intercom_async import (
+    AuthenticationError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    Detach,
+    IntercomClient,
+    IntercomError,
+    Outcome,
+    PermissionDeniedError,
+    RateLimitPolicy,
+    RateLimitWaitError,
+    RetryPolicy,
+    UnknownOutcomeError,
+)
+from intercom_async.detaching import ATTACH, Settled, settle
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.lying_server import GONE, STAYS, Asked, LyingServer, Said, error, html
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+Answer = Callable[[LyingServer, Asked], Said]
+
+AT_ONCE = RetryPolicy(attempts=4, backoff=0.0, budget=1e9)
+
+
+def client_for(server: LyingServer, retry: RetryPolicy = AT_ONCE, **more: Any) -> IntercomClient:
+    return IntercomClient("token", base_url=server.url, retry=retry, **more)
+
+
+async def label(client: IntercomClient, conversation: str, contact: str = GONE) -> Outcome:
+    """What a single call tells of a pair."""
+    try:
+        await client.detach_contact(conversation, contact, admin_id="1")
+    except ContactNotFoundError:
+        return Outcome.ALREADY_ABSENT
+    except ConversationNotFoundError:
+        return Outcome.CONVERSATION_MISSING
+    except UnknownOutcomeError:
+        return Outcome.UNKNOWN
+    except IntercomError:
+        return Outcome.FAILED
+    return Outcome.DETACHED
+
+
+async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> Settled:
+    return await settle(
+        client._transport, Detach(conversation, GONE), "1", client._interactive, **more
+    )
+
+
+async def wrong_labels(server: LyingServer, client: IntercomClient, count: int) -> list[str]:
+    """Detach one contact of each conversation, 16 at a time; return what was told wrongly."""
+    wrong: list[str] = []
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            told = await label(client, str(number))
+            applied = server.applied[str(number), GONE] == 1
+            if told is not (Outcome.DETACHED if applied else Outcome.FAILED):
+                wrong.append(f"{number}: {told}, applied: {applied}")
+
+    await asyncio.gather(*(work() for _ in range(16)))
+    return wrong
+
+
+def applied_then(said: Said) -> Answer:
+    """Apply the first request to each conversation, and answer it so."""
+
+    def answer(server: LyingServer, asked: Asked) -> Said:
+        honest = server.honest(asked)
+        return said if asked.method == "DELETE" and asked.before == 0 else honest
+
+    return answer
+
+
+class TestStatuses:
+    """Point 7: who answered so may have applied it."""
+
+    @pytest.mark.parametrize(
+        "status", [201, 202, 204, 206, 207, 302, 408, 425, 499, 500, 501, 520, 524, 599]
+    )
+    async def test_a_detach_that_was_applied_and_answered_oddly_is_detached(
+        self, status: int
+    ) -> None:
+        async with (
+            LyingServer(applied_then(Said(status=status))) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
+        assert server.applied["7", GONE] == 1
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 451])
+    async def test_so_is_one_that_a_gateway_answered_in_intercom_s_place(self, status: int) -> None:
+        async with (
+            LyingServer(applied_then(html(status))) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
+        assert (found.outcome, found.inferred) == (Outcome.DETACHED, True)
+        assert server.applied["7", GONE] == 1
+
+    @pytest.mark.parametrize("status", [520, 524])
+    async def test_of_400_pairs_a_tenth_of_them_answered_so_no_label_is_wrong(
+        self, status: int
+    ) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            honest = server.honest(asked)
+            odd = asked.method == "DELETE" and len(server.asked) % 10 == 0
+            return Said(status=status) if odd else honest
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            assert await wrong_labels(server, client, 400) == []
+        assert server.applied.total() == 400
+
+    async def test_an_error_that_intercom_words_is_final_and_checked_by_nobody(self) -> None:
+        async with (
+            LyingServer(lambda _, __: error(422, "No", code="data_invalid")) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
+        assert (found.outcome, found.in_doubt) == (Outcome.FAILED, False)
+        assert server.methods == ["DELETE"]
+
+
+def check_answered(check: Callable[[LyingServer, Asked], Said], *, applied: bool = False) -> Answer:
+    """Answer every detach 502, and every look as told."""
+
+    def answer(server: LyingServer, asked: Asked) -> Said:
+        if asked.method == "DELETE":
+            if applied and asked.before == 0:
+                server.honest(asked)
+            return html(502)
+        return check(server, asked)
+
+    return answer
+
+
+CHECKS: dict[str, Callable[[LyingServer, Asked], Said]] = {
+    "a gateway's 404": lambda _, __: html(404),
+    "a gateway's 404 in JSON": lambda _, __: Said(status=404).with_body({"message": "Not Found"}),
+    "404 about a user": lambda _, __: error(404, "User Not Found"),
+    "another conversation": lambda server, _: server.conversation("8"),
+    "no id": lambda _, __: Said().with_body({"contacts": {"contacts": [{"id": STAYS}]}}),
+    "a short list": lambda _, __: Said().with_body(
+        {"id": "7", "contacts": {"contacts": [{"id": STAYS}], "total_count": 2}}
+    ),
+    "a part": lambda server, _: attrs.evolve(server.conversation("7"), status=206),
+    "a page": lambda _, __: html(200),
+    "nothing": lambda _, __: Said(),
+    "an error": lambda _, __: attrs.evolve(error(404, "Resource Not Found"), status=200),
+}
+
+
+class TestChecks:
+    """Point 8: a look is held to the same rule."""
+
+    @pytest.mark.parametrize("name", CHECKS)
+    async def test_a_look_that_proves_nothing_leaves_it_unknown(self, name: str) -> None:
+        async with (
+            LyingServer(check_answered(CHECKS[name])) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.UNKNOWN
+
+    async def test_only_intercom_s_own_404_makes_a_conversation_missing(self) -> None:
+        missing = check_answered(lambda _, __: error(404, "Resource Not Found"))
+        async with LyingServer(missing) as server, client_for(server) as client:
+            assert await label(client, "7") is Outcome.CONVERSATION_MISSING
+
+    async def test_a_replica_that_lags_is_looked_at_again(self) -> None:
+        def lagging(server: LyingServer, asked: Asked) -> Said:
+            return server.conversation("7", *([GONE] if asked.before < 2 else []))
+
+        async with (
+            LyingServer(check_answered(lagging, applied=True)) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
+        assert server.methods == ["DELETE"] * 4 + ["GET"] * 3
+
+    async def test_after_three_looks_in_three_seconds_it_failed_and_stays_in_doubt(self) -> None:
+        honest = check_answered(lambda server, asked: server.honest(asked))
+        loop = asyncio.get_running_loop()
+        async with LyingServer(honest) as server, client_for(server) as client:
+            began = loop.time()
+            found = await settled(client)
+            assert 3.0 <= loop.time() - began < 4.0
+        assert (found.outcome, found.in_doubt) == (Outcome.FAILED, True)
+        assert found.attempts == len(server.asked) == 7
+        assert server.attached["7"] == {GONE, STAYS}
+
+    async def test_a_client_that_is_closed_between_two_looks_leaves_it_unknown(self) -> None:
+        looked = asyncio.Event()
+
+        def look(server: LyingServer, asked: Asked) -> Said:
+            looked.set()
+            return server.honest(asked)
+
+        async with LyingServer(check_answered(look)) as server, client_for(server) as client:
+            task = asyncio.create_task(settled(client))
+            await looked.wait()
+            await client.aclose()
+            assert (await task).outcome is Outcome.UNKNOWN
+
+
+LIES: dict[str, Said] = {
+    "still lists the contact": Said().with_body({"customers": [{"id": STAYS}, {"id": GONE}]}),
+    "names another conversation": Said().with_body({"id": "8", "customers": [{"id": STAYS}]}),
+    "is an error": attrs.evolve(error(404, "User Not Found"), status=200),
+    "is a page": html(200),
+    "is empty": Said(),
+    "is an empty object": Said().with_body({}),
+    "is a list": Said().with_body([]),
+}
+
+
+def lying_once(lie: Said, *, applied: bool) -> Answer:
+    def answer(server: LyingServer, asked: Asked) -> Said:
+        if asked.conversation != "7" or asked.method == "GET" or asked.before:
+            return server.honest(asked)
+        if applied:
+            server.honest(asked)
+        return lie
+
+    return answer
+
+
+class TestContents:
+    """Point 9: a success that contradicts itself or the question proves nothing."""
+
+    @pytest.mark.parametrize("applied", [True, False])
+    @pytest.mark.parametrize("name", LIES)
+    async def test_a_detach_is_told_as_the_server_has_it(self, name: str, *, applied: bool) -> None:
+        async with (
+            LyingServer(lying_once(LIES[name], applied=applied)) as server,
+            client_for(server) as client,
+        ):
+            found = await settled(client)
+        done = server.applied["7", GONE] == 1
+        assert found.outcome is (Outcome.DETACHED if done else Outcome.FAILED)
+        assert found.in_doubt is not done
+        assert found.inferred is applied
+
+    @pytest.mark.parametrize("name", ["is a page", "is empty", "is an error"])
+    async def test_an_attach_is_checked_like_a_detach(self, name: str) -> None:
+        async with LyingServer(lying_once(LIES[name], applied=True)) as server:
+            server.attached["7"] = {STAYS}
+            async with client_for(server) as client:
+                found = await client.attach_contact("7", GONE, admin_id="1")
+        assert {contact.id for contact in found.participants} == {GONE, STAYS}
+
+    async def test_an_attach_whose_reply_lacks_the_contact_is_checked(self) -> None:
+        lie = Said().with_body({"customers": [{"id": STAYS}]})
+        async with LyingServer(lying_once(lie, applied=False)) as server:
+            server.attached["7"] = {STAYS}
+            async with client_for(server) as client:
+                found = await settled(client, change=ATTACH)
+        assert found.outcome is Outcome.FAILED
+
+    async def test_a_reply_that_lists_nobody_contradicts_nothing(self) -> None:
+        async with (
+            LyingServer(lambda _, __: Said().with_body({"customers": []})) as server,
+            client_for(server) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
+        assert server.methods == ["DELETE"]
+
+    @pytest.mark.parametrize("lie", ["is a page", "is empty", "is an error"])
+    @pytest.mark.parametrize("call", ["get", "whoami", "conversations", "contacts"])
+    async def test_a_read_that_was_answered_so_is_tried_again(self, call: str, lie: str) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            if len(server.asked) == 1:
+                return LIES[lie]
+            if asked.conversation != "search":
+                return server.honest(asked)
+            return Said().with_body({"conversations": [{"id": "7"}], "data": [{"id": GONE}]})
+
+        calls: dict[str, Callable[[IntercomClient], Awaitable[Any]]] = {
+            "get": lambda client: client.get_conversation("7"),
+            "whoami": lambda client: client.whoami(),
+            "conversations": lambda client: anext(client.find_conversations(GONE)),
+            "contacts": lambda client: anext(client.find_contacts(email="a@b.example")),
+        }
+        async with LyingServer(answer) as server, client_for(server) as client:
+            assert (await calls[call](client)).id in {"7", "1", GONE}
+        assert len(server.asked) == 2
+
+    async def test_somebody_else_s_conversation_is_not_handed_over(self) -> None:
+        async with (
+            LyingServer(lambda server, _: server.conversation("8")) as server,
+            client_for(server) as client,
+        ):
+            with pytest.raises(IntercomError, match="about conversation '8', not '7'") as told:
+                await client.get_conversation("7")
+        assert type(told.value) is intercom_async.ContradictoryReplyError
+
+    @pytest.mark.parametrize("listed", [True, False])
+    async def test_replies_that_list_the_removed_contact_are_believed_after_three_checks(
+        self, caplog: pytest.LogCaptureFixture, *, listed: bool
+    ) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            honest = server.honest(asked)
+            if asked.method == "GET" or not listed:
+                return honest
+            return honest.with_body({"customers": [{"id": STAYS}, {"id": GONE}]})
+
+        caplog.set_level(logging.INFO, logger="intercom_async")
+        async with LyingServer(answer) as server, client_for(server) as client:
+            for number in range(9):
+                assert await label(client, str(number)) is Outcome.DETACHED
+        assert server.methods.count("GET") == (3 if listed else 0)
+        lines = [record.getMessage() for record in caplog.records]
+        assert len([line for line in lines if "just removed" in line]) == listed
+
+    async def test_a_check_that_finds_the_contact_there_still_ends_the_row(self) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            lie = Said().with_body({"customers": [{"id": STAYS}, {"id": GONE}]})
+            if asked.method == "DELETE" and asked.conversation == "2":
+                return lie
+            honest = server.honest(asked)
+            return lie if asked.method == "DELETE" else honest
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            told = [await label(client, str(number)) for number in range(5)]
+        assert told == [Outcome.DETACHED] * 2 + [Outcome.FAILED] + [Outcome.DETACHED] * 2
+        assert server.methods.count("GET") == 2 + 3 + 2
+
+
+class TestConnections:
+    """Point 10: a connection that got a reply twice answers the question before the last."""
+
+    async def test_behind_a_proxy_that_repeats_replies_no_label_is_wrong(self) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            if asked.method == "DELETE" and int(asked.conversation) % 3 == 0:
+                return error(422, "No", code="data_invalid")  # so that answers differ
+            return attrs.evolve(server.honest(asked), twice=len(server.asked) % 7 == 0)
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            assert await wrong_labels(server, client, 300) == []
+        assert server.applied.total() == 200
+
+    async def test_a_connection_that_contradicts_a_question_is_not_used_again(self) -> None:
+        lie = LIES["names another conversation"]
+        async with (
+            LyingServer(lying_once(lie, applied=True)) as server,
+            client_for(server) as client,
+        ):
+            await label(client, "6")
+            await label(client, "7")
+            await label(client, "8")
+        first, *_ = [asked.port for asked in server.asked if asked.conversation == "7"]
+        assert first == server.asked[0].port
+        assert [asked.port for asked in server.asked].count(first) == 2
+
+
+class TestRefusals:
+    """Point 11."""
+
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_a_gateway_s_401_or_403_is_tried_again_and_then_named(self, status: int) -> None:
+        async with LyingServer(lambda _, __: html(status)) as server, client_for(server) as client:
+            with pytest.raises(intercom_async.GatewayError, match=r"server: awselb/2\.0"):
+                await client.whoami()
+            assert len(server.asked) == 4
+            found = await settled(client)
+        assert found.outcome is Outcome.UNKNOWN
+        assert found.fatal is None
+
+    async def test_a_gateway_s_403_now_and_then_does_no_harm(self) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            return html(403) if len(server.asked) % 5 == 0 else server.honest(asked)
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            assert await wrong_labels(server, client, 50) == []
+        assert server.applied.total() == 50
+
+    async def test_a_forbidden_conversation_fails_alone(self) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            if asked.conversation == "7":
+                return error(403, "Not yours", code="forbidden")
+            return server.honest(asked)
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            found = await settled(client)
+            assert await label(client, "8") is Outcome.DETACHED
+        assert isinstance(found.error, PermissionDeniedError)
+        assert (found.outcome, found.fatal) == (Outcome.FAILED, None)
+        assert [asked.conversation for asked in server.asked] == ["7", "me", "8"]
+
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_a_token_that_may_do_nothing_is_fatal(self, status: int) -> None:
+        async with (
+            LyingServer(lambda _, __: error(status, "No", code="forbidden")) as server,
+            client_for(server) as client,
+        ):
+            found = await asyncio.gather(*(settled(client) for _ in range(8)))
+        assert all(each.fatal is each.error is not None for each in found)
+        looks = [asked for asked in server.asked if asked.conversation == "me"]
+        assert len(looks) == (status == 403)
+
+    async def test_a_revoked_token_is_fatal_at_once(self) -> None:
+        async with IntercomSimulator(token="other") as sim:
+            async with IntercomClient("token", base_url=sim.url) as client:
+                found = await settled(client)
+            assert isinstance(found.fatal, AuthenticationError)
+            assert sim.requests.total == 1
+
+    async def test_an_admin_whom_intercom_does_not_know_is_fatal(self) -> None:
+        async with IntercomSimulator() as sim:
+            ((conversation, contact),) = sim.workspace.populate(conversations=1)
+            async with IntercomClient("token", base_url=sim.url) as client:
+                found = await settle(
+                    client._transport, Detach(conversation, contact), "9", client._interactive
+                )
+        assert found.outcome is Outcome.FAILED
+        assert type(found.fatal) is intercom_async.AdminNotFoundError
+        assert "admin_id" in str(found.fatal)
+
+
+class TestQuota:
+    """Point 12, of refusals."""
+
+    async def test_a_429_with_nothing_but_its_reset_is_waited_out(self) -> None:
+        moments: list[float] = []
+
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            now = 1_790_000_000 + asyncio.get_running_loop().time()
+            moments.append(now)
+            if len(moments) > 1:
+                return server.honest(asked)
+            reset = {"X-RateLimit-Reset": str(int(now) + 8)}
+            names = ("X-RateLimit-Limit", "X-RateLimit-Remaining")
+            said = error(429, "Exceeded rate limit", code="rate_limit_exceeded")
+            return attrs.evolve(said, headers=reset | dict.fromkeys(names, ""))
+
+        async with (
+            LyingServer(answer) as server,
+            client_for(server, rate_limit=RateLimitPolicy(max_wait=None)) as client,
+        ):
+            assert await label(client, "7") is Outcome.DETACHED
+        assert len(moments) == 2
+        assert moments[1] >= int(moments[0]) + 8
+
+    async def test_a_wait_after_a_refusal_tells_what_intercom_said(self) -> None:
+        async with IntercomSimulator() as sim:
+            sim.faults.add(Fault.TOO_MANY_REQUESTS, seconds=60.0)
+            policy = RateLimitPolicy(max_wait=1.0)
+            async with IntercomClient("token", base_url=sim.url, rate_limit=policy) as client:
+                with pytest.raises(RateLimitWaitError, match="too_many_requests") as caught:
+                    await client.whoami()
+        told = caught.value
+        assert (told.code, told.refusals) == ("too_many_requests", 1)
+        assert told.message == "Too many requests to this resource"
+        assert told.request_id
+        assert told.rate_limit is not None
+        assert told.rate_limit.limit == 167
+
+
+class TestSearches:
+    """Point 12, of searches."""
+
+    @pytest.mark.parametrize("status", [502, 504])
+    @pytest.mark.parametrize("bearable", [75, 10])
+    async def test_pages_that_a_gateway_gives_up_on_are_asked_for_in_halves(
+        self, status: int, bearable: int
+    ) -> None:
+        def answer(server: LyingServer, asked: Asked) -> Said:
+            pagination = asked.body["pagination"]
+            if pagination["per_page"] > bearable:
+                return html(status)
+            first = int(pagination.get("starting_after", 0))
+            last = min(200, first + pagination["per_page"])
+            pages = {"next": {"starting_after": str(last)}} if last < 200 else {}
+            listed = [{"id": str(number)} for number in range(first, last)]
+            return Said().with_body({"conversations": listed, "total_count": 200, "pages": pages})
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            found = [each.id async for each in client.find_conversations(GONE)]
+        assert found == [str(number) for number in range(200)]
+        sizes = [asked.body["pagination"]["per_page"] for asked in server.asked]
+        tried = [150, 75] if bearable == 75 else [150, 75, 37, 18, 10]
+        assert list(dict.fromkeys(sizes)) == tried
+        assert len(sizes) <= 200 // bearable + 1 + 8
+
+    async def test_a_search_whose_smallest_pages_fail_says_so(self) -> None:
+        async with LyingServer(lambda _, __: html(504)) as server, client_for(server) as client:
+            with pytest.raises(intercom_async.ServerError, match="504"):
+                _ = [each async for each in client.find_conversations(GONE)]
+        assert len(server.asked) == 4 * 2 + 4
+
+    async def test_other_failures_of_a_page_get_all_of_their_attempts(self) -> None:
+        def answer(server: LyingServer, _: Asked) -> Said:
+            if len(server.asked) < 4:
+                return html(503)
+            return Said().with_body({"conversations": [{"id": "7"}]})
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            assert [each.id async for each in client.find_conversations(GONE)] == ["7"]
+        assert {asked.body["pagination"]["per_page"] for asked in server.asked} == {150}
+
+    @pytest.mark.parametrize("cursors", [2, 10**9])
+    @pytest.mark.parametrize("what", ["conversations", "contacts"])
+    async def test_a_search_ends_when_nothing_new_comes(self, what: str, cursors: int) -> None:
+        def answer(server: LyingServer, _: Asked) -> Said:
+            assert len(server.asked) < 20, "it goes on and on"
+            number = len(server.asked)
+            pages = {"next": {"starting_after": f"c{number % cursors}"}}
+            listed = [{"id": str(n)} for n in range(3)]
+            document = {"conversations": listed, "data": listed, "total_count": 9, "pages": pages}
+            return Said().with_body(document)
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            if what == "contacts":
+                found = [each.id async for each in client.find_contacts(external_id="7")]
+            else:
+                found = [each.id async for each in client.find_conversations(GONE)]
+        assert found == ["0", "1", "2"]
+        assert len(server.asked) <= 6

@@ -1,0 +1,97 @@
+"""What is believed of one reply, decided without any network."""
+
+import json
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercom_async import IntercomError
+from intercom_async.transport import wire
+from intercom_async.transport.answers import IN_A_ROW, Habit, error_of, weigh
+from intercom_async.transport.window import RateLimitHeaders
+from intercom_async.transport.wire import Reply, Request
+
+DETACH = wire.detach("7", "gone", "1")
+ATTACH = wire.attach("7", "gone", "1")
+READ = wire.get_conversation("7")
+SEARCH = wire.search_conversations("gone", per_page=150, starting_after=None)
+REQUESTS = [DETACH, ATTACH, READ, SEARCH, wire.me()]
+
+names = st.sampled_from(["type", "id", "errors", "code", "message", "customers", "contacts", "x"])
+leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("error.list")
+documents = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4)
+)
+
+
+@given(
+    st.sampled_from(REQUESTS),
+    st.integers(100, 999),
+    st.binary(max_size=9) | documents.map(lambda document: json.dumps(document).encode()),
+)
+def test_whatever_comes_is_believed_or_stands_for_an_error(
+    request: Request, status: int, body: bytes
+) -> None:
+    reply = Reply(status, body)
+    doubt = weigh(request, reply)
+    if doubt is None:
+        assert status == 200 or 400 <= status < 500
+    if doubt is not None or status != 200:
+        error = error_of(Reply(status, body, doubt=doubt))
+        assert isinstance(error, IntercomError)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@given(documents)
+def test_a_detach_is_never_believed_that_lists_the_contact(document: object) -> None:
+    body = {"customers": [{"id": "stays"}, {"id": "gone"}], "x": document}
+    assert weigh(DETACH, Reply(200, json.dumps(body).encode())) is not None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"customers": []},
+        {"customers": [{"type": "user", "id": "stays"}]},
+        {"customers": [{"id": 5}, {"id": None}, 6]},
+        {"type": "conversation", "id": "7", "contacts": {"contacts": [{"id": "stays"}]}},
+        {"type": "conversation", "id": 7, "customers": [{"id": "stays"}]},
+        {"id": "7"},
+    ],
+)
+def test_answers_of_every_version_to_a_detach_are_believed(document: object) -> None:
+    assert weigh(DETACH, Reply(200, json.dumps(document).encode())) is None
+
+
+def test_a_429_is_intercom_s_by_its_words_or_by_its_quota() -> None:
+    error_list = b'{"type": "error.list", "errors": [{"code": "rate_limit_exceeded"}]}'
+    assert weigh(DETACH, Reply(429, error_list)) is None
+    assert weigh(DETACH, Reply(429, b"", headers=RateLimitHeaders(reset=1.0))) is None
+    assert weigh(DETACH, Reply(429, b"", headers=RateLimitHeaders(retry_after=1.0))) is not None
+    assert weigh(DETACH, Reply(429, b"")) is not None
+
+
+def test_an_error_in_another_form_is_in_doubt_but_tried_once_only() -> None:
+    for body in (b'{"type": "error", "message": "No"}', b'{"error_key": "no", "message": "No"}'):
+        doubt = weigh(DETACH, Reply(400, body))
+        assert doubt is not None
+        assert not doubt.again
+
+
+@pytest.mark.parametrize("request_", [DETACH, READ], ids=["write", "read"])
+def test_an_undocumented_success_is_asked_again_of_a_read_only(request_: Request) -> None:
+    doubt = weigh(request_, Reply(206, b"{}"))
+    assert doubt is not None
+    assert doubt.again is not request_.writes
+
+
+def test_a_habit_is_three_checks_in_a_row() -> None:
+    habit = Habit()
+    story = [True] * (IN_A_ROW - 1) + [False] + [True] * (IN_A_ROW + 2)
+    assert [habit.note(gone=gone) for gone in story] == [False] * 5 + [True] + [False] * 2
+    assert habit.known
+    listing = Reply(200, b'{"customers": [{"id": "gone"}]}')
+    assert weigh(DETACH, listing, removed_are_listed=True) is None
+    assert weigh(ATTACH, listing, removed_are_listed=True) is None
