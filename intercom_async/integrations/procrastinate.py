@@ -292,7 +292,8 @@ class DetachJobs:
         Args:
             concurrency: workspaces at the same time.
             grace: seconds for requests in flight to finish when it stops.
-            **options: others of `procrastinate.App.run_worker_async`.
+            **options: others of `procrastinate.App.run_worker_async`; with `wait=False` it ends
+                when there is no job.
         """
         loop = asyncio.get_running_loop()
         self._stopping = False
@@ -308,6 +309,8 @@ class DetachJobs:
                     if not isinstance(error, ConnectorException | JournalError | OSError):
                         raise error
                     _logger.warning("the worker begins again: %s", error)
+                elif options.get("wait") is False:
+                    return
                 if not self._stopping:
                     await asyncio.sleep(1.0)
         finally:

@@ -1,29 +1,23 @@
 """Workspaces handed out by a real procrastinate on a real PostgreSQL, to real worker processes."""
 
 import asyncio
-import contextlib
-import json
-import random
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from intercom_async import Detach, InvalidArgumentError
-from intercom_async.integrations.procrastinate import RunStatus
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.job_worker import SWIFT, jobs_of
+from tests.support.job_worker import SWIFT
+from tests.support.job_world import World, world_of
 from tests.support.postgres_server import PostgresServer
 
 if sys.platform == "win32":
     pytest.skip("no SIGSTOP, and no Proactor loop for psycopg, here", allow_module_level=True)
-
-PAIRS = 60
 
 
 @pytest.fixture
@@ -41,109 +35,26 @@ def _swift(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-class World:
-    """Workspaces with pairs, a database, and worker processes."""
-
-    def __init__(self, url: str, sims: dict[str, IntercomSimulator]) -> None:
-        self.url = url
-        self.sims = sims
-        self.run = "cleanup-7"
-        self.triples = [
-            (workspace, *pair)
-            for workspace, sim in sims.items()
-            for pair in sim.workspace.populate(
-                conversations=PAIRS // 2, contacts_per_conversation=3
-            )
-        ]
-        random.Random(1).shuffle(self.triples)
-        self.app, self.jobs = jobs_of(url, {name: sim.url for name, sim in sims.items()})
-        self.processes: list[asyncio.subprocess.Process] = []
-
-    async def start(self, command: str = "work") -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.job_worker", command),
-            cwd=Path(__file__).parents[2],
-            stdin=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        job = {
-            "url": self.url,
-            "directory": {name: sim.url for name, sim in self.sims.items()},
-            "run": self.run,
-            "triples": self.triples if command == "submit" else [],
-            "concurrency": 3,
-        }
-        process.stdin.write(json.dumps(job).encode())
-        process.stdin.close()
-        self.processes.append(process)
-        return process
-
-    @property
-    def applied(self) -> int:
-        return sum(sum(sim.applied.values()) for sim in self.sims.values())
-
-    def rows(self) -> dict[tuple[str, str, str], str]:
-        with psycopg.connect(self.url) as connection:
-            found = connection.execute(
-                "SELECT workspace, conversation_id, contact_id, state FROM intercom_pair"
-                " WHERE run = %s",
-                [self.run],
-            )
-            return {(one, two, three): state for one, two, three, state in found}
-
-    async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
-        async with asyncio.timeout(60):
-            while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
-                await asyncio.sleep(0.03)
-        return status
-
-    async def check(self) -> None:
-        """Everything was detached once, and table, status and servers say so."""
-        rows = await asyncio.to_thread(self.rows)
-        assert rows.keys() == set(self.triples)
-        assert set(rows.values()) == {"detached"}
-        assert max(max(sim.applied.values()) for sim in self.sims.values()) == 1
-        assert self.applied == len(self.triples)
-        status = await self.jobs.status(self.run)
-        assert status.counts == {"detached": len(self.triples)}
-        assert (status.drained, status.stopped) == (len(self.sims), {})
-
-    async def end(self) -> None:
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
-@contextlib.asynccontextmanager
-async def world_at(
-    url: str, *, workspaces: int, latency: tuple[float, float] = (0.0, 0.01)
-) -> AsyncIterator[World]:
-    async with contextlib.AsyncExitStack() as stack:
-        sims = {
-            f"workspace-{number}": await stack.enter_async_context(
-                IntercomSimulator(seed=number, limit=100_000, latency=latency)
-            )
-            for number in range(workspaces)
-        }
-        world = World(url, sims)
-        stack.push_async_callback(world.end)
-        async with world.app.open_async():
-            await world.app.schema_manager.apply_schema_async()
-            yield world
+def simulators(
+    number: int, latency: tuple[float, float] = (0.0, 0.01)
+) -> dict[str, IntercomSimulator]:
+    return {
+        f"workspace-{one}": IntercomSimulator(seed=one, limit=100_000, latency=latency)
+        for one in range(number)
+    }
 
 
 @pytest.fixture
 async def small(postgres: PostgresServer) -> AsyncIterator[World]:
     url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
-    async with world_at(url, workspaces=3) as world:
+    async with world_of(url, simulators(3)) as world:
         yield world
 
 
 async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_every_pair_once(
     fragile: PostgresServer,
 ) -> None:
-    async with world_at(fragile.url, workspaces=20, latency=(0.05, 0.3)) as world:
+    async with world_of(fragile.url, simulators(20, (0.05, 0.3))) as world:
         for sim in world.sims.values():
             sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
         submitting = await world.start("submit")

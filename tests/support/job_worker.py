@@ -49,11 +49,14 @@ def jobs_of(url: str, directory: dict[str, Any]) -> tuple[procrastinate.App, Det
 def _slowly(triples: list[list[str]]) -> Iterator[list[str]]:
     for number, triple in enumerate(triples):
         if number % 100 == 99:
-            time.sleep(0.1)
+            time.sleep(0.02)
         yield triple
 
 
 async def main(command: str, job: dict[str, Any]) -> None:
+    postgres_runs.CHUNK = 1000  # type: ignore[misc]  # to be killed between two
+    if job["swift"]:
+        hurry()
     app, jobs = jobs_of(job["url"], job["directory"])
     if command == "submit":
         async with app.open_async():
@@ -63,5 +66,4 @@ async def main(command: str, job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    hurry()
     asyncio.run(main(sys.argv[1], cast("dict[str, Any]", json.loads(sys.stdin.read()))))
