@@ -332,15 +332,13 @@ class DetachJobs:
             maintaining = asyncio.create_task(self._maintain_often())
             try:
                 await self._app.run_worker_async(
-                    **{
-                        "queues": [self._queue],
-                        "concurrency": concurrency,
-                        "shutdown_graceful_timeout": grace,
-                        "install_signal_handlers": False,
-                        "update_heartbeat_interval": HEARTBEAT,
-                        "stalled_worker_timeout": STALLED,
-                        **options,
-                    }
+                    queues=[self._queue],
+                    concurrency=concurrency,
+                    shutdown_graceful_timeout=grace,
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=HEARTBEAT,
+                    stalled_worker_timeout=STALLED,
+                    **options,
                 )
             finally:
                 maintaining.cancel()
@@ -380,7 +378,8 @@ async def _each(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]
 
 
 def _route(item: Any, place: int) -> tuple[str, Detach]:
-    parts: list[Any] = list(item) if isinstance(item, tuple | list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    listed = isinstance(item, tuple | list)
+    parts: list[Any] = [*item] if listed else []
     if len(parts) < 2 or not isinstance(parts[0], str) or not parts[0] or "\0" in parts[0]:
         raise InvalidArgumentError(
             f"pairs, item {place}", item, "(workspace, conversation_id, contact_id)"

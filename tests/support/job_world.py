@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import psycopg
@@ -96,7 +96,7 @@ class World:
 @contextlib.asynccontextmanager
 async def world_of(
     url: str, sims: dict[str, IntercomSimulator], *, pairs: int = 60, swift: bool = True
-) -> AsyncIterator[World]:
+) -> AsyncGenerator[World]:
     """Start simulators that are not started, and prepare the database."""
     async with contextlib.AsyncExitStack() as stack:
         for sim in sims.values():
