@@ -71,6 +71,8 @@ LOOK_EVERY: Final = 2.0
 AGAIN_AFTER: Final = 5
 """Seconds after which a job that was put back is taken up again."""
 
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
 _logger = logging.getLogger("intercom_async")
 
 
@@ -297,9 +299,9 @@ class DetachJobs:
         """
         loop = asyncio.get_running_loop()
         self._stopping = False
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.stop)
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self.stop)
         try:
             while not self._stopping:
                 # The engine's own worker ends with the database's connections.
@@ -314,18 +316,21 @@ class DetachJobs:
                 if not self._stopping:
                     await asyncio.sleep(1.0)
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            self._let_signals_go()
 
     def stop(self) -> None:
         """Let `work` end: requests in flight finish, and workspaces are put back."""
         self._stopping = True
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().remove_signal_handler(number)
+        self._let_signals_go()
         for going in self._going:
             going.stop()
         if self._worker is not None:
             self._worker.cancel()
+
+    def _let_signals_go(self) -> None:
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
 
     async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
         async with self._app.open_async():
@@ -380,11 +385,12 @@ async def _each(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]
 def _route(item: Any, place: int) -> tuple[str, Detach]:
     listed = isinstance(item, tuple | list)
     parts: list[Any] = [*item] if listed else []
-    if len(parts) < 2 or not isinstance(parts[0], str) or not parts[0] or "\0" in parts[0]:
+    workspace = parts[0] if len(parts) > 1 else None
+    if not isinstance(workspace, str) or not workspace.strip() or not workspace.isprintable():
         raise InvalidArgumentError(
             f"pairs, item {place}", item, "(workspace, conversation_id, contact_id)"
         )
     pair, error = as_detach(parts[1] if len(parts) == 2 else tuple(parts[1:]), place)
     if error is not None:
         raise error
-    return parts[0], pair
+    return workspace, pair

@@ -184,8 +184,14 @@ class Journal:
             JournalError: of any kind; a journal that was there was not changed.
         """
         if self.path is not None and self.run is not None:
-            from intercom_async.journal import postgres  # noqa: PLC0415  needs the extra
-
+            try:
+                from intercom_async.journal import postgres  # noqa: PLC0415  needs the extra
+            except ImportError as error:
+                raise JournalError(
+                    URLS[0],
+                    "a journal in PostgreSQL needs psycopg: "
+                    f"pip install 'intercom_async[postgres]' ({error})",
+                ) from error
             return await postgres.open_session(
                 self.path,
                 {"run": self.run, "workspace": self.workspace},

@@ -7,12 +7,8 @@ holds, and `watch` calls what is under way back when that is no longer sure.
 """
 
 import asyncio
-import contextlib
-import json
 import os
-import secrets
-import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final, Unpack
 
@@ -20,12 +16,10 @@ import attrs
 import msgspec
 import psycopg
 
-from intercom_async._version import __version__
 from intercom_async.detaching import Detach
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import (
     JournalError,
-    JournalLockedError,
     JournalLostError,
     JournalMismatchError,
     again,
@@ -34,23 +28,17 @@ from intercom_async.journal.journal import Facts, Wanted, known
 from intercom_async.journal.outlasting import outlast
 from intercom_async.journal.postgres_connection import (
     Connection,
-    connect,
+    Link,
     ensure_schema,
     error_from,
     name_of,
-    passes,
 )
-from intercom_async.journal.row import Binding, Row, Source, storable_text
+from intercom_async.journal.postgres_opening import Kept, compare, facts_of, own, storable
+from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.transport.runtime import Runtime, TimerHandle
 
 LEASE: Final = 30.0
 """Seconds for which a workspace is owned after each statement."""
-
-PATIENCE: Final = 300.0
-"""Seconds that the database may be away before the run fails."""
-
-HUNG: Final = 60.0
-"""Seconds after which a statement without an answer counts as an outage."""
 
 MOST: Final = 1000
 """Rows of one statement at most."""
@@ -90,24 +78,14 @@ class _Call:
             self.answer.set_exception(error)
 
 
-@attrs.frozen(kw_only=True)
-class _Kept:
-    """What the session found when it began."""
-
-    number: int
-    fence: int
-    counts: Mapping[str, int]
-    input_ended: bool
-
-
 class PostgresSession:
     """See `Session`."""
 
     def __init__(
         self,
-        link: "_Link",
+        link: "Link",
         keys: _Parameters,
-        kept: _Kept,
+        kept: Kept,
         binding: Binding,
         held_from: float,
     ) -> None:
@@ -138,6 +116,7 @@ class PostgresSession:
     def _held(self, since: float) -> None:
         """The lease was renewed by a statement that began at some moment."""
         self._until = since + 0.8 * LEASE
+        self._renew_at = since + LEASE / 3
         self._sure = True
 
     def watch(self, recall: Callable[[], None]) -> None:
@@ -176,6 +155,8 @@ class PostgresSession:
                 self._link.go_on()
                 continue
             await self._turn(calls)
+            if self._runtime.monotonic() >= self._renew_at:  # nothing was written for long
+                await self._turn([_Call(work=self._renew)])
 
     async def _collected(self) -> list[_Call]:
         if not self._waiting:
@@ -283,12 +264,12 @@ class PostgresSession:
         now = attrs.evolve(self._binding, app_id=app_id, app_name=app_name)
 
         async def work(connection: Connection) -> None:
-            facts = {**self._keys, "app_id": app_id, "app_name": _storable(app_name)}
+            facts = {**self._keys, "app_id": app_id, "app_name": storable(app_name)}
             found = await (await connection.execute(sql.BIND, facts)).fetchone()
             if found is None:
                 raise JournalLostError(self._name)
             kept = attrs.evolve(now, app_id=found[0], app_name=found[1])
-            _compare(self._name, kept, now)
+            compare(self._name, kept, now)
 
         await self._ask(work)
 
@@ -375,7 +356,7 @@ class PostgresSession:
 
     async def _update(self, connection: Connection, facts: _Parameters) -> None:
         if facts:
-            stored = {name: _storable(value) for name, value in facts.items()}
+            stored = {name: storable(value) for name, value in facts.items()}
             await self._change(connection, sql.update_session(list(facts)), 1, **stored)
 
     async def close(self, **facts: Unpack[Facts]) -> None:
@@ -407,85 +388,15 @@ class PostgresSession:
         self._closing.exception()
 
 
-class _Link:
-    """A connection that is made again after an outage."""
-
-    def __init__(self, url: str, name: str, runtime: Runtime, *, prepare: bool) -> None:
-        self.name = name
-        self.runtime = runtime
-        self._url = url
-        self._prepare = prepare
-        self._connection: Connection | None = None
-        self.cancelled = False
-
-    def go_on(self) -> None:
-        """Go on although this task was cancelled."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        task.uncancel()
-        self.cancelled = True
-
-    async def connection(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, prepare=self._prepare)
-        return self._connection
-
-    async def drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-    async def carry_out(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        """Do something, and again after an outage: it must not matter how often it is done.
-
-        Raises:
-            JournalError: the database refuses, or is away for longer than the patience.
-        """
-        since: float | None = None
-        pause = 0.05
-        while True:
-            try:
-                async with asyncio.timeout(HUNG):
-                    return await work(await self.connection())
-            except (psycopg.Error, TimeoutError, OSError) as error:
-                now = self.runtime.monotonic()
-                since = now if since is None else since
-                if not passes(error) or now - since > PATIENCE:
-                    raise error_from(self.name, error, SAFE) from error
-                await self.drop()
-            except asyncio.CancelledError:
-                self.go_on()
-                await self.drop()
-                continue
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.runtime.sleep(pause)
-            pause = min(2.0, 2 * pause)
-
-
-SAFE: Final = "what was told before is safe in it. Resume when it can be: nothing is done twice"
-
-
-def _storable(value: Any) -> Any:
-    """Escape what no text in PostgreSQL may hold."""
-    value = storable_text(value)
-    return value.replace("\0", "\\x00") if isinstance(value, str) else value
-
-
 def _as_json(rows: Sequence[_Parameters]) -> str:
     try:
         text = msgspec.json.encode(rows)
     except UnicodeEncodeError:
         text = b"\\u0000"
     if b"\\u0000" in text:
-        stored = [{name: _storable(value) for name, value in row.items()} for row in rows]
+        stored = [{name: storable(value) for name, value in row.items()} for row in rows]
         text = msgspec.json.encode(stored)
     return text.decode()
-
-
-def _compare(name: str, kept: Binding, now: Binding) -> None:
-    if differs := kept.mismatch(now):
-        what, expected, found = differs
-        raise JournalMismatchError(name, what=what, expected=expected, found=found)
 
 
 async def open_session(
@@ -498,7 +409,7 @@ async def open_session(
     prepare: bool,
 ) -> PostgresSession:
     """See `Journal.open`; a cancelled caller leaves no lease behind."""
-    link = _Link(url, name_of(url, **keys), runtime, prepare=prepare)
+    link = Link(url, name_of(url, **keys), runtime, prepare=prepare)
     opening = asyncio.create_task(_open(link, keys, binding, source))
     try:
         await outlast(opening)
@@ -510,14 +421,19 @@ async def open_session(
 
 
 async def _open(
-    link: _Link, keys: dict[str, str], binding: Binding, source: Source | None
+    link: Link, keys: dict[str, str], binding: Binding, source: Source | None
 ) -> PostgresSession:
     try:
         connection = await link.connection()
         await ensure_schema(connection, link.name)
         began = link.runtime.monotonic()
-        facts = {**keys, **_facts(binding, source), "now": round(link.runtime.wall(), 3)}
-        kept = await _own(connection, link.name, facts, binding)
+        facts = {
+            **keys,
+            **facts_of(binding, source),
+            "lease": LEASE,
+            "now": round(link.runtime.wall(), 3),
+        }
+        kept = await own(connection, link.name, facts, binding)
     except (psycopg.Error, OSError) as error:
         await link.drop()
         raise error_from(link.name, error, "nothing was sent") from error
@@ -525,51 +441,3 @@ async def _open(
         await link.drop()
         raise
     return PostgresSession(link, keys, kept, binding, began)
-
-
-def _facts(binding: Binding, source: Source | None) -> _Parameters:
-    """Return what the tables keep of a session's beginning."""
-    columns = None if source is None or source.columns is None else dict(source.columns)
-    process, host = os.getpid(), socket.gethostname()
-    return {
-        "operation": binding.operation,
-        "library": __version__,
-        "lease": LEASE,
-        "owner": f"{host}, process {process}, {secrets.token_hex(4)}",
-        "base_url": binding.base_url,
-        "app_id": binding.app_id,
-        "app_name": _storable(binding.app_name),
-        "process": process,
-        "host": host,
-        "source_kind": None if source is None else source.kind,
-        "source_name": None if source is None else _storable(source.name),
-        "source_columns": None if columns is None else json.dumps(columns),
-    }
-
-
-async def _own(connection: Connection, name: str, facts: _Parameters, binding: Binding) -> _Kept:
-    """Take a workspace over, and begin a session; one that is refused is not changed."""
-
-    async def one(statement: bytes) -> Any:
-        return await (await connection.execute(statement, facts)).fetchone()
-
-    async with connection.transaction():
-        await connection.execute(sql.SHORTLY)
-        await connection.execute(sql.ADD_RUN, facts)
-        (operation,) = await one(sql.OPERATION)
-        await connection.execute(sql.ADD_WORKSPACE, facts)
-        base_url, app_id, app_name, held = await one(sql.WORKSPACE)
-        if held:
-            raise JournalLockedError(name)
-        kept = Binding(
-            operation=operation,
-            base_url=base_url or binding.base_url,
-            app_id=app_id,
-            app_name=app_name,
-        )
-        _compare(name, kept, binding)
-        (fence,) = await one(sql.OWN)
-        (number,) = await one(sql.BEGIN_SESSION)
-    # Only now, when nobody else can write any more.
-    counts, input_ended = await one(sql.KEPT)
-    return _Kept(number=number, fence=fence, counts=counts, input_ended=input_ended)

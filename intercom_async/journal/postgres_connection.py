@@ -1,5 +1,8 @@
 """Connections to PostgreSQL: how they are made, what an outage is, and errors in our words."""
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any, Final
 
@@ -9,8 +12,17 @@ from psycopg.conninfo import conninfo_to_dict
 from intercom_async.errors import readable
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.transport.runtime import Runtime
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+PATIENCE: Final = 300.0
+"""Seconds that the database may be away before the run fails."""
+
+HUNG: Final = 60.0
+"""Seconds after which a statement without an answer counts as an outage."""
+
+SAFE: Final = "what was told before is safe in it. Resume when it can be: nothing is done twice"
 
 _PASSING: Final = ("08", "40", "53", "57")
 """Classes of errors that pass: connection, conflict, resources, shutdown."""
@@ -107,3 +119,60 @@ async def ensure_schema(connection: Connection, name: str) -> None:
 async def _exists(connection: Connection) -> bool:
     found = await (await connection.execute(sql.SCHEMA)).fetchone()
     return found is not None and bool(found[0])
+
+
+class Link:
+    """A connection that is made again after an outage."""
+
+    def __init__(self, url: str, name: str, runtime: Runtime, *, prepare: bool) -> None:
+        self.name = name
+        self.runtime = runtime
+        self._url = url
+        self._prepare = prepare
+        self._connection: Connection | None = None
+        self.cancelled = False
+
+    def go_on(self) -> None:
+        """Go on although this task was cancelled."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        task.uncancel()
+        self.cancelled = True
+
+    async def connection(self) -> Connection:
+        """Return the connection, a new one if need be."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._url, prepare=self._prepare)
+        return self._connection
+
+    async def drop(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def carry_out(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+        """Do something, and again after an outage: it must not matter how often it is done.
+
+        Raises:
+            JournalError: the database refuses, or is away for longer than the patience.
+        """
+        since: float | None = None
+        pause = 0.05
+        while True:
+            try:
+                async with asyncio.timeout(HUNG):
+                    return await work(await self.connection())
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                now = self.runtime.monotonic()
+                since = now if since is None else since
+                if not passes(error) or now - since > PATIENCE:
+                    raise error_from(self.name, error, SAFE) from error
+                await self.drop()
+            except asyncio.CancelledError:
+                self.go_on()
+                await self.drop()
+                continue
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.runtime.sleep(pause)
+            pause = min(2.0, 2 * pause)

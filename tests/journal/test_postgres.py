@@ -23,6 +23,7 @@ from intercom_async.journal import (
     State,
     Wanted,
     postgres,
+    postgres_connection,
 )
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.transport.runtime import SystemRuntime
@@ -113,6 +114,18 @@ class TestOwners:
         session = await opened(place)
         for _ in range(25):
             await asyncio.sleep(0.03)
+        with pytest.raises(JournalLockedError):
+            await opened(place)
+        await session.close()
+
+    async def test_an_owner_that_only_reads_keeps_its_lease(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "LEASE", 0.3)
+        session = await opened(place)
+        end = asyncio.get_running_loop().time() + 0.75
+        while asyncio.get_running_loop().time() < end:
+            await session.look_up([pair(1)])
         with pytest.raises(JournalLockedError):
             await opened(place)
         await session.close()
@@ -219,7 +232,7 @@ class TestOutages:
     async def test_an_outage_beyond_patience_is_told(
         self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(postgres, "PATIENCE", 0.1)
+        monkeypatch.setattr(postgres_connection, "PATIENCE", 0.1)
         session = await opened(InPostgres(fragile.url, "run"))
         await asyncio.to_thread(fragile.stop)
         told: list[JournalError | None] = []
