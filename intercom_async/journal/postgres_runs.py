@@ -172,4 +172,5 @@ async def _load(connection: Connection, facts: dict[str, Any], chunk: list[Loade
                 await copy.write_row(pair)
         # Workspaces first, in order: so that two that load at once wait and do not deadlock.
         await connection.execute(sql.ADD_WORKSPACES, facts)
-        return (await connection.execute(sql.ADD_PAIRS, facts)).rowcount
+        found = await (await connection.execute(sql.ADD_PAIRS, facts)).fetchone()
+    return 0 if found is None else int(found[0])

@@ -151,21 +151,24 @@ STAGE: Final = b"""
 """
 COPY: Final = b"COPY intercom_staged FROM STDIN"
 ADD_WORKSPACES: Final = b"""
-    INSERT INTO intercom_workspace AS known (run, workspace, loaded, counts)
-    SELECT %(run)s, workspace, 1, jsonb_build_object('pending', count(*))
-    FROM intercom_staged GROUP BY workspace ORDER BY workspace
-    ON CONFLICT (run, workspace) DO UPDATE SET loaded = known.loaded + 1, stopped_by = NULL,
-        counts = CASE WHEN known.fence > 0 THEN known.counts
-            ELSE jsonb_build_object('pending', (known.counts ->> 'pending')::bigint
-                + (excluded.counts ->> 'pending')::bigint) END
+    INSERT INTO intercom_workspace AS known (run, workspace, loaded)
+    SELECT DISTINCT %(run)s, workspace, 1 FROM intercom_staged ORDER BY workspace
+    ON CONFLICT (run, workspace) DO UPDATE SET loaded = known.loaded + 1, stopped_by = NULL
 """
 ADD_PAIRS: Final = b"""
-    INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
-        updated_at)
-    SELECT DISTINCT ON (workspace, conversation_id, contact_id)
-        %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(now)s
-    FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
-    ON CONFLICT DO NOTHING
+    WITH added AS (
+        INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
+            updated_at)
+        SELECT DISTINCT ON (workspace, conversation_id, contact_id)
+            %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(now)s
+        FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
+        ON CONFLICT DO NOTHING RETURNING workspace),
+    grown AS (SELECT workspace, count(*) AS pairs FROM added GROUP BY workspace),
+    counted AS (
+        UPDATE intercom_workspace AS known SET counts = counts || jsonb_build_object(
+            'pending', coalesce((counts ->> 'pending')::bigint, 0) + grown.pairs)
+        FROM grown WHERE run = %(run)s AND known.workspace = grown.workspace)
+    SELECT coalesce(sum(pairs), 0) FROM grown
 """
 ANALYZE: Final = b"ANALYZE intercom_pair, intercom_workspace"
 STATUS: Final = b"""
