@@ -10,7 +10,7 @@ from rich.console import Console
 
 from intercom_async._version import __version__
 from intercom_async.cli import demo as demonstration
-from intercom_async.cli import finding, simulating
+from intercom_async.cli import finding, jobs, simulating
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.export import export
 from intercom_async.cli.options import BulkOptions, Connection, Plain, command, guarded
@@ -237,3 +237,5 @@ guarded(
     "intercom-async export run.db --csv --state failed,unknown --output left.csv",
     "intercom-async export run.db --jsonl | jq .state",
 )
+
+jobs.add_to(app)
