@@ -58,7 +58,7 @@ ONLY_IN = {
     "tenacity": {"transport.transport"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
-    "procrastinate": {"integrations"},
+    "procrastinate": {"integrations", "cli"},
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},

@@ -116,7 +116,7 @@ def _opened(source: str) -> Generator[TextIO]:
 
 
 def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
-    header = next(rows, [])
+    header = next(rows, list[str]())
     if tuple(header[:3]) != HEADER or header[3:] not in ([], ["admin_id"]):
         raise InvalidArgumentError(
             "the header", ",".join(header), f"{','.join(HEADER)}, perhaps with admin_id"
