@@ -95,7 +95,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 async def submit(options: SubmitOptions) -> ExitStatus:
-    """Put the pairs of many workspaces into a run in PostgreSQL; again after a crash."""
+    """Put pairs of many workspaces into PostgreSQL.
+
+    After a crash, the same command goes on.
+    """
     app, jobs = options.open()
     with _opened(options.source) as lines:
         async with app.open_async():
@@ -127,7 +130,10 @@ def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
 
 
 async def work(options: WorkOptions) -> ExitStatus:
-    """Work runs off, until Ctrl-C or SIGTERM; on as many machines as there are."""
+    """Work off what was submitted, on any machine.
+
+    Until Ctrl-C or SIGTERM, which let requests in flight finish.
+    """
     _, jobs = options.open(_access(options.workspaces))
     await jobs.work(concurrency=options.at_once, wait=not options.until_empty)
     return ExitStatus.SETTLED
