@@ -34,7 +34,7 @@ def measure(options: Options) -> list[Comparison]:
     cpu: dict[str, list[float]] = {DISK: [], TEMPORARY: []}
     for number in range(options.rounds):
         for name in in_turn(names, number):
-            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            with tempfile.TemporaryDirectory() as folder:
                 path = None if name == TEMPORARY else Path(folder) / "run.db"
                 seconds, used = asyncio.run(_run(path, count, busy=name == BUSY))
             speed[name].append(count / seconds)
@@ -106,7 +106,7 @@ def _cpu() -> float:
 def _resumed(count: int, rounds: int) -> list[Comparison]:
     """Measure a journal that holds so many settled pairs."""
     name = f"{count:,} settled pairs"
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.db"
         asyncio.run(_fill(path, count))
         size = os.path.getsize(path) / count  # noqa: PTH202

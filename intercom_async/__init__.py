@@ -1,10 +1,10 @@
 """An async client that detaches contacts from Intercom conversations.
 
-It uses the whole rate limit, is refused next to never, and accounts for every request.
+It uses the whole rate limit, almost never hits a 429, and says what became of each pair.
 """
 
 from intercom_async._version import __version__
-from intercom_async.bulk import DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (
@@ -32,6 +32,7 @@ from intercom_async.errors import (
     ServerError,
     UnknownOutcomeError,
     WorkspaceAccessError,
+    WrongInputError,
 )
 from intercom_async.journal import (
     Journal,
@@ -40,8 +41,10 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalMismatchError,
     JournalWriteError,
+    Source,
 )
 from intercom_async.model import Conversation, Identity
+from intercom_async.pairs import Pair
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.stats import ClientStats
@@ -54,6 +57,7 @@ __all__ = [
     "APIError",
     "AdminNotFoundError",
     "AuthenticationError",
+    "Cause",
     "CertificateError",
     "ClientStateError",
     "ClientStats",
@@ -85,6 +89,7 @@ __all__ = [
     "NotFoundError",
     "OutageStatus",
     "Outcome",
+    "Pair",
     "PermissionDeniedError",
     "PoolResult",
     "PoolRun",
@@ -98,9 +103,11 @@ __all__ = [
     "ResponseTooLargeError",
     "RetryPolicy",
     "ServerError",
+    "Source",
     "UnknownOutcomeError",
     "WorkspaceAccess",
     "WorkspaceAccessError",
+    "WrongInputError",
     "__version__",
     "detach_contact",
 ]

@@ -523,7 +523,7 @@ class IntercomClient:
         return reply
 
 
-def _as_journal(journal: object) -> Journal:
+def _as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
     if isinstance(journal, Journal):
         return journal
     if journal is None or isinstance(journal, str | os.PathLike):

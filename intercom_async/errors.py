@@ -127,7 +127,7 @@ class WrongInputError(IntercomError):
         many = "none" if missing == answers else f"only {answers - missing}"
         super().__init__(
             f"{many} of the first {answers} conversations exists in {workspace}: wrong workspace, "
-            "region or column? Allow it with stop_after_missing=None"
+            "region or column? If it is right, go on with stop_after_missing=None (--force)"
         )
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from intercom_async import IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.chaos.accounting import disagreements
-from tests.support.rows import outcomes_in
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.fault_proxy import FaultProxy, Strike
+from tests.support.rows import outcomes_in
 
 SERVER_FAULTS = (
     Fault.LATENCY,

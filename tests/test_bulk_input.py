@@ -21,9 +21,11 @@ Pairs = list[tuple[str, str]]
 
 
 @contextlib.asynccontextmanager
-async def opened(**options: Any) -> AsyncGenerator[tuple[IntercomSimulator, IntercomClient]]:
+async def opened(
+    latency: float = 0.05,
+) -> AsyncGenerator[tuple[IntercomSimulator, IntercomClient]]:
     async with (
-        IntercomSimulator(**{"limit": 100_000, "latency": 0.05, **options}) as sim,
+        IntercomSimulator(limit=100_000, latency=latency) as sim,
         IntercomClient("token", base_url=sim.url, admin_id=sim.admin_id) as client,
     ):
         yield sim, client

@@ -1,10 +1,12 @@
 """Every code block and every command of the README, executed."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main as benchmark
+from intercom_async import IntercomClient
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -69,6 +72,34 @@ def test_the_first_block_prints_who_is_left(
     run_block(PYTHON[0])
     assert "id=" in capsys.readouterr().out
     assert not simulator.workspace.attached("1295", "5ba682d2")
+
+
+async def test_a_journal_answers_every_query(simulator: IntercomSimulator, tmp_path: Path) -> None:
+    pairs = simulator.workspace.populate(conversations=3)
+    path = tmp_path / "run.db"
+    async with IntercomClient(simulator.token, base_url=simulator.url) as client:
+        await client.detach_contacts([*pairs, ("1", "nobody")], journal=path)
+    queries = re.findall(r"SELECT [^\"']+", README)
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        told = {query: journal.execute(query).fetchall() for query in queries}
+    assert told["SELECT state, pairs FROM outcomes"] == [
+        ("conversation_missing", 1),
+        ("detached", 3),
+    ]
+    assert told["SELECT * FROM failures"] == []
+
+
+async def test_a_job_that_is_started_again_sends_nothing_that_is_settled(
+    simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(wire.REGIONS, "us", simulator.url)
+    job = run_block(block_with("async def job("))["job"]
+    pairs = simulator.workspace.populate(conversations=5)
+    first = await job("acme", simulator.token, pairs[:3])
+    second = await job("acme", simulator.token, pairs)
+    assert (first.total, second.total, second.settled_before) == (3, 2, 3)
+    assert all(simulator.applied[pair] == 1 for pair in pairs)
 
 
 @pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" in code])
@@ -136,13 +167,17 @@ class TestCommands:
                 process.send_signal(signal.SIGINT)
             process.stdout.read()
         assert process.returncode == 0
-        identity, dry_run, detached, report, undone, found = told.values()
+        identity, dry_run, detached, resumed, report, saved, undone, found = told.values()
         assert "5017690" in identity
         assert "nothing was changed" in dry_run
         assert "1,000 would be detached" in dry_run
         assert "1,000 detached" in detached
+        assert len((tmp_path / "results.jsonl").read_bytes().splitlines()) == 1000
+        assert resumed == "there was nothing to do\n"
         assert "Every pair is settled" in report
         assert (tmp_path / "run.html").is_file()
+        assert saved == ""
+        assert len((tmp_path / "rows.csv").read_bytes().splitlines()) == 1001
         assert "1,000 attached" in undone
         assert "1 detached" in found
 
@@ -164,7 +199,9 @@ class TestCommands:
             ["intercom-async", "whoami"],
             ["intercom-async", "detach"],  # a dry run
             ["intercom-async", "detach"],
+            ["intercom-async", "detach"],  # of the journal
             ["intercom-async", "report"],
+            ["intercom-async", "export"],
             ["intercom-async", "attach"],
             ["intercom-async", "find"],
             ["python3", "-m"],  # the benchmarks

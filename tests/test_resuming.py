@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from intercom_async import (
+    DetachResult,
     IntercomClient,
     InvalidArgumentError,
     JournalLockedError,
@@ -234,7 +235,7 @@ class TestSecondTry:
             pairs = sim.workspace.populate(conversations=300)
             sim.faults.add(Fault.SERVER_ERROR, times=20, match=pairs[0][0], method="DELETE")
             async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
-                results = {}
+                results: dict[str, DetachResult] = {}
                 async for result in run:
                     results[result.detach.conversation_id] = result
                     if len(results) == 250:

@@ -83,6 +83,9 @@ LARGE: Final = 256 * 1024
 IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 """Bytes that the replies in flight may have together once a large one was seen."""
 
+ODD_ANSWERS: Final = 3
+"""Answers to the question whose token it is that may make no sense before the run stops."""
+
 LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
@@ -91,12 +94,6 @@ _RECALLED: Final = (
 )
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
-_FATAL: Final = (
-    AuthenticationError,
-    PermissionDeniedError,
-    ConnectionFailedError,
-    ServerError,
-)
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -266,7 +263,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._limiter.forget(self._backlog)
         assert self._timer is not None  # noqa: S101  set when the run began
         self._timer.cancel()
-        tasks = set() if self._reader is None else {self._reader}
+        tasks: set[asyncio.Task[None]] = set() if self._reader is None else {self._reader}
         for _ in range(len(self._workers)):
             self._ready.put_nowait(None)
         await self._surely(lambda: _gone(tasks | self._workers))
@@ -335,7 +332,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 runtime=self._runtime,
             )
             self._session.watch(self._recall)
-        except _FATAL as error:
+        except (ClientStateError, JournalError):
+            raise
+        except IntercomError as error:
             self._unsent.discard(task)  # or it would cancel itself
             self._stop_for(error)
         except asyncio.CancelledError:
@@ -355,7 +354,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Return who the token belongs to, asked once, and with the run's patience.
 
         Raises:
-            AuthenticationError, PermissionDeniedError, ConnectionFailedError: nobody can say.
+            IntercomError: nobody can say.
         """
         async with self._identifying:
             tries = 0
@@ -363,18 +362,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 tries += 1
                 try:
                     self._identity = await self._whoami()
-                except (ConnectionFailedError, ServerError) as error:
-                    patient = self._elapsed < self._asked.outage_patience
-                    if isinstance(error, CertificateError) or not patient:
+                except IntercomError as error:
+                    if not self._asks_again(error, tries):
                         raise
                     await self._runtime.sleep(
                         backoff(self._call.retry, attempts=tries, random=self._runtime.random())
                     )
-                except (*_FATAL, ClientStateError):
-                    raise
-                except IntercomError:  # an odd answer says nothing about the pairs
-                    self._identity = Identity()
         return self._identity
+
+    def _asks_again(self, error: IntercomError, tries: int) -> bool:
+        """Whether to ask again who the token belongs to: an odd answer may pass, too."""
+        if isinstance(error, _PASSING) and not isinstance(error, CertificateError):
+            return self._elapsed < self._asked.outage_patience
+        final = (AuthenticationError, PermissionDeniedError, CertificateError, ClientStateError)
+        return not isinstance(error, final) and tries < ODD_ANSWERS
 
     # --- admitting -----------------------------------------------------------------------------
 
@@ -685,7 +686,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             )
         except InvalidArgumentError as error:
             return Settled(Outcome.FAILED, error=error)
-        except (ClientStateError, JournalError, *_FATAL) as error:
+        except IntercomError as error:
             # Closed under the run, a full disk, or nobody can say whose token it is. Stopping is
             # left to `_note`: here it would cancel this very task.
             outcome = Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED

@@ -322,7 +322,7 @@ class _Ending:
         if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
             return
         arguments = ["intercom-async", *sys.argv[1:]]
-        hint = "to go on"
+        hint = "to go on" if summary.stopped_by is None else "once that is put right, to go on"
         if self.journal is None:
             hint += " (what is settled is sent again, which is safe; --journal FILE avoids it)"
         elif self.options.source == "-" and summary.input_ended:

@@ -4,6 +4,7 @@ Functions turn numbers into text; `Display` decides when to show it.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from types import TracebackType
@@ -90,7 +91,8 @@ def progress_line(
 def outage_line(outage: OutageStatus, now: float) -> Text:
     """Return since when Intercom is away, why, and when the next look is."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    look = f"next look in {duration(outage.next_look)}" if outage.next_look else "looking now"
+    soon = duration(math.ceil(outage.next_look))
+    look = f"next look in {soon}" if outage.next_look else "looking now"
     # The reason comes last: a narrow terminal cuts it.
     return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
@@ -222,6 +224,19 @@ def as_document(summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
     }
 
 
+def _account(summary: DetachSummary) -> str:
+    """Return what a run did and what that cost."""
+    if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
+        return "there was nothing to do"
+    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
+    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
+    refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
+    return (
+        f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
+        f"{amount(summary.requests, 'request')}{retries}{refused}"
+    )
+
+
 def show_summary(
     console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
 ) -> None:
@@ -235,14 +250,7 @@ def show_summary(
         name = cause.outcome.value.replace("_", " ")
         said = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
         say(console, said, STYLES[cause.outcome])
-    ideal = f" (the quota allows {duration(summary.ideal)})" if summary.ideal else ""
-    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
-    refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
-    say(
-        console,
-        f"{amount(summary.total, 'pair')} accounted for in {duration(summary.elapsed)}{ideal}: "
-        f"{amount(summary.requests, 'request')}{retries}{refused}",
-    )
+    say(console, _account(summary))
     told = (
         (summary.settled_before, "settled by earlier sessions", "cyan"),
         (summary.duplicates, "listed again and sent once", "cyan"),
@@ -258,8 +266,8 @@ def show_summary(
     if absent and absent == summary.total and not summary.settled_before:
         say(
             console,
-            "no contact was in its conversation: was this done before, or are these the ids of "
-            "others?",
+            "no contact was in its conversation: was this done before, or is it the wrong "
+            "workspace, file or column?",
             "bold yellow",
         )
     if summary.stopped_by is not None:

@@ -47,7 +47,7 @@ def export(
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option(help="Only pairs in states like failed,unknown; unsettled is all left."),
+        typer.Option(help="Only pairs in such states, e.g. failed,unknown; unsettled: all left."),
     ] = None,
 ) -> None:
     """Write what became of each pair, a row for each.

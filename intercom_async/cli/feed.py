@@ -101,6 +101,8 @@ class Feed:
                         return
                     self._read.append(line)
                     self._call()
+        except OSError as error:
+            self._failure = SourceError(self._name, 0, error.strerror or str(error))
         except BaseException as error:  # noqa: BLE001  whoever iterates gets it
             self._failure = error
         with self._changed:

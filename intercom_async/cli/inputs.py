@@ -114,7 +114,9 @@ def _journal(path: Path, options: BulkOptions) -> Input:
         raise InvalidArgumentError(
             "SOURCE",
             str(path),
-            f"the journal of {options.verb}; `attach --undo` puts back what a detach removed",
+            f"pairs, or the journal of {_an(options.verb)}",
+            seen=f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a "
+            "detach removed",
         )
     last = next(
         (one for one in reversed(sessions) if one.source and one.source.kind != "journal"), None
@@ -151,11 +153,20 @@ def _journal(path: Path, options: BulkOptions) -> Input:
     )
 
 
+def _an(operation: str) -> str:
+    return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
+
+
 def _undo(path: Path, console: Console, *, with_inferred: bool) -> Input:
     with journal_reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            raise InvalidArgumentError("--undo", str(path), "the journal of a detach")
+            raise InvalidArgumentError(
+                "--undo",
+                str(path),
+                "the journal of a detach",
+                seen=f"is the journal of {_an(binding.operation)}",
+            )
         only = None if with_inferred else False
         total = sum(1 for _ in journal.rows(states=_DETACHED, inferred=only))
         if not with_inferred:

@@ -17,6 +17,7 @@ from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.pairs import COLUMNS
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 
@@ -110,7 +111,7 @@ class BulkOptions(Connection):
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first line that gives no pair.")
     ] = False
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only so many pairs.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many pairs.")] = None
     output: Annotated[
         Path | None,
         typer.Option(help="Write each result as a JSON line to this file; - for standard output."),
@@ -118,11 +119,11 @@ class BulkOptions(Connection):
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
     patience: Annotated[
         float,
-        typer.Option(min=0.1, help="Minutes to wait for an Intercom that is away before stopping."),
+        typer.Option(min=0.1, help="Minutes to wait while Intercom is away before the run stops."),
     ] = 15.0
     force: Annotated[
         bool,
-        typer.Option("--force", help="Go on though none of the first conversations exists."),
+        typer.Option("--force", help="Go on even if none of the first 100 conversations exists."),
     ] = False
     concurrency: Annotated[
         int | None,
@@ -199,13 +200,19 @@ def _epilog(*examples: str) -> str:
 
 
 def _token(file: Path | None) -> str | None:
-    """The token: from a file, the environment or a hidden prompt, never the command line."""
+    """Return the token from a file or a hidden prompt; None if the environment has it.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
     if file is not None:
         return read_token(file)
-    if TOKEN_VARIABLE not in os.environ and sys.stdin.isatty():
+    if os.environ.get(TOKEN_VARIABLE):
+        return None
+    if sys.stdin.isatty():
         with asking():
             return getpass.getpass("Intercom access token: ").strip()
-    return None
+    raise InvalidArgumentError("--token-file", None, f"given, or the token be in ${TOKEN_VARIABLE}")
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
@@ -219,9 +226,9 @@ def parse_columns(text: str | None) -> dict[str, str]:
         if not part.strip():
             continue
         name, equals, header = part.partition("=")
-        if not equals or not header.strip():
+        if name.strip() not in COLUMNS or not equals or not header.strip():
             raise InvalidArgumentError(
-                "--columns", text, "like conversation_id=Conversation,contact_id=Contact"
+                "--columns", text, "like conversation_id=Thread,contact_id=Person,admin_id=Agent"
             )
         columns[name.strip()] = header.strip()
     return columns

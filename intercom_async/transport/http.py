@@ -167,8 +167,10 @@ def _classify(error: Exception) -> Failure:
     return Failure.UNREADABLE
 
 
-async def _read_on(content: aiohttp.StreamReader, body: bytes, limit: int) -> bytes:
-    """Return `body` and what follows it, to the end or somewhat beyond `limit` bytes."""
+async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Return a reply's body, to its end or somewhat beyond `limit` bytes."""
+    # As with most replies: all of it came with the head.
+    body = content.read_nowait() if content.is_eof() else b""
     pieces = [body]
     size = len(body)
     while size <= limit and not content.at_eof():
@@ -351,17 +353,16 @@ class Http:
         body = b""
         limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
-            content = response.content
-            if content.is_eof():  # as with most replies: all of it came with the head
-                body = content.read_nowait()
-            if not content.at_eof():
-                body = await _read_on(content, body, limit)
+            body = await _read_body(response.content, limit)
             if len(body) > limit:
                 flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not deadline.leave():
+        except asyncio.CancelledError as error:
+            if not deadline.leave():
                 raise
+            detail = f"HTTP {status}, and the rest did not arrive in time"
+            raise AttemptFailedError(Failure.TRUNCATED, detail) from error
+        except Exception as error:
             detail = f"HTTP {status}, {_describe(error)}"
             raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
         finally:

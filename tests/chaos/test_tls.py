@@ -21,8 +21,8 @@ from intercom_async import (
 )
 from intercom_async.simulator import IntercomSimulator
 from tests.chaos.accounting import disagreements, told_once
-from tests.support.rows import outcomes_in
 from tests.support.raw_server import RawServer, always, reply
+from tests.support.rows import outcomes_in
 
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ADMIN = "5017690"
@@ -56,12 +56,19 @@ class TestCertificates:
             pytest.param("127.0.0.1", False, False, id="untrusted"),
         ],
     )
+    @pytest.mark.parametrize("named", [True, False])
     async def test_a_refused_certificate_stops_calls_and_runs_before_anything_is_sent(
-        self, authority: trustme.CA, host: str, expired: bool, trusted: bool, tmp_path: Path
+        self,
+        authority: trustme.CA,
+        host: str,
+        expired: bool,
+        trusted: bool,
+        tmp_path: Path,
+        named: bool,
     ) -> None:
         context = trusting(authority) if trusted else ssl.create_default_context()
         pairs = [(str(number), "5ba682d2") for number in range(PAIRS)]
-        path = tmp_path / "journal"
+        path = tmp_path / "journal" if named else None
         async with (
             RawServer(
                 always(reply()), ssl_context=serving(authority, host, expired=expired)
@@ -76,8 +83,10 @@ class TestCertificates:
             assert isinstance(run.summary.stopped_by, CertificateError)
             assert server.requests == []
         assert set(told) == set(pairs)
+        # With a journal it is `GET /me` that fails first, and there is nothing to keep.
+        assert (Outcome.FAILED in told.values()) is not named
         assert set(told.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
-        assert outcomes_in(path).items() <= told.items()
+        assert not (tmp_path / "journal").exists()
 
     async def test_a_good_certificate_of_an_own_authority_works(
         self, authority: trustme.CA, tmp_path: Path

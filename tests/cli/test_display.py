@@ -83,6 +83,11 @@ class TestProgress:
         assert re.match(told, line)
         assert "\x1b" not in line
 
+    @pytest.mark.parametrize(("seconds", "told"), [(0.0, "looking now"), (0.3, "look in 1 s")])
+    def test_the_next_look_is_now_or_later(self, seconds: float, told: str) -> None:
+        outage = OutageStatus(since=1.0, reason="HTTP 503", next_look=seconds)
+        assert told in outage_line(outage, 1_750_000_192.0).plain
+
     @pytest.mark.parametrize(("outage", "colour"), [(None, 32), (OUTAGE, 33)])
     def test_the_bar_is_green_while_all_is_well_and_fits_80_columns(
         self, outage: OutageStatus | None, colour: int

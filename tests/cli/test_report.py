@@ -150,6 +150,13 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
     assert "1 outcome came from a check" in text
 
 
+@pytest.mark.parametrize(
+    ("rate", "told"), [(0.0123, "0.012"), (9.7, "9.7"), (9.96, "10"), (1234.5, "1,234")]
+)
+def test_a_rate_is_written_as_people_write_numbers(rate: float, told: str) -> None:
+    assert words.rate(rate) == told
+
+
 def test_what_a_killed_session_had_not_counted_yet_is_told_by_its_pairs(
     command: Command, path: Path
 ) -> None:

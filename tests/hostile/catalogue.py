@@ -180,7 +180,7 @@ def _heads() -> Iterator[Hostile]:
         "date_zone_huge": "Date: Mon, 01 Jan 2024 00:00:00 +99999999999999",
         "date_of_digits": "Date: " + "9" * 5000,
     }.items():
-        yield Hostile(f"header_{name}", http(b"{}", line))
+        yield Hostile(f"header_{name}", http(b'{"customers": []}', line))
     yield Hostile("header_flood_many", http(b"{}", *(f"X{n}: y" for n in range(500))))
     yield Hostile("header_flood_100000", http(b"{}", *(f"X{n}: y" for n in range(100_000))))
     yield Hostile(

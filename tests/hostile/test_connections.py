@@ -11,18 +11,24 @@ from tests.support.raw_server import RawServer, reply
 ONCE = RetryPolicy(attempts=1)
 
 
-async def detach(client: IntercomClient) -> str | None:
-    return (await client.detach_contact("1295", "5ba682d2", admin_id="5017690")).id
+async def detach(client: IntercomClient) -> list[str]:
+    """Return who is left."""
+    left = await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
+    return [str(contact.id) for contact in left.participants]
+
+
+def with_left(contact_id: str) -> bytes:
+    return reply(b'{"customers": [{"type": "contact", "id": "%b"}]}' % contact_id.encode())
 
 
 class TestUnsolicitedReplies:
     @pytest.mark.parametrize("own_session", [True, False])
-    @pytest.mark.parametrize("stale", [reply(b'{"id": "stale"}'), reply(status="408 Idle"), b"x"])
+    @pytest.mark.parametrize("stale", [with_left("stale"), reply(status="408 Idle"), b"x"])
     async def test_a_reply_nobody_asked_for_does_not_answer_the_next_request(
         self, stale: bytes, own_session: bool
     ) -> None:
         async def script(number: int, writer: asyncio.StreamWriter) -> None:
-            writer.write(reply(b'{"id": "%d"}' % number))
+            writer.write(with_left(str(number)))
             await writer.drain()
             await asyncio.sleep(0.01)
             writer.write(stale)
@@ -37,6 +43,6 @@ class TestUnsolicitedReplies:
                 session=None if own_session else session,
             ) as client,
         ):
-            assert await detach(client) == "1"
+            assert await detach(client) == ["1"]
             await asyncio.sleep(0.03)
-            assert await detach(client) == "2"
+            assert await detach(client) == ["2"]

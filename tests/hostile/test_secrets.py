@@ -20,9 +20,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import intercom_async
-from intercom_async import IntercomClient, IntercomError, RetryPolicy
+from intercom_async import IntercomClient, IntercomError, Outcome, RetryPolicy
+from intercom_async.cli.export import export
 from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import gather
+from intercom_async.cli.report.terminal import rendered
 from intercom_async.events import Event
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.journal import reader
@@ -136,8 +138,8 @@ class Seen:
             self.texts += texts_of(raised)
 
 
-async def use(client: IntercomClient, path: Path) -> Seen:
-    """Make calls and a run; return what came of them."""
+async def use(client: IntercomClient, path: Path | None) -> Seen:
+    """Make calls and a run, with a journal or without; return what came of them."""
     seen = Seen()
     try:
         seen.add(await client.detach_contact("1295", "5ba682d2", admin_id="5017690"))
@@ -148,22 +150,37 @@ async def use(client: IntercomClient, path: Path) -> Seen:
     except IntercomError as raised:
         seen.add(raised)
     pairs = [("1295", "5ba682d2"), ("1296", "5ba682d3")]
-    async with client.detach_contacts(pairs, admin_id="5017690", journal=path) as run:
+    async with client.detach_contacts(
+        pairs, admin_id="5017690", journal=path, outage_patience=60.0
+    ) as run:
         async for result in run:
             seen.add(result)
+            if path is not None and result.outcome is not Outcome.NOT_ATTEMPTED:
+                seen.written += files_of(path)
     for what in (run, vars(run), run.summary, client, vars(client), vars(client._transport)):
         seen.add(what)
     seen.add(client.rate_limit)
     seen.add(client._http)
     seen.texts.append(repr(client._http._session))
-    seen.written = everything_written(path)
     return seen
 
 
-def everything_written(path: Path) -> list[str]:
-    """The journal and the report made of it."""
+def files_of(path: Path) -> list[str]:
+    """What a journal has on the disk while a run goes on: the fate just told is in its log."""
+    files = sorted(path.parent.glob(f"{path.name}*"))
+    assert files[-1].name == f"{path.name}-wal"
+    return [file.read_bytes().decode("latin-1") for file in files]
+
+
+def made_of(path: Path) -> list[str]:
+    """A journal, its exports and its reports, the page last."""
+    table, lines = path.with_suffix(".csv"), path.with_suffix(".jsonl")
+    export(path, as_csv=True, output=table)
+    export(path, as_json_lines=True, output=lines)
     with reader.open(path) as journal:
-        return [path.read_bytes().decode("latin-1"), page(gather(journal))]
+        facts = gather(journal)
+    files = [file.read_bytes().decode("latin-1") for file in (path, table, lines)]
+    return [*files, rendered(facts), page(facts)]
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
@@ -183,23 +200,36 @@ async def test_the_token_is_in_nothing_that_anybody_can_see(
             observer=telescope,
         ) as client,
     ):
-        seen = await use(client, path)
+        seen = [await use(client, path)]
+        if not path.exists():  # nobody told whose run it is
+            server.tells_who = True
+            seen.append(await use(client, path))
+        early = [text for each in seen for text in each.written]
+        assert early  # of the journal, read while the run went on
+        written = [*early, *made_of(path)]
         assert TOKEN.encode() in server.requests[0]
         # Neither in what is left behind, however deep, except for the object that sends it.
-        assert holders_of(MARK, client, *seen.objects, telescope, known=(Http, Secret)) == []
-    for text in [*seen.texts, *seen.written, *telescope.texts(), ears.heard.getvalue()]:
+        left = [what for each in seen for what in each.objects]
+        assert holders_of(MARK, client, *left, telescope, known=(Http, Secret)) == []
+    shown = [text for each in seen for text in each.texts]
+    for text in [*shown, *written, *telescope.texts(), ears.heard.getvalue()]:
         assert MARK not in text
-    assert "<script>alert" not in seen.written[-1]
-    seen.written[-1].encode()
+    assert "<script>alert" not in written[-1]
+    written[-1].encode()
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_nor_when_no_connection_can_be_made(scheme: str, ears: Ears, tmp_path: Path) -> None:
+async def test_nor_when_no_connection_can_be_made(
+    scheme: str, named: bool, ears: Ears, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     telescope = Telescope()
+    path = tmp_path / "journal"
     async with IntercomClient(
         TOKEN,
         base_url=f"{scheme}://127.0.0.1:{port}",
@@ -207,9 +237,10 @@ async def test_nor_when_no_connection_can_be_made(scheme: str, ears: Ears, tmp_p
         retry=TWICE,
         observer=telescope,
     ) as client:
-        seen = await use(client, tmp_path / "journal")
+        seen = await use(client, path if named else None)
         assert holders_of(MARK, client, *seen.objects, telescope, known=(Http, Secret)) == []
-    for text in [*seen.texts, *seen.written, *telescope.texts(), ears.heard.getvalue()]:
+    assert not path.exists()  # a journal begins when it is known whose run it is
+    for text in [*seen.texts, *telescope.texts(), ears.heard.getvalue()]:
         assert MARK not in text
 
 

@@ -81,7 +81,7 @@ class FaultProxy:
         self._strikes = dict(strikes)
         self._random = random.Random(seed)
         self._left = times
-        self._method = b""
+        self._struck_only: tuple[bytes, ...] = (b"",)
         self._delay = delay
         self._port = 0
         self._listener: socket.socket | None = None
@@ -138,9 +138,9 @@ class FaultProxy:
         for connection in connections.values():
             connection.close()
 
-    def strike_only(self, method: bytes) -> None:
-        """Strike requests of this method only."""
-        self._method = method
+    def strike_only(self, *beginnings: bytes) -> None:
+        """Strike only requests that begin so."""
+        self._struck_only = beginnings
 
     def be_good(self) -> None:
         """Strike no more."""
@@ -169,7 +169,7 @@ class FaultProxy:
             self._overtaken.pop(0)[1].set()
 
     def _draw(self, request: bytes) -> Strike | None:
-        if self._left == 0 or not request.startswith(self._method):
+        if self._left == 0 or not request.startswith(self._struck_only):
             return None
         number = self._random.random()
         for strike, probability in self._strikes.items():

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 import intercom_async
 from intercom_async import (
     APIError,
+    Cause,
     ClientStats,
     Conversation,
     Detach,
@@ -19,15 +20,20 @@ from intercom_async import (
     IntercomClient,
     IntercomError,
     IntercomPool,
+    Journal,
     Lane,
+    OutageStatus,
     Outcome,
+    Pair,
     PoolResult,
     PoolSummary,
     RateLimitPolicy,
     RateLimitStatus,
     RateLimitWaitError,
     RetryPolicy,
+    Source,
     WorkspaceAccess,
+    WrongInputError,
 )
 from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
@@ -43,6 +49,7 @@ def construct(session: aiohttp.ClientSession) -> None:
     observer: Observer = OpenTelemetryObserver(attributes={"intercom.workspace": "acme"})
     assert_type(IntercomClient(), IntercomClient)
     IntercomClient("token", region="eu", version="2.14", timeout=5)
+    IntercomClient("token", admin_id=5017690)
     IntercomClient("token", base_url="https://localhost", session=session, observer=observe)
     IntercomClient("token", retry=RetryPolicy(attempts=3, total_time=None), observer=observer)
     IntercomClient("token", rate_limit=RateLimitPolicy(quota_fraction=0.5, max_wait=None))
@@ -56,6 +63,7 @@ async def call(client: IntercomClient) -> None:
     assert_type(client.find_conversations("2"), AsyncIterator[Conversation])
     assert_type(await client.whoami(), Identity)
     assert_type(client.rate_limit, RateLimitStatus | None)
+    assert_type(client.outage, OutageStatus | None)
     assert_type(client.stats(), ClientStats)
     assert_type(client.stats().by_status, dict[int, int])
     assert_type(client.with_options(lane=Lane.BULK, timeout=1.5), IntercomClient)
@@ -79,6 +87,12 @@ async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]
             assert_type(result.conversation, Conversation | None)
             assert_type(result.error, IntercomError | None)
         assert_type(run.summary, DetachSummary)
+        assert_type(run.summary.causes, tuple[Cause, ...])
+        assert_type(run.outage, OutageStatus | None)
+    pairs: list[Pair] = [("1", 2), Detach("1", "2"), {"conversation_id": 1, "contact_id": "2"}]
+    kept = Journal("run.db", source=Source(kind="database", name="people"))
+    await client.detach_contacts(pairs, journal=kept, stop_after_missing=None)
+    assert_type(await client.detach_contacts(journal="run.db"), DetachSummary)
 
 
 async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
@@ -99,6 +113,8 @@ async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -
 async def fail(client: IntercomClient) -> None:
     try:
         await client.whoami()
+    except WrongInputError as error:
+        assert_type(error.missing, int)
     except RateLimitWaitError as error:
         assert_type(error.wait, float)
     except APIError as error:

@@ -1,8 +1,9 @@
-"""The README's aiohttp.web example: real sockets, cancelled handlers, shutdown."""
+"""One client in an aiohttp.web application: real sockets, cancelled handlers, shutdown."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from aiohttp import web
 
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
-from tests.support.readme import block_with, run_block
+from tests.support.readme import run_block
 from tests.web.serving import TOKEN, Opened, begin, hang_up, path_of, status_of, until_idle
+
+EXAMPLE = Path(__file__).with_name("aiohttp_web_app.py")
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 @asynccontextmanager
 async def running(opened: Opened) -> AsyncGenerator[int]:
     """Serve the example within this very loop, its handlers cancelled when clients hang up."""
-    namespace = run_block(block_with("web.Application()"))
+    namespace = run_block(EXAMPLE.read_text(encoding="utf-8"))
     namespace["IntercomClient"] = opened
     app: Any = namespace["app"]
     assert isinstance(app, web.Application)

@@ -28,7 +28,7 @@ def report(
         bool, typer.Option("--json", help="Print the report as JSON instead of text.")
     ] = False,
 ) -> None:
-    """Show what became of a run: outcomes, causes of failure, and how fast it went.
+    """Show what became of a run, why, and how fast it went.
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """

@@ -55,7 +55,7 @@ def share(part: int, whole: int) -> str:
 
 def rate(per_second: float) -> str:
     """Return a rate without its unit."""
-    return f"{per_second:,.0f}" if per_second >= 9.95 else f"{per_second:.1g}"
+    return f"{per_second:,.0f}" if per_second >= 9.95 else f"{per_second:.2g}"
 
 
 def moment(at: float) -> str:
