@@ -54,7 +54,9 @@ def test_a_python_block_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if "DATABASE_URL" in code:
-        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").create("readme"))
+        monkeypatch.setenv(
+            "DATABASE_URL", request.getfixturevalue("postgres").create(tmp_path.name)
+        )
     run_block(code)
 
 
@@ -62,7 +64,7 @@ def test_the_block_for_many_machines_leaves_nothing_attached(
     simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.create("machines"))
-    run_block(block_with("DATABASE_URL"))
+    run_block(block_with("jobs.submit"))
     assert not simulator.workspace.attached("1295", "5ba682d2")
 
 
@@ -90,9 +92,9 @@ async def test_a_journal_answers_every_query(simulator: IntercomSimulator, tmp_p
 
 
 async def test_a_job_that_is_started_again_sends_nothing_that_is_settled(
-    simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulator: IntercomSimulator, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", postgres.create("jobs"))
     monkeypatch.setitem(wire.REGIONS, "us", simulator.url)
     job = run_block(block_with("async def job("))["job"]
     pairs = simulator.workspace.populate(conversations=5)
