@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from tests.support.driven_loop import DrivenEventLoop
+from tests.support.postgres_server import PostgresServer
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
@@ -47,3 +48,12 @@ class _StubbedResponse(aiohttp.ClientResponse):
 @pytest.fixture(autouse=True, scope="session")
 def _aioresponses_works_with_this_aiohttp() -> None:
     setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server that no test harms."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.close()

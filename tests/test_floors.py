@@ -64,6 +64,8 @@ ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
     "tenacity": {"transport.transport"},
     "sqlite3": {"journal"},
+    "psycopg": {"journal", "integrations"},
+    "procrastinate": {"integrations", "cli"},
     "cattrs": {"structuring"},
     "opentelemetry": {"integrations"},
     "redis": {"integrations"},

@@ -22,6 +22,7 @@ from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport import wire
 from tests.cli.conftest import serving
 from tests.support.driven_loop import DrivenEventLoop
+from tests.support.postgres_server import PostgresServer
 from tests.support.readme import COMMANDS, PYTHON, README, block_with, run_block
 
 ROOT = Path(__file__).parent.parent
@@ -45,10 +46,26 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
 
 @pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" not in code])
 def test_a_python_block_runs_as_it_stands(
-    code: str, simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str,
+    simulator: IntercomSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if "DATABASE_URL" in code:
+        monkeypatch.setenv(
+            "DATABASE_URL", request.getfixturevalue("postgres").create(tmp_path.name)
+        )
     run_block(code)
+
+
+def test_the_block_for_many_machines_leaves_nothing_attached(
+    simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres.create("machines"))
+    run_block(block_with("jobs.submit"))
+    assert not simulator.workspace.attached("1295", "5ba682d2")
 
 
 def test_the_first_block_prints_who_is_left(
@@ -75,9 +92,9 @@ async def test_a_journal_answers_every_query(simulator: IntercomSimulator, tmp_p
 
 
 async def test_a_job_that_is_started_again_sends_nothing_that_is_settled(
-    simulator: IntercomSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulator: IntercomSimulator, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", postgres.create("jobs"))
     monkeypatch.setitem(wire.REGIONS, "us", simulator.url)
     job = run_block(block_with("async def job("))["job"]
     pairs = simulator.workspace.populate(conversations=5)

@@ -93,6 +93,10 @@ ODD_ANSWERS: Final = 3
 LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
+_RECALLED: Final = (
+    "the journal was out of reach, so the request was given up; it may have been applied"
+)
+
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 
 
@@ -187,6 +191,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._largest = 0
         self._operating: set[asyncio.Task[object]] = set()
         self._unsent: set[asyncio.Task[object]] = set()
+        self._recalled: set[asyncio.Task[object]] = set()
         self._stopping = False
         self._drain = True
 
@@ -342,6 +347,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     ),
                     runtime=self._runtime,
                 )
+                self._session.watch(self._recall)
             else:
                 if app_id is not None:
                     await self._part.session.bind(self._workspace, app_id, app_name)
@@ -358,6 +364,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             task.uncancel()
         finally:
             self._unsent.discard(task)
+
+    def _recall(self) -> None:
+        """Send nothing again: another run may own the journal by now, and settle what is left."""
+        self._recalled = self._operating - self._unsent
+        for task in self._recalled:
+            task.cancel()
 
     async def _who(self) -> Identity:
         """Return who the token belongs to, asked once, and with the run's patience.
@@ -763,6 +775,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             outcome = Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED
             return Settled(outcome, error=error, fatal=error)
         except asyncio.CancelledError:
+            if task in self._recalled:
+                task.uncancel()
+                return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_RECALLED))
             if not self._stopping:
                 self._interrupted()
             task.uncancel()
@@ -770,6 +785,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._operating.discard(task)
             self._unsent.discard(task)
+            self._recalled.discard(task)
 
     def _send(
         self, item: Item, announce: Callable[[], Awaitable[None]], *, ambiguous: bool

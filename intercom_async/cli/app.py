@@ -8,6 +8,7 @@ import attrs
 import typer
 
 from intercom_async._version import __version__
+from intercom_async.cli import jobs
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.export import ExportOptions, export
@@ -142,3 +143,5 @@ command(
     "export run.db --csv --state failed,unknown --output left.csv",
     "export run.db --jsonl | jq .state",
 )
+
+jobs.add_to(app)

@@ -1,12 +1,14 @@
 """A run as a table: one row for each pair, so that a killed run can go on.
 
-`row` says what is kept, `journal` what a run asks of it, `sqlite` writes and `reader` reads.
+`row` says what is kept, `journal` what a run asks of it, `sqlite` or
+`postgres` writes and `reader` reads.
 """
 
 from intercom_async.journal.errors import (
     JournalCorruptError,
     JournalError,
     JournalLockedError,
+    JournalLostError,
     JournalMismatchError,
     JournalWriteError,
 )
@@ -21,6 +23,7 @@ __all__ = [
     "JournalCorruptError",
     "JournalError",
     "JournalLockedError",
+    "JournalLostError",
     "JournalMismatchError",
     "JournalWriteError",
     "Row",

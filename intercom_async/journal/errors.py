@@ -2,10 +2,13 @@
 
 JournalError               it cannot be used, for the reason given
 ├── JournalLockedError     another run writes it: wait for it, or name another file
+├── JournalLostError       another worker took the run over: leave it to that one
 ├── JournalMismatchError   it belongs to another workspace, region or operation
 ├── JournalCorruptError    it was damaged or is no journal; nothing was changed
 └── JournalWriteError      the disk refuses; what was acknowledged before is safe
 """
+
+import copy
 
 from intercom_async.errors import IntercomError
 
@@ -30,6 +33,20 @@ class JournalLockedError(JournalError):
             path,
             f"the journal {path} is in use by another run; wait until that ends, or give this "
             "run a journal of its own",
+        )
+
+
+class JournalLostError(JournalError):
+    """Another worker owns the run by now, for this one was silent for too long.
+
+    Nothing more was written, told or sent; what is in doubt is settled by the other one.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            path,
+            f"another worker has taken over the journal {path}, for this one was silent for too "
+            "long; leave the run to that one",
         )
 
 
@@ -70,3 +87,10 @@ class JournalWriteError(JournalError):
         self.errno = errno
         self.durable = durable
         super().__init__(path, message)
+
+
+def again(error: JournalError) -> JournalError:
+    """Make the same error for another waiter: a shared one would collect their tracebacks."""
+    fresh = copy.copy(error)
+    fresh.__cause__ = error.__cause__
+    return fresh

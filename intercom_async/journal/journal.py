@@ -3,12 +3,16 @@
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
-from typing import Final, Protocol, TypedDict, Unpack
+from typing import Any, Final, Protocol, TypedDict, Unpack
 
 from intercom_async.detaching import Detach
+from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.errors import JournalError
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.transport.runtime import SYSTEM, Runtime
+
+URLS: Final = ("postgresql://", "postgres://")
+"""Beginnings of what is no file."""
 
 
 class Wanted(enum.Enum):
@@ -41,6 +45,13 @@ class Facts(TypedDict, total=False):
 FACTS: Final = tuple(Facts.__annotations__)
 
 
+def known(facts: Facts) -> dict[str, Any]:
+    """Return facts as they were given; a name that no session has raises `TypeError`."""
+    if unknown := facts.keys() - FACTS:
+        raise TypeError(f"a session has no {', '.join(sorted(unknown))}")
+    return dict(facts)
+
+
 class Session(Protocol):
     """One run's hold on its journal.
 
@@ -66,6 +77,14 @@ class Session(Protocol):
     @property
     def input_ended(self) -> bool:
         """Whether an earlier session read its input to the end."""
+        ...
+
+    def watch(self, recall: Callable[[], None]) -> None:
+        """Have a function called when another may have taken the journal over meanwhile.
+
+        It must keep requests under way from being sent again. Whether the journal is lost shows
+        when something is written.
+        """
         ...
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
@@ -140,13 +159,38 @@ class Journal:
     """Where a run keeps its rows.
 
     Args:
-        path: the file, created if need be; None for a private temporary database.
+        path: the file, created if need be; a `postgresql://` URL; None for a private temporary
+            database.
         source: where this run's pairs come from.
+        run: the run's name in PostgreSQL.
+        workspace: key of the workspace, in PostgreSQL; "" in a run of one client. Each workspace
+            of a run has one owner at a time, and they may be many machines.
+        prepare: whether PostgreSQL may prepare statements; False behind a pooler that does not
+            bear it.
+
+    Raises:
+        InvalidArgumentError: `run` is missing beside a URL, or given beside a file.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, *, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str] | None,
+        *,
+        source: Source | None = None,
+        run: str | None = None,
+        workspace: str = "",
+        prepare: bool = True,
+    ) -> None:
         self.path = None if path is None else fspath(path)
         self.source = source
+        remote = self.path is not None and self.path.startswith(URLS)
+        if remote and not run:
+            raise InvalidArgumentError("run", run, "the run's name: PostgreSQL holds many")
+        if not remote and (run is not None or workspace):
+            raise InvalidArgumentError("run", run, "left out: a file holds one run")
+        self.run = run
+        self.workspace = workspace
+        self._prepare = prepare
 
     async def open(self, binding: Binding, *, runtime: Runtime = SYSTEM) -> Session:
         """Begin a session: create the journal, or go on with it.
@@ -154,6 +198,23 @@ class Journal:
         Raises:
             JournalError: of any kind; a journal that was there was not changed.
         """
-        from intercom_async.journal.sqlite import open_session  # noqa: PLC0415  loads SQLite
+        if self.path is not None and self.run is not None:
+            try:
+                from intercom_async.journal import postgres  # noqa: PLC0415  needs the extra
+            except ImportError as error:
+                raise JournalError(
+                    URLS[0],
+                    "a journal in PostgreSQL needs psycopg: "
+                    f"pip install 'intercom_async[postgres]' ({error})",
+                ) from error
+            return await postgres.open_session(
+                self.path,
+                {"run": self.run, "workspace": self.workspace},
+                binding,
+                self.source,
+                runtime,
+                prepare=self._prepare,
+            )
+        from intercom_async.journal import sqlite  # noqa: PLC0415  loads SQLite
 
-        return await open_session(self.path, binding, self.source, runtime)
+        return await sqlite.open_session(self.path, binding, self.source, runtime)

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -125,3 +125,10 @@ class Source:
     kind: str
     name: str | None = None
     columns: Mapping[str, str] | None = None
+
+
+def storable_text(value: Any) -> Any:
+    """Escape lone surrogates, which no database takes; odd bytes in a reply's headers hold them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

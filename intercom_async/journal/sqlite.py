@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Unpack, cast
 
 from intercom_async.detaching import Detach
-from intercom_async.journal.errors import JournalError
-from intercom_async.journal.journal import FACTS, Facts, Wanted
+from intercom_async.journal.errors import JournalError, again
+from intercom_async.journal.journal import Facts, Wanted, known
+from intercom_async.journal.outlasting import outlast
 from intercom_async.journal.row import Binding, Row, Source
-from intercom_async.journal.table import Table, again, values_of
+from intercom_async.journal.table import Table, values_of
 from intercom_async.transport.runtime import Runtime
 
 MOST: Final = 1000
@@ -94,7 +95,7 @@ class _Writer:
             return self.table
 
         opened = self._loop.run_in_executor(self._thread, work)
-        await _outlast(opened)
+        await outlast(opened)
         return opened.result()
 
     def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
@@ -205,6 +206,9 @@ class SqliteSession:
             raise JournalError(name, f"the journal {name} is closed")
         return self._writer
 
+    def watch(self, recall: Callable[[], None]) -> None:
+        """See `Session`: the file's lock is held as long as the process lives."""
+
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
         await self._check().ask(lambda table: table.bind(workspace, app_id, app_name))
@@ -278,42 +282,23 @@ class SqliteSession:
         writer, now = self._check(), self._runtime.monotonic()
         if now - self._noted >= NOTE_EVERY:
             self._noted = now
-            await writer.ask(lambda table: table.update(_known(facts)))
+            await writer.ask(lambda table: table.update(known(facts)))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
         if os.getpid() != self._writer.process:
             return
         if self._closing is not None:
-            await _outlast(self._closing)
+            await outlast(self._closing)
             return
-        ended = {**_known(facts), "ended_at": round(self._runtime.wall(), 3)}
+        ended = {**known(facts), "ended_at": round(self._runtime.wall(), 3)}
         self._closing = self._writer.ask(lambda table: table.close(ended))
         try:
-            await _outlast(self._closing)
+            await outlast(self._closing)
         finally:
             self._forgotten.detach()
             self._writer.end(wait=True)
         self._closing.result()
-
-
-def _known(facts: Facts) -> dict[str, Any]:
-    if unknown := facts.keys() - FACTS:
-        raise TypeError(f"a session has no {', '.join(sorted(unknown))}")
-    return dict(facts)
-
-
-async def _outlast(future: asyncio.Future[Any]) -> None:
-    """Wait for the end of something that a cancelled caller must not leave unfinished."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        future.exception()  # nobody will ask for it
-        raise cancelled
 
 
 async def open_session(

@@ -1,7 +1,6 @@
 """The journal's tables as a run writes them. Everything here blocks; one thread at a time."""
 
 import contextlib
-import copy
 import functools
 import json
 import os
@@ -17,10 +16,15 @@ import msgspec
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.database import COLUMNS, error_from, row_of
-from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
+from intercom_async.journal.errors import (
+    JournalError,
+    JournalMismatchError,
+    JournalWriteError,
+    again,
+)
 from intercom_async.journal.journal import Wanted
 from intercom_async.journal.opening import open_file, open_temporary
-from intercom_async.journal.row import SETTLED, Binding, Row, Source
+from intercom_async.journal.row import SETTLED, Binding, Row, Source, storable_text
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks whether the file is still in its place."""
@@ -278,20 +282,6 @@ class Table:
 def _upsert(count: int) -> str:
     row = f"({', '.join('?' * len(COLUMNS))})"
     return _UPSERT.format(rows=", ".join([row] * count))
-
-
-def again(error: JournalError) -> JournalError:
-    """Make the same error for another waiter: a shared one would collect their tracebacks."""
-    fresh = copy.copy(error)
-    fresh.__cause__ = error.__cause__
-    return fresh
-
-
-def storable_text(value: Any) -> Any:
-    """Escape lone surrogates, which no database takes; odd bytes in a reply's headers hold them."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
 
 
 def storable(name: str) -> str | bytes:

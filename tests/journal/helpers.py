@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
+import psycopg
+
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session
 from intercom_async.journal import reader as journal_reader
@@ -24,20 +27,47 @@ def pair(number: int) -> Detach:
     return Detach(f"c{number:04}", f"k{number}")
 
 
-async def opened(path: Path | None, binding: Binding = ACME) -> Session:
-    return await Journal(path).open(binding)
+@attrs.frozen
+class InPostgres:
+    """A run in a database."""
+
+    url: str
+    run: str
+    workspace: str = ""
+
+    def __str__(self) -> str:
+        return self.run
 
 
-async def ran(path: Path, *rows: Row) -> None:
+Place = Path | InPostgres | None
+
+
+def journal_at(place: Place, **facts: Any) -> Journal:
+    if isinstance(place, InPostgres):
+        return Journal(place.url, run=place.run, workspace=place.workspace, **facts)
+    return Journal(place, **facts)
+
+
+async def opened(place: Place, binding: Binding = ACME) -> Session:
+    return await journal_at(place).open(binding)
+
+
+async def ran(place: Place, *rows: Row) -> None:
     """One orderly session."""
-    session = await opened(path)
+    session = await opened(place)
     await asyncio.gather(*map(session.write, rows))
     await session.close()
 
 
-def kept(path: Path) -> dict[str, str]:
+def kept(place: Path | InPostgres) -> dict[str, str]:
     """States by conversation, as a reader sees them."""
-    with journal_reader.open(path) as reader:
+    if isinstance(place, InPostgres):
+        with psycopg.connect(place.url) as connection:
+            found = connection.execute(
+                "SELECT conversation_id, state FROM intercom_pair WHERE run = %s", [place.run]
+            )
+            return dict(found.fetchall())
+    with journal_reader.open(place) as reader:
         return {one.conversation_id: one.state for one in reader.rows()}
 
 

@@ -1,12 +1,13 @@
 """What a session keeps, and gives back."""
 
 import asyncio
+import secrets
 import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -31,7 +32,22 @@ from intercom_async.journal import (
 )
 from intercom_async.journal import reader as journal_reader
 from intercom_async.transport.runtime import SystemRuntime
-from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, until
+from tests.journal.helpers import (
+    ACME,
+    InPostgres,
+    Place,
+    files,
+    journal_at,
+    kept,
+    opened,
+    pair,
+    ran,
+    row,
+    until,
+)
+
+if TYPE_CHECKING:
+    from tests.support.postgres_server import PostgresServer
 
 FULL = Row(
     conversation_id="1295",
@@ -53,19 +69,34 @@ FULL = Row(
 )
 
 
-@pytest.fixture(params=["file", "temporary"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return tmp_path / "run.db" if request.param == "file" else None
+def _place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if kind == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return InPostgres(server.url, f"run.db {secrets.token_hex(8)}", "acme")
+    return tmp_path / "run.db" if kind == "file" else None
+
+
+@pytest.fixture(params=["file", "temporary", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return _place(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["file", "postgres"])
+def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Path | InPostgres:
+    """A journal that outlasts its session."""
+    place = _place(request.param, request, tmp_path)
+    assert place is not None
+    return place
 
 
 async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
-    place: Path | None,
+    place: Place,
 ) -> None:
     class Noon(SystemRuntime):
         def wall(self) -> float:
             return 1764108891.1234
 
-    session = await Journal(place).open(ACME, runtime=Noon())
+    session = await journal_at(place).open(ACME, runtime=Noon())
     await session.write(FULL)
     pairs = [Detach("0", "0"), Detach("1295", "5ba682d2", "7"), Detach("1295", "other")]
     assert await session.look_up(pairs, "acme") == [
@@ -73,13 +104,14 @@ async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
         attrs.evolve(FULL, session=1, updated_at=1764108891.123),
         None,
     ]
-    assert await session.look_up(pairs) == [None, None, None]
+    if not isinstance(place, InPostgres):  # where a journal is open for one workspace
+        assert await session.look_up(pairs) == [None, None, None]
     assert await session.look_up([]) == []
     await session.close()
 
 
 async def test_a_later_row_takes_the_place_of_an_earlier_one_in_the_same_batch_too(
-    place: Path | None,
+    place: Place,
 ) -> None:
     session = await opened(place)
     await asyncio.gather(
@@ -91,7 +123,7 @@ async def test_a_later_row_takes_the_place_of_an_earlier_one_in_the_same_batch_t
     await session.close()
 
 
-async def test_rows_are_seen_as_soon_as_they_are_given(place: Path | None) -> None:
+async def test_rows_are_seen_as_soon_as_they_are_given(place: Place) -> None:
     session = await opened(place)
     writing = [asyncio.ensure_future(session.write(row(n))) for n in range(300)]
     await asyncio.sleep(0)
@@ -101,16 +133,15 @@ async def test_rows_are_seen_as_soon_as_they_are_given(place: Path | None) -> No
     await session.close()
 
 
-async def test_a_new_session_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
-    path = tmp_path / "run.db"
-    first = await opened(path)
+async def test_a_new_session_goes_on_where_the_last_one_ended(lasting: Path | InPostgres) -> None:
+    first = await opened(lasting)
     assert (first.number, first.resumed, dict(first.before)) == (1, False, {})
     await first.write(row(1))
     await first.write(row(2, "failed"))
     await first.write(row(3, State.SENDING))
     await first.close()
 
-    second = await opened(path)
+    second = await opened(lasting)
     assert (second.number, second.resumed) == (2, True)
     assert second.before == {Outcome.DETACHED: 1, Outcome.FAILED: 1, State.SENDING: 1}
     left = await second.rows(Wanted.LEFT, after=None)
@@ -125,7 +156,7 @@ async def test_a_new_session_goes_on_where_the_last_one_ended(tmp_path: Path) ->
 
 
 async def test_pages_of_rows_that_wait_for_their_second_try_cover_each_once(
-    place: Path | None,
+    place: Place,
 ) -> None:
     session = await opened(place)
     for number in range(25):
@@ -141,15 +172,15 @@ async def test_pages_of_rows_that_wait_for_their_second_try_cover_each_once(
 
 
 async def test_rows_of_an_earlier_session_do_not_wait_for_a_second_try_in_this_one(
-    tmp_path: Path,
+    lasting: Path | InPostgres,
 ) -> None:
-    await ran(tmp_path / "run.db", row(1, "failed", deferred=True))
-    session = await opened(tmp_path / "run.db")
+    await ran(lasting, row(1, "failed", deferred=True))
+    session = await opened(lasting)
     assert await session.rows(Wanted.DEFERRED, after=None) == []
     await session.close()
 
 
-async def test_texts_that_no_database_takes_are_escaped(place: Path | None) -> None:
+async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
     session = await opened(place)
     odd = row(1, "failed", error="odd \udc80 text", code="\ud800", request_id="r\udcff")
     await asyncio.gather(session.write(row(0)), session.write(odd), session.write(row(2)))
@@ -165,14 +196,14 @@ async def test_texts_that_no_database_takes_are_escaped(place: Path | None) -> N
     await session.close(stopped_by="\udc80")
 
 
-async def test_batches_of_every_size_are_written_whole(tmp_path: Path) -> None:
-    session = await opened(tmp_path / "run.db")
+async def test_batches_of_every_size_are_written_whole(lasting: Path | InPostgres) -> None:
+    session = await opened(lasting)
     expected = set[str]()
     for size in (1, 7, 8, 9, 127, 128, 129, 300):
         numbers = range(len(expected), len(expected) + size)
         await asyncio.gather(*(session.write(row(number)) for number in numbers))
         expected |= {f"c{number:04}" for number in numbers}
-        assert kept(tmp_path / "run.db").keys() == expected
+        assert kept(lasting).keys() == expected
     await session.close()
 
 
@@ -189,7 +220,7 @@ async def test_a_large_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> N
 
 
 async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
-    place: Path | None,
+    place: Place,
 ) -> None:
     session = await opened(place)
     told: list[JournalError | None] = []
@@ -357,6 +388,30 @@ class TestBinding:
         with pytest.raises(JournalMismatchError):
             await opened(path, attrs.evolve(unknown, app_id="app2"))
 
+    async def test_a_run_in_postgres_is_bound_like_one_in_a_file(
+        self, postgres: "PostgresServer"
+    ) -> None:
+        place = InPostgres(postgres.url, secrets.token_hex(8), "acme")
+        unknown = attrs.evolve(ACME, app_id=None, app_name=None)
+        for binding in (unknown, unknown, ACME, unknown, ACME):
+            await (await opened(place, binding)).close()
+        for other, what in (
+            (attrs.evolve(ACME, operation="attach"), "operation"),
+            (attrs.evolve(ACME, base_url="https://api.eu.intercom.io"), "base_url"),
+            (attrs.evolve(ACME, app_id="app2", app_name="Globex"), "workspace"),
+        ):
+            with pytest.raises(JournalMismatchError, match=place.run) as caught:
+                await opened(place, other)
+            assert caught.value.what == what
+        session = await opened(place)
+        assert session.number == 6
+        with pytest.raises(JournalMismatchError, match=r"Acme \(app1\).*Globex \(app3\)"):
+            await session.bind("acme", "app3", "Globex")
+        await session.write(row(1))
+        with pytest.raises(JournalError, match="open for one workspace, 'acme'"):
+            await session.write(row(1, workspace="globex"))
+        await session.close()
+
     async def test_each_key_of_a_run_of_many_stands_for_one_workspace(self, tmp_path: Path) -> None:
         session = await opened(tmp_path / "run.db", attrs.evolve(ACME, app_id=None))
         await session.bind("a", "app1", "Acme")
@@ -380,12 +435,16 @@ _STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("kind", ["file", "postgres"])
 @given(steps=_STEPS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_done_the_journal_equals_a_dictionary(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    steps: list[tuple[str, Any]],
 ) -> None:
-    path = tmp_path_factory.mktemp("model") / "run.db"
+    place = _place(kind, request, tmp_path_factory.mktemp("model"))
     model: dict[tuple[str, str], tuple[str, int]] = {}
 
     async def agree(session: Session) -> None:
@@ -406,11 +465,11 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
         assert [(one.conversation_id, one.contact_id) for one in listed] == sorted(left)
 
     async def play() -> None:
-        session = await opened(path)
+        session = await opened(place)
         for step, rows in steps:
             if step == "reopen":
                 await session.close()
-                session = await opened(path)
+                session = await opened(place)
                 counts = [state for state, _ in model.values()]
                 assert session.before == {state: counts.count(state) for state in set(counts)}
             elif step == "write":
@@ -450,8 +509,8 @@ async def test_the_tables_can_be_queried_by_people(tmp_path: Path) -> None:
     assert number.to_bytes(4, "big") == b"icas"
 
 
-async def test_a_closed_session_refuses_everything_by_name(tmp_path: Path) -> None:
-    session = await opened(tmp_path / "run.db")
+async def test_a_closed_session_refuses_everything_by_name(lasting: Path | InPostgres) -> None:
+    session = await opened(lasting)
     await session.close()
     for call in (
         session.write(row(1)),
@@ -461,7 +520,7 @@ async def test_a_closed_session_refuses_everything_by_name(tmp_path: Path) -> No
         session.note(),
         session.bind("", "app1", None),
     ):
-        with pytest.raises(JournalError, match=r"run\.db is closed"):
+        with pytest.raises(JournalError, match="is closed"):
             await call
     await session.close()
 

@@ -1,0 +1,149 @@
+"""Runs of many workspaces that many machines share: `submit`, `work` and `status`."""
+
+import contextlib
+import csv
+import json
+import os
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import attrs
+import typer
+
+from intercom_async.cli.options import argument, command, option
+from intercom_async.cli.running import ExitStatus, print_out
+from intercom_async.errors import ClientStateError, InvalidArgumentError
+from intercom_async.pool import IntercomPool, WorkspaceAccess
+
+if TYPE_CHECKING:
+    import procrastinate
+
+    from intercom_async.integrations.procrastinate import DetachJobs
+
+DATABASE_VARIABLE: Final = "INTERCOM_DATABASE_URL"
+HEADER: Final = ("workspace", "conversation_id", "contact_id")
+
+
+@attrs.frozen(kw_only=True)
+class JobOptions:
+    """Which database."""
+
+    run: str = option("default", "The run's name.")
+    database: str | None = option(
+        None, f"postgresql:// address without a password; default: ${DATABASE_VARIABLE}."
+    )
+
+    def open(
+        self, access: dict[str, WorkspaceAccess] | None = None
+    ) -> "tuple[procrastinate.App, DetachJobs]":
+        """Return the engine and the jobs.
+
+        Raises:
+            InvalidArgumentError: nobody said which database.
+            ClientStateError: the extra is not installed.
+        """
+        try:
+            import procrastinate  # noqa: PLC0415  of an extra
+
+            from intercom_async.integrations.procrastinate import DetachJobs  # noqa: PLC0415
+        except ImportError as error:
+            raise ClientStateError(f"pip install 'intercom_async[postgres]' ({error})") from error
+        url = self.database or os.environ.get(DATABASE_VARIABLE)
+        if not url:
+            raise InvalidArgumentError("--database", None, f"given, or in ${DATABASE_VARIABLE}")
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
+        return app, DetachJobs(app, lambda: IntercomPool(access or {}), url)
+
+
+@attrs.frozen(kw_only=True)
+class SubmitOptions(JobOptions):
+    """What `submit` is given."""
+
+    source: str = argument("-", f"CSV with the header {','.join(HEADER)}; - for standard input.")
+    prepare: bool = option(False, "Make the engine's own tables first: once.", "--prepare")
+
+
+@attrs.frozen(kw_only=True)
+class WorkOptions(JobOptions):
+    """What `work` is given."""
+
+    workspaces: Path = argument(
+        Path("workspaces.json"), 'JSON: {"acme": {"token": "...", "region": "eu"}, ...}.'
+    )
+    until_empty: bool = option(False, "End when there is nothing to do.", "--until-empty")
+    at_once: int = option(50, "Workspaces in work at once.", min=1)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app, SubmitOptions, submit, "submit triples.csv --run cleanup-7", "submit -")
+    command(app, WorkOptions, work, "work workspaces.json", "work --until-empty")
+    command(app, JobOptions, status, "status", "status --run cleanup-7")
+
+
+async def submit(options: SubmitOptions) -> ExitStatus:
+    """Put pairs of many workspaces into PostgreSQL.
+
+    After a crash, the same command goes on.
+    """
+    app, jobs = options.open()
+    with _opened(options.source) as lines:
+        async with app.open_async():
+            if options.prepare:
+                await app.schema_manager.apply_schema_async()
+            new = await jobs.submit(_triples(csv.reader(lines)), run=options.run)
+    print_out(f"{new:,} pairs are new in the run {options.run}")
+    return ExitStatus.SETTLED
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Generator[TextIO]:
+    if source == "-":
+        yield sys.stdin
+    else:
+        with Path(source).open(encoding="utf-8-sig", newline="") as file:
+            yield file
+
+
+def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
+    header = next(rows, list[str]())
+    if tuple(header[:3]) != HEADER or header[3:] not in ([], ["admin_id"]):
+        raise InvalidArgumentError(
+            "the header", ",".join(header), f"{','.join(HEADER)}, perhaps with admin_id"
+        )
+    for row in rows:
+        if row:
+            yield tuple(cell.strip() for cell in row)
+
+
+async def work(options: WorkOptions) -> ExitStatus:
+    """Work off what was submitted, on any machine.
+
+    Until Ctrl-C or SIGTERM, which let requests in flight finish.
+    """
+    _, jobs = options.open(_access(options.workspaces))
+    await jobs.work(concurrency=options.at_once, wait=not options.until_empty)
+    return ExitStatus.SETTLED
+
+
+def _access(path: Path) -> dict[str, WorkspaceAccess]:
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
+        return {workspace: WorkspaceAccess(**facts) for workspace, facts in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        # Without its cause, which may show a token.
+        raise InvalidArgumentError(
+            "WORKSPACES", str(path), 'JSON: {"acme": {"token": "...", "region": "eu"}}'
+        ) from None
+
+
+async def status(options: JobOptions) -> ExitStatus:
+    """Show a run in numbers, as JSON."""
+    _, jobs = options.open()
+    found = await jobs.status(options.run)
+    if found.state is None:
+        raise InvalidArgumentError("--run", options.run, "the name of a run that was submitted")
+    print_out(json.dumps(attrs.asdict(found)))
+    return ExitStatus.SETTLED

@@ -1,0 +1,396 @@
+"""Many workspaces on many machines: PostgreSQL keeps the pairs, procrastinate hands out the work.
+
+::
+
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=URL))
+    jobs = DetachJobs(app, lambda: IntercomPool(token_of_workspace), URL)
+
+    async with app.open_async():
+        await jobs.submit(triples, run="cleanup-7")      # anywhere, once or again
+
+    asyncio.run(jobs.work())                             # on as many machines as there are
+
+One job is one workspace of a run; it works off what the run's table has left. Whatever the engine
+loses or does twice, no pair is: each workspace has one owner by a lease in the table, and whatever
+has pairs left, no owner and no job gets a new job.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
+
+from intercom_async.bulk.results import DetachSummary
+from intercom_async.bulk.run import DetachRun
+from intercom_async.client import IntercomClient
+from intercom_async.detaching import Detach
+from intercom_async.errors import (
+    CertificateError,
+    ConnectionFailedError,
+    IntercomError,
+    InvalidArgumentError,
+    WorkspaceAccessError,
+)
+from intercom_async.journal import (
+    Journal,
+    JournalError,
+    JournalLockedError,
+    JournalLostError,
+    JournalMismatchError,
+)
+from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
+from intercom_async.pairs import as_detach
+
+__all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
+
+TASK: Final = "intercom_async.drain"
+HEARTBEAT: Final = 10.0
+STALLED: Final = 30.0
+"""Seconds without a heartbeat after which a worker counts as dead."""
+
+MAINTAIN_EVERY: Final = 10.0
+"""Seconds between two looks for what has nobody to work it off."""
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks whether a run was paused or cancelled."""
+
+AGAIN_AFTER: Final = 5
+"""Seconds after which a job that was put back is taken up again."""
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_logger = logging.getLogger("intercom_async")
+
+
+class Pool(Protocol):
+    """What lends clients; `IntercomPool` does."""
+
+    def client(self, workspace: str) -> AbstractAsyncContextManager[IntercomClient]:
+        """Lend the client of a workspace."""
+        ...
+
+
+class UnfinishedError(IntercomError):
+    """A job ends before its workspace is worked off; the engine puts it back."""
+
+
+class DetachJobs:
+    """Detaches in many workspaces, by any number of workers.
+
+    Args:
+        app: the engine; its own tables must be there (`app.schema_manager.apply_schema_async()`).
+        open_pool: makes the pool that lends a worker its clients.
+        url: of the database, for the runs' tables; a direct connection or a pooler.
+        admin_id: for pairs that name no admin; None for the token's own.
+        queue: the engine's queue.
+        prepare: whether statements may be prepared; see `Journal`.
+    """
+
+    def __init__(
+        self,
+        app: procrastinate.App,
+        open_pool: Callable[[], AbstractAsyncContextManager[Pool]],
+        url: str,
+        *,
+        admin_id: str | int | None = None,
+        queue: str = "intercom_async",
+        prepare: bool = True,
+    ) -> None:
+        self._app = app
+        self._open_pool = open_pool
+        self._url = url
+        self._admin_id = admin_id
+        self._queue = queue
+        self._prepare = prepare
+        self._runs = Runs(url, prepare=prepare)
+        self._going: dict[DetachRun, str] = {}
+        self._pool: Pool | None = None
+        self._users = 0
+        self._opening = asyncio.Lock()
+        self._closing = contextlib.AsyncExitStack()
+        self._stopping = False
+        self._worker: asyncio.Task[None] | None = None
+        # Without a cap: the engine would drop a job that was put back too often.
+        retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
+        self._task = app.task(name=TASK, queue=queue, retry=retry)(self._drain)
+
+    # --- runs ----------------------------------------------------------------------------------
+
+    async def submit(self, pairs: Iterable[Any] | AsyncIterable[Any], *, run: str) -> int:
+        """Put pairs into a run and have them worked off; return how many were new.
+
+        Submit again what a crash cut off: what is there stays as it is, and pairs that failed
+        are tried again in the workspaces that are named.
+
+        Args:
+            pairs: `(workspace, conversation_id, contact_id)`, perhaps with an `admin_id`, or
+                `(workspace, Detach)`; pulled lazily, 50,000 at once.
+            run: its name, new or not.
+
+        Raises:
+            InvalidArgumentError: something that is no such pair, named with its place.
+            JournalError: the database cannot be used.
+        """
+        new = await self._runs.load(run, "detach", _routed(pairs))
+        await self.reconcile()
+        return new
+
+    async def status(self, run: str) -> RunStatus:
+        """Return a run in numbers."""
+        return await self._runs.status(run)
+
+    async def pause(self, run: str) -> None:
+        """Let workers put a run's workspaces back within seconds."""
+        await self._set_state(run, "paused")
+
+    async def cancel(self, run: str) -> None:
+        """Let workers leave a run for good; what is not sent stays pending."""
+        await self._set_state(run, "cancelled")
+
+    async def resume(self, run: str) -> None:
+        """Let a run go on that was paused or cancelled."""
+        await self._set_state(run, "open")
+        await self.reconcile()
+
+    async def _set_state(self, run: str, state: str) -> None:
+        if not await self._runs.set_state(run, state):
+            raise InvalidArgumentError("run", run, "the name of a run that was submitted")
+
+    # --- what the engine lost ------------------------------------------------------------------
+
+    async def maintain(self) -> None:
+        """End jobs of dead workers, and defer what has nobody. `work` does it every 10 seconds."""
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(
+            queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
+        ):
+            # Not `retry_job`: it fails for ever where a successor waits already.
+            with contextlib.suppress(ConnectorException):  # another did so just now
+                await manager.finish_job(job, status=Status.FAILED, delete_job=False)
+        await self.reconcile()
+
+    async def reconcile(self) -> int:
+        """Defer a job for each workspace that has pairs left, no owner and no job."""
+        waiting = await self._runs.waiting()
+        taken: set[str | None] = set()
+        if waiting:
+            for status in ("todo", "doing"):
+                taken |= {
+                    job.lock
+                    for job in await self._app.job_manager.list_jobs_async(
+                        queue=self._queue, task=TASK, status=status
+                    )
+                }
+        deferred = 0
+        for run, workspace in waiting:
+            lock = f"intercom_async {run} {workspace}"
+            if lock not in taken:
+                with contextlib.suppress(AlreadyEnqueued):
+                    await self._task.configure(lock=lock, queueing_lock=lock).defer_async(
+                        run=run, workspace=workspace
+                    )
+                    deferred += 1
+        return deferred
+
+    # --- a job ---------------------------------------------------------------------------------
+
+    async def _drain(self, run: str, workspace: str) -> None:
+        loaded = await self._runs.begun(run, workspace)
+        if loaded is None:
+            return
+        try:
+            async with self._lent(workspace) as client:
+                journal = Journal(self._url, run=run, workspace=workspace, prepare=self._prepare)
+                going = client.detach_contacts(journal=journal, admin_id=self._admin_id)
+                summary = await self._carry_out(going, run)
+        except (JournalLockedError, JournalLostError):
+            return  # another worker has it
+        except (WorkspaceAccessError, JournalMismatchError) as error:
+            await self._runs.ended(run, workspace, loaded, str(error))
+            return
+        stopped_by = summary.stopped_by
+        if isinstance(stopped_by, ConnectionFailedError) and not isinstance(
+            stopped_by, CertificateError
+        ):
+            raise UnfinishedError(f"{workspace}: {stopped_by}")
+        reason = None if stopped_by is None else str(stopped_by)
+        await self._runs.ended(run, workspace, loaded, reason)
+
+    async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary:
+        """Let a run come to its end; a worker that stops lets requests in flight finish.
+
+        Raises:
+            UnfinishedError: it was stopped.
+        """
+        finishing = asyncio.ensure_future(_finish(going))
+        self._going[going] = run
+        try:
+            if self._stopping:
+                going.stop()
+            return_value = await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            self._going.pop(going, None)
+            going.stop()
+            await asyncio.wait({finishing}, timeout=10.0)
+            finishing.cancel()
+            await asyncio.wait({finishing})
+            raise
+        if self._going.pop(going, None) is None or self._stopping:
+            raise UnfinishedError("the worker or the run was stopped")
+        return return_value
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, workspace: str) -> AsyncGenerator[IntercomClient]:
+        """Lend a client of the one pool, which is open while any job needs it."""
+        self._users += 1
+        try:
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await self._closing.enter_async_context(self._open_pool())
+                    watching = asyncio.create_task(self._watch())
+                    self._closing.callback(watching.cancel)
+            async with self._pool.client(workspace) as client:
+                yield client
+        finally:
+            self._users -= 1
+            async with self._opening:
+                if not self._users:
+                    self._pool = None
+                    await self._closing.aclose()
+
+    async def _watch(self) -> None:
+        """Stop runs that were paused or cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                closed = await self._runs.not_open()
+            except JournalError as error:
+                _logger.warning("%s", error)
+                continue
+            for going, run in tuple(self._going.items()):
+                if run in closed:
+                    del self._going[going]
+                    going.stop()
+
+    # --- a worker ------------------------------------------------------------------------------
+
+    async def work(self, *, concurrency: int = 50, grace: float = 20.0, **options: Any) -> None:
+        """Work until SIGTERM or SIGINT, over restarts of the database; a second signal kills.
+
+        Args:
+            concurrency: workspaces at the same time.
+            grace: seconds for requests in flight to finish when it stops.
+            **options: others of `procrastinate.App.run_worker_async`; with `wait=False` it ends
+                when there is no job.
+        """
+        loop = asyncio.get_running_loop()
+        self._stopping = False
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self.stop)
+        try:
+            while not self._stopping:
+                # The engine's own worker ends with the database's connections.
+                self._worker = asyncio.create_task(self._work(concurrency, grace, options))
+                _, _ = await asyncio.wait({self._worker})
+                if not self._worker.cancelled() and (error := self._worker.exception()):
+                    if not isinstance(error, ConnectorException | JournalError | OSError):
+                        raise error
+                    _logger.warning("the worker begins again: %s", error)
+                elif options.get("wait") is False:
+                    return
+                if not self._stopping:
+                    await asyncio.sleep(1.0)
+        finally:
+            self._let_signals_go()
+
+    def stop(self) -> None:
+        """Let `work` end: requests in flight finish, and workspaces are put back."""
+        self._stopping = True
+        self._let_signals_go()
+        for going in self._going:
+            going.stop()
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def _let_signals_go(self) -> None:
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+        async with self._app.open_async():
+            maintaining = asyncio.create_task(self._maintain_often())
+            try:
+                await self._app.run_worker_async(
+                    queues=[self._queue],
+                    concurrency=concurrency,
+                    shutdown_graceful_timeout=grace,
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=HEARTBEAT,
+                    stalled_worker_timeout=STALLED,
+                    **options,
+                )
+            finally:
+                maintaining.cancel()
+                await asyncio.wait({maintaining})
+
+    async def _maintain_often(self) -> None:
+        while True:
+            try:
+                await self.maintain()
+            except (ConnectorException, JournalError) as error:
+                _logger.warning("%s", error)
+            await asyncio.sleep(MAINTAIN_EVERY)
+
+
+async def _finish(going: Awaitable[DetachSummary]) -> DetachSummary:
+    return await going
+
+
+async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:
+    """Check pairs one by one."""
+    place = 0
+    async for item in _each(pairs):
+        place += 1
+        workspace, pair = _route(item, place)
+        yield workspace, pair.conversation_id, pair.contact_id, pair.admin_id
+
+
+async def _each(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(pairs, AsyncIterable):
+        async for item in pairs:
+            yield item
+    else:
+        for number, item in enumerate(pairs):
+            if number % 1000 == 0:
+                await asyncio.sleep(0)
+            yield item
+
+
+def _route(item: Any, place: int) -> tuple[str, Detach]:
+    listed = isinstance(item, tuple | list)
+    parts: list[Any] = [*item] if listed else []
+    workspace = parts[0] if len(parts) > 1 else None
+    if not isinstance(workspace, str) or not workspace.strip() or not workspace.isprintable():
+        raise InvalidArgumentError(
+            f"pairs, item {place}", item, "(workspace, conversation_id, contact_id)"
+        )
+    pair, error = as_detach(parts[1] if len(parts) == 2 else tuple(parts[1:]), place)
+    if error is not None:
+        raise error
+    return workspace, pair

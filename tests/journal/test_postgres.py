@@ -1,0 +1,393 @@
+"""A run in a real PostgreSQL: who owns it, and what an outage of the database does."""
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RetryPolicy
+from intercom_async.journal import (
+    Journal,
+    JournalError,
+    JournalLockedError,
+    JournalLostError,
+    JournalWriteError,
+    State,
+    Wanted,
+    postgres,
+    postgres_connection,
+)
+from intercom_async.simulator import Fault, IntercomSimulator
+from intercom_async.transport.runtime import SystemRuntime
+from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
+from tests.support.postgres_server import PostgresServer
+
+EXPIRE = "UPDATE intercom_workspace SET expires_at = '-infinity' WHERE run = %s"
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> InPostgres:
+    return InPostgres(postgres.url, secrets.token_hex(8), "acme")
+
+
+@pytest.fixture
+def fragile() -> Iterator[PostgresServer]:
+    """A server of this test's own, to be harmed."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.close()
+
+
+def change(place: InPostgres, statement: str) -> None:
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        assert connection.execute(statement.encode(), [place.run]).rowcount == 1
+
+
+class Clock(SystemRuntime):
+    """The system's clock, and the time for which a test has frozen the process."""
+
+    def __init__(self) -> None:
+        self.frozen = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.frozen
+
+
+class TestOwners:
+    async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: InPostgres) -> None:
+        first = await opened(place)
+        with pytest.raises(JournalLockedError, match=f"run {place.run}, workspace acme"):
+            await opened(place)
+        other = await opened(attrs.evolve(place, workspace="globex"))
+        await first.close()
+        second = await opened(place)
+        assert (second.number, other.number) == (2, 1)
+        await second.close()
+        await other.close()
+
+    async def test_an_owner_that_was_silent_for_too_long_writes_nothing_more(
+        self, place: InPostgres
+    ) -> None:
+        silent = await opened(place)
+        await silent.write(row(1, State.SENDING))
+        await asyncio.to_thread(change, place, EXPIRE)
+        second = await opened(place)
+        (left,) = await second.rows(Wanted.LEFT, after=None)
+        assert (left.conversation_id, left.state) == ("c0001", State.SENDING)
+
+        told: list[JournalError | None] = []
+        silent.record(row(1), told.append)
+        with pytest.raises(JournalLostError, match="another worker has taken over"):
+            await silent.write(row(2, State.SENDING))
+        for call in (silent.end_input(), silent.bind("", "app1", None), silent.look_up([pair(1)])):
+            with pytest.raises(JournalLostError):
+                await call
+        await silent.close(requests=7)
+        assert [type(error) for error in told] == [JournalLostError]
+        assert await asyncio.to_thread(kept, place) == {"c0001": State.SENDING}
+        await second.write(row(1))
+        await second.close()
+
+    async def test_an_owner_whose_lease_ran_out_goes_on_if_nobody_took_it_over(
+        self, place: InPostgres
+    ) -> None:
+        session = await opened(place)
+        await asyncio.to_thread(change, place, EXPIRE)
+        await session.write(row(1))
+        with pytest.raises(JournalLockedError):
+            await opened(place)
+        await session.close()
+
+    async def test_an_idle_owner_keeps_its_lease(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "LEASE", 0.3)
+        session = await opened(place)
+        for _ in range(25):
+            await asyncio.sleep(0.03)
+        with pytest.raises(JournalLockedError):
+            await opened(place)
+        await session.close()
+
+    async def test_an_owner_that_only_reads_keeps_its_lease(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "LEASE", 0.3)
+        session = await opened(place)
+        end = asyncio.get_running_loop().time() + 0.75
+        while asyncio.get_running_loop().time() < end:
+            await session.look_up([pair(1)])
+        with pytest.raises(JournalLockedError):
+            await opened(place)
+        await session.close()
+
+    async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
+        self, place: InPostgres
+    ) -> None:
+        clock = Clock()
+        session = await journal_at(place).open(ACME, runtime=clock)
+
+        def freeze(_: object) -> None:
+            """Be frozen after the row was written and before its writer knows."""
+            clock.frozen += 2 * postgres.LEASE
+
+        session.record(row(1), freeze)
+        await session.write(row(2, State.SENDING))  # nobody took it over: announced once more
+
+        def lose(_: object) -> None:
+            freeze(_)
+            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
+
+        session.record(row(1), lose)
+        with pytest.raises(JournalLostError):
+            await session.write(row(3, State.SENDING))
+        await session.close()
+
+    async def test_what_is_under_way_is_called_back_once_another_may_own_the_run(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "LEASE", 0.3)
+        clock, called = Clock(), list[None]()
+        session = await journal_at(place).open(ACME, runtime=clock)
+        session.watch(lambda: called.append(None))
+        await asyncio.sleep(0.03)
+        assert not called
+        clock.frozen = 10.0
+        await until(lambda: bool(called))
+        await session.write(row(1))
+        assert len(called) == 1
+        await session.close()
+
+    async def test_two_that_come_first_make_the_tables_once(self, postgres: PostgresServer) -> None:
+        url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
+        sessions = await asyncio.gather(
+            *(opened(InPostgres(url, "run", workspace)) for workspace in "abcdef")
+        )
+        await asyncio.gather(*(session.close() for session in sessions))
+
+    async def test_tables_of_a_newer_version_are_refused(self, postgres: PostgresServer) -> None:
+        place = InPostgres(await asyncio.to_thread(postgres.create, secrets.token_hex(8)), "run")
+        await ran(place, row(1))
+        await asyncio.to_thread(
+            change, place, "UPDATE intercom_schema SET version = 9 WHERE %s <> ''"
+        )
+        with pytest.raises(JournalError, match="their schema is 9, this one knows 1"):
+            await opened(place)
+
+    async def test_a_cancelled_opening_leaves_no_lease(self, place: InPostgres) -> None:
+        for turns in range(0, 40, 3):
+            opening = asyncio.ensure_future(opened(place))
+            for _ in range(turns):
+                await asyncio.sleep(0.0005)
+            if opening.done():
+                await opening.result().close()
+                continue
+            opening.cancel()
+            await asyncio.wait([opening])
+        await (await opened(place)).close()
+
+
+class TestOutages:
+    async def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_early(
+        self, fragile: PostgresServer
+    ) -> None:
+        place = InPostgres(fragile.url, "run")
+        session = await opened(place)
+        told = list[int]()
+
+        async def give(numbers: range) -> None:
+            for number in numbers:
+                await session.write(row(number, State.SENDING))
+                done = asyncio.get_running_loop().create_future()
+                session.record(row(number), done.set_result)
+                assert await done is None
+                told.append(number)
+
+        giving = [
+            asyncio.ensure_future(give(range(start, start + 100))) for start in range(0, 800, 100)
+        ]
+        for most in (100, 300, 500):
+            await until(lambda most=most: len(told) >= most)  # type: ignore[misc]  # of a default
+            await asyncio.to_thread(fragile.stop)
+            before = len(told)
+            await asyncio.sleep(0.03)
+            assert len(told) == before
+            await asyncio.to_thread(fragile.start)
+            states = await asyncio.to_thread(kept, place)
+            assert all(states[f"c{number:04}"] == "detached" for number in told[:before])
+        await asyncio.gather(*giving)
+        assert await session.look_up([pair(0), pair(799)]) != [None, None]
+        await session.close()
+        assert set((await asyncio.to_thread(kept, place)).values()) == {"detached"}
+
+    async def test_an_outage_beyond_patience_is_told(
+        self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_connection, "PATIENCE", 0.1)
+        session = await opened(InPostgres(fragile.url, "run"))
+        await asyncio.to_thread(fragile.stop)
+        told: list[JournalError | None] = []
+        session.record(row(1), told.append)
+        with pytest.raises(JournalWriteError, match="what was told before is safe"):
+            await session.write(row(2))
+        assert [type(error) for error in told] == [JournalWriteError]
+        await session.close()
+
+    async def test_a_database_that_cannot_be_reached_is_told_without_its_password(self) -> None:
+        url = "postgresql://me:marked-password@127.0.0.1:9/db"
+        with pytest.raises(JournalWriteError, match="nothing was sent") as caught:
+            await Journal(url, run="run").open(ACME)
+        assert "marked-password" not in str(caught.value) + caught.value.path
+
+    async def test_a_name_of_the_run_is_asked_for(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="PostgreSQL holds many"):
+            Journal("postgresql://127.0.0.1/db")
+        with pytest.raises(InvalidArgumentError, match="a file holds one run"):
+            Journal("run.db", run="cleanup")
+
+    async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
+        session = await opened(place)
+        await session.write(row(1, "failed", error="a\0b", code="\ud800"))
+        (found,) = await session.look_up([pair(1)])
+        assert found is not None
+        assert (found.error, found.code) == (r"a\x00b", r"\ud800")
+        await session.close(stopped_by="\0")
+
+    def test_a_program_that_ends_writes_what_it_was_given(self, place: InPostgres) -> None:
+        async def main() -> None:
+            session = await opened(place)
+            told = list[object]()
+
+            async def serve() -> None:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    session.record(row(1), told.append)
+                    await session.write(row(2))
+                    await session.close()
+                    assert told == [None]
+
+            main.task = asyncio.ensure_future(serve())  # type: ignore[attr-defined]  # kept alive
+            await asyncio.sleep(0)
+
+        asyncio.run(main())
+        assert kept(place) == {"c0001": "detached", "c0002": "detached"}
+
+
+async def test_a_run_goes_on_over_a_restart_and_tells_the_truth(fragile: PostgresServer) -> None:
+    async with IntercomSimulator(limit=100_000, latency=(0.0, 0.01)) as sim:
+        pairs = sim.workspace.populate(conversations=150, contacts_per_conversation=3)
+        place = InPostgres(fragile.url, "run")
+        async with IntercomClient("token", base_url=sim.url) as client:
+            run = client.detach_contacts(
+                pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=8
+            )
+            running = asyncio.ensure_future(_awaited(run))
+            await until(lambda: sum(sim.applied.values()) > 50)
+            await asyncio.to_thread(fragile.restart)
+            summary = await running
+        assert summary.outcomes[Outcome.DETACHED] == len(pairs)
+        assert max(sim.applied.values()) == 1
+    assert set((await asyncio.to_thread(kept, place)).values()) == {"detached"}
+
+
+async def test_a_run_sends_nothing_again_once_another_may_own_it(
+    place: InPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "LEASE", 0.3)
+    clock = Clock()
+    async with IntercomSimulator(limit=100_000) as sim:
+        pairs = sim.workspace.populate(conversations=20, contacts_per_conversation=2)
+        sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
+        patient = RetryPolicy(attempts=8, backoff=60.0, backoff_max=60.0, budget=1000)
+        async with IntercomClient(
+            "token", base_url=sim.url, retry=patient, runtime=clock
+        ) as client:
+            run = client.detach_contacts(
+                pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=2
+            )
+            running = asyncio.ensure_future(_awaited(run))
+            requests = 3  # one of them asks whose token it is; two wait to be sent again
+            await until(lambda: sim.requests.total == requests)
+            await asyncio.sleep(0.03)
+            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
+            clock.frozen = 10.0
+            with pytest.raises(JournalLostError):
+                await asyncio.wait_for(running, 10)
+            assert sim.requests.total == requests
+    assert set((await asyncio.to_thread(kept, place)).values()) == {State.SENDING}
+
+
+async def _awaited(run: Any) -> Any:
+    return await run
+
+
+_WORKER = """
+import asyncio, json, sys
+from intercom_async import IntercomClient, RetryPolicy
+from intercom_async.journal import Journal, JournalLostError, postgres
+
+async def main():
+    job = json.loads(sys.argv[1])
+    postgres.LEASE = job["lease"]
+    retry = RetryPolicy(attempts=8, backoff=0.05, backoff_max=0.2, budget=1000)
+    async with IntercomClient("token", base_url=job["url"], retry=retry) as client:
+        journal = Journal(job["database"], run=job["run"], workspace="acme")
+        try:
+            await client.detach_contacts(job["pairs"], admin_id=job["admin"], journal=journal)
+        except JournalLostError:
+            sys.exit(7)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP here")
+async def test_a_frozen_worker_that_comes_back_begins_and_writes_nothing_more(
+    place: InPostgres,
+) -> None:
+    async with IntercomSimulator(limit=100_000, latency=(0.01, 0.03), keep_log=True) as sim:
+        pairs = sim.workspace.populate(conversations=600, contacts_per_conversation=2)
+        job = {
+            "url": sim.url,
+            "admin": sim.admin_id,
+            "database": place.url,
+            "run": place.run,
+            "pairs": pairs,
+            "lease": 0.5,
+        }
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _WORKER, json.dumps(job), cwd=Path(__file__).parents[2]
+        )
+        await until(lambda: sim.requests.total > 100)
+        worker.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.03)
+        announced = await asyncio.to_thread(kept, place)
+        async with IntercomClient("token", base_url=sim.url) as client:
+            summary = None
+            while summary is None:
+                try:
+                    summary = await client.detach_contacts(
+                        pairs, admin_id=sim.admin_id, journal=journal_at(place)
+                    )
+                except JournalLockedError:
+                    await asyncio.sleep(0.03)
+        states = await asyncio.to_thread(kept, place)
+        assert sim.requests.log is not None
+        requests = len(sim.requests.log)
+        worker.send_signal(signal.SIGCONT)
+        assert await worker.wait() == 7
+        # Those that were on their way through aiohttp cannot be stopped; a new one can.
+        late = {request.segments[1] for request in sim.requests.log[requests:]}
+        assert late <= {one for one, state in announced.items() if state == State.SENDING}
+        assert max(sim.applied.values()) == 1
+    assert await asyncio.to_thread(kept, place) == states

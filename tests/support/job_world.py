@@ -1,0 +1,108 @@
+"""Workspaces on simulators, a database, and worker processes to be killed and frozen."""
+
+import asyncio
+import contextlib
+import json
+import random
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import psycopg
+
+from intercom_async.integrations.procrastinate import RunStatus
+from intercom_async.simulator import IntercomSimulator
+from tests.support.job_worker import jobs_of
+
+
+class World:
+    """Workspaces with pairs, a database, and worker processes."""
+
+    def __init__(
+        self, url: str, sims: dict[str, IntercomSimulator], *, pairs: int = 60, swift: bool = True
+    ) -> None:
+        self.url = url
+        self.swift = swift
+        self.sims = sims
+        self.run = "cleanup-7"
+        self.triples = [
+            (workspace, *pair)
+            for workspace, sim in sims.items()
+            for pair in sim.workspace.populate(
+                conversations=pairs // 2, contacts_per_conversation=3
+            )
+        ]
+        random.Random(1).shuffle(self.triples)
+        self.app, self.jobs = jobs_of(url, {name: sim.url for name, sim in sims.items()})
+        self.processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self, command: str = "work") -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.job_worker", command),
+            cwd=Path(__file__).parents[2],
+            stdin=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        job = {
+            "url": self.url,
+            "directory": {name: sim.url for name, sim in self.sims.items()},
+            "run": self.run,
+            "triples": self.triples if command == "submit" else [],
+            "concurrency": 3 if self.swift else 50,
+            "swift": self.swift,
+        }
+        process.stdin.write(json.dumps(job).encode())
+        process.stdin.close()
+        self.processes.append(process)
+        return process
+
+    @property
+    def applied(self) -> int:
+        return sum(sum(sim.applied.values()) for sim in self.sims.values())
+
+    def rows(self) -> dict[tuple[str, str, str], str]:
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute(
+                "SELECT workspace, conversation_id, contact_id, state FROM intercom_pair"
+                " WHERE run = %s",
+                [self.run],
+            )
+            return {(one, two, three): state for one, two, three, state in found}
+
+    async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
+        async with asyncio.timeout(60):
+            while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
+                await asyncio.sleep(0.03)
+        return status
+
+    async def check(self) -> None:
+        """Everything was detached once, and table, status and servers say so."""
+        rows = await asyncio.to_thread(self.rows)
+        assert rows.keys() == set(self.triples)
+        assert set(rows.values()) == {"detached"}
+        assert max(max(sim.applied.values()) for sim in self.sims.values()) == 1
+        assert self.applied == len(self.triples)
+        status = await self.jobs.status(self.run)
+        assert status.counts == {"detached": len(self.triples)}
+        assert (status.drained, status.stopped) == (len(self.sims), {})
+
+    async def end(self) -> None:
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def world_of(
+    url: str, sims: dict[str, IntercomSimulator], *, pairs: int = 60, swift: bool = True
+) -> AsyncGenerator[World]:
+    """Start simulators that are not started, and prepare the database."""
+    async with contextlib.AsyncExitStack() as stack:
+        for sim in sims.values():
+            await stack.enter_async_context(sim)
+        world = World(url, sims, pairs=pairs, swift=swift)
+        stack.push_async_callback(world.end)
+        async with world.app.open_async():
+            await world.app.schema_manager.apply_schema_async()
+            yield world
