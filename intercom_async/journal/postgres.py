@@ -324,6 +324,7 @@ class PostgresSession:
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """Raise: pairs of many workspaces come into PostgreSQL by `submit`."""
+        del rows
         raise JournalError(self._name, ONE_WORKSPACE)
 
     async def workspaces(self) -> list[str]:
