@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import intercom_async
 from intercom_async import IntercomClient, IntercomError, Outcome, RetryPolicy
-from intercom_async.cli.export import export
+from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import gather
 from intercom_async.cli.report.terminal import rendered
@@ -175,8 +175,8 @@ def files_of(path: Path) -> list[str]:
 def made_of(path: Path) -> list[str]:
     """A journal, its exports and its reports, the page last."""
     table, lines = path.with_suffix(".csv"), path.with_suffix(".jsonl")
-    export(path, as_csv=True, output=table)
-    export(path, as_json_lines=True, output=lines)
+    export(ExportOptions(journal=path, as_csv=True, output=table))
+    export(ExportOptions(journal=path, as_json_lines=True, output=lines))
     with reader.open(path) as journal:
         facts = gather(journal)
     files = [file.read_bytes().decode("latin-1") for file in (path, table, lines)]
