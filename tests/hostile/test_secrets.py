@@ -151,7 +151,7 @@ async def use(client: IntercomClient, path: Path | None) -> Seen:
         seen.add(raised)
     pairs = [("1295", "5ba682d2"), ("1296", "5ba682d3")]
     async with client.detach_contacts(
-        pairs, admin_id="5017690", journal=path, outage_patience=60.0
+        pairs, admin_id="5017690", journal=path, outage_patience=30.0
     ) as run:
         async for result in run:
             seen.add(result)
