@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import attrs
+import msgspec
 import pytest
 
 from intercom_async.errors import (
@@ -17,6 +18,7 @@ from intercom_async.errors import (
 )
 from intercom_async.events import Event, OutageBegan, OutageEnded
 from intercom_async.transport import wire
+from intercom_async.transport.answers import weigh
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import SYSTEM
@@ -47,6 +49,11 @@ UNAVAILABLE = Failure.TRANSIENT_STATUS
 KINDS = [REFUSED, RESET, TIMED_OUT, UNAVAILABLE]
 
 
+def _weighed(request: Request, reply: Reply) -> Reply:
+    """The reply as `Http` hands it over."""
+    return msgspec.structs.replace(reply, doubt=weigh(request, reply))
+
+
 class Network:
     """In the place of `Http`: a server's arithmetic, without sockets, that can be away."""
 
@@ -74,7 +81,7 @@ class Network:
         elif away is not REFUSED:
             await asyncio.sleep(LATENCY)
         if away is UNAVAILABLE:
-            return Reply(status=self.status, body=b"", request_id=None, headers=None)
+            return _weighed(request, Reply(status=self.status, body=b""))
         if away is not None:
             raise AttemptFailedError(away, "it is away")
         status, headers = self.server.handle(loop.time())
@@ -82,7 +89,8 @@ class Network:
             status = 500
         self.answered.append(loop.time())
         self.present.set()
-        return Reply(status=status, body=b"", request_id=None, headers=headers)
+        body = b'{"customers": []}' if status == 200 else b""
+        return _weighed(request, Reply(status=status, body=body, headers=headers))
 
     def sent_between(self, begin: float, end: float) -> int:
         return sum(begin <= at < end for at in self.sent)
