@@ -70,7 +70,7 @@ class World:
             return {(one, two, three): state for one, two, three, state in found}
 
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
                 await asyncio.sleep(0.03)
         return status
