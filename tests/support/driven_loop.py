@@ -58,6 +58,11 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        # Its threads end in real time; since Python 3.12 it gives them a bounded one.
+        with self.standing():
+            await super().shutdown_default_executor(*timeout)
+
     @contextlib.contextmanager
     def standing(self) -> Generator[None]:
         """Let no time be jumped over inside: something real is being waited for."""
