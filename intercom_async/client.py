@@ -469,7 +469,7 @@ class IntercomClient:
         options = RunOptions(
             operation=DRY_RUN if dry_run else DETACH.name,
             base_url=self._base_url,
-            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            admin_id=admin_id,
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,
@@ -496,7 +496,7 @@ class IntercomClient:
         options = RunOptions(
             operation=ATTACH.name,
             base_url=self._base_url,
-            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            admin_id=admin_id,
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,

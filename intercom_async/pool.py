@@ -24,7 +24,6 @@ from intercom_async.errors import (
     WorkspaceAccessError,
 )
 from intercom_async.events import Observer
-from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.pool_run import Pairs, PoolRun, Routed
 from intercom_async.transport.http import open_session
@@ -241,7 +240,7 @@ class IntercomPool:
         options = RunOptions(
             operation=DRY_RUN if dry_run else DETACH.name,
             base_url="",
-            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            admin_id=admin_id,
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,
@@ -267,7 +266,7 @@ class IntercomPool:
         options = RunOptions(
             operation=ATTACH.name,
             base_url="",
-            admin_id=None if admin_id is None else check_id("admin_id", admin_id),
+            admin_id=admin_id,
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,

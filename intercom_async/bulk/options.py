@@ -7,6 +7,7 @@ import attrs
 
 from intercom_async.detaching import Detach, Settled
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.transport import CallOptions, Transport
 
@@ -23,6 +24,10 @@ def _count(most: int | None) -> Callable[[object, Any, object], None]:
             raise InvalidArgumentError(attribute.name, value, f"{expected}, or None")
 
     return check
+
+
+def _admin_id(value: str | int | None) -> str | None:
+    return None if value is None else check_id("admin_id", value)
 
 
 def _seconds(_: object, attribute: Any, value: object) -> None:
@@ -63,7 +68,7 @@ class RunOptions:
 
     operation: str
     base_url: str
-    admin_id: str | None = None
+    admin_id: str | None = attrs.field(default=None, converter=_admin_id)
     concurrency: int | None = attrs.field(default=None, validator=_count(CONNECTIONS))
     stop_after_missing: int | None = attrs.field(default=100, validator=_count(None))
     outage_patience: float = attrs.field(default=900.0, validator=_seconds)
