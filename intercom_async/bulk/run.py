@@ -93,6 +93,10 @@ ODD_ANSWERS: Final = 3
 LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
+_CUT_OFF: Final = (
+    "the run stopped while this pair's request was under way: it may have been applied; "
+    "go on with the run, or try the pair again: it is safe"
+)
 _RECALLED: Final = (
     "the journal was out of reach, so the request was given up; it may have been applied"
 )
@@ -781,7 +785,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if not self._stopping:
                 self._interrupted()
             task.uncancel()
-            return Settled(Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED)
+            return _cut_off(sent=sent)
         finally:
             self._operating.discard(task)
             self._unsent.discard(task)
@@ -904,6 +908,13 @@ async def _gone(tasks: "Collection[asyncio.Task[None]]") -> None:
     """Wait until tasks have ended."""
     while not all(task.done() for task in tasks):
         await asyncio.wait(tasks)
+
+
+def _cut_off(*, sent: bool) -> Settled:
+    """Return the fate of a pair whose request ended with the run."""
+    if not sent:
+        return Settled(Outcome.NOT_ATTEMPTED)
+    return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_CUT_OFF))
 
 
 def _may_pass(settled: Settled) -> bool:
