@@ -1,7 +1,6 @@
 """Fixtures and settings for every test."""
 
 import asyncio
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +21,7 @@ hypothesis.settings.load_profile("default")
 
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
-    "patient": functools.partial(DrivenEventLoop, grace=0.02),  # for beside another process
-    "socketless": functools.partial(DrivenEventLoop, grace=0.0),
+    "socketless": DrivenEventLoop,
     "uvloop": uvloop.new_event_loop,
 }
 
