@@ -2,7 +2,7 @@
 
 It reads whole requests and replies, so that it knows where in their way it is, and strikes some
 of them by a seeded plan. What it did is counted; what the client makes of it is the test's
-business. `fault_process` runs it as a process of its own.
+business.
 """
 
 import asyncio
