@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from intercom_async import IntercomClient, RetryPolicy
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -88,7 +89,10 @@ Command = Callable[..., Ended]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call `intercom-async` with these arguments; a traceback fails the test."""
+    """Call `intercom-async` with these arguments; a traceback fails the test.
+
+    Attempts are few and the waits between them short: time here is real.
+    """
 
     def call(*arguments: object) -> Ended:
         monkeypatch.setattr("sys.argv", ["intercom-async", *map(str, arguments)])
@@ -102,6 +106,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
         monkeypatch.delenv(name, raising=False)
+    quick = RetryPolicy(attempts=3, backoff=0.005)
+    monkeypatch.setitem(IntercomClient.__init__.__kwdefaults__, "retry", quick)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv(TOKEN_VARIABLE, "token")
     return call
