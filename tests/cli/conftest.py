@@ -41,16 +41,14 @@ def serving(**options: Any) -> Generator[IntercomSimulator]:
         thread.join(10)
 
 
-def press_ctrl_c(when: Callable[[], bool], *, times: int = 1) -> threading.Thread:
+def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
     """Send SIGINT to this process once `when` holds, as a terminal would."""
 
     def press() -> None:
         deadline = time.monotonic() + 20
         while not when() and time.monotonic() < deadline:
             time.sleep(0.005)
-        for _ in range(times):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press)
     thread.start()

@@ -16,7 +16,7 @@ from rich.console import Console
 from intercom_async.cli import demo
 from intercom_async.cli.running import EXIT_STATUS
 from intercom_async.client import TOKEN_VARIABLE
-from intercom_async.simulator import Fault, IntercomSimulator
+from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command, press_ctrl_c, serving
 
 
@@ -168,20 +168,6 @@ class TestDetach:
             outcomes = json.loads(ended.out)["outcomes"]
             assert outcomes["unknown"] == 0
             assert outcomes["detached"] == simulator.applied.total() < 3000
-
-    def test_a_second_ctrl_c_stops_at_once(
-        self, command: Command, pairs_file: Callable[..., Path]
-    ) -> None:
-        with serving() as simulator:
-            path = pairs_file(*simulator.workspace.populate(conversations=50))
-            simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
-            presser = press_ctrl_c(lambda: simulator.requests.by_method["DELETE"] >= 1, times=2)
-            base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url)
-            ended = command("detach", path, *base, "--json")
-            presser.join()
-            assert ended.status == 4
-            outcomes = json.loads(ended.out)["outcomes"]
-            assert outcomes["unknown"] >= 1
 
 
 class TestBadInput:

@@ -107,13 +107,17 @@ class TestSignals:
         assert outcomes["detached"] == simulator.applied.total() < 20_000
         assert f"intercom-async detach {source}" in err.decode()
 
-    def test_a_second_one_stops_at_once(self, simulator: IntercomSimulator, source: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_second_one_stops_at_once(
+        self, simulator: IntercomSimulator, source: Path, number: signal.Signals
+    ) -> None:
         simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
         with process([*COMMAND, "detach", source, "--json"]) as run:
+            assert run.stderr is not None
             wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
-            run.send_signal(signal.SIGTERM)
-            time.sleep(0.02)
-            run.send_signal(signal.SIGTERM)
+            run.send_signal(number)
+            _read_until(run.stderr.fileno(), "press Ctrl-C again")
+            run.send_signal(number)
             out, _ = run.communicate(timeout=PATIENCE)
         assert run.returncode == 4
         assert json.loads(out)["outcomes"]["unknown"] >= 1
