@@ -104,8 +104,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
         monkeypatch.delenv(name, raising=False)
-    quick = RetryPolicy(attempts=3, backoff=0.005)
-    monkeypatch.setitem(IntercomClient.__init__.__kwdefaults__, "retry", quick)
+    defaults = IntercomClient.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv(TOKEN_VARIABLE, "token")
     return call

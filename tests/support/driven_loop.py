@@ -52,7 +52,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return super().select(timeout)
         ready = super().select(0)
         began = time.monotonic()
-        if not ready and any(map(_under_way, self.get_map())):
+        if not ready and any(_under_way(key.fd) for key in self.get_map().values()):
             ready = super().select(min(timeout, self.grace))
         if not ready:
             self.offset += max(0.0, timeout - (time.monotonic() - began))
