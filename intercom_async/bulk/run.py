@@ -663,7 +663,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._results.room()
             if self._session is not None:
                 await self._session.room()
-            await self._until(self._may_hold_another_reply)
             item = None if self._is_stopping() else await self._ready.get()
         finally:
             self._idle -= 1
@@ -676,12 +675,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     def _may_hold_another_reply(self) -> bool:
         """Whether memory allows one more request, should its reply be as large as the largest."""
-        in_flight = len(self._operating)
-        return (
-            self._largest <= LARGE
-            or not in_flight
-            or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
-        )
+        in_flight = len(self._operating - self._unsent)
+        return not in_flight or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
 
     async def _carry_out(self, item: Item) -> None:
         """Bring a pair to its end: send it, keep its fate, tell it."""
@@ -748,6 +743,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         async def announce() -> None:
             nonlocal sent
+            if self._largest > LARGE:  # when it began to wait for the quota, nobody knew
+                await self._results.room()
+                await self._until(self._may_hold_another_reply)
             item.announced = True
             if self._session is not None and self._durable:
                 await self._session.write(item.sending(self._admin_id(item.pair)))
