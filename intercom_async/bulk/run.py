@@ -673,8 +673,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Ask where a checker would remember the answer across an `await`."""
         return self._stopping
 
+    async def _memory(self) -> None:
+        """Wait until memory allows one more reply.
+
+        Not before the request has its permit: while it waited for that, nobody knew how large
+        replies are.
+        """
+        if self._largest > LARGE:
+            await self._results.room()
+            await self._until(self._may_hold_another_reply)
+
     def _may_hold_another_reply(self) -> bool:
-        """Whether memory allows one more request, should its reply be as large as the largest."""
+        """Whether a reply as large as the largest may join those in flight."""
         in_flight = len(self._operating - self._unsent)
         return not in_flight or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
 
@@ -743,9 +753,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         async def announce() -> None:
             nonlocal sent
-            if self._largest > LARGE:  # when it began to wait for the quota, nobody knew
-                await self._results.room()
-                await self._until(self._may_hold_another_reply)
+            await self._memory()
             item.announced = True
             if self._session is not None and self._durable:
                 await self._session.write(item.sending(self._admin_id(item.pair)))
