@@ -1,6 +1,7 @@
 """Fixtures and settings for every test."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ hypothesis.settings.load_profile("default")
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
     "socketless": DrivenEventLoop,
+    "flooded": functools.partial(DrivenEventLoop, turn=1.0),  # what never ends takes its time
     "uvloop": uvloop.new_event_loop,
 }
 

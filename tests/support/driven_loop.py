@@ -40,20 +40,20 @@ else:
 GRACE = 0.003
 
 TURN = 0.001
-"""Seconds that one turn of the loop takes at most on its clock."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, turn: float) -> None:
         super().__init__()
         self.grace = grace
+        self.turn = turn
         self.now = 0.0
         self._left = time.monotonic()
         self.busy_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         entered = time.monotonic()
-        self.now += min(entered - self._left, TURN)
+        self.now += min(entered - self._left, self.turn)
         if timeout is None or timeout <= 0:
             ready = super().select(timeout)
         elif self.busy_threads:
@@ -74,10 +74,11 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
 
     Args:
         grace: real seconds that sockets are given before time jumps, if they need any.
+        turn: seconds that one turn of the loop takes at most on its clock.
     """
 
-    def __init__(self, grace: float = GRACE) -> None:
-        self._jumping = _JumpingSelector(grace)
+    def __init__(self, grace: float = GRACE, turn: float = TURN) -> None:
+        self._jumping = _JumpingSelector(grace, turn)
         super().__init__(self._jumping)
 
     def time(self) -> float:
