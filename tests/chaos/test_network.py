@@ -123,13 +123,13 @@ async def test_a_run_agrees_with_the_server_under_everything_at_once(
 ) -> None:
     strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.005}
     async with IntercomSimulator(seed=seed, limit=1667) as sim:
-        work = sim.workspace.populate(conversations=PAIRS)
+        work = sim.workspace.populate(conversations=2 * PAIRS)
         async with FaultProxy(port_of(sim), strikes, seed=seed, delay=0.3) as proxy:
             if retry is NEVER:  # a run ends when it cannot ask whose it is
                 proxy.strike_only(b"DELETE", b"GET /conversations/")
             told = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
         assert set(proxy.struck) == set(Strike)
-        assert list(told.values()).count(Outcome.DETACHED) > 0.1 * PAIRS
+        assert list(told.values()).count(Outcome.DETACHED) > 0.2 * PAIRS
 
 
 async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_by_the_next_run(
