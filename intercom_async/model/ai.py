@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import (
     AIAgentSourceType,
     AIAnswerType,
@@ -57,10 +57,10 @@ class AIAgent(IntercomObject):
         content_sources: what it answered from.
     """
 
-    source_type: AIAgentSourceType | str | None = None
+    source_type: OrText[AIAgentSourceType] | None = None
     source_title: str | None = None
-    last_answer_type: AIAnswerType | str | None = None
-    resolution_state: ResolutionState | str | None = None
+    last_answer_type: OrText[AIAnswerType] | None = None
+    resolution_state: OrText[ResolutionState] | None = None
     rating: int | None = None
     rating_remark: str | None = None
     created_at: datetime | None = None
@@ -78,7 +78,7 @@ class SalesAgent(IntercomObject):
         collected_data: what it asked for, by field.
     """
 
-    outcome: SalesAgentOutcome | str | None = None
+    outcome: OrText[SalesAgentOutcome] | None = None
     routing_outcome: str | None = None
     collected_data: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import PersonType
 from intercom_async.model.people import Admin, Reference
 from intercom_async.model.tags import Tags
@@ -40,7 +40,7 @@ class Segment(IntercomObject):
     name: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    person_type: PersonType | str | None = None
+    person_type: OrText[PersonType] | None = None
     count: int | None = None
 
 
@@ -122,7 +122,7 @@ class Company(IntercomObject):
     size: int | None = None
     website: str | None = None
     industry: str | None = None
-    monthly_spend: float | None = None
+    monthly_spend: int | float | None = None
     session_count: int | None = None
     user_count: int | None = None
     custom_attributes: Mapping[str, Any] | None = attrs.field(default=None, hash=False)

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from intercom_async.model.ai import AIAgent, AITopics, SalesAgent
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.company import Company
 from intercom_async.model.enums import Priority, State
 from intercom_async.model.links import Channel, ExternalReference, LinkedObjects
@@ -80,9 +80,9 @@ class Conversation(IntercomObject):
     waiting_since: datetime | None = None
     snoozed_until: datetime | None = None
     open: bool | None = None
-    state: State | str | None = None
+    state: OrText[State] | None = None
     read: bool | None = None
-    priority: Priority | str | None = None
+    priority: OrText[Priority] | None = None
     admin_assignee_id: Id | None = None
     team_assignee_id: Id | None = None
     company: Company | None = None

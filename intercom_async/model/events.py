@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import IntercomObject
+from intercom_async.model.base import IntercomObject, OrText
 from intercom_async.model.enums import ActionResult, Priority, SlaStatus, SlaTargetType
 
 
@@ -40,7 +40,7 @@ class CustomAction(IntercomObject):
     """
 
     name: str | None = None
-    result: ActionResult | str | None = None
+    result: OrText[ActionResult] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -96,10 +96,10 @@ class EventDetails(IntercomObject):
     tags_removed: tuple[str, ...] | None = None
     until: str | None = None
     custom_until_time: datetime | None = None
-    current_priority: Priority | str | None = None
-    previous_priority: Priority | str | None = None
+    current_priority: OrText[Priority] | None = None
+    previous_priority: OrText[Priority] | None = None
     sla_name: str | None = None
     sla_definition: SlaDefinition | None = None
-    sla_target_type: SlaTargetType | str | None = None
-    current_sla_status: SlaStatus | str | None = None
+    sla_target_type: OrText[SlaTargetType] | None = None
+    current_sla_status: OrText[SlaStatus] | None = None
     sla_states: Mapping[str, Any] | None = attrs.field(default=None, hash=False)

@@ -2,7 +2,7 @@
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType
 
 
@@ -10,9 +10,9 @@ from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType
 class LinkedObject(IntercomObject):
     """A linked ticket or conversation; only tickets have a category."""
 
-    type: LinkedObjectType | str | None = None
+    type: OrText[LinkedObjectType] | None = None
     id: Id | None = None
-    category: LinkedObjectCategory | str | None = None
+    category: OrText[LinkedObjectCategory] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

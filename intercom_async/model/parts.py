@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import State
 from intercom_async.model.events import EventDetails
 from intercom_async.model.people import Author, Reference
@@ -82,7 +82,7 @@ class ConversationPart(IntercomObject):
     redacted: bool | None = None
     email_message_metadata: EmailMessageMetadata | None = None
     metadata: PartMetadata | None = None
-    state: State | str | None = None
+    state: OrText[State] | None = None
     tags: tuple[Tag, ...] | None = None
     event_details: EventDetails | None = None
     app_package_code: str | None = None

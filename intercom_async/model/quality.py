@@ -4,7 +4,7 @@ from datetime import datetime
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import RevieweeType
 
 
@@ -38,7 +38,7 @@ class ReviewedTeammate(IntercomObject):
         admin_id: the teammate, when there is one.
     """
 
-    type: RevieweeType | str | None = None
+    type: OrText[RevieweeType] | None = None
     admin_id: Id | None = None
 
 
@@ -91,8 +91,8 @@ class Scorecard(IntercomObject):
     name: str | None = None
     scorecard_type: str | None = None
     passed: bool | None = None
-    score: float | None = None
-    ai_score: float | None = None
+    score: int | float | None = None
+    ai_score: int | float | None = None
     evaluated_at: datetime | None = None
     reviewed_teammate: ReviewedTeammate | None = None
     evaluators: tuple[Evaluator, ...] | None = None

@@ -2,7 +2,7 @@
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import DeliveredAs, SourceType
 from intercom_async.model.people import Author
 
@@ -104,9 +104,9 @@ class Source(IntercomObject):
         email_message_metadata: of an e-mail.
     """
 
-    type: SourceType | str | None = None
+    type: OrText[SourceType] | None = None
     id: Id | None = None
-    delivered_as: DeliveredAs | str | None = None
+    delivered_as: OrText[DeliveredAs] | None = None
     recipients: tuple[Recipient, ...] | None = None
     reply_to: tuple[ReplyTo, ...] | None = None
     subject: str | None = None

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import SlaStatus
 from intercom_async.model.people import ContactReference, Reference
 
@@ -127,4 +127,4 @@ class SlaApplied(IntercomObject):
 
     type: str | None = None
     sla_name: str | None = None
-    sla_status: SlaStatus | str | None = None
+    sla_status: OrText[SlaStatus] | None = None
