@@ -42,7 +42,9 @@ else:  # what msgspec can decode directly, see `structuring.fast_path`
     Id = str | _Number
 
     class OrText:
-        def __class_getitem__(cls, values):
+        """Only the documented values: `structuring` leaves other text to a hook."""
+
+        def __class_getitem__(cls, values: type[StrEnum]) -> type[StrEnum]:
             return values
 
 

@@ -8,8 +8,8 @@ import attrs
 
 from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import PersonType
+from intercom_async.model.parts import Tags
 from intercom_async.model.people import Admin, Reference
-from intercom_async.model.tags import Tags
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -26,12 +26,6 @@ class Segment(IntercomObject):
     """A group defined by rules.
 
     Attributes:
-        type: "segment".
-        id: Intercom's id of the segment.
-        name: what teammates see.
-        created_at: when the segment was created.
-        updated_at: when it was last changed.
-        person_type: whom it groups.
         count: how many are in it; only when asked for.
     """
 
@@ -57,11 +51,6 @@ class Note(IntercomObject):
     """What a teammate wrote down about a company.
 
     Attributes:
-        type: "note".
-        id: Intercom's id of the note.
-        created_at: when it was written.
-        company: which company it is about.
-        author: who wrote it.
         body: the text, as HTML.
     """
 
@@ -86,27 +75,11 @@ class Company(IntercomObject):
     """An organization that uses your product.
 
     Attributes:
-        type: "company".
-        id: Intercom's id of the company.
-        name: its name.
-        app_id: the workspace it belongs to.
-        plan: what it pays for.
         company_id: the id your own system gave it.
         remote_created_at: when your own system created it.
-        created_at: when it was added to Intercom.
-        updated_at: when it was last changed.
-        last_request_at: when one of its people was last seen.
         size: how many employees it has.
-        website: its address.
-        industry: what it does.
         monthly_spend: revenue it brings, in your own currency; whole in the description,
             fractions happen.
-        session_count: sessions recorded.
-        user_count: users that belong to it.
-        custom_attributes: your own attributes, by name.
-        tags: its labels.
-        segments: the groups it is in.
-        notes: what teammates wrote about it.
     """
 
     type: str | None = None

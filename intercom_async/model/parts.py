@@ -1,4 +1,4 @@
-"""The parts of a conversation: messages, notes and events after the first message."""
+"""What conversations are made of: the first message, parts, events, and their tags."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,11 +7,219 @@ from typing import Any
 import attrs
 
 from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import State
-from intercom_async.model.events import EventDetails
+from intercom_async.model.enums import (
+    ActionResult,
+    DeliveredAs,
+    Priority,
+    SlaStatus,
+    SlaTargetType,
+    SourceType,
+    State,
+)
 from intercom_async.model.people import Author, Reference
-from intercom_async.model.source import Attachment, EmailMessageMetadata
-from intercom_async.model.tags import Tag
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Tag(IntercomObject):
+    """A label.
+
+    Attributes:
+        applied_at: when it was put on; only on conversations.
+    """
+
+    type: str | None = None
+    id: Id | None = None
+    name: str | None = None
+    applied_at: datetime | None = None
+    applied_by: Reference | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Tags(IntercomObject):
+    """The labels of a conversation or a company."""
+
+    type: str | None = None
+    tags: tuple[Tag, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Attachment(IntercomObject):
+    """A file that came with a message.
+
+    Attributes:
+        content_type: its media type, e.g. "image/png".
+        filesize: its size in bytes.
+        width: of an image, in pixels.
+    """
+
+    type: str | None = None
+    name: str | None = None
+    url: str | None = None
+    content_type: str | None = None
+    filesize: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EmailAddressHeader(IntercomObject):
+    """One address in the head of an e-mail.
+
+    Attributes:
+        type: which header, e.g. "from".
+    """
+
+    type: str | None = None
+    email_address: str | None = None
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EmailMessageMetadata(IntercomObject):
+    """What is known of a message that was sent as an e-mail.
+
+    Attributes:
+        history: the quoted or forwarded thread below a first message, as HTML.
+    """
+
+    subject: str | None = None
+    email_address_headers: tuple[EmailAddressHeader, ...] | None = None
+    message_id: str | None = None
+    history: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Recipient(IntercomObject):
+    """Whom a first e-mail was sent to.
+
+    Attributes:
+        type: "to", "cc" or "bcc".
+        drop_reason: why it was left out, if it was.
+    """
+
+    type: str | None = None
+    email: str | None = None
+    drop_reason: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ReplyTo(IntercomObject):
+    """Where an answer to a first e-mail goes; not always where it came from."""
+
+    email: str | None = None
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Source(IntercomObject):
+    """The message or event a conversation began with.
+
+    Attributes:
+        type: where it came from; any text since API 2.16.
+        subject: of an e-mail; may hold HTML.
+        body: the text, as HTML unless plain text was asked for.
+        url: the page it was written on.
+        redacted: whether the text was removed.
+    """
+
+    type: OrText[SourceType] | None = None
+    id: Id | None = None
+    delivered_as: OrText[DeliveredAs] | None = None
+    recipients: tuple[Recipient, ...] | None = None
+    reply_to: tuple[ReplyTo, ...] | None = None
+    subject: str | None = None
+    body: str | None = None
+    author: Author | None = None
+    attachments: tuple[Attachment, ...] | None = None
+    url: str | None = None
+    redacted: bool | None = None
+    email_message_metadata: EmailMessageMetadata | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Named(IntercomObject):
+    """A workflow or an attribute, by its name."""
+
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AttributeValue(IntercomObject):
+    """The value an attribute was given.
+
+    Attributes:
+        name: the new value; text in the description, any JSON in the wild.
+        previous: the value before; missing in older events.
+    """
+
+    name: Any = attrs.field(default=None, hash=False)
+    previous: Any = attrs.field(default=None, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class CustomAction(IntercomObject):
+    """A custom action that was started, or has ended.
+
+    Attributes:
+        result: how it ended; absent when it only started.
+    """
+
+    name: str | None = None
+    result: OrText[ActionResult] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class WorkflowEvent(IntercomObject):
+    """What a workflow did."""
+
+    type: str | None = None
+    result: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SlaDefinition(IntercomObject):
+    """The targets of a service level agreement, all in seconds."""
+
+    first_reply_time: int | None = None
+    next_reply_time: int | None = None
+    resolution_time: int | None = None
+    time_to_close: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EventDetails(IntercomObject):
+    """The details of an event: the members of all kinds of events, most of them None.
+
+    Which ones are there depends on the `part_type` of the part, e.g. "custom_action_finished".
+    The API's Preview version describes fifteen kinds.
+
+    Attributes:
+        tags_added: names of tags put on.
+        tags_removed: names of tags taken off.
+        until: for how long a conversation was snoozed, in words.
+        custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
+        sla_target_type: the target that was missed.
+        current_sla_status: how the agreement stood as a whole.
+        sla_states: how each target stood, by its name: `status`, and `seconds_remaining`.
+    """
+
+    workflow: Named | None = None
+    attribute: Named | None = None
+    value: AttributeValue | None = None
+    action: CustomAction | None = None
+    event: WorkflowEvent | None = None
+    call_id: Id | None = None
+    tags_added: tuple[str, ...] | None = None
+    tags_removed: tuple[str, ...] | None = None
+    until: str | None = None
+    custom_until_time: datetime | None = None
+    current_priority: OrText[Priority] | None = None
+    previous_priority: OrText[Priority] | None = None
+    sla_name: str | None = None
+    sla_definition: SlaDefinition | None = None
+    sla_target_type: OrText[SlaTargetType] | None = None
+    current_sla_status: OrText[SlaStatus] | None = None
+    sla_states: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -19,7 +227,6 @@ class QuickReplyOption(IntercomObject):
     """An answer offered for choosing.
 
     Attributes:
-        text: what is shown.
         uuid: names the option; the part a choice makes holds it.
         translations: the text by language.
     """
@@ -34,7 +241,6 @@ class PartMetadata(IntercomObject):
     """Quick replies of a part.
 
     Attributes:
-        quick_reply_options: the answers it offers.
         quick_reply_uuid: the answer that was chosen.
     """
 
@@ -47,23 +253,13 @@ class ConversationPart(IntercomObject):
     """One message, note or event.
 
     Attributes:
-        type: "conversation_part".
         id: Intercom's id of the part; unique in its workspace only.
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
         body: the text, as HTML unless plain text was asked for; None for events.
-        created_at: when it was created.
-        updated_at: when it was last changed.
         notified_at: when the contact was told of it.
         assigned_to: whom it assigned the conversation to, if it did.
-        author: who wrote it.
-        attachments: files that came with it.
         external_id: the id your own system gave it.
-        redacted: whether the text was removed.
-        email_message_metadata: of an e-mail.
-        metadata: its quick replies.
         state: the conversation's state when the part was created.
-        tags: its own labels.
-        event_details: of an event.
         app_package_code: the app that created it through the API.
         translations: of the body, when asked for; any JSON, as it came.
     """
@@ -94,7 +290,6 @@ class ConversationParts(IntercomObject):
     """The parts of a retrieved conversation; lists and searches leave them out.
 
     Attributes:
-        type: "conversation_part.list".
         conversation_parts: the newest 500 at most.
         total_count: of all parts; without the first message, which is the `source`.
     """

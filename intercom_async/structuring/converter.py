@@ -44,6 +44,7 @@ def converter() -> "Converter":
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
+    made.register_unstructure_hook(StrEnum, str)
     made.register_unstructure_hook(tuple, lambda found: [made.unstructure(each) for each in found])
     made.register_unstructure_hook(list, lambda found: found)
     made.register_unstructure_hook(Mapping, lambda found: found)

@@ -7,9 +7,9 @@ have to think about, then from the mirror into the model.
 import functools
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 import msgspec
@@ -19,6 +19,7 @@ from intercom_async.structuring.documents import REFUSALS
 from intercom_async.structuring.values import PLAIN_SECONDS
 
 _T = TypeVar("_T", bound=IntercomObject)
+_Make = TypeVar("_Make", bound=Callable[..., Any])
 
 _FINITE: Final = msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)
 _STRICT: Final[list[tuple[Any, Any]]] = [
@@ -26,6 +27,11 @@ _STRICT: Final[list[tuple[Any, Any]]] = [
     (Id, str | Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]),
     (int | float, int | Annotated[float, _FINITE]),
 ]
+
+
+def _once(make: _Make) -> _Make:
+    """`functools.cache`, whose own type takes no classes as arguments."""
+    return cast("_Make", functools.cache(make))
 
 
 def decode_usual(
@@ -54,12 +60,12 @@ def _from_mirror(mirror: msgspec.Struct, kind: type[_T]) -> _T:
     return msgspec.convert(mirror, kind, from_attributes=True, strict=False)
 
 
-@functools.cache
+@_once
 def _decoder(kind: type[IntercomObject]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(_mirror(kind))
 
 
-@functools.cache
+@_once
 def _mirror(kind: type[IntercomObject]) -> type[msgspec.Struct]:
     fields: list[Any] = [(name, _strict(hint) | None, None) for name, hint in members(kind).items()]
     # Nothing in JSON is unset, so a member of this name is refused like others that are unknown.
@@ -71,7 +77,7 @@ def _strict(hint: Any) -> Any:
     if is_model(hint):
         return _mirror(hint)
     if is_tuple(hint):
-        return tuple[_strict(get_args(hint)[0]), ...]
+        return types.GenericAlias(tuple, (_strict(get_args(hint)[0]), ...))
     return next((strict for loose, strict in _STRICT if hint == loose), hint)
 
 
@@ -83,7 +89,8 @@ def members(kind: type[IntercomObject]) -> dict[str, Any]:
 def _bare(hint: Any) -> Any:
     if get_origin(hint) not in {Union, types.UnionType}:
         return hint
-    return Union[tuple(choice for choice in get_args(hint) if choice is not types.NoneType)]
+    choices = tuple(choice for choice in get_args(hint) if choice is not types.NoneType)
+    return Union[choices]  # noqa: UP007  `|` takes no tuple
 
 
 def is_model(hint: Any) -> bool:
