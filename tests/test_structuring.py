@@ -6,11 +6,10 @@ import math
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
-from unittest import mock
 
 import attrs
 import pytest
@@ -50,6 +49,7 @@ from tests.model.documents import (
     DETACH_REPLY,
     JSON,
     RETRIEVED,
+    by_hooks,
     documents,
     fits,
     odd_documents,
@@ -65,12 +65,6 @@ SLOW_TO_MAKE = settings(suppress_health_check=[HealthCheck.too_slow])
 def usual(document: JSON, kind: type[IntercomObject] = Conversation) -> Any:
     """Decode by the fast path alone; None if the document does not take it."""
     return fast_path.decode_usual(json.dumps(document), kind)
-
-
-def by_hooks(document: Mapping[str, Any], kind: type[IntercomObject] = Conversation) -> Any:
-    """Decode by the hooks alone."""
-    with mock.patch.object(converter, "convert_usual", return_value=None):
-        return converter.structure(document, kind)
 
 
 def decode(document: JSON) -> Conversation:
@@ -395,6 +389,17 @@ class Lists(IntercomObject):
     states: tuple[OrText[State], ...] | None = None
 
 
+ODD_LISTS: Final[list[tuple[str, list[Any], tuple[Any, ...]]]] = [
+    ("flags", [True, 1, "true"], (True,)),
+    ("counts", [1, True, 1.0, "1"], (1,)),
+    ("scores", [0.5, True, "1"], (0.5,)),
+    ("texts", ["a", 1, None, []], ("a",)),
+    ("ids", ["a", 1, True, 1.5], ("a", "1")),
+    ("times", [NOON, "soon", True], (MOMENT,)),
+    ("states", ["open", 1, {}], (State.OPEN,)),
+]
+
+
 class TestLists:
     def test_may_hold_values_of_every_type(self) -> None:
         document: JSON = {
@@ -413,18 +418,7 @@ class TestLists:
         assert found.states[0] is State.OPEN
         assert converter.converter().unstructure(found) == document
 
-    @pytest.mark.parametrize(
-        ("name", "value", "kept"),
-        [
-            ("flags", [True, 1, "true"], (True,)),
-            ("counts", [1, True, 1.0, "1"], (1,)),
-            ("scores", [0.5, True, "1"], (0.5,)),
-            ("texts", ["a", 1, None, []], ("a",)),
-            ("ids", ["a", 1, True, 1.5], ("a", "1")),
-            ("times", [NOON, "soon", True], (MOMENT,)),
-            ("states", ["open", 1, {}], (State.OPEN,)),
-        ],
-    )
+    @pytest.mark.parametrize(("name", "value", "kept"), ODD_LISTS)
     def test_keep_what_fits_and_the_whole_as_it_came(
         self, name: str, value: list[Any], kept: tuple[Any, ...]
     ) -> None:
@@ -558,6 +552,15 @@ def test_an_identity_names_the_admin_and_the_workspace() -> None:
     assert found.extra == {"new": 1}
 
 
+ODD_PAGES: Final[list[JSON]] = [
+    {},
+    {"conversations": None},
+    {"conversations": {"id": "1"}, "total_count": "3"},
+    {"conversations": [None, 5, "x", []], "total_count": True},
+    {"conversations": None, "data": []},
+]
+
+
 class TestPages:
     @pytest.mark.parametrize("name", ["conversations", "data"])
     @pytest.mark.parametrize("form", [json.dumps, dict], ids=["text", "mapping"])
@@ -587,16 +590,7 @@ class TestPages:
     def test_without_a_cursor_are_the_last(self, pages: Any) -> None:
         assert decode_page({"conversations": [], "pages": pages}).starting_after is None
 
-    @pytest.mark.parametrize(
-        "page",
-        [
-            {},
-            {"conversations": None},
-            {"conversations": {"id": "1"}, "total_count": "3"},
-            {"conversations": [None, 5, "x", []], "total_count": True},
-            {"conversations": None, "data": []},
-        ],
-    )
+    @pytest.mark.parametrize("page", ODD_PAGES)
     def test_that_are_odd_hold_nothing(self, page: JSON) -> None:
         found = decode_page(page)
         assert found.conversations == ()

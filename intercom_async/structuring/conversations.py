@@ -25,7 +25,8 @@ def prepare() -> None:
     It takes 20 milliseconds or so, once: too long for an event loop that has requests in flight,
     and for an import by programs that decode nothing.
     """
-    decode_usual(b"{}", Conversation), decode_usual(b"{}", ConversationPart)
+    decode_usual(b"{}", Conversation)
+    decode_usual(b"{}", ConversationPart)
     encode_conversation(structure({}, Conversation))
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeGuard, Union, cast, get_args, get_origin
+from unittest import mock
 
 import attrs
 from hypothesis import strategies as st
 
-from intercom_async.model import Id, IntercomObject
+from intercom_async.model import Conversation, Id, IntercomObject
+from intercom_async.structuring import converter
 
 JSON = dict[str, Any]
 
@@ -139,6 +141,12 @@ RETRIEVED: JSON = {
     "topics": {"type": "topic.list", "topics": []},
     "ticket": None,
 }
+
+
+def by_hooks(document: Mapping[str, Any], kind: type[IntercomObject] = Conversation) -> Any:
+    """Decode without the fast path."""
+    with mock.patch.object(converter, "convert_usual", return_value=None):
+        return converter.structure(document, kind)
 
 
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
