@@ -21,10 +21,7 @@ from intercom_async.model import (
     ContactPage,
     Contacts,
     Conversation,
-    Id,
-    IntercomObject,
     NumericId,
-    OrText,
     Priority,
     State,
 )
@@ -49,7 +46,6 @@ from tests.model.documents import (
     DETACH_REPLY,
     JSON,
     RETRIEVED,
-    by_hooks,
     documents,
     fits,
     odd_documents,
@@ -62,15 +58,16 @@ NOON: Final = 1719492951
 SLOW_TO_MAKE = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
-def usual(document: JSON, kind: type[IntercomObject] = Conversation) -> Any:
+def usual(document: JSON) -> Conversation | None:
     """Decode by the fast path alone; None if the document does not take it."""
-    return fast_path.decode_usual(json.dumps(document), kind)
+    return fast_path.decode_usual(json.dumps(document), Conversation)
 
 
 def decode(document: JSON) -> Conversation:
-    """Decode text, and make sure that a mapping and the hooks give the same."""
-    found = decode_conversation(json.dumps(document))
-    assert found == decode_conversation(document) == by_hooks(document)
+    """Decode text; bytes and a mapping, which is left to the hooks, must give the same."""
+    text = json.dumps(document)
+    found = decode_conversation(text)
+    assert found == decode_conversation(text.encode()) == decode_conversation(document)
     return found
 
 
@@ -127,7 +124,7 @@ class TestUsualDocuments:
     )
     def test_take_the_fast_path(self, document: JSON) -> None:
         found = usual(document)
-        assert found == by_hooks(document)
+        assert found == decode_conversation(document)
         assert without_nulls(encode_conversation(found)) == without_nulls(document)
 
     @pytest.mark.parametrize(
@@ -151,22 +148,6 @@ class TestUsualDocuments:
     def test_what_needs_thought_does_not_take_it(self, document: JSON) -> None:
         assert usual(document) is None
         assert fast_path.convert_usual(document, Conversation) is None
-
-    def test_need_no_hooks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def structure_nothing(*_: Any) -> None:
-            pytest.fail("a usual document was left to the hooks")
-
-        monkeypatch.setattr(conversations, "structure", structure_nothing)
-        assert decode_conversation(json.dumps(RETRIEVED)).id == "471"
-        assert decode_conversation(json.dumps(RETRIEVED).encode()).id == "471"
-
-    def test_bytes_text_and_mappings_decode_alike(self) -> None:
-        text = json.dumps(RETRIEVED)
-        assert (
-            decode_conversation(text)
-            == decode_conversation(text.encode())
-            == decode_conversation(MappingProxyType(RETRIEVED))
-        )
 
     def test_a_decoded_conversation_is_an_ordinary_value(self) -> None:
         found = decode(RETRIEVED)
@@ -288,6 +269,13 @@ class TestNothingIsGuessed:
         assert found.source.author is not None
         assert found.source.author.extra == {"mood": 1}
 
+    def test_unknown_members_of_any_mapping_are_kept(self) -> None:
+        inner = MappingProxyType({"mood": 1})
+        found = decode_conversation(MappingProxyType({"new": 1, "source": inner, "tags": [inner]}))
+        assert found.extra == {"new": 1, "tags": [inner]}
+        assert found.source is not None
+        assert found.source.extra == inner
+
     @pytest.mark.parametrize("name", ["self", "class", "participants", "__class__", "_type", ""])
     def test_unknown_members_may_be_named_like_python_s_own(self, name: str) -> None:
         assert decode({name: 1}).extra == {name: 1}
@@ -306,7 +294,7 @@ class TestIds:
         assert assert_round_trip({"id": number}).id == str(number)
 
     def test_lists_of_ids_may_mix_both(self) -> None:
-        found = decode_identity({"team_ids": [1, "2", None]})
+        found = decode_identity(b'{"team_ids": [1, "2", null]}')
         assert found.team_ids == ("1", "2")
         assert found.extra == {"team_ids": [1, "2", None]}
 
@@ -376,115 +364,38 @@ class TestTimes:
         assert encode_conversation(Conversation(created_at=local)) == {"created_at": NOON}
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Lists(IntercomObject):
-    """Lists that no object of Intercom's has yet."""
-
-    flags: tuple[bool, ...] | None = None
-    counts: tuple[int, ...] | None = None
-    scores: tuple[int | float, ...] | None = None
-    texts: tuple[str, ...] | None = None
-    ids: tuple[Id, ...] | None = None
-    times: tuple[datetime, ...] | None = None
-    states: tuple[OrText[State], ...] | None = None
-
-
-ODD_LISTS: Final[list[tuple[str, list[Any], tuple[Any, ...]]]] = [
-    ("flags", [True, 1, "true"], (True,)),
-    ("counts", [1, True, 1.0, "1"], (1,)),
-    ("scores", [0.5, True, "1"], (0.5,)),
-    ("texts", ["a", 1, None, []], ("a",)),
-    ("ids", ["a", 1, True, 1.5], ("a", "1")),
-    ("times", [NOON, "soon", True], (MOMENT,)),
-    ("states", ["open", 1, {}], (State.OPEN,)),
+NO_OBJECTS: Final[list[bytes | str]] = [
+    *(b"", b" ", b"[]", b"null", b'"text"', b"17", b"\xff\xfe", "\ud800", ""),
+    *(b'{"id": "1"', b'{"id": "1"} x', b"[" * 100_000, b'{"a":' * 100_000),
+    *("<p>\u00fc" + "x" * 300, b"<p>" + b"x" * 300),
 ]
 
 
-class TestLists:
-    def test_may_hold_values_of_every_type(self) -> None:
-        document: JSON = {
-            "flags": [True, False],
-            "counts": [1, 10**20],
-            "scores": [1, 0.5],
-            "texts": ["a", ""],
-            "ids": [1, "1"],
-            "times": [0, NOON],
-            "states": ["open", "closed"],
-        }
-        found = usual(document, Lists)
-        assert found == by_hooks(document, Lists)
-        assert found.extra == {}
-        assert found.times == (datetime(1970, 1, 1, tzinfo=UTC), MOMENT)
-        assert found.states[0] is State.OPEN
-        assert converter.converter().unstructure(found) == document
-
-    @pytest.mark.parametrize(("name", "value", "kept"), ODD_LISTS)
-    def test_keep_what_fits_and_the_whole_as_it_came(
-        self, name: str, value: list[Any], kept: tuple[Any, ...]
-    ) -> None:
-        document = {name: value}
-        assert usual(document, Lists) is None
-        found = converter.structure(document, Lists)
-        assert getattr(found, name) == kept
-        assert found.extra == document
-        assert converter.converter().unstructure(found) == document
-
-
 class TestBodies:
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"",
-            b" ",
-            b"<html>502</html>",
-            b'{"id": "1"',
-            b'{"id": "1"} x',
-            b"[]",
-            b"null",
-            b'"text"',
-            b"17",
-            b"\xff\xfe",
-            b"[" * 100_000,
-            b'{"a":' * 100_000,
-            "\ud800",
-            "",
-        ],
-        ids=lambda body: repr(body[:12]),
-    )
+    @pytest.mark.parametrize("body", NO_OBJECTS, ids=lambda body: repr(body[:12]))
     @pytest.mark.parametrize("decoder", [decode_conversation, decode_identity, decode_page])
-    def test_what_is_no_object_raises_one_error_only(
+    def test_what_is_no_object_raises_one_error_that_shows_its_beginning(
         self, decoder: Callable[[Any], object], body: bytes | str
     ) -> None:
         with pytest.raises(ResponseDecodeError) as raised:
             decoder(body)
-        assert len(raised.value.body) <= 200
+        whole = body if isinstance(body, bytes) else body.encode("utf-8", "backslashreplace")
+        assert raised.value.body == whole[:200]
         assert len(str(raised.value)) < 300
         assert raised.value.__cause__ is None
 
-    @pytest.mark.parametrize("body", [None, 5, [], [("id", "1")]])
-    def test_values_that_are_no_mapping_raise_it_too(self, body: Any) -> None:
-        with pytest.raises(ResponseDecodeError):
-            decode_conversation(body)
-
     @pytest.mark.parametrize(
-        ("body", "reason", "shown"),
+        ("body", "reason"),
         [
-            (b"[1, 2]", "no JSON object: a list", b"[1, 2]"),
-            ("[1, 2]", "no JSON object: a list", b"[1, 2]"),
-            ("<p>\u00fc" + "x" * 300, "no JSON", b"<p>\xc3\xbc" + b"x" * 195),
-            (b"<p>" + b"x" * 300, "no JSON", b"<p>" + b"x" * 197),
-            ("\ud800", "no JSON", b"\\ud800"),
-            ("[" * 100_000, "nested too deeply", b"[" * 200),
-            (b'{"id": "\xff"}', "utf-8", b'{"id": "\xff"}'),
+            *((b"[1, 2]", "a list"), ("[1, 2]", "a list"), (None, "a NoneType"), ([], "a list")),
+            ("[" * 100_000, "nested too deeply"),
+            (b'{"id": "\xff"}', "utf-8"),
         ],
-        ids=lambda value: repr(value[:12]),
+        ids=lambda value: repr(value)[:12],
     )
-    def test_the_error_says_what_is_wrong_and_shows_200_bytes(
-        self, body: bytes | str, reason: str, shown: bytes
-    ) -> None:
-        with pytest.raises(ResponseDecodeError, match=reason) as raised:
+    def test_the_error_says_what_is_wrong(self, body: Any, reason: str) -> None:
+        with pytest.raises(ResponseDecodeError, match=f"no JSON object: .*{reason}"):
             decode_conversation(body)
-        assert raised.value.body == shown
 
     @pytest.mark.parametrize(
         "body",
@@ -563,17 +474,14 @@ ODD_PAGES: Final[list[JSON]] = [
 
 class TestPages:
     @pytest.mark.parametrize("name", ["conversations", "data"])
-    @pytest.mark.parametrize("form", [json.dumps, dict], ids=["text", "mapping"])
-    def test_hold_conversations_by_either_name(
-        self, name: str, form: Callable[[JSON], Any]
-    ) -> None:
+    def test_hold_conversations_by_either_name(self, name: str) -> None:
         page = {
             "type": "conversation.list",
             "pages": {"type": "pages", "next": {"page": 2, "starting_after": "abc"}},
             "total_count": 3,
             name: [{"id": "1"}, RETRIEVED, {"id": 2, "odd": 1}],
         }
-        found = decode_page(form(page))
+        found = decode_page(json.dumps(page))
         assert [conversation.id for conversation in found.conversations] == ["1", "471", "2"]
         assert (found.total_count, found.starting_after) == (3, "abc")
 
@@ -588,11 +496,12 @@ class TestPages:
         ],
     )
     def test_without_a_cursor_are_the_last(self, pages: Any) -> None:
-        assert decode_page({"conversations": [], "pages": pages}).starting_after is None
+        page = {"conversations": [], "pages": pages}
+        assert decode_page(json.dumps(page)).starting_after is None
 
     @pytest.mark.parametrize("page", ODD_PAGES)
     def test_that_are_odd_hold_nothing(self, page: JSON) -> None:
-        found = decode_page(page)
+        found = decode_page(json.dumps(page))
         assert found.conversations == ()
         assert found.total_count is None
 
@@ -602,8 +511,7 @@ class TestPages:
         self, entries: list[Any], total: Any, pages: Any
     ) -> None:
         page = {"conversations": entries, "total_count": total, "pages": pages, "more": 1}
-        found = decode_page(page)
-        assert found == decode_page(json.dumps(page)) == decode_page(json.dumps(page).encode())
+        found = decode_page(json.dumps(page))
         objects = [entry for entry in entries if is_object(entry)]
         encoded = [encode_conversation(conversation) for conversation in found.conversations]
         assert without_nulls(encoded) == without_nulls(objects)
@@ -621,7 +529,6 @@ class TestContacts:
             "pages": {"next": {"starting_after": "abc"}},
         }
         found = decode_contacts(json.dumps(page))
-        assert found == decode_contacts(page)
         first, second = found.contacts
         assert (first.type, first.id, first.external_id) == ("contact", "a", "7")
         assert first.extra == {"email": "a@b"}
@@ -630,7 +537,8 @@ class TestContacts:
 
     @pytest.mark.parametrize("data", [None, {}, {"id": "a"}, "a", 5, [], [None, "a", []]])
     def test_that_are_odd_are_none(self, data: Any) -> None:
-        assert decode_contacts({"data": data, "contacts": [{"id": "a"}]}) == ContactPage()
+        page = {"data": data, "contacts": [{"id": "a"}]}
+        assert decode_contacts(json.dumps(page)) == ContactPage()
 
 
 def own_types_of_json(value: Any) -> bool:
@@ -658,8 +566,8 @@ class TestAnyDocument:
         assert isinstance(found.participants, tuple)
         assert isinstance(found.participants_known, bool)
         assert decode_stepwise(document)[0] == attrs.evolve(found, id=found.id or "1295")
-        decode_identity(document)
-        decode_page(document)
+        decode_identity(json.dumps(document))
+        decode_page(json.dumps(document))
 
 
 def decode_stepwise(document: JSON | bytes) -> tuple[Conversation, int]:
@@ -760,7 +668,7 @@ class TestPreparing:
         for changes in ({}, {"mood": "calm"}):
             document = long_conversation(2, **changes)
             found, _ = decode_stepwise(document)
-            assert found == decode_conversation(document)
+            assert found == decode_conversation(json.dumps(document))
             encode_conversation(found)
         assert [each.cache_info().misses for each in made] == misses
 

@@ -47,7 +47,9 @@ def decode_conversation(
         usual = decode_usual(body, Conversation, default_id=default_id)
         if usual is not None:
             return usual
-    conversation = structure(json_object(body), Conversation)
+        conversation = structure(json_object(body), Conversation)
+    else:
+        conversation = structure(json_object(body), Conversation, parsed=False)
     if conversation.id is None and default_id is not None:
         return attrs.evolve(conversation, id=default_id)
     return conversation
@@ -62,7 +64,7 @@ def encode_conversation(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: a time without a time zone.
     """
-    return cast("dict[str, Any]", converter().unstructure(conversation))
+    return cast("dict[str, Any]", converter(parsed=True).unstructure(conversation))
 
 
 def decode_in_steps(

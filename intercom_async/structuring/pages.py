@@ -17,7 +17,7 @@ from intercom_async.structuring.documents import is_list, is_object, json_object
 _T = TypeVar("_T", bound=IntercomObject)
 
 
-def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
+def decode_page(body: bytes | str) -> ConversationPage:
     """Return a page of conversations; entries that are no objects are left out.
 
     Raises:
@@ -33,7 +33,7 @@ def decode_page(body: bytes | str | Mapping[str, Any]) -> ConversationPage:
     )
 
 
-def decode_contacts(body: bytes | str | Mapping[str, Any]) -> ContactPage:
+def decode_contacts(body: bytes | str) -> ContactPage:
     """Return a page of contacts; entries that are no objects are left out.
 
     Raises:
@@ -45,7 +45,7 @@ def decode_contacts(body: bytes | str | Mapping[str, Any]) -> ContactPage:
     )
 
 
-def decode_identity(body: bytes | str | Mapping[str, Any]) -> Identity:
+def decode_identity(body: bytes | str) -> Identity:
     """Return the admin and workspace that the answer of `GET /me` holds.
 
     Raises:

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeGuard, Union, cast, get_args, get_origin
-from unittest import mock
 
 import attrs
 from hypothesis import strategies as st
 
 from intercom_async.model import Conversation, Id, IntercomObject
-from intercom_async.structuring import converter
+from intercom_async.structuring.converter import structure
 
 JSON = dict[str, Any]
 
@@ -145,8 +144,7 @@ RETRIEVED: JSON = {
 
 def by_hooks(document: Mapping[str, Any], kind: type[IntercomObject] = Conversation) -> Any:
     """Decode without the fast path."""
-    with mock.patch.object(converter, "convert_usual", return_value=None):
-        return converter.structure(document, kind)
+    return structure(document, kind, parsed=False)
 
 
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
