@@ -23,11 +23,7 @@ class Plan(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
-    """A group defined by rules.
-
-    Attributes:
-        count: how many are in it; only when asked for.
-    """
+    """A group defined by rules; `count` is there only when asked for."""
 
     type: str | None = None
     id: Id | None = None
@@ -48,11 +44,7 @@ class Segments(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Note(IntercomObject):
-    """What a teammate wrote down about a company.
-
-    Attributes:
-        body: the text, as HTML.
-    """
+    """What a teammate wrote down about a company; `body` is HTML."""
 
     type: str | None = None
     id: Id | None = None
@@ -77,7 +69,6 @@ class Company(IntercomObject):
     Attributes:
         company_id: the id your own system gave it.
         remote_created_at: when your own system created it.
-        size: how many employees it has.
         monthly_spend: revenue it brings, in your own currency; whole in the description,
             fractions happen.
     """

@@ -35,12 +35,7 @@ class LinkedObject(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class LinkedObjects(IntercomObject):
-    """Linked tickets and conversations.
-
-    Attributes:
-        total_count: of all linked objects.
-        data: 1000 at most.
-    """
+    """Linked tickets and conversations: `data` holds 1000 at most, `total_count` counts all."""
 
     type: str | None = None
     total_count: int | None = None
@@ -58,11 +53,7 @@ class Channel(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ExternalReference(IntercomObject):
-    """The same conversation in another helpdesk or CRM.
-
-    Attributes:
-        type: what it is there, e.g. "zendesk_ticket".
-    """
+    """The same conversation in another helpdesk or CRM; `type` is e.g. "zendesk_ticket"."""
 
     type: str | None = None
     id: Id | None = None
@@ -81,13 +72,9 @@ class Conversation(IntercomObject):
         waiting_since: when the contact began to wait for an answer; None when nobody waits.
         admin_assignee_id: whose it is; "0" or None when nobody's.
         team_assignee_id: which team's it is; "0" or None when none's.
-        contacts: the contacts who take part.
         customers: the contacts still attached, in the reply of a detach or attach.
-        teammates: who wrote at least one part.
-        source: what it began with.
         custom_attributes: your own attributes, by name; values may be any JSON.
         conversation_parts: messages, notes and events; only when retrieved by its id.
-        external_references: the same conversation in other systems.
         monitor_evaluations: monitors that flagged it, when asked for.
         scorecards: reviews of it, when asked for.
         topics: an older list of subjects; replies hold it, the description does not.
@@ -163,7 +150,6 @@ class ContactPage:
 
     Attributes:
         contacts: those on this page; what is known of them beside their ids is in `extra`.
-        starting_after: names the next page, None when there is none.
     """
 
     contacts: tuple[ContactReference, ...] = ()
@@ -175,8 +161,6 @@ class ConversationPage:
     """One page of a list or search of conversations.
 
     Attributes:
-        conversations: those on this page, as far as they were understood.
-        total_count: of all pages, None if the page does not tell.
         starting_after: names the next page, None when there is none.
     """
 

@@ -34,31 +34,16 @@ class ResponseTime(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Statistics(IntercomObject):
-    """Durations (in seconds), moments and counts for reports.
+    """Durations, moments and counts for reports.
+
+    Durations are in seconds; those to a reply or a close count business hours only. What comes
+    `first`, and what is counted, comes after the first text from a contact.
 
     Attributes:
-        type: "conversation_statistics".
-        time_to_assignment: seconds to the last assignment before the first admin reply.
-        time_to_admin_reply: seconds to the first admin reply, within business hours.
-        time_to_first_close: seconds to the first close, within business hours.
-        time_to_last_close: seconds to the last close, within business hours.
-        median_time_to_reply: seconds an admin took to answer, within business hours.
-        first_contact_reply_at: the first text from a contact.
-        first_assignment_at: the first assignment after that.
-        first_admin_reply_at: the first admin reply after that.
-        first_close_at: the first close after that.
-        last_assignment_at: the last assignment.
+        time_to_assignment: to the last assignment before the first admin reply.
         last_assignment_admin_reply_at: the first admin reply since the last assignment.
-        last_contact_reply_at: the last part from a contact.
-        last_admin_reply_at: the last part from an admin.
-        last_close_at: the last close.
-        last_closed_by_id: the admin who closed it last.
-        count_reopens: reopens after the first text from a contact.
-        count_assignments: assignments after the first text from a contact.
-        count_conversation_parts: parts, the first message included.
-        assigned_team_first_response_time: by team.
-        assigned_team_first_response_time_in_office_hours: by team, within office hours.
-        handling_time: seconds from assignment to close.
+        count_conversation_parts: the first message is one of them.
+        handling_time: from assignment to close.
         adjusted_handling_time: the same without times nobody worked on it.
     """
 
@@ -89,12 +74,7 @@ class Statistics(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationRating(IntercomObject):
-    """How a contact rated the conversation.
-
-    Attributes:
-        rating: 1 (worst) to 5.
-        created_at: when the rating was asked for.
-    """
+    """A rating from 1 (worst) to 5; `created_at` is when it was asked for."""
 
     rating: int | None = None
     remark: str | None = None
@@ -106,12 +86,7 @@ class ConversationRating(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class FirstContactReply(IntercomObject):
-    """The first message of a contact.
-
-    Attributes:
-        type: what it was, e.g. "conversation".
-        url: the page it was written on.
-    """
+    """The first message of a contact; `url` is the page it was written on."""
 
     created_at: datetime | None = None
     type: str | None = None
@@ -120,11 +95,7 @@ class FirstContactReply(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaApplied(IntercomObject):
-    """The service level agreement of a conversation.
-
-    Attributes:
-        sla_status: how it stands; None once the agreement was taken off by hand.
-    """
+    """A service level agreement; `sla_status` is None once it was taken off by hand."""
 
     type: str | None = None
     sla_name: str | None = None
@@ -133,13 +104,7 @@ class SlaApplied(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class MonitorEvaluation(IntercomObject):
-    """A monitor flagged the conversation.
-
-    Attributes:
-        monitor_name: its name then; None once the monitor is deleted.
-        monitor_type: e.g. "prompt"; None once the monitor is deleted.
-        result: what it found, e.g. "flagged".
-    """
+    """A monitor flagged the conversation; its name and type are None once it is deleted."""
 
     monitor_id: Id | None = None
     monitor_name: str | None = None
@@ -151,11 +116,7 @@ class MonitorEvaluation(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ReviewedTeammate(IntercomObject):
-    """Whose work was reviewed.
-
-    Attributes:
-        type: "ai" also when no single teammate was.
-    """
+    """Whose work was reviewed; `type` is "ai" also when it was no single teammate's."""
 
     type: OrText[RevieweeType] | None = None
     admin_id: Id | None = None
@@ -168,8 +129,7 @@ class EvaluatorResult(IntercomObject):
     Attributes:
         value: the chosen label, e.g. "pass".
         source: who chose it, e.g. "ai" or "human".
-        reason_ids: why, from a list.
-        other_text: what the reviewer added to that list.
+        reason_ids: why, from a list; `other_text` is what the reviewer added to that list.
     """
 
     value: str | None = None
@@ -189,13 +149,7 @@ class Evaluator(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Scorecard(IntercomObject):
-    """A review of the conversation.
-
-    Attributes:
-        scorecard_type: e.g. "human".
-        passed: whether the conversation passed; None while it was not scored.
-        score: the figure; None while it was not scored.
-    """
+    """A review of the conversation; `passed` and `score` are None while it was not scored."""
 
     scorecard_id: Id | None = None
     scorecard_version_id: Id | None = None
@@ -211,11 +165,7 @@ class Scorecard(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentSource(IntercomObject):
-    """Something the AI agent answered from.
-
-    Attributes:
-        content_type: e.g. "article", "file", "external_content", "content_snippet".
-    """
+    """What the AI agent answered from; `content_type` is e.g. "article" or "external_content"."""
 
     content_type: str | None = None
     url: str | None = None
@@ -237,10 +187,8 @@ class AIAgent(IntercomObject):
     """The AI agent's part in a conversation.
 
     Attributes:
-        last_answer_type: the kind of its last answer; None when it gave none.
-        resolution_state: how it ended; None when it gave no answer.
-        rating: the contact's rating of it, 1 to 5.
-        created_at: when the rating was created.
+        last_answer_type: None when it gave no answer; so is `resolution_state`.
+        rating: the contact's, 1 to 5; `created_at` and `updated_at` are its times.
     """
 
     source_type: OrText[AIAgentSourceType] | None = None
@@ -256,12 +204,7 @@ class AIAgent(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SalesAgent(IntercomObject):
-    """The sales agent's part in a conversation.
-
-    Attributes:
-        routing_outcome: which of your own routes it chose.
-        collected_data: what it asked for, by field.
-    """
+    """The sales agent's part in a conversation; `routing_outcome` is one of your own routes."""
 
     outcome: OrText[SalesAgentOutcome] | None = None
     routing_outcome: str | None = None

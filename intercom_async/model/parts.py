@@ -21,11 +21,7 @@ from intercom_async.model.people import Author, Reference
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Tag(IntercomObject):
-    """A label.
-
-    Attributes:
-        applied_at: when it was put on; only on conversations.
-    """
+    """A label; `applied_at` and `applied_by` are there only on conversations."""
 
     type: str | None = None
     id: Id | None = None
@@ -44,13 +40,7 @@ class Tags(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Attachment(IntercomObject):
-    """A file that came with a message.
-
-    Attributes:
-        content_type: its media type, e.g. "image/png".
-        filesize: its size in bytes.
-        width: of an image, in pixels.
-    """
+    """A file that came with a message: `filesize` in bytes, an image's size in pixels."""
 
     type: str | None = None
     name: str | None = None
@@ -63,11 +53,7 @@ class Attachment(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class EmailAddressHeader(IntercomObject):
-    """One address in the head of an e-mail.
-
-    Attributes:
-        type: which header, e.g. "from".
-    """
+    """One address in the head of an e-mail; `type` names the header, e.g. "from"."""
 
     type: str | None = None
     email_address: str | None = None
@@ -76,11 +62,7 @@ class EmailAddressHeader(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class EmailMessageMetadata(IntercomObject):
-    """What is known of a message that was sent as an e-mail.
-
-    Attributes:
-        history: the quoted or forwarded thread below a first message, as HTML.
-    """
+    """A message sent as an e-mail; `history` is the quoted thread below a first one, as HTML."""
 
     subject: str | None = None
     email_address_headers: tuple[EmailAddressHeader, ...] | None = None
@@ -90,12 +72,7 @@ class EmailMessageMetadata(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Recipient(IntercomObject):
-    """Whom a first e-mail was sent to.
-
-    Attributes:
-        type: "to", "cc" or "bcc".
-        drop_reason: why it was left out, if it was.
-    """
+    """Whom a first e-mail was sent to; `type` is "to", "cc" or "bcc"."""
 
     type: str | None = None
     email: str | None = None
@@ -119,7 +96,6 @@ class Source(IntercomObject):
         subject: of an e-mail; may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
-        redacted: whether the text was removed.
     """
 
     type: OrText[SourceType] | None = None
@@ -145,12 +121,7 @@ class Named(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AttributeValue(IntercomObject):
-    """The value an attribute was given.
-
-    Attributes:
-        name: the new value; text in the description, any JSON in the wild.
-        previous: the value before; missing in older events.
-    """
+    """The value that an attribute was given, any JSON; older events have no `previous` one."""
 
     name: Any = attrs.field(default=None, hash=False)
     previous: Any = attrs.field(default=None, hash=False)
@@ -158,11 +129,7 @@ class AttributeValue(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class CustomAction(IntercomObject):
-    """A custom action that was started, or has ended.
-
-    Attributes:
-        result: how it ended; absent when it only started.
-    """
+    """A custom action; it has no `result` when it only started."""
 
     name: str | None = None
     result: OrText[ActionResult] | None = None
@@ -194,8 +161,6 @@ class EventDetails(IntercomObject):
     The API's Preview version describes fifteen kinds.
 
     Attributes:
-        tags_added: names of tags put on.
-        tags_removed: names of tags taken off.
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
         sla_target_type: the target that was missed.
@@ -224,12 +189,7 @@ class EventDetails(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class QuickReplyOption(IntercomObject):
-    """An answer offered for choosing.
-
-    Attributes:
-        uuid: names the option; the part a choice makes holds it.
-        translations: the text by language.
-    """
+    """An answer offered for choosing; the part that a choice makes holds its `uuid`."""
 
     text: str | None = None
     uuid: str | None = None
@@ -238,11 +198,7 @@ class QuickReplyOption(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class PartMetadata(IntercomObject):
-    """Quick replies of a part.
-
-    Attributes:
-        quick_reply_uuid: the answer that was chosen.
-    """
+    """The quick replies that a part offers, or the one that was chosen."""
 
     quick_reply_options: tuple[QuickReplyOption, ...] | None = None
     quick_reply_uuid: str | None = None
@@ -256,11 +212,9 @@ class ConversationPart(IntercomObject):
         id: Intercom's id of the part; unique in its workspace only.
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
         body: the text, as HTML unless plain text was asked for; None for events.
-        notified_at: when the contact was told of it.
         assigned_to: whom it assigned the conversation to, if it did.
         external_id: the id your own system gave it.
         state: the conversation's state when the part was created.
-        app_package_code: the app that created it through the API.
         translations: of the body, when asked for; any JSON, as it came.
     """
 

@@ -39,12 +39,7 @@ class Contacts(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Teammates(IntercomObject):
-    """The teammates who wrote at least one part of a conversation.
-
-    Attributes:
-        teammates: what the description calls them.
-        admins: what replies call them.
-    """
+    """Who wrote at least one part: `admins` in replies, `teammates` in the description."""
 
     type: str | None = None
     teammates: tuple[Reference, ...] | None = None
@@ -89,14 +84,7 @@ class Role(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Admin(IntercomObject):
-    """A teammate with access to the workspace.
-
-    Attributes:
-        away_mode_reassign: whether new replies are then assigned to the default inbox.
-        has_inbox_seat: whether a paid inbox seat is assigned.
-        avatar: where the picture is.
-        role: absent when the admin has none.
-    """
+    """A teammate with access to the workspace; `avatar` is the address of a picture."""
 
     type: str | None = None
     id: Id | None = None
@@ -151,7 +139,6 @@ class Identity(IntercomObject):
         email_verified: whether that address was verified; do not trust it as a login otherwise.
         away_mode_reassign: whether new replies are then assigned to the default inbox.
         avatar: the picture; an object here, while `Admin` has the bare address.
-        role: absent when the admin has none.
     """
 
     type: str | None = None
