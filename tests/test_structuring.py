@@ -404,6 +404,7 @@ class TestBodies:
             b'{"conversation_parts": {"conversation_parts": [{}, {"id": "\xff"}]}}',
             b'{"conversation_parts": {"x": "\xff", "conversation_parts": [{}]}}',
             b'{"conversation_parts": {"conversation_parts": []}, "title": "\xff"}',
+            b'{"x": "\xff", "x": 1, "conversation_parts": {"conversation_parts": []}}',
         ],
     )
     def test_the_error_names_the_place_in_the_whole_body(self, body: bytes) -> None:
@@ -627,7 +628,7 @@ class TestInSteps:
     def test_it_pauses_as_soon_as_a_step_is_done(self, size: int, at_a_time: int) -> None:
         part = {"body": "x" * (size - len(b'{"body": ""}'))}
         _, pauses = decode_stepwise({"conversation_parts": {"conversation_parts": [part] * 11}})
-        assert pauses == 2 + 11 // at_a_time  # the first two are for finding the parts
+        assert pauses == 3 + 11 // at_a_time  # the first three are for finding the parts
 
     @pytest.mark.parametrize(
         "parts",

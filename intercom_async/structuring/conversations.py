@@ -90,6 +90,8 @@ def decode_in_steps(
 
 def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation | None]:
     """Decode in steps, if the list of parts is where it is expected and holds objects only."""
+    body.decode()  # of members named twice, msgspec does not look at the text of the first
+    yield
     members = _raw_members.decode(body)
     yield
     frame = _raw_members.decode(members.pop("conversation_parts"))
