@@ -124,6 +124,7 @@ class TestUsualDocuments:
     )
     def test_take_the_fast_path(self, document: JSON) -> None:
         found = usual(document)
+        assert found is not None
         assert found == decode_conversation(document)
         assert without_nulls(encode_conversation(found)) == without_nulls(document)
 
@@ -497,7 +498,7 @@ class TestPages:
         ],
     )
     def test_without_a_cursor_are_the_last(self, pages: Any) -> None:
-        page = {"conversations": [], "pages": pages}
+        page: JSON = {"conversations": [], "pages": pages}
         assert decode_page(json.dumps(page)).starting_after is None
 
     @pytest.mark.parametrize("page", ODD_PAGES)
