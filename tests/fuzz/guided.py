@@ -6,46 +6,18 @@ imports the targets late: `python -m tests.fuzz.guided TARGET [libFuzzer's own a
 
 import importlib
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 
-class Atheris(Protocol):
-    """What is used of atheris, which has no types."""
+def search(atheris: Any, name: str, arguments: list[str]) -> None:
+    """Search until libFuzzer's own arguments say that it is enough; never returns.
 
-    def instrument_imports(self, include: list[str]) -> AbstractContextManager[None]:
-        """Count what the code of these packages does, if it is imported within."""
-        ...
-
-    def Mutate(self, data: bytes, max_size: int) -> bytes:  # noqa: N802  its name there
-        """Change some bytes blindly, or by what comparisons have shown."""
-        ...
-
-    def Setup(  # noqa: N802  its name there
-        self,
-        arguments: list[str],
-        check: Callable[[bytes], None],
-        *,
-        custom_mutator: Callable[[bytes, int, int], bytes],
-    ) -> None:
-        """Take the arguments."""
-        ...
-
-    def Fuzz(self) -> None:  # noqa: N802  its name there
-        """Search; never returns."""
-        ...
-
-
-def main(name: str, arguments: list[str]) -> None:
-    """Search until libFuzzer's own arguments say that it is enough; never returns."""
-    atheris: Any = importlib.import_module("atheris")
-    search(atheris, name, arguments)
-
-
-def search(atheris: Atheris, name: str, arguments: list[str]) -> None:
-    """Search with the module at hand."""
+    Args:
+        atheris: the module, which has no types, or what stands in its place.
+        name: the target's.
+        arguments: libFuzzer's own.
+    """
     with atheris.instrument_imports(include=["intercom_async"]):
         targets = importlib.import_module("tests.fuzz.targets")
     mutations = importlib.import_module("tests.fuzz.mutations")
@@ -53,14 +25,18 @@ def search(atheris: Atheris, name: str, arguments: list[str]) -> None:
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)
+        changed: bytes
         if random.random() < 0.5:
-            return atheris.Mutate(data, max_size)
-        changed: bytes = mutations.mutate(data, random, target.words)
+            changed = atheris.Mutate(data, max_size)  # blindly, or by what comparisons have shown
+        else:
+            changed = mutations.mutate(data, random, target.words)
         return changed[:max_size]
 
-    atheris.Setup([sys.argv[0], *arguments], target.check, custom_mutator=change)
+    # libFuzzer starts itself again to merge inputs: by a shell, with this as the program.
+    program = f"{sys.executable} -m tests.fuzz.guided {name}"
+    atheris.Setup([program, *arguments], target.check, custom_mutator=change)
     atheris.Fuzz()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    search(importlib.import_module("atheris"), sys.argv[1], sys.argv[2:])

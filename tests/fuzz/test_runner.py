@@ -1,14 +1,11 @@
-"""The runner, with something in atheris' place that searches blindly: it need not be installed."""
+"""The search, with something in atheris' place that searches blindly: it need not be installed."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import pytest
 
-from tests.fuzz import __main__ as command
-from tests.fuzz import corpus, guided
+from tests.fuzz import guided
 from tests.fuzz.targets import TARGETS
 
 
@@ -54,36 +51,10 @@ def test_the_search_watches_the_package() -> None:
     assert len(blind.tried) > 50
 
 
-def test_what_gives_way_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_breaks_a_promise_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(data: bytes) -> None:
         assert b"?" not in data
 
     monkeypatch.setitem(TARGETS, "pairs", type(TARGETS["pairs"])(check, [b"?"]))
     with pytest.raises(AssertionError):
         guided.search(Blind(), "pairs", [])
-
-
-@pytest.mark.parametrize("name", ["header_quota", "quota_in_doubt", "0123456789aB", "0" * 11])
-def test_a_name_is_whatever_is_no_digest(name: str) -> None:
-    assert corpus.is_named(Path(name))
-    assert not corpus.is_named(Path(corpus.name_of(name.encode())))
-
-
-def test_new_inputs_join_the_corpus_and_superfluous_ones_leave_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in (command, corpus):
-        monkeypatch.setattr(module, "FOLDER", tmp_path)
-    kept, found = tmp_path / "error_bodies", tmp_path / "found"
-    shutil.copytree(Path(corpus.__file__).parent / "corpus" / "error_bodies", kept)
-    found.mkdir()
-    named = {entry.name for entry in kept.iterdir() if corpus.is_named(entry)}
-    (kept / corpus.name_of(b"superfluous")).write_bytes(b"500\n{}" + b" " * 100)
-    (found / "1").write_bytes(b"500\n{}")
-    before = set(kept.iterdir())
-    command.keep("error_bodies", found)
-    after = {entry.name for entry in kept.iterdir()}
-    assert named <= after
-    assert corpus.name_of(b"superfluous") not in after
-    assert len(after) <= len(before)
-    assert f"has {len(after)} files" in capsys.readouterr().out
