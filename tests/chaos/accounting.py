@@ -1,11 +1,10 @@
-"""The books: what the server did, what was told, and what the journal says, pair by pair."""
+"""Compare what the client said of each pair with what the server did."""
 
 from collections.abc import Collection, Iterable, Mapping
 
 from intercom_async import DetachResult, Outcome
 from intercom_async.simulator import IntercomSimulator
-
-Pair = tuple[str, str]
+from tests.support.rows import Pair, pair_of
 
 
 def disagreements(
@@ -17,11 +16,7 @@ def disagreements(
 ) -> list[str]:
     """Every pair whose outcome is not what happened at the server, in words.
 
-    Args:
-        sim: the server.
-        pairs: all of them.
-        told: what the client said.
-        late: those of which it said that a request may still be under way.
+    `late` are the pairs of which the client said that a request may still be under way.
     """
     wrong: list[str] = []
     for pair in pairs:
@@ -46,7 +41,7 @@ def told_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
         if result.request_id is not None:
             assert result.request_id not in replies
             replies.add(result.request_id)
-        pair = (result.detach.conversation_id, result.detach.contact_id)
+        pair = pair_of(result)
         assert pair not in told
         told[pair] = result.outcome
     return told

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from intercom_async.journal import JournalError
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.chaos.accounting import disagreements
 from tests.support.cancelling import Countdown, Moment, cancelled_at, cancelling_tasks_of
-from tests.support.rows import outcomes_in
+from tests.support.rows import Pair, outcomes_in, pair_of
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -68,7 +69,17 @@ def tasks_of(*owners: str) -> list[asyncio.Task[object]]:
     ]
 
 
-def sent_to(sim: IntercomSimulator, pairs: list[tuple[str, str]]) -> set[tuple[str, str]]:
+def each_suspension(moment: Moment) -> Iterator[Countdown]:
+    """A countdown to every suspension in turn, until one is not reached."""
+    for suspension in range(1, MOST):
+        countdown = Countdown(suspension, moment)
+        yield countdown
+        if not countdown.struck:
+            return
+    pytest.fail("it never comes to an end")
+
+
+def sent_to(sim: IntercomSimulator, pairs: list[Pair]) -> set[Pair]:
     """Those of the pairs for which a detach arrived."""
     log = sim.requests.log or ()
     arrived = {(each.segments[1], each.segments[3]) for each in log if each.method == "DELETE"}
@@ -96,19 +107,17 @@ class TestOneCall:
     ) -> None:
         async with IntercomSimulator(limit=1667, latency=0.02) as sim:
             pairs = iter(sim.workspace.populate(conversations=2 * MOST))
-            for suspension in range(1, MOST):
+            for number, countdown in enumerate(each_suspension(moment)):
                 async with opened(sim) as client:
-                    if suspension % 2:  # half of them with a connection that is there already
+                    if number % 2:  # half of them with a connection that is there already
                         await client.whoami()
                     for fault, times in SCENARIOS[scenario]:
                         sim.faults.add(fault, times=times)
                     pair = next(pairs)
                     view = client.with_options(lane=lane)
-                    countdown = Countdown(suspension, moment)
                     call = view.detach_contact(*pair, admin_id=sim.admin_id)
                     with contextlib.suppress(IntercomError):
-                        cancelled = await cancelled_at(call, countdown)
-                        assert cancelled is countdown.struck
+                        assert await cancelled_at(call, countdown) is countdown.struck
                     await asyncio.sleep(0.2)
                     assert_idle(client)
                     sim.faults.clear()
@@ -117,107 +126,120 @@ class TestOneCall:
                     following = next(pairs)
                     await client.detach_contact(*following, admin_id=sim.admin_id)
                     assert sim.applied[following] == 1
-                if not countdown.struck:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
 
     @pytest.mark.parametrize("moment", Moment)
     async def test_so_does_one_that_waits_for_the_quota(self, moment: Moment) -> None:
         async with IntercomSimulator(limit=5, latency=0.02) as sim:
             pairs = iter(sim.workspace.populate(conversations=300))
-            for suspension in range(1, MOST):
+            for countdown in each_suspension(moment):
                 async with opened(sim) as client:
                     await client.whoami()
                     sim.spend(5)
-                    call = client.detach_contact(*next(pairs), admin_id=sim.admin_id)
+                    call, *others = (
+                        client.detach_contact(*next(pairs), admin_id=sim.admin_id) for _ in range(3)
+                    )
                     # Two more wait behind it and must get their turn.
-                    waiting = [
-                        asyncio.create_task(
-                            client.detach_contact(*next(pairs), admin_id=sim.admin_id)
-                        )
-                        for _ in range(2)
-                    ]
-                    cancelled = await cancelled_at(call, Countdown(suspension, moment))
+                    waiting = [asyncio.create_task(other) for other in others]
+                    assert await cancelled_at(call, countdown) is countdown.struck
                     await asyncio.gather(*waiting)
-                if not cancelled:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
+
+
+def kept_in(path: Path) -> dict[Pair, Outcome]:
+    with contextlib.suppress(JournalError):  # cancelled before it was opened
+        return outcomes_in(path)
+    return {}
+
+
+def attempted(told: dict[Pair, Outcome]) -> dict[Pair, Outcome]:
+    return {pair: each for pair, each in told.items() if each is not Outcome.NOT_ATTEMPTED}
+
+
+CALLER = "the caller"
+
+
+async def detach(
+    sim: IntercomSimulator, client: IntercomClient, work: list[Pair], path: Path
+) -> None:
+    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
+
+
+async def interrupted(
+    consuming: Coroutine[Any, Any, None], owner: str, countdown: Countdown
+) -> None:
+    """Consume while tasks of the owner are under the countdown; it says so if it was reached."""
+    failure: ClientStateError | None = None
+    with cancelling_tasks_of(owner, countdown):
+        try:
+            await consuming
+        except ClientStateError as error:
+            failure = error
+    assert (failure is not None) is countdown.struck
 
 
 class TestRuns:
     @pytest.mark.parametrize("moment", Moment)
     @pytest.mark.parametrize("streaming", [True, False])
-    async def test_cancelled_at_any_suspension_a_run_can_be_resumed_to_the_truth(
-        self, moment: Moment, streaming: bool, tmp_path: Path
+    @pytest.mark.parametrize("owner", [CALLER, "DetachRun"])
+    async def test_whichever_task_is_cancelled_a_run_says_so_and_can_be_resumed_to_the_truth(
+        self, owner: str, streaming: bool, moment: Moment, tmp_path: Path
     ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
-            for suspension in range(1, MOST):
-                struck = await self._cancel_and_resume(
-                    sim, tmp_path / str(suspension), suspension, moment, streaming=streaming
-                )
-                if not struck:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
+        async with IntercomSimulator(limit=1667, latency=0.01, keep_log=True) as sim:
+            for number, countdown in enumerate(each_suspension(moment)):
+                path = tmp_path / str(number)
+                # Some pairs wait for another of their conversation, one for its second try.
+                work = sim.workspace.populate(conversations=3, contacts_per_conversation=3)
+                told: dict[Pair, Outcome] = {}
 
-    async def _cancel_and_resume(
-        self,
-        sim: IntercomSimulator,
-        path: Path,
-        suspension: int,
-        moment: Moment,
-        *,
-        streaming: bool,
-    ) -> bool:
-        work = sim.workspace.populate(conversations=8)
-        told: dict[tuple[str, str], Outcome] = {}
+                async def consume(
+                    client: IntercomClient,
+                    work: list[Pair] = work,
+                    path: Path = path,
+                    told: dict[Pair, Outcome] = told,
+                ) -> None:
+                    run = client.detach_contacts(
+                        work, admin_id=sim.admin_id, journal=path, concurrency=3
+                    )
+                    if not streaming:
+                        await run
+                        return
+                    async with run:
+                        try:
+                            async for result in run:
+                                told[pair_of(result)] = result.outcome
+                        finally:
+                            assert run.summary.total >= len(told)
 
-        async def consume(client: IntercomClient) -> None:
-            run = client.detach_contacts(work, admin_id=sim.admin_id, journal=path, concurrency=3)
-            if not streaming:
-                await run
-                return
-            async with run:
-                async for result in run:
-                    told[result.detach.conversation_id, result.detach.contact_id] = result.outcome
-
-        async with opened(sim) as client:
-            sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-            countdown = Countdown(suspension, moment)
-            cancelled = await cancelled_at(consume(client), countdown)
-            assert cancelled is countdown.struck
-            assert_idle(client)
-            sim.faults.clear()
-        kept: dict[tuple[str, str], Outcome] = {}
-        with contextlib.suppress(JournalError):  # cancelled before it was opened
-            kept = outcomes_in(path)
-        assert told.items() <= kept.items()
-        async with opened(sim) as client:
-            summary = await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-        assert summary.settled + summary.settled_before == len(work)
-        assert disagreements(sim, work, outcomes_in(path)) == []
-        return countdown.struck
+                async with opened(sim) as client:
+                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
+                    sim.faults.add(Fault.SERVER_ERROR, times=3, match=work[-1][0], method="DELETE")
+                    if owner == CALLER:
+                        assert await cancelled_at(consume(client), countdown) is countdown.struck
+                    else:
+                        await interrupted(consume(client), owner, countdown)
+                    assert_idle(client)
+                    sim.faults.clear()
+                kept = kept_in(path)
+                assert attempted(told).items() <= kept.items()
+                if streaming and owner != CALLER:
+                    assert disagreements(sim, told, told) == []
+                    assert sent_to(sim, work) <= told.keys()
+                async with opened(sim) as client:
+                    summary = await client.detach_contacts(
+                        work, admin_id=sim.admin_id, journal=path
+                    )
+                assert summary.settled + summary.settled_before == len(work)
+                assert disagreements(sim, work, outcomes_in(path)) == []
 
     async def test_cancelled_in_any_turn_of_the_loop_a_run_can_be_resumed_to_the_truth(
         self, tmp_path: Path
     ) -> None:
         async with IntercomSimulator(limit=1667, latency=0.01) as sim:
-            for turns in range(0, 240, 4):
+            for turns in range(0, 240, 8):
                 work = sim.workspace.populate(conversations=8)
                 path = tmp_path / str(turns)
                 async with opened(sim) as client:
                     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-
-                    async def consume(
-                        client: IntercomClient = client,
-                        work: list[tuple[str, str]] = work,
-                        path: Path = path,
-                    ) -> None:
-                        await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-
-                    task = asyncio.create_task(consume())
+                    task = asyncio.create_task(detach(sim, client, work, path))
                     for _ in range(turns):
                         await asyncio.sleep(0)
                     task.cancel()
@@ -228,52 +250,6 @@ class TestRuns:
                     await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
                 assert disagreements(sim, work, outcomes_in(path)) == []
 
-    @pytest.mark.parametrize(
-        ("streaming", "moment"),
-        [(True, Moment.WAITING), (True, Moment.READY), (False, Moment.WAITING)],
-    )
-    async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_can_be_resumed(
-        self, moment: Moment, streaming: bool, tmp_path: Path
-    ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01, keep_log=True) as sim:
-            for suspension in range(1, MOST):
-                path = tmp_path / str(suspension)
-                # Some pairs wait for another of their conversation, one for its second try.
-                work = sim.workspace.populate(conversations=4, contacts_per_conversation=4)
-                struck = work[-1][0]
-                told: dict[tuple[str, str], Outcome] = {}
-                countdown = Countdown(suspension, moment)
-                failure: ClientStateError | None = None
-                async with opened(sim) as client:
-                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-                    sim.faults.add(Fault.SERVER_ERROR, times=3, match=struck, method="DELETE")
-                    run = client.detach_contacts(
-                        work, admin_id=sim.admin_id, journal=path, concurrency=3
-                    )
-                    with cancelling_tasks_of("DetachRun", countdown):
-                        try:
-                            if not streaming:
-                                await run
-                            async for result in run:
-                                pair = result.detach
-                                told[pair.conversation_id, pair.contact_id] = result.outcome
-                        except ClientStateError as error:
-                            failure = error
-                    assert (failure is not None) is countdown.struck
-                    assert_idle(client)
-                    sim.faults.clear()
-                if streaming:
-                    assert disagreements(sim, told, told) == []
-                    assert run.summary.total == len(told)
-                    assert sent_to(sim, work) <= told.keys()
-                async with opened(sim) as client:
-                    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-                assert disagreements(sim, work, outcomes_in(path)) == []
-                if not countdown.struck:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
-
     @pytest.mark.parametrize("streaming", [True, False])
     async def test_if_all_tasks_are_cancelled_before_they_begin_a_run_says_so(
         self, streaming: bool
@@ -281,14 +257,7 @@ class TestRuns:
         async with IntercomSimulator() as sim, opened(sim) as client:
             work = sim.workspace.populate(conversations=8)
             run = client.detach_contacts(work, admin_id=sim.admin_id)
-
-            async def consume() -> None:
-                if streaming:
-                    await anext(aiter(run))
-                else:
-                    await run
-
-            consuming = asyncio.create_task(consume())
+            consuming = asyncio.ensure_future(anext(aiter(run)) if streaming else run)
             await asyncio.sleep(0)
             begun = tasks_of("DetachRun")
             assert begun
@@ -300,95 +269,43 @@ class TestRuns:
 
 class TestPoolRuns:
     @pytest.mark.parametrize("moment", Moment)
-    @pytest.mark.parametrize("owner", ["PoolRun", "DetachRun"])
-    async def test_if_any_task_of_its_own_is_cancelled_a_run_says_so_and_tells_the_truth(
-        self, owner: str, moment: Moment
+    @pytest.mark.parametrize("owner", [CALLER, "PoolRun", "DetachRun"])
+    async def test_whichever_task_is_cancelled_a_run_says_so_and_can_be_resumed_to_the_truth(
+        self, owner: str, moment: Moment, tmp_path: Path
     ) -> None:
         async with IntercomSimulator(limit=1667, latency=0.01, keep_log=True) as sim:
             access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
-            for suspension in range(1, MOST):
+            for number, countdown in enumerate(each_suspension(moment)):
                 work = sim.workspace.populate(conversations=9)
-                third = len(work) // 3
-                told: dict[tuple[str, str], Outcome] = {}
-                countdown = Countdown(suspension, moment)
-                failure: ClientStateError | None = None
-                async with IntercomPool({"one": access, "other": access}) as pool:
-                    run = pool.detach_contacts(
-                        {
-                            "one": work[:third],
-                            "other": work[third : 2 * third],
-                            "unknown": work[2 * third :],
-                        }
-                    )
-                    with cancelling_tasks_of(owner, countdown):
-                        try:
-                            async for found in run:
-                                pair = found.result.detach
-                                told[pair.conversation_id, pair.contact_id] = found.result.outcome
-                        except ClientStateError as error:
-                            failure = error
-                    assert (failure is not None) is countdown.struck
-                assert disagreements(sim, told, told) == []
-                assert sent_to(sim, work) <= told.keys()
-                assert sum(each.total for each in run.summary.workspaces.values()) == len(told)
-                assert countdown.struck or len(told) == len(work)
-                if not countdown.struck:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
-
-    @pytest.mark.parametrize("moment", Moment)
-    @pytest.mark.parametrize("owner", ["PoolRun", "DetachRun", "consumer"])
-    async def test_cancelled_at_any_suspension_it_can_be_resumed_to_the_truth(
-        self, owner: str, moment: Moment, tmp_path: Path
-    ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
-            access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
-            for suspension in range(1, MOST):
-                work = sim.workspace.populate(conversations=8)
-                mixed = [(("one", "other")[n % 2], *pair) for n, pair in enumerate(work)]
-                path = tmp_path / str(suspension)
-                countdown = Countdown(suspension, moment)
-                told: dict[tuple[str, str], Outcome] = {}
+                mixed = [(("one", "other", "?")[n % 3], *pair) for n, pair in enumerate(work)]
+                path = tmp_path / str(number)
+                told: dict[Pair, Outcome] = {}
 
                 async def consume(
                     pool: IntercomPool,
                     mixed: list[tuple[str, str, str]] = mixed,
                     path: Path = path,
-                    told: dict[tuple[str, str], Outcome] = told,
+                    told: dict[Pair, Outcome] = told,
                 ) -> None:
                     async with pool.detach_contacts(mixed, journal=path, concurrency=3) as run:
                         async for found in run:
-                            pair = found.result.detach
-                            told[pair.conversation_id, pair.contact_id] = found.result.outcome
+                            told[pair_of(found.result)] = found.result.outcome
 
                 async with IntercomPool({"one": access, "other": access}) as pool:
                     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-                    if owner == "consumer":
-                        await cancelled_at(consume(pool), countdown)
+                    if owner == CALLER:
+                        assert await cancelled_at(consume(pool), countdown) is countdown.struck
                     else:
-                        with (
-                            cancelling_tasks_of(owner, countdown),
-                            contextlib.suppress(ClientStateError),
-                        ):
-                            await consume(pool)
+                        await interrupted(consume(pool), owner, countdown)
+                        assert disagreements(sim, told, told) == []
+                        assert sent_to(sim, work) <= told.keys()
+                        assert countdown.struck or len(told) == len(work)
                     sim.faults.clear()
-                    kept: dict[tuple[str, str], Outcome] = {}
-                    with contextlib.suppress(JournalError):  # cancelled before it was opened
-                        kept = outcomes_in(path)
-                    attempted = {
-                        pair: outcome
-                        for pair, outcome in told.items()
-                        if outcome is not Outcome.NOT_ATTEMPTED
-                    }
-                    assert attempted.items() <= kept.items()
+                    assert attempted(told).items() <= kept_in(path).items()
                     summary = await pool.detach_contacts(mixed, journal=path)
-                assert summary.settled + summary.settled_before == len(work)
-                assert disagreements(sim, work, outcomes_in(path)) == []
-                if not countdown.struck:
-                    break
-            else:
-                pytest.fail("it never comes to an end")
+                known = [(one, other) for workspace, one, other in mixed if workspace != "?"]
+                assert summary.settled + summary.settled_before == len(known)
+                assert disagreements(sim, known, outcomes_in(path)) == []
 
     async def test_leaving_early_is_no_interruption(self) -> None:
         async with IntercomSimulator(limit=1667) as sim:

@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
-from intercom_async.detaching import Outcome
+from intercom_async import DetachResult, Outcome
 from intercom_async.journal import Row, reader
 
 Pair = tuple[str, str]
+
+
+def pair_of(result: DetachResult) -> Pair:
+    return result.detach.conversation_id, result.detach.contact_id
 
 
 def rows_in(path: str | os.PathLike[str]) -> dict[Pair, Row]:
