@@ -88,8 +88,7 @@ class Round:
             work = sim.workspace.populate(conversations=self.pairs)
             for fault in dice.sample(SERVER_FAULTS, dice.randint(1, len(SERVER_FAULTS))):
                 sim.faults.add(fault, probability=dice.uniform(0, 0.02))
-            port = int(sim.url.rpartition(":")[2])
-            async with FaultProxy(port, strikes, seed=self.seed) as proxy:
+            async with FaultProxy(sim.url, strikes, seed=self.seed) as proxy:
                 for session in range(SESSIONS):
                     if session == SESSIONS - 3:
                         proxy.be_good()

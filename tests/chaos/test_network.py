@@ -20,7 +20,7 @@ from tests.support.rows import outcomes_in, rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
-PAIRS = 300
+PAIRS = 120
 PATIENCE = 0.5
 QUICK = RetryPolicy(attempts=4, backoff=0.05, budget=1e9)
 STEADY = RetryPolicy(attempts=4, backoff=0.05, jitter=0.0)
@@ -36,8 +36,10 @@ HARMLESS = {
 """Those after which the client knows the status: a write is answered by it."""
 
 
-def port_of(sim: IntercomSimulator) -> int:
-    return int(sim.url.rpartition(":")[2])
+def assert_idle(client: IntercomClient) -> None:
+    status = client.rate_limit
+    assert status is not None
+    assert (status.in_flight, status.waiting_interactive, status.waiting_bulk) == (0, 0, 0)
 
 
 class TestOneCall:
@@ -46,7 +48,7 @@ class TestOneCall:
         async with IntercomSimulator() as sim:
             first, second = sim.workspace.populate(conversations=2)
             async with (
-                FaultProxy(port_of(sim), {strike: 1.0}, times=1, delay=0.3) as proxy,
+                FaultProxy(sim.url, {strike: 1.0}, times=1, delay=0.3) as proxy,
                 IntercomClient(
                     "token", base_url=proxy.url, timeout=PATIENCE, retry=STEADY
                 ) as client,
@@ -56,16 +58,14 @@ class TestOneCall:
                     assert found.id == pair[0]
                     assert sim.applied[pair] == 1
                 assert proxy.struck[strike] == 1
-                status = client.rate_limit
-                assert status is not None
-                assert status.in_flight == 0
+                assert_idle(client)
 
     @pytest.mark.parametrize("strike", [each for each in Strike if each not in HARMLESS])
     async def test_a_call_struck_for_good_ends_in_the_truth(self, strike: Strike) -> None:
         async with IntercomSimulator() as sim:
             (pair,) = sim.workspace.populate(conversations=1)
             async with (
-                FaultProxy(port_of(sim), {strike: 1.0}) as proxy,
+                FaultProxy(sim.url, {strike: 1.0}) as proxy,
                 IntercomClient(
                     "token", base_url=proxy.url, timeout=PATIENCE, retry=NEVER
                 ) as client,
@@ -75,9 +75,7 @@ class TestOneCall:
                 proxy.be_good()
                 await asyncio.sleep(1.0)  # the end of an outage
                 await client.get_conversation(pair[0])
-                status = client.rate_limit
-                assert status is not None
-                assert status.in_flight == 0
+                assert_idle(client)
 
 
 async def run_at(
@@ -95,10 +93,7 @@ async def run_at(
     ):
         told = told_once([result async for result in run])
         assert run.summary.total == len(work)
-        status = client.rate_limit
-        assert status is not None
-        assert status.in_flight == 0
-        assert status.waiting_bulk == 0
+        assert_idle(client)
     late = {pair for pair, row in rows_in(path).items() if row.in_doubt}
     assert disagreements(sim, work, told, late=late) == []
     assert outcomes_in(path) == told
@@ -107,29 +102,28 @@ async def run_at(
 
 @pytest.mark.parametrize("strike", Strike)
 async def test_a_run_agrees_with_the_server_under(strike: Strike, tmp_path: Path) -> None:
-    often = 0.03 if strike is Strike.REFUSED else 0.3  # which strikes all others too
+    often = 0.2 if strike is Strike.REFUSED else 0.3  # which strikes all others too
     async with IntercomSimulator(limit=1667) as sim:
         work = sim.workspace.populate(conversations=PAIRS)
-        async with FaultProxy(port_of(sim), {strike: often}, delay=0.3) as proxy:
+        async with FaultProxy(sim.url, {strike: often}, delay=0.3) as proxy:
             told = await run_at(proxy.url, sim, work, tmp_path / "journal")
         assert proxy.struck[strike] > 10
         assert list(told.values()).count(Outcome.DETACHED) > 0.9 * PAIRS
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("retry", [QUICK, NEVER], ids=["retries", "no retries"])
 async def test_a_run_agrees_with_the_server_under_everything_at_once(
-    seed: int, retry: RetryPolicy, tmp_path: Path
+    retry: RetryPolicy, tmp_path: Path
 ) -> None:
-    strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.005}
-    async with IntercomSimulator(seed=seed, limit=1667) as sim:
-        work = sim.workspace.populate(conversations=2 * PAIRS)
-        async with FaultProxy(port_of(sim), strikes, seed=seed, delay=0.3) as proxy:
+    strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.01}
+    async with IntercomSimulator(limit=1667) as sim:
+        work = sim.workspace.populate(conversations=4 * PAIRS)
+        async with FaultProxy(sim.url, strikes, delay=0.3) as proxy:
             if retry is NEVER:  # a run ends when it cannot ask whose it is
                 proxy.strike_only(b"DELETE", b"GET /conversations/")
             told = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
         assert set(proxy.struck) == set(Strike)
-        assert list(told.values()).count(Outcome.DETACHED) > 0.2 * PAIRS
+        assert list(told.values()).count(Outcome.DETACHED) > 0.5 * PAIRS
 
 
 async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_by_the_next_run(
@@ -138,7 +132,7 @@ async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_
     path = tmp_path / "journal"
     async with IntercomSimulator(limit=1667) as sim:
         work = sim.workspace.populate(conversations=CALLS - 1)  # or it would be an outage
-        async with FaultProxy(port_of(sim), {Strike.LATE_REQUEST: 1.0}, delay=5.0) as proxy:
+        async with FaultProxy(sim.url, {Strike.LATE_REQUEST: 1.0}, delay=5.0) as proxy:
             # The checks pass; what they find is true, and out of date a moment later.
             proxy.strike_only(b"DELETE")
             told = await run_at(proxy.url, sim, work, path, retry=NEVER)
@@ -157,7 +151,7 @@ async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
     async with IntercomSimulator(limit=1667) as sim:
         work = sim.workspace.populate(conversations=10)
         late = {Strike.LATE_REQUEST: 1.0}
-        async with FaultProxy(port_of(sim), late, times=2 * len(work), delay=1.0) as proxy:
+        async with FaultProxy(sim.url, late, times=2 * len(work), delay=1.0) as proxy:
             proxy.strike_only(b"DELETE")
             told = await run_at(proxy.url, sim, work, path, retry=retry)
         assert told == dict.fromkeys(work, Outcome.DETACHED)
@@ -167,13 +161,13 @@ async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
 async def test_a_refused_connection_is_a_certain_failure() -> None:
     async with IntercomSimulator() as sim:
         (pair,) = sim.workspace.populate(conversations=1)
-        proxy = FaultProxy(port_of(sim), {})
+        proxy = FaultProxy(sim.url, {})
         async with proxy:
             pass
         async with IntercomClient("token", base_url=proxy.url, retry=QUICK) as client:
             with pytest.raises(ConnectionFailedError):
                 await client.detach_contact(*pair, admin_id=sim.admin_id)
-            await proxy.listen()
+            proxy.listen()
             await client.detach_contact(*pair, admin_id=sim.admin_id)
             await proxy.refuse()
         assert sim.applied[pair] == 1

@@ -13,10 +13,9 @@ import random
 import socket
 import struct
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+from typing import NoReturn
 
-from tests.support.raw_server import message
+from tests.support.raw_server import Listener, message
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 LONG = 3600.0
@@ -50,15 +49,15 @@ class Strike(enum.Enum):
     REPLY_TWICE = "answered; the reply comes once more while the connection is idle"
 
 
-class _OverError(Exception):
+class _OverError(ConnectionError):
     """The connection was brought to its end."""
 
 
-class FaultProxy:
-    """Listens on loopback and forwards to a server there; see the module's docstring.
+class FaultProxy(Listener):
+    """Forwards to a server on loopback; see the module's docstring.
 
     Args:
-        port: the server's.
+        target: the server's URL.
         strikes: the probability of each; the rest is forwarded as it is.
         seed: of the plan.
         times: how many strikes there are at most, None for any number.
@@ -71,74 +70,31 @@ class FaultProxy:
 
     def __init__(
         self,
-        port: int,
+        target: str,
         strikes: Mapping[Strike, float],
         *,
         seed: int = 0,
         times: int | None = None,
         delay: float = 1.0,
     ) -> None:
+        super().__init__()
         self.struck: collections.Counter[Strike] = collections.Counter()
-        self._target = port
+        self._target = int(target.rpartition(":")[2])
         self._strikes = dict(strikes)
         self._random = random.Random(seed)
         self._left = times
         self._struck_only: tuple[bytes, ...] = (b"",)
         self._delay = delay
-        self._port = 0
-        self._listener: socket.socket | None = None
         self._outage: asyncio.Task[None] | None = None
-        self._connections: dict[asyncio.Task[None], socket.socket] = {}
         self._replied = 0
         self._overtaken: list[tuple[int, asyncio.Event]] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.refuse()
-
-    async def listen(self) -> None:
-        """Begin, or begin again at the same address."""
-        # asyncio's own server leaks what it accepts in the turn of the loop in which it is closed.
-        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=1024)
-        self._listener.setblocking(False)
-        self._port = int(self._listener.getsockname()[1])
-        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
-
-    def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                connection, _ = listener.accept()
-                task = asyncio.create_task(self._serve(connection))
-                self._connections[task] = connection
-                task.add_done_callback(self._connections.pop)
-
-    def _listen_no_more(self) -> None:
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
-
     async def refuse(self) -> None:
-        """Drop all connections; further ones are refused."""
+        """Refuse further connections and end those that are open."""
         if self._outage is not None:
-            await _end(self._outage)
-        self._listen_no_more()
-        connections = dict(self._connections)
-        await _end(*connections)
-        for connection in connections.values():
-            connection.close()
+            self._outage.cancel()
+            await asyncio.wait({self._outage})
+        await super().refuse()
 
     def strike_only(self, *beginnings: bytes) -> None:
         """Strike only requests that begin so."""
@@ -149,13 +105,13 @@ class FaultProxy:
         self._left = 0
 
     def _begin_outage(self) -> None:
-        self._listen_no_more()
+        self.stop_listening()
         if self._outage is None or self._outage.done():
             self._outage = asyncio.create_task(self._end_outage())
 
     async def _end_outage(self) -> None:
         await asyncio.sleep(self._delay)
-        await self.listen()
+        self.listen()
 
     async def _be_overtaken(self) -> None:
         """Wait until some later replies were sent, or for the delay if none come."""
@@ -183,20 +139,13 @@ class FaultProxy:
                 return strike
         return None
 
-    async def _serve(self, connection: socket.socket) -> None:
-        server: asyncio.StreamWriter | None = None
-        reader, writer = await asyncio.open_connection(sock=connection)
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        replies, server = await asyncio.open_connection("127.0.0.1", self._target)
         try:
-            replies, server = await asyncio.open_connection("127.0.0.1", self._target)
             while True:
-                request = await message(reader)
-                await self._relay(request, writer, server, replies)
-        except (_OverError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # one of the two ends is done, or the test is
+                await self._relay(await message(reader), writer, server, replies)
         finally:
-            writer.close()
-            if server is not None:
-                server.close()
+            server.close()
 
     async def _relay(
         self,
@@ -212,8 +161,7 @@ class FaultProxy:
             case Strike.CLOSED_BEFORE_REQUEST:
                 raise _OverError
             case Strike.RESET_DURING_REQUEST:
-                server.write(request[: len(request) // 2])
-                await server.drain()
+                await _write(server, request[: len(request) // 2])
                 _reset(server)
             case Strike.SILENT_BEFORE_REQUEST:
                 await asyncio.sleep(LONG)
@@ -227,6 +175,7 @@ class FaultProxy:
         server.write(request)
         reply = await message(replies)
         body = reply.index(b"\r\n\r\n") + 4
+        half = reply[: (body + len(reply)) // 2]
         match strike:
             case Strike.RESET_AFTER_REQUEST:
                 _reset(client)
@@ -238,13 +187,13 @@ class FaultProxy:
                 await _write(client, reply[: body // 2])
                 _reset(client)
             case Strike.RESET_DURING_BODY:
-                await _write(client, reply[: (body + len(reply)) // 2])
+                await _write(client, half)
                 _reset(client)
             case Strike.TRUNCATED_BODY:
-                await _write(client, reply[: (body + len(reply)) // 2])
+                await _write(client, half)
                 raise _OverError
             case Strike.SILENT_DURING_BODY:
-                await _write(client, reply[: (body + len(reply)) // 2])
+                await _write(client, half)
                 await asyncio.sleep(LONG)
             case Strike.DRIPPING_REPLY:
                 for at in range(0, len(reply), 40):
@@ -255,28 +204,18 @@ class FaultProxy:
                 await asyncio.sleep(self._delay)
             case Strike.OVERTAKEN_REPLY:
                 await self._be_overtaken()
+            case Strike.REPLY_TWICE:
+                # At once: were the next request under way when it comes, nobody could tell.
+                reply += reply
             case _:
                 pass
-        if strike is Strike.REPLY_TWICE:
-            # At once: were the next request under way when it comes, nobody could tell.
-            reply += reply
         await self._reply(client, reply)
-        match strike:
-            case Strike.STALE_CLOSED:
-                # Closing right now would be seen in time: the pool drops what is closed.
-                await asyncio.sleep(self._random.uniform(0, 0.01))
-                raise _OverError
-            case Strike.STALE_RESET:
-                await asyncio.sleep(self._random.uniform(0, 0.01))
+        if strike in {Strike.STALE_CLOSED, Strike.STALE_RESET}:
+            # Ending right now would be seen in time: the pool drops what is closed.
+            await asyncio.sleep(self._random.uniform(0, 0.01))
+            if strike is Strike.STALE_RESET:
                 _reset(client)
-            case _:
-                pass
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+            raise _OverError
 
 
 async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -284,7 +223,7 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
     await writer.drain()
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def _reset(writer: asyncio.StreamWriter) -> NoReturn:
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     writer.transport.abort()

@@ -1,6 +1,8 @@
 """A server that answers with exactly the bytes a test wants, and counts requests on the wire."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -18,27 +20,21 @@ def reply(
     return head.encode("latin-1") + body
 
 
-class RawServer:
-    """Listens on loopback; see the module's docstring."""
+class Listener:
+    """Listens on loopback and talks on every connection as a subclass says."""
 
-    def __init__(self, script: Script, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._script = script
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._ssl = ssl_context
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
-        self.requests: list[bytes] = []
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        self._listener: socket.socket | None = None
+        self._connections: dict[asyncio.Task[None], socket.socket] = {}
+        self.port = 0
 
     @property
     def url(self) -> str:
         return f"{'https' if self._ssl else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._ssl)
+        self.listen()
         return self
 
     async def __aexit__(
@@ -47,24 +43,68 @@ class RawServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._server.wait_closed()
+        await self.refuse()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            await self._talk(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client is done, or the test is
-        finally:
-            self._connections.discard(task)
-            writer.close()
+    def listen(self) -> None:
+        """Begin, or begin again at the same address."""
+        # asyncio's own server leaks what it accepts in the turn of the loop in which it is closed.
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def stop_listening(self) -> None:
+        """Refuse further connections; those that are open stay."""
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    async def refuse(self) -> None:
+        """Refuse further connections and end those that are open."""
+        self.stop_listening()
+        connections = dict(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        for task, connection in connections.items():
+            if task.cancelled():  # before it began
+                connection.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                task = asyncio.create_task(self._serve(connection))
+                self._connections[task] = connection
+                task.add_done_callback(self._connections.pop)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        # The client may be done in the middle of everything, and so may the test.
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=self._ssl
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            try:
+                await self._talk(reader, writer)
+            finally:
+                writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class RawServer(Listener):
+    """Answers as its script says; see the module's docstring."""
+
+    def __init__(self, script: Script, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        super().__init__(ssl_context=ssl_context)
+        self._script = script
+        self.requests: list[bytes] = []
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while not writer.is_closing():
