@@ -5,6 +5,7 @@ import email.utils
 import errno
 import gzip
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,6 +16,8 @@ from intercom_async.simulator.faults import BEHAVIOURS, When
 from tests.simulator.asking import Answer, Ask, until
 
 driven = pytest.mark.asyncio(loop_factories=["driven"])
+
+Facts = dict[str, Any]
 
 
 @pytest.fixture
@@ -50,78 +53,74 @@ def test_every_fault_has_a_row_in_the_table() -> None:
     assert set(BEHAVIOURS) == set(Fault)
 
 
+def facts_of(answer: Answer) -> dict[str, object]:
+    """What the tables below say of an answer."""
+    told = answer.headers
+    is_error = answer.status >= 400 and told["Content-Type"].startswith("application/json")
+    return {
+        "status": answer.status,
+        "code": answer.error[1] if is_error else None,
+        "html": (told["Content-Type"], answer.body[:6]) == ("text/html", b"<html>"),
+        "size": len(answer.body),
+        "quota": "X-RateLimit-Limit" in told,
+        "left": answer.quota[1] > 0 if "X-RateLimit-Limit" in told else None,
+        "date": "Date" in told,
+        "retry": told.get("Retry-After"),
+        "cookie": told.get("Set-Cookie", "").startswith("intercom-session="),
+    }
+
+
+TOO_MANY: Facts = {"status": 429, "code": "too_many_requests"}
+ANSWERS: list[tuple[Fault, Facts, Facts, bool]] = [
+    *((Fault.SERVER_ERROR, {"status": n}, {"status": n}, False) for n in (500, 502, 504, 520)),
+    (Fault.SERVER_ERROR, {"status": 503}, {"quota": True, "code": "service_unavailable"}, False),
+    (Fault.SERVER_ERROR_AFTER_APPLYING, {"status": 503}, {"status": 503, "quota": True}, True),
+    (Fault.HTML_ERROR, {}, {"status": 502, "html": True}, False),
+    (Fault.HTML_BODY, {}, {"status": 200, "html": True}, True),
+    (Fault.UNAUTHORIZED, {}, {"status": 401, "code": "unauthorized", "quota": False}, False),
+    (Fault.FORBIDDEN, {}, {"status": 403, "code": "api_plan_restricted"}, False),
+    (
+        Fault.RATE_LIMIT_WORKSPACE,
+        {},
+        {"status": 429, "code": "rate_limit_exceeded", "left": True},
+        False,
+    ),
+    (Fault.TOO_MANY_REQUESTS, {}, TOO_MANY | {"retry": None}, False),
+    (Fault.TOO_MANY_REQUESTS, {"seconds": 7}, TOO_MANY | {"retry": "7"}, False),
+    (Fault.TOO_MANY_REQUESTS, {"seconds": 0.5}, TOO_MANY | {"retry": "0.5"}, False),
+    (
+        Fault.RETRY_AFTER,
+        {"seconds": 3},
+        {"status": 503, "code": "service_unavailable", "retry": "3"},
+        False,
+    ),
+    (Fault.EMPTY_BODY, {}, {"status": 200, "size": 0}, True),
+    (Fault.HUGE_BODY, {"size": 300_001}, {"status": 200, "size": 300_001}, True),
+    (Fault.MISSING_RATE_LIMIT_HEADERS, {}, {"status": 200, "quota": False}, True),
+    (Fault.MISSING_DATE, {}, {"status": 200, "date": False}, True),
+    (Fault.SET_COOKIE, {}, {"status": 200, "cookie": True}, True),
+]
+
+
 class TestErrors:
-    @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    @pytest.mark.parametrize(
-        ("fault", "applied"),
-        [(Fault.SERVER_ERROR, False), (Fault.SERVER_ERROR_AFTER_APPLYING, True)],
-    )
-    async def test_a_server_error_comes_before_or_after_applying(
-        self, fault: Fault, applied: bool, status: int, scene: Scene
+    @pytest.mark.parametrize(("fault", "options", "expected", "applied"), ANSWERS)
+    async def test_a_fault_answers_and_applies_as_the_table_says(
+        self, fault: Fault, options: Facts, expected: Facts, applied: bool, scene: Scene
     ) -> None:
-        scene.sim.faults.add(fault, status=status)
-        answer = await scene.detach()
-        assert answer.error[0] == status
-        assert "X-RateLimit-Limit" in answer.headers
+        scene.sim.faults.add(fault, **options)
+        facts = facts_of(await scene.detach())
+        assert {name: facts[name] for name in expected} == expected
         assert scene.applied is applied
 
-    async def test_a_status_without_a_name_can_be_sent_too(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.SERVER_ERROR, status=520)
-        assert (await scene.detach()).status == 520
-
-    @pytest.mark.parametrize(
-        ("fault", "status", "applied"),
-        [(Fault.HTML_ERROR, 502, False), (Fault.HTML_BODY, 200, True)],
-    )
-    async def test_html_comes_as_an_error_or_as_a_body(
-        self, fault: Fault, status: int, applied: bool, scene: Scene
+    @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.FORBIDDEN])
+    async def test_a_token_that_may_not_may_not_until_the_fault_is_removed(
+        self, fault: Fault, scene: Scene
     ) -> None:
-        scene.sim.faults.add(fault)
-        answer = await scene.detach()
-        assert (answer.status, answer.headers["Content-Type"]) == (status, "text/html")
-        assert answer.body.startswith(b"<html>")
-        assert scene.applied is applied
-
-    async def test_a_revoked_token_stays_revoked(self, scene: Scene) -> None:
-        order = scene.sim.faults.add(Fault.UNAUTHORIZED)
-        for _ in range(3):
-            answer = await scene.detach()
-            assert answer.error == (401, "unauthorized", "Access Token Invalid")
-            assert "X-RateLimit-Limit" not in answer.headers
+        order = scene.sim.faults.add(fault)
+        assert [(await scene.detach()).status // 100 for _ in range(3)] == [4, 4, 4]
+        assert not scene.applied
         scene.sim.faults.remove(order)
         assert (await scene.detach()).status == 200
-
-    async def test_a_restricted_plan_stays_restricted(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.FORBIDDEN)
-        for _ in range(2):
-            answer = await scene.detach()
-            assert answer.error == (403, "api_plan_restricted", "Active subscription needed.")
-        assert not scene.applied
-
-    @pytest.mark.intercom_simulator(counter_lag=0, limit=1)
-    async def test_the_budget_of_the_workspace_can_be_gone_before_that_of_the_app(
-        self, scene: Scene
-    ) -> None:
-        scene.sim.faults.add(Fault.RATE_LIMIT_WORKSPACE)
-        answer = await scene.detach()
-        assert answer.error[:2] == (429, "rate_limit_exceeded")
-        assert answer.quota[1] > 0
-        assert not scene.applied
-
-    @pytest.mark.parametrize(("seconds", "header"), [(None, None), (7, "7"), (0.5, "0.5")])
-    async def test_too_many_requests_to_a_resource_may_say_when_to_return(
-        self, seconds: float | None, header: str | None, scene: Scene
-    ) -> None:
-        scene.sim.faults.add(Fault.TOO_MANY_REQUESTS, seconds=seconds)
-        answer = await scene.detach()
-        assert answer.error[:2] == (429, "too_many_requests")
-        assert answer.headers.get("Retry-After") == header
-
-    async def test_an_unavailable_service_says_when_to_return(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.RETRY_AFTER, seconds=3)
-        answer = await scene.detach()
-        assert answer.error[:2] == (503, "service_unavailable")
-        assert answer.headers["Retry-After"] == "3"
 
     async def test_a_redirect_leads_to_a_call_that_succeeds(
         self, scene: Scene, session: aiohttp.ClientSession
@@ -138,36 +137,26 @@ class TestErrors:
 
 class TestConnections:
     @pytest.mark.parametrize(
-        ("fault", "applied"),
-        [(Fault.RESET_BEFORE_APPLYING, False), (Fault.RESET_AFTER_APPLYING, True)],
+        ("fault", "error", "applied"),
+        [
+            (Fault.RESET_BEFORE_APPLYING, aiohttp.ClientOSError, False),
+            (Fault.RESET_AFTER_APPLYING, aiohttp.ClientOSError, True),
+            (Fault.CLOSE_BEFORE_APPLYING, aiohttp.ServerDisconnectedError, False),
+            (Fault.CLOSE_AFTER_APPLYING, aiohttp.ServerDisconnectedError, True),
+            (Fault.TRUNCATED_BODY, aiohttp.ClientPayloadError, True),
+        ],
     )
-    async def test_a_reset_is_a_reset(self, fault: Fault, applied: bool, scene: Scene) -> None:
-        scene.sim.faults.add(fault)
-        with pytest.raises(aiohttp.ClientOSError) as caught:
-            await scene.detach()
-        assert (
-            isinstance(caught.value, ConnectionResetError) or caught.value.errno == errno.ECONNRESET
-        )
-        assert scene.applied is applied
-
-    @pytest.mark.parametrize(
-        ("fault", "applied"),
-        [(Fault.CLOSE_BEFORE_APPLYING, False), (Fault.CLOSE_AFTER_APPLYING, True)],
-    )
-    async def test_a_connection_closes_without_a_reply(
-        self, fault: Fault, applied: bool, scene: Scene
+    async def test_a_connection_breaks_before_or_after_applying(
+        self, fault: Fault, error: type[Exception], applied: bool, scene: Scene
     ) -> None:
         scene.sim.faults.add(fault)
-        with pytest.raises(aiohttp.ServerDisconnectedError):
+        with pytest.raises(error) as caught:
             await scene.detach()
+        if error is aiohttp.ClientOSError:
+            reset = isinstance(caught.value, ConnectionResetError)
+            assert reset or getattr(caught.value, "errno", None) == errno.ECONNRESET
         assert scene.applied is applied
-
-    async def test_a_body_ends_in_its_middle(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.TRUNCATED_BODY)
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await scene.detach()
-        assert scene.applied
-        assert scene.sim.requests.by_status[200] == 1
+        assert scene.sim.requests.by_status[200] == (fault is Fault.TRUNCATED_BODY)
 
     async def test_a_kept_connection_survives_every_fault_that_answers(self, ask: Ask) -> None:
         for fault in (Fault.SERVER_ERROR, Fault.HTML_ERROR, Fault.EMPTY_BODY, Fault.MISSING_DATE):
@@ -212,21 +201,6 @@ class TestConnections:
 
 
 class TestReplies:
-    async def test_a_body_is_empty(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.EMPTY_BODY)
-        answer = await scene.detach()
-        assert (answer.status, answer.body, scene.applied) == (200, b"", True)
-
-    async def test_rate_limit_headers_are_missing(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.MISSING_RATE_LIMIT_HEADERS)
-        answer = await scene.detach()
-        assert not [name for name in answer.headers if name.startswith("X-RateLimit")]
-        assert answer.status == 200
-
-    async def test_the_date_is_missing(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.MISSING_DATE)
-        assert "Date" not in (await scene.detach()).headers
-
     @pytest.mark.intercom_simulator(clock=lambda: 1_700_000_000.0)
     async def test_date_and_reset_are_skewed_together(self, scene: Scene) -> None:
         scene.sim.faults.add(Fault.SKEWED_HEADERS, seconds=-90)
@@ -241,10 +215,6 @@ class TestReplies:
         answer = await scene.detach()
         assert answer.status == 200
         assert "Date" not in answer.headers
-
-    async def test_a_cookie_is_set(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.SET_COOKIE)
-        assert (await scene.detach()).headers["Set-Cookie"].startswith("intercom-session=")
 
     async def test_ids_come_as_numbers_at_every_depth(
         self, ask: Ask, sim: IntercomSimulator
@@ -276,11 +246,6 @@ class TestReplies:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert len(answer.body) < 5_000
         assert len(gzip.decompress(answer.body)) == 1 << 20
-
-    async def test_a_huge_body_has_the_size_asked_for(self, scene: Scene) -> None:
-        scene.sim.faults.add(Fault.HUGE_BODY, size=300_001)
-        answer = await scene.detach()
-        assert (len(answer.body), answer.json, scene.applied) == (300_001, {}, True)
 
     async def test_a_huge_body_nobody_reads_keeps_nobody_from_closing(
         self, session: aiohttp.ClientSession
@@ -356,18 +321,18 @@ class TestPlan:
         ]
         assert [order.when for order in plan.draw("GET", "/", None)] == [When.HOLDING]
 
-    @pytest.mark.parametrize("probability", [-0.1, 1.1])
-    def test_an_impossible_probability_is_refused(self, probability: float) -> None:
-        with pytest.raises(InvalidArgumentError, match="probability"):
-            FaultPlan().add(Fault.HANG, probability=probability)
-
-    def test_a_fault_that_never_strikes_is_refused(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="times"):
-            FaultPlan().add(Fault.HANG, times=0)
-
-    def test_an_option_the_fault_does_not_have_is_refused(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="status"):
-            FaultPlan().add(Fault.HANG, status=500)
+    @pytest.mark.parametrize(
+        ("options", "name"),
+        [
+            ({"probability": -0.1}, "probability"),
+            ({"probability": 1.1}, "probability"),
+            ({"times": 0}, "times"),  # it would never strike
+            ({"status": 500}, "status"),  # no option of this fault
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_by_name(self, options: Facts, name: str) -> None:
+        with pytest.raises(InvalidArgumentError, match=name):
+            FaultPlan().add(Fault.HANG, **options)
 
     @pytest.mark.intercom_simulator(limit=1)
     async def test_a_request_the_quota_refused_uses_up_no_fault(self, scene: Scene) -> None:
