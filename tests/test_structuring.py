@@ -41,6 +41,7 @@ from intercom_async.structuring import (
     is_object,
     prepare,
 )
+from tests.fuzz.comparing import alike
 from tests.model.documents import (
     ANY_JSON,
     DETACH_REPLY,
@@ -49,7 +50,6 @@ from tests.model.documents import (
     documents,
     fits,
     odd_documents,
-    without_nulls,
 )
 
 YEAR_3000: Final = 32_503_680_000
@@ -74,7 +74,7 @@ def decode(document: JSON) -> Conversation:
 def assert_round_trip(document: JSON) -> Conversation:
     found = decode(document)
     encoded = encode_conversation(found)
-    assert without_nulls(encoded) == without_nulls(document)
+    assert alike(encoded, document, null_is_absent=True)
     assert decode(encoded) == found
     assert fits(found, Conversation)
     return found
@@ -126,7 +126,7 @@ class TestUsualDocuments:
         found = usual(document)
         assert found is not None
         assert found == decode_conversation(document)
-        assert without_nulls(encode_conversation(found)) == without_nulls(document)
+        assert alike(encode_conversation(found), document, null_is_absent=True)
 
     @pytest.mark.parametrize(
         "document",
@@ -169,7 +169,7 @@ class TestParticipants:
         ("document", "ids", "known"),
         [
             ({}, [], False),
-            ({"customers": None}, [], False),
+            ({"customers": None}, [], False),  # null and empty are told apart
             ({"customers": []}, [], True),
             ({"contacts": None}, [], False),
             ({"contacts": {}}, [], False),
@@ -242,11 +242,6 @@ class TestNothingIsGuessed:
         assert found is not None
         assert found[0].score is None
         assert repr(found[0].extra["score"]) == repr(json.loads(value))
-
-    def test_null_and_empty_are_told_apart(self) -> None:
-        assert decode({"customers": None}).customers is None
-        assert decode({"customers": []}).customers == ()
-        assert assert_round_trip({"contacts": {}}).contacts == Contacts()
 
     def test_a_list_with_an_odd_entry_keeps_the_others(self) -> None:
         value = [{"id": "a"}, None, 5, {"id": "b"}]
@@ -434,22 +429,10 @@ class TestBodies:
         assert decode_conversation(body).id == "1"
         assert decode_json(body)["id"] == "1"
 
-    def test_large_numbers_are_exact(self) -> None:
-        body = b'{"x": 123456789012345678901234567890}'
-        assert decode_conversation(body).extra == {"x": 123456789012345678901234567890}
-
-    def test_deeply_nested_free_values_decode(self) -> None:
+    def test_free_values_decode_however_deep_or_large(self) -> None:
         depth = 300
-        body = b'{"custom_attributes":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
-        assert decode_conversation(body).custom_attributes == decode_json(body)["custom_attributes"]
-
-    @given(st.binary(max_size=50) | st.text(max_size=50))
-    def test_any_body_decodes_or_raises_that_error(self, body: bytes | str) -> None:
-        for decoder in (decode_conversation, decode_identity, decode_page, decode_json):
-            try:
-                decoder(body)
-            except ResponseDecodeError:
-                continue
+        body = b'{"custom_attributes":' + b'{"a":' * depth + b"1" * 30 + b"}" * depth + b"}"
+        assert decode_conversation(body).custom_attributes == json.loads(body)["custom_attributes"]
 
 
 def test_an_identity_names_the_admin_and_the_workspace() -> None:
@@ -516,7 +499,7 @@ class TestPages:
         found = decode_page(json.dumps(page))
         objects = [entry for entry in entries if is_object(entry)]
         encoded = [encode_conversation(conversation) for conversation in found.conversations]
-        assert without_nulls(encoded) == without_nulls(objects)
+        assert alike(encoded, objects, null_is_absent=True)
 
 
 class TestContacts:

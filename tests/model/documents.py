@@ -9,8 +9,7 @@ from typing import Any, TypeGuard, Union, cast, get_args, get_origin
 import attrs
 from hypothesis import strategies as st
 
-from intercom_async.model import Conversation, Id, IntercomObject
-from intercom_async.structuring.converter import structure
+from intercom_async.model import Id, IntercomObject
 
 JSON = dict[str, Any]
 
@@ -142,25 +141,8 @@ RETRIEVED: JSON = {
 }
 
 
-def by_hooks(document: Mapping[str, Any], kind: type[IntercomObject] = Conversation) -> Any:
-    """Decode without the fast path."""
-    return structure(document, kind, parsed=False)
-
-
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
-
-
-def without_nulls(value: Any) -> Any:
-    """A document in which null members are absent and true is not 1; entries of lists stay."""
-    if isinstance(value, bool):
-        return f"the truth value {value}"
-    if isinstance(value, Mapping):
-        named = cast("Mapping[str, Any]", value)
-        return {name: without_nulls(member) for name, member in named.items() if member is not None}
-    if is_list(value):
-        return [without_nulls(entry) for entry in value]
-    return value
 
 
 def members(kind: type[IntercomObject]) -> dict[str, Any]:
