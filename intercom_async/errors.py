@@ -34,6 +34,7 @@ chained exception ever holds a token.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from intercom_async.replies import ReplyHead
 from intercom_async.status import OutageStatus, RateLimitStatus
 
 
@@ -64,7 +65,14 @@ def _rebuild(kind: type["IntercomError"], message: str, facts: dict[str, Any]) -
 
 
 class IntercomError(Exception):
-    """The root: catch it to catch whatever this library raises."""
+    """The root: catch it to catch whatever this library raises.
+
+    Attributes:
+        reply: status, headers and request id of the reply that it is about, None if it is about
+            none or came from a journal.
+    """
+
+    reply: ReplyHead | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Workers send exceptions between processes; keyword-only facts need help with that.
@@ -161,6 +169,7 @@ class RateLimitWaitError(IntercomError):
         self.code = None if refusal is None else refusal.code
         self.message = None if refusal is None else refusal.message
         self.request_id = None if refusal is None else refusal.request_id
+        self.reply = None if refusal is None else refusal.reply
         refused = "" if refusal is None else f"; the last answer was {refusal}"
         reason = (
             "all connections are in use, longer"

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from intercom_async.model.ai import AIAgent, AITopics, SalesAgent
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, RepliedObject
 from intercom_async.model.company import Company
 from intercom_async.model.enums import Priority, State
 from intercom_async.model.links import Channel, ExternalReference, LinkedObjects
@@ -25,7 +25,7 @@ from intercom_async.model.tags import Tags
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Conversation(IntercomObject):
+class Conversation(RepliedObject):
     """A conversation, or the little of it that a detach answers with.
 
     The live detach and attach calls answer with `customers` alone; a retrieved conversation has

@@ -83,6 +83,8 @@ LOOK_HOLDS: Final = 10.0
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
+NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+
 PAUSE_WHILE_ANSWERING: Final = 5.0
 """Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
 of the pairs that are left."""
@@ -647,12 +649,15 @@ class Transport:
         )
         asked = None if reply.headers is None else reply.headers.retry_after
         longest = call.options.retry.retry_after_max
-        if asked is None or asked <= longest:
+        if call.in_doubt and not call.request.repeatable:
+            advice = NOT_REPEATED
+        elif asked is None or asked <= longest:
             return None
-        advice = (
-            f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
-            "allowed by RetryPolicy(retry_after_max=...)"
-        )
+        else:
+            advice = (
+                f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
+                "allowed by RetryPolicy(retry_after_max=...)"
+            )
         self._report_given_up(call, advice, request_id_of(reply))
         return msgspec.structs.replace(reply, advice=advice)
 
@@ -748,6 +753,8 @@ class Transport:
 
     def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
         call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
+        if failed.failure.ambiguous and not call.request.repeatable:
+            return _GiveUpError(failed, NOT_REPEATED)
         headers = None if failed.reply is None else failed.reply.headers
         outage = self.outage
         if outage is not None and not call.options.patient:

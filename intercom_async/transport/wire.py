@@ -35,6 +35,7 @@ from intercom_async.errors import (
     readable,
 )
 from intercom_async.ids import check_id, is_plain
+from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
 from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
@@ -55,6 +56,8 @@ _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
 
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and surrogates, which no UTF-8 can hold."""
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -72,6 +75,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         conversation_id: the conversation that the reply must be about.
         contact_id: the contact that a write attaches or detaches.
         attaches: whether that contact takes part after the write.
+        query: percent-encoded, without the question mark.
+        raw: whether the caller reads the reply: any success will do that is no page or error.
+        repeatable: whether it may be sent again when it may have been applied.
     """
 
     method: str
@@ -81,6 +87,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     conversation_id: str | None = None
     contact_id: str | None = None
     attaches: bool = False
+    query: str = ""
+    raw: bool = False
+    repeatable: bool = True
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -119,6 +128,7 @@ class Reply(msgspec.Struct, frozen=True):
             though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
+        all_headers: as received, but without the token.
     """
 
     status: int
@@ -133,11 +143,12 @@ class Reply(msgspec.Struct, frozen=True):
     in_doubt: bool = False
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
+    all_headers: Mapping[str, str] = NO_HEADERS
 
     @property
     def succeeded(self) -> bool:
         """Whether it says that all went well, and is believed."""
-        return self.status == SUCCESS and self.doubt is None
+        return 200 <= self.status < 300 and self.doubt is None
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -478,7 +489,7 @@ def error_for(reply: Reply) -> APIError:
     if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
         gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
         advice = gateway if advice is None else f"{gateway}; {advice}"
-    return kind(
+    error = kind(
         status=reply.status,
         code=code,
         message=message,
@@ -489,6 +500,13 @@ def error_for(reply: Reply) -> APIError:
         retry_after=None if reply.headers is None else reply.headers.retry_after,
         advice=advice,
     )
+    error.reply = head_of(reply)
+    return error
+
+
+def head_of(reply: Reply) -> ReplyHead:
+    """Return what users see of a reply whose body they get in another form."""
+    return ReplyHead(reply.status, request_id_of(reply), reply.all_headers)
 
 
 def request_id_of(reply: Reply) -> str | None:
