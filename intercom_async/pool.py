@@ -31,6 +31,7 @@ from intercom_async.transport.runtime import SYSTEM, Runtime
 from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import RateLimitPolicy
+from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,7 +56,7 @@ class WorkspaceAccess:
     """
 
     token: str = attrs.field(repr=False)
-    region: str = "us"
+    region: Region = "us"
     base_url: str | None = None
     admin_id: str | None = None
 

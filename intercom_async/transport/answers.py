@@ -91,7 +91,7 @@ def error_of(reply: Reply) -> IntercomError:
 
 
 def _error_of(reply: Reply) -> IntercomError:
-    if reply.flaw is not None and 200 <= reply.status < 300:
+    if reply.flaw is not None and (reply.status == SUCCESS or reply.raw):
         return reply.flaw
     if reply.status != SUCCESS:
         return error_for(reply)

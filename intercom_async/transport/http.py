@@ -434,6 +434,7 @@ class Http:
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
             all_headers=self._without_token(headers),
+            raw=request.raw,
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:

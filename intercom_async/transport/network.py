@@ -72,7 +72,9 @@ def tls() -> ssl.SSLContext | bool:
         return _context(file, folder, Path(file).stat().st_mtime_ns)
     except OSError as error:  # ssl's own errors are among these
         reason = error.strerror or str(error)
-        raise ClientStateError(f"{CERTIFICATES} names {file}, which is of no use: {reason}") from error
+        raise ClientStateError(
+            f"{CERTIFICATES} names {file}, which is of no use: {reason}"
+        ) from error
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -41,6 +41,9 @@ from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.verdict import Failure
 from intercom_async.transport.window import RateLimitHeaders
+
+Region = Literal["us", "eu", "au"]
+"""Where Intercom hosts a workspace."""
 
 REGIONS: Final[Mapping[str, str]] = {
     "us": "https://api.intercom.io",
@@ -129,6 +132,7 @@ class Reply(msgspec.Struct, frozen=True):
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
         all_headers: as received, but without the token.
+        raw: see `Request.raw`.
     """
 
     status: int
@@ -144,11 +148,13 @@ class Reply(msgspec.Struct, frozen=True):
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
     all_headers: Mapping[str, str] = NO_HEADERS
+    raw: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether it says that all went well, and is believed."""
-        return 200 <= self.status < 300 and self.doubt is None
+        good = self.status == SUCCESS or (self.raw and 200 <= self.status < 300)
+        return good and self.doubt is None
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -215,6 +221,53 @@ def check_base_url(region: object, base_url: object) -> str:
 def is_loopback(host: str) -> bool:
     """Whether what is sent to a host stays on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+_OWN_HEADERS: Final[Mapping[str, str]] = {
+    "authorization": "the token is given as token",
+    "intercom-version": "give it as version",
+    "user-agent": "give what is to be added as user_agent_suffix",
+    **dict.fromkeys(
+        (
+            "accept-encoding",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "host",
+            "transfer-encoding",
+        ),
+        "the library sets it as its promises need it",
+    ),
+}
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+
+
+def check_headers(headers: object) -> dict[str, str]:
+    """Return headers that may go with every request; values are not shown, they may be secret."""
+    if not isinstance(headers, Mapping):
+        raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+        if name.lower() in _OWN_HEADERS:
+            expected = f"without {name}: {_OWN_HEADERS[name.lower()]}"
+            raise InvalidArgumentError("default_headers", None, expected)
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            expected = f"printable ASCII texts, also of {name}"
+            raise InvalidArgumentError("default_headers", None, expected)
+        checked[name] = value
+    return checked
+
+
+def check_suffix(suffix: object) -> str:
+    """Return what is added to the User-Agent header."""
+    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
+        expected = 'printable ASCII such as "acme-sync/2.1"'
+        raise InvalidArgumentError("user_agent_suffix", suffix, expected)
+    return suffix.strip()
 
 
 # --- requests ----------------------------------------------------------------------------------
