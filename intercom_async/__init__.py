@@ -4,7 +4,7 @@ It uses the whole rate limit, almost never hits a 429, and says what became of e
 """
 
 from intercom_async._version import __version__
-from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary, RunFailedError
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (
@@ -110,6 +110,7 @@ __all__ = [
     "ResponseDecodeError",
     "ResponseTooLargeError",
     "RetryPolicy",
+    "RunFailedError",
     "ServerError",
     "Source",
     "UnknownOutcomeError",

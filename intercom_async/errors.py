@@ -15,6 +15,7 @@ chained exception ever holds a token.
     ├── ContradictoryReplyError   a success that contradicts itself or the question
     ├── ResponseTooLargeError     a reply beyond the size bound
     ├── ResponseDecodeError       a reply that is no JSON object
+    ├── RunFailedError            a run left pairs unsettled; see `DetachSummary`
     ├── JournalError              a run's journal; see `intercom_async.journal.errors`
     └── APIError                  Intercom answered with an error
         ├── RedirectError         3xx; redirects are never followed

@@ -78,11 +78,13 @@ class AttemptFailedError(Exception):
     Attributes:
         failure: what that says of the request's fate.
         detail: what happened, in words that are safe to show.
+        way: what else is to be known of the way to Intercom; empty or ", ...".
     """
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
         self.failure = failure
         self.detail = detail
+        self.way = way
         super().__init__(detail)
 
 
@@ -102,10 +104,9 @@ async def _guard(
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,
     ) as error:
-        failure, detail = _classify(error), _describe(error)
-        if request.proxy is not None:
-            detail += f", through the proxy {shown(request.proxy)}"
-        raise AttemptFailedError(failure, detail) from _os_error(error)
+        way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
+        failed = AttemptFailedError(_classify(error), _describe(error), way)
+        raise failed from _os_error(error)
 
 
 _MIDDLEWARES: Final = (_guard,)
@@ -319,10 +320,10 @@ class Http:
         if self._closed:
             raise ClientStateError("the client is closed; open a new one")
         if self._loop is None:
+            if self._proxy is None and (self._session is None or self._session in _OWN):
+                self._proxy = proxy_for(self._url)
             if self._session is None:
                 self._session = open_session(CONNECTIONS)
-            if self._proxy is None and self._session in _OWN:
-                self._proxy = proxy_for(self._url)
             self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
         elif self._loop is not loop or self._pid != os.getpid():
@@ -449,10 +450,10 @@ class Http:
     def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, AttemptFailedError):
-            detail = error.detail
+            way = error.way
             if error.failure is Failure.CERTIFICATE and self._session in _OWN:
-                detail += f"; those trusted are in {authorities()} (SSL_CERT_FILE names another)"
-            failure = AttemptFailedError(error.failure, self._clean(detail))
+                way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
+            failure = AttemptFailedError(error.failure, self._clean(error.detail) + way)
             failure.__cause__ = error.__cause__
             return failure
         if isinstance(error, ClientStateError):
