@@ -297,6 +297,8 @@ class IntercomClient:
                 _check_seconds("max_wait", max_wait)
             options = attrs.evolve(options, max_wait=max_wait)
         if lane is not None:
+            if lane not in tuple(Lane):
+                raise InvalidArgumentError("lane", lane, "Lane.INTERACTIVE or Lane.BULK")
             options = attrs.evolve(options, lane=Lane(lane), patient=lane == Lane.BULK)
         return options
 
