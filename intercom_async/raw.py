@@ -1,7 +1,7 @@
 """Calls of any endpoint of Intercom, and what they return."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlencode
 
@@ -10,7 +10,7 @@ import msgspec
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.replies import ReplyHead
-from intercom_async.structuring import decode_json
+from intercom_async.structuring import decode_json, is_list
 from intercom_async.transport.wire import Reply, Request, head_of
 
 READING: Final = frozenset({"GET", "HEAD"})
@@ -110,12 +110,14 @@ def _query(params: Mapping[str, object] | None) -> str:
         return ""
     if not isinstance(params, Mapping):
         raise InvalidArgumentError("params", None, "a mapping of names to values")
-    pairs = [
-        (name, str(value).lower() if isinstance(value, bool) else value)
-        for name, given in params.items()
-        for value in (given if isinstance(given, list | tuple) else [given])
-        if value is not None
-    ]
+    pairs: list[tuple[str, object]] = []
+    for name, given in params.items():
+        values: Iterable[object] = given if is_list(given) else (given,)
+        pairs += (
+            (name, str(value).lower() if isinstance(value, bool) else value)
+            for value in values
+            if value is not None
+        )
     try:
         return urlencode(pairs)
     except UnicodeError:

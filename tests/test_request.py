@@ -20,7 +20,6 @@ from intercom_async import (
     RateLimitWaitError,
     RawReply,
     RedirectError,
-    ReplyHead,
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
@@ -246,28 +245,24 @@ class TestReplies:
     async def test_everything_that_came_from_a_reply_knows_its_head(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
-        first, second = (
-            sim.workspace.add_contact(email="a@example.com"),
-            sim.workspace.add_contact(),
-        )
+        first = sim.workspace.add_contact(email="a@example.com")
+        second = sim.workspace.add_contact()
         conversation = sim.workspace.add_conversation([first, second])
         large = sim.workspace.add_conversation([first, second], parts=500)
-        found = [
-            await client.whoami(),
-            await client.get_conversation(conversation),
-            await client.get_conversation(large),
-            await anext(client.find_conversations(first)),
-            await anext(client.find_contacts(email="a@example.com")),
-            await client.detach_contact(conversation, first, admin_id=sim.admin_id),
-            await client.attach_contact(conversation, first, admin_id=sim.admin_id),
+        heads = [
+            (await client.whoami()).reply,
+            (await client.get_conversation(conversation)).reply,
+            (await client.get_conversation(large)).reply,
+            (await anext(client.find_conversations(first))).reply,
+            (await anext(client.find_contacts(email="a@example.com"))).reply,
+            (await client.detach_contact(conversation, first, admin_id=sim.admin_id)).reply,
+            (await client.attach_contact(conversation, first, admin_id=sim.admin_id)).reply,
             await client.request("GET", "/me"),
         ]
-        heads = [one if isinstance(one, ReplyHead) else one.reply for one in found]
-        assert all(head is not None and head.status == 200 for head in heads)
-        ids = [head and head.request_id for head in heads]
-        assert ids == [entry.request_id for entry in sim.requests.log or ()]
+        assert len({head and head.request_id for head in heads}) == len(heads)
         for head in heads:
             assert head is not None
+            assert head.status == 200
             assert head.headers["X-RATELIMIT-LIMIT"] == "167"
             assert head.headers["x-request-id"] == head.request_id
 

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,12 +22,10 @@ def check_proxy(name: str, proxy: object) -> URL:
     Raises:
         InvalidArgumentError: it is none.
     """
-    try:
+    url = None
+    with suppress(ValueError):
         url = URL(proxy) if isinstance(proxy, str) else None
-        good = url is not None and url.scheme in {"http", "https"} and bool(url.host)
-    except ValueError:
-        good = False
-    if not good or url is None:
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
         expected = 'a URL such as "http://proxy:3128" (http or https; SOCKS needs a session)'
         raise InvalidArgumentError(name, None, expected)
     return url

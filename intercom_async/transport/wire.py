@@ -246,7 +246,7 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
 def check_headers(headers: object) -> dict[str, str]:
     """Return headers that may go with every request; values are not shown, they may be secret."""
-    if not isinstance(headers, Mapping):
+    if not is_object(headers):
         raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
     checked: dict[str, str] = {}
     for name, value in headers.items():
