@@ -223,23 +223,12 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
-_OWN_HEADERS: Final[Mapping[str, str]] = {
-    "authorization": "the token is given as token",
-    "intercom-version": "give it as version",
-    "user-agent": "give what is to be added as user_agent_suffix",
-    **dict.fromkeys(
-        (
-            "accept-encoding",
-            "connection",
-            "content-length",
-            "content-type",
-            "cookie",
-            "host",
-            "transfer-encoding",
-        ),
-        "the library sets it as its promises need it",
-    ),
-}
+_OWN_HEADERS: Final = frozenset(
+    {
+        *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
+        *("connection", "content-length", "content-type", "transfer-encoding"),
+    }
+)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
@@ -252,11 +241,12 @@ def check_headers(headers: object) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+        expected = None
         if name.lower() in _OWN_HEADERS:
-            expected = f"without {name}: {_OWN_HEADERS[name.lower()]}"
-            raise InvalidArgumentError("default_headers", None, expected)
-        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            expected = f"printable ASCII texts, also of {name}"
+            expected = f"without {name}, which is the library's (token, version, user_agent_suffix)"
+        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            expected = f"printable ASCII texts, that of {name} too"
+        if expected is not None:
             raise InvalidArgumentError("default_headers", None, expected)
         checked[name] = value
     return checked
