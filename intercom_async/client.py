@@ -84,13 +84,6 @@ class _BulkOptions(TypedDict, total=False):
     outage_patience: float
 
 
-def _check_seconds(name: str, value: object) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not 0 < value < float("inf"):  # type: ignore[operator]  # good says it is one
-        raise InvalidArgumentError(name, value, "a positive number of seconds")
-    return float(value)  # type: ignore[arg-type]  # same
-
-
 def _check_retry(retry: object, max_retries: object) -> RetryPolicy:
     if not isinstance(retry, RetryPolicy):
         raise InvalidArgumentError("retry", retry, "a RetryPolicy")
@@ -164,7 +157,6 @@ class IntercomClient:
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
         checked_version = wire.check_version(version)
-        seconds = _check_seconds("timeout", timeout)
         retry = _check_retry(retry, max_retries)
         agent = f"intercom_async/{__version__}"
         if user_agent_suffix is not None:
@@ -202,7 +194,7 @@ class IntercomClient:
         self._runtime = runtime
         self._lane: Lane | None = None
         self._interactive = CallOptions(
-            lane=Lane.INTERACTIVE, timeout=seconds, retry=retry, max_wait=rate_limit.max_wait
+            lane=Lane.INTERACTIVE, timeout=timeout, retry=retry, max_wait=rate_limit.max_wait
         )
 
     def __repr__(self) -> str:
@@ -288,18 +280,14 @@ class IntercomClient:
             checked = _check_retry(options.retry if retry is None else retry, max_retries)
             options = attrs.evolve(options, retry=checked)
         if timeout is not None:
-            options = attrs.evolve(options, timeout=_check_seconds("timeout", timeout))
+            options = attrs.evolve(options, timeout=timeout)
             if retry is None:  # the policy of before may have an `attempt_time`
                 policy = attrs.evolve(options.retry, attempt_time=None)
                 options = attrs.evolve(options, retry=policy)
         if max_wait is not None:
-            if max_wait != 0:
-                _check_seconds("max_wait", max_wait)
             options = attrs.evolve(options, max_wait=max_wait)
         if lane is not None:
-            if lane not in tuple(Lane):
-                raise InvalidArgumentError("lane", lane, "Lane.INTERACTIVE or Lane.BULK")
-            options = attrs.evolve(options, lane=Lane(lane), patient=lane == Lane.BULK)
+            options = attrs.evolve(options, lane=lane, patient=lane == Lane.BULK)
         return options
 
     @overload

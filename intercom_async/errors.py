@@ -148,9 +148,7 @@ class RateLimitWaitError(IntercomError):
         max_wait: seconds the caller allowed.
         rate_limit: the quota at that moment.
         refusals: requests of this call that were refused with 429 before.
-        code: Intercom's code of the last refusal, or None.
-        message: Intercom's text of the last refusal, or None.
-        request_id: Intercom's id of the last refused request, or None.
+        code, message, request_id: of the last refusal, or None.
     """
 
     def __init__(
@@ -187,7 +185,7 @@ class _AttemptedError(IntercomError):
     """An error after at least one attempt.
 
     Attributes:
-        attempts: requests sent for this call, the first one included.
+        attempts: requests sent for this call, the first one included, refused ones (429) not.
         refusals: further requests that were refused with 429.
     """
 
@@ -203,7 +201,6 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
     be applied after the check: trying again is safe and tells.
 
     Attributes:
-        attempts: attempts made.
         outage: the outage for which nothing more was sent, None if it was for another reason.
     """
 
@@ -215,11 +212,7 @@ class CertificateError(ConnectionFailedError):
 
 
 class UnknownOutcomeError(_AttemptedError):
-    """The connection failed after the request was sent and its fate could not be found out.
-
-    Attributes:
-        attempts: requests sent for this call.
-    """
+    """The connection failed after the request was sent and its fate could not be found out."""
 
 
 class ResponseTooLargeError(_AttemptedError):
@@ -296,7 +289,6 @@ class APIError(_AttemptedError):
         errors: all members of the reply's `errors` list, as they came.
         request_id: Intercom's id of the request, for its support, or None.
         rate_limit: the quota after this reply, or None when no headers came yet.
-        attempts: requests sent for this call, refused ones (429) not counted.
         retry_after: seconds the server asked to wait, or None.
     """
 

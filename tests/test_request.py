@@ -365,7 +365,7 @@ class TestOptions:
             IntercomClient(
                 TOKEN,
                 base_url=server.url,
-                default_headers={"X-Team": "billing", "Accept": "application/vnd.api+json"},
+                default_headers={"x-team": "billing", "accept": "application/vnd.api+json"},
                 user_agent_suffix=" acme-sync/2.1 ",
             ) as client,
         ):
@@ -374,6 +374,7 @@ class TestOptions:
         for request in server.requests:
             assert b"\r\nX-Team: billing\r\n" in request
             assert b"\r\nAccept: application/vnd.api+json\r\n" in request
+            assert request.lower().count(b"\r\naccept:") == 1
             assert b"\r\nUser-Agent: intercom_async/" in request
             assert b" acme-sync/2.1\r\n" in request
 

@@ -27,6 +27,7 @@ from intercom_async.errors import (
     ClientStateError,
     ConnectionFailedError,
     IntercomError,
+    InvalidArgumentError,
     RateLimitWaitError,
     UnknownOutcomeError,
     readable,
@@ -60,6 +61,7 @@ from intercom_async.transport.verdict import (
     Retry,
     RetryBudget,
     RetryPolicy,
+    check_number,
     judge,
 )
 from intercom_async.transport.window import Lane, Permit
@@ -90,6 +92,11 @@ PAUSE_WHILE_ANSWERING: Final = 5.0
 of the pairs that are left."""
 
 
+def _check_lane(_: object, __: object, value: object) -> None:
+    if value not in tuple(Lane):
+        raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
+
+
 @attrs.frozen(kw_only=True)
 class CallOptions:
     """What may differ from call to call.
@@ -105,10 +112,10 @@ class CallOptions:
             budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
-    lane: Lane
-    timeout: float
+    lane: Lane = attrs.field(validator=_check_lane)
+    timeout: float = attrs.field(validator=check_number(zero_too=False))
     retry: RetryPolicy
-    max_wait: float | None
+    max_wait: float | None = attrs.field(validator=check_number(zero_too=True, none_too=True))
     bounded: bool = True
     patient: bool = False
 

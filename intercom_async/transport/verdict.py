@@ -43,7 +43,9 @@ class Failure(enum.Enum):
 _UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
 
 
-def _check(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, object], None]:
+def check_number(
+    *, zero_too: bool, none_too: bool = False
+) -> Callable[[object, Any, object], None]:
     """Return an attrs validator for a finite number, positive or at least zero."""
     expected = "0 or more" if zero_too else "a positive number"
 
@@ -96,16 +98,16 @@ class RetryPolicy:
 
     attempts: int = attrs.field(default=5, validator=_check_attempts)
     total_time: float | None = attrs.field(
-        default=120.0, validator=_check(zero_too=False, none_too=True)
+        default=120.0, validator=check_number(zero_too=False, none_too=True)
     )
     attempt_time: float | None = attrs.field(
-        default=None, validator=_check(zero_too=False, none_too=True)
+        default=None, validator=check_number(zero_too=False, none_too=True)
     )
-    backoff: float = attrs.field(default=0.5, validator=_check(zero_too=True))
-    backoff_max: float = attrs.field(default=20.0, validator=_check(zero_too=True))
+    backoff: float = attrs.field(default=0.5, validator=check_number(zero_too=True))
+    backoff_max: float = attrs.field(default=20.0, validator=check_number(zero_too=True))
     jitter: float = attrs.field(default=1.0, validator=_check_jitter)
-    retry_after_max: float = attrs.field(default=120.0, validator=_check(zero_too=True))
-    budget: float = attrs.field(default=100.0, validator=_check(zero_too=False))
+    retry_after_max: float = attrs.field(default=120.0, validator=check_number(zero_too=True))
+    budget: float = attrs.field(default=100.0, validator=check_number(zero_too=False))
 
 
 @attrs.frozen

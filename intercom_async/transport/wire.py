@@ -248,7 +248,7 @@ def check_headers(headers: object) -> dict[str, str]:
             expected = f"printable ASCII texts, that of {name} too"
         if expected is not None:
             raise InvalidArgumentError("default_headers", None, expected)
-        checked[name] = value
+        checked[name.title()] = value  # one spelling, so that none is sent twice
     return checked
 
 
