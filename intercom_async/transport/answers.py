@@ -152,7 +152,7 @@ def _weigh_raw(reply: Reply) -> Doubt | None:
     """
     if reply.flaw is not None:
         return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
-    if "html" in reply.all_headers.get("Content-Type", "").lower():
+    if "html" in head_of(reply).headers.get("Content-Type", "").lower():
         return Doubt(Failure.FOREIGN, f"HTTP {reply.status} with a web page", again=True)
     try:
         told = _told(reply.body)

@@ -29,7 +29,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import aiohttp
 import msgspec
 from aiohttp import hdrs
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from intercom_async.errors import (
@@ -434,7 +434,7 @@ class Http:
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
-            all_headers=self._without_token(headers),
+            all_headers=self._hiding.text("\n".join(itertools.chain(*headers.items()))),
             raw=request.raw,
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
@@ -464,13 +464,6 @@ class Http:
         ):
             return ClientStateError(f"the session cannot be used: {described}")
         return AttemptFailedError(_classify(error), described)
-
-    def _without_token(self, headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-        text = self._hiding.text
-        said = "\n".join(itertools.chain.from_iterable(headers.items()))
-        if text(said) is said:
-            return CIMultiDict(headers)
-        return CIMultiDict((text(name), text(value)) for name, value in headers.items())
 
     def _clean(self, text: str) -> str:
         """Return what a server said as `readable` does, and without the token."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from multidict import CIMultiDict
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -58,8 +59,6 @@ _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
-
-NO_HEADERS: Final[Mapping[str, str]] = {}
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and surrogates, which no UTF-8 can hold."""
@@ -131,7 +130,8 @@ class Reply(msgspec.Struct, frozen=True):
             though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
-        all_headers: as received, but without the token.
+        all_headers: names and values as received, but without the token, each on a line. Runs
+            keep many replies, and as a text their headers take least.
         raw: see `Request.raw`.
     """
 
@@ -147,7 +147,7 @@ class Reply(msgspec.Struct, frozen=True):
     in_doubt: bool = False
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
-    all_headers: Mapping[str, str] = NO_HEADERS
+    all_headers: str = ""
     raw: bool = False
 
     @property
@@ -549,7 +549,9 @@ def error_for(reply: Reply) -> APIError:
 
 def head_of(reply: Reply) -> ReplyHead:
     """Return what users see of a reply whose body they get in another form."""
-    return ReplyHead(reply.status, request_id_of(reply), reply.all_headers)
+    lines = reply.all_headers.split("\n")
+    headers = CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
+    return ReplyHead(reply.status, request_id_of(reply), headers)
 
 
 def request_id_of(reply: Reply) -> str | None:
