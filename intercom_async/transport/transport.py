@@ -92,7 +92,7 @@ PAUSE_WHILE_ANSWERING: Final = 5.0
 of the pairs that are left."""
 
 
-def _check_lane(_: object, __: object, value: object) -> None:
+def _check_lane(_: object, __: object, value: Lane) -> None:
     if value not in tuple(Lane):
         raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
 

@@ -43,13 +43,11 @@ class Failure(enum.Enum):
 _UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
 
 
-def check_number(
-    *, zero_too: bool, none_too: bool = False
-) -> Callable[[object, Any, object], None]:
+def check_number(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, Any], None]:
     """Return an attrs validator for a finite number, positive or at least zero."""
     expected = "0 or more" if zero_too else "a positive number"
 
-    def check(_: object, attribute: Any, value: object) -> None:
+    def check(_: object, attribute: Any, value: Any) -> None:
         if none_too and value is None:
             return
         if (
