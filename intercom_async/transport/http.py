@@ -416,14 +416,14 @@ class Http:
             if len(body) > limit:
                 flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if not deadline.leave():
                 raise
             detail = f"HTTP {status}, and the rest did not arrive in time"
-            raise AttemptFailedError(Failure.TRUNCATED, detail) from error
-        except Exception as error:
+            raise AttemptFailedError(Failure.TRUNCATED, detail) from None
+        except Exception as error:  # noqa: BLE001  see `_translate`
             detail = f"HTTP {status}, {_describe(error)}"
-            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
+            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
@@ -454,7 +454,7 @@ class Http:
             if error.failure is Failure.CERTIFICATE and self._session in _OWN:
                 way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
             failure = AttemptFailedError(error.failure, self._clean(error.detail) + way)
-            failure.__cause__ = error.__cause__
+            failure.__cause__ = error.__cause__  # of `_guard`: what the system said, or None
             return failure
         if isinstance(error, ClientStateError):
             return ClientStateError(str(error))
