@@ -1,7 +1,7 @@
 """What turns a conversation's bytes into objects: this library and others.
 
 The rivals promise less. `pydantic` and `msgspec` models written by hand refuse a document with one
-odd member; plain cattrs makes `"None"` of a null id; the codecs alone give dictionaries. They show
+odd member; the codecs alone give dictionaries. They show
 what the promises cost. Each is made once, before anything is measured.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast, get_args, get_origin
 
 import attrs
-import cattrs
 import msgspec
 
 from intercom_async.model import Conversation, IntercomObject
@@ -26,45 +25,35 @@ CODEC: Final = "msgspec.json.decode"
 OURS: Final = "decode_conversation"
 
 
-def _ours() -> Decode:
-    return decode_conversation
-
-
 def _floor() -> Decode:
     import orjson
 
     return orjson.loads
 
 
-def _codec() -> Decode:
-    return msgspec.json.decode
-
-
-def _plain(hint: Any, convert: _Convert, id_type: Any) -> Any:
+def _plain(hint: Any, convert: _Convert) -> Any:
     """Return a field's type with other classes in the places of the model's."""
     if isinstance(hint, type) and issubclass(hint, IntercomObject):
         return convert(hint)
     if get_origin(hint) is tuple:
-        return types.GenericAlias(list, (_plain(get_args(hint)[0], convert, id_type),))
+        return types.GenericAlias(list, (_plain(get_args(hint)[0], convert),))
     if get_origin(hint) is Mapping:
         return dict[str, Any]
     if get_args(hint) and type(None) in get_args(hint):
         # Of a text with known values, the text: strict models would refuse the next one.
         *_, last = (choice for choice in get_args(hint) if choice is not type(None))
-        plain: Any = _plain(last, convert, id_type)
+        plain: Any = _plain(last, convert)
         optional: Any = plain | None
         return optional
     is_id = get_origin(hint) is not None
-    kept: Any = id_type if is_id else cast("Any", hint)
+    kept: Any = str | int if is_id else cast("Any", hint)
     return kept
 
 
-def _fields(
-    kind: type[IntercomObject], convert: _Convert, id_type: Any = str | int
-) -> list[tuple[str, Any]]:
+def _fields(kind: type[IntercomObject], convert: _Convert) -> list[tuple[str, Any]]:
     """Return a class's members. Ids come as numbers now and then; strict models must say so."""
     return [
-        (field.name, _plain(field.type, convert, id_type))
+        (field.name, _plain(field.type, convert))
         for field in attrs.fields(kind)
         if field.name != "extra"
     ]
@@ -103,29 +92,6 @@ def _pydantic_models() -> Decode:
     return decode
 
 
-def _plain_cattrs() -> Decode:
-    import orjson
-
-    converter = cattrs.Converter()
-    converter.register_structure_hook(
-        dt.datetime, lambda value, _: dt.datetime.fromtimestamp(value, dt.UTC)
-    )
-    made: dict[type[IntercomObject], Any] = {}
-
-    def convert(kind: type[IntercomObject]) -> Any:
-        if kind not in made:
-            # cattrs knows no union of two plain types; `str` is what a first draft says.
-            members = {
-                name: attrs.field(default=None, type=hint)
-                for name, hint in _fields(kind, convert, str)
-            }
-            made[kind] = attrs.make_class(kind.__name__, members, frozen=True, slots=True)
-        return made[kind]
-
-    model = convert(Conversation)
-    return lambda body: converter.structure(orjson.loads(body), model)
-
-
 def _official() -> Decode:
     import orjson
     from intercom.conversations.types.conversation import Conversation as Theirs
@@ -136,12 +102,7 @@ def _official() -> Decode:
 
 @attrs.frozen
 class DecodeRival:
-    """A decoder to be measured.
-
-    Attributes:
-        make: makes it.
-        needs: modules it cannot do without.
-    """
+    """A decoder to be measured."""
 
     make: Callable[[], Decode]
     needs: tuple[str, ...] = ()
@@ -154,10 +115,9 @@ class DecodeRival:
 
 DECODE_RIVALS: Final = {
     FLOOR: DecodeRival(_floor, ("orjson",)),
-    CODEC: DecodeRival(_codec),
-    OURS: DecodeRival(_ours),
+    CODEC: DecodeRival(lambda: msgspec.json.decode),
+    OURS: DecodeRival(lambda: decode_conversation),
     "msgspec structs": DecodeRival(_msgspec_structs),
     "pydantic models": DecodeRival(_pydantic_models, ("pydantic",)),
-    "orjson + plain cattrs": DecodeRival(_plain_cattrs, ("orjson",)),
     "python-intercom (official)": DecodeRival(_official, ("orjson", "intercom")),
 }

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison
-from benchmarks.options import Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, in_turn
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.client_process import ClientEndedError, ClientProcess, Cost, why_not
-from benchmarks.figures import Bound, Comparison
-from benchmarks.load_server import SATURATED, LoadServer, start_server
-from benchmarks.options import Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.load_server import SATURATED, LoadServer
 from benchmarks.rivals import BARE, JOURNAL, OFFICIAL, OUR_BULK, OURS, RIVALS
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
@@ -33,7 +32,7 @@ SPEED: Final = {OURS: Bound("ratio", 30.0, least=True)}
 
 def measure(options: Options) -> list[Comparison]:
     """Measure on asyncio's own loop, then on uvloop."""
-    with start_server() as server:
+    with LoadServer() as server:
         found = _measure(server, list(RIVALS), options, uvloop=False)
         return found + _measure(server, list(UVLOOP), options, uvloop=True)
 
@@ -75,7 +74,7 @@ def _measure(
                         break
                     busy = (server.cpu() - used) / (time.perf_counter() - began)
                     busiest = max(busiest, busy)
-    notes = [*missing.values(), f"{server.name} used at most {busiest:.0%} of a core"]
+    notes = [*missing.values(), f"the server used at most {busiest:.0%} of a core"]
     if busiest > SATURATED:
         notes.append("BEWARE: the server may have held the clients back")
     where = " on uvloop" if uvloop else ""

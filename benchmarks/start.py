@@ -7,8 +7,7 @@ import subprocess
 import sys
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison, spread
-from benchmarks.options import Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, in_turn
 
 OURS: Final = "import intercom_async"
 BASELINE: Final = "import aiohttp"
@@ -27,8 +26,7 @@ EXTRAS: Final = (
 
 _NO_CACHE: Final = "PYTHONDONTWRITEBYTECODE"
 
-FACTOR: Final = 1.15
-EXTRA_MS: Final = 30.0
+FACTOR: Final = 1.1
 
 
 def _run(code: str) -> tuple[float, str]:
@@ -58,12 +56,10 @@ def measure(options: Options) -> list[Comparison]:
     for number in range(options.rounds):
         for name in in_turn(list(present), number):
             times[name].append(_run(_program(present[name]))[0])
-    allowed = FACTOR + EXTRA_MS / spread(times[BASELINE]).median
     _, printed = _run(
         "import sys, intercom_async\n"
         f"print(*[name for name in {EXTRAS!r} if name in sys.modules], sep=', ')"
     )
-    notes.append(f"allowed are {FACTOR} x {BASELINE} plus {EXTRA_MS:.0f} ms")
     notes.append(f"of the extras, {OURS} brings: {printed.strip() or 'none'}")
     return [
         Comparison(
@@ -71,7 +67,7 @@ def measure(options: Options) -> list[Comparison]:
             unit="ms of CPU",
             baseline=BASELINE,
             rounds=times,
-            bounds={OURS: Bound("ratio", allowed)},
+            bounds={OURS: Bound("ratio", FACTOR)},
             notes=notes,
         )
     ]

@@ -1,6 +1,6 @@
 """Bytes to the model and back: nothing raised, nothing lost, nothing guessed.
 
-`benchmarks.mutants --written` finds eleven wrong changes of `structuring` that no test notices.
+Mutation testing finds eleven wrong changes of `structuring` that no test notices.
 Eight are shortcuts that only save time (for plain seconds, for dicts and where nothing is unknown,
 of slots and of the garbage collector), two change the size of a step by a sixtieth or less, and one
 is `TYPE_CHECKING`.
