@@ -18,7 +18,7 @@ import pytest
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
 
-COMMAND = (sys.executable, "-m", "intercom_async.cli")
+COMMAND = (sys.executable, "-m", "intercom_async")
 PATIENCE = 30.0
 
 

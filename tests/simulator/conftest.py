@@ -18,8 +18,11 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def sim(intercom_simulator: IntercomSimulator) -> IntercomSimulator:
-    return intercom_simulator
+async def sim(request: pytest.FixtureRequest) -> AsyncIterator[IntercomSimulator]:
+    """On the test's own loop, so that one that is driven drives the simulator as well."""
+    marker = request.node.get_closest_marker("intercom_simulator")
+    async with IntercomSimulator(**({} if marker is None else marker.kwargs)) as simulator:
+        yield simulator
 
 
 @pytest.fixture
