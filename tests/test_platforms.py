@@ -1,0 +1,67 @@
+"""What other systems lack is asked for nowhere; their answers are faked here."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+WINDOWS = """
+    import asyncio, multiprocessing, os, sqlite3, ssl, sys, types
+    import aiohttp.web, jinja2, opentelemetry.metrics, procrastinate, psycopg, redis.asyncio, rich
+    import typer, pytest
+
+    for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
+        sys.modules[name] = None
+    locked = []
+    sys.modules["msvcrt"] = types.SimpleNamespace(
+        LK_NBLCK=2, LK_UNLCK=0, locking=lambda fd, mode, count: locked.append(mode)
+    )
+    for name in ("fchmod", "geteuid", "getuid", "register_at_fork", "fork", "O_NOFOLLOW",
+                 "O_CLOEXEC"):
+        delattr(os, name)
+    sys.platform = "win32"
+
+    def refuse(*_):
+        raise NotImplementedError
+
+    asyncio.AbstractEventLoop.add_signal_handler = refuse
+    asyncio.SelectorEventLoop.add_signal_handler = refuse
+
+    import importlib, pkgutil, intercom_async
+
+    for module in pkgutil.walk_packages(intercom_async.__path__, "intercom_async."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+    from intercom_async import IntercomClient
+    from intercom_async.private_files import rewrite
+    from intercom_async.simulator import IntercomSimulator
+
+    async def main():
+        async with IntercomSimulator() as sim:
+            pairs = sim.workspace.populate(conversations=3)
+            async with IntercomClient(sim.token, base_url=sim.url) as client:
+                summary = await client.detach_contacts(
+                    pairs, admin_id=sim.admin_id, journal="run.db"
+                )
+            assert summary.settled == 3, summary
+
+    with rewrite("file") as file:
+        file.write(b"x")
+    asyncio.run(main())
+    assert locked == [2, 0], locked
+    print("fine")
+"""
+
+
+def test_the_package_works_where_unix_calls_and_signals_of_the_loop_are_missing(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WINDOWS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout == "fine\n", ended.stderr[-2000:]
