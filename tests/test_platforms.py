@@ -1,9 +1,14 @@
-"""What other systems lack is asked for nowhere; their answers are faked here."""
+"""What another system or installation lacks is missed nowhere; their answers are faked here."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
+
+from intercom_async.integrations import EXTRAS
 
 WINDOWS = """
     import asyncio, multiprocessing, os, sqlite3, ssl, sys, types
@@ -65,3 +70,18 @@ def test_the_package_works_where_unix_calls_and_signals_of_the_loop_are_missing(
         check=False,
     )
     assert ended.stdout == "fine\n", ended.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
+def test_an_integration_without_its_library_names_the_line_that_installs_it(
+    module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = f"intercom_async.integrations.{module}"
+    monkeypatch.delitem(sys.modules, full, raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModuleNotFoundError) as failed:
+        importlib.import_module(full)
+    assert f"{full} needs {module}" in str(failed.value)
+    assert str(failed.value).endswith(f"pip install 'intercom_async[{extra}]'")
