@@ -13,14 +13,7 @@ from intercom_async.errors import InvalidArgumentError
 
 @attrs.frozen(kw_only=True)
 class Standing:
-    """What one request was told about the budget.
-
-    Attributes:
-        accepted: whether the window still had room for it.
-        limit: requests per window (X-RateLimit-Limit).
-        remaining: requests left, as the server says it (X-RateLimit-Remaining).
-        reset: Unix second at which the window ends (X-RateLimit-Reset).
-    """
+    """Whether a request was accepted, and what its X-RateLimit headers say."""
 
     accepted: bool
     limit: int
@@ -30,14 +23,7 @@ class Standing:
 
 @attrs.define(kw_only=True)
 class WindowUsage:
-    """What happened in one window.
-
-    Attributes:
-        start: Unix seconds at which it began.
-        accepted: requests that were counted.
-        refused: requests answered with 429 because the window was full.
-        spent_elsewhere: requests counted for others, see `Quota.spend`.
-    """
+    """The requests of the window that began at `start`; for `spent_elsewhere` see `Quota.spend`."""
 
     start: float
     accepted: int = 0

@@ -76,16 +76,14 @@ class IntercomSimulator:
         seed: of all ids and random numbers.
         clock: Unix seconds by the server. By default this machine's time at the start, advanced
             by the running loop's clock; a loop that tests drive so drives the quota too.
-        skew: seconds the server's clock is ahead of that.
+        skew: seconds the server's clock is ahead of that; may be changed at any time.
 
     Attributes:
-        token: the access token it accepts.
         workspace: admins, contacts and conversations, to fill and to inspect.
         admin_id: an admin of the workspace, the owner of the token.
         quota: windows and what was used of each.
         faults: what shall go wrong.
         requests: counters of what arrived.
-        skew: seconds the server's clock is ahead; may be changed at any time.
     """
 
     def __init__(
