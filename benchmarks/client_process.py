@@ -49,7 +49,8 @@ def why_not(rival: str, *, uvloop: bool = False) -> str | None:
     return None
 
 
-def _peak() -> int:
+def peak() -> int:
+    """Return the most bytes this process ever held, 0 where the system does not tell."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
@@ -62,7 +63,7 @@ async def _measure(burst: "Burst", order: _Order) -> Cost:
     cpu, wall = time.process_time(), time.perf_counter()
     await burst(order.calls, order.in_flight)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return Cost(order.calls, cpu, wall, _peak())
+    return Cost(order.calls, cpu, wall, peak())
 
 
 def _run(pipe: "Connection[Any, Any]", name: str, url: str, uvloop: bool) -> None:  # noqa: FBT001
