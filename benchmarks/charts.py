@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.decode_rivals import OURS as DECODER
 from benchmarks.figures import Comparison, spread
 from benchmarks.quota_cells import grid_cell
 from benchmarks.quota_rivals import OURS as SHARE_PACED
 from benchmarks.quota_run import Trace, simulate
 from benchmarks.quota_world import WINDOW
 from benchmarks.report import about
+from benchmarks.rivals import JOURNAL, OUR_BULK, OURS
 
 LIMIT: Final = 167
 _FIRST, _LAST = 3, 6
 """Windows whose course is shown: from the beginning of one to the beginning of the other."""
 
 _STEP: Final = 0.25
-_OURS: Final = "#1a7f37"
+_GREEN: Final = "#1a7f37"
 _OTHERS: Final = ("#9a6700", "#8250df", "#0969da")
+_OWN: Final = {DECODER, OURS, OUR_BULK, JOURNAL}
 _ACCEPTED, _REFUSED = "#8c959f", "#cf222e"
 _BARS: Final = {
     "overhead.svg": ("call, 16 in flight", "CPU time of the client for one detach"),
@@ -62,7 +65,7 @@ def draw_quota(
             range(len(processes)),
             [max(value, 0.01) for value in values],  # the scale has no zero
             marker="o",
-            color=_OURS if ours else next(colours),
+            color=_GREEN if ours else next(colours),
             label=f"{name} (this library)" if ours else name,
         )
     plane.set_yscale("log")
@@ -113,11 +116,12 @@ def draw_bars(folder: Path, comparisons: Sequence[Comparison]) -> None:
             [row.median - row.low for row in rows.values()],
             [row.high - row.median for row in rows.values()],
         ]
-        bars = plane.barh(list(rows), medians, xerr=reach, color=_ACCEPTED, ecolor="#24292f")
+        colours = [_GREEN if name in _OWN else _ACCEPTED for name in rows]
+        bars = plane.barh(list(rows), medians, xerr=reach, color=colours, ecolor="#24292f")
         labels = [f"  {row.median:,.0f} µs{_times(comparison, name)}" for name, row in rows.items()]
         plane.bar_label(bars, labels)
         plane.set_xscale("log")
-        plane.set_xlim(min(medians) / 2, max(row.high for row in rows.values()) * 8)
+        plane.set_xlim(min(medians) / 2, max(row.high for row in rows.values()) * 40)
         plane.invert_yaxis()
         rounds = len(comparison.rounds[comparison.baseline])
         plane.set_title(f"{title}\nmedian, and least to most, of {rounds} rounds")
