@@ -1,5 +1,6 @@
 """What another system or installation lacks is missed nowhere; their answers are faked here."""
 
+import contextlib
 import importlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from intercom_async.integrations import EXTRAS
+from intercom_async.journal import Binding, opening
 
 WINDOWS = """
     import asyncio, multiprocessing, os, sqlite3, ssl, sys, types
@@ -85,3 +87,11 @@ def test_an_integration_without_its_library_names_the_line_that_installs_it(
         importlib.import_module(full)
     assert f"{full} needs {module}" in str(failed.value)
     assert str(failed.value).endswith(f"pip install 'intercom_async[{extra}]'")
+
+
+def test_a_mac_is_told_to_flush_the_journal_to_the_disk_itself(tmp_path: Path) -> None:
+    binding = Binding(operation="detach", base_url="https://api.intercom.io", app_id="a")
+    with contextlib.ExitStack() as undo:
+        connection, _ = opening.open_file(str(tmp_path / "run.db"), binding, 0.0, undo)
+        assert connection.execute("PRAGMA fullfsync").fetchall() == [(1,)]
+        assert connection.execute("PRAGMA synchronous").fetchall() == [(2,)]
