@@ -110,8 +110,9 @@ def check(value: Any, described: str | Described | list[Any], name: str = "") ->
         for inner, member in value.items():
             check(member, described[inner], f"{name}.{inner}")
     elif isinstance(described, list):
+        elements: list[Any] = value
         assert type(value) is list, name
-        for element in value:
+        for element in elements:
             check(element, described[0], name)
     else:
         kind, _, values = described.partition(": ")
