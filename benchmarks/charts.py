@@ -88,15 +88,20 @@ def _course(plane: Any, strategy: str) -> None:
     simulate(grid_cell(strategy, LIMIT, 4, quick=True), 0, trace)
     begin, end = _FIRST * WINDOW, _LAST * WINDOW
     shown = [(at - begin, accepted) for at, accepted in trace if begin <= at < end]
-    edges = [number * _STEP for number in range(round((end - begin) / _STEP) + 1)]
-    split = [[at for at, accepted in shown if accepted is wanted] for wanted in (True, False)]
-    weights = [[1 / _STEP] * len(part) for part in split]
-    plane.hist(split, edges, weights=weights, stacked=True, color=[_ACCEPTED, _REFUSED])
+    steps = round((end - begin) / _STEP)
+    sent, taken = [0.0] * steps, [0.0] * steps
+    for at, accepted in shown:
+        sent[int(at / _STEP)] += 1 / _STEP
+        taken[int(at / _STEP)] += accepted / _STEP
+    edges = [number * _STEP for number in range(steps + 1)]
+    plane.stairs(sent, edges, fill=True, color=_REFUSED)
+    plane.stairs(taken, edges, fill=True, color=_ACCEPTED)
+    refused = sum(not accepted for _, accepted in shown)
     for number in range(_LAST - _FIRST + 1):
         plane.axvline(number * WINDOW, color=_ACCEPTED, linestyle=":")
     plane.set_ylabel("requests / s")
     plane.set_xlabel("seconds; dotted: a window ends")
-    plane.set_title(f"{strategy}, 4 processes: {len(split[1])} of {len(shown)} refused (red)")
+    plane.set_title(f"{strategy}, 4 processes: {refused} of {len(shown)} refused (red)")
 
 
 def draw_bars(folder: Path, comparisons: Sequence[Comparison]) -> None:
