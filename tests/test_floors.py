@@ -43,8 +43,10 @@ FLOORS: list[set[str]] = [
     {"client"},
     {"pool_run"},
     {"pool"},
+    {"_exports"},
     {"simulator", "integrations"},
     {"cli"},
+    {"__main__"},
 ]
 
 PURE = {

@@ -110,6 +110,8 @@ def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> Non
     if mode == "strict":
         code = "import pytest\npytestmark = pytest.mark.asyncio\n" + code
     (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
+    (line,) = re.findall(r"`(pytest_plugins = [^`]*)`", README)
+    (tmp_path / "conftest.py").write_text(f"{line}\n", encoding="utf-8")
     options = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, "-o", f"asyncio_mode={mode}"],
@@ -186,7 +188,7 @@ class TestCommands:
     def test_the_benchmarks_run(self, capsys: pytest.CaptureFixture[str]) -> None:
         # The shortest of them; all of them take minutes.
         assert COMMANDS[-1].endswith("-m benchmarks")
-        assert benchmark(["import", "--rounds", "2"]) == 0
+        assert benchmark(["start", "--rounds", "2"]) == 0
         printed = capsys.readouterr().out
         assert "import intercom_async" in printed
         assert "of 1 bounds hold" in printed

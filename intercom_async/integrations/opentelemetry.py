@@ -27,8 +27,13 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from opentelemetry import metrics, trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from intercom_async.integrations import missing
+
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+except ModuleNotFoundError as error:
+    raise missing(__name__, error) from error
 
 from intercom_async._version import __version__
 from intercom_async.events import (

@@ -30,9 +30,14 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
-import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from procrastinate.jobs import Status
+from intercom_async.integrations import missing
+
+try:
+    import procrastinate
+    from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+    from procrastinate.jobs import Status
+except ModuleNotFoundError as error:
+    raise missing(__name__, error) from error
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun

@@ -42,17 +42,7 @@ class ReplyForm(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """One request to the API.
-
-    Attributes:
-        method: upper case.
-        segments: of the path, decoded, see `segments_of`.
-        query: what follows the question mark, still encoded.
-        version: of the API, a member of `VERSIONS`.
-        content_type: of the body, without parameters.
-        body: bytes.
-        now: Unix seconds by the server's clock.
-    """
+    """One request to the API: its path split by `segments_of`, its query still encoded."""
 
     method: str
     segments: tuple[str, ...]
@@ -81,15 +71,7 @@ def segments_of(path: str) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Endpoints:
-    """The calls of the API over one workspace.
-
-    Attributes:
-        workspace: what they read and change.
-        reply_form: how attach and detach are answered.
-        unknown_admin: the answer when `admin_id` names nobody.
-        region: the workspace's, as `GET /me` tells it.
-        app_id: the workspace's, likewise.
-    """
+    """The calls of the API over one workspace."""
 
     workspace: Workspace
     reply_form: ReplyForm = ReplyForm.PARTICIPANTS

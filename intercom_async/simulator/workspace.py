@@ -18,13 +18,7 @@ CREATED_AT = 1_700_000_000
 
 @attrs.define
 class Admin:
-    """A teammate.
-
-    Attributes:
-        id: digits.
-        name: shown to contacts.
-        email: address.
-    """
+    """A teammate."""
 
     id: str
     name: str
@@ -33,15 +27,7 @@ class Admin:
 
 @attrs.define
 class Contact:
-    """A user or lead.
-
-    Attributes:
-        id: Intercom's id, 24 hexadecimal digits unless given.
-        role: "user" or "lead".
-        email: address, or None.
-        external_id: the customer's own id, or None.
-        conversation_ids: conversations the contact takes part in, in order of joining.
-    """
+    """A user or lead."""
 
     id: str
     role: str = "user"
@@ -52,15 +38,7 @@ class Contact:
 
 @attrs.define
 class Conversation:
-    """A conversation and who takes part.
-
-    Attributes:
-        id: digits unless given.
-        contact_ids: contacts that take part, in order of joining.
-        parts: how many conversation parts it has.
-        created_at: Unix seconds.
-        updated_at: Unix seconds of the last change.
-    """
+    """A conversation: its contacts in order of joining, how many parts, and Unix seconds."""
 
     id: str
     contact_ids: list[str]
@@ -108,14 +86,7 @@ class Workspace:
         role: str = "user",
         contact_id: str | None = None,
     ) -> str:
-        """Add a contact and return its id.
-
-        Args:
-            email: address, if it has one.
-            external_id: the id the customer gave it, if any.
-            role: "user" or "lead".
-            contact_id: the id to use instead of a random one.
-        """
+        """Add a "user" or "lead" and return its id, a random one unless given."""
         contact_id = contact_id or self._hex_id()
         contact = Contact(contact_id, role, email, external_id)
         self.contacts[contact_id] = contact
@@ -128,12 +99,7 @@ class Workspace:
     def add_conversation(
         self, contact_ids: Sequence[str], *, conversation_id: str | None = None, parts: int = 0
     ) -> str:
-        """Add a conversation between these contacts and return its id.
-
-        Args:
-            contact_ids: contacts of this workspace, at least one.
-            conversation_id: the id to use instead of the next number.
-            parts: how many conversation parts it has; a retrieval shows the 500 newest.
+        """Add a conversation between contacts and return its id, the next number unless given.
 
         Raises:
             InvalidArgumentError: no contact, or an id that is taken.

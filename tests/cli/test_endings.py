@@ -19,7 +19,7 @@ from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
 from tests.support.rows import settled_in
 
-COMMAND = (sys.executable, "-m", "intercom_async.cli")
+COMMAND = (sys.executable, "-m", "intercom_async")
 PATIENCE = 30.0
 
 

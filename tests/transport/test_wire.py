@@ -1,6 +1,6 @@
 """Requests built and replies understood, without any network.
 
-`benchmarks.mutants` finds seven wrong changes of `wire` that no test notices: the bounds of absurd
+Mutation testing finds seven wrong changes of `wire` that no test notices: the bounds of absurd
 numbers and depths may be one higher, requests a few bytes larger (`gc`), and three shortcuts for
 plain ids and plain digits may be missing, which only saves time.
 """
