@@ -31,14 +31,12 @@ from intercom_async.detaching import (
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
-from intercom_async.events import Observer
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
 from intercom_async.secret import Secret
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
@@ -101,7 +99,7 @@ class IntercomClient:
             `Connector`, so that nothing stale is taken for an answer.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
-        observer: called with every event of `intercom_async.events`; must be quick.
+        observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
     Raises:

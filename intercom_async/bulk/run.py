@@ -64,8 +64,8 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.model import Identity
+from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair, as_detach
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.runtime import Runtime, TimerHandle

@@ -31,7 +31,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from intercom_async._version import __version__
-from intercom_async.events import (
+from intercom_async.observing import (
     CallBegan,
     CallEnded,
     CallGivenUp,
@@ -39,13 +39,13 @@ from intercom_async.events import (
     OutageBegan,
     OutageEnded,
     QuotaWaited,
+    RateLimitStatus,
     RequestLost,
     RequestRefused,
     RequestRetried,
     RequestSent,
     WaitRefused,
 )
-from intercom_async.status import RateLimitStatus
 
 SCOPE: Final = "intercom_async"
 """Name of the tracer and the meter."""
@@ -141,7 +141,7 @@ class OpenTelemetryObserver:
         )
 
     def __call__(self, event: Event) -> None:
-        """Take one event; see `intercom_async.events`."""
+        """Take one event; see `intercom_async.observing`."""
         if isinstance(event, CallBegan):
             self._calls[event.call] = self._begin(event)
             return

@@ -16,7 +16,7 @@ from typing import Final
 import attrs
 
 from intercom_async.errors import RateLimitWaitError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.concurrency import ConcurrencyBound
 from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
 from intercom_async.transport.server_clock import WINDOW

@@ -25,9 +25,9 @@ from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import gather
 from intercom_async.cli.report.terminal import rendered
-from intercom_async.events import Event
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.journal import reader
+from intercom_async.observing import Event
 from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
 from tests.hostile.catalogue import CATALOGUE, Hostile, error, http

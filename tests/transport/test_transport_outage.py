@@ -16,7 +16,7 @@ from intercom_async.errors import (
     ConnectionFailedError,
     UnknownOutcomeError,
 )
-from intercom_async.events import Event, OutageBegan, OutageEnded
+from intercom_async.observing import Event, OutageBegan, OutageEnded
 from intercom_async.transport import wire
 from intercom_async.transport.answers import weigh
 from intercom_async.transport.http import AttemptFailedError, Http

@@ -15,7 +15,7 @@ chance throws the same number each time, unless a test says otherwise.
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.window import (
     Lane,
     Permit,
