@@ -484,6 +484,7 @@ class TestEvents:
         assert [(event.failure, event.attempt) for event in lost] == [
             ("disconnected", 1),
             ("disconnected", 2),
+            ("cancelled", 1),
         ]
 
     async def test_a_refused_wait_is_an_event_and_a_warning(

@@ -59,6 +59,7 @@ class Network:
 
     base_url = "http://test"
     slots = UNBOUNDED
+    instrumented = False
 
     def __init__(self) -> None:
         self.server = ModelServer(LIMIT)
