@@ -90,7 +90,19 @@ def test_a_token_is_hidden_however_it_is_written(way: str) -> None:
 
 @pytest.mark.parametrize(
     "way",
-    ["as_it_is", "json_of_php", "url", "html_twice", "without_padding", "every_character_json", "every_character_json_capitals", "every_character_url", "every_character_url_capitals", "every_character_html", "every_character_html_hexadecimal"],
+    [
+        "as_it_is",
+        "json_of_php",
+        "url",
+        "html_twice",
+        "without_padding",
+        "every_character_json",
+        "every_character_json_capitals",
+        "every_character_url",
+        "every_character_url_capitals",
+        "every_character_html",
+        "every_character_html_hexadecimal",
+    ],
 )
 def test_a_success_which_may_be_long_is_looked_at_only_where_it_seems_to_hold_one(way: str) -> None:
     said = b'{"id": "%b"}' % WAYS[way](TOKEN).encode()
