@@ -19,7 +19,7 @@ from intercom_async.simulator import Fault, IntercomSimulator
 
 async def main():
     policy = intercom_async.RetryPolicy(backoff=0.0)
-    async with IntercomSimulator() as sim:
+    async with IntercomSimulator(token="t") as sim:
         sim.faults.add(Fault.SERVER_ERROR, times=1, status=503)
         async with intercom_async.IntercomClient("t", base_url=sim.url, retry=policy) as client:
             await client.whoami()
