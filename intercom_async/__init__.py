@@ -50,7 +50,7 @@ from intercom_async.pairs import Pair
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.transport.http import Connector
-from intercom_async.transport.verdict import RetryPolicy
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 
 __all__ = [

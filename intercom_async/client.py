@@ -40,12 +40,11 @@ from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
-from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget
+from intercom_async.transport.sharing import SharedBudget, limiter_for
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 
 if TYPE_CHECKING:

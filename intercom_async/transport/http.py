@@ -42,9 +42,9 @@ from intercom_async.secret import Secret
 from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.slots import UNBOUNDED, Slots
-from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:

@@ -55,9 +55,7 @@ from intercom_async.transport.answers import Habit
 from intercom_async.transport.http import AttemptFailedError, Http, show_nothing_of
 from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.outage import LONGEST_PAUSE, Outage
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.turns import Turns
-from intercom_async.transport.verdict import (
+from intercom_async.transport.retrying import (
     Failure,
     Retry,
     RetryBudget,
@@ -65,6 +63,8 @@ from intercom_async.transport.verdict import (
     Stop,
     judge,
 )
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.turns import Turns
 from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import (
     Reply,
