@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from intercom_async.secret import Secret
+from intercom_async.structuring import is_list, is_object
 
 HIDDEN: Final = "[token]"
 """What stands for the token, or for a whole text that repeats it encoded."""
@@ -69,9 +70,9 @@ class Hiding:
     def _document(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, list):
+        if is_list(value):
             return [self._document(each) for each in value]
-        if isinstance(value, dict):
+        if is_object(value):
             return {self.text(key): self._document(each) for key, each in value.items()}
         return value
 
