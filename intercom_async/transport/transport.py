@@ -119,6 +119,7 @@ class _Call:
         excused: attempts that failed because Intercom was away.
         away: seconds that outages took: waiting for their end, and attempts that failed in them.
         looking: whether its request looks whether Intercom is back.
+        observed: whether anybody wants each of its events.
     """
 
     request: Request
@@ -135,6 +136,7 @@ class _Call:
     excused: int = 0
     away: float = 0.0
     looking: bool = False
+    observed: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -313,7 +315,8 @@ class Transport:
         limiter = self.limiter
         call = _Call(request, options, on_send, self._runtime.monotonic())
         self._counts["calls"] += 1
-        if self._reporter.observed:
+        call.observed = self._reporter.observed
+        if call.observed:
             return await self._send_observed(call, limiter)
         return await self._send(call, limiter)
 
@@ -412,7 +415,7 @@ class Transport:
 
     def _lost(self, call: _Call, permit: Permit, failure: str, attempt: int) -> None:
         self._counts["lost"] += 1
-        if self._reporter.observed:
+        if call.observed:
             elapsed = self._runtime.monotonic() - permit.sent
             self._report(RequestLost, call, failure=failure, elapsed=elapsed, attempt=attempt)
 
@@ -542,7 +545,7 @@ class Transport:
         """Take note of a reply; it failed if it is in doubt and another may come."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
-        if self._reporter.observed:
+        if call.observed:
             self._report(
                 RequestSent,
                 call,
@@ -605,7 +608,7 @@ class Transport:
             waited = self._runtime.monotonic() - began
             call.waited += waited
             self._waited += waited
-        if self._reporter.observed:
+        if call.observed:
             self._reporter.report(QuotaWaited(call=call.number, lane=lane.value, seconds=waited))
         return permit
 
