@@ -4,7 +4,7 @@ It uses the whole rate limit, almost never hits a 429, and says what became of e
 """
 
 from intercom_async._version import __version__
-from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary
+from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary, RunFailedError
 from intercom_async.client import IntercomClient, detach_contact
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import (
@@ -49,9 +49,12 @@ from intercom_async.observing import ClientStats, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
+from intercom_async.raw import RawReply
+from intercom_async.replies import ReplyHead
 from intercom_async.transport.http import Connector
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.wire import Region
 
 __all__ = [
     "APIError",
@@ -99,10 +102,14 @@ __all__ = [
     "RateLimitStatus",
     "RateLimitWaitError",
     "RateLimitedError",
+    "RawReply",
     "RedirectError",
+    "Region",
+    "ReplyHead",
     "ResponseDecodeError",
     "ResponseTooLargeError",
     "RetryPolicy",
+    "RunFailedError",
     "ServerError",
     "Source",
     "UnknownOutcomeError",

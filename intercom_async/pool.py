@@ -31,6 +31,7 @@ from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
 from intercom_async.transport.sharing import SharedBudget
 from intercom_async.transport.window import RateLimitPolicy
+from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,7 +56,7 @@ class WorkspaceAccess:
     """
 
     token: str = attrs.field(repr=False)
-    region: str = "us"
+    region: Region = "us"
     base_url: str | None = None
     admin_id: str | None = None
 
@@ -96,7 +97,7 @@ class IntercomPool:
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; see
             `IntercomClient`.
-        version, timeout, retry, rate_limit, shared_budget, observer: of every client; see
+        version, timeout, retry, proxy, rate_limit, shared_budget, observer: of every client; see
             `IntercomClient`. `rate_limit.key` must be None, because each workspace has a quota
             of its own.
         runtime: clock, sleep and randomness, for tests.
@@ -114,6 +115,7 @@ class IntercomPool:
         version: str = "Preview",
         timeout: float = 30.0,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        proxy: str | None = None,
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
         shared_budget: SharedBudget | None = None,
         observer: Observer | None = None,
@@ -132,6 +134,7 @@ class IntercomPool:
             "version": version,
             "timeout": timeout,
             "retry": retry,
+            "proxy": proxy,
             "rate_limit": rate_limit,
             "shared_budget": shared_budget,
             "observer": observer,

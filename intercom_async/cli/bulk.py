@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.display import Display, as_document, show_summary
+from intercom_async.cli.display import Display, show_summary
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
@@ -271,7 +271,8 @@ class _Ending:
         summary, bad, dry_run = self.summary, self._bad, self.options.dry_run
         if self.options.as_json:
             try:
-                print_out(json.dumps(as_document(summary, bad_lines=bad, dry_run=dry_run)))
+                told = {"dry_run": dry_run, **summary.to_dict(), "bad_lines": bad}
+                print_out(json.dumps(told))
             except OSError:
                 show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
                 raise

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hints
 
 import attrs
 import typer
@@ -19,6 +19,7 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.pairs import COLUMNS
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
+from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
 
 REGION_VARIABLE: Final = "INTERCOM_REGION"
 BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
@@ -47,6 +48,9 @@ class Connection:
     token_file: Path | None = option(
         None, f"File with the access token; default: ${TOKEN_VARIABLE}, else a hidden prompt."
     )
+    proxy: str | None = option(
+        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, minding $NO_PROXY."
+    )
     intercom_version: str = option("Preview", "Value of the Intercom-Version header.")
     as_json: bool = option(False, "Print JSON on standard output.", "--json")
 
@@ -61,7 +65,8 @@ class Connection:
             base_url = os.environ.get(BASE_URL_VARIABLE) or None
         return IntercomClient(
             self._token(),
-            region=self.region or os.environ.get(REGION_VARIABLE) or "us",
+            region=cast("Region", self.region or os.environ.get(REGION_VARIABLE) or "us"),
+            proxy=self.proxy,
             base_url=base_url,
             version=self.intercom_version,
             rate_limit=RateLimitPolicy(reserve=reserve / 100.0),

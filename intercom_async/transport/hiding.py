@@ -54,6 +54,12 @@ class Hiding:
             return said
         return HIDDEN if self._letters and self._letters in _letters(said) else said
 
+    def lines(self, said: str) -> str:
+        """Return lines, each without the token."""
+        if self.text(said) == said:
+            return said
+        return "\n".join(map(self.text, said.split("\n")))
+
     def body(self, said: bytes, *, is_error: bool) -> bytes:
         """Return the body of a reply without the token."""
         if not self._active:

@@ -21,10 +21,11 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 """
 
 import asyncio
+import itertools
 import os
 import weakref
 from typing import TYPE_CHECKING, Final, final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import msgspec
@@ -42,6 +43,7 @@ from intercom_async.secret import Secret
 from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
+from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.slots import UNBOUNDED, Slots
@@ -78,11 +80,13 @@ class AttemptFailedError(Exception):
     Attributes:
         failure: what that says of the request's fate.
         detail: what happened, in words that are safe to show.
+        way: what else is to be known of the way to Intercom; empty or ", ...".
     """
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
         self.failure = failure
         self.detail = detail
+        self.way = way
         super().__init__(detail)
 
 
@@ -117,10 +121,15 @@ async def _guard(
         _check_proxy(request.url, request.proxy)
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise  # nothing was sent, and aiohttp does not repeat it
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise AttemptFailedError(Failure.DISCONNECTED, _describe(error)) from None
+    except (
+        aiohttp.ClientOSError,
+        aiohttp.ServerDisconnectedError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientHttpProxyError,
+    ) as error:
+        way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
+        failed = AttemptFailedError(_classify(error), _describe(error), way)
+        raise failed from _os_error(error)
 
 
 _MIDDLEWARES: Final = (_guard,)
@@ -133,12 +142,19 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
     request.headers.extend((hdrs.COOKIE, value) for value in written)
 
 
+def _os_error(error: Exception) -> OSError | None:
+    """What the system said; nothing else of aiohttp's error is safe to show."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return show_nothing_of(error.os_error)
+    return None
+
+
 def _check_proxy(url: URL, proxy: URL) -> None:
     """Keep the token from a foreign proxy; https goes through one in a tunnel."""
     if url.scheme == "http" and not is_loopback(proxy.host or ""):
         raise ClientStateError(
-            f"the session would send the token in plain text to the proxy {proxy.host}; "
-            "open it without a proxy for loopback hosts"
+            f"the token would go in plain text to the proxy {shown(proxy)}; "
+            "use none for loopback hosts"
         )
 
 
@@ -232,21 +248,30 @@ def slots_of(session: aiohttp.ClientSession) -> Slots:
     return slots
 
 
+_OWN: Final["WeakSet[aiohttp.ClientSession]"] = WeakSet()
+"""Sessions that the library opened, which go by the environment."""
+
+
 def open_session(connections: int) -> aiohttp.ClientSession:
     """Open a session as the library wants it, inside the running loop.
 
     Args:
         connections: of its pool, at most.
+
+    Raises:
+        ClientStateError: the certificates that the environment names cannot be read.
     """
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
         connector=Connector(
-            limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
+            limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60, ssl=tls()
         ),
         # A cookie set for one token must never be replayed for another.
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
+        trust_env=False,  # it would read netrc, too; see `network`
     )
+    _OWN.add(session)
+    return session
 
 
 class Http:
@@ -257,6 +282,7 @@ class Http:
         token: sent with every request, and never shown.
         headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
+        proxy: goes before the one that the session has or the environment names.
         runtime: the wall clock for Retry-After dates.
 
     Attributes:
@@ -271,6 +297,7 @@ class Http:
         headers: dict[str, str],
         session: aiohttp.ClientSession | None,
         runtime: Runtime,
+        proxy: URL | None = None,
     ) -> None:
         self._base_url = base_url
         self._url = URL(base_url, encoded=True)
@@ -280,6 +307,7 @@ class Http:
         self._hiding = Hiding(token)
         self._injected = session
         self._session = session
+        self._proxy = proxy
         self.slots = UNBOUNDED
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -315,15 +343,19 @@ class Http:
         """Return the session, opened if need be.
 
         Raises:
-            ClientStateError: closed, or bound to another event loop or process.
+            ClientStateError: closed, bound to another event loop or process, or the certificates
+            that the environment names cannot be read.
+        InvalidArgumentError: HTTPS_PROXY names no proxy.
         """
         loop = asyncio.get_running_loop()
         if self._closed:
             raise ClientStateError("the client is closed; open a new one")
         if self._loop is None:
-            self._loop, self._pid = loop, os.getpid()
+            if self._proxy is None and (self._session is None or self._session in _OWN):
+                self._proxy = proxy_for(self._url)
             if self._session is None:
                 self._session = open_session(CONNECTIONS)
+            self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
@@ -342,6 +374,10 @@ class Http:
             self._timeouts = {seconds: timeout}
         return timeout
 
+    def _to(self, request: Request) -> URL:
+        url = self._url.with_path(self._prefix + request.path, encoded=True)
+        return URL(f"{url}?{request.query}", encoded=True) if request.query else url
+
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
         """Send a request once, read the reply within `seconds`, and weigh it: `Reply.doubt`.
 
@@ -356,7 +392,7 @@ class Http:
                 request,
                 await session.request(
                     request.method,
-                    self._url.with_path(self._prefix + request.path, encoded=True),
+                    self._to(request),
                     data=None if request.body is None else _Body(request.body),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),
@@ -367,6 +403,7 @@ class Http:
                     max_field_size=LINE_LIMIT,
                     max_headers=HEADERS_LIMIT,
                     middlewares=_MIDDLEWARES,
+                    proxy=self._proxy,
                 ),
                 deadline,
             )
@@ -420,6 +457,8 @@ class Http:
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
+            all_headers=self._hiding.lines("\n".join(itertools.chain(*headers.items()))),
+            raw=request.raw,
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:
@@ -434,7 +473,12 @@ class Http:
     def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, AttemptFailedError):
-            return AttemptFailedError(error.failure, self._clean(error.detail))
+            way = error.way
+            if error.failure is Failure.CERTIFICATE and self._session in _OWN:
+                way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
+            failure = AttemptFailedError(error.failure, self._clean(error.detail) + way)
+            failure.__cause__ = error.__cause__
+            return failure
         if isinstance(error, ClientStateError):
             return ClientStateError(str(error))
         described = self._clean(_describe(error))
@@ -442,10 +486,7 @@ class Http:
             error, aiohttp.ClientError
         ):
             return ClientStateError(f"the session cannot be used: {described}")
-        failure = AttemptFailedError(_classify(error), described)
-        if isinstance(error, aiohttp.ClientConnectorError):
-            failure.__cause__ = show_nothing_of(error.os_error)
-        return failure
+        return AttemptFailedError(_classify(error), described)
 
     def _clean(self, text: str) -> str:
         """Return what a server said as `readable` does, and without the token."""

@@ -28,6 +28,7 @@ from intercom_async.errors import (
     ConnectionFailedError,
     ContactNotFoundError,
     IntercomError,
+    InvalidArgumentError,
     RateLimitWaitError,
     UnknownOutcomeError,
     readable,
@@ -61,6 +62,7 @@ from intercom_async.transport.retrying import (
     RetryBudget,
     RetryPolicy,
     Stop,
+    check_number,
     judge,
 )
 from intercom_async.transport.runtime import Runtime
@@ -83,9 +85,16 @@ LOOK_HOLDS: Final = 10.0
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
+NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+
 PAUSE_WHILE_ANSWERING: Final = 5.0
 """Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
 of the pairs that are left."""
+
+
+def _check_lane(_: object, __: object, value: Lane) -> None:
+    if value not in tuple(Lane):
+        raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
 
 
 @attrs.frozen(kw_only=True)
@@ -103,10 +112,10 @@ class CallOptions:
             budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
-    lane: Lane
-    timeout: float
+    lane: Lane = attrs.field(validator=_check_lane)
+    timeout: float = attrs.field(validator=check_number(zero_too=False))
     retry: RetryPolicy
-    max_wait: float | None
+    max_wait: float | None = attrs.field(validator=check_number(zero_too=True, none_too=True))
     bounded: bool = True
     patient: bool = False
 
@@ -649,12 +658,15 @@ class Transport:
         )
         asked = None if reply.headers is None else reply.headers.retry_after
         longest = call.options.retry.retry_after_max
-        if asked is None or asked <= longest:
+        if call.in_doubt and not call.request.repeatable:
+            advice = NOT_REPEATED
+        elif asked is None or asked <= longest:
             return None
-        advice = (
-            f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
-            "allowed by RetryPolicy(retry_after_max=...)"
-        )
+        else:
+            advice = (
+                f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
+                "allowed by RetryPolicy(retry_after_max=...)"
+            )
         self._report_given_up(call, advice, request_id_of(reply))
         return msgspec.structs.replace(reply, advice=advice)
 
@@ -716,6 +728,8 @@ class Transport:
 
     def _judge(self, call: _Call, failed: _Failed) -> Retry | Stop:
         call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
+        if failed.failure.ambiguous and not call.request.repeatable:
+            return Stop(NOT_REPEATED)
         outage, patient = self.outage, call.options.patient
         if outage is not None and not patient:
             return Stop(str(outage))

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from multidict import CIMultiDict
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -36,10 +37,14 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id, is_plain
 from intercom_async.observing import RateLimitStatus
+from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.retrying import Failure
 from intercom_async.transport.window import RateLimitHeaders
+
+Region = Literal["us", "eu", "au"]
+"""Where Intercom hosts a workspace."""
 
 REGIONS: Final[Mapping[str, str]] = {
     "us": "https://api.intercom.io",
@@ -72,6 +77,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         conversation_id: the conversation that the reply must be about.
         contact_id: the contact that a write attaches or detaches.
         attaches: whether that contact takes part after the write.
+        query: percent-encoded, without the question mark.
+        raw: whether the caller reads the reply: any success will do that is no page or error.
+        repeatable: whether it may be sent again when it may have been applied.
     """
 
     method: str
@@ -81,6 +89,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     conversation_id: str | None = None
     contact_id: str | None = None
     attaches: bool = False
+    query: str = ""
+    raw: bool = False
+    repeatable: bool = True
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -119,6 +130,9 @@ class Reply(msgspec.Struct, frozen=True):
             though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
+        all_headers: names and values as received, but without the token, each on a line. Runs
+            keep many replies, and as a text their headers take least.
+        raw: see `Request.raw`.
     """
 
     status: int
@@ -133,11 +147,14 @@ class Reply(msgspec.Struct, frozen=True):
     in_doubt: bool = False
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
+    all_headers: str = ""
+    raw: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether it says that all went well, and is believed."""
-        return self.status == SUCCESS and self.doubt is None
+        good = self.status == SUCCESS or (self.raw and 200 <= self.status < 300)
+        return good and self.doubt is None
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -204,6 +221,43 @@ def check_base_url(region: object, base_url: object) -> str:
 def is_loopback(host: str) -> bool:
     """Whether what is sent to a host stays on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+_OWN_HEADERS: Final = frozenset(
+    {
+        *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
+        *("connection", "content-length", "content-type", "transfer-encoding"),
+    }
+)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+
+
+def check_headers(headers: object) -> dict[str, str]:
+    """Return headers that may go with every request; values are not shown, they may be secret."""
+    if not is_object(headers):
+        raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+        expected = None
+        if name.lower() in _OWN_HEADERS:
+            expected = f"without {name}, which is the library's (token, version, user_agent_suffix)"
+        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            expected = f"printable ASCII texts, that of {name} too"
+        if expected is not None:
+            raise InvalidArgumentError("default_headers", None, expected)
+        checked[name.title()] = value  # one spelling, so that none is sent twice
+    return checked
+
+
+def check_suffix(suffix: object) -> str:
+    """Return what is added to the User-Agent header."""
+    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
+        expected = 'printable ASCII such as "acme-sync/2.1"'
+        raise InvalidArgumentError("user_agent_suffix", suffix, expected)
+    return suffix.strip()
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -478,7 +532,7 @@ def error_for(reply: Reply) -> APIError:
     if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
         gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
         advice = gateway if advice is None else f"{gateway}; {advice}"
-    return kind(
+    error = kind(
         status=reply.status,
         code=code,
         message=message,
@@ -489,6 +543,15 @@ def error_for(reply: Reply) -> APIError:
         retry_after=None if reply.headers is None else reply.headers.retry_after,
         advice=advice,
     )
+    error.reply = head_of(reply)
+    return error
+
+
+def head_of(reply: Reply) -> ReplyHead:
+    """Return what users see of a reply whose body they get in another form."""
+    lines = reply.all_headers.split("\n")
+    headers = CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
+    return ReplyHead(reply.status, request_id_of(reply), headers)
 
 
 def request_id_of(reply: Reply) -> str | None:

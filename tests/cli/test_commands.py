@@ -196,6 +196,7 @@ class TestBadInput:
             (["--region", "mars"], "region"),
             (["--base-url", "http://intercom.example"], "https"),
             (["--intercom-version", "two"], "version"),
+            (["--proxy", "socks5://user:word@proxy"], "proxy must be a URL such as"),
             (["--concurrency", "0"], "concurrency"),
             (["--columns", "conversation_id"], "--columns"),
             (["--token-file", "no such file"], "no such file"),
@@ -209,6 +210,14 @@ class TestBadInput:
         ended = self.command("detach", self.path, "--admin-id", "1", *arguments)
         assert ended.status == 2
         assert said in ended.err
+
+    def test_a_proxy_is_used_and_named_without_its_password(
+        self, simulator: IntercomSimulator
+    ) -> None:
+        proxy = "http://user:word@192.0.2.1:9"
+        ended = self.command("whoami", "--base-url", simulator.url, "--proxy", proxy)
+        assert "in plain text to the proxy http://192.0.2.1:9;" in ended.err
+        assert "word" not in ended.err
 
     def test_an_empty_admin_id_is_a_usage_error(self, simulator: IntercomSimulator) -> None:
         ended = self.command("detach", self.path, "--base-url", simulator.url, "--admin-id", "")

@@ -107,7 +107,7 @@ ACCESSES: dict[str, Any] = {
     "a tuple": (TOKEN, "eu"),
     "a dictionary": {"token": TOKEN},
     "a token with a space": TOKEN + " ",
-    "a wrong region": WorkspaceAccess(TOKEN, region="moon"),
+    "a wrong region": WorkspaceAccess(TOKEN, region="moon"),  # type: ignore[arg-type]
     "no text": WorkspaceAccess(TOKEN.encode()),  # type: ignore[arg-type]
 }
 

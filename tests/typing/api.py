@@ -30,6 +30,8 @@ from intercom_async import (
     RateLimitPolicy,
     RateLimitStatus,
     RateLimitWaitError,
+    RawReply,
+    ReplyHead,
     RetryPolicy,
     Source,
     WorkspaceAccess,
@@ -50,6 +52,8 @@ def construct(session: aiohttp.ClientSession) -> None:
     assert_type(IntercomClient(), IntercomClient)
     IntercomClient("token", region="eu", version="2.14", timeout=5)
     IntercomClient("token", admin_id=5017690)
+    IntercomClient("token", region="mars")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    IntercomClient("token", max_retries=0, proxy="http://proxy:3128", user_agent_suffix="acme/1")
     IntercomClient("token", base_url="https://localhost", session=session, observer=observe)
     IntercomClient("token", retry=RetryPolicy(attempts=3, total_time=None), observer=observer)
     IntercomClient("token", rate_limit=RateLimitPolicy(quota_fraction=0.5, max_wait=None))
@@ -58,7 +62,10 @@ def construct(session: aiohttp.ClientSession) -> None:
 
 async def call(client: IntercomClient) -> None:
     assert_type(await client.detach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type(await client.detach_contact("1", "2", missing_ok=True), Conversation | None)
     assert_type(await client.attach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type((await client.get_conversation("1", timeout=2)).reply, ReplyHead | None)
+    assert_type(await client.request("POST", "/tags", json={"name": "VIP"}), RawReply)
     assert_type(await client.get_conversation("1"), Conversation)
     assert_type(client.find_conversations("2"), AsyncIterator[Conversation])
     assert_type(await client.whoami(), Identity)
@@ -71,8 +78,8 @@ async def call(client: IntercomClient) -> None:
     async with client as entered:
         assert_type(entered, IntercomClient)
     await client.detach_contact("1", "2")
-    await client.detach_contact("1", "2", "3")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # keywords only
-    await client.detach_contact(1, "2", admin_id="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ids are texts
+    await client.detach_contact("1", "2", "3")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]  # keywords only
+    await client.detach_contact(1, "2", admin_id="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]  # ids are texts
 
 
 async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]) -> None:
@@ -119,6 +126,7 @@ async def fail(client: IntercomClient) -> None:
         assert_type(error.wait, float)
     except APIError as error:
         assert_type(error.status, int)
+        assert_type(error.reply, ReplyHead | None)
         assert_type(error.request_id, str | None)
         assert_type(error.rate_limit, RateLimitStatus | None)
 
