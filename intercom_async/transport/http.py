@@ -23,7 +23,7 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 import asyncio
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
@@ -86,7 +88,7 @@ class AttemptFailedError(Exception):
         super().__init__(detail)
 
 
-def show_nothing_of(error: BaseException) -> BaseException:
+def show_nothing_of(error: _Error) -> _Error:
     """Return an exception without the frames, and the exceptions, that came before it."""
     error.__traceback__ = error.__context__ = None
     return error
