@@ -24,7 +24,7 @@ import asyncio
 import itertools
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
@@ -90,7 +92,7 @@ class AttemptFailedError(Exception):
         super().__init__(detail)
 
 
-def show_nothing_of(error: BaseException) -> BaseException:
+def show_nothing_of(error: _Error) -> _Error:
     """Return an exception without the frames, and the exceptions, that came before it."""
     error.__traceback__ = error.__context__ = None
     return error
