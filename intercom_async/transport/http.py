@@ -108,7 +108,7 @@ class _Body(aiohttp.BytesPayload):
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         try:
-            await super().write_with_length(writer, content_length)
+            await writer.write(self._value[:content_length])
         except BaseException as error:  # noqa: BLE001  raised again
             raise show_nothing_of(error) from None
 
