@@ -42,15 +42,14 @@ from intercom_async.journal import (
     Source,
 )
 from intercom_async.model import Conversation, Identity
+from intercom_async.observing import ClientStats, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.raw import RawReply
 from intercom_async.replies import ReplyHead
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import Connector
-from intercom_async.transport.verdict import RetryPolicy
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 from intercom_async.transport.wire import Region
 

@@ -34,26 +34,23 @@ from intercom_async.detaching import (
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
-from intercom_async.events import Observer
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
+from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
 from intercom_async.raw import RawReply
 from intercom_async.secret import Secret
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
-from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget
+from intercom_async.transport.sharing import SharedBudget, limiter_for
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 from intercom_async.transport.wire import Region
 
@@ -125,7 +122,7 @@ class IntercomClient:
             `Connector`, so that nothing stale is taken for an answer.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
-        observer: called with every event of `intercom_async.events`; must be quick.
+        observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
     Raises:

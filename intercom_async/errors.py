@@ -35,8 +35,8 @@ chained exception ever holds a token.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.replies import ReplyHead
-from intercom_async.status import OutageStatus, RateLimitStatus
 
 
 def readable(text: str, length: int = 300) -> str:

@@ -23,13 +23,13 @@ from intercom_async.errors import (
     InvalidArgumentError,
     WorkspaceAccessError,
 )
-from intercom_async.events import Observer
 from intercom_async.journal import Journal
+from intercom_async.observing import Observer
 from intercom_async.pool_run import Pairs, PoolRun, Routed
 from intercom_async.transport.http import open_session
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
 from intercom_async.transport.sharing import SharedBudget
-from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region
 

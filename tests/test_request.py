@@ -25,7 +25,7 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.events import CallBegan, Event
+from intercom_async.observing import CallBegan, Event
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.structuring import decode_conversation, encode_conversation
 from tests.support.raw_server import RawServer, always, in_turn, reply

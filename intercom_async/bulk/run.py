@@ -64,13 +64,13 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.model import Identity
+from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair, as_detach
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.retrying import backoff
 from intercom_async.transport.runtime import Runtime, TimerHandle
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import backoff
 
 BATCH: Final = 128
 """Pairs that are looked up at once at most."""

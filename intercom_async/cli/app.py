@@ -18,6 +18,7 @@ from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
 from intercom_async.errors import readable
+from intercom_async.observing import log_to_stderr
 
 app: Final = typer.Typer(
     name="intercom-async",
@@ -36,8 +37,24 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _log(verbose: int) -> None:
+    if verbose:
+        log_to_stderr("info" if verbose == 1 else "debug")
+
+
 @app.callback()
 def _main(
+    _verbose: Annotated[
+        int,
+        typer.Option(
+            "-v",
+            "--verbose",
+            count=True,
+            callback=_log,
+            show_default=False,
+            help="Log retries, refusals and outages to stderr; -vv for every request.",
+        ),
+    ] = 0,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),

@@ -35,8 +35,8 @@ from intercom_async.errors import (
 )
 from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
 from intercom_async.model import Identity
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.verdict import RetryPolicy
 
 SHOWN_BAD_LINES: Final = 20
 STANDARD_OUTPUT: Final = 1

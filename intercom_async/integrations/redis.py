@@ -236,7 +236,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.transport.sharing.Gate`."""
+    """One limiter's leases; see `intercom_async.transport.limiter.Gate`."""
 
     def __init__(
         self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime

@@ -21,7 +21,7 @@ from intercom_async.errors import (
     readable,
 )
 from intercom_async.structuring import decode_json, is_object
-from intercom_async.transport.verdict import Failure
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.wire import (
     IN_DOUBT,
     SUCCESS,

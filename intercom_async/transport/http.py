@@ -16,19 +16,21 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 - A session sends the cookies of its jar with every token, and whatever it was opened with goes
   for every request. What matters to us is told with each request, and the middleware checks it.
 - Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
-  traceback with them shows the token. Nothing of them leaves here, cancellation included.
+  traceback with them shows the token. `show_nothing_of` takes them off whatever leaves here, an
+  interruption included.
 """
 
 import asyncio
 import itertools
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import msgspec
 from aiohttp import hdrs
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -42,15 +44,17 @@ from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.slots import UNBOUNDED, Slots
-from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
@@ -88,6 +92,27 @@ class AttemptFailedError(Exception):
         super().__init__(detail)
 
 
+def show_nothing_of(error: _Error) -> _Error:
+    """Return an exception without the frames, and the exceptions, that came before it."""
+    error.__traceback__ = error.__context__ = None
+    return error
+
+
+class _Body(aiohttp.BytesPayload):
+    """The body of a request; aiohttp sends the headers together with it.
+
+    It may do so in a task of its own, which an interruption leaves without passing through here.
+    """
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        try:
+            await writer.write(self._value[:content_length])
+        except BaseException as error:  # noqa: BLE001  raised again
+            raise show_nothing_of(error) from None
+
+
 async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -122,7 +147,7 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
 def _os_error(error: Exception) -> OSError | None:
     """What the system said; nothing else of aiohttp's error is safe to show."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.with_traceback(None)
+        return show_nothing_of(error.os_error)
     return None
 
 
@@ -308,6 +333,14 @@ class Http:
         """Whether `aclose` was called."""
         return self._closed
 
+    @property
+    def instrumented(self) -> bool:
+        """Whether OpenTelemetry's aiohttp instrumentation makes spans of the session's requests."""
+        return any(
+            getattr(trace, "_is_instrumented_by_opentelemetry", False)
+            for trace in self.ready().trace_configs
+        )
+
     def ready(self) -> aiohttp.ClientSession:
         """Return the session, opened if need be.
 
@@ -356,16 +389,13 @@ class Http:
         """
         session = self.ready()
         deadline = self._deadlines.enter(seconds)
-        failure: AttemptFailedError | ClientStateError | asyncio.CancelledError
         try:
-            # The response leads to the request and so to the token: it gets no name in a frame
-            # that a traceback may show.
             return await self._read(
                 request,
                 await session.request(
                     request.method,
                     self._to(request),
-                    data=request.body,
+                    data=None if request.body is None else _Body(request.body),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),
                     allow_redirects=False,
@@ -379,21 +409,16 @@ class Http:
                 ),
                 deadline,
             )
-        except asyncio.CancelledError as error:
-            if deadline.leave():
-                failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
-            else:
-                failure = asyncio.CancelledError(*error.args)
+        except asyncio.CancelledError:
+            if not deadline.leave():
+                raise
+            detail = f"no reply within {seconds:g} s"
+            raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
-            failure = self._translate(error)
+            raise self._translate(error)  # noqa: B904  an OS error is its cause already
         finally:
             deadline.leave()
-        # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
-        # headers and so the token, hangs on what leaves this module.
-        try:
-            raise failure
-        finally:
-            del failure, deadline  # or traceback, frame and task would keep each other alive
+            del deadline  # or traceback, frame and task would keep each other alive
 
     async def _read(
         self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline
@@ -430,11 +455,11 @@ class Http:
             response.close()
         reply = Reply(
             status=status,
-            body=self._hiding.body(body),
+            body=self._hiding.body(body, is_error=status >= 300),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
-            all_headers=self._hiding.text("\n".join(itertools.chain(*headers.items()))),
+            all_headers=self._hiding.lines("\n".join(itertools.chain(*headers.items()))),
             raw=request.raw,
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)

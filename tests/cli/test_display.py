@@ -13,7 +13,7 @@ from intercom_async.bulk.results import Cause
 from intercom_async.cli.display import Display, outage_line, show_summary
 from intercom_async.cli.running import amount
 from intercom_async.detaching import Detach, Outcome
-from intercom_async.status import OutageStatus
+from intercom_async.observing import OutageStatus
 
 ESCAPES = "\x1b]0;owned\x07"
 

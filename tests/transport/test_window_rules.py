@@ -15,7 +15,7 @@ Mutation testing finds wrong changes of `window` that no test notices. They deci
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.window import (
     Lane,
     Permit,

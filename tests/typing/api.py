@@ -37,9 +37,9 @@ from intercom_async import (
     WorkspaceAccess,
     WrongInputError,
 )
-from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.integrations.redis import RedisBudget
+from intercom_async.observing import CallEnded, Event, Observer
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 

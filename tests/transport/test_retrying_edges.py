@@ -7,7 +7,7 @@ so that no float overflows, may be bounded elsewhere.
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.verdict import (
+from intercom_async.transport.retrying import (
     Failure,
     Retry,
     RetryBudget,
