@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from intercom_async.errors import readable
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.journal.row import storable_text
 from intercom_async.transport.runtime import Runtime
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -45,6 +46,12 @@ def name_of(url: str, run: str, workspace: str) -> str:
     facts = conninfo_to_dict(url)
     place = f"{facts.get('host') or 'local'}/{facts.get('dbname') or ''}"
     return f"postgresql://{place} (run {run}{f', workspace {workspace}' if workspace else ''})"
+
+
+def storable(value: Any) -> Any:
+    """Escape what no text in PostgreSQL may hold."""
+    value = storable_text(value)
+    return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
 async def connect(url: str, *, prepare: bool = True) -> Connection:
@@ -124,9 +131,13 @@ async def _exists(connection: Connection) -> bool:
 class Link:
     """A connection that is made again after an outage."""
 
-    def __init__(self, url: str, name: str, runtime: Runtime, *, prepare: bool) -> None:
-        self.name = name
+    def __init__(
+        self, url: str, run: str, workspace: str, runtime: Runtime, *, prepare: bool
+    ) -> None:
+        self.name = name_of(url, run, workspace)
         self.runtime = runtime
+        self.run = run
+        self.workspace = workspace
         self._url = url
         self._prepare = prepare
         self._connection: Connection | None = None

@@ -30,7 +30,8 @@ from intercom_async.transport.runtime import SystemRuntime
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
 
-EXPIRE = "UPDATE intercom_workspace SET expires_at = '-infinity' WHERE run = %s"
+EXPIRE = "UPDATE intercom_session SET expires_at = clock_timestamp() WHERE run = %s"
+OUST = EXPIRE.replace("clock_timestamp()", "'-infinity'")
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ class TestOwners:
         other = await opened(attrs.evolve(place, workspace="globex"))
         await first.close()
         second = await opened(place)
-        assert (second.number, other.number) == (2, 1)
+        assert (first.number, other.number, second.number) == (1, 2, 3)
         await second.close()
         await other.close()
 
@@ -145,7 +146,7 @@ class TestOwners:
 
         def lose(_: object) -> None:
             freeze(_)
-            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
+            change(place, OUST)
 
         session.record(row(1), lose)
         with pytest.raises(JournalLostError):
@@ -319,7 +320,7 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
             requests = 3  # one of them asks whose token it is; two wait to be sent again
             await until(lambda: sim.requests.total == requests)
             await asyncio.sleep(0.03)
-            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
+            change(place, OUST)
             clock.frozen = 10.0
             with pytest.raises(JournalLostError):
                 await asyncio.wait_for(running, 10)
