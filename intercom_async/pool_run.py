@@ -32,7 +32,15 @@ from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
-from intercom_async.journal import Binding, Facts, Journal, JournalError, Session, Wanted
+from intercom_async.journal import (
+    Binding,
+    Facts,
+    Journal,
+    JournalError,
+    JournalLockedError,
+    Session,
+    Wanted,
+)
 from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.transport import Transport
@@ -44,6 +52,9 @@ Routed = Sequence[Any] | Mapping[str, Any]
 """A pair with its workspace: `(workspace, Detach)`, `(workspace, conversation_id, contact_id)` with
 or without an `admin_id` behind it, or a mapping or row that has these by their names."""
 
+AllPairs = Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed]
+"""Pairs by workspace, or with theirs."""
+
 BATCH: Final = 256
 """Pairs that are written to the journal at once at most."""
 
@@ -53,8 +64,8 @@ class Clients(Protocol):
 
     async def open(
         self, workspace: str, *, refused: IntercomClient | None = None
-    ) -> tuple[IntercomClient, str | None]:
-        """Return the client of a workspace and the admin it acts for; see `IntercomPool.open`."""
+    ) -> IntercomClient:
+        """Return the client of a workspace; see `IntercomPool.open`."""
         ...
 
 
@@ -198,21 +209,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             print(run.summary)
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
-    run at once and leaves nothing behind. A workspace whose token is unknown or refused stops
-    alone. When the input raises, the pairs before that are done, then it is raised.
-
-    Args:
-        pairs: see `IntercomPool.detach_contacts`.
-        clients: the pool.
-        journal: keeps what became of each pair.
-        options: what the run was asked for.
-        at_once: workspaces in work at the same time.
-        runtime: the clock.
+    run at once and leaves nothing behind. A workspace whose token is unknown or refused, or that
+    other workers have, stops alone. When the input raises, the pairs before that are done, then it
+    is raised.
     """
 
     def __init__(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None,
+        pairs: AllPairs | None,
         *,
         clients: Clients,
         journal: Journal,
@@ -283,6 +287,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             # Each workspace has a region of its own.
             binding = Binding(operation=self._options.operation, base_url="several workspaces")
             self._session = await self._journal.open(binding, runtime=self._runtime)
+            self._session.watch(self._recall)
             await self._begin(self._session)
             await self._until_idle()
             if not self._stopping:
@@ -294,6 +299,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         finally:
             await self._surely(self._until_idle)
             await self._surely(self._close_journal)
+
+    def _recall(self) -> None:
+        for lane in self._working.values():
+            if lane.run is not None:
+                lane.run.recall()
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until nobody cancels it."""
@@ -462,11 +472,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 )
             )
         try:
-            lane.client, admin_id = await self._clients.open(lane.workspace)
+            lane.client = await self._clients.open(lane.workspace)
             options = attrs.evolve(
                 self._options,
                 base_url=lane.client.base_url,
-                admin_id=admin_id or self._options.admin_id,
+                admin_id=lane.client.admin_id or self._options.admin_id,
             )
             lane.run = lane.client.run(options, None, part)
             lane.run.hand_results_to(_Forwarded(lane.workspace, self._results))
@@ -478,7 +488,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     async def _renew(self, lane: _Lane) -> tuple[Transport, WhoAmI] | None:
         try:
-            client, _ = await self._clients.open(lane.workspace, refused=lane.client)
+            client = await self._clients.open(lane.workspace, refused=lane.client)
         except WorkspaceAccessError:
             return None
         if client is lane.client:
@@ -494,7 +504,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         for lane in tuple(self._lanes.values()):
             part = lane.part
             part.tally.input_ended = self._complete
-            if part.tally.stopped_by is not None:
+            stopped_by = part.tally.stopped_by
+            if stopped_by is not None and not isinstance(stopped_by, JournalLockedError):
                 await self._tell_left(lane, Wanted.PENDING)
                 if not part.opened:
                     await self._tell_left(lane, Wanted.LEFT)

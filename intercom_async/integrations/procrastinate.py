@@ -51,6 +51,7 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalLostError,
     JournalMismatchError,
+    Source,
 )
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
 from intercom_async.pairs import as_detach
@@ -214,8 +215,15 @@ class DetachJobs:
             return
         try:
             async with self._lent(workspace) as client:
-                journal = Journal(self._url, run=run, workspace=workspace, prepare=self._prepare)
-                going = client.detach_contacts(journal=journal, admin_id=self._admin_id)
+                journal = Journal(
+                    self._url,
+                    source=Source(kind="journal"),
+                    run=run,
+                    workspace=workspace,
+                    prepare=self._prepare,
+                )
+                admin_id = client.admin_id or self._admin_id
+                going = client.detach_contacts(journal=journal, admin_id=admin_id)
                 summary = await self._carry_out(going, run)
         except (JournalLockedError, JournalLostError):
             return  # another worker has it

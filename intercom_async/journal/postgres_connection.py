@@ -54,6 +54,12 @@ def storable(value: Any) -> Any:
     return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
+def connecting(url: str) -> dict[str, Any]:
+    """Return what a connection should have that the URL does not say."""
+    asked = conninfo_to_dict(url)
+    return {name: value for name, value in _DEFAULTS.items() if name not in asked}
+
+
 async def connect(url: str, *, prepare: bool = True) -> Connection:
     """Connect; every statement commits by itself.
 
@@ -64,11 +70,7 @@ async def connect(url: str, *, prepare: bool = True) -> Connection:
     Raises:
         psycopg.Error: it cannot be reached.
     """
-    asked = conninfo_to_dict(url)
-    options: dict[str, Any] = {
-        name: value for name, value in _DEFAULTS.items() if name not in asked
-    }
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **options)
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **connecting(url))
     connection.prepare_threshold = 5 if prepare else None
     return connection
 

@@ -171,7 +171,7 @@ LOOK_UP: Final = f"""
 _SETTLED: Final = ", ".join(f"'{state}'" for state in SETTLED)
 LEFT: Final = f"""
     SELECT DISTINCT workspace FROM intercom_count
-    WHERE run = %(run)s AND pairs > 0 AND state NOT IN ({_SETTLED})
+    WHERE run = %(run)s AND pairs > 0 AND state NOT IN ({_SETTLED}) ORDER BY workspace
 """.encode()
 _PAGE: Final = f"""
     SELECT {_NAMES} FROM intercom_pair

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import random
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from intercom_async.journal import (
     postgres,
     postgres_connection,
 )
+from intercom_async.journal.postgres_runs import Runs
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.transport.runtime import SystemRuntime
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
@@ -392,3 +394,38 @@ async def test_a_frozen_worker_that_comes_back_begins_and_writes_nothing_more(
         assert late <= {one for one, state in announced.items() if state == State.SENDING}
         assert max(sim.applied.values()) == 1
     assert await asyncio.to_thread(kept, place) == states
+
+
+class TestCounts:
+    async def test_counts_are_those_of_the_rows_whoever_wrote_them(self, place: InPostgres) -> None:
+        runs = Runs(place.url)
+        chance = random.Random(5)
+
+        async def submitted(numbers: range) -> AsyncIterator[tuple[str, str, str, None]]:
+            for number in numbers:
+                yield chance.choice(["acme", "globex"]), f"c{number:04}", f"k{number}", None
+
+        session = await opened(place)
+
+        async def write() -> None:
+            for _ in range(30):
+                states = [chance.choice(["sending", "failed", "detached"]) for _ in range(40)]
+                rows = [row(chance.randrange(400), state) for state in states]
+                await asyncio.gather(*map(session.write, rows))
+
+        await asyncio.gather(
+            write(), *(runs.load(place.run, "detach", submitted(range(300))) for _ in range(4))
+        )
+        await session.close()
+        with psycopg.connect(place.url) as connection:
+            counted, rows = (
+                dict(connection.execute(statement, [place.run]).fetchall())
+                for statement in (
+                    b"SELECT workspace || ' ' || state, pairs FROM intercom_count"
+                    b" WHERE run = %s AND pairs <> 0",
+                    b"SELECT workspace || ' ' || state, count(*) FROM intercom_pair"
+                    b" WHERE run = %s GROUP BY 1",
+                )
+            )
+        assert counted == rows
+        assert sum((await runs.status(place.run)).counts.values()) == sum(rows.values())
