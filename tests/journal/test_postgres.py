@@ -421,10 +421,14 @@ class TestCounts:
             counted, rows = (
                 dict(connection.execute(statement, [place.run]).fetchall())
                 for statement in (
-                    b"SELECT workspace || ' ' || state, pairs FROM intercom_count"
-                    b" WHERE run = %s AND pairs <> 0",
-                    b"SELECT workspace || ' ' || state, count(*) FROM intercom_pair"
-                    b" WHERE run = %s GROUP BY 1",
+                    (
+                        b"SELECT workspace || ' ' || state, pairs FROM intercom_count"
+                        b" WHERE run = %s AND pairs <> 0"
+                    ),
+                    (
+                        b"SELECT workspace || ' ' || state, count(*) FROM intercom_pair"
+                        b" WHERE run = %s GROUP BY 1"
+                    ),
                 )
             )
         assert counted == rows
