@@ -203,12 +203,12 @@ class Journal:
     ) -> None:
         self.path = None if path is None else fspath(path)
         self.source = source
-        if remote := self.path is not None and self.path.startswith(URLS):
+        if self.path is not None and self.path.startswith(URLS):
             self.path, named = split_url(self.path)
             run = run or named
-        if remote and not run:
-            raise InvalidArgumentError("run", run, "the run's name: PostgreSQL holds many")
-        if not remote and (run is not None or workspace):
+            if not run:
+                raise InvalidArgumentError("run", run, "the run's name: PostgreSQL holds many")
+        elif run is not None or workspace:
             raise InvalidArgumentError("run", run, "left out: a file holds one run")
         self.run = run
         self.workspace = workspace
@@ -222,8 +222,8 @@ class Journal:
         """
         if self.path is not None and self.run is not None:
             with needing_psycopg():
-                from intercom_async.journal import postgres  # noqa: PLC0415  needs the extra
-            link = postgres.Link(
+                from intercom_async.journal import postgres, postgres_connection  # noqa: PLC0415
+            link = postgres_connection.Link(
                 self.path, self.run, self.workspace, runtime, prepare=self._prepare
             )
             return await postgres.open_session(link, binding, self.source)

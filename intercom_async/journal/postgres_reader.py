@@ -1,7 +1,7 @@
 """A run in PostgreSQL as reports, exports and undo read it, in the words they use for a file."""
 
 from collections.abc import Collection
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
@@ -68,9 +68,7 @@ class PostgresReader(Reader):
         """See `Reader.query`; `?` stands for a parameter here, too."""
         text = (_ONE_RUN + statement.replace("?", "%s")).encode()
         try:
-            cursor = self._database.execute(
-                text, [*[self._run] * _ONE_RUN.count("%s"), *parameters]
-            )
-            return cast("list[tuple[Any, ...]]", cursor.fetchall())
+            asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
+            return self._database.execute(text, asked).fetchall()
         except psycopg.Error as error:
             raise error_from(self.path, error, "nothing was changed") from error
