@@ -23,9 +23,11 @@ SPEED: Final = {
 
 QUOTA: Final = "quota"
 LOAD: Final = "load"
+WORKSPACES: Final = "workspaces"
 OWN: Final = {
     QUOTA: "rate limiters on a virtual clock, the same figures on every machine",
     LOAD: "many calls in flight for long: what grows, how late the event loop is",
+    WORKSPACES: "200 workspaces on one PostgreSQL, with 1, 2 and 4 worker processes",
 }
 """Those with options of their own, each a module of that name with a `main(arguments)`."""
 
@@ -36,12 +38,15 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"{listed}\n{own}\nThe last two have options of their own: "
-        f"`python -m benchmarks {QUOTA} --help`, `{LOAD} --help`",
+        epilog=f"{listed}\n{own}\nThe last three have options of their own: "
+        f"`python -m benchmarks {QUOTA} --help`, and so on",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"all of them but {LOAD} without any"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"all of them but {LOAD} and {WORKSPACES} without any",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
@@ -82,6 +87,8 @@ def main(arguments: list[str]) -> int:
     status = 0
     if LOAD in names:
         status |= _run_own(LOAD, ["--calls", "5000"] if options.quick else [])
+    if WORKSPACES in names:
+        status |= _run_own(WORKSPACES, ["--processes", "2"] if options.quick else [])
     if QUOTA in names:
         status |= _run_own(QUOTA, ["--quick", "--no-cpu"])
     return status

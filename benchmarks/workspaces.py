@@ -1,0 +1,148 @@
+"""200 workspaces on one PostgreSQL, drained by 1, 2 and 4 worker processes, in real time.
+
+    python -m benchmarks workspaces
+
+A simulator for each workspace lives in one process; the workers are `DetachJobs.work` in processes
+of their own. The simulators' counters say how much of each workspace's quota was used in two whole
+windows, what was refused and whether anything was applied twice; the database's own statistics say
+how long it worked for a pair.
+
+10^8 pairs of 5,000 workspaces, reckoned from what this and the tables' sizes showed on two cores
+(20,000 pairs a workspace, 1,667 requests per ten seconds each, Intercom's default):
+
+- Time. A workspace needs two minutes at its quota, so the quotas would allow 830,000 requests a
+  second: they bound nothing. The workers do: at 0.5 ms of CPU a pair, a core drains 2,000 pairs a
+  second, 40 cores the whole run in 21 minutes, one core in 14 hours.
+- The database: two durable writes a pair, in batches of what collects in a few milliseconds. One
+  workspace at full speed writes some 150 statements a second with one or two rows each, which
+  costs about 0.5 ms of the database's time a pair: one core of it per core of workers. Loading by
+  `COPY` takes 100,000 rows a second: 17 minutes.
+- Size. 312 bytes a pair as loaded (179 of the table, the rest its key), and up to twice that while
+  updates wait for the vacuum: 31 to 60 GB. `status` reads 5,000 x 3 counts, not the pairs: 10 ms at
+  10^6 pairs, some 20 ms at 10^8.
+- What breaks first: connections. A workspace in work holds one, and PostgreSQL allows 100 by
+  default: two workers of 50 workspaces. A pooler in transaction mode lifts that
+  (`prepare=False`). Next is the log's `fsync`: 40 cores of workers ask for 80,000 writes a second
+  in 6,000 commits, which wants a disk of its own; then the vacuum, which has to keep up with
+  160,000 dead rows a second: partition by run from about 10^9 pairs on.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import procrastinate
+import psycopg
+
+from benchmarks.quota_workspaces import LIMIT, WINDOWS, Place, serve, shares, show
+from benchmarks.quota_world import WINDOW
+from intercom_async import IntercomPool, WorkspaceAccess
+from intercom_async.integrations.procrastinate import DetachJobs
+from tests.support.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+WORKSPACES: Final = 200
+PROCESSES: Final = (1, 2, 4)
+BEGIN: Final = 8.0
+"""Seconds that the workers have to take all workspaces up."""
+
+RUN: Final = "benchmark"
+_ACTIVE: Final = "SELECT active_time FROM pg_stat_database WHERE datname = current_database()"
+
+
+def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
+    access = {
+        str(number): WorkspaceAccess("token", base_url=base_url, admin_id=admin_id)
+        for number, (base_url, admin_id, _) in enumerate(places)
+    }
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
+    return app, DetachJobs(app, lambda: IntercomPool(access), url)
+
+
+def _work(pipe: "Connection[Any, Any]", url: str, places: list[Place], at_once: int) -> None:
+    """Be a worker until the pipe says so; give it the seconds of CPU that this took."""
+
+    async def work() -> None:
+        _, jobs = _jobs(url, places)
+        working = asyncio.create_task(jobs.work(concurrency=at_once, fetch_job_polling_interval=1))
+        await asyncio.to_thread(pipe.recv)
+        pipe.send(time.process_time())
+        jobs.stop()
+        await working
+
+    asyncio.run(work())
+
+
+async def _submit(url: str, places: list[Place]) -> None:
+    app, jobs = _jobs(url, places)
+    async with app.open_async():
+        await app.schema_manager.apply_schema_async()
+        await jobs.submit(
+            ((str(number), *pair) for number, (_, _, own) in enumerate(places) for pair in own),
+            run=RUN,
+        )
+
+
+def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
+    """Measure one number of processes, and print what came out."""
+    context = multiprocessing.get_context("spawn")
+    url = server.create(f"with_{processes}")
+    with contextlib.ExitStack() as stack:
+
+        def start(target: Any, *arguments: Any) -> "Connection[Any, Any]":
+            ours, theirs = context.Pipe()
+            process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+            process.start()
+            stack.callback(process.join, 20.0)
+            return ours
+
+        simulators = start(serve, workspaces)
+        places: list[Place] = simulators.recv()
+        asyncio.run(_submit(url, places))
+        at_once = -(-workspaces // processes)
+        workers = [start(_work, url, places, at_once) for _ in range(processes)]
+        first = ((time.time() + BEGIN) // WINDOW + 1.0) * WINDOW
+        end = first + WINDOWS * WINDOW
+        time.sleep(end + 0.2 - time.time())
+        for worker in workers:
+            worker.send("stop")
+        cpu = sum(worker.recv() for worker in workers)
+        simulators.send("enough")
+        usages, most = simulators.recv()
+        with psycopg.connect(url) as connection:
+            done, active = _numbers(connection)
+    print(f"\n== {workspaces} workspaces, {processes} worker processes, {done:,} pairs\n")
+    show(shares(usages, first, end))
+    print(f"applied at most {most} x; per pair {1000 * cpu / done:.2f} ms of the workers' CPU,")
+    print(f"{active / done:.2f} ms of the database's time", flush=True)
+
+
+def _numbers(connection: "psycopg.Connection[Any]") -> "Iterator[Any]":
+    """Yield the pairs that are done, and milliseconds of the database's time."""
+    done = "SELECT sum(pairs) FROM intercom_count WHERE state = 'detached'"
+    for statement in (done, _ACTIVE):
+        for (value,) in connection.execute(statement.encode()):
+            yield float(value)
+
+
+def main(arguments: list[str]) -> int:
+    """Measure all numbers of processes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks workspaces")
+    parser.add_argument("--workspaces", type=int, default=WORKSPACES)
+    parser.add_argument("--processes", type=int, nargs="*", default=PROCESSES)
+    options = parser.parse_args(arguments)
+    server = PostgresServer(durable=True, connections=2 * options.workspaces + 100)
+    server.start()
+    try:
+        print(f"{LIMIT} requests per window each, {WINDOWS} windows")
+        for processes in options.processes:
+            measure(server, processes, options.workspaces)
+    finally:
+        server.close()
+    return 0
