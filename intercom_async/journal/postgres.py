@@ -108,11 +108,12 @@ class PostgresSession:
         connection = await self._link.connection()
         await ensure_schema(connection, self._link.name)
         began = self._runtime.monotonic()
+        keys = {**self._keys, "now": round(self._runtime.wall(), 3)}
+        facts = await begin(connection, self._link.name, keys, binding, source)
+        self._keys["session"] = self.number = facts["session"]
         async with connection.transaction():
             await connection.execute(sql.SHORTLY)
-            keys = {**self._keys, "now": round(self._runtime.wall(), 3)}
-            self.number = await begin(connection, self._link.name, keys, binding, source)
-            self._keys["session"] = self.number
+            await connection.execute(sql.BEGIN_SESSION, facts)
             await self._take(connection, {self._workspace}, binding)
         cursor = await connection.execute(sql.KEPT, {**self._keys, "workspace": self._workspace})
         self.before, ended = await cursor.fetchone() or ({}, False)
@@ -475,13 +476,14 @@ def _as_json(rows: Sequence[_Facts]) -> str:
 
 async def begin(
     connection: Connection, name: str, keys: _Facts, binding: Binding, source: Source | None
-) -> int:
-    """Begin a session of a run, which is made if need be; return its number.
+) -> _Facts:
+    """Make a run if need be, and return what `BEGIN_SESSION` keeps of a new session.
+
+    In no transaction: whoever begins another session of the run waits for this row.
 
     Raises:
         JournalMismatchError: the run has another operation.
     """
-    columns = None if source is None or source.columns is None else dict(source.columns)
     facts = {
         **keys,
         "operation": binding.operation,
@@ -490,15 +492,14 @@ async def begin(
         "host": socket.gethostname(),
         "source_kind": None if source is None else source.kind,
         "source_name": None if source is None else storable(source.name),
-        "source_columns": None if columns is None else json.dumps(columns),
+        "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
     }
     ((operation, number),) = await (await connection.execute(sql.BEGIN_RUN, facts)).fetchall()
     if operation != binding.operation:
         raise JournalMismatchError(
             name, what="operation", expected=operation, found=binding.operation
         )
-    await connection.execute(sql.BEGIN_SESSION, {**facts, "session": number})
-    return int(number)
+    return {**facts, "session": number}
 
 
 async def open_session(link: Link, binding: Binding, source: Source | None) -> PostgresSession:

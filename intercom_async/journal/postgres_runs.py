@@ -82,9 +82,8 @@ class Runs:
         facts: dict[str, Any] = {"run": run, "lease": 0.0, "now": SYSTEM.wall()}
         async with self._connected(run) as connection:
             binding, source = Binding(operation=operation, base_url=""), Source(kind="submit")
-            async with connection.transaction():
-                name = name_of(self.url, run, "")
-                facts["session"] = await begin(connection, name, facts, binding, source)
+            facts |= await begin(connection, name_of(self.url, run, ""), facts, binding, source)
+            await connection.execute(sql.BEGIN_SESSION, facts)
             chunk: list[Loaded] = []
             async for pair in pairs:
                 chunk.append(pair)
