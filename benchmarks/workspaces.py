@@ -31,6 +31,7 @@ import argparse
 import asyncio
 import contextlib
 import multiprocessing
+import resource
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,6 @@ from intercom_async.integrations.procrastinate import DetachJobs
 from tests.support.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 WORKSPACES: Final = 200
@@ -53,7 +53,7 @@ BEGIN: Final = 8.0
 """Seconds that the workers have to take all workspaces up."""
 
 RUN: Final = "benchmark"
-_ACTIVE: Final = "SELECT active_time FROM pg_stat_database WHERE datname = current_database()"
+_DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
 
 
 def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
@@ -116,19 +116,24 @@ def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
         simulators.send("enough")
         usages, most = simulators.recv()
         with psycopg.connect(url) as connection:
-            done, active = _numbers(connection)
+            ((done,),) = connection.execute(_DONE).fetchall()
+    before = _children()
+    server.stop()  # which waits for its own children
+    database = _children() - before
+    server.start()
     print(f"\n== {workspaces} workspaces, {processes} worker processes, {done:,} pairs\n")
     show(shares(usages, first, end))
-    print(f"applied at most {most} x; per pair {1000 * cpu / done:.2f} ms of the workers' CPU,")
-    print(f"{active / done:.2f} ms of the database's time", flush=True)
+    print(
+        f"applied at most {most} x; CPU per pair: workers {1000 * cpu / done:.2f} ms, "
+        f"database {1000 * database / done:.2f} ms",
+        flush=True,
+    )
 
 
-def _numbers(connection: "psycopg.Connection[Any]") -> "Iterator[Any]":
-    """Yield the pairs that are done, and milliseconds of the database's time."""
-    done = "SELECT sum(pairs) FROM intercom_count WHERE state = 'detached'"
-    for statement in (done, _ACTIVE):
-        for (value,) in connection.execute(statement.encode()):
-            yield float(value)
+def _children() -> float:
+    """Return the seconds of CPU of processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(arguments: list[str]) -> int:

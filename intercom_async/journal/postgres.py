@@ -302,6 +302,13 @@ class PostgresSession:
         self._submit(_Call(row=row, work=work, answer=answer))
         return await answer
 
+    async def _fetch(self, statement: bytes, **facts: Any) -> list[tuple[Any, ...]]:
+        async def work(connection: Connection) -> list[tuple[Any, ...]]:
+            return await (await connection.execute(statement, {**self._keys, **facts})).fetchall()
+
+        found: list[tuple[Any, ...]] = await self._ask(work)
+        return found
+
     def _checked(self, row: Row) -> _Facts:
         self._check()
         if self._failure is not None:
@@ -315,17 +322,12 @@ class PostgresSession:
         """See `Session`."""
         workspace = workspace or self._workspace
         await self._own({workspace})
+        stored = {"workspace": workspace, "app_id": app_id, "app_name": storable(app_name)}
+        found = await self._fetch(sql.BIND, **stored)
+        if not found:
+            raise JournalLostError(self._link.name)
         now = Binding(operation="", base_url="any", app_id=app_id, app_name=app_name)
-
-        async def work(connection: Connection) -> None:
-            facts = {**self._keys, "workspace": workspace, "app_id": app_id}
-            cursor = await connection.execute(sql.BIND, {**facts, "app_name": storable(app_name)})
-            found = await cursor.fetchone()
-            if found is None:
-                raise JournalLostError(self._link.name)
-            self._compare(now, app_id=found[0], app_name=found[1])
-
-        await self._ask(work)
+        self._compare(now, app_id=found[0][0], app_name=found[0][1])
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
@@ -336,17 +338,11 @@ class PostgresSession:
 
     async def _find(self, keys: Sequence[tuple[Any, ...]]) -> list[Row | None]:
         names = ("workspaces", "conversations", "contacts")
-        facts = {name: [key[place] for key in keys] for place, name in enumerate(names)}
-
-        async def work(connection: Connection) -> list[Row | None]:
-            found: list[Row | None] = [None] * len(keys)
-            cursor = await connection.execute(sql.LOOK_UP, {**self._keys, **facts})
-            for place, *values in await cursor.fetchall():
-                found[place - 1] = row_of(values)
-            return found
-
-        rows: list[Row | None] = await self._ask(work)
-        return rows
+        asked = {name: [key[place] for key in keys] for place, name in enumerate(names)}
+        found: list[Row | None] = [None] * len(keys)
+        for place, *values in await self._fetch(sql.LOOK_UP, **asked):
+            found[place - 1] = row_of(values)
+        return found
 
     async def write(self, row: Row) -> None:
         """See `Session`. Returns only while the workspace is surely owned."""
@@ -387,13 +383,7 @@ class PostgresSession:
 
     async def workspaces(self) -> list[str]:
         """See `Session`."""
-
-        async def work(connection: Connection) -> list[str]:
-            cursor = await connection.execute(sql.LEFT, self._keys)
-            return [workspace for (workspace,) in await cursor.fetchall()]
-
-        found: list[str] = await self._ask(work)
-        return found
+        return [workspace for (workspace,) in await self._fetch(sql.LEFT)]
 
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
@@ -401,20 +391,14 @@ class PostgresSession:
         """See `Session`."""
         workspace = workspace or self._workspace
         await self._own({workspace})
-        facts = {
-            **self._keys,
-            "workspace": workspace,
-            "conversation": "" if after is None else after.conversation_id,
-            "contact": "" if after is None else after.contact_id,
-            "limit": limit,
-        }
-
-        async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(sql.PAGES[wanted], facts)
-            return [row_of(values) for values in await cursor.fetchall()]
-
-        rows: list[Row] = await self._ask(work)
-        return rows
+        found = await self._fetch(
+            sql.PAGES[wanted],
+            workspace=workspace,
+            conversation="" if after is None else after.conversation_id,
+            contact="" if after is None else after.contact_id,
+            limit=limit,
+        )
+        return list(map(row_of, found))
 
     async def end_input(self) -> None:
         """See `Session`."""
