@@ -303,15 +303,18 @@ async def test_a_run_goes_on_over_a_restart_and_tells_the_truth(fragile: Postgre
     assert set((await asyncio.to_thread(kept, place)).values()) == {"detached"}
 
 
+@pytest.mark.parametrize(
+    ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
+)
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    place: InPostgres, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
 ) -> None:
-    monkeypatch.setattr(postgres, "LEASE", 0.3)
+    monkeypatch.setattr(postgres, "LEASE", lease)
     clock = Clock()
     async with IntercomSimulator(limit=100_000) as sim:
         pairs = sim.workspace.populate(conversations=20, contacts_per_conversation=2)
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
-        patient = RetryPolicy(attempts=8, backoff=60.0, backoff_max=60.0, budget=1000)
+        patient = RetryPolicy(attempts=8, backoff=pause, backoff_max=60.0, jitter=0.0, budget=1000)
         async with IntercomClient(
             "token", base_url=sim.url, retry=patient, runtime=clock
         ) as client:
@@ -323,7 +326,7 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
             await until(lambda: sim.requests.total == requests)
             await asyncio.sleep(0.03)
             change(place, OUST)
-            clock.frozen = 10.0
+            clock.frozen = 100.0
             with pytest.raises(JournalLostError):
                 await asyncio.wait_for(running, 10)
             assert sim.requests.total == requests
