@@ -32,17 +32,17 @@ Usage = list[tuple[float, int, int]]
 """Begin, accepted and refused requests of each window."""
 
 
-def serve(pipe: "Connection[Any, Any]", workspaces: int = WORKSPACES) -> None:
+def serve(pipe: "Connection[Any, Any]", workspaces: int = WORKSPACES, limit: int = LIMIT) -> None:
     """Give the places to a pipe, and when it asks, what the simulators counted."""
 
     async def serving() -> None:
         async with contextlib.AsyncExitStack() as stack:
             simulators = [
-                IntercomSimulator(limit=LIMIT, latency=LATENCY) for _ in range(workspaces)
+                IntercomSimulator(limit=limit, latency=LATENCY) for _ in range(workspaces)
             ]
             for simulator in simulators:
                 await stack.enter_async_context(simulator)
-            enough = (WINDOWS + 3) * LIMIT
+            enough = (WINDOWS + 4) * limit
             places: list[Place] = [
                 (one.url, one.admin_id, one.workspace.populate(conversations=enough))
                 for one in simulators
@@ -90,7 +90,9 @@ def measure() -> list[tuple[float, float]]:
     return shares(usages, first, end)
 
 
-def shares(usages: list[Usage], first: float, end: float) -> list[tuple[float, float]]:
+def shares(
+    usages: list[Usage], first: float, end: float, limit: int = LIMIT
+) -> list[tuple[float, float]]:
     """Return used and refused percent of each workspace, over the windows between two moments."""
     figures: list[tuple[float, float]] = []
     for usage in usages:
@@ -99,7 +101,7 @@ def shares(usages: list[Usage], first: float, end: float) -> list[tuple[float, f
         refused = sum(window[2] for window in measured)
         sent = max(1, accepted + refused)
         figures.append(
-            (100.0 * accepted * WINDOW / (LIMIT * (end - first)), 100.0 * refused / sent)
+            (100.0 * accepted * WINDOW / (limit * (end - first)), 100.0 * refused / sent)
         )
     return figures
 

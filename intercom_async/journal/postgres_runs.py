@@ -58,13 +58,16 @@ class Runs:
     def __init__(self, url: str, *, prepare: bool = True) -> None:
         self.url = url
         self._prepare = prepare
+        self._made = False
 
     @contextlib.asynccontextmanager
     async def _connected(self, run: str = "*") -> AsyncGenerator[Connection]:
         name = name_of(self.url, run, "")
         try:
             async with await connect(self.url, prepare=self._prepare) as connection:
-                await ensure_schema(connection, name)
+                if not self._made:
+                    await ensure_schema(connection, name)
+                    self._made = True
                 yield connection
         except psycopg.Error as error:
             raise error_from(name, error, "nothing was lost: do it again") from error
