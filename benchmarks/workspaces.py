@@ -4,27 +4,26 @@
 
 A simulator for each workspace lives in one process; the workers are `DetachJobs.work` in processes
 of their own. The simulators' counters say how much of each workspace's quota was used in two whole
-windows, what was refused and whether anything was applied twice; the database's own statistics say
-how long it worked for a pair.
+windows, what was refused and whether anything was applied twice. What a pair costs is mostly what a
+workspace costs here, for each gets one pair a second: that it is opened, renewed and noted.
 
-10^8 pairs of 5,000 workspaces, reckoned from what this and the tables' sizes showed on two cores
-(20,000 pairs a workspace, 1,667 requests per ten seconds each, Intercom's default):
+10^8 pairs of 5,000 workspaces, reckoned (20,000 pairs each, at Intercom's 1,667 requests in ten
+seconds), from what was measured on two cores:
 
-- Time. A workspace needs two minutes at its quota, so the quotas would allow 830,000 requests a
-  second: they bound nothing. The workers do: at 0.5 ms of CPU a pair, a core drains 2,000 pairs a
-  second, 40 cores the whole run in 21 minutes, one core in 14 hours.
-- The database: two durable writes a pair, in batches of what collects in a few milliseconds. One
-  workspace at full speed writes some 150 statements a second with one or two rows each, which
-  costs about 0.5 ms of the database's time a pair: one core of it per core of workers. Loading by
-  `COPY` takes 100,000 rows a second: 17 minutes.
-- Size. 312 bytes a pair as loaded (179 of the table, the rest its key), and up to twice that while
-  updates wait for the vacuum: 31 to 60 GB. `status` reads 5,000 x 3 counts, not the pairs: 10 ms at
-  10^6 pairs, some 20 ms at 10^8.
-- What breaks first: connections. A workspace in work holds one, and PostgreSQL allows 100 by
-  default: two workers of 50 workspaces. A pooler in transaction mode lifts that
-  (`prepare=False`). Next is the log's `fsync`: 40 cores of workers ask for 80,000 writes a second
-  in 6,000 commits, which wants a disk of its own; then the vacuum, which has to keep up with
-  160,000 dead rows a second: partition by run from about 10^9 pairs on.
+- Time. A workspace takes two minutes at its quota: the quotas bound nothing, the cores do. A worker
+  needs 0.2 to 0.3 ms of CPU a pair, the database from 0.04 ms (64 pairs in flight in one workspace,
+  whose rows share their statements) to about 0.5 ms (a statement for each of a pair's two writes).
+  So 8 cores of workers and 8 of a database take an hour or two. Loading by `COPY` takes half an
+  hour, at 63,000 pairs a second.
+- Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
+  that waits for the log's `fsync`; those of one moment share it.
+- Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that until the
+  vacuum has been there: 31 to 60 GB. `status` adds up 5,000 x 3 counts: 10 ms with 10^6 pairs of
+  200 workspaces, where counting the rows took 155 ms; some 20 ms here.
+- What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 unless
+  told otherwise, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
+  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Then come the commits: a
+  disk that does 2,000 `fsync` a second. Then the vacuum, behind 50,000 dead rows a second.
 """
 
 import argparse

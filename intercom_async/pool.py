@@ -47,11 +47,9 @@ class WorkspaceAccess:
     """How to reach one workspace.
 
     Attributes:
-        token: access token; never shown.
-        region: where the workspace is hosted: "us", "eu" or "au".
-        base_url: goes before `region`; see `IntercomClient`.
-        admin_id: the admin in whose name bulk runs act, for pairs that name none; None for the
-            run's.
+        token: never shown.
+        region, base_url: see `IntercomClient`.
+        admin_id: in whose name it is acted, for pairs that name nobody; before the run's.
     """
 
     token: str = attrs.field(repr=False)
@@ -203,7 +201,7 @@ class IntercomPool:
             WorkspaceAccessError: the directory does not know it, or failed.
             ClientStateError: the pool is closed.
         """
-        yield await self.open(workspace)
+        yield await self._open(workspace)
 
     def forget(self, workspace: str) -> None:
         """Look the access up again when the workspace is asked for next, for its token changed.
@@ -267,7 +265,7 @@ class IntercomPool:
         _check_count("at_once", at_once)
         return PoolRun(
             pairs,
-            clients=self,
+            clients=self._open,
             journal=as_journal(journal),
             options=RunOptions(operation=operation, base_url="", **options),
             at_once=at_once,
@@ -283,16 +281,8 @@ class IntercomPool:
             self._session = open_session(self._connections)
         return self._session
 
-    async def open(
-        self, workspace: str, *, refused: IntercomClient | None = None
-    ) -> IntercomClient:
-        """Return the client of a workspace as `client` does.
-
-        Args:
-            workspace: its key in the directory.
-            refused: a client whose token was refused: look the token up once more. If it is still
-                the same, so is the client.
-        """
+    async def _open(self, workspace: str, refused: IntercomClient | None = None) -> IntercomClient:
+        """Return the client of a workspace; if its token was refused, after another look-up."""
         session = self._ready()
         entry = self._entries.setdefault(workspace, _Entry())
         scope = asyncio.timeout(None)

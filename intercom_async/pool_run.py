@@ -18,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import attrs
 
@@ -59,14 +59,8 @@ BATCH: Final = 256
 """Pairs that are written to the journal at once at most."""
 
 
-class Clients(Protocol):
-    """Where a run gets its clients: the pool."""
-
-    async def open(
-        self, workspace: str, *, refused: IntercomClient | None = None
-    ) -> IntercomClient:
-        """Return the client of a workspace; see `IntercomPool.open`."""
-        ...
+Open = Callable[[str, IntercomClient | None], Awaitable[IntercomClient]]
+"""Gives the client of a workspace, another one than that whose token was refused if it can."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -166,15 +160,9 @@ class _Forwarded(ResultQueue[DetachResult]):
 
 @attrs.define(eq=False)
 class _Lane:
-    """A workspace and what is done there.
+    """A workspace, its own input if it has one, and what is done there.
 
     Attributes:
-        workspace: its key.
-        part: what its run is given.
-        pairs: its own input, if it has one.
-        reader: reads that.
-        client: its newest client.
-        run: the run that goes on.
         busy: whether it is in work or waits for a place.
         again: pairs that occurred again, to be told at the end.
     """
@@ -188,12 +176,10 @@ class _Lane:
     busy: bool = False
     again: list[Detach] = attrs.field(factory=list[Detach])
 
-    @property
-    def summary(self) -> DetachSummary:
-        """What was done, in numbers."""
+    def summary(self, elapsed: float) -> DetachSummary:
         quota = None if self.client is None else self.client.rate_limit
         limit = None if quota is None else quota.limit
-        return self.part.tally.summary(elapsed=0.0, limit=limit)
+        return self.part.tally.summary(elapsed=elapsed, limit=limit)
 
 
 class PoolRun(Run[PoolResult, PoolSummary]):
@@ -218,7 +204,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         self,
         pairs: AllPairs | None,
         *,
-        clients: Clients,
+        clients: Open,
         journal: Journal,
         options: RunOptions,
         at_once: int,
@@ -258,10 +244,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        found = {
-            key: attrs.evolve(lane.summary, elapsed=self._elapsed)
-            for key, lane in self._lanes.items()
-        }
+        found = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
         return PoolSummary(workspaces=found, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
@@ -329,14 +312,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await self._session.close(**facts)
 
     def _facts(self) -> Facts:
-        tallies = [lane.part.tally for lane in self._lanes.values()]
-        return {
-            "requests": sum(tally.requests for tally in tallies),
-            "retries": sum(tally.retries for tally in tallies),
-            "refusals": sum(tally.refusals for tally in tallies),
-            "duplicates": sum(tally.duplicates for tally in tallies),
-            "elapsed": self._elapsed,
-        }
+        facts: Facts = {"requests": 0, "retries": 0, "refusals": 0, "duplicates": 0}
+        for tally in (lane.part.tally for lane in self._lanes.values()):
+            facts["requests"] += tally.requests
+            facts["retries"] += tally.retries
+            facts["refusals"] += tally.refusals
+            facts["duplicates"] += tally.duplicates
+        return {**facts, "elapsed": self._elapsed}
 
     async def _note(self) -> None:
         if self._session is not None and self._elapsed >= self._noted + 1.0:
@@ -472,7 +454,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 )
             )
         try:
-            lane.client = await self._clients.open(lane.workspace)
+            lane.client = await self._clients(lane.workspace, None)
             options = attrs.evolve(
                 self._options,
                 base_url=lane.client.base_url,
@@ -488,7 +470,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     async def _renew(self, lane: _Lane) -> tuple[Transport, WhoAmI] | None:
         try:
-            client = await self._clients.open(lane.workspace, refused=lane.client)
+            client = await self._clients(lane.workspace, lane.client)
         except WorkspaceAccessError:
             return None
         if client is lane.client:
