@@ -5,7 +5,7 @@ import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, Final, Protocol, TypedDict, Unpack
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
@@ -20,9 +20,11 @@ URLS: Final = ("postgresql://", "postgres://")
 def split_url(url: str) -> tuple[str, str | None]:
     """Return a database's URL without the name of a run, and that name: `...?run=cleanup-7`."""
     address, _, query = url.partition("?")
-    options = dict(parse_qsl(query))
-    run = options.pop("run", None)
-    return (f"{address}?{urlencode(options)}" if options else address), run
+    options = query.split("&") if query else []
+    named = [option for option in options if option.startswith("run=")]
+    kept = "&".join(option for option in options if option not in named)
+    run = unquote(named[-1].removeprefix("run=")) if named else None
+    return (f"{address}?{kept}" if kept else address), run
 
 
 class Wanted(enum.Enum):

@@ -257,6 +257,12 @@ class TestOutages:
         with pytest.raises(InvalidArgumentError, match="a file holds one run"):
             Journal("run.db", run="cleanup")
 
+    def test_the_name_of_a_run_may_stand_in_the_url(self) -> None:
+        options = "sslmode=require&options=-c%20search_path%3Dours"
+        journal = Journal(f"postgresql://db/x?{options}&run=cleanup%20%237")
+        assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
+        assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
+
     async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
         session = await opened(place)
         await session.write(row(1, "failed", error="a\0b", code="\ud800"))
