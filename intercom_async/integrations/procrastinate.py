@@ -344,8 +344,8 @@ class DetachJobs:
         while True:
             try:
                 await self.maintain()
-            except (ConnectorException, JournalError) as error:
-                _logger.warning("%s", error)
+            except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
+                _logger.warning("%s: %s", type(error).__name__, error)
             await asyncio.sleep(MAINTAIN_EVERY)
 
 
