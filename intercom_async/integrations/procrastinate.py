@@ -30,7 +30,7 @@ from typing import Any, Final, Protocol
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
@@ -121,7 +121,9 @@ class DetachJobs:
         self._worker: asyncio.Task[None] | None = None
         # Without a cap: the engine would drop a job that was put back too often.
         retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
-        self._task = app.task(name=TASK, queue=queue, retry=retry)(self._drain)
+        self._task = app.task(name=TASK, queue=queue, retry=retry, pass_context=True)(self._job)
+        self._ended: set[int | None] = set()
+        self._ended_before: set[int | None] = set()
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -169,9 +171,15 @@ class DetachJobs:
     async def maintain(self) -> None:
         """End jobs of dead workers, and defer what has nobody. `work` does it every 10 seconds."""
         manager = self._app.job_manager
-        for job in await manager.get_stalled_jobs(
-            queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
-        ):
+        lost = [
+            *await manager.get_stalled_jobs(
+                queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
+            )
+        ]
+        # What ended here a while ago, and the engine could not write that down.
+        lost += [job for job in await self._jobs("doing") if job.id in self._ended_before]
+        self._ended, self._ended_before = set(), self._ended
+        for job in lost:
             # Not `retry_job`: it fails for ever where a successor waits already.
             with contextlib.suppress(ConnectorException):  # another did so just now
                 await manager.finish_job(job, status=Status.FAILED, delete_job=False)
@@ -183,12 +191,7 @@ class DetachJobs:
         taken: set[str | None] = set()
         if waiting:
             for status in ("todo", "doing"):
-                taken |= {
-                    job.lock
-                    for job in await self._app.job_manager.list_jobs_async(
-                        queue=self._queue, task=TASK, status=status
-                    )
-                }
+                taken |= {job.lock for job in await self._jobs(status)}
         deferred = 0
         for run, workspace in waiting:
             lock = f"intercom_async {run} {workspace}"
@@ -200,7 +203,20 @@ class DetachJobs:
                     deferred += 1
         return deferred
 
+    async def _jobs(self, status: str) -> Iterable[Job]:
+        return await self._app.job_manager.list_jobs_async(
+            queue=self._queue, task=TASK, status=status
+        )
+
     # --- a job ---------------------------------------------------------------------------------
+
+    async def _job(self, context: procrastinate.JobContext, run: str, workspace: str) -> None:
+        self._ended -= {context.job.id}
+        self._ended_before -= {context.job.id}
+        try:
+            await self._drain(run, workspace)
+        finally:
+            self._ended.add(context.job.id)
 
     async def _drain(self, run: str, workspace: str) -> None:
         loaded = await self._runs.begun(run, workspace)

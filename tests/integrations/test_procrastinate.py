@@ -10,6 +10,7 @@ from typing import Any
 import procrastinate
 import psycopg
 import pytest
+from procrastinate.exceptions import ConnectorException
 
 from intercom_async import Detach, IntercomPool, InvalidArgumentError, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
@@ -152,6 +153,27 @@ async def test_a_job_that_the_engine_lost_is_deferred_again(small: World) -> Non
         connection.execute("DELETE FROM procrastinate_jobs")
     await small.start()
     await small.until(lambda status: status.drained == 3)
+    await small.check()
+
+
+async def test_a_job_whose_end_the_engine_could_not_write_down_holds_nobody_up(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, failures = small.app.job_manager.finish_job_by_id_async, ["the database restarts"]
+
+    async def flaky(*arguments: Any, **options: Any) -> None:
+        if failures:
+            raise ConnectorException(failures.pop())
+        await finish(*arguments, **options)
+
+    monkeypatch.setattr(small.app.job_manager, "finish_job_by_id_async", flaky)
+    await small.jobs.submit(small.triples[:10], run=small.run)
+    working = asyncio.create_task(small.jobs.work(fetch_job_polling_interval=0.1))
+    await small.until(lambda status: status.drained == status.workspaces and not failures)
+    await small.jobs.submit(small.triples, run=small.run)
+    await small.until(lambda status: status.drained == 3)
+    small.jobs.stop()
+    await working
     await small.check()
 
 
