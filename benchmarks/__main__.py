@@ -21,21 +21,28 @@ NAMES: Final = {
 """Modules of this package with a `measure(options)`, and what it measures."""
 
 QUOTA: Final = "quota"
+OWN: Final = {
+    QUOTA: "rate limiters on a virtual clock, the same figures on every machine",
+    "workspaces": "200 workspaces on one PostgreSQL, with 1, 2 and 4 worker processes",
+}
+"""Modules with options of their own, and a `main(arguments)`."""
 
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for; return the exit status."""
-    if arguments and arguments[0] == QUOTA:
-        return _quota(arguments[1:])
+    if arguments and arguments[0] in OWN:
+        return _run_own(arguments[0], arguments[1:])
     listed = "\n".join(f"  {name:10} {text}" for name, text in NAMES.items())
-    listed += f"\n  {QUOTA:10} rate limiters on a virtual clock (`{QUOTA} --help`)"
+    listed += "".join(f"\n  {name:10} {text} (`{name} --help`)" for name, text in OWN.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog=listed,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them without any")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="without any, all that need no PostgreSQL"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
     parser.add_argument("--million", action="store_true", help="scale and journal: a million too")
@@ -62,13 +69,11 @@ def main(arguments: list[str]) -> int:
         from benchmarks import charts
 
         charts.draw_bars(chosen.svg, comparisons)
-    return _quota(["--quick"]) if QUOTA in names else 0
+    return _run_own(QUOTA, ["--quick"]) if QUOTA in names else 0
 
 
-def _quota(arguments: list[str]) -> int:
-    from benchmarks import quota
-
-    return quota.main(arguments)
+def _run_own(name: str, arguments: list[str]) -> int:
+    return int(importlib.import_module(f"benchmarks.{name}").main(arguments))
 
 
 def _run(name: str, options: Options) -> list[Comparison]:

@@ -230,6 +230,11 @@ class IntercomClient:
         return self._base_url
 
     @property
+    def admin_id(self) -> str | None:
+        """The admin in whose name it acts; None for the token's own."""
+        return self._admin_id
+
+    @property
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as known now, None before the first reply."""
         return self._transport.rate_limit

@@ -57,6 +57,7 @@ from intercom_async.journal import (
     Facts,
     Journal,
     JournalError,
+    JournalLockedError,
     JournalMismatchError,
     Row,
     Session,
@@ -351,14 +352,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     ),
                     runtime=self._runtime,
                 )
-                self._session.watch(self._recall)
+                self._session.watch(self.recall)
             else:
                 if app_id is not None:
                     await self._part.session.bind(self._workspace, app_id, app_name)
                 self._session, self._part.opened = self._part.session, True
         except IntercomError as error:
-            # A key that stands for another workspace stops its part of a pool's run alone.
-            other = isinstance(error, JournalMismatchError) and self._part is not None
+            # A key that stands for another workspace stops its part of a pool's run alone, as does
+            # a worker elsewhere.
+            elsewhere = isinstance(error, JournalMismatchError | JournalLockedError)
+            other = elsewhere and self._part is not None
             if isinstance(error, ClientStateError | JournalError) and not other:
                 raise
             self._stop_for(error)
@@ -369,7 +372,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._unsent.discard(task)
 
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and settle what is left."""
         self._recalled = self._operating - self._unsent
         for task in self._recalled:
@@ -753,10 +756,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         async def announce() -> None:
             nonlocal sent
-            await self._memory()
-            item.announced = True
-            if self._session is not None and self._durable:
-                await self._session.write(item.sending(self._admin_id(item.pair)))
+            await self._announce(item)
             sent = True
             self._unsent.discard(task)
 
@@ -796,6 +796,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._operating.discard(task)
             self._unsent.discard(task)
             self._recalled.discard(task)
+
+    async def _announce(self, item: Item) -> None:
+        """Let the journal know that a pair is about to be sent, or ask whether it still may be."""
+        durable = self._session if self._durable else None
+        if item.announced:
+            if durable is not None:
+                await durable.hold()
+            return
+        await self._memory()
+        item.announced = True
+        if durable is not None:
+            await durable.write(item.sending(self._admin_id(item.pair)))
 
     def _send(
         self, item: Item, announce: Callable[[], Awaitable[None]], *, ambiguous: bool

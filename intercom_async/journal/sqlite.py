@@ -209,6 +209,9 @@ class SqliteSession:
     def watch(self, recall: Callable[[], None]) -> None:
         """See `Session`: the file's lock is held as long as the process lives."""
 
+    async def hold(self) -> None:
+        """See `Session`: likewise."""
+
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
         await self._check().ask(lambda table: table.bind(workspace, app_id, app_name))

@@ -311,8 +311,8 @@ class Transport:
         Args:
             request: what to send.
             options: lane, time and retries.
-            on_send: awaited once, when the first attempt has its permit; a request that is
-                cancelled before it returns certainly was not sent. What it raises is raised.
+            on_send: awaited before each attempt, when that has its permit; a request that is
+                cancelled before it returned once certainly was not sent. What it raises is raised.
 
         Raises:
             RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
@@ -435,14 +435,13 @@ class Transport:
         limiter: Limiter,
         permit: Permit,
     ) -> None:
-        """Let the caller know, before its first attempt, that it is about to be sent."""
+        """Let the caller know, before each attempt, that it is about to be sent."""
         try:
             await on_send()
         except BaseException:
             limiter.settle(permit, headers=None, status=None, sent=False)
             self._look_in_vain(call)
             raise
-        call.on_send = None
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         """Wait for the end of an outage, or for the turn to look; then for the quota."""

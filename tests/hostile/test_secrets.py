@@ -187,8 +187,8 @@ def files_of(path: Path) -> list[str]:
 def made_of(path: Path) -> list[str]:
     """A journal, its exports and its reports, the page last."""
     table, lines = path.with_suffix(".csv"), path.with_suffix(".jsonl")
-    export(ExportOptions(journal=path, as_csv=True, output=table))
-    export(ExportOptions(journal=path, as_json_lines=True, output=lines))
+    export(ExportOptions(journal=str(path), as_csv=True, output=table))
+    export(ExportOptions(journal=str(path), as_json_lines=True, output=lines))
     with reader.open(path) as journal:
         facts = gather(journal)
     files = [file.read_bytes().decode("latin-1") for file in (path, table, lines)]

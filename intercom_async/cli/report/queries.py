@@ -16,11 +16,12 @@ UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
 
 _COUNTS: Final = """
 SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
-    sum(max(attempts - 1, 0)), sum(refusals)
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
 FROM pair GROUP BY workspace, state, session"""
 
 _SLOTS: Final = """
-SELECT CAST(updated_at / ? AS INTEGER), state, count(*), sum(max(attempts - 1, 0)), sum(refusals)
+SELECT CAST(round(updated_at - 0.5) AS INTEGER) / ?, state, count(*),
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
 FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY 1, 2 ORDER BY 1"""
 
 
@@ -126,7 +127,7 @@ def gather(reader: Reader) -> Facts:
         facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
     facts.base = base_for(facts.total("elapsed") or span, span)
-    for slot, state, count, retries, refusals in reader.query(_SLOTS, (float(facts.base),)):
+    for slot, state, count, retries, refusals in reader.query(_SLOTS, (facts.base,)):
         column = facts.slots.setdefault(slot, Column())
         column.update(pairs=count, retries=retries, refusals=refusals)
         column["settled" if state in SETTLED else "unsettled"] += count

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.running import amount, span
+from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
 
@@ -144,6 +145,9 @@ def _told(session: KeptSession) -> tuple[str, ...]:
 def go_on(facts: Facts) -> str | None:
     """Return the command that does what is left; None if nothing is, or no command can."""
     unread = facts.unread
+    if facts.path.startswith(URLS):  # where workers do what is left
+        waits = facts.left and facts.operation == "detach"
+        return "intercom-async work" if waits else None
     given = [facts.path]
     if unread and unread.kind == "undo":
         given = ["--undo", unread.name or "", "--journal", facts.path]
