@@ -46,6 +46,7 @@ from intercom_async.journal import (
 )
 from intercom_async.model import Conversation, Identity
 from intercom_async.pairs import Pair
+from intercom_async.people import PairSearch, PeopleSummary
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.stats import ClientStats
@@ -92,6 +93,8 @@ __all__ = [
     "OutageStatus",
     "Outcome",
     "Pair",
+    "PairSearch",
+    "PeopleSummary",
     "PermissionDeniedError",
     "PoolResult",
     "PoolRun",

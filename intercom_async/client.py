@@ -36,6 +36,7 @@ from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.pairs import Pair
+from intercom_async.people import By, PairSearch
 from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
 from intercom_async.status import OutageStatus, RateLimitStatus
@@ -385,6 +386,42 @@ class IntercomClient:
                     seen.add(contact.id)
                     yield contact
 
+    def find_pairs(
+        self,
+        people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
+        *,
+        by: By = "email",
+        every: bool = False,
+        one_per_address: bool = False,
+    ) -> PairSearch:
+        """Iterate over the pairs of people: all group conversations that they take part in.
+
+        Given to `detach_contacts`, it keeps the people in the run's journal, too, and a run that
+        was killed goes on in the middle of a person. All contacts with an address are taken; a
+        contact that was merged into another is followed. What became of the people is in
+        `PairSearch.summary`.
+
+        Args:
+            people: ids or addresses, pulled lazily; None for those that a journal has left.
+            by: what they are: "email", "contact" for Intercom's ids, or "external-id".
+            every: conversations, too, in which a contact is the only one.
+            one_per_address: leave people out whom several contacts are.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+            IntercomError: nothing more can be searched; raised by the iteration.
+        """
+        view = self._patient()
+        return PairSearch(
+            people,
+            by=by,
+            every=every,
+            one_per_address=one_per_address,
+            contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
+            conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
+            send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
+        )
+
     async def _pages(
         self,
         request: Callable[..., wire.Request],
@@ -523,13 +560,18 @@ class IntercomClient:
         )
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return what a run works with. It waits as long as the quota takes: that is pacing."""
+        """Return what a run works with."""
+        view = self._patient()
+        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+
+    def _patient(self) -> Self:
+        """Return a view that waits as long as the quota takes: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
             self._interactive, lane=lane, max_wait=None, patient=True
         )
-        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+        return view
 
     async def _call(self, request: wire.Request, options: CallOptions | None = None) -> wire.Reply:
         reply = await self._transport.send(request, options or self._interactive)

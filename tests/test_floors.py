@@ -39,6 +39,7 @@ FLOORS: list[set[str]] = [
     {"detaching"},
     {"pairs"},
     {"journal", "dry_run"},
+    {"people"},
     {"bulk"},
     {"client"},
     {"pool_run"},

@@ -397,6 +397,7 @@ class Http:
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
+            link=None if status < 400 else headers.get("Link"),
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:
