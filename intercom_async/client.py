@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -360,25 +361,36 @@ class IntercomClient:
                 return
 
     async def find_contacts(
-        self, *, email: str | None = None, external_id: str | None = None
+        self,
+        *,
+        email: str | None = None,
+        external_id: str | None = None,
+        contact_ids: Sequence[str] = (),
     ) -> AsyncIterator[ContactReference]:
-        """Iterate over the contacts with an e-mail address or an external id.
+        """Iterate over the contacts with an e-mail address, an external id or some ids.
 
         Several contacts may have the same address. New ones may be found only minutes later,
         merged ones never (Intercom's search works on an index).
 
         Args:
-            email: the address; give this or `external_id`.
+            email: the address; give this or one of the others.
             external_id: the id your own system gave the contact.
+            contact_ids: Intercom's ids of at most 15 contacts; those that exist are found.
 
         Raises:
-            InvalidArgumentError: not exactly one of the two is given.
+            InvalidArgumentError: not exactly one of the three is given.
             IntercomError: as for `detach_contact`.
         """
-        if (email is None) == (external_id is None):
-            raise InvalidArgumentError("email or external_id", None, "given, exactly one of them")
-        field, value = ("external_id", external_id) if email is None else ("email", email)
-        request = functools.partial(wire.search_contacts, field, value)
+        asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
+        given = [
+            (field, values) for field, values in asked.items() if [*values] not in ([], [None])
+        ]
+        if len(given) != 1:
+            raise InvalidArgumentError(
+                "email, external_id or contact_ids", None, "given, exactly one of them"
+            )
+        field, values = given[0]
+        request = functools.partial(wire.search_contacts, field, *values)
         seen: set[str] = set()
         async for contacts, _ in self._pages(request, _contacts):
             for contact in contacts:

@@ -68,6 +68,9 @@ _FINAL: Final = (
 )
 """Errors after which no other search can succeed."""
 
+_TOLD: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
+EXAMPLES: Final = 100
+
 HOPS: Final = 5
 """Merges that are followed from one contact at most."""
 
@@ -88,6 +91,8 @@ class PeopleSummary:
         without_email: contacts without an e-mail address: they cannot be attached again by id.
         duplicates: people that occurred again.
         searches: requests that searched for them, in this session.
+        examples: people of this session who were not found, are ambiguous or failed; a hundred
+            at most.
         one_by_one: what Intercom does not let search in batches: "contacts", "conversations".
     """
 
@@ -97,6 +102,7 @@ class PeopleSummary:
     without_email: int = 0
     duplicates: int = 0
     searches: int = 0
+    examples: tuple[Person, ...] = ()
     one_by_one: tuple[str, ...] = ()
 
     @property
@@ -158,6 +164,7 @@ class PairSearch:
         self._last_round = False
         self._one_by_one: dict[str, str] = {}
         self._tally: Counter[str] = Counter()
+        self._examples: dict[str, Person] = {}
 
     @property
     def joined(self) -> bool:
@@ -174,6 +181,7 @@ class PairSearch:
             without_email=self._tally["without_email"],
             duplicates=self._tally["duplicates"],
             searches=self._tally["searches"],
+            examples=tuple(self._examples.values()),
             one_by_one=tuple(self._one_by_one),
         )
 
@@ -296,6 +304,9 @@ class PairSearch:
                 self._tally[person.state] -= 1
                 self._tally[state] += 1
                 person.state = state
+            self._examples.pop(person.value, None)
+            if person.state in _TOLD and len(self._examples) < EXAMPLES:
+                self._examples[person.value] = person
         if people:
             await self._kept.keep(people)
 
