@@ -60,7 +60,8 @@ def people_document(people: PeopleSummary) -> dict[str, Any]:
 
 def tell_people(console: Console, people: PeopleSummary) -> None:
     """Print what became of people, and name those of whom something must be decided."""
-    say(console, f"{people_line(people)}, found by {amount(people.searches, 'request')}")
+    searches = f", found by {amount(people.searches, 'request')}" if people.searches else ""
+    say(console, people_line(people) + searches)
     for one in people.examples[:LISTED]:
         more = f": {one.note}" if one.note else ""
         more += f": {', '.join(one.contacts)}" if len(one.contacts) > 1 else ""

@@ -69,7 +69,7 @@ CREATE TABLE person (                    -- of a run that was given people
 ) WITHOUT ROWID;
 
 CREATE VIEW people AS                    -- unsettled: pairs of the person that are not settled
-SELECT by, value, person.state, contacts, note, count(pair.state) AS pairs,
+SELECT by, person.value, person.state, contacts, note, count(pair.state) AS pairs,
     total(pair.state IN ('pending', 'sending', 'failed', 'unknown')) AS unsettled,
     total(pair.state = 'refused_last_contact') AS last_contact
 FROM person LEFT JOIN json_each(contacts) AS contact
