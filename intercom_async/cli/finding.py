@@ -48,7 +48,7 @@ async def find(options: FindOptions) -> ExitStatus:
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
     named["external-id"] = options.external_id
-    given = [(by, value) for by, value in named.items() if value is not None]
+    given: list[tuple[By, str]] = [(by, value) for by, value in named.items() if value is not None]
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"

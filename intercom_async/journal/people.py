@@ -127,7 +127,4 @@ def _json(value: Any) -> str:
 
 def _person(values: Sequence[Any]) -> Person:
     facts = dict(zip(_COLUMNS, values, strict=True))
-    return Person(
-        **facts
-        | {"state": PersonState(facts["state"]), "contacts": msgspec.json.decode(facts["contacts"])}
-    )
+    return msgspec.convert({**facts, "contacts": msgspec.json.decode(facts["contacts"])}, Person)
