@@ -331,9 +331,10 @@ class PairSearch:
         """Find out which contacts some people of one kind are."""
         for by in dict.fromkeys(person.by for person in group):
             people = {person.value: person for person in group if person.by == by}
-            found = await self._ask("contacts", [*people], functools.partial(self._contacts, by))
-            for value, answer in found.items():
-                await self._settle(people[value], answer)
+            ask = self._ask("contacts", [*people], functools.partial(self._contacts, by))
+            async with aclosing(ask) as answers:
+                async for value, answer in answers:
+                    await self._settle(people[value], answer)
 
     async def _settle(self, person: Person, answer: list[ContactReference] | str) -> None:
         """Keep who a person is."""
@@ -399,25 +400,27 @@ class PairSearch:
     async def _find_pairs(self, people: list[Person]) -> None:
         """Find the conversations of some people, keep their pairs and hand them out."""
         contact_ids = list(dict.fromkeys(one for person in people for one in person.contacts))
-        sound = True
+        unasked = set(contact_ids)
         for start in range(0, len(contact_ids), wire.FILTERS):
             asked = contact_ids[start : start + wire.FILTERS]
-            found = await self._ask("conversations", asked, self._conversations)
-            for contact_id, answer in found.items():
-                if isinstance(answer, str):
-                    failed = [one for one in people if contact_id in one.contacts]
-                    for person in failed:
-                        person.note = answer
-                    await self._move(failed, PersonState.FAILED)
-                    continue
-                sound = sound and None not in answer
-                await self._hand_out([(one, contact_id) for one in answer if one is not None])
-        if not sound and not self._last_round:
-            self._again += people
-            return
-        await self._move(
-            [one for one in people if one.state is PersonState.LOOKED_UP], PersonState.DONE
-        )
+            async with aclosing(self._ask("conversations", asked, self._conversations)) as answers:
+                async for contact_id, answer in answers:
+                    unasked.discard(contact_id)
+                    concerned = [
+                        one
+                        for one in people
+                        if contact_id in one.contacts and one.state is PersonState.LOOKED_UP
+                    ]
+                    if isinstance(answer, str):
+                        for person in concerned:
+                            person.note = answer
+                        await self._move(concerned, PersonState.FAILED)
+                        continue
+                    await self._hand_out([(one, contact_id) for one in answer if one is not None])
+                    again = [] if self._last_round else self._again
+                    again += concerned if None in answer else []
+                    done = [one for one in concerned if unasked.isdisjoint(one.contacts)]
+                    await self._move([one for one in done if one not in again], PersonState.DONE)
 
     async def _conversations(
         self, contact_ids: Sequence[str]
@@ -473,7 +476,7 @@ class PairSearch:
         what: str,
         names: Sequence[str],
         search: Callable[[Sequence[str]], Awaitable[dict[str, list[_Found]] | None]],
-    ) -> dict[str, list[_Found] | str]:
+    ) -> AsyncGenerator[tuple[str, list[_Found] | str]]:
         """Search for all at once, or one by one where that is refused or tells too little.
 
         What is refused by itself alone has the reason in place of an answer.
@@ -486,21 +489,19 @@ class PairSearch:
                 refused = str(error)
             else:
                 if found is not None:
-                    return {**found}
-        answers: dict[str, list[_Found] | str] = {}
+                    for name, answer in found.items():
+                        yield name, answer
+                    return
         for name in names:
             try:
-                answers.update(await search([name]) or {})
+                ((_, answer),) = (await search([name]) or {name: list[_Found]()}).items()
+                yield name, answer
             except (InvalidRequestError, InvalidArgumentError) as error:
-                answers[name] = readable(str(error))
-        if (
-            refused
-            and what not in self._one_by_one
-            and not any(isinstance(answer, str) for answer in answers.values())
-        ):
+                refused = ""
+                yield name, readable(str(error))
+        if refused and what not in self._one_by_one:
             self._one_by_one[what] = refused
             logger.warning("%s are searched one by one: %s", what, refused)
-        return answers
 
 
 async def _one_of(searching: set[asyncio.Task[None]]) -> None:
