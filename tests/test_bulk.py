@@ -3,11 +3,14 @@
 import asyncio
 import gc
 import itertools
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from intercom_async import (
     AuthenticationError,
@@ -21,6 +24,7 @@ from intercom_async import (
     InvalidArgumentError,
     LastContactError,
     Outcome,
+    RateLimitPolicy,
     RetryPolicy,
     UnknownOutcomeError,
 )
@@ -508,6 +512,32 @@ class TestPace:
             async for _ in run:
                 await asyncio.sleep(60)
                 assert sim.requests.total < 1500
+                break
+
+    async def test_replies_that_wait_for_a_slow_consumer_are_bounded_in_bytes(self) -> None:
+        served = 0
+        body = json.dumps({"customers": [], "extra": "x" * 2_000_000})
+
+        async def serve(_: web.Request) -> web.Response:
+            nonlocal served
+            served += 1
+            return web.Response(text=body, content_type="application/json")
+
+        app = web.Application()
+        app.router.add_delete("/{path:.*}", serve)
+        pairs = [(str(number), "5ba682d2") for number in range(200)]
+        async with (
+            TestServer(app) as server,
+            IntercomClient(
+                "token",
+                base_url=str(server.make_url("")).rstrip("/"),
+                rate_limit=RateLimitPolicy(fallback_limit=10_000),
+            ) as client,
+            client.detach_contacts(pairs, admin_id="5017690") as run,
+        ):
+            async for _ in run:
+                await asyncio.sleep(60)
+                assert 0 < served * len(body) < 100_000_000
                 break
 
     async def test_the_summary_can_be_read_while_it_runs(

@@ -673,7 +673,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._results.room()
             if self._session is not None:
                 await self._session.room()
-            await self._until(self._may_hold_another_reply)
             item = None if self._is_stopping() else await self._ready.get()
         finally:
             self._idle -= 1
@@ -684,14 +683,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Ask where a checker would remember the answer across an `await`."""
         return self._stopping
 
+    async def _memory(self) -> None:
+        """Wait until memory allows one more reply.
+
+        Not before the request has its permit: while it waited for that, nobody knew how large
+        replies are.
+        """
+        if self._largest > LARGE:
+            await self._results.room()
+            await self._until(self._may_hold_another_reply)
+
     def _may_hold_another_reply(self) -> bool:
-        """Whether memory allows one more request, should its reply be as large as the largest."""
-        in_flight = len(self._operating)
-        return (
-            self._largest <= LARGE
-            or not in_flight
-            or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
-        )
+        """Whether a reply as large as the largest may join those in flight."""
+        in_flight = len(self._operating - self._unsent)
+        return not in_flight or self._largest * (in_flight + 1) <= IN_FLIGHT_BYTES
 
     async def _carry_out(self, item: Item) -> None:
         """Bring a pair to its end: send it, keep its fate, tell it."""
@@ -758,6 +763,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         async def announce() -> None:
             nonlocal sent
+            await self._memory()
             item.announced = True
             if self._session is not None and self._durable:
                 await self._session.write(item.sending(self._admin_id(item.pair)))

@@ -204,7 +204,7 @@ class Limiter:
                 self._tell(self._gate, headers, now - permit.sent)
             self._observe_load(now - permit.sent, overloaded=status in _OVERLOADED)
         elif sent:
-            window.lost(now)
+            window.lost(permit, now)
             self._observe_load(now - permit.sent, overloaded=True)
         else:
             window.give_back(permit, tried=tried)

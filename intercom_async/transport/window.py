@@ -335,11 +335,11 @@ class QuotaWindow:
         if not self.in_flight:
             self._probing_since = None  # nobody waits for an answer that could be lost
 
-    def lost(self, now: float) -> None:
-        """The request was sent and not answered; it may have been counted."""
+    def lost(self, permit: Permit, now: float) -> None:
+        """The request was sent and not answered; it may have been counted when it was sent."""
         self.in_flight -= 1
         self._answers += 1
-        self._count_unseen(now)
+        self._count_unseen(permit, now)
 
     def answered(
         self,
@@ -372,7 +372,7 @@ class QuotaWindow:
             if status == 429:
                 self._pause(headers, now, until=now + self._told_wait(permit, headers, now))
             else:
-                self._count_unseen(now)
+                self._count_unseen(permit, now)
                 self._pauses = 0
             return
         current = self._enter(permit, headers.limit, headers.reset, headers.date, now)
@@ -534,12 +534,15 @@ class QuotaWindow:
             self.remaining = max(0, left)
             self._remaining_at = (permit.sent + now) / 2.0
 
-    def _count_unseen(self, now: float) -> None:
-        """Charge a request whose reply told nothing."""
+    def _count_unseen(self, permit: Permit, now: float) -> None:
+        """Charge a request whose reply told nothing, unless it left windows ago."""
         if not self._limit:
             return
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
+        age = WINDOW - self.clock.until(self.reset, now)
+        if now - permit.sent > age + WINDOW:
+            return
         self._own += 1
         self.remaining = max(0, self.remaining - 1)
 

@@ -1,35 +1,47 @@
 """An event loop whose clock jumps: waiting costs no real time, sockets stay real.
 
-When no callback is ready, the loop looks at its sockets for a few real milliseconds (client and
-simulator of a test live in one process, so an answer that is coming is there by then). Only if
-nothing arrived does time jump to the next timer. Work in threads is waited for, never jumped
-over. Mark a test with `@pytest.mark.asyncio(loop_factories=["driven"])` to run on it.
+Code takes little time however slow the machine is. When no callback is ready,
+the loop looks at its sockets for a few real milliseconds (client and simulator of a test live in
+one process, so an answer that is coming is there by then). Only if nothing arrived does time jump
+to the next timer. Work in threads is waited for, never jumped over. Mark a test with `@pytest.mark.asyncio(loop_factories=["driven"])` to run on it.
 """
 
 import asyncio
 import concurrent.futures
 import contextlib
 import selectors
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
 GRACE = 0.003
 """Real seconds that sockets are given before time jumps."""
 
+TURN = 0.001
+"""Seconds that one turn of the loop takes at most on its clock."""
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, grace: float) -> None:
         super().__init__()
         self.grace = grace
-        self.offset = 0.0
+        self.now = 0.0
+        self._left = time.monotonic()
         self.busy_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0 or self.busy_threads:
-            return super().select(timeout)
-        ready = super().select(min(timeout, self.grace))
-        if not ready and timeout > self.grace:
-            self.offset += timeout - self.grace
+        entered = time.monotonic()
+        self.now += min(entered - self._left, TURN)
+        if timeout is None or timeout <= 0:
+            ready = super().select(timeout)
+        elif self.busy_threads:
+            ready = super().select(timeout)
+            self.now += min(timeout, time.monotonic() - entered)
+        else:
+            ready = super().select(min(timeout, self.grace))
+            if not ready:
+                self.now += timeout
+        self._left = time.monotonic()
         return ready
 
 
@@ -45,7 +57,7 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        return super().time() + self._jumping.offset
+        return self._jumping.now
 
     def run_in_executor(  # type: ignore[override]  # typeshed's TypeVarTuple; same calls accepted
         self,

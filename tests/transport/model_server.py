@@ -105,7 +105,7 @@ class Traffic:
         def arrive(at: float, back: float, permit: Permit, number: int) -> None:
             status, headers = self.server.handle(at)
             if self.lost(number):
-                heapq.heappush(events, (at + 2.0, next(order), miss))
+                heapq.heappush(events, (at + 2.0, next(order), lambda t: miss(t, permit)))
             else:
                 heapq.heappush(
                     events, (at + back, next(order), lambda t: answer(t, permit, status, headers))
@@ -117,10 +117,10 @@ class Traffic:
             code = RATE_LIMIT_EXCEEDED if status == 429 else None
             self.quota.answered(permit, headers, status=status, code=code, now=at)
 
-        def miss(at: float) -> None:
+        def miss(at: float, permit: Permit) -> None:
             nonlocal out
             out -= 1
-            self.quota.lost(at)
+            self.quota.lost(permit, at)
 
         while now < self.until:
             wait = self.until - now

@@ -207,9 +207,9 @@ def test_two_more_requests_than_were_answered_may_be_out() -> None:
     quota = known(mine=3, remaining=97)
     for _ in range(5):
         assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
-        quota.take(Lane.INTERACTIVE, 0.0)
+        permit = quota.take(Lane.INTERACTIVE, 0.0)
     assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
-    quota.lost(0.0)  # makes room for itself and one more, as an answer does
+    quota.lost(permit, 0.0)  # makes room for itself and one more, as an answer does
     for _ in range(2):
         assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
         quota.take(Lane.INTERACTIVE, 0.0)
@@ -492,8 +492,7 @@ def test_what_remains_is_as_old_as_the_middle_of_its_request() -> None:
 
 def test_a_round_trip_is_smoothed_as_tcp_does_it() -> None:
     quota = unknown()
-    quota.take(Lane.BULK, 0.0)
-    quota.lost(0.0)  # tells nothing about how long answers take
+    quota.lost(quota.take(Lane.BULK, 0.0), 0.0)  # tells nothing about how long answers take
     answer(quota, 99, at=0.0, took=0.2)
     assert (quota._round_trip, quota._round_trip_variation) == pytest.approx((0.2, 0.1))
     answer(quota, 98, at=1.0, took=0.6)
@@ -716,27 +715,30 @@ def test_a_reply_without_one_of_the_three_headers_costs_one_request(missing: str
 
 def test_a_lost_request_is_spent_and_frees_its_place() -> None:
     quota = known()
-    quota.take(Lane.BULK, 0.0)
-    quota.lost(2.0)
+    quota.lost(quota.take(Lane.BULK, 0.0), 2.0)
     assert quota.remaining == 98
     assert quota.in_flight == 0
 
 
 def test_a_request_lost_after_the_edge_is_charged_to_the_new_window() -> None:
     quota = known(remaining=0)
-    quota.take(Lane.BULK, 9.0)
-    quota.lost(11.0)
+    quota.lost(quota.take(Lane.BULK, 9.0), 11.0)
     assert quota.remaining == 99
     for _ in range(101):
-        quota.take(Lane.BULK, 11.0)
-        quota.lost(11.0)
+        quota.lost(quota.take(Lane.BULK, 11.0), 11.0)
     assert quota.remaining == 0
+
+
+def test_a_request_lost_windows_after_it_left_is_not_charged_to_the_present_one() -> None:
+    quota = known()
+    quota.lost(quota.take(Lane.BULK, 1.0), 31.0)
+    assert quota.remaining == 100
+    assert quota.in_flight == 0
 
 
 def test_a_lost_request_of_a_server_without_headers_changes_nothing() -> None:
     quota = unknown()
-    quota.take(Lane.BULK, 0.0)
-    quota.lost(1.0)
+    quota.lost(quota.take(Lane.BULK, 0.0), 1.0)
     assert quota.limit is None
     assert quota.status(1.0, waiting_interactive=0, waiting_bulk=0) is None
 
@@ -818,10 +820,10 @@ def test_after_a_pause_one_request_probes() -> None:
 
 def test_after_a_pause_a_request_of_before_is_waited_for() -> None:
     quota = known(mine=20, remaining=80)
-    quota.take(Lane.INTERACTIVE, 0.0)
+    permit = quota.take(Lane.INTERACTIVE, 0.0)
     refuse(quota, 50, at=0.0)
     assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.25
-    quota.lost(10.0)
+    quota.lost(permit, 10.0)
     assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.0
 
 

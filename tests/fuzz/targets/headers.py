@@ -253,7 +253,7 @@ class Client:
     def _answer(self, exchange: Exchange, permit: Permit) -> None:
         quota, now, headers = self.quota, self.now, exchange.headers
         if exchange.status == 0:
-            quota.lost(now)
+            quota.lost(permit, now)
             return
         quota.answered(permit, headers, status=exchange.status, code=exchange.code, now=now)
         if exchange.status == 429 and headers is not None and headers.retry_after is not None:
