@@ -15,6 +15,7 @@ from intercom_async import (
     DetachSummary,
     IntercomClient,
     InvalidArgumentError,
+    Journal,
     Outcome,
     PeopleSummary,
     RetryPolicy,
@@ -23,6 +24,7 @@ from intercom_async.events import Event, RequestSent
 from intercom_async.people import By
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
+from tests.support.postgres_server import PostgresServer
 from tests.support.rows import rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -321,6 +323,20 @@ class TestInARun:
         )
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert sim.applied.total() == 0
+
+    @pytest.mark.asyncio(loop_factories=["patient"])
+    async def test_a_journal_in_postgresql_keeps_the_pairs_alone(
+        self, sim: IntercomSimulator, client: IntercomClient, postgres: PostgresServer
+    ) -> None:
+        pairs = town(sim, 20, conversations=2)
+        for again in (False, True):
+            search = client.find_pairs(addresses(20))
+            summary = await client.detach_contacts(
+                search, admin_id=sim.admin_id, journal=Journal(postgres.url, run="people")
+            )
+            assert summary.total == (0 if again else len(pairs))
+            assert search.summary.states == {"done": 20}
+        assert set(sim.applied) == pairs
 
 
 def is_search(_method: str, path: str) -> bool:

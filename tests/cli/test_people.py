@@ -122,10 +122,16 @@ class TestDetach:
                 assert table.execute("SELECT count(*) FROM people WHERE unsettled").fetchone() == (
                     0,
                 )
+            with process([*COMMAND, "report", journal, "--json"]) as running:
+                report = json.loads(running.communicate(timeout=60)[0])
+            assert (report["complete"], report["people"]) == (True, {"done": 60})
+            assert report["states"] == {"detached": len(pairs)}
             log = simulator.requests.log
             assert log is not None
             searched = [one for one in log if one.segments == ("conversations", "search")]
-            assert len(searched) < 60 + 3 * 8 * 2  # once each, but for who was under way
+            assert (
+                60 <= len(searched) <= 60 + 8 * 3 + 8 * 2
+            )  # once each, but for what was under way
 
     def test_people_may_come_through_standard_input(
         self,
