@@ -47,7 +47,7 @@ def _main(
 
 
 @attrs.frozen(kw_only=True)
-class DetachOptions(BulkOptions, ByOptions):
+class DetachOptions(ByOptions, BulkOptions):
     """What `detach` is given."""
 
     verb: ClassVar = "detach"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -24,7 +25,6 @@ from intercom_async.cli.options import BulkOptions
 from intercom_async.cli.people import (
     LOOKED_AT,
     WARNING,
-    people_document,
     people_line,
     strangers,
     tell_people,
@@ -307,7 +307,7 @@ class _Ending:
         facts: Any = {"bad_lines": self._bad, "dry_run": self.options.dry_run}
         document = as_document(self.summary, **facts)
         if self.people is not None:
-            document["people"] = people_document(self.people)
+            document["people"] = msgspec.to_builtins(self.people)
         if self.strangers is not None:
             document["absent_contacts"] = dict(
                 zip(("asked", "unknown"), self.strangers, strict=True)

@@ -8,8 +8,13 @@ from typing import Final
 from intercom_async.cli.lines import Lines, SourceError
 from intercom_async.cli.rows import UnclosedQuoteError, split_row
 from intercom_async.errors import readable
+from intercom_async.people import By
 
-PEOPLE: Final = {"email": "email", "contact": "contact_id", "external-id": "external_id"}
+PEOPLE: Final[Mapping[By, str]] = {
+    "email": "email",
+    "contact": "contact_id",
+    "external-id": "external_id",
+}
 """The column of people, by what they are named by."""
 
 _DELIMITERS: Final = (b",", b";", b"\t")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -165,33 +166,12 @@ def as_document(summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
     return {
         "dry_run": dry_run,
         "total": summary.total,
-        "outcomes": {outcome.value: count for outcome, count in summary.outcomes.items()},
-        "causes": [
-            {
-                "outcome": cause.outcome.value,
-                "error": cause.error,
-                "count": cause.count,
-                "example": {
-                    "conversation_id": cause.example.conversation_id,
-                    "contact_id": cause.example.contact_id,
-                },
-            }
-            for cause in summary.causes
-        ],
-        "inferred": summary.inferred,
-        "duplicates": summary.duplicates,
-        "settled_before": summary.settled_before,
-        "second_tries": summary.second_tries,
+        **msgspec.to_builtins(summary, enc_hook=str),
         "bad_lines": bad_lines,
-        "input_ended": summary.input_ended,
-        "requests": summary.requests,
-        "retries": summary.retries,
-        "refusals": summary.refusals,
         "elapsed": round(summary.elapsed, 3),
         "ideal": summary.ideal,
         # Within its first window a run may use a whole window's quota at once.
         "quota_used": None if used is None or summary.elapsed < WINDOW else round(used, 4),
-        "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
     }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class FindOptions(Connection, ByOptions):
+class FindOptions(ByOptions, Connection):
     """What `find` is given."""
 
     contact: str | None = option(None, "Intercom's id of the contact.")
@@ -53,10 +53,10 @@ async def find(options: FindOptions) -> ExitStatus:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"
         )
-    by = options.named_by() if options.people is not None else given[0][0]
+    by = options.by if options.people is not None else given[0][0]
     feed = Feed[str]([value for _, value in given], "")
     if options.people is not None:
-        source = people_from(options.people, options)
+        source = people_from(options.people, options.by, options.columns)
         lines = () if source.lines is None else source.lines()
         feed = Feed(lines, source.name, complain=functools.partial(_complain, console))
     async with options.open_client() as client:

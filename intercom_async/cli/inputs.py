@@ -1,17 +1,16 @@
 """Where a run's pairs or people come from: a file, standard input, a journal's rest, an undo."""
 
-import functools
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 import attrs
 from rich.console import Console
 
 from intercom_async.cli.columns import PEOPLE
-from intercom_async.cli.options import BulkOptions, ByOptions, parse_columns
+from intercom_async.cli.options import BulkOptions, parse_columns
 from intercom_async.cli.running import amount, say
 from intercom_async.cli.sources import BadLine, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
@@ -27,8 +26,6 @@ _DETACHED: Final = (Outcome.DETACHED.value,)
 _PEOPLE: Final = " of people"
 _ONE_PER_ADDRESS: Final = ", one per address"
 """What a source's kind ends with."""
-
-_Reading = Callable[[BinaryIO, str], Iterator[Any]]
 
 
 @attrs.frozen(kw_only=True)
@@ -72,78 +69,70 @@ def find_input(options: BulkOptions, console: Console) -> Input:
         more = "--undo JOURNAL" if options.verb == "attach" else "--people FILE"
         expected = f"a file, or - for standard input, or {more}"
         raise InvalidArgumentError("SOURCE", None, expected)
-    if options.people is not None and isinstance(options, ByOptions):
-        return people_from(options.people, options, limit=options.limit)
-    columns = parse_columns(options.columns)
+    if options.people is not None:
+        return people_from(
+            options.people,
+            options.by,
+            options.columns,
+            limit=options.limit,
+            one_per_address=options.one_per_address,
+        )
     path = Path(given[0])
     if str(path) != "-" and path.is_file() and reader.is_journal(path):
         if options.limit is not None:
             raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
         return _journal(path, options.verb, console)
-    return _from(path, columns, "", options.limit)
+    return _found(path, parse_columns(options.columns), "", options.limit)
 
 
-def people_from(path: Path, options: ByOptions, *, limit: int | None = None) -> Input:
+def people_from(
+    path: Path,
+    by: By,
+    columns: str | None,
+    *,
+    limit: int | None = None,
+    one_per_address: bool = False,
+) -> Input:
     """Say where people come from."""
-    by = options.named_by()
     column = PEOPLE[by]
-    columns = parse_columns(options.columns)
-    suffix = _PEOPLE + _ONE_PER_ADDRESS * options.one_per_address
-    return _from(path, {column: columns.get(column, column)}, suffix, limit)
+    named = {column: parse_columns(columns).get(column, column)}
+    return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)
 
 
-def _from(path: Path, columns: Mapping[str, str], suffix: str, limit: int | None) -> Input:
+def _found(path: Path, columns: Mapping[str, str], suffix: str, limit: int | None) -> Input:
     if str(path) == "-":
-        return _standard_input(Source(kind=f"standard input{suffix}", columns=columns or None))
+        kind = f"standard input{suffix}"
+        source = Source(kind=kind, columns=columns or None)
+        return _input(source, sys.stdin.fileno(), "standard input")
     regular = stat.S_ISREG(path.stat().st_mode)
     # A limited run took what it was to take: nobody is to read on in its file.
     kind = "file" if regular and limit is None else "a part of a file"
     source = Source(kind=kind + suffix, name=str(path.absolute()), columns=columns or None)
-    return attrs.evolve(_file(path, source), name=str(path), countable=regular)
+    return attrs.evolve(_input(source, path, str(path)), countable=regular)
 
 
-def _reading(source: Source) -> _Reading:
-    """Return what reads a source's entries."""
-    if (by := _by(source)) is None:
-        return functools.partial(read_pairs, columns=source.columns)
-    return functools.partial(read_people, by=by, columns=source.columns)
+def _input(source: Source, file: Path | int, name: str) -> Input:
+    """Return an input that is opened when it is read; its source tells what it holds."""
+    columns, by = source.columns, None
+    if _PEOPLE in source.kind:
+        by = next(by for by, column in PEOPLE.items() if column in (columns or {}))
 
-
-def _by(source: Source) -> By | None:
-    """Return what a source's people are named by, None if it has pairs."""
-    columns = source.columns or {}
-    named = [by for by, column in PEOPLE.items() if _PEOPLE in source.kind and column in columns]
-    return cast("By", named[0]) if named else None
-
-
-def _file(path: Path, source: Source) -> Input:
     def read() -> Iterator[Any]:
-        with path.open("rb") as stream:
-            yield from _reading(source)(stream, str(path))
+        # Not Python's own standard input: a thread that waits in it would keep the process from
+        # ending.
+        with open(file, "rb", closefd=isinstance(file, Path)) as stream:
+            if by is None:
+                yield from read_pairs(stream, name, columns=columns)
+            else:
+                yield from read_people(stream, name, by=by, columns=columns)
 
+    option = "SOURCE" if by is None else "--people"
     return Input(
         lines=read,
-        name=str(path),
+        name=name,
         source=source,
-        countable=True,
-        files={"--people" if _PEOPLE in source.kind else "SOURCE": path},
-        by=_by(source),
-        one_per_address=_ONE_PER_ADDRESS in source.kind,
-    )
-
-
-def _standard_input(source: Source) -> Input:
-    def read() -> Iterator[Any]:
-        # Not Python's own stream: a thread that waits in it would keep the process from ending.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
-            yield from _reading(source)(stream, "standard input")
-
-    return Input(
-        lines=read,
-        name="standard input",
-        source=source,
-        files={"standard input": sys.stdin.fileno()},
-        by=_by(source),
+        files={option if isinstance(file, Path) else name: file},
+        by=by,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
     )
 
@@ -167,7 +156,8 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         file = Path(unread.name) if unread.kind.startswith("file") and unread.name else None
         if file is not None and file.is_file():
             say(console, f"the run had not read {file} to its end: reading on", "dim")
-            return attrs.evolve(_file(file, unread), journal=path, binding=binding)
+            found = _input(unread, file, str(file))
+            return attrs.evolve(found, countable=True, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         missing = (
             f"the input ({where}) was not read to its end and cannot be read again; for the rest: "

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_type_hints
 
 import attrs
 import typer
@@ -86,17 +86,10 @@ class Connection:
 class ByOptions:
     """How people are looked up."""
 
-    columns: str | None = None
-    by: str = option("email", f"What people are named by: {', '.join(PEOPLE)}.")
+    by: By = option("email", "What people are named by.")
     one_per_address: bool = option(
         False, "List people whom several contacts are, and leave them out.", "--one-per-address"
     )
-
-    def named_by(self) -> By:
-        """Return what people are named by."""
-        if self.by not in PEOPLE:
-            raise InvalidArgumentError("--by", self.by, f"one of {', '.join(PEOPLE)}")
-        return cast("By", self.by)
 
 
 @attrs.frozen(kw_only=True)
@@ -142,6 +135,8 @@ class BulkOptions(Connection):
     # Options of one of the two commands alone, which overrides them.
     dry_run: bool = False
     people: Path | None = None
+    by: By = "email"
+    one_per_address: bool = False
     undo: Path | None = None
     with_inferred: bool = False
 

@@ -1,7 +1,7 @@
 """What is told of a run's people, and of what detaching cannot undo."""
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 
@@ -32,30 +32,8 @@ WARNING: Final = (
 def people_line(people: PeopleSummary) -> str:
     """Return how many people there are, and how far they are."""
     states = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in people.states.items())
-    return f"{_persons(people.total)}: {states or 'none'}; {amount(people.contacts, 'contact')}"
-
-
-def _persons(number: int) -> str:
-    return f"{number:,} {'person' if number == 1 else 'people'}"
-
-
-def people_document(people: PeopleSummary) -> dict[str, Any]:
-    """Return the people as the JSON object that `--json` prints."""
-    return {
-        "total": people.total,
-        "states": dict(people.states),
-        "contacts": people.contacts,
-        "merged": people.merged,
-        "without_email": people.without_email,
-        "duplicates": people.duplicates,
-        "searches": people.searches,
-        "one_by_one": people.one_by_one,
-        "examples": [
-            {"by": one.by, "value": one.value, "state": one.state, "note": one.note}
-            | {"contacts": one.contacts}
-            for one in people.examples
-        ],
-    }
+    persons = "1 person" if people.total == 1 else f"{people.total:,} people"
+    return f"{persons}: {states or 'none'}; {amount(people.contacts, 'contact')}"
 
 
 def tell_people(console: Console, people: PeopleSummary) -> None:
