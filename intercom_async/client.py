@@ -37,7 +37,7 @@ from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.pairs import Pair
-from intercom_async.people import By, PairSearch
+from intercom_async.people import By, Calls, PairSearch
 from intercom_async.secret import Secret
 from intercom_async.stats import ClientStats
 from intercom_async.status import OutageStatus, RateLimitStatus
@@ -423,12 +423,13 @@ class IntercomClient:
             InvalidArgumentError: an argument that cannot be used.
             IntercomError: nothing more can be searched; raised by the iteration.
         """
-        view = self._patient()
         return PairSearch(
-            people,
-            by=by,
-            every=every,
-            one_per_address=one_per_address,
+            people, by=by, every=every, one_per_address=one_per_address, calls=self._calls
+        )
+
+    def _calls(self, patient: bool) -> Calls:  # noqa: FBT001  of `find_pairs` alone
+        view = self._for_bulk(patient=patient)
+        return Calls(
             contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
             conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
             send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
@@ -573,15 +574,15 @@ class IntercomClient:
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
         """Return what a run works with."""
-        view = self._patient()
+        view = self._for_bulk()
         return self._transport, view.whoami, view._interactive  # noqa: SLF001
 
-    def _patient(self) -> Self:
+    def _for_bulk(self, *, patient: bool = True) -> Self:
         """Return a view that waits as long as the quota takes: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
-            self._interactive, lane=lane, max_wait=None, patient=True
+            self._interactive, lane=lane, max_wait=None, patient=patient
         )
         return view
 

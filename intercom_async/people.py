@@ -26,7 +26,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 import attrs
 
@@ -90,6 +90,8 @@ class PeopleSummary:
         merged: contacts that were found by following a merge.
         without_email: contacts without an e-mail address: they cannot be attached again by id.
         duplicates: people that occurred again.
+        alone: conversations found in this session in which one of them is the only contact; they
+            stay there.
         searches: requests that searched for them, in this session.
         examples: people of this session who were not found, are ambiguous or failed; a hundred
             at most.
@@ -101,6 +103,7 @@ class PeopleSummary:
     merged: int = 0
     without_email: int = 0
     duplicates: int = 0
+    alone: int = 0
     searches: int = 0
     examples: tuple[Person, ...] = ()
     one_by_one: tuple[str, ...] = ()
@@ -116,6 +119,14 @@ class PeopleSummary:
         return sum(count for state, count in self.states.items() if state.settled)
 
 
+class Calls(NamedTuple):
+    """What a search calls: the pages of both kinds of search, and a single request."""
+
+    contacts: Callable[[Callable[..., wire.Request]], _Page]
+    conversations: Callable[[Callable[..., wire.Request]], _Page]
+    send: Callable[[wire.Request], Awaitable[wire.Reply]]
+
+
 class PairSearch:
     """The pairs of people: an async iterator, to be given to `detach_contacts`.
 
@@ -123,13 +134,8 @@ class PairSearch:
     not know. By itself, it gives each pair once.
 
     Args:
-        people: what they are named by; None for those that the journal has.
-        by: which kind of name that is.
-        every: whether conversations count, too, in which a contact is the only one.
-        one_per_address: whether people are left out whom several contacts are.
-        contacts: reads the pages of a search for contacts.
-        conversations: reads those of one for conversations.
-        send: sends a request.
+        people, by, every, one_per_address: see `IntercomClient.find_pairs`.
+        calls: returns what searches; told whether it waits for the end of an outage.
     """
 
     def __init__(
@@ -139,9 +145,7 @@ class PairSearch:
         by: By,
         every: bool,
         one_per_address: bool,
-        contacts: Callable[[Callable[..., wire.Request]], _Page],
-        conversations: Callable[[Callable[..., wire.Request]], _Page],
-        send: Callable[[wire.Request], Awaitable[wire.Reply]],
+        calls: Callable[[bool], Calls],
     ) -> None:
         if by not in FIELDS:
             raise InvalidArgumentError("by", by, f"one of {', '.join(FIELDS)}")
@@ -153,9 +157,8 @@ class PairSearch:
         self._by: By = by
         self._every = every
         self._one_per_address = one_per_address
-        self._contact_pages = contacts
-        self._conversation_pages = conversations
-        self._send = send
+        self._calls_for = calls
+        self._calls = calls(False)
         self._session: Session | None = None
         self._people: People | None = None
         self._pairs: AsyncGenerator[Detach] | None = None
@@ -167,11 +170,6 @@ class PairSearch:
         self._examples: dict[str, Person] = {}
 
     @property
-    def joined(self) -> bool:
-        """Whether it keeps its pairs in the journal of a run."""
-        return self._session is not None
-
-    @property
     def summary(self) -> PeopleSummary:
         """The people in numbers, up to now."""
         return PeopleSummary(
@@ -180,6 +178,7 @@ class PairSearch:
             merged=self._tally["merged"],
             without_email=self._tally["without_email"],
             duplicates=self._tally["duplicates"],
+            alone=self._tally["alone"],
             searches=self._tally["searches"],
             examples=tuple(self._examples.values()),
             one_by_one=tuple(self._one_by_one),
@@ -187,6 +186,11 @@ class PairSearch:
 
     async def join(self, session: Session) -> None:
         """Keep people and pairs in a run's journal from now on, if that can keep people."""
+        if self._pairs is None:
+            self._calls = self._calls_for(True)
+            await self._use(session)
+
+    async def _use(self, session: Session) -> None:
         if isinstance(session, Asked):
             self._session, self._people = session, People(session)
             for state, people, contacts, merged, without_email in await self._people.counts():
@@ -236,7 +240,7 @@ class PairSearch:
             return
         session = await Journal(None).open(Binding(operation="find", base_url=""))
         try:
-            await self.join(session)
+            await self._use(session)
             yield
         finally:
             await session.close()
@@ -370,7 +374,7 @@ class PairSearch:
         found: dict[str, list[ContactReference]] = {value: [] for value in values}
         plain = {value.casefold(): value for value in values}
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)
-        async for contacts, _ in self._contact_pages(self._counted(request)):
+        async for contacts, _ in self._calls.contacts(self._counted(request)):
             for contact in contacts:
                 name = {"contact": contact.id, "external-id": contact.external_id}.get(by)
                 if by == "email":
@@ -386,7 +390,7 @@ class PairSearch:
         """Ask for a contact that no search finds, and for the one it was merged into."""
         for _ in range(HOPS):
             self._tally["searches"] += 1
-            reply = await self._send(wire.get_contact(contact_id))
+            reply = await self._calls.send(wire.get_contact(contact_id))
             if reply.succeeded:
                 return _contact(reply.body)
             into = _CANONICAL.search(reply.link or "") if reply.status == 410 else None
@@ -432,10 +436,11 @@ class PairSearch:
         found: dict[str, dict[str | None, None]] = {one: {} for one in contact_ids}
         request = functools.partial(wire.search_conversations, *contact_ids)
         met: set[str | None] = set()
+        alone: set[str | None] = set()
         idle = 0
         while idle < 2:
             before, passed, totals = len(met), set[str | None](), set[int | None]()
-            async for conversations, total in self._conversation_pages(self._counted(request)):
+            async for conversations, total in self._calls.conversations(self._counted(request)):
                 totals.add(total)
                 for conversation in conversations:
                     passed.add(conversation.id)
@@ -445,8 +450,11 @@ class PairSearch:
                     if self._every or _is_group(conversation):
                         for contact_id in takers:
                             found[contact_id][conversation.id] = None
+                    else:
+                        alone.add(conversation.id)
             met |= passed
             if len(totals) == 1 and len(passed) >= (totals.pop() or 0):
+                self._tally["alone"] += len(alone)
                 return {one: list(ids) for one, ids in found.items()}
             idle = idle + 1 if len(met) == before else 0
         return {one: [*ids, None] for one, ids in found.items()}

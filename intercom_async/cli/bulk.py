@@ -33,7 +33,6 @@ from intercom_async.cli.people import (
 )
 from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say, span
 from intercom_async.cli.signals import asking, interrupts
-from intercom_async.cli.sources import BadLine
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import (
@@ -51,7 +50,6 @@ from intercom_async.people import PairSearch, PeopleSummary
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
 
-SHOWN_BAD_LINES: Final = 20
 STANDARD_OUTPUT: Final = 1
 
 
@@ -77,7 +75,7 @@ async def bulk(options: BulkOptions) -> ExitStatus:
         if given.name == "standard input" and sys.stdin.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading pairs from the terminal; end with {end}", "dim")
-        feed = _feed(options, given, console)
+        feed = given.feed(console, strict=options.strict, limit=options.limit)
         search = None
         if given.by is not None:
             search = client.find_pairs(feed, by=given.by, one_per_address=given.one_per_address)
@@ -225,28 +223,6 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     if not answer.endswith("\n"):
         console.print()
     return answer.strip().lower() in {"y", "yes"}
-
-
-def _feed(options: BulkOptions, given: Input, console: Console) -> Feed[Any] | None:
-    if given.lines is None:
-        return None
-    shown = 0
-
-    def complain(line: BadLine) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= SHOWN_BAD_LINES:
-            say(console, f"{given.name}, line {line.line}: {line.problem}; skipped", "yellow")
-        if shown == SHOWN_BAD_LINES:
-            say(console, "further bad lines are only counted", "yellow")
-
-    return Feed(
-        given.lines(),
-        given.name,
-        strict=options.strict,
-        limit=options.limit,
-        complain=complain,
-    )
 
 
 @attrs.frozen

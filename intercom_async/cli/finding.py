@@ -1,26 +1,27 @@
 """The command `find`: the pairs of every group conversation that people take part in."""
 
 import csv
-import functools
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from rich.console import Console
 
-from intercom_async.cli.feed import Feed
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import ByOptions, Connection, option
 from intercom_async.cli.people import tell_people
 from intercom_async.cli.running import ExitStatus, amount, print_out, say
-from intercom_async.cli.sources import BadLine
 from intercom_async.errors import IntercomError, InvalidArgumentError
+from intercom_async.ids import check_id
 from intercom_async.journal.people import PersonState
 
 if TYPE_CHECKING:
     from intercom_async.people import By
+
+_INCOMPLETE: Final = "find failed: this list is not complete"
+"""No pair: a `detach -` that reads it must not end as if it had got everything."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,20 +49,17 @@ async def find(options: FindOptions) -> ExitStatus:
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
     named["external-id"] = options.external_id
-    given: list[tuple[By, str]] = [(by, value) for by, value in named.items() if value is not None]
+    given = {by: check_id(f"--{by}", one) for by, one in named.items() if one is not None}
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"
         )
-    by = options.by if options.people is not None else given[0][0]
-    feed = Feed[str]([value for _, value in given], "")
+    by, feed = next(iter(given), options.by), None
     if options.people is not None:
-        source = people_from(options.people, options.by, options.columns)
-        lines = () if source.lines is None else source.lines()
-        feed = Feed(lines, source.name, complain=functools.partial(_complain, console))
+        feed = people_from(options.people, by, options.columns).feed(console)
     async with options.open_client() as client:
         search = client.find_pairs(
-            feed,
+            given.values() if feed is None else feed,
             by=by,
             every=options.every,
             one_per_address=options.one_per_address,
@@ -74,19 +72,16 @@ async def find(options: FindOptions) -> ExitStatus:
                 found += _write(
                     pair.conversation_id, pair.contact_id, console, as_json=options.as_json
                 )
-        except IntercomError as error:
-            if not isinstance(error, InvalidArgumentError):
-                # No pair: a `detach -` that reads it must not end as if it had got everything.
-                print_out("find failed: this list is not complete")
+        except IntercomError:
+            print_out(_INCOMPLETE)
             raise
+    states = search.summary.states
+    if PersonState.FAILED in states:
+        print_out(_INCOMPLETE)
     say(console, amount(found, "conversation"), "dim")
     tell_people(console, search.summary)
-    done = search.summary.states.get(PersonState.DONE, 0) == search.summary.total and not feed.bad
+    done = [*states] in ([], [PersonState.DONE]) and not (feed and feed.bad)
     return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
-
-
-def _complain(console: Console, line: BadLine) -> None:
-    say(console, f"line {line.line}: {line.problem}; skipped", "yellow")
 
 
 def _write(conversation_id: str, contact_id: str, console: Console, *, as_json: bool) -> bool:

@@ -10,6 +10,7 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.columns import PEOPLE
+from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import BulkOptions, parse_columns
 from intercom_async.cli.running import amount, say
 from intercom_async.cli.sources import BadLine, read_pairs, read_people
@@ -19,6 +20,7 @@ from intercom_async.journal import SETTLED, Binding, Source, reader
 from intercom_async.journal.people import PersonState
 from intercom_async.people import By
 
+SHOWN_BAD_LINES: Final = 20
 LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
 
@@ -55,6 +57,24 @@ class Input:
     by: By | None = None
     one_per_address: bool = False
     missing: str | None = None
+
+    def feed(
+        self, console: Console, *, strict: bool = False, limit: int | None = None
+    ) -> Feed[Any] | None:
+        """Begin to read it; lines that cannot be used are complained about and skipped."""
+        shown = 0
+
+        def complain(line: BadLine) -> None:
+            nonlocal shown
+            shown += 1
+            if shown <= SHOWN_BAD_LINES:
+                say(console, f"{self.name}, line {line.line}: {line.problem}; skipped", "yellow")
+            if shown == SHOWN_BAD_LINES:
+                say(console, "further bad lines are only counted", "yellow")
+
+        if self.lines is None:
+            return None
+        return Feed(self.lines(), self.name, strict=strict, limit=limit, complain=complain)
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:

@@ -47,6 +47,7 @@ def tell_people(console: Console, people: PeopleSummary) -> None:
     for what in people.one_by_one:
         say(console, f"Intercom refused to search {what} in batches: searched one by one", "dim")
     told = (
+        (people.alone, "conversation", "in which somebody stays, being the only contact"),
         (people.merged, "contact", "merged into another, which was taken instead"),
         (people.without_email, "contact", "without an e-mail address, not to be put back by id"),
     )

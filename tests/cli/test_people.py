@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async.simulator import IntercomSimulator
+from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, serving, write_csv
 from tests.cli.test_endings import COMMAND, process
 
@@ -217,3 +217,18 @@ class TestFind:
             ["conversation_id,contact_id", *map(",".join, pairs)]
         )
         assert simulator.applied.total() == 0
+
+    def test_a_list_that_is_not_complete_is_no_input(
+        self, command: Command, simulator: IntercomSimulator, tmp_path: Path
+    ) -> None:
+        fill(simulator, 1, conversations=1)
+        simulator.faults.add(Fault.REDIRECT, match=_is_search, probability=1.0)
+        source = write(tmp_path / "people.csv", "p0@x.example")
+        ended = command("find", "--from", source, "--base-url", simulator.url)
+        assert ended.status == 1
+        assert ended.out.endswith("find failed: this list is not complete\n")
+        assert "failed: p0@x.example: HTTP 30" in ended.err
+
+
+def _is_search(_method: str, path: str) -> bool:
+    return path.endswith("/search")
