@@ -49,17 +49,19 @@ async def find(options: FindOptions) -> ExitStatus:
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
     named["external-id"] = options.external_id
-    given = {by: check_id(f"--{by}", one) for by, one in named.items() if one is not None}
+    given: list[tuple[By, str]] = [
+        (by, check_id(f"--{by}", one)) for by, one in named.items() if one is not None
+    ]
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"
         )
-    by, feed = next(iter(given), options.by), None
+    by, feed = given[0][0] if given else options.by, None
     if options.people is not None:
         feed = people_from(options.people, by, options.columns).feed(console)
     async with options.open_client() as client:
         search = client.find_pairs(
-            given.values() if feed is None else feed,
+            [one for _, one in given] if feed is None else feed,
             by=by,
             every=options.every,
             one_per_address=options.one_per_address,

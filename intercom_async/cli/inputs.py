@@ -133,9 +133,11 @@ def _found(path: Path, columns: Mapping[str, str], suffix: str, limit: int | Non
 
 def _input(source: Source, file: Path | int, name: str) -> Input:
     """Return an input that is opened when it is read; its source tells what it holds."""
-    columns, by = source.columns, None
-    if _PEOPLE in source.kind:
-        by = next(by for by, column in PEOPLE.items() if column in (columns or {}))
+    columns = source.columns or {}
+    by: By | None = None
+    for one, column in PEOPLE.items():
+        if _PEOPLE in source.kind and column in columns:
+            by = one
 
     def read() -> Iterator[Any]:
         # Not Python's own standard input: a thread that waits in it would keep the process from
