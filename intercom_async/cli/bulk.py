@@ -46,7 +46,7 @@ from intercom_async.errors import (
 from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
 from intercom_async.journal.people import PersonState
 from intercom_async.model import Identity
-from intercom_async.people import PairSearch, PeopleSummary
+from intercom_async.people import PeopleSummary
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.verdict import RetryPolicy
 
@@ -93,7 +93,10 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             )
             interrupter = Interrupter(run, console)
             failure: Exception | None = None
-            display = nullcontext() if options.quiet else _display(console, run, total, search)
+            display: Any = nullcontext()
+            if not options.quiet:
+                also = None if search is None else lambda: people_line(search.summary)
+                display = Display(console, run, total=None if search else total, also=also)
             absent: set[str] = set()
             with interrupts(interrupter):
                 try:
@@ -166,14 +169,6 @@ async def _identify(client: IntercomClient, console: Console) -> Identity | None
         raise typer.Exit(ExitStatus.STOPPED) from None
     except IntercomError:
         return None  # an odd answer to this question says nothing about the pairs
-
-
-def _display(
-    console: Console, run: DetachRun, total: int | None, search: PairSearch | None
-) -> Display:
-    if search is None:
-        return Display(console, run, total=total)
-    return Display(console, run, total=None, also=lambda: people_line(search.summary))
 
 
 def _question(
