@@ -14,7 +14,7 @@ from intercom_async.detaching import read_conversation
 from intercom_async.transport.wire import Reply
 
 BOUNDS: Final = {"small": 4.0, "20 parts": 3.0, "500 parts": 3.0}
-ODD_BOUND: Final = 10.0
+ODD_BOUND: Final = 12.0
 TURN: Final = 0.02
 """Seconds of CPU, roughly, that a decoder's turn takes."""
 

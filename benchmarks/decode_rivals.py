@@ -9,14 +9,16 @@ import datetime as dt
 import importlib.util
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast, get_args, get_origin
+from enum import StrEnum
+from typing import Any, Final, cast, get_args
 
 import attrs
 import cattrs
 import msgspec
 
-from intercom_async.model import Conversation, IntercomObject
+from intercom_async.model import Conversation, Id, IntercomObject
 from intercom_async.structuring import decode_conversation
+from intercom_async.structuring.fast_path import is_model, is_tuple, members
 
 Decode = Callable[[bytes], object]
 _Convert = Callable[[type[IntercomObject]], Any]
@@ -42,32 +44,22 @@ def _codec() -> Decode:
 
 def _plain(hint: Any, convert: _Convert, id_type: Any) -> Any:
     """Return a field's type with other classes in the places of the model's."""
-    if isinstance(hint, type) and issubclass(hint, IntercomObject):
+    if is_model(hint):
         return convert(hint)
-    if get_origin(hint) is tuple:
+    if is_tuple(hint):
         return types.GenericAlias(list, (_plain(get_args(hint)[0], convert, id_type),))
-    if get_origin(hint) is Mapping:
-        return dict[str, Any]
-    if get_args(hint) and type(None) in get_args(hint):
-        # Of a text with known values, the text: strict models would refuse the next one.
-        *_, last = (choice for choice in get_args(hint) if choice is not type(None))
-        plain: Any = _plain(last, convert, id_type)
-        optional: Any = plain | None
-        return optional
-    is_id = get_origin(hint) is not None
-    kept: Any = id_type if is_id else cast("Any", hint)
-    return kept
+    # Of a text with known values, the text: strict models would refuse the next one.
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return str
+    plain: dict[Any, Any] = {Id: id_type, int | float: float, Mapping[str, Any]: dict[str, Any]}
+    return plain.get(hint, cast("Any", hint))
 
 
 def _fields(
     kind: type[IntercomObject], convert: _Convert, id_type: Any = str | int
 ) -> list[tuple[str, Any]]:
     """Return a class's members. Ids come as numbers now and then; strict models must say so."""
-    return [
-        (field.name, _plain(field.type, convert, id_type))
-        for field in attrs.fields(kind)
-        if field.name != "extra"
-    ]
+    return [(name, _plain(hint, convert, id_type) | None) for name, hint in members(kind).items()]
 
 
 def _msgspec_structs() -> Decode:

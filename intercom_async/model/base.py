@@ -1,15 +1,12 @@
 """What all of Intercom's objects share."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, cast
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 
-ID: Final = "id"
-"""Marks a text that is an id: such members may come as numbers, see `NumericId`."""
-
-Id = Annotated[str, ID]
-"""An id given by Intercom. Always text here, whatever it was on the wire."""
+_Values = TypeVar("_Values", bound=StrEnum)
 
 
 class NumericId(str):
@@ -19,6 +16,36 @@ class NumericId(str):
     """
 
     __slots__ = ()
+
+
+class _Number(Enum):
+    """A number in the place of an id, as msgspec sees it.
+
+    msgspec makes its values in C, but lets an enumeration say what a value is that it does not
+    list: so it makes a `NumericId` of a number, and need not ask about texts.
+    """
+
+    NO_ID = -1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        return NumericId(value)
+
+
+if TYPE_CHECKING:
+    Id: TypeAlias = str
+    """An id given by Intercom. Always text here, whatever it was on the wire."""
+
+    OrText: TypeAlias = _Values | str
+    """`OrText[State]` is a documented value, or other text: Intercom adds values at any time."""
+else:  # what msgspec can decode directly, see `structuring.fast_path`
+    Id = str | _Number
+
+    class OrText:
+        """Only the documented values: `structuring` leaves other text to a hook."""
+
+        def __class_getitem__(cls, values: type[StrEnum]) -> type[StrEnum]:
+            return values
 
 
 _nothing = cast("Callable[[], dict[str, Any]]", dict)

@@ -6,10 +6,10 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.enums import PersonType
+from intercom_async.model.parts import Tags
 from intercom_async.model.people import Admin, Reference
-from intercom_async.model.tags import Tags
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -23,24 +23,14 @@ class Plan(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
-    """A group defined by rules.
-
-    Attributes:
-        type: "segment".
-        id: Intercom's id of the segment.
-        name: what teammates see.
-        created_at: when the segment was created.
-        updated_at: when it was last changed.
-        person_type: whom it groups.
-        count: how many are in it; only when asked for.
-    """
+    """A group defined by rules; `count` is there only when asked for."""
 
     type: str | None = None
     id: Id | None = None
     name: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    person_type: PersonType | str | None = None
+    person_type: OrText[PersonType] | None = None
     count: int | None = None
 
 
@@ -54,16 +44,7 @@ class Segments(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Note(IntercomObject):
-    """What a teammate wrote down about a company.
-
-    Attributes:
-        type: "note".
-        id: Intercom's id of the note.
-        created_at: when it was written.
-        company: which company it is about.
-        author: who wrote it.
-        body: the text, as HTML.
-    """
+    """What a teammate wrote down about a company; `body` is HTML."""
 
     type: str | None = None
     id: Id | None = None
@@ -86,27 +67,10 @@ class Company(IntercomObject):
     """An organization that uses your product.
 
     Attributes:
-        type: "company".
-        id: Intercom's id of the company.
-        name: its name.
-        app_id: the workspace it belongs to.
-        plan: what it pays for.
         company_id: the id your own system gave it.
         remote_created_at: when your own system created it.
-        created_at: when it was added to Intercom.
-        updated_at: when it was last changed.
-        last_request_at: when one of its people was last seen.
-        size: how many employees it has.
-        website: its address.
-        industry: what it does.
         monthly_spend: revenue it brings, in your own currency; whole in the description,
             fractions happen.
-        session_count: sessions recorded.
-        user_count: users that belong to it.
-        custom_attributes: your own attributes, by name.
-        tags: its labels.
-        segments: the groups it is in.
-        notes: what teammates wrote about it.
     """
 
     type: str | None = None
@@ -122,7 +86,7 @@ class Company(IntercomObject):
     size: int | None = None
     website: str | None = None
     industry: str | None = None
-    monthly_spend: float | None = None
+    monthly_spend: int | float | None = None
     session_count: int | None = None
     user_count: int | None = None
     custom_attributes: Mapping[str, Any] | None = attrs.field(default=None, hash=False)

@@ -1,4 +1,4 @@
-"""The conversation."""
+"""The conversation, and pages of conversations and contacts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,22 +6,57 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.ai import AIAgent, AITopics, SalesAgent
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, OrText
 from intercom_async.model.company import Company
-from intercom_async.model.enums import Priority, State
-from intercom_async.model.links import Channel, ExternalReference, LinkedObjects
-from intercom_async.model.parts import ConversationParts
-from intercom_async.model.people import ContactReference, Contacts, Teammates
-from intercom_async.model.quality import MonitorEvaluation, Scorecard
-from intercom_async.model.source import Source
-from intercom_async.model.statistics import (
+from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType, Priority, State
+from intercom_async.model.insights import (
+    AIAgent,
+    AITopics,
     ConversationRating,
     FirstContactReply,
+    MonitorEvaluation,
+    SalesAgent,
+    Scorecard,
     SlaApplied,
     Statistics,
 )
-from intercom_async.model.tags import Tags
+from intercom_async.model.parts import ConversationParts, Source, Tags
+from intercom_async.model.people import ContactReference, Contacts, Teammates
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class LinkedObject(IntercomObject):
+    """A linked ticket or conversation; only tickets have a category."""
+
+    type: OrText[LinkedObjectType] | None = None
+    id: Id | None = None
+    category: OrText[LinkedObjectCategory] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class LinkedObjects(IntercomObject):
+    """Linked tickets and conversations: `data` holds 1000 at most, `total_count` counts all."""
+
+    type: str | None = None
+    total_count: int | None = None
+    has_more: bool | None = None
+    data: tuple[LinkedObject, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Channel(IntercomObject):
+    """Where a conversation began and where it is now, e.g. "messenger", "email"."""
+
+    initial: str | None = None
+    current: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ExternalReference(IntercomObject):
+    """The same conversation in another helpdesk or CRM; `type` is e.g. "zendesk_ticket"."""
+
+    type: str | None = None
+    id: Id | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -32,40 +67,14 @@ class Conversation(IntercomObject):
     `contacts` instead. `participants` reads either.
 
     Attributes:
-        type: "conversation".
         id: Intercom's id; unique in its workspace only. The requested one where the reply has
             none.
-        title: what it was called.
-        created_at: when it was created.
-        updated_at: when it was last changed.
         waiting_since: when the contact began to wait for an answer; None when nobody waits.
-        snoozed_until: when it opens again.
-        open: whether it is open.
-        state: open, closed or snoozed.
-        read: whether it was read.
-        priority: how urgent it is.
         admin_assignee_id: whose it is; "0" or None when nobody's.
         team_assignee_id: which team's it is; "0" or None when none's.
-        company: the company it belongs to.
-        tags: its labels.
-        contacts: the contacts who take part.
         customers: the contacts still attached, in the reply of a detach or attach.
-        teammates: who wrote at least one part.
-        source: what it began with.
         custom_attributes: your own attributes, by name; values may be any JSON.
-        conversation_rating: how it was rated.
-        first_contact_reply: the first message of a contact.
-        sla_applied: the service level agreement.
-        statistics: figures for reports.
         conversation_parts: messages, notes and events; only when retrieved by its id.
-        linked_objects: linked tickets and conversations.
-        ai_agent_participated: whether the AI agent took part.
-        ai_agent: what it did.
-        sales_agent_participated: whether the sales agent took part.
-        sales_agent: what it did.
-        ai_topics: the subjects that were found.
-        channel: where it began and where it is now.
-        external_references: the same conversation in other systems.
         monitor_evaluations: monitors that flagged it, when asked for.
         scorecards: reviews of it, when asked for.
         topics: an older list of subjects; replies hold it, the description does not.
@@ -80,9 +89,9 @@ class Conversation(IntercomObject):
     waiting_since: datetime | None = None
     snoozed_until: datetime | None = None
     open: bool | None = None
-    state: State | str | None = None
+    state: OrText[State] | None = None
     read: bool | None = None
-    priority: Priority | str | None = None
+    priority: OrText[Priority] | None = None
     admin_assignee_id: Id | None = None
     team_assignee_id: Id | None = None
     company: Company | None = None
@@ -141,7 +150,6 @@ class ContactPage:
 
     Attributes:
         contacts: those on this page; what is known of them beside their ids is in `extra`.
-        starting_after: names the next page, None when there is none.
     """
 
     contacts: tuple[ContactReference, ...] = ()
@@ -153,8 +161,6 @@ class ConversationPage:
     """One page of a list or search of conversations.
 
     Attributes:
-        conversations: those on this page, as far as they were understood.
-        total_count: of all pages, None if the page does not tell.
         starting_after: names the next page, None when there is none.
     """
 

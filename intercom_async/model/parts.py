@@ -1,4 +1,4 @@
-"""The parts of a conversation: messages, notes and events after the first message."""
+"""What conversations are made of: the first message, parts, events, and their tags."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,23 +6,190 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
-from intercom_async.model.enums import State
-from intercom_async.model.events import EventDetails
+from intercom_async.model.base import Id, IntercomObject, OrText
+from intercom_async.model.enums import (
+    ActionResult,
+    DeliveredAs,
+    Priority,
+    SlaStatus,
+    SlaTargetType,
+    SourceType,
+    State,
+)
 from intercom_async.model.people import Author, Reference
-from intercom_async.model.source import Attachment, EmailMessageMetadata
-from intercom_async.model.tags import Tag
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Tag(IntercomObject):
+    """A label; `applied_at` and `applied_by` are there only on conversations."""
+
+    type: str | None = None
+    id: Id | None = None
+    name: str | None = None
+    applied_at: datetime | None = None
+    applied_by: Reference | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Tags(IntercomObject):
+    """The labels of a conversation or a company."""
+
+    type: str | None = None
+    tags: tuple[Tag, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Attachment(IntercomObject):
+    """A file that came with a message: `filesize` in bytes, an image's size in pixels."""
+
+    type: str | None = None
+    name: str | None = None
+    url: str | None = None
+    content_type: str | None = None
+    filesize: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EmailAddressHeader(IntercomObject):
+    """One address in the head of an e-mail; `type` names the header, e.g. "from"."""
+
+    type: str | None = None
+    email_address: str | None = None
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EmailMessageMetadata(IntercomObject):
+    """A message sent as an e-mail; `history` is the quoted thread below a first one, as HTML."""
+
+    subject: str | None = None
+    email_address_headers: tuple[EmailAddressHeader, ...] | None = None
+    message_id: str | None = None
+    history: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Recipient(IntercomObject):
+    """Whom a first e-mail was sent to; `type` is "to", "cc" or "bcc"."""
+
+    type: str | None = None
+    email: str | None = None
+    drop_reason: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ReplyTo(IntercomObject):
+    """Where an answer to a first e-mail goes; not always where it came from."""
+
+    email: str | None = None
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Source(IntercomObject):
+    """The message or event a conversation began with.
+
+    Attributes:
+        type: where it came from; any text since API 2.16.
+        subject: of an e-mail; may hold HTML.
+        body: the text, as HTML unless plain text was asked for.
+        url: the page it was written on.
+    """
+
+    type: OrText[SourceType] | None = None
+    id: Id | None = None
+    delivered_as: OrText[DeliveredAs] | None = None
+    recipients: tuple[Recipient, ...] | None = None
+    reply_to: tuple[ReplyTo, ...] | None = None
+    subject: str | None = None
+    body: str | None = None
+    author: Author | None = None
+    attachments: tuple[Attachment, ...] | None = None
+    url: str | None = None
+    redacted: bool | None = None
+    email_message_metadata: EmailMessageMetadata | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Named(IntercomObject):
+    """A workflow or an attribute, by its name."""
+
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AttributeValue(IntercomObject):
+    """The value that an attribute was given, any JSON; older events have no `previous` one."""
+
+    name: Any = attrs.field(default=None, hash=False)
+    previous: Any = attrs.field(default=None, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class CustomAction(IntercomObject):
+    """A custom action; it has no `result` when it only started."""
+
+    name: str | None = None
+    result: OrText[ActionResult] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class WorkflowEvent(IntercomObject):
+    """What a workflow did."""
+
+    type: str | None = None
+    result: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SlaDefinition(IntercomObject):
+    """The targets of a service level agreement, all in seconds."""
+
+    first_reply_time: int | None = None
+    next_reply_time: int | None = None
+    resolution_time: int | None = None
+    time_to_close: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EventDetails(IntercomObject):
+    """The details of an event: the members of all kinds of events, most of them None.
+
+    Which ones are there depends on the `part_type` of the part, e.g. "custom_action_finished".
+    The API's Preview version describes fifteen kinds.
+
+    Attributes:
+        until: for how long a conversation was snoozed, in words.
+        custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
+        sla_target_type: the target that was missed.
+        current_sla_status: how the agreement stood as a whole.
+        sla_states: how each target stood, by its name: `status`, and `seconds_remaining`.
+    """
+
+    workflow: Named | None = None
+    attribute: Named | None = None
+    value: AttributeValue | None = None
+    action: CustomAction | None = None
+    event: WorkflowEvent | None = None
+    call_id: Id | None = None
+    tags_added: tuple[str, ...] | None = None
+    tags_removed: tuple[str, ...] | None = None
+    until: str | None = None
+    custom_until_time: datetime | None = None
+    current_priority: OrText[Priority] | None = None
+    previous_priority: OrText[Priority] | None = None
+    sla_name: str | None = None
+    sla_definition: SlaDefinition | None = None
+    sla_target_type: OrText[SlaTargetType] | None = None
+    current_sla_status: OrText[SlaStatus] | None = None
+    sla_states: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class QuickReplyOption(IntercomObject):
-    """An answer offered for choosing.
-
-    Attributes:
-        text: what is shown.
-        uuid: names the option; the part a choice makes holds it.
-        translations: the text by language.
-    """
+    """An answer offered for choosing; the part that a choice makes holds its `uuid`."""
 
     text: str | None = None
     uuid: str | None = None
@@ -31,12 +198,7 @@ class QuickReplyOption(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class PartMetadata(IntercomObject):
-    """Quick replies of a part.
-
-    Attributes:
-        quick_reply_options: the answers it offers.
-        quick_reply_uuid: the answer that was chosen.
-    """
+    """The quick replies that a part offers, or the one that was chosen."""
 
     quick_reply_options: tuple[QuickReplyOption, ...] | None = None
     quick_reply_uuid: str | None = None
@@ -47,24 +209,12 @@ class ConversationPart(IntercomObject):
     """One message, note or event.
 
     Attributes:
-        type: "conversation_part".
         id: Intercom's id of the part; unique in its workspace only.
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
         body: the text, as HTML unless plain text was asked for; None for events.
-        created_at: when it was created.
-        updated_at: when it was last changed.
-        notified_at: when the contact was told of it.
         assigned_to: whom it assigned the conversation to, if it did.
-        author: who wrote it.
-        attachments: files that came with it.
         external_id: the id your own system gave it.
-        redacted: whether the text was removed.
-        email_message_metadata: of an e-mail.
-        metadata: its quick replies.
         state: the conversation's state when the part was created.
-        tags: its own labels.
-        event_details: of an event.
-        app_package_code: the app that created it through the API.
         translations: of the body, when asked for; any JSON, as it came.
     """
 
@@ -82,7 +232,7 @@ class ConversationPart(IntercomObject):
     redacted: bool | None = None
     email_message_metadata: EmailMessageMetadata | None = None
     metadata: PartMetadata | None = None
-    state: State | str | None = None
+    state: OrText[State] | None = None
     tags: tuple[Tag, ...] | None = None
     event_details: EventDetails | None = None
     app_package_code: str | None = None
@@ -94,7 +244,6 @@ class ConversationParts(IntercomObject):
     """The parts of a retrieved conversation; lists and searches leave them out.
 
     Attributes:
-        type: "conversation_part.list".
         conversation_parts: the newest 500 at most.
         total_count: of all parts; without the first message, which is the `source`.
     """

@@ -4,13 +4,11 @@ The package must be imported while atheris watches, so this runs in a process of
 imports the targets late: `python -m tests.fuzz.guided TARGET [libFuzzer's own arguments]`.
 """
 
-import gc
 import importlib
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from random import Random
-from types import FunctionType
 from typing import Any, Protocol
 
 
@@ -19,10 +17,6 @@ class Atheris(Protocol):
 
     def instrument_imports(self, include: list[str]) -> AbstractContextManager[None]:
         """Count what the code of these packages does, if it is imported within."""
-        ...
-
-    def instrument_func(self, function: FunctionType) -> FunctionType:
-        """Count what this function does."""
         ...
 
     def Mutate(self, data: bytes, max_size: int) -> bytes:  # noqa: N802  its name there
@@ -54,16 +48,8 @@ def search(atheris: Atheris, name: str, arguments: list[str]) -> None:
     """Search with the module at hand."""
     with atheris.instrument_imports(include=["intercom_async"]):
         targets = importlib.import_module("tests.fuzz.targets")
-        structuring = importlib.import_module("intercom_async.structuring")
     mutations = importlib.import_module("tests.fuzz.mutations")
     target = targets.TARGETS[name]
-    structuring.prepare()
-    # Most of decoding is functions that `structuring` writes itself, a line per member.
-    for written in gc.get_objects():
-        if isinstance(written, FunctionType) and written.__code__.co_filename == "<string>":
-            names = written.__globals__
-            if "Twin" in names or "NumericId" in names:
-                atheris.instrument_func(written)
 
     def change(data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 import pytest
@@ -34,7 +34,7 @@ COMPANY = f"""
 SLA_TARGETS = "first_reply_time next_reply_time resolution_time time_to_close"
 EVENT = f"""
     workflow{{name}} attribute{{name}} value{{name previous}} action{{name result}}
-    event{{type result}} tags_added tags_removed until custom_until_time
+    event{{type result}} call_id tags_added tags_removed until custom_until_time
     current_priority previous_priority sla_name sla_definition{{{SLA_TARGETS}}}
     sla_target_type current_sla_status sla_states
 """
@@ -166,21 +166,15 @@ class TestEveryClass:
             kind({})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
     def test_is_exported_and_explained(self, kind: type[IntercomObject]) -> None:
-        assert kind.__name__ in package.__all__
+        assert getattr(package, kind.__name__) is kind
         assert kind.__doc__
 
     def test_types_ids_and_times_as_such(self, kind: type[IntercomObject]) -> None:
         for name, hint in members(kind).items():
             if name == "id" or (name.endswith("_id") and name != "message_id"):
-                assert "id" in str(hint), name
-                assert get_args(hint)[0] == package.Id, name
+                assert hint == package.Id | None, name
             if name.endswith(("_at", "_since", "_until")):
                 assert hint == datetime | None, name
-
-
-def test_everything_exported_exists() -> None:
-    assert sorted(package.__all__) == package.__all__
-    assert all(hasattr(package, name) for name in package.__all__)
 
 
 def test_the_repr_names_only_what_is_there() -> None:

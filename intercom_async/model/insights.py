@@ -1,0 +1,237 @@
+"""What is known about a conversation: figures, ratings, reviews, and what AI agents did."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from intercom_async.model.base import Id, IntercomObject, OrText
+from intercom_async.model.enums import (
+    AIAgentSourceType,
+    AIAnswerType,
+    ResolutionState,
+    RevieweeType,
+    SalesAgentOutcome,
+    SlaStatus,
+)
+from intercom_async.model.people import ContactReference, Reference
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ResponseTime(IntercomObject):
+    """How fast a team answered first.
+
+    Attributes:
+        team_name: None if the team is gone, "Unassigned" if there was none.
+        response_time: in seconds.
+    """
+
+    team_id: Id | None = None
+    team_name: str | None = None
+    response_time: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Statistics(IntercomObject):
+    """Durations, moments and counts for reports.
+
+    Durations are in seconds; those to a reply or a close count business hours only. What comes
+    `first`, and what is counted, comes after the first text from a contact.
+
+    Attributes:
+        time_to_assignment: to the last assignment before the first admin reply.
+        last_assignment_admin_reply_at: the first admin reply since the last assignment.
+        count_conversation_parts: the first message is one of them.
+        handling_time: from assignment to close.
+        adjusted_handling_time: the same without times nobody worked on it.
+    """
+
+    type: str | None = None
+    time_to_assignment: int | None = None
+    time_to_admin_reply: int | None = None
+    time_to_first_close: int | None = None
+    time_to_last_close: int | None = None
+    median_time_to_reply: int | None = None
+    first_contact_reply_at: datetime | None = None
+    first_assignment_at: datetime | None = None
+    first_admin_reply_at: datetime | None = None
+    first_close_at: datetime | None = None
+    last_assignment_at: datetime | None = None
+    last_assignment_admin_reply_at: datetime | None = None
+    last_contact_reply_at: datetime | None = None
+    last_admin_reply_at: datetime | None = None
+    last_close_at: datetime | None = None
+    last_closed_by_id: Id | None = None
+    count_reopens: int | None = None
+    count_assignments: int | None = None
+    count_conversation_parts: int | None = None
+    assigned_team_first_response_time: tuple[ResponseTime, ...] | None = None
+    assigned_team_first_response_time_in_office_hours: tuple[ResponseTime, ...] | None = None
+    handling_time: int | None = None
+    adjusted_handling_time: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ConversationRating(IntercomObject):
+    """A rating from 1 (worst) to 5; `created_at` is when it was asked for."""
+
+    rating: int | None = None
+    remark: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    contact: ContactReference | None = None
+    teammate: Reference | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class FirstContactReply(IntercomObject):
+    """The first message of a contact; `url` is the page it was written on."""
+
+    created_at: datetime | None = None
+    type: str | None = None
+    url: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SlaApplied(IntercomObject):
+    """A service level agreement; `sla_status` is None once it was taken off by hand."""
+
+    type: str | None = None
+    sla_name: str | None = None
+    sla_status: OrText[SlaStatus] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class MonitorEvaluation(IntercomObject):
+    """A monitor flagged the conversation; its name and type are None once it is deleted."""
+
+    monitor_id: Id | None = None
+    monitor_name: str | None = None
+    monitor_type: str | None = None
+    result: str | None = None
+    explanation: str | None = None
+    evaluated_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ReviewedTeammate(IntercomObject):
+    """Whose work was reviewed; `type` is "ai" also when it was no single teammate's."""
+
+    type: OrText[RevieweeType] | None = None
+    admin_id: Id | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class EvaluatorResult(IntercomObject):
+    """What one criterion came to.
+
+    Attributes:
+        value: the chosen label, e.g. "pass".
+        source: who chose it, e.g. "ai" or "human".
+        reason_ids: why, from a list; `other_text` is what the reviewer added to that list.
+    """
+
+    value: str | None = None
+    source: str | None = None
+    reasoning: str | None = None
+    reason_ids: tuple[Id, ...] | None = None
+    other_text: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Evaluator(IntercomObject):
+    """One criterion of a scorecard; no `result` while it was not scored."""
+
+    evaluator_id: Id | None = None
+    result: EvaluatorResult | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Scorecard(IntercomObject):
+    """A review of the conversation; `passed` and `score` are None while it was not scored."""
+
+    scorecard_id: Id | None = None
+    scorecard_version_id: Id | None = None
+    name: str | None = None
+    scorecard_type: str | None = None
+    passed: bool | None = None
+    score: int | float | None = None
+    ai_score: int | float | None = None
+    evaluated_at: datetime | None = None
+    reviewed_teammate: ReviewedTeammate | None = None
+    evaluators: tuple[Evaluator, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ContentSource(IntercomObject):
+    """What the AI agent answered from; `content_type` is e.g. "article" or "external_content"."""
+
+    content_type: str | None = None
+    url: str | None = None
+    title: str | None = None
+    locale: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ContentSources(IntercomObject):
+    """What the AI agent answered from."""
+
+    type: str | None = None
+    total_count: int | None = None
+    content_sources: tuple[ContentSource, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AIAgent(IntercomObject):
+    """The AI agent's part in a conversation.
+
+    Attributes:
+        last_answer_type: None when it gave no answer; so is `resolution_state`.
+        rating: the contact's, 1 to 5; `created_at` and `updated_at` are its times.
+    """
+
+    source_type: OrText[AIAgentSourceType] | None = None
+    source_title: str | None = None
+    last_answer_type: OrText[AIAnswerType] | None = None
+    resolution_state: OrText[ResolutionState] | None = None
+    rating: int | None = None
+    rating_remark: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    content_sources: ContentSources | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SalesAgent(IntercomObject):
+    """The sales agent's part in a conversation; `routing_outcome` is one of your own routes."""
+
+    outcome: OrText[SalesAgentOutcome] | None = None
+    routing_outcome: str | None = None
+    collected_data: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AISubtopic(IntercomObject):
+    """A narrower subject that was found in a conversation."""
+
+    type: str | None = None
+    name: str | None = None
+    id: Id | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AITopic(IntercomObject):
+    """A subject that was found in a conversation."""
+
+    type: str | None = None
+    topic_name: str | None = None
+    subtopics: tuple[AISubtopic, ...] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class AITopics(IntercomObject):
+    """The subjects that were found in a conversation."""
+
+    type: str | None = None
+    topics: tuple[AITopic, ...] | None = None

@@ -1,0 +1,114 @@
+"""The cattrs converter: which hook understands which type."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from intercom_async.model import Id, IntercomObject, NumericId
+from intercom_async.structuring import values
+from intercom_async.structuring.documents import is_list, is_object
+from intercom_async.structuring.fast_path import convert_usual, is_model, is_tuple, members
+from intercom_async.structuring.values import NOTHING, Partly
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+_T = TypeVar("_T", bound=IntercomObject)
+_Hook = Callable[[Any, Any], Any]
+
+
+def structure(document: Mapping[str, Any], kind: type[_T], *, parsed: bool = True) -> _T:
+    """Make an object of the model of any JSON object.
+
+    Args:
+        document: the JSON object.
+        kind: the class of the object.
+        parsed: whether `decode_json` made the document. In others, msgspec would overlook the
+            unknown members of mappings that are no dicts, so the hooks must do all of it.
+    """
+    return converter(parsed=parsed).structure(document, kind)
+
+
+@cache
+def converter(*, parsed: bool) -> "Converter":
+    """Return the converter, made on first use."""
+    from cattrs import Converter  # noqa: PLC0415  its import takes long, see `prepare`
+
+    made = Converter()
+    made.register_structure_hook(str, values.exactly)
+    made.register_structure_hook(bool, values.exactly)
+    made.register_structure_hook(int, values.exactly)
+    made.register_structure_hook(int | float, values.number)
+    made.register_structure_hook(Id, values.id_text)
+    made.register_structure_hook(datetime, values.time)
+    made.register_structure_hook(StrEnum, values.choice)
+    made.register_structure_hook(Any, values.free)
+    made.register_structure_hook_func(lambda hint: hint == Mapping[str, Any], values.free_map)
+    made.register_structure_hook_factory(is_tuple, _structure_tuple)
+    made.register_structure_hook_factory(is_model, partial(_structure_object, parsed=parsed))
+
+    made.register_unstructure_hook(datetime, values.seconds)
+    made.register_unstructure_hook(NumericId, int)
+    made.register_unstructure_hook(StrEnum, str)
+    made.register_unstructure_hook(tuple, lambda found: [made.unstructure(each) for each in found])
+    made.register_unstructure_hook(list, lambda found: found)
+    made.register_unstructure_hook(Mapping, lambda found: found)
+    made.register_unstructure_hook_factory(is_model, _unstructure_object)
+    return made
+
+
+def _structure_object(kind: type[IntercomObject], made: "Converter", *, parsed: bool) -> _Hook:
+    hooks = {name: (hint, made.get_structure_hook(hint)) for name, hint in members(kind).items()}
+
+    def structure_object(value: Any, _: Any) -> Any:
+        if not is_object(value):
+            return NOTHING
+        usual = convert_usual(value, kind) if parsed else None
+        if usual is not None:
+            return usual
+        fields: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for name, raw in value.items():
+            if name not in hooks:
+                extra[name] = raw
+            elif raw is not None:
+                hint, hook = hooks[name]
+                found = hook(raw, hint)
+                if type(found) is Partly:
+                    extra[name], found = raw, found.value
+                fields[name] = found
+        return kind(extra=extra, **fields)
+
+    return structure_object
+
+
+def _structure_tuple(hint: Any, made: "Converter") -> _Hook:
+    inner = get_args(hint)[0]
+    hook = made.get_structure_hook(inner)
+
+    def structure_tuple(value: Any, _: Any) -> Any:
+        if not is_list(value):
+            return NOTHING
+        found = [hook(entry, inner) for entry in value]
+        if Partly not in map(type, found):
+            return tuple(found)
+        return Partly(tuple(entry for entry in found if type(entry) is not Partly))
+
+    return structure_tuple
+
+
+def _unstructure_object(
+    kind: type[IntercomObject], made: "Converter"
+) -> Callable[[IntercomObject], dict[str, Any]]:
+    names = list(members(kind))
+
+    def unstructure_object(value: IntercomObject) -> dict[str, Any]:
+        found = {name: getattr(value, name) for name in names}
+        document = {
+            name: made.unstructure(member) for name, member in found.items() if member is not None
+        }
+        return {**document, **value.extra}
+
+    return unstructure_object

@@ -1,0 +1,123 @@
+"""What is understood of a single JSON value: the hooks that `converter` registers.
+
+Nothing is guessed. cattrs' own rules would make the text "None" of a null, True of "false" and 1
+of 1.9, so every type of the model has a hook here. A hook returns what it understood of a value,
+wrapped in `Partly` if that was not all of it.
+"""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import attrs
+
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.model import NumericId
+from intercom_async.structuring.documents import is_object
+
+PLAIN_SECONDS: Final = 32_503_680_000
+"""The year 3000, where `fromtimestamp` ends on some systems."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECOND: Final = -62_135_596_800
+"""The year 1."""
+_MILLISECONDS_FROM: Final = 10**11
+"""In seconds this is the year 5138, in milliseconds 1973: from here on it must be the latter."""
+_MILLISECONDS_TO: Final = 10**14
+_NUMERIC_TIME: Final = re.compile(r"\d{9,10}(\.\d{1,6})?|\d{12,13}", re.ASCII)
+_ISO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
+_ID_RANGE: Final = range(-(2**63), 2**64)
+
+
+@attrs.frozen
+class Partly:
+    """What was understood of a value that must be kept raw as well."""
+
+    value: Any
+
+
+NOTHING: Final = Partly(None)
+
+
+def exactly(value: Any, kind: type[Any]) -> Any:
+    """Understand a value of just this type: true is no number."""
+    return value if type(value) is kind else NOTHING
+
+
+def number(value: Any, _: Any) -> Any:
+    """Understand a number that is equal to itself and can be written down."""
+    fits = type(value) is int or (type(value) is float and math.isfinite(value))
+    return value if fits else NOTHING
+
+
+def id_text(value: Any, _: Any) -> Any:
+    """Understand a text or a number as an id."""
+    if isinstance(value, str):
+        return value
+    return NumericId(value) if type(value) is int and value in _ID_RANGE else NOTHING
+
+
+def choice(value: Any, kind: type[StrEnum]) -> Any:
+    """Understand a documented value; other text stays text."""
+    if not isinstance(value, str):
+        return NOTHING
+    try:
+        return kind(value)
+    except ValueError:
+        return value
+
+
+def free(value: Any, _: Any) -> Any:
+    """Take any value as it is."""
+    return value
+
+
+def free_map(value: Any, _: Any) -> Any:
+    """Take any object as it is."""
+    return value if is_object(value) else NOTHING
+
+
+def time(value: Any, _: Any) -> Any:
+    """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
+    if type(value) is int and 0 <= value < PLAIN_SECONDS:
+        return datetime.fromtimestamp(value, UTC)
+    moment = _moment(value)
+    # A moment has whole microseconds, so not every fraction survives.
+    return moment if moment and seconds(moment) == value else Partly(moment)
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        if _NUMERIC_TIME.fullmatch(value):
+            return _moment(float(value))
+        return _iso_moment(value) if _ISO_TIME.fullmatch(value) else None
+    if type(value) not in {int, float}:
+        return None
+    if _FIRST_SECOND <= value < _MILLISECONDS_FROM:  # never true of a NaN
+        return _EPOCH + timedelta(seconds=value)
+    if _MILLISECONDS_FROM <= value < _MILLISECONDS_TO:
+        return _EPOCH + timedelta(milliseconds=value)
+    return None
+
+
+def _iso_moment(value: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        # Without a zone nobody can say which moment it is.
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def seconds(moment: datetime) -> int | float:
+    """Return the Unix seconds of a moment.
+
+    Raises:
+        InvalidArgumentError: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise InvalidArgumentError("conversation", moment, "free of times without a time zone")
+    whole, rest = divmod(moment - _EPOCH, timedelta(seconds=1))
+    return whole + rest.microseconds / 1_000_000 if rest else whole
