@@ -45,7 +45,7 @@ from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import Asked, People, Person, PersonState
 from intercom_async.model import ContactReference, Conversation
-from intercom_async.structuring import decode_contacts, decode_json
+from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
 
@@ -548,7 +548,7 @@ def _person(by: By, value: object) -> Person:
 
 def _contact(body: bytes) -> ContactReference | None:
     """Return the contact that a reply is."""
-    return next(iter(decode_contacts({"data": [decode_json(body)]}).contacts), None)
+    return next(iter(decode_contacts(b'{"data":[%b]}' % body).contacts), None)
 
 
 def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[str]:
