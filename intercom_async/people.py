@@ -23,6 +23,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
+    Mapping,
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
@@ -304,15 +305,18 @@ class PairSearch:
     async def _move(self, people: Sequence[Person], state: PersonState | None) -> None:
         """Keep people's rows, in another state unless that is None."""
         for person in people:
-            if state is not None:
-                self._tally[person.state] -= 1
-                self._tally[state] += 1
-                person.state = state
-            self._examples.pop(person.value, None)
-            if person.state in _TOLD and len(self._examples) < EXAMPLES:
-                self._examples[person.value] = person
+            self._turn(person, state or person.state)
         if people:
             await self._kept.keep(people)
+
+    def _turn(self, person: Person, state: PersonState) -> None:
+        """Let a person be in a state; the row is kept later."""
+        self._tally[person.state] -= 1
+        self._tally[state] += 1
+        person.state = state
+        self._examples.pop(person.value, None)
+        if state in _TOLD and len(self._examples) < EXAMPLES:
+            self._examples[person.value] = person
 
     # --- searching -----------------------------------------------------------------------------
 
@@ -337,14 +341,16 @@ class PairSearch:
             people = {person.value: person for person in group if person.by == by}
             ask = self._ask("contacts", [*people], functools.partial(self._contacts, by))
             async with aclosing(ask) as answers:
-                async for value, answer in answers:
-                    await self._settle(people[value], answer)
+                async for found in answers:
+                    for value, answer in found.items():
+                        await self._settle(people[value], answer)
+                    await self._kept.keep([people[value] for value in found])
 
     async def _settle(self, person: Person, answer: list[ContactReference] | str) -> None:
-        """Keep who a person is."""
+        """Find out who a person is."""
         if isinstance(answer, str):
             person.note = answer
-            await self._move([person], PersonState.FAILED)
+            self._turn(person, PersonState.FAILED)
             return
         contacts = {contact.id: contact for contact in answer if contact.id is not None}
         merged = False
@@ -360,7 +366,7 @@ class PairSearch:
         state = PersonState.LOOKED_UP if contacts else PersonState.NOT_FOUND
         if len(contacts) > 1 and self._one_per_address:
             state = PersonState.AMBIGUOUS
-        await self._move([person], state)
+        self._turn(person, state)
 
     def _count(self, person: Person, sign: int) -> None:
         self._tally["contacts"] += sign * len(person.contacts)
@@ -408,23 +414,36 @@ class PairSearch:
         for start in range(0, len(contact_ids), wire.FILTERS):
             asked = contact_ids[start : start + wire.FILTERS]
             async with aclosing(self._ask("conversations", asked, self._conversations)) as answers:
-                async for contact_id, answer in answers:
-                    unasked.discard(contact_id)
-                    concerned = [
-                        one
-                        for one in people
-                        if contact_id in one.contacts and one.state is PersonState.LOOKED_UP
+                async for found in answers:
+                    pairs = [
+                        (one, contact_id)
+                        for contact_id, answer in found.items()
+                        if not isinstance(answer, str)
+                        for one in answer
+                        if one is not None
                     ]
-                    if isinstance(answer, str):
-                        for person in concerned:
-                            person.note = answer
-                        await self._move(concerned, PersonState.FAILED)
-                        continue
-                    await self._hand_out([(one, contact_id) for one in answer if one is not None])
-                    again = [] if self._last_round else self._again
-                    again += concerned if None in answer else []
-                    done = [one for one in concerned if unasked.isdisjoint(one.contacts)]
-                    await self._move([one for one in done if one not in again], PersonState.DONE)
+                    await self._hand_out(pairs)
+                    unasked.difference_update(found)
+                    concerned = [one for one in people if not found.keys().isdisjoint(one.contacts)]
+                    for person in concerned:
+                        self._conclude(person, found, asked_all=unasked.isdisjoint(person.contacts))
+                    await self._kept.keep(concerned)
+
+    def _conclude(
+        self, person: Person, found: Mapping[str, Sequence[str | None] | str], *, asked_all: bool
+    ) -> None:
+        """Say how far a person is after some answers, whose pairs have rows."""
+        if person.state is not PersonState.LOOKED_UP:
+            return
+        for answer in (found[one] for one in person.contacts if one in found):
+            if isinstance(answer, str):
+                person.note = answer
+                self._turn(person, PersonState.FAILED)
+                return
+            if None in answer and not self._last_round and person not in self._again:
+                self._again.append(person)
+        if asked_all and (self._last_round or person not in self._again):
+            self._turn(person, PersonState.DONE)
 
     async def _conversations(
         self, contact_ids: Sequence[str]
@@ -484,7 +503,7 @@ class PairSearch:
         what: str,
         names: Sequence[str],
         search: Callable[[Sequence[str]], Awaitable[dict[str, list[_Found]] | None]],
-    ) -> AsyncGenerator[tuple[str, list[_Found] | str]]:
+    ) -> AsyncGenerator[Mapping[str, list[_Found] | str]]:
         """Search for all at once, or one by one where that is refused or tells too little.
 
         What is refused by itself alone has the reason in place of an answer.
@@ -497,16 +516,14 @@ class PairSearch:
                 refused = str(error)
             else:
                 if found is not None:
-                    for name, answer in found.items():
-                        yield name, answer
+                    yield {**found}
                     return
         for name in names:
             try:
-                ((_, answer),) = (await search([name]) or {name: list[_Found]()}).items()
-                yield name, answer
+                yield {name: (await search([name]) or {}).get(name, [])}
             except (InvalidRequestError, InvalidArgumentError) as error:
                 refused = ""
-                yield name, readable(str(error))
+                yield {name: readable(str(error))}
         if refused and what not in self._one_by_one:
             self._one_by_one[what] = refused
             logger.warning("%s are searched one by one: %s", what, refused)
