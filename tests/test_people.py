@@ -324,7 +324,7 @@ class TestInARun:
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert sim.applied.total() == 0
 
-    @pytest.mark.asyncio(loop_factories=["patient"])
+    @pytest.mark.asyncio(loop_factories=["uvloop"])  # the database takes its time
     async def test_a_journal_in_postgresql_keeps_the_pairs_alone(
         self, sim: IntercomSimulator, client: IntercomClient, postgres: PostgresServer
     ) -> None:
