@@ -44,6 +44,7 @@ from intercom_async.journal import (
 from intercom_async.model import Conversation, Identity
 from intercom_async.observing import ClientStats, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
+from intercom_async.people import PairSearch, PeopleSummary
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
 from intercom_async.raw import RawReply
@@ -91,6 +92,8 @@ __all__ = [
     "OutageStatus",
     "Outcome",
     "Pair",
+    "PairSearch",
+    "PeopleSummary",
     "PermissionDeniedError",
     "PoolResult",
     "PoolRun",

@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, TypeVar, Unpack, overload
@@ -40,6 +41,7 @@ from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
+from intercom_async.people import By, Calls, PairSearch
 from intercom_async.raw import RawReply
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
@@ -486,27 +488,76 @@ class IntercomClient:
         *,
         email: str | None = None,
         external_id: str | None = None,
+        contact_ids: Sequence[str] = (),
         timeout: float | None = None,
     ) -> AsyncIterator[ContactReference]:
-        """Iterate over the contacts with an e-mail address or the id your own system gave them.
+        """Iterate over the contacts with an e-mail address, an external id or some ids.
 
         Several contacts may have the same address. New ones may be found only minutes later,
         merged ones never (Intercom's search works on an index).
 
+        Args:
+            email: the address; give this or one of the others.
+            external_id: the id your own system gave the contact.
+            contact_ids: Intercom's ids of at most 15 contacts; those that exist are found.
+
         Raises:
-            InvalidArgumentError: not exactly one of the two is given.
+            InvalidArgumentError: not exactly one of the three is given.
             IntercomError: as for `detach_contact`.
         """
-        if (email is None) == (external_id is None):
-            raise InvalidArgumentError("email or external_id", None, "given, exactly one of them")
-        field, value = ("external_id", external_id) if email is None else ("email", email)
-        request = functools.partial(wire.search_contacts, field, value)
+        asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
+        given = [
+            (field, values) for field, values in asked.items() if [*values] not in ([], [None])
+        ]
+        if len(given) != 1:
+            raise InvalidArgumentError(
+                "email, external_id or contact_ids", None, "given, exactly one of them"
+            )
+        field, values = given[0]
+        request = functools.partial(wire.search_contacts, field, *values)
         seen: set[str] = set()
         async for contacts, _ in self._pages(request, _contacts, timeout):
             for contact in contacts:
                 if contact.id is not None and contact.id not in seen:
                     seen.add(contact.id)
                     yield contact
+
+    def find_pairs(
+        self,
+        people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
+        *,
+        by: By = "email",
+        every: bool = False,
+        one_per_address: bool = False,
+    ) -> PairSearch:
+        """Iterate over the pairs of people: all group conversations that they take part in.
+
+        Given to `detach_contacts`, it keeps the people in the run's journal, too, and a run that
+        was killed goes on in the middle of a person. All contacts with an address are taken; a
+        contact that was merged into another is followed. What became of the people is in
+        `PairSearch.summary`.
+
+        Args:
+            people: ids or addresses, pulled lazily; None for those that a journal has left.
+            by: what they are: "email", "contact" for Intercom's ids, or "external-id".
+            every: conversations, too, in which a contact is the only one.
+            one_per_address: leave people out whom several contacts are.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+            IntercomError: nothing more can be searched; raised by the iteration.
+        """
+        return PairSearch(
+            people, by=by, every=every, one_per_address=one_per_address, calls=self._calls
+        )
+
+    def _calls(self, patient: bool) -> Calls:  # noqa: FBT001  of `find_pairs` alone
+        view = self._for_bulk(patient=patient)
+        return Calls(
+            contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
+            conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
+            send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
+        )
 
     async def _pages(
         self,
@@ -641,13 +692,18 @@ class IntercomClient:
         )
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return what a run works with. It waits as long as the quota takes: that is pacing."""
+        """Return what a run works with."""
+        view = self._for_bulk()
+        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+
+    def _for_bulk(self, *, patient: bool = True) -> Self:
+        """Return a view that waits as long as the quota takes: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
-            self._interactive, lane=lane, max_wait=None, patient=True
+            self._interactive, lane=lane, max_wait=None, patient=patient
         )
-        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+        return view
 
     async def _call(self, request: wire.Request, options: CallOptions) -> wire.Reply:
         reply = await self._transport.send(request, options)

@@ -37,6 +37,7 @@ FLOORS: list[set[str]] = [
     {"detaching", "raw"},
     {"pairs"},
     {"journal", "dry_run"},
+    {"people"},
     {"bulk"},
     {"client"},
     {"pool_run"},

@@ -13,7 +13,7 @@ from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
-from intercom_async.cli.options import BulkOptions, Connection, command, option
+from intercom_async.cli.options import BulkOptions, ByOptions, Connection, command, option
 from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
@@ -64,10 +64,13 @@ def _main(
 
 
 @attrs.frozen(kw_only=True)
-class DetachOptions(BulkOptions):
+class DetachOptions(ByOptions, BulkOptions):
     """What `detach` is given."""
 
     verb: ClassVar = "detach"
+    people: Path | None = option(
+        None, "Detach these people from every group conversation; - for standard input."
+    )
     dry_run: bool = option(
         False, "Change nothing; look at each pair and say what would be.", "--dry-run"
     )
@@ -78,6 +81,8 @@ async def detach(options: DetachOptions) -> ExitStatus:
 
     Each pair is settled once: removed, already gone, conversation missing, or refused because
     it is the last contact. Lines that cannot be understood are reported and skipped.
+
+    With --people the file has people, and all their group conversations are found first.
 
     With --journal a run can be killed at any moment: the same command goes on where it was, and
     so does `detach JOURNAL`.
@@ -133,7 +138,7 @@ command(
     DetachOptions,
     detach,
     "detach pairs.csv --journal run.db",
-    "find --email a@b.example | intercom-async detach -",
+    "detach --people people.csv --by email --journal run.db",
 )
 command(app, AttachOptions, attach, "attach --undo run.db", "attach pairs.csv --journal back.db")
 command(
@@ -142,6 +147,7 @@ command(
     find,
     "find --email a@b.example > pairs.csv",
     "find --external-id 70 --json | intercom-async detach -",
+    "find --from people.csv > pairs.csv",
 )
 command(app, Connection, whoami, "whoami", "whoami --region eu --token-file token.txt")
 command(

@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from rich.console import Console
@@ -83,10 +83,18 @@ def outage_line(outage: OutageStatus, now: float) -> Text:
 class Display:
     """Shows a run until left; use as an async context manager."""
 
-    def __init__(self, console: Console, run: DetachRun, *, total: int | None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        run: DetachRun,
+        *,
+        total: int | None,
+        also: Callable[[], str] | None = None,
+    ) -> None:
         self._console = console
         self._run = run
         self._total = total
+        self._also = also
         self._live: Live | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -118,7 +126,8 @@ class Display:
         summary, outage = self._run.summary, self._run.outage
         rate = self._rate(summary)
         line = progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
-        return [line] if outage is None else [line, outage_line(outage, time.time())]
+        lines = [line] if self._also is None else [line, Text(self._also(), "dim")]
+        return lines if outage is None else [*lines, outage_line(outage, time.time())]
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""

@@ -11,12 +11,14 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hint
 import attrs
 import typer
 
+from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
 from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pairs import COLUMNS
+from intercom_async.people import By
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
@@ -85,6 +87,16 @@ class Connection:
         raise InvalidArgumentError("--token-file", None, expected)
 
 
+@attrs.frozen(kw_only=True, slots=False)  # a second base
+class ByOptions:
+    """How people are looked up."""
+
+    by: By = option("email", "What people are named by.")
+    one_per_address: bool = option(
+        False, "List people whom several contacts are, and leave them out.", "--one-per-address"
+    )
+
+
 @attrs.frozen(kw_only=True)
 class BulkOptions(Connection):
     """What a run is given."""
@@ -109,8 +121,8 @@ class BulkOptions(Connection):
     columns: str | None = option(
         None, "Names in the header: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that gives no pair.", "--strict")
-    limit: int | None = option(None, "Take at most so many pairs.", min=1)
+    strict: bool = option(False, "Stop at the first line that cannot be used.", "--strict")
+    limit: int | None = option(None, "Take at most so many lines.", min=1)
     output: Path | None = option(
         None, "Write each result as a JSON line to this file; - for standard output."
     )
@@ -127,6 +139,9 @@ class BulkOptions(Connection):
     reserve: float = option(3.0, "Percent of the quota left to others' calls.", min=0, max=100)
     # Options of one of the two commands alone, which overrides them.
     dry_run: bool = False
+    people: Path | None = None
+    by: By = "email"
+    one_per_address: bool = False
     undo: Path | None = None
     with_inferred: bool = False
 
@@ -177,7 +192,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
         if not part.strip():
             continue
         name, equals, header = part.partition("=")
-        if name.strip() not in COLUMNS or not equals or not header.strip():
+        if name.strip() not in {*COLUMNS, *PEOPLE.values()} or not equals or not header.strip():
             raise InvalidArgumentError(
                 "--columns", text, "like conversation_id=Thread,contact_id=Person,admin_id=Agent"
             )

@@ -23,7 +23,8 @@ from intercom_async.simulator import Fault, IntercomSimulator, Outage
 
 CONVERSATION = "1295"
 CONTACT = "5ba682d2"
-"""The ids that the README's example uses."""
+PERSON = "joe@customer.example"
+"""What the README's examples name."""
 
 SHARE: Final = 0.02
 """The part of the requests that each fault strikes."""
@@ -80,6 +81,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     workspace = simulator.workspace
     contacts = [workspace.add_contact(contact_id=CONTACT), workspace.add_contact()]
     workspace.add_conversation(contacts, conversation_id=CONVERSATION)
+    person = workspace.add_contact(email=PERSON)
+    for _ in range(3):
+        workspace.add_conversation([person, workspace.add_contact()])
     populated = workspace.populate(conversations=options.conversations)
     stop = asyncio.Event()
     with interrupts(stop.set):

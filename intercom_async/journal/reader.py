@@ -24,6 +24,7 @@ from intercom_async.journal.database import (
 )
 from intercom_async.journal.errors import JournalError
 from intercom_async.journal.journal import FACTS, Journal, needing_psycopg
+from intercom_async.journal.people import COUNTS
 from intercom_async.journal.row import Binding, Row, Source
 
 PAGE: Final = 1000
@@ -118,6 +119,10 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """Pairs by state."""
         return dict(self.query("SELECT state, count(*) FROM pair GROUP BY state"))
+
+    def people(self) -> dict[str, int]:
+        """People by state, in the order of how far they are; none in a run of pairs."""
+        return {state: people for state, people, *_ in self.query(COUNTS)}
 
     def rows(
         self, states: Collection[str] | None = None, *, inferred: bool | None = None

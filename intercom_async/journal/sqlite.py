@@ -271,6 +271,13 @@ class SqliteSession:
         found: list[Row | None] = await self._check().ask(lambda table: table.plan(values))
         return found
 
+    async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; see `Table.ask`."""
+        found: list[tuple[Any, ...]] = await self._check().ask(
+            lambda table: table.ask(statement, asked)
+        )
+        return found
+
     async def workspaces(self) -> list[str]:
         """See `Session`."""
         found: list[str] = await self._check().ask(lambda table: table.workspaces())

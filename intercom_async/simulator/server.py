@@ -10,7 +10,7 @@ import random
 import ssl
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Self
 
 from aiohttp import web
@@ -69,6 +69,7 @@ class IntercomSimulator:
         version: the API version of requests without an Intercom-Version header.
         region: the workspace's, as `GET /me` tells it.
         app_id: the workspace's id, likewise.
+        in_refused: fields that cannot be searched by IN.
         keep_log: whether `requests.log` remembers every request.
         host: address to listen on.
         port: port to listen on, 0 for a free one.
@@ -99,6 +100,7 @@ class IntercomSimulator:
         version: str = "Preview",
         region: str = "US",
         app_id: str = "simulator",
+        in_refused: Collection[str] = (),
         keep_log: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -123,6 +125,7 @@ class IntercomSimulator:
             unknown_admin=unknown_admin,
             region=region,
             app_id=app_id,
+            in_refused=frozenset(in_refused),
         )
         self._latency = latency
         self._version = version
@@ -378,6 +381,8 @@ class IntercomSimulator:
             reply.show(self._endpoints.answer(call))
         except RefusedError as refused:
             reply.refuse(refused.refusal)
+            if refused.link is not None:
+                reply.headers["Link"] = refused.link
 
     def _blank(self, now: float) -> Reply:
         second = int(now)

@@ -54,6 +54,7 @@ class Workspace:
         admins: by id, in order of creation.
         contacts: by id, in order of creation.
         conversations: by id, in order of creation; deleted ones are gone.
+        merged: by the id of a contact that is gone, the one that it was merged into.
         deleted: ids of conversations that were deleted as a whole.
         detached: for each (conversation id, contact id) how often a detach was applied.
     """
@@ -62,6 +63,7 @@ class Workspace:
         self.admins: dict[str, Admin] = {}
         self.contacts: dict[str, Contact] = {}
         self.conversations: dict[str, Conversation] = {}
+        self.merged: dict[str, str] = {}
         self.deleted: list[str] = []
         self.detached: collections.Counter[tuple[str, str]] = collections.Counter()
         self._random = random.Random(seed)  # noqa: S311  ids for tests guard no secret
@@ -159,6 +161,15 @@ class Workspace:
         except KeyError:
             raise RefusedError(Refusal.RESOURCE_NOT_FOUND) from None
 
+    def contact(self, contact_id: str) -> Contact:
+        """Return a contact, or refuse as the API does."""
+        if contact_id in self.merged:
+            link = f'</contacts/{self.merged[contact_id]}>; rel="canonical"'
+            raise RefusedError(Refusal.CONTACT_MERGED, link)
+        if contact_id not in self.contacts:
+            raise RefusedError(Refusal.USER_NOT_FOUND)
+        return self.contacts[contact_id]
+
     def contacts_with_email(self, email: str) -> list[Contact]:
         """Return all contacts with this address, oldest first."""
         return list(self._by_email.get(email, ()))
@@ -211,6 +222,22 @@ class Workspace:
             self._leave(contact_id, conversation_id)
         del self.conversations[conversation_id]
         self.deleted.append(conversation_id)
+
+    def merge(self, contact_id: str, into: str) -> None:
+        """Merge a contact into another, which takes part in its conversations from now on."""
+        gone, kept = self.contacts.pop(contact_id), self.contacts[into]
+        for conversation_id in gone.conversation_ids:
+            ids = self.conversations[conversation_id].contact_ids
+            if into in ids:
+                ids.remove(contact_id)
+            else:
+                ids[ids.index(contact_id)] = into
+                kept.conversation_ids += (conversation_id,)
+        if gone.email is not None:
+            self._by_email[gone.email].remove(gone)
+        if gone.external_id is not None:
+            self._by_external_id[gone.external_id].remove(gone)
+        self.merged[contact_id] = into
 
     def _leave(self, contact_id: str, conversation_id: str) -> None:
         contact = self.contacts[contact_id]

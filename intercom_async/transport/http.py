@@ -461,6 +461,7 @@ class Http:
             flaw=flaw,
             all_headers=self._hiding.lines("\n".join(itertools.chain(*headers.items()))),
             raw=request.raw,
+            link=None if status < 400 else headers.get("Link"),
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:

@@ -57,6 +57,9 @@ OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 
+FILTERS: Final = 15
+"""Values that one search may name."""
+
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
 
@@ -133,6 +136,7 @@ class Reply(msgspec.Struct, frozen=True):
         all_headers: names and values as received, but without the token, each on a line. Runs
             keep many replies, and as a text their headers take least.
         raw: see `Request.raw`.
+        link: the Link header of an error.
     """
 
     status: int
@@ -149,6 +153,7 @@ class Reply(msgspec.Struct, frozen=True):
     advice: str | None = None
     all_headers: str = ""
     raw: bool = False
+    link: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -314,29 +319,36 @@ def get_conversation(conversation_id: object) -> Request:
 
 
 def search_conversations(
-    contact_id: object, *, per_page: int, starting_after: str | None
+    *contact_ids: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /conversations/search` for the conversations a contact takes part in."""
-    value = check_id("contact_id", contact_id)
-    return _search("conversations", "contact_ids", value, per_page, starting_after)
+    """`POST /conversations/search` for those that a contact, or one of some, takes part in."""
+    values = [check_id("contact_id", one) for one in contact_ids]
+    return _search("conversations", "contact_ids", values, per_page, starting_after)
 
 
 def search_contacts(
-    field: str, value: object, *, per_page: int, starting_after: str | None
+    field: str, *values: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /contacts/search` by `email` or `external_id`."""
-    return _search("contacts", field, check_text(field, value), per_page, starting_after)
+    """`POST /contacts/search` by `id`, `email` or `external_id`; at most `FILTERS` values."""
+    texts = [check_text(field, value) for value in values]
+    return _search("contacts", field, texts, per_page, starting_after)
 
 
 def _search(
-    what: str, field: str, value: str, per_page: int, starting_after: str | None
+    what: str, field: str, values: Sequence[str], per_page: int, starting_after: str | None
 ) -> Request:
     pagination: dict[str, object] = {"per_page": per_page}
     if starting_after is not None:
         pagination["starting_after"] = starting_after
-    query = {"field": field, "operator": "=", "value": value}
+    operator, value = ("IN", values) if len(values) > 1 else ("=", values[0])
+    query = {"field": field, "operator": operator, "value": value}
     body = msgspec.json.encode({"query": query, "pagination": pagination})
     return Request("POST", f"/{what}/search", body)
+
+
+def get_contact(contact_id: object) -> Request:
+    """`GET /contacts/{contact_id}`."""
+    return Request("GET", f"/contacts/{path_segment('contact_id', contact_id)}")
 
 
 def get_admin(admin_id: object) -> Request:

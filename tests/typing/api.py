@@ -25,6 +25,8 @@ from intercom_async import (
     OutageStatus,
     Outcome,
     Pair,
+    PairSearch,
+    PeopleSummary,
     PoolResult,
     PoolSummary,
     RateLimitPolicy,
@@ -100,6 +102,11 @@ async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]
     kept = Journal("run.db", source=Source(kind="database", name="people"))
     await client.detach_contacts(pairs, journal=kept, stop_after_missing=None)
     assert_type(await client.detach_contacts(journal="run.db"), DetachSummary)
+    people = client.find_pairs(["a@b.example"], by="email", one_per_address=True)
+    assert_type(people, PairSearch)
+    assert_type(await anext(people), Detach)
+    assert_type(await client.detach_contacts(people), DetachSummary)
+    assert_type(people.summary, PeopleSummary)
 
 
 async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
