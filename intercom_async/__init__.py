@@ -4,6 +4,7 @@ It uses the whole rate limit, almost never hits a 429, and says what became of e
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from intercom_async._version import __version__ as __version__
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     # A program that imports the package and does not call Intercom pays for nothing behind it.
+    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
     if name == "__all__" or not name.startswith("_"):
         exports = importlib.import_module(f"{__name__}._exports")
-        public = {
-            "__all__": exports.__all__,
-            **{one: getattr(exports, one) for one in exports.__all__},
-        }
-        globals().update(public)
+        globals().update({one: getattr(exports, one) for one in ["__all__", *exports.__all__]})
         if name in globals():
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

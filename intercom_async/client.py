@@ -563,7 +563,7 @@ class IntercomClient:
         self,
         request: Callable[..., wire.Request],
         decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
-        timeout: float | None,
+        timeout: float | None = None,
     ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
         """Iterate over what a search's pages hold, and how much there is in all.
 

@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from intercom_async.observing import Event, RequestSent
 
 from intercom_async import (
     AuthenticationError,
@@ -21,6 +20,7 @@ from intercom_async import (
     PeopleSummary,
     RetryPolicy,
 )
+from intercom_async.observing import Event, RequestSent
 from intercom_async.people import By
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind

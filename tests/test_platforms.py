@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -67,6 +68,7 @@ def test_the_package_works_where_unix_calls_and_signals_of_the_loop_are_missing(
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(WINDOWS)],
         cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("SSL_")},
         capture_output=True,
         text=True,
         check=False,

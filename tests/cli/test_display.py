@@ -40,7 +40,7 @@ class TestSummary:
             "outcome": "failed",
             "error": CAUSE.error,
             "count": 2,
-            "example": {"conversation_id": "1", "contact_id": "2", "admin_id": None},
+            "example": {"conversation_id": "1", "contact_id": "2"},
         }
 
     def test_one_is_not_many(self) -> None:
