@@ -22,8 +22,8 @@ hypothesis.settings.load_profile("default")
 
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
-    "patient": functools.partial(DrivenEventLoop, grace=0.02),  # for beside another process
-    "socketless": functools.partial(DrivenEventLoop, grace=0.0),
+    "socketless": DrivenEventLoop,
+    "flooded": functools.partial(DrivenEventLoop, turn=1.0),  # what never ends takes its time
     "uvloop": uvloop.new_event_loop,
 }
 

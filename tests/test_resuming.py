@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -169,14 +170,19 @@ class TestBelonging:
     async def test_two_runs_do_not_write_one_journal(self, tmp_path: Path) -> None:
         path = tmp_path / "run.db"
         async with (
-            IntercomSimulator(limit=1000, latency=0.05) as sim,
-            IntercomClient("token", base_url=sim.url) as client,
+            IntercomSimulator() as sim,
+            IntercomClient("token", base_url=sim.url, admin_id=sim.admin_id) as client,
         ):
-            pairs = sim.workspace.populate(conversations=100)
-            async with client.detach_contacts(pairs, admin_id=sim.admin_id, journal=path) as run:
+            (pair,) = sim.workspace.populate(conversations=1)
+
+            async def source() -> AsyncIterator[tuple[str, str]]:
+                yield pair
+                await asyncio.Event().wait()
+
+            async with client.detach_contacts(source(), journal=path) as run:
                 async for _ in run:
                     with pytest.raises(JournalLockedError):
-                        await client.detach_contacts(pairs, admin_id=sim.admin_id, journal=path)
+                        await client.detach_contacts([pair], journal=path)
                     break
 
     async def test_a_run_asks_again_whose_token_it_is_until_somebody_can_say(

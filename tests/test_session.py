@@ -19,6 +19,8 @@ from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
 TOKEN = "marked-token-value"
 ONCE = RetryPolicy(attempts=1)
 

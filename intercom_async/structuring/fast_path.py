@@ -6,6 +6,7 @@ have to think about, then from the mirror into the model.
 
 import functools
 import sys
+import threading
 import types
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -65,12 +66,21 @@ def _decoder(kind: type[IntercomObject]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(_mirror(kind))
 
 
+_LEARNING: Final = threading.RLock()
+"""Held while msgspec learns types: two threads that make it learn one type at once crash it."""
+
+
 @_once
 def _mirror(kind: type[IntercomObject]) -> type[msgspec.Struct]:
-    fields: list[Any] = [(name, _strict(hint) | None, None) for name, hint in members(kind).items()]
-    # Nothing in JSON is unset, so a member of this name is refused like others that are unknown.
-    fields.append(("extra", msgspec.UnsetType, msgspec.field(default_factory=dict)))
-    return msgspec.defstruct(kind.__name__, fields, forbid_unknown_fields=True, gc=False)
+    with _LEARNING:
+        fields: list[Any] = [
+            (name, _strict(hint) | None, None) for name, hint in members(kind).items()
+        ]
+        # Nothing in JSON is unset, so a member of this name is refused as unknown ones are.
+        fields.append(("extra", msgspec.UnsetType, msgspec.field(default_factory=dict)))
+        mirror = msgspec.defstruct(kind.__name__, fields, forbid_unknown_fields=True, gc=False)
+        _from_mirror(msgspec.convert({}, mirror), kind)
+        return mirror
 
 
 def _strict(hint: Any) -> Any:

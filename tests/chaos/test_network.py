@@ -15,13 +15,12 @@ from intercom_async import (
 from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport.outage import CALLS
 from tests.chaos.accounting import disagreements, told_once
-from tests.support.fault_process import FaultProcess
 from tests.support.fault_proxy import FaultProxy, Strike
 from tests.support.rows import outcomes_in, rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
-PAIRS = 2000
+PAIRS = 300
 PATIENCE = 0.5
 QUICK = RetryPolicy(attempts=4, backoff=0.05, budget=1e9)
 STEADY = RetryPolicy(attempts=4, backoff=0.05, jitter=0.0)
@@ -106,37 +105,31 @@ async def run_at(
     return told
 
 
-@pytest.mark.asyncio(loop_factories=["patient"])
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("strike", Strike)
-async def test_a_run_agrees_with_the_server_under(
-    strike: Strike, seed: int, tmp_path: Path
-) -> None:
-    path = tmp_path / "journal"
-    often = 0.01 if strike is Strike.REFUSED else 0.3  # which strikes all others too
-    # No window's end is waited for: beside another process the loop would not jump to it.
-    async with IntercomSimulator(seed=seed, limit=20_000) as sim:
+async def test_a_run_agrees_with_the_server_under(strike: Strike, tmp_path: Path) -> None:
+    often = 0.03 if strike is Strike.REFUSED else 0.3  # which strikes all others too
+    async with IntercomSimulator(limit=1667) as sim:
         work = sim.workspace.populate(conversations=PAIRS)
-        with FaultProcess(port_of(sim), {strike: often}, seed=seed) as proxy:
-            told = await run_at(proxy.url, sim, work, path)
+        async with FaultProxy(port_of(sim), {strike: often}, delay=0.3) as proxy:
+            told = await run_at(proxy.url, sim, work, tmp_path / "journal")
         assert proxy.struck[strike] > 10
         assert list(told.values()).count(Outcome.DETACHED) > 0.9 * PAIRS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("retry", [QUICK, NEVER], ids=["retries", "no retries"])
 async def test_a_run_agrees_with_the_server_under_everything_at_once(
     seed: int, retry: RetryPolicy, tmp_path: Path
 ) -> None:
-    strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.002}
+    strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.005}
     async with IntercomSimulator(seed=seed, limit=1667) as sim:
-        work = sim.workspace.populate(conversations=PAIRS)
+        work = sim.workspace.populate(conversations=2 * PAIRS)
         async with FaultProxy(port_of(sim), strikes, seed=seed, delay=0.3) as proxy:
             if retry is NEVER:  # a run ends when it cannot ask whose it is
                 proxy.strike_only(b"DELETE", b"GET /conversations/")
             told = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
         assert set(proxy.struck) == set(Strike)
-        assert list(told.values()).count(Outcome.DETACHED) > 0.1 * PAIRS
+        assert list(told.values()).count(Outcome.DETACHED) > 0.2 * PAIRS
 
 
 async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_by_the_next_run(
@@ -169,31 +162,6 @@ async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
             told = await run_at(proxy.url, sim, work, path, retry=retry)
         assert told == dict.fromkeys(work, Outcome.DETACHED)
         assert all(row.inferred for row in rows_in(path).values())
-
-
-async def test_an_outage_of_refused_connections_is_survived(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    retry = RetryPolicy(attempts=8, backoff=0.5)
-    async with IntercomSimulator(limit=1667, latency=0.02) as sim:
-        work = sim.workspace.populate(conversations=PAIRS)
-        async with (
-            FaultProxy(port_of(sim), {}) as proxy,
-            IntercomClient("token", base_url=proxy.url, timeout=PATIENCE, retry=retry) as client,
-            client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run,
-        ):
-
-            async def outage() -> None:
-                await asyncio.sleep(0.1)
-                await proxy.refuse()
-                await asyncio.sleep(2.0)
-                await proxy.listen()
-
-            breaking = asyncio.create_task(outage())
-            told = told_once([result async for result in run])
-            await breaking
-        assert disagreements(sim, work, told) == []
-        assert set(told.values()) == {Outcome.DETACHED}
-        assert outcomes_in(path) == told
 
 
 async def test_a_refused_connection_is_a_certain_failure() -> None:

@@ -73,7 +73,11 @@ def test_a_loop_that_ends_under_a_run_leaves_nothing_that_complains() -> None:
             sim = await IntercomSimulator(latency=0.05).__aenter__()
             client = IntercomClient("token", base_url=sim.url)
             work = sim.workspace.populate(conversations=50)
-            run = asyncio.create_task(client.detach_contacts(work, admin_id=sim.admin_id)._finish())
+
+            async def detach():
+                await client.detach_contacts(work, admin_id=sim.admin_id)
+
+            run = asyncio.create_task(detach())
             while not sim.requests.in_flight:
                 await asyncio.sleep(0.005)
             await sim.aclose()

@@ -24,9 +24,11 @@ from tests.chaos.accounting import disagreements, told_once
 from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import outcomes_in
 
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ADMIN = "5017690"
-PAIRS = 2000
+PAIRS = 300
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
@@ -146,7 +148,6 @@ class TestNames:
             with pytest.raises(ConnectionFailedError, match="nothing was changed"):
                 await client.detach_contact("1", "2", admin_id=ADMIN)
 
-    @pytest.mark.asyncio(loop_factories=["driven"])
     async def test_it_is_an_outage_for_a_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def unknown(*_: object, **__: object) -> Never:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

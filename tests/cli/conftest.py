@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from intercom_async import IntercomClient, RetryPolicy
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -40,16 +41,14 @@ def serving(**options: Any) -> Generator[IntercomSimulator]:
         thread.join(10)
 
 
-def press_ctrl_c(when: Callable[[], bool], *, times: int = 1) -> threading.Thread:
+def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
     """Send SIGINT to this process once `when` holds, as a terminal would."""
 
     def press() -> None:
         deadline = time.monotonic() + 20
         while not when() and time.monotonic() < deadline:
             time.sleep(0.005)
-        for _ in range(times):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press)
     thread.start()
@@ -88,7 +87,10 @@ Command = Callable[..., Ended]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call `intercom-async` with these arguments; a traceback fails the test."""
+    """Call `intercom-async` with these arguments; a traceback fails the test.
+
+    Attempts are few and the waits between them short: time here is real.
+    """
 
     def call(*arguments: object) -> Ended:
         monkeypatch.setattr("sys.argv", ["intercom-async", *map(str, arguments)])
@@ -102,6 +104,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
         monkeypatch.delenv(name, raising=False)
+    defaults = IntercomClient.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv(TOKEN_VARIABLE, "token")
     return call

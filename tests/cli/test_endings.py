@@ -17,6 +17,7 @@ import pytest
 
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
+from tests.support.rows import settled_in
 
 COMMAND = (sys.executable, "-m", "intercom_async.cli")
 PATIENCE = 30.0
@@ -106,13 +107,17 @@ class TestSignals:
         assert outcomes["detached"] == simulator.applied.total() < 20_000
         assert f"intercom-async detach {source}" in err.decode()
 
-    def test_a_second_one_stops_at_once(self, simulator: IntercomSimulator, source: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_second_one_stops_at_once(
+        self, simulator: IntercomSimulator, source: Path, number: signal.Signals
+    ) -> None:
         simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
         with process([*COMMAND, "detach", source, "--json"]) as run:
+            assert run.stderr is not None
             wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
-            run.send_signal(signal.SIGTERM)
-            time.sleep(0.02)
-            run.send_signal(signal.SIGTERM)
+            run.send_signal(number)
+            _read_until(run.stderr.fileno(), "press Ctrl-C again")
+            run.send_signal(number)
             out, _ = run.communicate(timeout=PATIENCE)
         assert run.returncode == 4
         assert json.loads(out)["outcomes"]["unknown"] >= 1
@@ -205,12 +210,10 @@ class TestStreams:
         ended = shell(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
         assert ended.returncode == 0, ended.stderr
         assert simulator.applied.total() == 3
-        again = shell('"$@"', "detach", journal, "--json")
-        assert json.loads(again.stdout)["total"] == 0
+        assert len(settled_in(journal)) == 3
 
-    @pytest.mark.parametrize("command", ["whoami", "find --contact 5ba682d2"])
-    def test_a_reader_that_has_gone_is_not_some_failed(self, command: str) -> None:
-        ended = shell('"$@" | true; exit ${PIPESTATUS[0]}', *command.split())
+    def test_a_reader_that_has_gone_is_not_some_failed(self) -> None:
+        ended = shell('"$@" | true; exit ${PIPESTATUS[0]}', "find", "--contact", "5ba682d2")
         assert ended.returncode in {0, 4}
         assert "Traceback" not in ended.stderr
         assert "Broken pipe" not in ended.stderr
@@ -233,15 +236,14 @@ class TestStreams:
         assert "3 pairs accounted for" in ended.stderr
         assert "standard output: No space left on device" in ended.stderr
 
-    @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
     def test_an_encoding_that_lacks_a_letter_spells_it(
-        self, simulator: IntercomSimulator, source: Path, encoding: str
+        self, simulator: IntercomSimulator, source: Path
     ) -> None:
         simulator.workspace.add_admin(name="Łódź ✓", admin_id=simulator.admin_id)
-        ended = shell(f'PYTHONIOENCODING={encoding} "$@"', "whoami")
+        ended = shell('PYTHONIOENCODING=cp1252 "$@"', "whoami")
         assert ended.returncode == 0
         assert "\\u0141" in ended.stdout
-        assert shell(f'PYTHONIOENCODING={encoding} "$@"', "detach", source).returncode == 0
+        assert shell('PYTHONIOENCODING=ascii "$@"', "detach", source).returncode == 0
 
     def test_a_list_that_is_not_complete_does_not_pass_for_one(
         self, simulator: IntercomSimulator

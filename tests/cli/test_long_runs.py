@@ -40,8 +40,14 @@ class TestJournal:
         assert journal.stat().st_mode & 0o777 == 0o600
 
     def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
-        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+        self,
+        command: Command,
+        simulator: IntercomSimulator,
+        base: tuple[str, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("intercom_async.detaching.LOOKS", (0.0,))  # it looks for 3 s otherwise
         pairs = simulator.workspace.populate(conversations=6)
         source, journal = tmp_path / "pairs.jsonl", tmp_path / "run.db"
         lines = [json.dumps([*pair]) for pair in pairs[1:]]
@@ -66,7 +72,7 @@ class TestJournal:
     def test_a_run_that_stopped_reading_its_file_reads_on_in_it(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
-        pairs = simulator.workspace.populate(conversations=3000)
+        pairs = simulator.workspace.populate(conversations=1500)
         source, journal = write_csv(tmp_path / "pairs.csv", pairs), tmp_path / "run.db"
         presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
         detach = ("detach", source, *base, "--journal", journal, "--concurrency", 1)
@@ -82,7 +88,7 @@ class TestJournal:
     def test_an_input_whose_rest_cannot_be_had_is_told_and_ends_in_status_1(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
-        pairs = simulator.workspace.populate(conversations=3000)
+        pairs = simulator.workspace.populate(conversations=1500)
         source, journal = write_csv(tmp_path / "pairs.csv", pairs), tmp_path / "run.db"
         presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
         detach = ("detach", source, *base, "--journal", journal, "--concurrency", 1)
@@ -93,7 +99,7 @@ class TestJournal:
         assert ended.status == 1
         assert "was not read to its end and cannot be read again" in ended.err
         assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
-        assert 10 < simulator.applied.total() < 3000
+        assert 10 < simulator.applied.total() < 1500
         assert command("detach", moved, *base, "--journal", journal).status == 0
         assert command("detach", journal, *base).status == 0
 
@@ -254,7 +260,7 @@ class TestFind:
     ) -> None:
         workspace = simulator.workspace
         contact = workspace.add_contact(email="a@b.example", external_id="70")
-        others = [workspace.add_contact() for _ in range(400)]
+        others = [workspace.add_contact() for _ in range(200)]
         groups = [workspace.add_conversation([contact, other]) for other in others]
         alone = workspace.add_conversation([contact])
         found = command("find", "--email", "a@b.example", "--base-url", simulator.url)

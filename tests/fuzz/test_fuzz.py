@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.corpus import FOLDER, LARGEST, entries, fewest
 from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import TARGETS, headers
+from tests.hostile.catalogue import ABSURD_NUMBERS, QUOTA_HEADERS
 
 CORPUS = {name: [entry.read_bytes() for entry in entries(name)] for name in TARGETS}
 FILES = [(name, entry) for name in TARGETS for entry in entries(name)]
@@ -49,23 +50,23 @@ def test_no_bytes_break_a_promise(name: str, data: bytes) -> None:
     TARGETS[name].check(data)
 
 
-NUMBERS = st.sampled_from(["0", "1", "5", "160", "1735689600", "1735689610", "1735689620", "1e11"])
+SECONDS = ("0", "1", "5", "160", "1735689600", "1735689610", "1735689620", "1e11")
+NUMBERS = st.sampled_from([*SECONDS, *ABSURD_NUMBERS.values()])
 
 
 @st.composite
-def talks(draw: st.DrawFn) -> bytes:
-    """Talks with a server that refuses, each in its own way."""
+def talks(draw: st.DrawFn, *statuses: int) -> bytes:
+    """Talks with a server that answers so, each time in its own way."""
     blocks: list[str] = []
     for _ in range(draw(st.integers(1, 6))):
         word = draw(st.sampled_from(["", "bulk", "overlapping", "other", "rate_limit_exceeded"]))
-        lines = [f"429 {word} {draw(st.floats(0.001, 5.0))}"]
-        names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
-        lines += [f"{name}: {draw(NUMBERS)}" for name in names if draw(st.booleans())]
+        lines = [f"{draw(st.sampled_from(statuses))} {word} {draw(st.floats(0.001, 5.0))}"]
+        lines += [f"{name}: {draw(NUMBERS)}" for name in QUOTA_HEADERS if draw(st.booleans())]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks).encode()
 
 
-@given(data=talks())
+@given(data=talks(429))
 @settings(max_examples=60)
 def test_the_search_for_a_storm_of_requests_finds_none(data: bytes) -> None:
     told = headers.talk(data)
@@ -73,7 +74,7 @@ def test_the_search_for_a_storm_of_requests_finds_none(data: bytes) -> None:
     assert told.refused <= headers.MOST_REFUSED
 
 
-@given(data=talks())
+@given(data=talks(200, 404, 429, 429, 500))
 @settings(max_examples=60)
 def test_the_search_for_an_endless_wait_finds_none(data: bytes) -> None:
     told = headers.talk(data)

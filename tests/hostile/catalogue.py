@@ -57,68 +57,49 @@ def _chunked(data: bytes, *lines: str) -> bytes:
 
 def _framing() -> Iterator[Hostile]:
     """Lengths and chunks that do not add up."""
-    yield Hostile("length_negative", http(b"", "Content-Length: -1", length=False))
-    yield Hostile("length_text", http(b"", "Content-Length: many", length=False))
-    yield Hostile("length_hex", http(b"{}", "Content-Length: 0x2", length=False))
-    yield Hostile("length_plus", http(b"{}", "Content-Length: +2", length=False))
-    yield Hostile("length_empty", http(b"", "Content-Length:", length=False))
-    yield Hostile("length_beyond_64_bits", http(b"{}", f"Content-Length: {2**70}", length=False))
-    yield Hostile("length_huge", http(b"{}", f"Content-Length: {2**62}", length=False))
-    yield Hostile(
-        "length_too_large_then_close",
-        http(b"{}", "Content-Length: 90", length=False),
-        After.CLOSE,
-    )
-    yield Hostile(
-        "length_too_large_then_reset",
-        http(b"{}", "Content-Length: 90", length=False),
-        After.RESET,
-    )
+    for name, length in {
+        "negative": "-1",
+        "text": "many",
+        "hex": "0x2",
+        "empty": "",
+        "huge": str(2**62),
+        "beyond_64_bits": str(2**70),
+    }.items():
+        yield Hostile(f"length_{name}", http(b"{}", f"Content-Length: {length}", length=False))
+    long = http(b"{}", "Content-Length: 90", length=False)
+    yield Hostile("length_too_large_then_close", long, After.CLOSE)
+    yield Hostile("length_too_large_then_reset", long, After.RESET)
     yield Hostile("length_too_small", http(b'{"id": "1"}', "Content-Length: 2", length=False))
-    yield Hostile("length_twice_equal", http(b"{}", "Content-Length: 2"))
     yield Hostile("length_twice_different", http(b"{}", "Content-Length: 3"))
     yield Hostile("length_missing", http(b"{}", length=False), After.CLOSE)
     yield Hostile("length_missing_and_silence", http(b"{}", length=False))
-    yield Hostile(
-        "length_beside_chunks", http(b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
-    )
-    yield Hostile("chunk_size_text", _chunked(b"xyz\r\n{}\r\n0\r\n\r\n"))
-    yield Hostile("chunk_size_negative", _chunked(b"-2\r\n{}\r\n0\r\n\r\n"))
-    yield Hostile("chunk_size_huge", _chunked(b"f" * 40 + b"\r\n{}\r\n"))
-    yield Hostile("chunk_size_beyond_memory", _chunked(b"7fffffffffffffff\r\n{}"))
-    yield Hostile("chunk_size_too_small", _chunked(b"1\r\n{}\r\n0\r\n\r\n"))
-    yield Hostile("chunk_never_begins", _chunked(b""), After.CLOSE)
+    chunks = b"2\r\n{}\r\n0\r\n\r\n"
+    yield Hostile("length_beside_chunks", http(chunks, "Transfer-Encoding: chunked"))
+    for name, data in {
+        "size_text": b"xyz\r\n{}\r\n0\r\n\r\n",
+        "size_negative": b"-2\r\n{}\r\n0\r\n\r\n",
+        "size_huge": b"f" * 40 + b"\r\n{}\r\n",
+        "size_beyond_memory": b"7fffffffffffffff\r\n{}",
+        "size_too_small": b"1\r\n{}\r\n0\r\n\r\n",
+        "last_missing_and_silence": b"2\r\n{}\r\n",
+        "extension_flood": b"2;" + b"x" * MIB + b"\r\n{}\r\n0\r\n\r\n",
+        "trailers": b"2\r\n{}\r\n0\r\nA: b\r\n\r\n",
+        "trailer_flood": b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999 + b"\r\n",
+        "of_one_byte": b"1\r\n \r\n" * 20_000 + chunks,
+    }.items():
+        yield Hostile(f"chunk_{name}", _chunked(data))
     yield Hostile("chunk_last_missing", _chunked(b"2\r\n{}\r\n"), After.CLOSE)
-    yield Hostile("chunk_last_missing_and_silence", _chunked(b"2\r\n{}\r\n"))
-    yield Hostile("chunk_extension_flood", _chunked(b"2;" + b"x" * MIB + b"\r\n{}\r\n0\r\n\r\n"))
     yield Hostile("chunk_extension_endless", _chunked(b"2;" + b"x" * MIB), endless=MIB)
-    yield Hostile("chunk_trailers", _chunked(b"2\r\n{}\r\n0\r\nA: b\r\n\r\n"))
-    yield Hostile(
-        "chunk_trailer_flood", _chunked(b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999 + b"\r\n")
-    )
-    yield Hostile(
-        "chunk_trailers_endless",
-        _chunked(b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999),
-        endless=6 * 9_999,
-    )
-    yield Hostile("chunks_of_one_byte", _chunked(b"1\r\n \r\n" * 20_000 + b"2\r\n{}\r\n0\r\n\r\n"))
-    yield Hostile(
-        "coding_unknown",
-        http(b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: x", length=False),
-        After.CLOSE,
-    )
-    yield Hostile(
-        "coding_chunked_twice", _chunked(b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
-    )
+    trailers = _chunked(b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999)
+    yield Hostile("chunk_trailers_endless", trailers, endless=6 * 9_999)
+    yield Hostile("coding_unknown", http(chunks, "Transfer-Encoding: x", length=False), After.CLOSE)
+    yield Hostile("coding_chunked_twice", _chunked(chunks, "Transfer-Encoding: chunked"))
     yield Hostile("second_reply_unasked", http(b"{}") + http(b'{"id": "lie"}'))
     yield Hostile("rubbish_behind_the_reply", http(b"{}") + b"rubbish \x00\xff")
     yield Hostile("rubbish_endless", http(b"{}") + b"\x00" * MIB, endless=MIB)
     yield Hostile("body_endless", http(b" " * MIB, length=False), endless=MIB)
-    yield Hostile(
-        "body_of_a_terabyte",
-        http(b" " * MIB, f"Content-Length: {2**40}", length=False),
-        endless=MIB,
-    )
+    terabyte = http(b" " * MIB, f"Content-Length: {2**40}", length=False)
+    yield Hostile("body_of_a_terabyte", terabyte, endless=MIB)
 
 
 def _heads() -> Iterator[Hostile]:
@@ -128,7 +109,6 @@ def _heads() -> Iterator[Hostile]:
         "only_line_breaks": b"\r\n" * 100,
         "no_http": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         "tls_alert": b"\x15\x03\x01\x00\x02\x02\x28",
-        "zeros": b"\x00" * 4096,
         "http_0_9": b"<html>It works</html>",
         "http_2_preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "http_1_0": b"HTTP/1.0 200 OK\r\n\r\n{}",
@@ -140,16 +120,15 @@ def _heads() -> Iterator[Hostile]:
         "status_zero": b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\n{}",
         "status_negative": b"HTTP/1.1 -200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "status_999": b"HTTP/1.1 999 ?\r\nContent-Length: 2\r\n\r\n{}",
-        "status_600": b"HTTP/1.1 600 ?\r\nContent-Length: 2\r\n\r\n{}",
-        "status_299": b"HTTP/1.1 299 ?\r\nContent-Length: 2\r\n\r\n{}",
         "reason_missing": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}",
         "reason_of_odd_bytes": b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
         "reason_long": b"HTTP/1.1 200 " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
         "line_feeds_only": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
-        "head_unfinished": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
+        "unfinished": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
     }.items():
         yield Hostile(f"head_{name}", data, After.CLOSE)
-        yield Hostile(f"head_{name}_and_silence", data)
+        if name in {"nothing", "http_0_9", "unfinished"}:
+            yield Hostile(f"head_{name}_and_silence", data)
     for name, line in {
         "name_empty": ": b",
         "name_with_space": "A b: c",
@@ -160,18 +139,15 @@ def _heads() -> Iterator[Hostile]:
         "value_odd_bytes": "X-Request-Id: \udcff\udcfe\udc80",
         "value_utf_8": "X-Request-Id: ünïcödé \U0001f40d",
         "value_markup": "X-Request-Id: <script>alert(1)</script>",
-        "value_formula": "X-Request-Id: =HYPERLINK(1)",
         "value_of_8000_bytes": "X-Request-Id: " + "i" * 8000,
         "value_of_20000_bytes": "X-Request-Id: " + "i" * 20_000,
         "value_folded": "A: b\r\n c",
         "cookie_odd": "Set-Cookie: \x01=;;;=\udcff; expires=Yesterday; domain=.com",
         "cookie_flood": "\r\n".join(f"Set-Cookie: a{n}=b" for n in range(90)),
         "upgrade": "Connection: upgrade\r\nUpgrade: websocket",
-        "close": "Connection: close",
         "keep_alive_odd": "Connection: keep-alive, close, x\r\nKeep-Alive: timeout=-1",
         "type_odd": "Content-Type: ;;;=\udcff",
         "charset_unknown": "Content-Type: application/json; charset=klingon",
-        "charset_utf_16": "Content-Type: application/json; charset=utf-16",
         "location": "Location: http://169.254.169.254/latest",
         "link": "Link: <::::>; rel",
         "date_odd": "Date: Yesterday",
@@ -181,80 +157,40 @@ def _heads() -> Iterator[Hostile]:
         "date_of_digits": "Date: " + "9" * 5000,
     }.items():
         yield Hostile(f"header_{name}", http(b'{"customers": []}', line))
-    yield Hostile("header_flood_many", http(b"{}", *(f"X{n}: y" for n in range(500))))
     yield Hostile("header_flood_100000", http(b"{}", *(f"X{n}: y" for n in range(100_000))))
-    yield Hostile(
-        "header_flood_endless", b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 9_999, endless=6 * 9_999
-    )
+    headers = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 9_999
+    yield Hostile("header_flood_endless", headers, endless=6 * 9_999)
     yield Hostile("header_line_endless", b"HTTP/1.1 200 OK\r\nA: " + b"x" * MIB, endless=MIB)
     yield Hostile("reason_endless", b"HTTP/1.1 200 " + b"x" * MIB, endless=MIB)
 
 
 def _statuses() -> Iterator[Hostile]:
     """Statuses a client rarely sees."""
-    yield Hostile("status_100_then_200", http(status="100 Continue", length=False) + http(b"{}"))
-    yield Hostile(
-        "status_100_thousandfold", http(status="100 C", length=False) * 1000 + http(b"{}")
-    )
     tiny = http(status="100 Continue", length=False)
-    yield Hostile("status_100_endless", tiny * 4000, endless=4000 * len(tiny))
     early = http(b"", "A: " + "x" * 8000, status="103 E", length=False)
+    yield Hostile("status_100_thousandfold", tiny * 1000 + http(b"{}"))
+    yield Hostile("status_100_endless", tiny * 4000, endless=4000 * len(tiny))
     yield Hostile("status_103_endless", early, endless=len(early))
-    yield Hostile("status_100_and_silence", http(status="100 Continue", length=False))
-    yield Hostile("status_101", http(status="101 Switching", length=False))
-    yield Hostile(
-        "status_101_upgrade",
-        http(
-            b"\x81\x05hello",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            status="101 S",
-            length=False,
-        ),
-    )
+    yield Hostile("status_100_and_silence", tiny)
     yield Hostile("status_102_then_close", http(status="102 P", length=False), After.CLOSE)
-    yield Hostile(
-        "status_103_then_200", http(b"", "Link: </x>", status="103 E", length=False) + http(b"{}")
-    )
+    yield Hostile("status_103_then_200", early + http(b"{}"))
+    yield Hostile("status_101", http(status="101 Switching", length=False))
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade")
+    websocket = http(b"\x81\x05hello", *upgrade, status="101 S", length=False)
+    yield Hostile("status_101_upgrade", websocket)
     yield Hostile("status_204", http(status="204 No Content", length=False))
     yield Hostile("status_204_with_a_body", http(b'{"id": "1"}', status="204 No Content"))
-    yield Hostile("status_205", http(status="205 Reset Content"))
     yield Hostile("status_206", http(b'{"id"', "Content-Range: bytes 0-4/10", status="206 Partial"))
-    yield Hostile("status_226", http(b"{}", status="226 IM Used"))
-    for status in (300, 301, 302, 303, 304, 305, 307, 308, 399):
-        line = "Location: /me"
-        yield Hostile(f"status_{status}", http(b"", line, status=f"{status} Moved"))
+    yield Hostile("status_299", http(b"{}", status="299 ?"))
+    for status in (300, 302, 304, 307, 399):
+        yield Hostile(f"status_{status}", http(b"", "Location: /me", status=f"{status} Moved"))
     yield Hostile("location_missing", http(status="302 Found"))
-    yield Hostile(
-        "location_of_another_origin", http(b"", "Location: http://127.0.0.1:1/", status="307 T")
-    )
+    yield Hostile("location_foreign", http(b"", "Location: http://127.0.0.1:1/", status="307 T"))
     yield Hostile("location_odd", http(b"", "Location: http://[::1", status="301 M"))
     yield Hostile("location_bytes", http(b"", "Location: \udcff\udcfe", status="301 M"))
-    for status in (
-        400,
-        402,
-        405,
-        406,
-        407,
-        408,
-        409,
-        410,
-        411,
-        413,
-        415,
-        417,
-        418,
-        421,
-        423,
-        425,
-        426,
-        428,
-        431,
-        451,
-        499,
-    ):
+    for status in (400, 407, 408, 409, 410, 418, 425, 499, 501, 529, 599):
         yield Hostile(f"status_{status}", error(f"{status} X"))
-    for status in (401, 403, 404, 422, 500, 501, 502, 503, 504, 505, 507, 511, 520, 529, 530, 599):
+    for status in (401, 403, 404, 422, 500, 503):
         yield Hostile(f"status_{status}", error(f"{status} X"))
         yield Hostile(f"status_{status}_html", http(b"<html>no</html>", status=f"{status} X"))
         yield Hostile(f"status_{status}_empty", http(status=f"{status} X"))
@@ -268,35 +204,26 @@ def _bodies() -> Iterator[Hostile]:
     """Bodies that are no conversation."""
     for name, body in {
         "empty": b"",
-        "spaces": b"   \n",
         "html": b"<html><title>Log in</title></html>",
         "null": b"null",
-        "true": b"true",
-        "number": b"1",
         "text": b'"text"',
         "list": b"[]",
         "empty_object": b"{}",
         "truncated": b'{"id": "12',
         "two_documents": b"{} {}",
-        "trailing_rubbish": b"{}x",
         "single_quotes": b"{'id': '1'}",
-        "comments": b"{/* */}",
         "byte_order_mark": b'\xef\xbb\xbf{"id": "1"}',
         "utf_16": '{"id": "1"}'.encode("utf-16"),
-        "latin_1": '{"id": "é"}'.encode("latin-1"),
         "odd_bytes": b'{"id": "\xff\xfe"}',
-        "overlong_utf_8": b'{"id": "\xc0\xaf"}',
         "encoded_surrogate": b'{"id": "\xed\xa0\x80"}',
         "lone_surrogate": b'{"id": "\\ud800", "title": "\\udfff"}',
         "surrogate_key": b'{"\\ud800": {"\\udfff": ["\\udbff"]}}',
         "zero_byte": b'{"id": "\\u0000"}',
         "raw_zero_byte": b'{"id": "\x00"}',
-        "nan": b'{"id": NaN, "created_at": NaN, "waiting_since": Infinity}',
-        "minus_infinity": b'{"created_at": -Infinity}',
+        "nan": b'{"id": NaN, "created_at": NaN, "waiting_since": -Infinity}',
         "huge_number": b'{"id": 1' + b"0" * 400 + b', "created_at": 1e400}',
         "huge_digits": b'{"id": ' + b"9" * 100_000 + b"}",
         "huge_exponent": b'{"created_at": 1e999999999}',
-        "tiny_exponent": b'{"created_at": 1e-999999999}',
         "negative_time": b'{"created_at": -99999999999999}',
         "time_beyond_the_calendar": b'{"created_at": 99999999999, "updated_at": 253402300800}',
         "duplicate_keys": b'{"id": "1", "id": 2, "id": null, "id": {}}',
@@ -305,25 +232,21 @@ def _bodies() -> Iterator[Hostile]:
         "empty_key": b'{"": {"": {"": 1}}}',
         "dunder_keys": b'{"__class__": "os.system", "__init__": 1, "extra": {"extra": 1}}',
         "nested_lists": b"[" * DEEP + b"]" * DEEP,
-        "nested_lists_open": b"[" * DEEP,
         "nested_objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
         "nested_in_a_member": b'{"custom_attributes": {"a": ' + b"[" * DEEP + b"]" * DEEP + b"}}",
         "nested_in_a_known_member": b'{"source":' * 5000 + b"1" + b"}" * 5000,
         "nested_just_bearable": b'{"a": ' + b"[" * 400 + b"]" * 400 + b"}",
         "long_text": b'{"id": "' + b"x" * (2 * MIB) + b'"}',
-        "long_key": b'{"' + b"x" * (2 * MIB) + b'": 1}',
         "wrong_types": b'{"id": [], "type": 1, "customers": "none", "tags": [], "source": 1.5}',
         "wrong_types_deeper": b'{"customers": [1, null, [], {"id": {}}], "contacts": {"contacts": {}}}',
         "ids_of_all_kinds": b'{"customers": [{"id": 1}, {"id": 1.5}, {"id": true}, {"id": null}]}',
-        "customers_by_the_thousand": b'{"customers": ['
-        + b'{"id": "1"},' * 50_000
-        + b'{"id": "2"}]}',
+        "customers_by_the_thousand": b'{"customers": [' + b'{"id": "1"},' * 50_000 + b"{}]}",
         "error_with_status_200": b'{"type": "error.list", "errors": [{"code": "not_found"}]}',
         "pages_forever": b'{"conversations": [], "total_count": 1e99, "pages": {"next": {"starting_after": "x"}}}',
         "pages_odd": b'{"conversations": {}, "total_count": "many", "pages": [[]], "data": 5}',
     }.items():
         yield Hostile(f"body_{name}", http(body))
-        if len(body) < 10_000:
+        if name in {"html", "null", "truncated", "odd_bytes", "lone_surrogate", "wrong_types"}:
             yield Hostile(f"body_{name}_as_an_error", http(body, status="404 Not Found"))
     for name, message in {
         "lone_surrogate": "\\ud800",
@@ -334,10 +257,9 @@ def _bodies() -> Iterator[Hostile]:
         "long": "m" * 3 * MIB,
     }.items():
         yield Hostile(f"message_{name}", error("422 X", message=message))
-        yield Hostile(f"message_{name}_of_a_500", error("500 X", message=message))
+    yield Hostile("message_escape_codes_of_a_500", error("500 X", message="\\u001b[2J"))
     for name, body in {
         "null": b'{"errors": null}',
-        "text": b'{"errors": "none"}',
         "of_texts": b'{"errors": ["a", "b"]}',
         "of_lists": b'{"errors": [[[]]]}',
         "of_nulls": b'{"errors": [null]}',
@@ -348,52 +270,36 @@ def _bodies() -> Iterator[Hostile]:
         yield Hostile(f"errors_{name}", http(body, status="422 X"))
 
 
-def _gzip_of_gzip() -> bytes:
-    return gzip.compress(gzip.compress(b" " * 32 * MIB, mtime=0), mtime=0)
-
-
 def _encodings() -> Iterator[Hostile]:
     """Compressed bodies, and those that only say so."""
     spaces = b"{" + b" " * (32 * MIB) + b"}"
-    bombs = {"gzip": gzip.compress(spaces, 6, mtime=0), "deflate": zlib.compress(spaces)}
-    for name, bomb in bombs.items():
-        yield Hostile(f"bomb_{name}", http(bomb, f"Content-Encoding: {name}"))
-        yield Hostile(
-            f"bomb_{name}_as_an_error", http(bomb, f"Content-Encoding: {name}", status="404 X")
-        )
-        yield Hostile(
-            f"bomb_{name}_as_a_500", http(bomb, f"Content-Encoding: {name}", status="500 X")
-        )
-        yield Hostile(
-            f"bomb_{name}_chunked",
-            _chunked(b"%x\r\n" % len(bomb) + bomb + b"\r\n0\r\n\r\n", f"Content-Encoding: {name}"),
-        )
-        yield Hostile(f"{name}_of_nothing", http(b"", f"Content-Encoding: {name}"))
-        yield Hostile(f"{name}_untrue", http(b"{}", f"Content-Encoding: {name}"))
-        good = gzip.compress(b"{}") if name == "gzip" else zlib.compress(b"{}")
-        yield Hostile(f"{name}_cut_off", http(good[:-4], f"Content-Encoding: {name}"))
-        yield Hostile(f"{name}_damaged", http(good[:-3] + b"xyz", f"Content-Encoding: {name}"))
-        yield Hostile(f"{name}_then_rubbish", http(good + b"rubbish", f"Content-Encoding: {name}"))
-        yield Hostile(f"{name}_twice", http(good + good, f"Content-Encoding: {name}"))
-    yield Hostile(
-        "bomb_gzip_members", http(gzip.compress(b"", mtime=0) * 50_000, "Content-Encoding: gzip")
-    )
-    yield Hostile("bomb_gzip_of_gzip", http(_gzip_of_gzip(), "Content-Encoding: gzip"))
-    yield Hostile("bomb_gzip_twice_told", http(_gzip_of_gzip(), "Content-Encoding: gzip, gzip"))
-    yield Hostile("deflate_raw", http(zlib.compress(b"{}")[2:-4], "Content-Encoding: deflate"))
-    for name in (
-        "br",
-        "zstd",
-        "compress",
-        "identity",
-        "x-gzip",
-        "GZIP",
-        "aes128gcm",
-        "",
-        ",,",
-        "gzip;q=0",
-        "\udcff",
-    ):
+    bomb, good = gzip.compress(spaces, 6, mtime=0), gzip.compress(b"{}")
+    twice = gzip.compress(bomb, mtime=0)
+    line = "Content-Encoding: gzip"
+    for status in ("404", "500"):
+        yield Hostile(f"bomb_gzip_as_a_{status}", http(bomb, line, status=f"{status} X"))
+    chunk = b"%x\r\n" % len(bomb) + bomb + b"\r\n0\r\n\r\n"
+    yield Hostile("bomb_gzip_chunked", _chunked(chunk, line))
+    yield Hostile("bomb_gzip_twice_told", http(twice, "Content-Encoding: gzip, gzip"))
+    for name, body in {
+        "bomb_gzip": bomb,
+        "bomb_gzip_members": gzip.compress(b"", mtime=0) * 50_000,
+        "bomb_gzip_of_gzip": twice,
+        "gzip_of_nothing": b"",
+        "gzip_untrue": b"{}",
+        "gzip_cut_off": good[:-4],
+        "gzip_damaged": good[:-3] + b"xyz",
+        "gzip_then_rubbish": good + b"rubbish",
+        "gzip_twice": good + good,
+    }.items():
+        yield Hostile(name, http(body, line))
+    for name, body in {
+        "bomb_deflate": zlib.compress(spaces),
+        "deflate_cut_off": zlib.compress(b"{}")[:-4],
+        "deflate_raw": zlib.compress(b"{}")[2:-4],
+    }.items():
+        yield Hostile(name, http(body, "Content-Encoding: deflate"))
+    for name in ("br", "zstd", "identity", "GZIP", "", ",,", "\udcff"):
         shown = name.encode("ascii", "replace").decode() or "empty"
         yield Hostile(f"encoding_{shown}", http(b"{}", f"Content-Encoding: {name}"))
 

@@ -8,6 +8,8 @@ import pytest
 from intercom_async import Connector, IntercomClient, RetryPolicy
 from tests.support.raw_server import RawServer, reply
 
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
 ONCE = RetryPolicy(attempts=1)
 
 

@@ -23,6 +23,8 @@ from tests.hostile.serving import HostileServer
 from tests.support.raw_server import RawServer, always, in_turn, reply
 from tests.support.secret_search import texts_of
 
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
 ONCE = RetryPolicy(attempts=1)
 TOKEN = "dG9rOm1hcmtlZC1zZWNyZXQ="
 COOKIE = reply(headers="Set-Cookie: session=first; Path=/\r\n")

@@ -11,6 +11,8 @@ from intercom_async import ConnectionFailedError, IntercomClient, RetryPolicy
 from intercom_async.transport.http import AttemptFailedError
 from tests.support.raw_server import RawServer
 
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
 ONCE = RetryPolicy(attempts=1)
 
 

@@ -82,10 +82,10 @@ def test_a_token_is_hidden_however_it_is_written(way: str) -> None:
 
 
 @pytest.mark.parametrize("padding", ["", "=", "==", "%3D", "%253d", r"\u003d\u003D", "&equals;"])
-@pytest.mark.parametrize("between", ["+", "&plus;", "&PLUS;", r"\+", r"\\\+"])
-def test_so_is_one_that_names_and_backslashes_are_in(between: str, padding: str) -> None:
-    said = TOKEN.rstrip("=").replace("+", between) + padding
-    assert Hiding(Secret(TOKEN)).text(f"<{said}>") == f"<{HIDDEN}>"
+def test_so_is_one_that_names_and_backslashes_are_in(padding: str) -> None:
+    for between in ("+", "&plus;", "&PLUS;", r"\+", r"\\\+"):
+        said = TOKEN.rstrip("=").replace("+", between) + padding
+        assert Hiding(Secret(TOKEN)).text(f"<{said}>") == f"<{HIDDEN}>"
 
 
 def test_json_around_a_token_stays_json() -> None:
@@ -147,11 +147,11 @@ def test_clients_of_many_workspaces_cost_no_patterns(monkeypatch: pytest.MonkeyP
     "run",
     ["\\", "\\u00", "%", "%25", "&", "&#", "&#0", "&#x", "0", "=", "\\/", "+", "&#00", "%2525"],
 )
-@pytest.mark.parametrize("start", ["", "/", "+/", "\\", "%", "&"])
-def test_long_runs_take_no_longer_than_their_length(start: str, run: str) -> None:
-    token = start + TOKEN
-    hiding = Hiding(Secret(token))
-    for said in (run * 50_000 + token, "&#" + run * 50_000 + token, token + run * 50_000):
-        began = time.process_time()
-        assert TOKEN not in hiding.text(said)
-        assert time.process_time() - began < 2  # minutes, if it were quadratic
+def test_long_runs_take_no_longer_than_their_length(run: str) -> None:
+    for start in ("", "+/", "\\", "&"):
+        token = start + TOKEN
+        hiding = Hiding(Secret(token))
+        for said in (run * 50_000 + token, "&#" + run * 50_000 + token, token + run * 50_000):
+            began = time.process_time()
+            assert TOKEN not in hiding.text(said)
+            assert time.process_time() - began < 2  # minutes, if it were quadratic

@@ -19,10 +19,14 @@ RESET = 1_790_000_000
 LONGEST = 130.0
 """Seconds for which anything a server says may keep a client from trying again."""
 
+ONE_OF_A_KIND = {"negative", "zero", "text", "nan", "huge", "milliseconds", "far_future", "a_date"}
+"""How each is read is the business of test_window; here is what the client then does."""
+
 ABSURDITIES = [
     pytest.param(quota_lines(header, value, reset=RESET), id=f"{header}-{name}")
     for header in QUOTA_HEADERS
     for name, value in ABSURD_NUMBERS.items()
+    if name in ONE_OF_A_KIND
 ]
 CODES = ["rate_limit_exceeded", "too_many_requests"]
 """The window's budget is used up; another one is."""
@@ -44,10 +48,9 @@ async def detach(client: IntercomClient) -> None:
 
 @pytest.mark.asyncio(loop_factories=["driven"])
 @pytest.mark.parametrize("lines", ABSURDITIES)
-@pytest.mark.parametrize("code", CODES[:1])
-async def test_a_429_never_stops_a_client_for_long(lines: tuple[str, ...], code: str) -> None:
+async def test_a_429_never_stops_a_client_for_long(lines: tuple[str, ...]) -> None:
     loop = asyncio.get_running_loop()
-    refusal = Hostile("429", error("429 X", *lines, code=code))
+    refusal = Hostile("429", error("429 X", *lines, code=CODES[0]))
     async with HostileServer(refusal, bad=1) as server, client_for(server) as client:
         began = loop.time()
         with contextlib.suppress(IntercomError):  # it may be asked to wait for longer than it may
@@ -59,7 +62,7 @@ async def test_a_429_never_stops_a_client_for_long(lines: tuple[str, ...], code:
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
-@pytest.mark.parametrize("lines", ABSURDITIES[: 2 * len(ABSURD_NUMBERS)])
+@pytest.mark.parametrize("lines", ABSURDITIES[: 2 * len(ONE_OF_A_KIND)])
 @pytest.mark.parametrize("code", CODES)
 async def test_endless_429s_are_not_answered_with_a_hail_of_requests(
     lines: tuple[str, ...], code: str

@@ -183,7 +183,7 @@ def made_of(path: Path) -> list[str]:
     return [*files, rendered(facts), page(facts)]
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.asyncio(loop_factories=["flooded"])
 @pytest.mark.parametrize("hostile", [*ECHOES, *CATALOGUE], ids=lambda each: each.name)
 async def test_the_token_is_in_nothing_that_anybody_can_see(
     hostile: Hostile, ears: Ears, tmp_path: Path

@@ -31,6 +31,7 @@ def test_foreign_text_is_shown_on_one_short_line(text: str, shown: str) -> None:
     assert readable(text) == shown
 
 
+@pytest.mark.asyncio(loop_factories=["driven"])
 @pytest.mark.parametrize("hostile", FOREIGN, ids=lambda hostile: hostile.name)
 async def test_errors_and_log_lines_are_short_printable_text(
     hostile: Hostile, caplog: pytest.LogCaptureFixture

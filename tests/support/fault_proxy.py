@@ -2,7 +2,7 @@
 
 It reads whole requests and replies, so that it knows where in their way it is, and strikes some
 of them by a seeded plan. What it did is counted; what the client makes of it is the test's
-business. `fault_process` runs it as a process of its own.
+business.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ import struct
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
+
+from tests.support.raw_server import message
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 LONG = 3600.0
@@ -187,7 +189,7 @@ class FaultProxy:
         try:
             replies, server = await asyncio.open_connection("127.0.0.1", self._target)
             while True:
-                request = await _message(reader)
+                request = await message(reader)
                 await self._relay(request, writer, server, replies)
         except (_OverError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # one of the two ends is done, or the test is
@@ -223,7 +225,7 @@ class FaultProxy:
             case _:
                 pass
         server.write(request)
-        reply = await _message(replies)
+        reply = await message(replies)
         body = reply.index(b"\r\n\r\n") + 4
         match strike:
             case Strike.RESET_AFTER_REQUEST:
@@ -275,15 +277,6 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = 0
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            length = int(line.partition(b":")[2])
-    return head + await reader.readexactly(length)
 
 
 async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -1,13 +1,13 @@
 """A small HTTP proxy on loopback: CONNECT tunnels and forwarding of absolute-form requests."""
 
 import asyncio
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.raw_server import RawServer, always
 
-class Proxy:
-    """Listens on loopback and counts what went through.
+
+class Proxy(RawServer):
+    """Counts what went through.
 
     Args:
         password: what `Proxy-Authorization` must hold, None for anybody.
@@ -17,55 +17,17 @@ class Proxy:
     """
 
     def __init__(self, password: str | None = None) -> None:
+        super().__init__(always(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"))
         self._password = password
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self.requested: list[tuple[str, str]] = []
 
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            await self._open(head, reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client is done, or the test is
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-    async def _open(
-        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
         line, _, headers = head.partition(b"\r\n")
         method, target, version = line.decode("latin-1").split(" ")
         self.requested.append((method, target))
         if self._password is not None and self._password.encode() not in headers:
-            writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
-            await writer.drain()
+            await self._script(0, writer)
             return
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         there, back = await asyncio.open_connection(parts.hostname, parts.port)

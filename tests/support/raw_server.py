@@ -59,21 +59,28 @@ class RawServer:
         assert task is not None
         self._connections.add(task)
         try:
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = 0
-                for line in head.lower().split(b"\r\n"):
-                    if line.startswith(b"content-length:"):
-                        length = int(line.partition(b":")[2])
-                body = await reader.readexactly(length)
-                self.requests.append(head + body)
-                await self._script(len(self.requests), writer)
-                await writer.drain()
+            await self._talk(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client is done, or the test is
         finally:
             self._connections.discard(task)
             writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            self.requests.append(await message(reader))
+            await self._script(len(self.requests), writer)
+            await writer.drain()
+
+
+async def message(reader: asyncio.StreamReader) -> bytes:
+    """Read a whole request or reply, whose length is told."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return head + await reader.readexactly(length)
 
 
 def always(data: bytes) -> Script:

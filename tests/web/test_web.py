@@ -1,0 +1,213 @@
+"""One client in a web application: real sockets, clients that hang up, cancelled calls, shutdown.
+
+The README's FastAPI example under uvicorn, and an application of aiohttp.web beside this file.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from aiohttp import web
+from fastapi import FastAPI, Request
+
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.leftovers import nothing_left_behind
+from tests.support.readme import block_with, run_block
+from tests.web.serving import TOKEN, Opened, begin, hang_up, path_of, status_of, until_idle
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+
+def fastapi_example(opened: Opened) -> FastAPI:
+    namespace = run_block(block_with("FastAPI(lifespan"))
+    namespace["IntercomClient"] = opened
+    app: Any = namespace["app"]
+    assert isinstance(app, FastAPI)
+    return app
+
+
+@asynccontextmanager
+async def under_uvicorn(app: FastAPI) -> AsyncGenerator[int]:
+    """Serve an app within this very loop; leaving shuts it down and waits for that."""
+    config = uvicorn.Config(
+        app, port=0, lifespan="on", ws="none", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  uvicorn tells by a flag only
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def under_aiohttp_web(opened: Opened) -> AsyncGenerator[int]:
+    """Serve within this very loop, handlers cancelled when clients hang up."""
+    example = Path(__file__).with_name("aiohttp_web_app.py")
+    namespace = run_block(example.read_text(encoding="utf-8"))
+    namespace["IntercomClient"] = opened
+    app: Any = namespace["app"]
+    assert isinstance(app, web.Application)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield site.port
+    finally:
+        await runner.cleanup()
+
+
+Running = Callable[[Opened], AbstractAsyncContextManager[int]]
+
+
+@pytest.fixture(params=["fastapi", "aiohttp_web"])
+def running(request: pytest.FixtureRequest) -> Running:
+    """Serve the example of a framework; the context is the port."""
+    if request.param == "aiohttp_web":
+        return under_aiohttp_web
+    return lambda opened: under_uvicorn(fastapi_example(opened))
+
+
+async def until_a_window_begins(sim: IntercomSimulator) -> None:
+    await asyncio.sleep(10.5 - sim.now() % 10.0)
+
+
+async def test_starting_and_stopping_needs_no_network(running: Running) -> None:
+    opened = Opened("http://127.0.0.1:9")
+    async with nothing_left_behind(), running(opened):
+        assert opened.client.stats().requests == 0
+    assert "closed" in repr(opened.client)
+
+
+async def test_one_client_serves_all_requests(running: Running) -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, latency=0.05) as sim:
+        pairs = sim.workspace.populate(conversations=30)
+        opened = Opened(sim.url)
+        async with running(opened) as port:
+            found = await asyncio.gather(*(status_of(port, path_of(pair)) for pair in pairs))
+        assert found == [204] * len(pairs)
+        assert opened.client.stats().calls == len(pairs)
+
+
+@pytest.mark.parametrize("waiting_for", ["replies", "quota"])
+async def test_shutdown_under_load_leaves_no_task_socket_or_permit(
+    running: Running, waiting_for: str
+) -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=40) as sim:
+        pairs = sim.workspace.populate(conversations=80)
+        opened = Opened(sim.url)
+        async with running(opened) as port:
+            await until_a_window_begins(sim)
+            assert await status_of(port, path_of(pairs[0])) == 204
+            if waiting_for == "replies":
+                sim.faults.add(Fault.HANG, probability=1.0)
+            else:
+                sim.spend(40)
+            asked = [asyncio.create_task(status_of(port, path_of(pair))) for pair in pairs[1:]]
+            await asyncio.sleep(0.5)
+            assert not opened.holds_nothing()
+        found = await asyncio.gather(*asked)
+        assert set(found) <= {None, 500, 503}
+        assert opened.holds_nothing()
+        assert "closed" in repr(opened.client)
+        sim.release()
+
+
+async def test_an_absent_contact_is_no_failure_in_the_readme_s_example() -> None:
+    async with IntercomSimulator(token=TOKEN) as sim:
+        (pair,) = sim.workspace.populate(conversations=1)
+        async with under_uvicorn(fastapi_example(Opened(sim.url))) as port:
+            assert [await status_of(port, path_of(pair)) for _ in range(2)] == [204, 204]
+
+
+async def test_a_quota_used_up_is_told_as_service_unavailable() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=30) as sim:
+        first, *pairs = sim.workspace.populate(conversations=5)
+        opened = Opened(sim.url)
+        async with under_uvicorn(fastapi_example(opened)) as port:
+            await until_a_window_begins(sim)
+            await status_of(port, path_of(first))
+            sim.faults.add(Fault.TOO_MANY_REQUESTS, seconds=100.0)
+            found = [await status_of(port, path_of(pair)) for pair in pairs]
+        assert set(found) == {503}
+        assert opened.holds_nothing()
+
+
+async def test_clients_that_hang_up_leave_nothing_on_its_way() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, latency=0.2) as sim:
+        pairs = sim.workspace.populate(conversations=60)
+        opened = Opened(sim.url)
+        async with under_uvicorn(fastapi_example(opened)) as port:
+            async with asyncio.TaskGroup() as clients:
+                for n, pair in enumerate(pairs):
+                    clients.create_task(hang_up(port, path_of(pair), after=0.005 * n))
+            await until_idle(sim, opened)
+            assert await status_of(port, path_of(pairs[0])) == 204
+        assert set(sim.applied.values()) == {1}
+
+
+async def test_a_request_that_runs_out_of_time_takes_its_call_with_it() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim:
+        opened = Opened(sim.url)
+        app = fastapi_example(opened)
+
+        async def impatient(request: Request) -> bool:
+            async with asyncio.timeout(0.5):
+                await request.state.intercom.whoami()
+            return True
+
+        app.delete("/impatient")(impatient)
+        sim.faults.add(Fault.HANG, probability=1.0)
+        async with under_uvicorn(app) as port:
+            found = await asyncio.gather(*(status_of(port, "/impatient") for _ in range(20)))
+            assert set(found) == {500}
+            assert opened.holds_nothing()
+            sim.faults.clear()
+            sim.release()
+            assert await status_of(port, "/impatient") == 200
+
+
+async def test_a_client_that_hangs_up_cancels_its_call_and_gives_the_permit_back() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim:
+        first, *pairs = sim.workspace.populate(conversations=25)
+        opened = Opened(sim.url)
+        async with under_aiohttp_web(opened) as port:
+            assert await status_of(port, path_of(first)) == 204
+            sim.faults.add(Fault.HANG, probability=1.0)
+            async with asyncio.TaskGroup() as clients:
+                for pair in pairs:
+                    clients.create_task(hang_up(port, path_of(pair), after=0.5))
+            await asyncio.sleep(0.5)
+            assert opened.holds_nothing()
+            sim.faults.clear()
+            sim.release()
+            await until_idle(sim, opened)
+            (fresh,) = sim.workspace.populate(conversations=1)
+            assert await status_of(port, path_of(fresh)) == 204
+
+
+async def test_calls_waiting_for_the_quota_leave_the_queue_when_their_clients_hang_up() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
+        first, *pairs = sim.workspace.populate(conversations=25)
+        opened = Opened(sim.url)
+        async with under_aiohttp_web(opened) as port:
+            await until_a_window_begins(sim)
+            assert await status_of(port, path_of(first)) == 204
+            sim.spend(20)
+            started = [await begin(port, path_of(pair)) for pair in pairs]
+            await asyncio.sleep(1.0)
+            status = opened.client.rate_limit
+            assert status is not None
+            assert status.waiting_interactive > 0
+            for _, writer in started:
+                writer.transport.abort()
+            await asyncio.sleep(0.5)
+            assert opened.holds_nothing()
