@@ -127,8 +127,9 @@ class DetachJobs:
         # Without a cap: the engine would drop a job that was put back too often.
         retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
         self._task = app.task(name=TASK, queue=queue, retry=retry, pass_context=True)(self._job)
-        self._ended: set[int | None] = set()
-        self._ended_before: set[int | None] = set()
+        self._workers: set[int | None] = set()
+        self._running: set[int | None] = set()
+        self._suspects: set[int | None] = set()
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -181,9 +182,14 @@ class DetachJobs:
                 queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
             )
         ]
-        # What ended here a while ago, and the engine could not write that down.
-        lost += [job for job in await self._jobs("doing") if job.id in self._ended_before]
-        self._ended, self._ended_before = set(), self._ended
+        # The engine's own worker lives, but was cut off when it fetched the job or wrote its end.
+        idle = [
+            job
+            for job in await self._jobs("doing")
+            if job.worker_id in self._workers and job.id not in self._running
+        ]
+        lost += [job for job in idle if job.id in self._suspects]
+        self._suspects = {job.id for job in idle}
         for job in lost:
             # Not `retry_job`: it fails for ever where a successor waits already.
             with contextlib.suppress(ConnectorException):  # another did so just now
@@ -216,12 +222,12 @@ class DetachJobs:
     # --- a job ---------------------------------------------------------------------------------
 
     async def _job(self, context: procrastinate.JobContext, run: str, workspace: str) -> None:
-        self._ended -= {context.job.id}
-        self._ended_before -= {context.job.id}
+        self._workers.add(context.job.worker_id)
+        self._running.add(context.job.id)
         try:
             await self._drain(run, workspace)
         finally:
-            self._ended.add(context.job.id)
+            self._running.discard(context.job.id)
 
     async def _drain(self, run: str, workspace: str) -> None:
         loaded = await self._runs.begun(run, workspace)
