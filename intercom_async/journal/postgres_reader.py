@@ -64,6 +64,10 @@ class PostgresReader(Reader):
         """Let go of the database."""
         self._database.close()
 
+    def people(self) -> dict[str, int]:
+        """None: only files keep people."""
+        return {}
+
     def query(self, statement: str, parameters: Collection[Any] = ()) -> list[tuple[Any, ...]]:
         """See `Reader.query`; `?` stands for a parameter here, too."""
         text = (_ONE_RUN + statement.replace("?", "%s")).encode()
