@@ -1,160 +1,145 @@
-"""Charts as SVG files, drawn by hand: no dependency, legible on a light and on a dark page."""
+"""The benchmarks' charts as SVG files, drawn by matplotlib (extra `bench`)."""
 
-import math
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-COLOURS: Final = ("own", "a", "b", "c")
-"""Classes of the series, the first for this library."""
+from benchmarks.decode_rivals import OURS as DECODER
+from benchmarks.figures import Comparison, spread
+from benchmarks.quota_cells import grid_cell
+from benchmarks.quota_rivals import OURS as SHARE_PACED
+from benchmarks.quota_run import Trace, simulate
+from benchmarks.quota_world import WINDOW
+from benchmarks.report import about
+from benchmarks.rivals import JOURNAL, OUR_BULK, OURS
 
-_STYLE: Final = """
-  text { font: 12px -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #57606a }
-  .title { font-size: 14px; font-weight: 600; fill: #24292f }
-  .strong { font-weight: 600 }
-  .axis { stroke: #8c959f; stroke-width: 1 }
-  .grid { stroke: #8c959f; stroke-opacity: .25; stroke-width: 1 }
-  .edge { stroke: #8c959f; stroke-dasharray: 3 3 }
-  .line { fill: none; stroke-width: 2; stroke-linejoin: round }
-  .own { stroke: #1a7f37 } .a { stroke: #9a6700 } .b { stroke: #8250df } .c { stroke: #0969da }
-  .dot.own, text.own { fill: #1a7f37 } .dot.a, text.a { fill: #9a6700 }
-  .dot.b, text.b { fill: #8250df } .dot.c, text.c { fill: #0969da }
-  text.own, text.a, text.b, text.c { stroke: none }
-  .bar.own { fill: #1a7f37; stroke: none }
-  .accepted { fill: #8c959f } .refused { fill: #cf222e }
-  text.refused { fill: #cf222e }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #9198a1 } .title { fill: #f0f6fc }
-    .own { stroke: #3fb950 } .a { stroke: #d29922 } .b { stroke: #ab7df8 } .c { stroke: #4493f8 }
-    .dot.own, text.own { fill: #3fb950 } .dot.a, text.a { fill: #d29922 }
-    .dot.b, text.b { fill: #ab7df8 } .dot.c, text.c { fill: #4493f8 }
-    .bar.own { fill: #3fb950 }
-    .accepted { fill: #656c76 } .refused, text.refused { fill: #f85149 }
-  }
-"""
+LIMIT: Final = 167
+_FIRST, _LAST = 3, 6
+"""Windows whose course is shown: from the beginning of one to the beginning of the other."""
+
+_STEP: Final = 0.25
+_GREEN: Final = "#1a7f37"
+_OTHERS: Final = ("#9a6700", "#8250df", "#0969da")
+_OWN: Final = {DECODER, OURS, OUR_BULK, JOURNAL}
+_ACCEPTED, _REFUSED = "#8c959f", "#cf222e"
+_BARS: Final = {
+    "overhead.svg": ("call, 16 in flight", "CPU time of the client for one detach"),
+    "decode.svg": ("decode, 20 parts", "CPU time to decode a conversation of 20 parts"),
+}
+"""File, beginning of the comparison's name, and title."""
 
 
-class Drawing:
-    """An SVG file in the making.
+def _pyplot() -> Any:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
+def _save(figure: Any, path: Path) -> None:
+    # A white page of its own: it reads the same on a light and on a dark one.
+    figure.savefig(path, metadata={"Date": None}, facecolor="white")
+
+
+def draw_quota(
+    path: Path, processes: Sequence[int], refused: Mapping[str, Sequence[float]]
+) -> None:
+    """Draw how much each strategy has refused, and the course of three windows.
 
     Args:
-        width: of the whole, in pixels.
-        height: of the whole, in pixels.
-        title: what a screen reader says.
+        path: of the file.
+        processes: that share one quota, along the first chart.
+        refused: percent of the requests, by strategy, for each number of processes.
     """
-
-    def __init__(self, width: int, height: int, title: str) -> None:
-        self._parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-            f' width="{width}" height="{height}" role="img">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{_STYLE}</style>",
-        ]
-
-    def text(self, x: float, y: float, text: str, *, kind: str = "", anchor: str = "start") -> None:
-        """Write text; `kind` is its class."""
-        self._parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">'
-            f"{escape(text)}</text>"
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplot_mosaic([["all", "ours"], ["all", "reset"]], figsize=(10, 4.2))
+    plane = axes["all"]
+    colours = iter(_OTHERS)
+    for name, values in refused.items():
+        ours = name == SHARE_PACED
+        plane.plot(
+            range(len(processes)),
+            [max(value, 0.01) for value in values],  # the scale has no zero
+            marker="o",
+            color=_GREEN if ours else next(colours),
+            label=f"{name} (this library)" if ours else name,
         )
-
-    def line(self, points: Sequence[tuple[float, float]], kind: str) -> None:
-        """Draw a line through points."""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self._parts.append(f'<polyline points="{path}" class="{kind}" fill="none"/>')
-
-    def dot(self, x: float, y: float, kind: str) -> None:
-        """Draw a point."""
-        self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot {kind}"/>')
-
-    def bar(self, x: float, y: float, width: float, height: float, kind: str) -> None:
-        """Draw a bar whose upper left corner is given."""
-        if height > 0:
-            self._parts.append(
-                f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-                f'class="{kind}"/>'
-            )
-
-    def finish(self) -> str:
-        """Return the file's text."""
-        return "\n".join([*self._parts, "</svg>", ""])
+    plane.set_yscale("log")
+    plane.set_ylim(0.008, 130)
+    plane.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01 % or less", "0.1 %", "1 %", "10 %", "100 %"])
+    plane.set_xticks(range(len(processes)), [str(count) for count in processes])
+    plane.set_xlabel("processes that share one quota")
+    plane.set_title(f"Requests refused, of all sent\n{LIMIT} per 10 s, more to send than fits")
+    plane.grid(axis="y", alpha=0.3)
+    plane.legend(frameon=False, loc="center right")
+    for place, strategy in (("ours", SHARE_PACED), ("reset", "sleep to Reset")):
+        _course(axes[place], strategy)
+    figure.tight_layout()
+    _save(figure, path)
 
 
-Box = tuple[float, float, float, float]
-"""Left, top, width and height of a chart's plane."""
+def _course(plane: Any, strategy: str) -> None:
+    """Draw what arrives at the server over three windows; what it refuses is red."""
+    trace: Trace = []
+    simulate(grid_cell(strategy, LIMIT, 4, quick=True), 0, trace)
+    begin, end = _FIRST * WINDOW, _LAST * WINDOW
+    shown = [(at - begin, accepted) for at, accepted in trace if begin <= at < end]
+    steps = round((end - begin) / _STEP)
+    sent, taken = [0.0] * steps, [0.0] * steps
+    for at, accepted in shown:
+        sent[int(at / _STEP)] += 1 / _STEP
+        taken[int(at / _STEP)] += accepted / _STEP
+    edges = [number * _STEP for number in range(steps + 1)]
+    plane.stairs(sent, edges, fill=True, color=_REFUSED)
+    plane.stairs(taken, edges, fill=True, color=_ACCEPTED)
+    refused = sum(not accepted for _, accepted in shown)
+    for number in range(_LAST - _FIRST + 1):
+        plane.axvline(number * WINDOW, color=_ACCEPTED, linestyle=":")
+    plane.set_ylabel("requests / s")
+    plane.set_xlabel("seconds; dotted: a window ends")
+    plane.set_title(f"{strategy}, 4 processes: {refused} of {len(shown)} refused (red)")
 
 
-def log_lines(
-    drawing: Drawing,
-    box: Box,
-    categories: Sequence[int],
-    series: Mapping[str, Sequence[float]],
-    *,
-    floor: float = 0.01,
-) -> None:
-    """Draw percentages by category on a logarithmic scale; names stand at the lines' ends.
-
-    Args:
-        drawing: where to draw.
-        box: the chart's plane.
-        categories: what the columns are.
-        series: percentages by name.
-        floor: the scale's lower end; what is smaller is drawn there.
-    """
-    left, top, width, height = box
-    decades = math.log10(100.0 / floor)
-
-    def y(value: float) -> float:
-        return top + height * (1.0 - math.log10(max(value, floor) / floor) / decades)
-
-    def x(index: int) -> float:
-        return left + width * index / max(1, len(categories) - 1)
-
-    for exponent in range(round(decades) + 1):
-        value = floor * 10.0**exponent
-        drawing.line([(left, y(value)), (left + width, y(value))], "grid")
-        label = f"≤ {value:g} %" if not exponent else f"{value:g} %"
-        drawing.text(left - 8, y(value) + 4, label, anchor="end")
-    for index, category in enumerate(categories):
-        drawing.text(x(index), top + height + 18, str(category), anchor="middle")
-    placed: list[float] = []
-    ends = sorted(enumerate(series.items()), key=lambda item: y(item[1][1][-1]))
-    for number, (name, values) in ends:
-        kind = COLOURS[number % len(COLOURS)]
-        drawing.line([(x(i), y(value)) for i, value in enumerate(values)], f"line {kind}")
-        for i, value in enumerate(values):
-            drawing.dot(x(i), y(value), kind)
-        at = max(y(values[-1]), placed[-1] + 15 if placed else 0.0)
-        placed.append(at)
-        drawing.text(left + width + 10, at + 4, name, kind=f"strong {kind}")
+def draw_bars(folder: Path, comparisons: Sequence[Comparison]) -> None:
+    """Draw the charts whose figures were measured: medians, and the spread of the rounds."""
+    pyplot = _pyplot()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = about()
+    for file, (begins, title) in _BARS.items():
+        found = (one for one in comparisons if one.name.startswith(begins))
+        comparison = next((one for one in found if "uvloop" not in one.name), None)
+        if comparison is None:
+            continue
+        rows = {name: spread(values) for name, values in comparison.rounds.items()}
+        figure, plane = pyplot.subplots(figsize=(8, 1.4 + 0.32 * len(rows)))
+        medians = [row.median for row in rows.values()]
+        reach = [
+            [row.median - row.low for row in rows.values()],
+            [row.high - row.median for row in rows.values()],
+        ]
+        colours = [_GREEN if name in _OWN else _ACCEPTED for name in rows]
+        bars = plane.barh(list(rows), medians, xerr=reach, color=colours, ecolor="#24292f")
+        labels = [f"  {row.median:,.0f} µs{_times(comparison, name)}" for name, row in rows.items()]
+        plane.bar_label(bars, labels)
+        plane.set_xscale("log")
+        plane.set_xlim(min(medians) / 2, max(row.high for row in rows.values()) * 40)
+        plane.invert_yaxis()
+        rounds = len(comparison.rounds[comparison.baseline])
+        plane.set_title(f"{title}\nmedian, and least to most, of {rounds} rounds")
+        plane.set_xlabel(
+            f"µs, logarithmic; {made['python']}, aiohttp {made['aiohttp']}, {made['date']}"
+        )
+        figure.tight_layout()
+        _save(figure, folder / file)
 
 
-def stacked_bars(
-    drawing: Drawing,
-    box: Box,
-    bars: Sequence[tuple[int, int]],
-    *,
-    highest: int,
-    edges: Sequence[int],
-) -> None:
-    """Draw accepted requests, and refused ones in red above them.
-
-    Args:
-        drawing: where to draw.
-        box: the chart's plane.
-        bars: accepted and refused requests of each step of time.
-        highest: value at the plane's upper end.
-        edges: steps at which a window begins.
-    """
-    left, top, width, height = box
-    step = width / len(bars)
-    for index, (accepted, refused) in enumerate(bars):
-        low = height * min(accepted, highest) / highest
-        high = height * min(accepted + refused, highest) / highest
-        x, bottom = left + index * step + 0.5, top + height
-        drawing.bar(x, bottom - low, step - 1, low, "accepted")
-        drawing.bar(x, bottom - high, step - 1, high - low, "refused")
-    for edge in edges:
-        x = left + edge * step
-        drawing.line([(x, top - 4), (x, top + height)], "edge")
-    drawing.line([(left, top + height), (left + width, top + height)], "axis")
+def _times(comparison: Comparison, name: str) -> str:
+    """A contestant's cost as a multiple of the baseline's, formed within each round."""
+    if name == comparison.baseline:
+        return ""
+    ratio = spread(comparison.figures(name, "ratio")).median
+    return f", {ratio:.{0 if ratio >= 10 else 2}f} times {comparison.baseline}"

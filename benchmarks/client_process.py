@@ -10,12 +10,11 @@ import importlib.util
 import multiprocessing
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from benchmarks.rivals import RIVALS
+from benchmarks.rivals import RECOVERING, RIVALS
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -23,16 +22,12 @@ if TYPE_CHECKING:
     from benchmarks.rivals import Burst
 
 
+_ALL: Final = RIVALS | RECOVERING
+
+
 @attrs.frozen
 class Cost:
-    """What a burst took.
-
-    Attributes:
-        calls: how many calls it made.
-        cpu: seconds of CPU.
-        wall: seconds on the clock.
-        peak: bytes of memory that the process ever held, 0 where the system does not tell.
-    """
+    """What a burst took: seconds of CPU and on the clock; and the peak of memory in bytes."""
 
     calls: int
     cpu: float
@@ -42,11 +37,8 @@ class Cost:
 
 @attrs.frozen
 class _Order:
-    """What to do; `fresh` opens a client of its own for it, and counts its opening and closing."""
-
     calls: int
     in_flight: int
-    fresh: bool
 
 
 def why_not(rival: str, *, uvloop: bool = False) -> str | None:
@@ -57,7 +49,8 @@ def why_not(rival: str, *, uvloop: bool = False) -> str | None:
     return None
 
 
-def _peak() -> int:
+def peak() -> int:
+    """Return the most bytes this process ever held, 0 where the system does not tell."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
@@ -70,16 +63,7 @@ async def _measure(burst: "Burst", order: _Order) -> Cost:
     cpu, wall = time.process_time(), time.perf_counter()
     await burst(order.calls, order.in_flight)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return Cost(order.calls, cpu, wall, _peak())
-
-
-async def _measure_fresh(name: str, url: str, order: _Order) -> Cost:
-    gc.collect()
-    cpu, wall = time.process_time(), time.perf_counter()
-    async with RIVALS[name].open(url) as burst:
-        await burst(order.calls, order.in_flight)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return Cost(order.calls, cpu, wall, _peak())
+    return Cost(order.calls, cpu, wall, peak())
 
 
 def _run(pipe: "Connection[Any, Any]", name: str, url: str, uvloop: bool) -> None:  # noqa: FBT001
@@ -90,11 +74,8 @@ def _run(pipe: "Connection[Any, Any]", name: str, url: str, uvloop: bool) -> Non
         loop_factory = fast.new_event_loop
 
     async def obey() -> None:
-        async with RIVALS[name].open(url) as burst:
+        async with _ALL[name].open(url) as burst:
             while (order := pipe.recv()) is not None:
-                if order.fresh:
-                    pipe.send(await _measure_fresh(name, url, order))
-                    continue
                 # Connections that the last burst left idle may be gone.
                 await burst(2 * order.in_flight, order.in_flight)
                 pipe.send(await _measure(burst, order))
@@ -111,13 +92,7 @@ class ClientEndedError(Exception):
 
 
 class ClientProcess:
-    """A rival waiting for orders.
-
-    Args:
-        rival: its name in `RIVALS`.
-        url: of the server.
-        uvloop: whether it runs on uvloop.
-    """
+    """A rival waiting for orders."""
 
     def __init__(self, rival: str, url: str, *, uvloop: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
@@ -129,20 +104,19 @@ class ClientProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._pipe.send(None)
         self._process.join(5)
         self._process.terminate()
 
-    def start(self, calls: int, in_flight: int, *, fresh: bool = False) -> None:
+    def kill(self) -> None:
+        """End it in the middle of a burst."""
+        self._process.kill()
+
+    def start(self, calls: int, in_flight: int) -> None:
         """Begin a burst; `finish` waits for its end."""
-        self._pipe.send(_Order(calls, in_flight, fresh))
+        self._pipe.send(_Order(calls, in_flight))
 
     def finish(self) -> Cost:
         """Return what the burst took.
@@ -159,9 +133,9 @@ class ClientProcess:
         assert isinstance(cost, Cost)
         return cost
 
-    def burst(self, calls: int, in_flight: int, *, fresh: bool = False) -> Cost:
+    def burst(self, calls: int, in_flight: int) -> Cost:
         """Make calls and return what they took."""
-        self.start(calls, in_flight, fresh=fresh)
+        self.start(calls, in_flight)
         return self.finish()
 
 

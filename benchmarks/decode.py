@@ -8,12 +8,11 @@ from typing import Final
 
 from benchmarks.decode_documents import DETACH_REPLY, ODD, USUAL
 from benchmarks.decode_rivals import CODEC, DECODE_RIVALS, FLOOR, OURS, Decode
-from benchmarks.figures import Bound, Comparison
-from benchmarks.options import Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, in_turn
 from intercom_async.detaching import read_conversation
 from intercom_async.transport.wire import Reply
 
-BOUNDS: Final = {"small": 4.0, "20 parts": 3.0, "500 parts": 3.0}
+BOUND: Final = 4.0
 ODD_BOUND: Final = 12.0
 TURN: Final = 0.02
 """Seconds of CPU, roughly, that a decoder's turn takes."""
@@ -33,7 +32,7 @@ def measure(options: Options) -> list[Comparison]:
     gc.collect()
     gc.freeze()  # the rivals' own modules are nobody's garbage
     found = [
-        _compare(f"decode, {name}", body, decoders, options, bound=BOUNDS[name], notes=notes)
+        _compare(f"decode, {name}", body, decoders, options, bound=BOUND, notes=notes)
         for name, body in USUAL.items()
     ]
     lenient: dict[str, Decode] = {

@@ -22,34 +22,30 @@ def _person(number: int) -> JSON:
     }
 
 
+def _nothing(*names: str) -> JSON:
+    return dict.fromkeys(names)
+
+
 def _part(number: int) -> JSON:
+    url = f"https://downloads.example.com/{number}/invoice.pdf"
+    file = {"type": "upload", "name": "invoice.pdf", "url": url, "content_type": "application/pdf"}
+    at = BEGAN + 60 * number
     return {
         "type": "conversation_part",
         "id": str(18_000_000_000 + number),
         "part_type": ("comment", "note", "assignment", "close")[number % 4],
         "body": _TEXT * (2 + number % 5),
-        "created_at": BEGAN + 60 * number,
-        "updated_at": BEGAN + 60 * number,
-        "notified_at": BEGAN + 60 * number,
+        "created_at": at,
+        "updated_at": at,
+        "notified_at": at,
         "assigned_to": {"type": "admin", "id": "5017690"} if number % 4 == 2 else None,
         "author": _person(number) | {"from_ai_agent": False, "is_ai_answer": False},
-        "attachments": [
-            {
-                "type": "upload",
-                "name": "invoice.pdf",
-                "url": f"https://downloads.example.com/{number}/invoice.pdf",
-                "content_type": "application/pdf",
-                "filesize": 20_481,
-                "width": None,
-                "height": None,
-            }
-        ]
-        if number % 3 == 0
-        else [],
+        "attachments": []
+        if number % 3
+        else [file | {"filesize": 20_481} | _nothing("width", "height")],
         "external_id": None,
         "redacted": False,
-        "email_message_metadata": None,
-        "metadata": None,
+        **_nothing("email_message_metadata", "metadata"),
         "state": "open",
         "tags": [],
         "event_details": {},
@@ -57,78 +53,58 @@ def _part(number: int) -> JSON:
     }
 
 
+_ADMIN: Final = {"type": "admin", "id": "5017690"}
+_CONTACT: Final = {"type": "contact", "id": "667d60d18a68186f43bafddd", "external_id": "70"}
+_SOURCE: Final[JSON] = {
+    "type": "email",
+    "id": "403918320",
+    "delivered_as": "customer_initiated",
+    "subject": "Invoice",
+    "body": _TEXT,
+    "author": _person(0),
+    "attachments": [],
+    "url": None,
+    "redacted": False,
+}
+_STATISTICS: Final[JSON] = {
+    "type": "conversation_statistics",
+    **dict.fromkeys(("time_to_assignment", "time_to_admin_reply", "median_time_to_reply"), 2310),
+    **_nothing("time_to_first_close", "time_to_last_close", "first_close_at", "last_close_at"),
+    **{f"first_{what}_at": BEGAN for what in ("contact_reply", "assignment", "admin_reply")},
+    **{f"last_{what}_at": BEGAN for what in ("contact_reply", "assignment", "admin_reply")},
+    "last_assignment_admin_reply_at": BEGAN,
+    "last_closed_by_id": None,
+    "count_reopens": 0,
+    "count_assignments": 1,
+}
+
+
 def conversation(parts: int) -> JSON:
     """Return a conversation with so many parts; without any, as a search gives it."""
+    tag = {"type": "tag", "id": "86", "name": "invoice", "applied_at": BEGAN, "applied_by": _ADMIN}
+    contacts = [_CONTACT, _CONTACT | {"id": "667d60d18a68186f43bafdde", "external_id": None}]
     document: JSON = {
         "type": "conversation",
         "id": "215473840934085",
         "title": None,
         "created_at": BEGAN,
         "updated_at": BEGAN + 60 * parts,
-        "waiting_since": None,
-        "snoozed_until": None,
+        **_nothing("waiting_since", "snoozed_until"),
         "open": True,
         "state": "open",
         "read": True,
         "priority": "not_priority",
         "admin_assignee_id": 5017690,
         "team_assignee_id": 0,
-        "tags": {
-            "type": "tag.list",
-            "tags": [
-                {
-                    "type": "tag",
-                    "id": "86",
-                    "name": "invoice",
-                    "applied_at": BEGAN,
-                    "applied_by": {"type": "admin", "id": "5017690"},
-                }
-            ],
-        },
-        "contacts": {
-            "type": "contact.list",
-            "contacts": [
-                {"type": "contact", "id": "667d60d18a68186f43bafddd", "external_id": "70"},
-                {"type": "contact", "id": "667d60d18a68186f43bafdde", "external_id": None},
-            ],
-        },
-        "teammates": {"type": "admin.list", "admins": [{"type": "admin", "id": "5017690"}]},
-        "source": {
-            "type": "email",
-            "id": "403918320",
-            "delivered_as": "customer_initiated",
-            "subject": "Invoice",
-            "body": _TEXT,
-            "author": _person(0),
-            "attachments": [],
-            "url": None,
-            "redacted": False,
-        },
+        "tags": {"type": "tag.list", "tags": [tag]},
+        "contacts": {"type": "contact.list", "contacts": contacts},
+        "teammates": {"type": "admin.list", "admins": [_ADMIN]},
+        "source": _SOURCE,
         "custom_attributes": {"Language": "English", "Seats": 9, "Paid": True},
         "conversation_rating": None,
         "first_contact_reply": {"created_at": BEGAN, "type": "conversation", "url": None},
         "sla_applied": None,
-        "statistics": {
-            "type": "conversation_statistics",
-            "time_to_assignment": 2310,
-            "time_to_admin_reply": 2310,
-            "time_to_first_close": None,
-            "time_to_last_close": None,
-            "median_time_to_reply": 2310,
-            "first_contact_reply_at": BEGAN,
-            "first_assignment_at": BEGAN,
-            "first_admin_reply_at": BEGAN,
-            "first_close_at": None,
-            "last_assignment_at": BEGAN,
-            "last_assignment_admin_reply_at": BEGAN,
-            "last_contact_reply_at": BEGAN,
-            "last_admin_reply_at": BEGAN,
-            "last_close_at": None,
-            "last_closed_by_id": None,
-            "count_reopens": 0,
-            "count_assignments": 1,
-            "count_conversation_parts": parts,
-        },
+        "statistics": _STATISTICS | {"count_conversation_parts": parts},
         "linked_objects": {"type": "list", "total_count": 0, "has_more": False, "data": []},
         "ai_agent_participated": False,
         "ai_agent": None,

@@ -1,7 +1,7 @@
 """What turns a conversation's bytes into objects: this library and others.
 
 The rivals promise less. `pydantic` and `msgspec` models written by hand refuse a document with one
-odd member; plain cattrs makes `"None"` of a null id; the codecs alone give dictionaries. They show
+odd member; the codecs alone give dictionaries. They show
 what the promises cost. Each is made once, before anything is measured.
 """
 
@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any, Final, cast, get_args
 
 import attrs
-import cattrs
 import msgspec
 
 from intercom_async.model import Conversation, Id, IntercomObject
@@ -28,38 +27,28 @@ CODEC: Final = "msgspec.json.decode"
 OURS: Final = "decode_conversation"
 
 
-def _ours() -> Decode:
-    return decode_conversation
-
-
 def _floor() -> Decode:
     import orjson
 
     return orjson.loads
 
 
-def _codec() -> Decode:
-    return msgspec.json.decode
-
-
-def _plain(hint: Any, convert: _Convert, id_type: Any) -> Any:
+def _plain(hint: Any, convert: _Convert) -> Any:
     """Return a field's type with other classes in the places of the model's."""
     if is_model(hint):
         return convert(hint)
     if is_tuple(hint):
-        return types.GenericAlias(list, (_plain(get_args(hint)[0], convert, id_type),))
+        return types.GenericAlias(list, (_plain(get_args(hint)[0], convert),))
     # Of a text with known values, the text: strict models would refuse the next one.
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return str
-    plain: dict[Any, Any] = {Id: id_type, int | float: float, Mapping[str, Any]: dict[str, Any]}
+    plain: dict[Any, Any] = {Id: str | int, int | float: float, Mapping[str, Any]: dict[str, Any]}
     return plain.get(hint, cast("Any", hint))
 
 
-def _fields(
-    kind: type[IntercomObject], convert: _Convert, id_type: Any = str | int
-) -> list[tuple[str, Any]]:
+def _fields(kind: type[IntercomObject], convert: _Convert) -> list[tuple[str, Any]]:
     """Return a class's members. Ids come as numbers now and then; strict models must say so."""
-    return [(name, _plain(hint, convert, id_type) | None) for name, hint in members(kind).items()]
+    return [(name, _plain(hint, convert) | None) for name, hint in members(kind).items()]
 
 
 def _msgspec_structs() -> Decode:
@@ -95,29 +84,6 @@ def _pydantic_models() -> Decode:
     return decode
 
 
-def _plain_cattrs() -> Decode:
-    import orjson
-
-    converter = cattrs.Converter()
-    converter.register_structure_hook(
-        dt.datetime, lambda value, _: dt.datetime.fromtimestamp(value, dt.UTC)
-    )
-    made: dict[type[IntercomObject], Any] = {}
-
-    def convert(kind: type[IntercomObject]) -> Any:
-        if kind not in made:
-            # cattrs knows no union of two plain types; `str` is what a first draft says.
-            members = {
-                name: attrs.field(default=None, type=hint)
-                for name, hint in _fields(kind, convert, str)
-            }
-            made[kind] = attrs.make_class(kind.__name__, members, frozen=True, slots=True)
-        return made[kind]
-
-    model = convert(Conversation)
-    return lambda body: converter.structure(orjson.loads(body), model)
-
-
 def _official() -> Decode:
     import orjson
     from intercom.conversations.types.conversation import Conversation as Theirs
@@ -128,12 +94,7 @@ def _official() -> Decode:
 
 @attrs.frozen
 class DecodeRival:
-    """A decoder to be measured.
-
-    Attributes:
-        make: makes it.
-        needs: modules it cannot do without.
-    """
+    """A decoder to be measured."""
 
     make: Callable[[], Decode]
     needs: tuple[str, ...] = ()
@@ -146,10 +107,9 @@ class DecodeRival:
 
 DECODE_RIVALS: Final = {
     FLOOR: DecodeRival(_floor, ("orjson",)),
-    CODEC: DecodeRival(_codec),
-    OURS: DecodeRival(_ours),
+    CODEC: DecodeRival(lambda: msgspec.json.decode),
+    OURS: DecodeRival(lambda: decode_conversation),
     "msgspec structs": DecodeRival(_msgspec_structs),
     "pydantic models": DecodeRival(_pydantic_models, ("pydantic",)),
-    "orjson + plain cattrs": DecodeRival(_plain_cattrs, ("orjson",)),
     "python-intercom (official)": DecodeRival(_official, ("orjson", "intercom")),
 }

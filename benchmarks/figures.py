@@ -7,24 +7,16 @@ only then is their median taken; the machine's speed and moods fall out of them.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import attrs
-import cattrs
 
 Kind = Literal["ratio", "difference", "value"]
 
 
 @attrs.frozen
 class Spread:
-    """A median and what lies around it.
-
-    Attributes:
-        median: of all rounds.
-        low: the least.
-        high: the greatest.
-        noise: distance of the middle half's ends, the measure of what a difference may be worth.
-    """
+    """A median, the extremes, and as noise the width of the middle half."""
 
     median: float
     low: float
@@ -105,32 +97,21 @@ class Comparison:
         return f"{bound}: MISSED{over}"
 
 
-_TELLING: Final = 1e-9
-"""Differences below this are rounding."""
+@attrs.frozen(kw_only=True)
+class Options:
+    """How much to measure: in how many rounds, just for a look, with a million pairs too."""
+
+    rounds: int
+    quick: bool = False
+    million: bool = False
 
 
-def change(old: Comparison, new: Comparison, contestant: str) -> str:
-    """Say how a contestant's figure differs from a saved run's.
-
-    Ratios are compared, since they survive a change of machine; the baseline's own figures, and
-    those under a bound of another kind, as they are.
-    """
-    bound = new.bounds.get(contestant)
-    kind: Kind = bound.kind if bound else "value" if contestant == new.baseline else "ratio"
-    before, after = (spread(run.figures(contestant, kind)) for run in (old, new))
-    noise = max(before.noise, after.noise)
-    difference = after.median - before.median
-    text = f"{before.median:.4g} -> {after.median:.4g}"
-    if abs(difference) <= max(noise, _TELLING):
-        return f"{text}: the noise ({noise:.2g}) is larger than the difference"
-    return f"{text}: {difference:+.2g}, noise {noise:.2g}"
+def in_turn(names: Sequence[str], number: int) -> list[str]:
+    """Return the contestants in the order of a round: nobody is always first."""
+    shift = number % len(names)
+    return [*names[shift:], *names[:shift]]
 
 
 def to_json(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Return comparisons as JSON's own types."""
     return [attrs.asdict(comparison) for comparison in comparisons]
-
-
-def from_json(saved: Any) -> list[Comparison]:
-    """Return what `to_json` was given."""
-    return cattrs.structure(saved, list[Comparison])

@@ -1,16 +1,16 @@
-"""What a run pays for its table: durable pairs a second, CPU, look-ups, reopening, room."""
+"""What a run pays for its table: durable pairs a second, CPU, pairs passed over, memory, room."""
 
 import asyncio
-import os
-import resource
+import concurrent.futures
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison
-from benchmarks.options import Options, in_turn
+from benchmarks.client_process import peak
+from benchmarks.figures import Bound, Comparison, Options, in_turn
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
 
@@ -51,7 +51,7 @@ def measure(options: Options) -> list[Comparison]:
         ),
         Comparison(name="the same", unit="us of CPU a pair", baseline=DISK, rounds=cpu),
     ]
-    return found + [one for size in sizes for one in _resumed(size, options.rounds)]
+    return found + _resumed(sizes, options.rounds)
 
 
 def _pair(number: int) -> Detach:
@@ -75,9 +75,9 @@ async def _run(path: Path | None, count: int, *, busy: bool = False) -> tuple[fl
     session = await Journal(path).open(_BINDING)
     other = [asyncio.create_task(_burn())] if busy else []
     numbers = iter(range(count))
-    began, used = time.perf_counter(), _cpu()
+    began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_work(session, numbers) for _ in range(WORKERS)))
-    taken, used = time.perf_counter() - began, _cpu() - used
+    taken, used = time.perf_counter() - began, time.process_time() - used
     for task in other:
         task.cancel()
     await session.close()
@@ -98,38 +98,39 @@ async def _burn() -> None:
         await asyncio.sleep(0)
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
+    """Measure journals that hold so many settled pairs, each filled and read by a new process."""
+    kinds = {
+        "opened again": ("ms", None),
+        f"passed over, {BATCH} pairs at a time": ("us a pair", Bound("value", 10.0)),
+        "the file": ("bytes a pair", None),
+        "peak memory": ("MB", Bound("difference", 30.0)),
+    }
+    measured: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
+    context = multiprocessing.get_context("spawn")
+    for size, found in zip(sizes, measured.values(), strict=True):
+        for _ in range(min(rounds, 2)):
+            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+                found.append(pool.submit(_one_resumed, size).result())
+    return [
+        Comparison(
+            name=f"a journal of settled pairs: {title}",
+            unit=unit,
+            baseline=next(iter(measured)),
+            rounds={name: [row[place] for row in rows] for name, rows in measured.items()},
+            bounds={} if bound is None else dict.fromkeys(measured, bound),
+        )
+        for place, (title, (unit, bound)) in enumerate(kinds.items())
+    ]
 
 
-def _resumed(count: int, rounds: int) -> list[Comparison]:
-    """Measure a journal that holds so many settled pairs."""
-    name = f"{count:,} settled pairs"
+def _one_resumed(count: int) -> tuple[float, ...]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.db"
         asyncio.run(_fill(path, count))
-        size = os.path.getsize(path) / count  # noqa: PTH202
-        measured = [asyncio.run(_resume(path, count)) for _ in range(rounds)]
-    kinds = {
-        f"{name}: opened again": ("ms", [one * 1e3 for one, _ in measured], None),
-        f"{name}: all looked up, {BATCH} at a time": (
-            "us a pair",
-            [one / count * 1e6 for _, one in measured],
-            Bound("value", 10.0),
-        ),
-        f"{name}: the file": ("bytes a pair", [size] * rounds, None),
-    }
-    return [
-        Comparison(
-            name=title,
-            unit=unit,
-            baseline=DISK,
-            rounds={DISK: figures},
-            bounds={} if bound is None else {DISK: bound},
-        )
-        for title, (unit, figures, bound) in kinds.items()
-    ]
+        size = path.stat().st_size / count
+        opened, looking = asyncio.run(_resume(path, count))
+    return opened * 1e3, looking / count * 1e6, size, peak() / 2**20
 
 
 async def _fill(path: Path, count: int) -> None:

@@ -106,11 +106,6 @@ def _jobs(*, quick: bool) -> Iterator[Cell]:
 
 
 def cells(*, quick: bool, only: str) -> list[Cell]:
-    """Return what to simulate.
-
-    Args:
-        quick: fewer cells and windows.
-        only: part of a cell's name.
-    """
+    """Return what to simulate."""
     everything = [*_grid(quick=quick), *_extra(quick=quick), *_jobs(quick=quick)]
     return [cell for cell in everything if only.lower() in cell.name.lower()]

@@ -6,7 +6,7 @@ to do when the request was refused or its reply never came.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from benchmarks.quota_world import Reply
 from intercom_async.transport.limiter import Backlog, Limiter
@@ -16,68 +16,8 @@ from intercom_async.transport.window import Lane, RateLimitPolicy
 Send = Callable[[], Awaitable[Reply]]
 
 
-class Strategy(Protocol):
-    """How one process sends."""
-
-    async def deliver(self, send: Send, *, interactive: bool) -> None:
-        """Send until the request was accepted."""
-        ...
-
-    def begin_job(self, pairs: int | None) -> None:
-        """A bulk run has begun, with so many pairs to read; None for no end."""
-        ...
-
-    def read_one(self) -> None:
-        """The bulk run took up one more pair."""
-        ...
-
-    def end_of_input(self) -> None:
-        """The bulk run has read all its pairs."""
-        ...
-
-
-class SharePaced:
-    """The real limiter of this library, used as its transport uses it."""
-
-    def __init__(self, runtime: Runtime, limit: int) -> None:  # noqa: ARG002  it learns the limit
-        self.limiter = Limiter(RateLimitPolicy(max_wait=None), runtime)
-        self._runtime = runtime
-        self._backlog: Backlog | None = None
-
-    async def deliver(self, send: Send, *, interactive: bool) -> None:
-        """See `Strategy.deliver`."""
-        lane = Lane.INTERACTIVE if interactive else Lane.BULK
-        limiter = self.limiter
-        lost = 0
-        while True:
-            permit = limiter.try_acquire(lane) or await limiter.acquire(lane)
-            reply = await send()
-            limiter.settle(permit, headers=reply.headers, status=reply.status, code=reply.code)
-            if reply.accepted:
-                return
-            if reply.status is None:
-                await self._runtime.sleep(full_jitter(self._runtime, lost))
-                lost += 1
-
-    def begin_job(self, pairs: int | None) -> None:
-        """See `Strategy.begin_job`."""
-        self._backlog = Backlog(pairs)
-        self.limiter.expect(self._backlog)
-
-    def read_one(self) -> None:
-        """See `Strategy.read_one`."""
-        if self._backlog is not None and self._backlog.unread is not None:
-            self._backlog.unread -= 1
-
-    def end_of_input(self) -> None:
-        """See `Strategy.end_of_input`."""
-        if self._backlog is not None:
-            self.limiter.forget(self._backlog)
-            self._backlog = None
-
-
-class _Rival:
-    """What the rivals have in common: they know nothing of jobs and lanes."""
+class Strategy:
+    """How one process sends; this one at once, and again after a backoff, job or no job."""
 
     def __init__(self, runtime: Runtime, limit: int) -> None:
         self.runtime = runtime
@@ -92,7 +32,7 @@ class _Rival:
         return full_jitter(self.runtime, attempt)
 
     async def deliver(self, send: Send, *, interactive: bool) -> None:
-        """See `Strategy.deliver`."""
+        """Send until the request was accepted."""
         del interactive
         attempt = 0
         while True:
@@ -104,20 +44,60 @@ class _Rival:
             attempt += 1
 
     def begin_job(self, pairs: int | None) -> None:
-        """See `Strategy.begin_job`."""
+        """A bulk run has begun, with so many pairs to read; None for no end."""
 
     def read_one(self) -> None:
-        """See `Strategy.read_one`."""
+        """The bulk run took up one more pair."""
 
     def end_of_input(self) -> None:
-        """See `Strategy.end_of_input`."""
+        """The bulk run has read all its pairs."""
 
 
-class NaiveRetry(_Rival):
+class SharePaced(Strategy):
+    """The real limiter of this library, used as its transport uses it."""
+
+    def __init__(self, runtime: Runtime, limit: int) -> None:
+        super().__init__(runtime, limit)
+        self._limiter = Limiter(RateLimitPolicy(max_wait=None), runtime)  # it learns the limit
+        self._backlog: Backlog | None = None
+
+    async def deliver(self, send: Send, *, interactive: bool) -> None:
+        """Send until the request was accepted."""
+        lane = Lane.INTERACTIVE if interactive else Lane.BULK
+        limiter = self._limiter
+        lost = 0
+        while True:
+            permit = limiter.try_acquire(lane) or await limiter.acquire(lane)
+            reply = await send()
+            limiter.settle(permit, headers=reply.headers, status=reply.status, code=reply.code)
+            if reply.accepted:
+                return
+            if reply.status is None:
+                await self.runtime.sleep(full_jitter(self.runtime, lost))
+                lost += 1
+
+    def begin_job(self, pairs: int | None) -> None:
+        """Tell the limiter what is to come."""
+        self._backlog = Backlog(pairs)
+        self._limiter.expect(self._backlog)
+
+    def read_one(self) -> None:
+        """Tell the limiter that one less is to come."""
+        if self._backlog is not None and self._backlog.unread is not None:
+            self._backlog.unread -= 1
+
+    def end_of_input(self) -> None:
+        """Tell the limiter that nothing more is to come."""
+        if self._backlog is not None:
+            self._limiter.forget(self._backlog)
+            self._backlog = None
+
+
+class NaiveRetry(Strategy):
     """Sends at once; after a refusal, exponential backoff with full jitter."""
 
 
-class SleepToReset(_Rival):
+class SleepToReset(Strategy):
     """Sends at once; after a refusal, sleeps to Reset by its own clock, as vendor SDKs do."""
 
     def pause(self, reply: Reply, attempt: int) -> float:
@@ -129,7 +109,7 @@ class SleepToReset(_Rival):
         return min(60.0, 2.0**attempt) * (0.9 + 0.2 * self.runtime.random())
 
 
-class TokenBucket(_Rival):
+class TokenBucket(Strategy):
     """Spreads `limit` evenly over each ten seconds, for every process that runs."""
 
     def __init__(self, runtime: Runtime, limit: int) -> None:

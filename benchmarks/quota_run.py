@@ -5,7 +5,8 @@ import functools
 import gc
 import math
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -28,12 +29,7 @@ Trace = list[tuple[float, bool]]
 
 @attrs.frozen
 class Cell:
-    """A strategy in a world.
-
-    Attributes:
-        strategy: a key of `STRATEGIES`.
-        world: see `World`.
-    """
+    """A strategy, by its key in `STRATEGIES`, in a world."""
 
     strategy: str
     world: World
@@ -162,12 +158,7 @@ def _pairs(size: int, strategy: Strategy) -> Iterator[int]:
 
 
 def ideal(world: World, phase: float) -> float:
-    """Return the least time in which windows, workers and network allow one job.
-
-    Args:
-        world: see `World`.
-        phase: seconds into its window at which the job begins.
-    """
+    """Return the least seconds of one job that begins at `phase` seconds of its window."""
     assert world.job is not None
     edges = math.ceil(world.job / world.limit) - 1
     wait = edges * WINDOW - phase if edges else 0.0
@@ -178,13 +169,7 @@ def ideal(world: World, phase: float) -> float:
 
 
 def simulate(cell: Cell, seed: int, trace: Trace | None = None) -> dict[str, float]:
-    """Run one cell once and return its figures, by name.
-
-    Args:
-        cell: strategy and world.
-        seed: another seed, another course of the same world.
-        trace: filled with every request's arrival, if given.
-    """
+    """Run one cell once and return its figures, by name; `trace` is filled with all arrivals."""
     gc.set_threshold(100_000)  # a simulation makes no garbage in cycles worth looking for
 
     async def main(loop: VirtualEventLoop) -> _Simulation:
@@ -198,31 +183,35 @@ def simulate(cell: Cell, seed: int, trace: Trace | None = None) -> dict[str, flo
 
 def _figures(simulation: _Simulation) -> dict[str, float]:
     world = simulation.world
-    windows = simulation.server.windows
+    accepted, refused = simulation.server.accepted, simulation.server.refused
+    last = world.windows if world.job is None else max(window for window, _ in accepted | refused)
     ours = range(world.processes)
-    last = world.windows if world.job is None else max(windows)
-    measured = [windows[index] for index in range(1, last + 1) if index in windows]
-    accepted = [sum(window.accepted[process] for window in measured) for process in ours]
-    refused = sum(window.refused[process] for window in measured for process in ours)
-    everyone = sum(window.accepted.total() for window in measured)
-    cold = windows[0]
-    cold_refused = sum(cold.refused[process] for process in ours)
-    cold_sent = cold_refused + sum(cold.accepted[process] for process in ours)
+    everybody = range(world.processes + world.blind_peers)
+
+    def count(counts: Counter[tuple[int, int]], whose: Iterable[int], first: int = 1) -> int:
+        windows = range(first, last + 1) if first else (0,)
+        return sum(counts[window, process] for window in windows for process in whose)
+
+    each = [count(accepted, [process]) for process in ours]
+    sent, struck = sum(each), count(refused, ours)
+    everyone, cold = count(accepted, everybody), count(accepted, everybody, 0)
+    cold_refused = count(refused, ours, 0)
+    cold_sent = cold_refused + count(accepted, ours, 0)
     figures = {
         "used": 100.0 * everyone / (world.limit * max(1, last)),
-        "refused": _percent(refused, refused + sum(accepted)),
-        "fairness": min(accepted) / max(1, *accepted),
-        "ours": _percent(sum(accepted), everyone),
-        "cold_used": 100.0 * cold.accepted.total() / world.limit,
+        "refused": _percent(struck, struck + sent),
+        "fairness": min(each) / max(1, *each),
+        "ours": _percent(sent, everyone),
+        "cold_used": 100.0 * cold / world.limit,
         "cold_refused": _percent(cold_refused, cold_sent),
-        "requests": float(everyone + refused),
+        "requests": float(everyone + struck),
     }
     if simulation.waits:
         figures["p95"] = percentile(simulation.waits, 0.95)
     if simulation.job_seconds:
         figures["job_p50"] = percentile(simulation.job_seconds, 0.5)
         figures["job_p95"] = percentile(simulation.job_seconds, 0.95)
-        figures["refused"] = _percent(refused + cold_refused, cold_sent + refused + sum(accepted))
+        figures["refused"] = _percent(struck + cold_refused, cold_sent + struck + sent)
         if world.processes == 1 and world.jobs == 1:
             figures["ideal"] = ideal(world, simulation.job_phase)
     return figures

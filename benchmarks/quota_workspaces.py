@@ -32,15 +32,17 @@ Usage = list[tuple[float, int, int]]
 """Begin, accepted and refused requests of each window."""
 
 
-def _serve(pipe: "Connection[Any, Any]") -> None:
-    async def serve() -> None:
+def serve(pipe: "Connection[Any, Any]", workspaces: int = WORKSPACES, limit: int = LIMIT) -> None:
+    """Give the places to a pipe, and when it asks, what the simulators counted."""
+
+    async def serving() -> None:
         async with contextlib.AsyncExitStack() as stack:
             simulators = [
-                IntercomSimulator(limit=LIMIT, latency=LATENCY) for _ in range(WORKSPACES)
+                IntercomSimulator(limit=limit, latency=LATENCY) for _ in range(workspaces)
             ]
             for simulator in simulators:
                 await stack.enter_async_context(simulator)
-            enough = (WINDOWS + 3) * LIMIT
+            enough = (WINDOWS + 4) * limit
             places: list[Place] = [
                 (one.url, one.admin_id, one.workspace.populate(conversations=enough))
                 for one in simulators
@@ -51,9 +53,9 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
                 [(window.start, window.accepted, window.refused) for window in one.quota.windows]
                 for one in simulators
             ]
-            pipe.send(usages)
+            pipe.send((usages, max(max(one.applied.values(), default=0) for one in simulators)))
 
-    asyncio.run(serve())
+    asyncio.run(serving())
 
 
 async def _detach(places: list[Place], until: float) -> None:
@@ -75,30 +77,44 @@ def measure() -> list[tuple[float, float]]:
     """Return used and refused percent of each workspace, over two whole windows."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    server = context.Process(target=_serve, args=(theirs,), daemon=True)
+    server = context.Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     places: list[Place] = ours.recv()
     first = ((time.time() + 1.0) // WINDOW + 1.0) * WINDOW
     end = first + WINDOWS * WINDOW
     asyncio.run(_detach(places, end + 0.2))
     ours.send("enough")
-    usages: list[Usage] = ours.recv()
+    usages: list[Usage] = ours.recv()[0]
     server.terminate()
     server.join()
+    return shares(usages, first, end)
+
+
+def shares(
+    usages: list[Usage], first: float, end: float, limit: int = LIMIT
+) -> list[tuple[float, float]]:
+    """Return used and refused percent of each workspace, over the windows between two moments."""
     figures: list[tuple[float, float]] = []
     for usage in usages:
         measured = [window for window in usage if first <= window[0] < end]
         accepted = sum(window[1] for window in measured)
         refused = sum(window[2] for window in measured)
         sent = max(1, accepted + refused)
-        figures.append((100.0 * accepted / (LIMIT * WINDOWS), 100.0 * refused / sent))
+        figures.append(
+            (100.0 * accepted * WINDOW / (limit * (end - first)), 100.0 * refused / sent)
+        )
     return figures
 
 
 def report() -> None:
     """Measure and print."""
-    used, refused = zip(*measure(), strict=True)
     print(f"{WORKSPACES} workspaces at once, {LIMIT} requests per window each, {WINDOWS} windows\n")
+    show(measure())
+
+
+def show(figures: list[tuple[float, float]]) -> None:
+    """Print what `shares` found."""
+    used, refused = zip(*figures, strict=True)
     print(f"{'':10} {'median':>8} {'least':>8} {'most':>8}")
     for name, values in (("used %", used), ("refused %", refused)):
         median = statistics.median(values)

@@ -13,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from intercom_async.simulator.quota import Quota
 from intercom_async.transport.window import RateLimitHeaders
 
 WINDOW: Final = 10.0
@@ -75,13 +76,7 @@ class World:
 
 @attrs.frozen
 class Reply:
-    """What a client sees of a reply.
-
-    Attributes:
-        status: 200 or 429, None for a reply that never came.
-        headers: what it tells about the quota.
-        code: Intercom's error code.
-    """
+    """What a client sees of a reply; the status is None if none ever came."""
 
     status: int | None
     headers: RateLimitHeaders | None
@@ -96,32 +91,18 @@ class Reply:
 LOST: Final = Reply(None, None)
 
 
-@attrs.define
-class WindowCount:
-    """What happened in one window, by process."""
-
-    accepted: Counter[int] = attrs.Factory(Counter[int])
-    refused: Counter[int] = attrs.Factory(Counter[int])
-
-
 class Server:
-    """Counts requests into windows.
-
-    Args:
-        world: see `World`.
-        rng: draws where in a window the simulation begins, and when budgets are withdrawn.
-    """
+    """Counts requests into windows, as the simulator does, and by process besides."""
 
     def __init__(self, world: World, rng: random.Random) -> None:
         self._world = world
         self._rng = rng
-        self._used = 0
+        self._quota = Quota(limit=world.limit, window=WINDOW, counter_lag=world.counter_lag)
         self._withdrawn_until = 0.0
         self._next_withdrawal = self._pause_until_withdrawal()
         self.phase = rng.random() * WINDOW
-        self.windows: dict[int, WindowCount] = {0: WindowCount()}
-        self._index = 0
-        self._count = self.windows[0]
+        self.accepted: Counter[tuple[int, int]] = Counter()
+        self.refused: Counter[tuple[int, int]] = Counter()
         self.trace: list[tuple[float, bool]] | None = None
 
     def _pause_until_withdrawal(self) -> float:
@@ -134,21 +115,24 @@ class Server:
 
     def handle(self, process: int, now: float) -> Reply:
         """Count or refuse a request that arrives now."""
-        index = int((self.phase + now) // WINDOW)
-        if index != self._index:
-            self._index, self._used = index, 0
-            self._count = self.windows.setdefault(index, WindowCount())
+        at = self.phase + now
         withdrawn = self._is_withdrawn(now)
-        accepted = not withdrawn and self._used < self._world.limit
+        standing = self._quota.refuse(at) if withdrawn else self._quota.charge(at)
+        counts = self.accepted if standing.accepted else self.refused
+        counts[int(at // WINDOW), process] += 1
         if self.trace is not None:
-            self.trace.append((self.phase + now, accepted))
-        if accepted:
-            self._used += 1
-            self._count.accepted[process] += 1
-            return Reply(200, self._headers(index, self._world.counter_lag, now))
-        self._count.refused[process] += 1
-        lag = 0 if self._used >= self._world.limit else self._world.counter_lag
-        return Reply(429, self._headers(index, lag, now), "rate_limit_exceeded")
+            self.trace.append((at, standing.accepted))
+        headers = None
+        if self._world.headers:
+            headers = RateLimitHeaders(
+                limit=standing.limit,
+                remaining=standing.remaining,
+                reset=float(EPOCH + standing.reset),
+                date=math.floor(self.wall(now)) if self._world.date else None,
+            )
+        if standing.accepted:
+            return Reply(200, headers)
+        return Reply(429, headers, "rate_limit_exceeded")
 
     def _is_withdrawn(self, now: float) -> bool:
         if now >= self._next_withdrawal:
@@ -156,27 +140,9 @@ class Server:
             self._next_withdrawal = now + WITHDRAWN + self._pause_until_withdrawal()
         return now < self._withdrawn_until
 
-    def _headers(self, index: int, lag: int, now: float) -> RateLimitHeaders | None:
-        if not self._world.headers:
-            return None
-        limit = self._world.limit
-        return RateLimitHeaders(
-            limit=limit,
-            remaining=min(limit, limit - self._used + lag),
-            reset=float(EPOCH + (index + 1) * WINDOW),
-            date=math.floor(self.wall(now)) if self._world.date else None,
-        )
-
 
 class Network:
-    """Carries requests to the server and replies back; each way takes its random time.
-
-    Args:
-        loop: its time is the simulation's.
-        server: where requests go.
-        world: see `World`.
-        rng: draws the times.
-    """
+    """Carries requests to the server and replies back; each way takes its random time."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, server: Server, world: World, rng: random.Random

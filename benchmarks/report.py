@@ -1,4 +1,4 @@
-"""Comparisons as tables, files and differences from saved runs."""
+"""Comparisons as tables and files."""
 
 import importlib.metadata
 import json
@@ -7,9 +7,8 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from benchmarks.figures import Comparison, change, from_json, spread, to_json
+from benchmarks.figures import Comparison, spread, to_json
 
 _LIBRARIES = ("aiohttp", "msgspec", "cattrs", "uvloop", "httpx", "python-intercom", "pydantic")
 
@@ -67,19 +66,6 @@ def show_verdicts(comparisons: Sequence[Comparison]) -> None:
     print(f"\n{len(verdicts) - len(missed)} of {len(verdicts)} bounds hold")
     for what, verdict in missed:
         print(f"  {what}: {verdict}")
-
-
-def show_changes(path: Path, comparisons: Sequence[Comparison]) -> None:
-    """Print what is different from a run that `save` wrote."""
-    saved: Any = json.loads(path.read_text(encoding="utf-8"))
-    was = {comparison.name: comparison for comparison in from_json(saved["comparisons"])}
-    print(f"\nagainst a run of {saved['about']['date']} on {saved['about']['machine']}")
-    for comparison in comparisons:
-        old = was.get(comparison.name)
-        for contestant in comparison.rounds:
-            if old is not None and contestant in old.rounds and old.baseline in old.rounds:
-                what = f"{comparison.name}, {contestant}"
-                print(f"  {what:60} {change(old, comparison, contestant)}")
 
 
 def save(path: Path, comparisons: Sequence[Comparison]) -> None:

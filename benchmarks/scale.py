@@ -10,9 +10,8 @@ import time
 from typing import Final
 
 from benchmarks.client_process import ClientProcess
-from benchmarks.figures import Bound, Comparison
-from benchmarks.load_server import SATURATED, LoadServer, start_server
-from benchmarks.options import Options
+from benchmarks.figures import Bound, Comparison, Options
+from benchmarks.load_server import SATURATED, LoadServer
 from benchmarks.rivals import OUR_BULK
 
 PAIRS: Final = (1_000, 10_000, 100_000)
@@ -30,7 +29,7 @@ def measure(options: Options) -> list[Comparison]:
     names = [f"{pairs:,} pairs" for pairs in lengths]
     time_each: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, list[float]] = {name: [] for name in names}
-    with start_server() as server:
+    with LoadServer() as server:
         for _ in range(rounds):
             for name, pairs in zip(names, lengths, strict=True):
                 # What a short run costs is measured as often as a long one lasts.
@@ -80,7 +79,7 @@ def _wide(server: LoadServer, rounds: int) -> Comparison:
                 elapsed = time.perf_counter() - began
                 busiest = max(busiest, (server.cpu() - used) / elapsed)
                 speed[name].append(count * PER_PROCESS / elapsed)
-    notes = [f"{os.cpu_count()} cores, of which {server.name} used at most {busiest:.0%} of one"]
+    notes = [f"{os.cpu_count()} cores, of which the server used at most {busiest:.0%} of one"]
     if busiest > SATURATED:
         notes.append("BEWARE: the server held the clients back")
     return Comparison(

@@ -45,14 +45,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualRuntime:
-    """The `Runtime` of one simulated process: a clock of its own, seeded randomness.
-
-    Args:
-        loop: the loop whose time passes.
-        rng: gives the randomness.
-        epoch: what the monotonic clock shows when the loop's time is zero.
-        wall: what the wall clock shows then.
-    """
+    """The `Runtime` of one simulated process: clocks that begin at its own `epoch` and `wall`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, rng: random.Random, *, epoch: float, wall: float

@@ -3,113 +3,27 @@
 It uses the whole rate limit, almost never hits a 429, and says what became of each pair.
 """
 
-from intercom_async._version import __version__
-from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary
-from intercom_async.client import IntercomClient, detach_contact
-from intercom_async.detaching import Detach, Outcome
-from intercom_async.errors import (
-    AdminNotFoundError,
-    APIError,
-    AuthenticationError,
-    CertificateError,
-    ClientStateError,
-    ConnectionFailedError,
-    ContactNotFoundError,
-    ContradictoryReplyError,
-    ConversationNotFoundError,
-    GatewayError,
-    IntercomError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    LastContactError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitedError,
-    RateLimitWaitError,
-    RedirectError,
-    ResponseDecodeError,
-    ResponseTooLargeError,
-    ServerError,
-    UnknownOutcomeError,
-    WorkspaceAccessError,
-    WrongInputError,
-)
-from intercom_async.journal import (
-    Journal,
-    JournalCorruptError,
-    JournalError,
-    JournalLockedError,
-    JournalLostError,
-    JournalMismatchError,
-    JournalWriteError,
-    Source,
-)
-from intercom_async.model import Conversation, Identity
-from intercom_async.pairs import Pair
-from intercom_async.pool import IntercomPool, WorkspaceAccess
-from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
-from intercom_async.transport.http import Connector
-from intercom_async.transport.verdict import RetryPolicy
-from intercom_async.transport.window import Lane, RateLimitPolicy
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "APIError",
-    "AdminNotFoundError",
-    "AuthenticationError",
-    "Cause",
-    "CertificateError",
-    "ClientStateError",
-    "ClientStats",
-    "ConnectionFailedError",
-    "Connector",
-    "ContactNotFoundError",
-    "ContradictoryReplyError",
-    "Conversation",
-    "ConversationNotFoundError",
-    "Detach",
-    "DetachResult",
-    "DetachRun",
-    "DetachSummary",
-    "GatewayError",
-    "Identity",
-    "IntercomClient",
-    "IntercomError",
-    "IntercomPool",
-    "InvalidArgumentError",
-    "InvalidRequestError",
-    "Journal",
-    "JournalCorruptError",
-    "JournalError",
-    "JournalLockedError",
-    "JournalLostError",
-    "JournalMismatchError",
-    "JournalWriteError",
-    "Lane",
-    "LastContactError",
-    "NotFoundError",
-    "OutageStatus",
-    "Outcome",
-    "Pair",
-    "PermissionDeniedError",
-    "PoolResult",
-    "PoolRun",
-    "PoolSummary",
-    "RateLimitPolicy",
-    "RateLimitStatus",
-    "RateLimitWaitError",
-    "RateLimitedError",
-    "RedirectError",
-    "ResponseDecodeError",
-    "ResponseTooLargeError",
-    "RetryPolicy",
-    "ServerError",
-    "Source",
-    "UnknownOutcomeError",
-    "WorkspaceAccess",
-    "WorkspaceAccessError",
-    "WrongInputError",
-    "__version__",
-    "detach_contact",
-]
+from intercom_async._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from intercom_async._exports import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    # A program that imports the package and does not call Intercom pays for nothing behind it.
+    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "__all__" or not name.startswith("_"):
+        exports = importlib.import_module(f"{__name__}._exports")
+        globals().update({one: getattr(exports, one) for one in ["__all__", *exports.__all__]})
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -10,12 +10,14 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
+from intercom_async import raw
 from intercom_async._version import __version__
 from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.part import Part
@@ -25,30 +27,34 @@ from intercom_async.detaching import (
     DETACH,
     Change,
     Detach,
+    Outcome,
+    marked,
     off_loop,
     read_conversation,
     settle,
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
-from intercom_async.events import Observer
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
+from intercom_async.model.base import mark
+from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair
+from intercom_async.people import By, Calls, PairSearch
+from intercom_async.raw import RawReply
 from intercom_async.secret import Secret
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
-from intercom_async.transport.budgets import limiter_for
 from intercom_async.transport.http import Http
+from intercom_async.transport.network import check_proxy
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget
+from intercom_async.transport.sharing import SharedBudget, limiter_for
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:
     import aiohttp
@@ -60,6 +66,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
     ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
     DRY_RUN: DryRun,
 }
+_GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
 PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
 
@@ -69,11 +76,21 @@ SMALLEST_PAGE: Final = 10
 _Found = TypeVar("_Found", Conversation, ContactReference)
 
 
-def _check_seconds(name: str, value: object) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not 0 < value < float("inf"):  # type: ignore[operator]  # good says it is one
-        raise InvalidArgumentError(name, value, "a positive number of seconds")
-    return float(value)  # type: ignore[arg-type]  # same
+class _BulkOptions(TypedDict, total=False):
+    admin_id: str | int | None
+    concurrency: int | None
+    stop_after_missing: int | None
+    outage_patience: float
+
+
+def _check_retry(retry: object, max_retries: object) -> RetryPolicy:
+    if not isinstance(retry, RetryPolicy):
+        raise InvalidArgumentError("retry", retry, "a RetryPolicy")
+    if max_retries is None:
+        return retry
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+        raise InvalidArgumentError("max_retries", max_retries, "a whole number of at least 0")
+    return attrs.evolve(retry, attempts=max_retries + 1)
 
 
 class IntercomClient:
@@ -85,7 +102,7 @@ class IntercomClient:
 
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
-        region: where the workspace is hosted: "us", "eu" or "au".
+        region: where the workspace is hosted.
         base_url: goes before `region`; must be https unless its host is loopback.
         version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
             version such as "2.14".
@@ -93,6 +110,12 @@ class IntercomClient:
             without it the token's own admin, asked for once.
         timeout: seconds for one attempt, from connecting to the end of the reply.
         retry: how often and how long a failed call is tried again.
+        max_retries: attempts after the first one, in place of `retry.attempts`; 0 for none.
+        default_headers: sent with every request besides the library's own.
+        user_agent_suffix: added to the User-Agent header, such as "acme-sync/2.1".
+        proxy: an HTTP proxy, perhaps with name and password: "http://user:word@proxy:3128".
+            Without it HTTPS_PROXY and NO_PROXY decide, or `session`. It carries a tunnel and
+            never sees the token. Whom to trust is in SSL_CERT_FILE, if that is set.
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
             connector); used and never closed. Its own client middlewares do not run, and no
@@ -101,7 +124,7 @@ class IntercomClient:
             `Connector`, so that nothing stale is taken for an answer.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
-        observer: called with every event of `intercom_async.events`; must be quick.
+        observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
     Raises:
@@ -112,12 +135,16 @@ class IntercomClient:
         self,
         token: str | None = None,
         *,
-        region: str = "us",
+        region: Region = "us",
         base_url: str | None = None,
         version: str = "Preview",
         admin_id: str | int | None = None,
         timeout: float = 30.0,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        user_agent_suffix: str | None = None,
+        proxy: str | None = None,
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
         session: "aiohttp.ClientSession | None" = None,
         shared_budget: SharedBudget | None = None,
@@ -129,9 +156,10 @@ class IntercomClient:
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
         checked_version = wire.check_version(version)
-        seconds = _check_seconds("timeout", timeout)
-        if not isinstance(retry, RetryPolicy):
-            raise InvalidArgumentError("retry", retry, "a RetryPolicy")
+        retry = _check_retry(retry, max_retries)
+        agent = f"intercom_async/{__version__}"
+        if user_agent_suffix is not None:
+            agent += f" {wire.check_suffix(user_agent_suffix)}"
         if not isinstance(rate_limit, RateLimitPolicy):
             raise InvalidArgumentError("rate_limit", rate_limit, "a RateLimitPolicy")
         if observer is not None and not callable(observer):
@@ -147,9 +175,11 @@ class IntercomClient:
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip, deflate",
                 "Intercom-Version": checked_version,
-                "User-Agent": f"intercom_async/{__version__}",
+                "User-Agent": agent,
+                **({} if default_headers is None else wire.check_headers(default_headers)),
             },
             session=session,
+            proxy=None if proxy is None else check_proxy("proxy", proxy),
             runtime=runtime,
         )
         self._transport = Transport(
@@ -163,7 +193,7 @@ class IntercomClient:
         self._runtime = runtime
         self._lane: Lane | None = None
         self._interactive = CallOptions(
-            lane=Lane.INTERACTIVE, timeout=seconds, retry=retry, max_wait=rate_limit.max_wait
+            lane=Lane.INTERACTIVE, timeout=timeout, retry=retry, max_wait=rate_limit.max_wait
         )
 
     def __repr__(self) -> str:
@@ -202,6 +232,11 @@ class IntercomClient:
         return self._base_url
 
     @property
+    def admin_id(self) -> str | None:
+        """The admin in whose name it acts; None for the token's own."""
+        return self._admin_id
+
+    @property
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as known now, None before the first reply."""
         return self._transport.rate_limit
@@ -220,49 +255,85 @@ class IntercomClient:
         *,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
         lane: Lane | None = None,
         max_wait: float | None = None,
     ) -> Self:
         """Return a view of this client whose calls have other options.
 
         Connections, quota and retry budget are shared; closing either closes both. What is not
-        given stays as it is.
-
-        Args:
-            timeout: seconds for one attempt.
-            retry: how often and how long; its `budget` has no effect here.
-            lane: `Lane.INTERACTIVE` or `Lane.BULK`, for every call of the view.
-            max_wait: seconds a call may wait for the quota.
+        given stays as it is. `lane` is for every call of the view, runs included; `max_wait` is
+        the seconds that a call may wait for the quota; the others are the client's own.
         """
-        options = self._interactive
-        if timeout is not None:
-            options = attrs.evolve(options, timeout=_check_seconds("timeout", timeout))
-        if retry is not None:
-            options = attrs.evolve(options, retry=retry)
-        if max_wait is not None:
-            if max_wait != 0:
-                _check_seconds("max_wait", max_wait)
-            options = attrs.evolve(options, max_wait=max_wait)
-        lane = self._lane if lane is None else Lane(lane)
-        if lane is not None:
-            options = attrs.evolve(options, lane=lane, patient=lane is Lane.BULK)
         view = copy.copy(self)
-        view._interactive, view._lane = options, lane  # noqa: SLF001  a copy of this very class
+        options = self._options(timeout, lane, max_wait, retry, max_retries)
+        view._interactive = options  # noqa: SLF001  a copy of this very class
+        view._lane = self._lane if lane is None else options.lane  # noqa: SLF001
         return view
 
+    def _options(
+        self,
+        timeout: float | None,
+        lane: Lane | None = None,
+        max_wait: float | None = None,
+        retry: RetryPolicy | None = None,
+        max_retries: int | None = None,
+    ) -> CallOptions:
+        options = self._interactive
+        if retry is not None or max_retries is not None:
+            checked = _check_retry(options.retry if retry is None else retry, max_retries)
+            options = attrs.evolve(options, retry=checked)
+        if timeout is not None:
+            options = attrs.evolve(options, timeout=timeout)
+            if retry is None:  # the policy of before may have an `attempt_time`
+                policy = attrs.evolve(options.retry, attempt_time=None)
+                options = attrs.evolve(options, retry=policy)
+        if max_wait is not None:
+            options = attrs.evolve(options, max_wait=max_wait)
+        if lane is not None:
+            options = attrs.evolve(options, lane=lane, patient=lane == Lane.BULK)
+        return options
+
+    @overload
     async def detach_contact(
-        self, conversation_id: str, contact_id: str, *, admin_id: str | int | None = None
-    ) -> Conversation:
+        self,
+        conversation_id: str,
+        contact_id: str,
+        *,
+        admin_id: str | int | None = None,
+        missing_ok: Literal[False] = False,
+        timeout: float | None = None,
+    ) -> Conversation: ...
+    @overload
+    async def detach_contact(
+        self,
+        conversation_id: str,
+        contact_id: str,
+        *,
+        admin_id: str | int | None = None,
+        missing_ok: bool,
+        timeout: float | None = None,
+    ) -> Conversation | None: ...
+    async def detach_contact(
+        self,
+        conversation_id: str,
+        contact_id: str,
+        *,
+        admin_id: str | int | None = None,
+        missing_ok: bool = False,
+        timeout: float | None = None,
+    ) -> Conversation | None:
         """Remove a contact from a group conversation.
 
-        Args:
-            conversation_id: Intercom's id of the conversation.
-            contact_id: Intercom's id of the contact (not an external id or e-mail address).
-            admin_id: the admin in whose name it happens; None for the client's.
+        Ids are Intercom's own (of the contact no external id or e-mail address). It happens in
+        the name of `admin_id`, else the client's, else the token's own admin. `timeout` is the
+        seconds for one attempt, else the client's; so it is with all calls.
 
         Returns:
             The conversation as Intercom answered it; `participants` are the contacts left. (Some
-            replies list the removed contact too; after three checks they are believed.)
+            replies list the removed contact too; after three checks they are believed.) None, and
+            only with `missing_ok`, when the contact is not part of the conversation or there is
+            no such conversation: what should be is so, as after a detach that went before.
 
         Raises:
             InvalidArgumentError: an id that cannot be sent; nothing was sent.
@@ -280,43 +351,54 @@ class IntercomClient:
                 nothing was done.
             APIError: any other error that was answered.
         """
-        return await self._change(conversation_id, contact_id, admin_id, DETACH)
+        gone = _GONE if missing_ok else frozenset[Outcome]()
+        return await self._change(
+            conversation_id, contact_id, admin_id, timeout=timeout, change=DETACH, excused=gone
+        )
 
     async def attach_contact(
-        self, conversation_id: str, contact_id: str, *, admin_id: str | int | None = None
+        self,
+        conversation_id: str,
+        contact_id: str,
+        *,
+        admin_id: str | int | None = None,
+        timeout: float | None = None,
     ) -> Conversation:
-        """Add a contact to a conversation: the undo of `detach_contact`.
-
-        Args:
-            conversation_id: Intercom's id of the conversation.
-            contact_id: Intercom's id of the contact.
-            admin_id: the admin in whose name it happens; None for the client's.
-
-        Raises:
-            IntercomError: as for `detach_contact`.
-        """
-        return await self._change(conversation_id, contact_id, admin_id, ATTACH)
+        """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
+        found = await self._change(
+            conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
+        )
+        assert found is not None  # noqa: S101  no outcome was excused
+        return found
 
     async def _change(
-        self, conversation_id: str, contact_id: str, admin_id: str | int | None, change: Change
-    ) -> Conversation:
-        pair = Detach(conversation_id, contact_id, await self._admin(admin_id))
-        settled = await settle(
-            self._transport, pair, pair.admin_id, self._interactive, change=change
-        )
+        self,
+        conversation_id: str,
+        contact_id: str,
+        admin_id: str | int | None,
+        *,
+        timeout: float | None,
+        change: Change,
+        excused: frozenset[Outcome] = frozenset(),
+    ) -> Conversation | None:
+        options = self._options(timeout)
+        pair = Detach(conversation_id, contact_id, await self._admin(admin_id, timeout))
+        settled = await settle(self._transport, pair, pair.admin_id, options, change=change)
+        if settled.outcome in excused:
+            return None
         if settled.error is not None:
             raise settled.error
         assert settled.reply is not None  # noqa: S101  no error means a reply
         return await read_conversation(settled.reply, pair.conversation_id)
 
-    async def _admin(self, admin_id: str | int | None) -> str:
+    async def _admin(self, admin_id: str | int | None, timeout: float | None) -> str:
         """Return the admin of a call: its own, the client's, or the token's own."""
         if admin_id is not None:
             return check_id("admin_id", admin_id)
         if self._admin_id is not None:
             return self._admin_id
         if self._own_admin_id is None:
-            own = (await self.whoami()).id
+            own = (await self.whoami(timeout=timeout)).id
             if own is None:
                 raise InvalidArgumentError(
                     "admin_id", None, "given: Intercom does not say which admin the token has"
@@ -324,17 +406,60 @@ class IntercomClient:
             self._own_admin_id = own
         return self._own_admin_id
 
-    async def get_conversation(self, conversation_id: str) -> Conversation:
+    async def get_conversation(
+        self,
+        conversation_id: str,
+        *,
+        timeout: float | None = None,
+    ) -> Conversation:
         """Return a conversation with its newest parts.
 
         Raises:
             ConversationNotFoundError: there is no such conversation.
             IntercomError: as for `detach_contact`.
         """
-        reply = await self._call(wire.get_conversation(conversation_id))
+        asked = wire.get_conversation(conversation_id)
+        reply = await self._call(asked, self._options(timeout))
         return await read_conversation(reply, conversation_id)
 
-    async def find_conversations(self, contact_id: str) -> AsyncIterator[Conversation]:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        idempotent: bool | None = None,
+        lane: Lane | None = None,
+        timeout: float | None = None,
+    ) -> RawReply:
+        """Call any endpoint of Intercom, within the same quota, with the same retries and errors.
+
+        ::
+
+            reply = await client.request("POST", "/tags", json={"name": "VIP"})
+            reply.status, reply.request_id, reply.json()["id"]
+
+        `path` is below the base URL, and each id in it one encoded segment; what else could lead
+        elsewhere is refused. `params` become the query: lists repeat their name, None is left
+        out. Only success (2xx) returns.
+
+        A call that may have been applied, since its answer was lost or a 5xx, is sent again only
+        if that does no harm. So it is with GET, HEAD, PUT and DELETE (the second answer may then
+        be a 404), and with POST and PATCH only if you say `idempotent=True`, as of a search.
+        Otherwise `UnknownOutcomeError` or `ServerError` is raised after the one attempt. What
+        certainly was not applied (429, no connection) is repeated in any case.
+
+        Raises:
+            InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
+            IntercomError: as for `detach_contact`.
+        """
+        asked = raw.request(method, path, json, params, idempotent=idempotent)
+        return raw.raw_of(await self._call(asked, self._options(timeout, lane)))
+
+    async def find_conversations(
+        self, contact_id: str, *, timeout: float | None = None
+    ) -> AsyncIterator[Conversation]:
         """Iterate over the conversations a contact takes part in, each one once.
 
         Pages shift when conversations leave the result while it is read, for example because
@@ -349,7 +474,7 @@ class IntercomClient:
         while True:
             before = len(seen)
             announced = 0
-            async for conversations, total in self._pages(request, _conversations):
+            async for conversations, total in self._pages(request, _conversations, timeout):
                 announced = max(announced, total or 0)
                 for conversation in conversations:
                     if conversation.id is not None and conversation.id not in seen:
@@ -359,46 +484,95 @@ class IntercomClient:
                 return
 
     async def find_contacts(
-        self, *, email: str | None = None, external_id: str | None = None
+        self,
+        *,
+        email: str | None = None,
+        external_id: str | None = None,
+        contact_ids: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> AsyncIterator[ContactReference]:
-        """Iterate over the contacts with an e-mail address or an external id.
+        """Iterate over the contacts with an e-mail address, an external id or some ids.
 
         Several contacts may have the same address. New ones may be found only minutes later,
         merged ones never (Intercom's search works on an index).
 
         Args:
-            email: the address; give this or `external_id`.
+            email: the address; give this or one of the others.
             external_id: the id your own system gave the contact.
+            contact_ids: Intercom's ids of at most 15 contacts; those that exist are found.
 
         Raises:
-            InvalidArgumentError: not exactly one of the two is given.
+            InvalidArgumentError: not exactly one of the three is given.
             IntercomError: as for `detach_contact`.
         """
-        if (email is None) == (external_id is None):
-            raise InvalidArgumentError("email or external_id", None, "given, exactly one of them")
-        field, value = ("external_id", external_id) if email is None else ("email", email)
-        request = functools.partial(wire.search_contacts, field, value)
+        asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
+        given = [
+            (field, values) for field, values in asked.items() if [*values] not in ([], [None])
+        ]
+        if len(given) != 1:
+            raise InvalidArgumentError(
+                "email, external_id or contact_ids", None, "given, exactly one of them"
+            )
+        field, values = given[0]
+        request = functools.partial(wire.search_contacts, field, *values)
         seen: set[str] = set()
-        async for contacts, _ in self._pages(request, _contacts):
+        async for contacts, _ in self._pages(request, _contacts, timeout):
             for contact in contacts:
                 if contact.id is not None and contact.id not in seen:
                     seen.add(contact.id)
                     yield contact
 
+    def find_pairs(
+        self,
+        people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
+        *,
+        by: By = "email",
+        every: bool = False,
+        one_per_address: bool = False,
+    ) -> PairSearch:
+        """Iterate over the pairs of people: all group conversations that they take part in.
+
+        Given to `detach_contacts`, it keeps the people in the run's journal, too, and a run that
+        was killed goes on in the middle of a person. All contacts with an address are taken; a
+        contact that was merged into another is followed. What became of the people is in
+        `PairSearch.summary`.
+
+        Args:
+            people: ids or addresses, pulled lazily; None for those that a journal has left.
+            by: what they are: "email", "contact" for Intercom's ids, or "external-id".
+            every: conversations, too, in which a contact is the only one.
+            one_per_address: leave people out whom several contacts are.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be used.
+            IntercomError: nothing more can be searched; raised by the iteration.
+        """
+        return PairSearch(
+            people, by=by, every=every, one_per_address=one_per_address, calls=self._calls
+        )
+
+    def _calls(self, patient: bool) -> Calls:  # noqa: FBT001  of `find_pairs` alone
+        view = self._for_bulk(patient=patient)
+        return Calls(
+            contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
+            conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
+            send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
+        )
+
     async def _pages(
         self,
         request: Callable[..., wire.Request],
         decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
+        timeout: float | None = None,
     ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
         """Iterate over what a search's pages hold, and how much there is in all.
 
         A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
         cursors repeat or a page brings nothing new.
         """
-        retry = self._interactive.retry
-        brief = attrs.evolve(
-            self._interactive, retry=attrs.evolve(retry, attempts=min(2, retry.attempts))
-        )
+        options = self._options(timeout)
+        retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
+        brief = attrs.evolve(options, retry=retry)
         size = PAGE_SIZE
         cursor: str | None = None
         cursors: set[str | None] = {None}
@@ -406,15 +580,18 @@ class IntercomClient:
         while True:
             asked = request(per_page=size, starting_after=cursor)
             try:
-                reply = await self._call(asked, None if size == SMALLEST_PAGE else brief)
+                reply = await self._call(asked, options if size == SMALLEST_PAGE else brief)
             except (ServerError, ConnectionFailedError) as error:
                 if size == SMALLEST_PAGE:
                     raise
                 if isinstance(error, ServerError) and error.status in {502, 504}:
                     size = max(SMALLEST_PAGE, size // 2)
                     continue
-                reply = await self._call(asked)  # a smaller page would not help
+                reply = await self._call(asked, options)  # a smaller page would not help
             found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))
+            head = wire.head_of(reply)
+            for entry in found:
+                mark(entry, head)
             yield found, total
             new = {entry.id for entry in found} - ids
             if cursor in cursors or not new:
@@ -422,14 +599,15 @@ class IntercomClient:
             cursors.add(cursor)
             ids |= new
 
-    async def whoami(self) -> Identity:
+    async def whoami(self, *, timeout: float | None = None) -> Identity:
         """Return the admin and the workspace the token belongs to.
 
         Raises:
             IntercomError: as for `detach_contact`.
         """
-        reply = await self._call(wire.me())
-        return await off_loop(reply, functools.partial(decode_identity, reply.body))
+        reply = await self._call(wire.me(), self._options(timeout))
+        identity = await off_loop(reply, functools.partial(decode_identity, reply.body))
+        return marked(reply, identity)
 
     def detach_contacts(
         self,
@@ -480,28 +658,19 @@ class IntercomClient:
         self,
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
-        admin_id: str | int | None = None,
-        concurrency: int | None = None,
         journal: str | os.PathLike[str] | Journal | None = None,
-        stop_after_missing: int | None = 100,
-        outage_patience: float = 900.0,
+        **options: Unpack[_BulkOptions],
     ) -> DetachRun:
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
-        Arguments, results and journal are the same; a pair that is done is `Outcome.ATTACHED`.
+        It takes `admin_id`, `concurrency`, `stop_after_missing` and `outage_patience` like it,
+        and a pair that is done is `Outcome.ATTACHED`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
-        options = RunOptions(
-            operation=ATTACH.name,
-            base_url=self._base_url,
-            admin_id=admin_id,
-            concurrency=concurrency,
-            stop_after_missing=stop_after_missing,
-            outage_patience=outage_patience,
-        )
-        return self.run(options, pairs, as_journal(journal))
+        asked = RunOptions(operation=ATTACH.name, base_url=self._base_url, **options)
+        return self.run(asked, pairs, as_journal(journal))
 
     def run(
         self,
@@ -523,16 +692,21 @@ class IntercomClient:
         )
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return what a run works with. It waits as long as the quota takes: that is pacing."""
+        """Return what a run works with."""
+        view = self._for_bulk()
+        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+
+    def _for_bulk(self, *, patient: bool = True) -> Self:
+        """Return a view that waits as long as the quota takes: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
-            self._interactive, lane=lane, max_wait=None, patient=True
+            self._interactive, lane=lane, max_wait=None, patient=patient
         )
-        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+        return view
 
-    async def _call(self, request: wire.Request, options: CallOptions | None = None) -> wire.Reply:
-        reply = await self._transport.send(request, options or self._interactive)
+    async def _call(self, request: wire.Request, options: CallOptions) -> wire.Reply:
+        reply = await self._transport.send(request, options)
         if not reply.succeeded:
             raise error_of(reply)
         return reply

@@ -30,12 +30,13 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.model import Conversation
+from intercom_async.model.base import RepliedObject, mark
+from intercom_async.observing import logger
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.answers import IN_A_ROW, error_of
-from intercom_async.transport.reporting import logger
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.wire import Reply, request_id_of
+from intercom_async.transport.wire import Reply, head_of, request_id_of
 
 
 class Outcome(enum.StrEnum):
@@ -128,6 +129,7 @@ LARGE: Final = 64 * 1024
 at most, whatever is odd about it. Conversations are decoded in steps instead."""
 
 _Decoded = TypeVar("_Decoded")
+_Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
 async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
@@ -152,9 +154,11 @@ def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
 
 def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
     """The error about a body, with what names the reply in a log and to Intercom's support."""
-    return ResponseDecodeError(
+    named = ResponseDecodeError(
         error.reason, body=error.body, status=reply.status, request_id=reply.request_id
     )
+    named.reply = head_of(reply)
+    return named
 
 
 def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation:
@@ -163,7 +167,16 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    return _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id))
+    return marked(
+        reply,
+        _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id)),
+    )
+
+
+def marked(reply: Reply, found: _Replied) -> _Replied:
+    """Return what a reply held, with the reply's head noted."""
+    mark(found, head_of(reply))
+    return found
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
@@ -180,7 +193,7 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
             next(steps)
         except StopIteration as done:
             conversation: Conversation = done.value
-            return conversation
+            return marked(reply, conversation)
         except ResponseDecodeError as error:
             raise _of(reply, error) from None
         await asyncio.sleep(0)

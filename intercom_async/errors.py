@@ -15,6 +15,7 @@ chained exception ever holds a token.
     ├── ContradictoryReplyError   a success that contradicts itself or the question
     ├── ResponseTooLargeError     a reply beyond the size bound
     ├── ResponseDecodeError       a reply that is no JSON object
+    ├── RunFailedError            a run left pairs unsettled; see `DetachSummary`
     ├── JournalError              a run's journal; see `intercom_async.journal.errors`
     └── APIError                  Intercom answered with an error
         ├── RedirectError         3xx; redirects are never followed
@@ -34,7 +35,8 @@ chained exception ever holds a token.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from intercom_async.status import OutageStatus, RateLimitStatus
+from intercom_async.observing import OutageStatus, RateLimitStatus
+from intercom_async.replies import ReplyHead
 
 
 def readable(text: str, length: int = 300) -> str:
@@ -64,7 +66,14 @@ def _rebuild(kind: type["IntercomError"], message: str, facts: dict[str, Any]) -
 
 
 class IntercomError(Exception):
-    """The root: catch it to catch whatever this library raises."""
+    """The root: catch it to catch whatever this library raises.
+
+    Attributes:
+        reply: status, headers and request id of the reply that it is about, None if it is about
+            none or came from a journal.
+    """
+
+    reply: ReplyHead | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Workers send exceptions between processes; keyword-only facts need help with that.
@@ -139,9 +148,7 @@ class RateLimitWaitError(IntercomError):
         max_wait: seconds the caller allowed.
         rate_limit: the quota at that moment.
         refusals: requests of this call that were refused with 429 before.
-        code: Intercom's code of the last refusal, or None.
-        message: Intercom's text of the last refusal, or None.
-        request_id: Intercom's id of the last refused request, or None.
+        code, message, request_id: of the last refusal, or None.
     """
 
     def __init__(
@@ -161,6 +168,7 @@ class RateLimitWaitError(IntercomError):
         self.code = None if refusal is None else refusal.code
         self.message = None if refusal is None else refusal.message
         self.request_id = None if refusal is None else refusal.request_id
+        self.reply = None if refusal is None else refusal.reply
         refused = "" if refusal is None else f"; the last answer was {refusal}"
         reason = (
             "all connections are in use, longer"
@@ -177,7 +185,7 @@ class _AttemptedError(IntercomError):
     """An error after at least one attempt.
 
     Attributes:
-        attempts: requests sent for this call, the first one included.
+        attempts: requests sent for this call, the first one included, refused ones (429) not.
         refusals: further requests that were refused with 429.
     """
 
@@ -193,7 +201,6 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
     be applied after the check: trying again is safe and tells.
 
     Attributes:
-        attempts: attempts made.
         outage: the outage for which nothing more was sent, None if it was for another reason.
     """
 
@@ -205,11 +212,7 @@ class CertificateError(ConnectionFailedError):
 
 
 class UnknownOutcomeError(_AttemptedError):
-    """The connection failed after the request was sent and its fate could not be found out.
-
-    Attributes:
-        attempts: requests sent for this call.
-    """
+    """The connection failed after the request was sent and its fate could not be found out."""
 
 
 class ResponseTooLargeError(_AttemptedError):
@@ -286,7 +289,6 @@ class APIError(_AttemptedError):
         errors: all members of the reply's `errors` list, as they came.
         request_id: Intercom's id of the request, for its support, or None.
         rate_limit: the quota after this reply, or None when no headers came yet.
-        attempts: requests sent for this call, refused ones (429) not counted.
         retry_after: seconds the server asked to wait, or None.
     """
 

@@ -8,10 +8,10 @@ client costs a few kilobytes, so it stays until the pool is closed.
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack, cast
 
 import attrs
 
@@ -23,14 +23,15 @@ from intercom_async.errors import (
     InvalidArgumentError,
     WorkspaceAccessError,
 )
-from intercom_async.events import Observer
 from intercom_async.journal import Journal
-from intercom_async.pool_run import Pairs, PoolRun, Routed
+from intercom_async.observing import Observer
+from intercom_async.pool_run import AllPairs, PoolRun
 from intercom_async.transport.http import open_session
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.runtime import SYSTEM, Runtime
 from intercom_async.transport.sharing import SharedBudget
-from intercom_async.transport.verdict import RetryPolicy
 from intercom_async.transport.window import RateLimitPolicy
+from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,15 +48,13 @@ class WorkspaceAccess:
     """How to reach one workspace.
 
     Attributes:
-        token: access token; never shown.
-        region: where the workspace is hosted: "us", "eu" or "au".
-        base_url: goes before `region`; see `IntercomClient`.
-        admin_id: the admin in whose name bulk runs act, for pairs that name none; None for the
-            run's.
+        token: never shown.
+        region, base_url: see `IntercomClient`.
+        admin_id: in whose name it is acted, for pairs that name nobody; before the run's.
     """
 
     token: str = attrs.field(repr=False)
-    region: str = "us"
+    region: Region = "us"
     base_url: str | None = None
     admin_id: str | None = None
 
@@ -82,6 +81,35 @@ def _check_count(name: str, value: object) -> None:
         raise InvalidArgumentError(name, value, "a whole number of at least 1")
 
 
+class ClientOptions(TypedDict, total=False):
+    """What all clients of a pool have in common; see `IntercomClient`."""
+
+    version: str
+    timeout: float
+    retry: RetryPolicy
+    max_retries: int | None
+    proxy: str | None
+    default_headers: Mapping[str, str] | None
+    user_agent_suffix: str | None
+    rate_limit: RateLimitPolicy
+    shared_budget: SharedBudget | None
+    observer: Observer | None
+    runtime: Runtime
+
+
+class BulkOptions(TypedDict, total=False):
+    """How a bulk run goes about it; see `IntercomClient.detach_contacts`.
+
+    Each workspace has its own concurrency, and stops alone. `admin_id` is for pairs that name no
+    admin, in workspaces whose access names none.
+    """
+
+    admin_id: str | int | None
+    concurrency: int | None
+    stop_after_missing: int | None
+    outage_patience: float
+
+
 class IntercomPool:
     """Lends clients by workspace.
 
@@ -96,10 +124,8 @@ class IntercomPool:
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; see
             `IntercomClient`.
-        version, timeout, retry, rate_limit, shared_budget, observer: of every client; see
-            `IntercomClient`. `rate_limit.key` must be None, because each workspace has a quota
-            of its own.
-        runtime: clock, sleep and randomness, for tests.
+        **options: of every client. `rate_limit.key` must be None, because each workspace has a
+            quota of its own.
 
     Raises:
         InvalidArgumentError: a value that cannot be used, named.
@@ -111,13 +137,7 @@ class IntercomPool:
         *,
         connections: int = CONNECTIONS,
         session: "aiohttp.ClientSession | None" = None,
-        version: str = "Preview",
-        timeout: float = 30.0,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
-        rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
-        shared_budget: SharedBudget | None = None,
-        observer: Observer | None = None,
-        runtime: Runtime = SYSTEM,
+        **options: Unpack[ClientOptions],
     ) -> None:
         self._find: Callable[[str], object] = (
             cast("Mapping[str, object]", directory).__getitem__
@@ -128,25 +148,19 @@ class IntercomPool:
         if not callable(self._find):
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
         _check_count("connections", connections)
-        options: dict[str, Any] = {
-            "version": version,
-            "timeout": timeout,
-            "retry": retry,
-            "rate_limit": rate_limit,
-            "shared_budget": shared_budget,
-            "observer": observer,
-            "runtime": runtime,
-        }
-        IntercomClient("checks-the-options", **options)
-        if rate_limit.key is not None:
+        IntercomClient(
+            "none", **options
+        )  # it knows what is wrong with an option, and opens nothing
+        policy = options.get("rate_limit")
+        if policy is not None and policy.key is not None:
             raise InvalidArgumentError(
-                "rate_limit", rate_limit, "a policy without key: each workspace has its own quota"
+                "rate_limit", policy, "a policy without key: each workspace has its own quota"
             )
         self._connections = connections
         self._injected = session
         self._session = session
         self._options = options
-        self._runtime = runtime
+        self._runtime = options.get("runtime", SYSTEM)
         self._entries: dict[str, _Entry] = {}
         self._look_ups: set[asyncio.Timeout] = set()
         self._closed = False
@@ -186,17 +200,13 @@ class IntercomPool:
 
     @asynccontextmanager
     async def client(self, workspace: str) -> AsyncGenerator[IntercomClient]:
-        """Lend the client of a workspace.
-
-        Args:
-            workspace: its key in the directory.
+        """Lend the client of a workspace, by its key in the directory.
 
         Raises:
             WorkspaceAccessError: the directory does not know it, or failed.
             ClientStateError: the pool is closed.
         """
-        client, _ = await self.open(workspace)
-        yield client
+        yield await self._open(workspace)
 
     def forget(self, workspace: str) -> None:
         """Look the access up again when the workspace is asked for next, for its token changed.
@@ -207,15 +217,12 @@ class IntercomPool:
 
     def detach_contacts(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None = None,
+        pairs: AllPairs | None = None,
         *,
-        admin_id: str | int | None = None,
-        concurrency: int | None = None,
         at_once: int = AT_ONCE,
         journal: str | os.PathLike[str] | Journal | None = None,
         dry_run: bool = False,
-        stop_after_missing: int | None = 100,
-        outage_patience: float = 900.0,
+        **options: Unpack[BulkOptions],
     ) -> PoolRun:
         """Detach many contacts in many workspaces, each at its own quota; see `PoolRun`.
 
@@ -223,69 +230,49 @@ class IntercomPool:
             pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
                 `Routed`) in any order. They are read ahead, into the journal. None works off what
                 the journal has and is not settled.
-            admin_id: for pairs that name no admin, in workspaces whose access names none.
-            concurrency: requests in flight at most in each workspace; None to compute it.
             at_once: workspaces in work at the same time.
-            journal: one file for all workspaces, each bound to the one its token belongs to; see
-                `IntercomClient.detach_contacts`.
-            dry_run: see there.
-            stop_after_missing: of each workspace; see there.
-            outage_patience: likewise.
+            journal: one for all workspaces, a file or a run in PostgreSQL; each workspace is
+                bound to the one its token belongs to.
+            dry_run: change nothing, and keep no journal.
+            **options: see `BulkOptions`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
         if dry_run and journal is not None:
             raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
-        options = RunOptions(
-            operation=DRY_RUN if dry_run else DETACH.name,
-            base_url="",
-            admin_id=admin_id,
-            concurrency=concurrency,
-            stop_after_missing=stop_after_missing,
-            outage_patience=outage_patience,
-        )
-        return self._run(pairs, options, journal, at_once)
+        operation = DRY_RUN if dry_run else DETACH.name
+        return self._run(operation, pairs, journal, at_once, options)
 
     def attach_contacts(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None = None,
+        pairs: AllPairs | None = None,
         *,
-        admin_id: str | int | None = None,
-        concurrency: int | None = None,
         at_once: int = AT_ONCE,
         journal: str | os.PathLike[str] | Journal | None = None,
-        stop_after_missing: int | None = 100,
-        outage_patience: float = 900.0,
+        **options: Unpack[BulkOptions],
     ) -> PoolRun:
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
-        options = RunOptions(
-            operation=ATTACH.name,
-            base_url="",
-            admin_id=admin_id,
-            concurrency=concurrency,
-            stop_after_missing=stop_after_missing,
-            outage_patience=outage_patience,
-        )
-        return self._run(pairs, options, journal, at_once)
+        return self._run(ATTACH.name, pairs, journal, at_once, options)
 
     def _run(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None,
-        options: RunOptions,
+        operation: str,
+        pairs: AllPairs | None,
         journal: str | os.PathLike[str] | Journal | None,
         at_once: int,
+        options: BulkOptions,
     ) -> PoolRun:
         _check_count("at_once", at_once)
         return PoolRun(
             pairs,
-            clients=self,
+            clients=self._open,
             journal=as_journal(journal),
-            options=options,
+            options=RunOptions(operation=operation, base_url="", **options),
             at_once=at_once,
             runtime=self._runtime,
         )
@@ -299,20 +286,8 @@ class IntercomPool:
             self._session = open_session(self._connections)
         return self._session
 
-    async def open(
-        self, workspace: str, *, refused: IntercomClient | None = None
-    ) -> tuple[IntercomClient, str | None]:
-        """Return the client of a workspace as `client` does, and its admin, if it has one.
-
-        Args:
-            workspace: its key in the directory.
-            refused: a client whose token was refused: look the token up once more. If it is still
-                the same, so is the client.
-
-        Raises:
-            WorkspaceAccessError: the directory does not know it, or failed.
-            ClientStateError: the pool is closed.
-        """
+    async def _open(self, workspace: str, refused: IntercomClient | None = None) -> IntercomClient:
+        """Return the client of a workspace; if its token was refused, after another look-up."""
         session = self._ready()
         entry = self._entries.setdefault(workspace, _Entry())
         scope = asyncio.timeout(None)
@@ -321,15 +296,17 @@ class IntercomPool:
             async with scope, entry.lock:
                 if entry.client is None or entry.client is refused:
                     access = await self._look_up(workspace)
-                    if entry.access is None or entry.access.token != access.token:
+                    if access != entry.access or entry.client is None:
+                        entry.access = access
                         entry.client = IntercomClient(
                             access.token,
                             region=access.region,
                             base_url=access.base_url,
+                            admin_id=access.admin_id,
                             session=session,
                             **self._options,
                         )
-                    entry.access = access
+                return entry.client
         except TimeoutError:
             _ = self._ready()
             raise
@@ -337,9 +314,6 @@ class IntercomPool:
             self._look_ups.discard(scope)
             if entry.client is None and self._entries.get(workspace) is entry:
                 del self._entries[workspace]
-        assert entry.client is not None  # noqa: S101  set just above
-        assert entry.access is not None  # noqa: S101  likewise
-        return entry.client, entry.access.admin_id
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:

@@ -18,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import attrs
 
@@ -32,7 +32,15 @@ from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import IntercomError, InvalidArgumentError, WorkspaceAccessError
-from intercom_async.journal import Binding, Facts, Journal, JournalError, Session, Wanted
+from intercom_async.journal import (
+    Binding,
+    Facts,
+    Journal,
+    JournalError,
+    JournalLockedError,
+    Session,
+    Wanted,
+)
 from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.transport import Transport
@@ -44,18 +52,15 @@ Routed = Sequence[Any] | Mapping[str, Any]
 """A pair with its workspace: `(workspace, Detach)`, `(workspace, conversation_id, contact_id)` with
 or without an `admin_id` behind it, or a mapping or row that has these by their names."""
 
+AllPairs = Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed]
+"""Pairs by workspace, or with theirs."""
+
 BATCH: Final = 256
 """Pairs that are written to the journal at once at most."""
 
 
-class Clients(Protocol):
-    """Where a run gets its clients: the pool."""
-
-    async def open(
-        self, workspace: str, *, refused: IntercomClient | None = None
-    ) -> tuple[IntercomClient, str | None]:
-        """Return the client of a workspace and the admin it acts for; see `IntercomPool.open`."""
-        ...
+Open = Callable[[str, IntercomClient | None], Awaitable[IntercomClient]]
+"""Gives the client of a workspace, another one than that whose token was refused if it can."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -155,15 +160,9 @@ class _Forwarded(ResultQueue[DetachResult]):
 
 @attrs.define(eq=False)
 class _Lane:
-    """A workspace and what is done there.
+    """A workspace, its own input if it has one, and what is done there.
 
     Attributes:
-        workspace: its key.
-        part: what its run is given.
-        pairs: its own input, if it has one.
-        reader: reads that.
-        client: its newest client.
-        run: the run that goes on.
         busy: whether it is in work or waits for a place.
         again: pairs that occurred again, to be told at the end.
     """
@@ -177,12 +176,10 @@ class _Lane:
     busy: bool = False
     again: list[Detach] = attrs.field(factory=list[Detach])
 
-    @property
-    def summary(self) -> DetachSummary:
-        """What was done, in numbers."""
+    def summary(self, elapsed: float) -> DetachSummary:
         quota = None if self.client is None else self.client.rate_limit
         limit = None if quota is None else quota.limit
-        return self.part.tally.summary(elapsed=0.0, limit=limit)
+        return self.part.tally.summary(elapsed=elapsed, limit=limit)
 
 
 class PoolRun(Run[PoolResult, PoolSummary]):
@@ -198,23 +195,16 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             print(run.summary)
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
-    run at once and leaves nothing behind. A workspace whose token is unknown or refused stops
-    alone. When the input raises, the pairs before that are done, then it is raised.
-
-    Args:
-        pairs: see `IntercomPool.detach_contacts`.
-        clients: the pool.
-        journal: keeps what became of each pair.
-        options: what the run was asked for.
-        at_once: workspaces in work at the same time.
-        runtime: the clock.
+    run at once and leaves nothing behind. A workspace whose token is unknown or refused, or that
+    other workers have, stops alone. When the input raises, the pairs before that are done, then it
+    is raised.
     """
 
     def __init__(
         self,
-        pairs: Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed] | None,
+        pairs: AllPairs | None,
         *,
-        clients: Clients,
+        clients: Open,
         journal: Journal,
         options: RunOptions,
         at_once: int,
@@ -254,10 +244,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        found = {
-            key: attrs.evolve(lane.summary, elapsed=self._elapsed)
-            for key, lane in self._lanes.items()
-        }
+        found = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
         return PoolSummary(workspaces=found, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
@@ -283,6 +270,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             # Each workspace has a region of its own.
             binding = Binding(operation=self._options.operation, base_url="several workspaces")
             self._session = await self._journal.open(binding, runtime=self._runtime)
+            self._session.watch(self._recall)
             await self._begin(self._session)
             await self._until_idle()
             if not self._stopping:
@@ -294,6 +282,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         finally:
             await self._surely(self._until_idle)
             await self._surely(self._close_journal)
+
+    def _recall(self) -> None:
+        for lane in self._working.values():
+            if lane.run is not None:
+                lane.run.recall()
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until nobody cancels it."""
@@ -319,14 +312,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await self._session.close(**facts)
 
     def _facts(self) -> Facts:
-        tallies = [lane.part.tally for lane in self._lanes.values()]
-        return {
-            "requests": sum(tally.requests for tally in tallies),
-            "retries": sum(tally.retries for tally in tallies),
-            "refusals": sum(tally.refusals for tally in tallies),
-            "duplicates": sum(tally.duplicates for tally in tallies),
-            "elapsed": self._elapsed,
-        }
+        facts: Facts = {"requests": 0, "retries": 0, "refusals": 0, "duplicates": 0}
+        for tally in (lane.part.tally for lane in self._lanes.values()):
+            facts["requests"] += tally.requests
+            facts["retries"] += tally.retries
+            facts["refusals"] += tally.refusals
+            facts["duplicates"] += tally.duplicates
+        return {**facts, "elapsed": self._elapsed}
 
     async def _note(self) -> None:
         if self._session is not None and self._elapsed >= self._noted + 1.0:
@@ -462,11 +454,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 )
             )
         try:
-            lane.client, admin_id = await self._clients.open(lane.workspace)
+            lane.client = await self._clients(lane.workspace, None)
             options = attrs.evolve(
                 self._options,
                 base_url=lane.client.base_url,
-                admin_id=admin_id or self._options.admin_id,
+                admin_id=lane.client.admin_id or self._options.admin_id,
             )
             lane.run = lane.client.run(options, None, part)
             lane.run.hand_results_to(_Forwarded(lane.workspace, self._results))
@@ -478,7 +470,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     async def _renew(self, lane: _Lane) -> tuple[Transport, WhoAmI] | None:
         try:
-            client, _ = await self._clients.open(lane.workspace, refused=lane.client)
+            client = await self._clients(lane.workspace, lane.client)
         except WorkspaceAccessError:
             return None
         if client is lane.client:
@@ -494,7 +486,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         for lane in tuple(self._lanes.values()):
             part = lane.part
             part.tally.input_ended = self._complete
-            if part.tally.stopped_by is not None:
+            stopped_by = part.tally.stopped_by
+            if stopped_by is not None and not isinstance(stopped_by, JournalLockedError):
                 await self._tell_left(lane, Wanted.PENDING)
                 if not part.opened:
                     await self._tell_left(lane, Wanted.LEFT)

@@ -15,8 +15,16 @@ import uvloop
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
 
+pytest_plugins = ["intercom_async.simulator.pytest_plugin"]
+
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.register_profile(  # one process runs the tests again and again
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.differing_executors],
+)
 hypothesis.settings.load_profile("default")
 
 

@@ -1,6 +1,7 @@
 """Attaching in bulk: the undo, on the same engine."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ class TestFindingContacts:
 
     @pytest.mark.parametrize("given", [{}, {"email": "a@b.example", "external_id": "70"}])
     async def test_exactly_one_thing_must_be_given(
-        self, client: IntercomClient, given: dict[str, str]
+        self, client: IntercomClient, given: dict[str, Any]
     ) -> None:
         with pytest.raises(InvalidArgumentError, match="exactly one"):
             _ = [one async for one in client.find_contacts(**given)]

@@ -34,7 +34,8 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.events import (
+from intercom_async.model import ConversationPage
+from intercom_async.observing import (
     CallBegan,
     CallEnded,
     CallGivenUp,
@@ -45,7 +46,6 @@ from intercom_async.events import (
     RequestSent,
     WaitRefused,
 )
-from intercom_async.model import ConversationPage
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
 from intercom_async.structuring import STEP, decode_in_steps, decode_page
 from intercom_async.transport import wire
@@ -484,6 +484,7 @@ class TestEvents:
         assert [(event.failure, event.attempt) for event in lost] == [
             ("disconnected", 1),
             ("disconnected", 2),
+            ("cancelled", 1),
         ]
 
     async def test_a_refused_wait_is_an_event_and_a_warning(

@@ -110,6 +110,8 @@ def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> Non
     if mode == "strict":
         code = "import pytest\npytestmark = pytest.mark.asyncio\n" + code
     (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
+    (line,) = re.findall(r"`(pytest_plugins = [^`]*)`", README)
+    (tmp_path / "conftest.py").write_text(f"{line}\n", encoding="utf-8")
     options = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, "-o", f"asyncio_mode={mode}"],
@@ -169,7 +171,7 @@ class TestCommands:
                 process.send_signal(signal.SIGINT)
             process.stdout.read()
         assert process.returncode == 0
-        identity, dry_run, detached, resumed, report, saved, undone, found = told.values()
+        identity, dry_run, detached, resumed, report, saved, undone, found, *people = told.values()
         assert "5017690" in identity
         assert "nothing was changed" in dry_run
         assert "1,000 would be detached" in dry_run
@@ -182,11 +184,14 @@ class TestCommands:
         assert len((tmp_path / "rows.csv").read_bytes().splitlines()) == 1001
         assert "1,000 attached" in undone
         assert "1 detached" in found
+        assert "3 conversations" in people[1]
+        assert "3 detached" in people[2]
+        assert "1 person: 1 done; 1 contact" in people[2]
 
     def test_the_benchmarks_run(self, capsys: pytest.CaptureFixture[str]) -> None:
         # The shortest of them; all of them take minutes.
         assert COMMANDS[-1].endswith("-m benchmarks")
-        assert benchmark(["import", "--rounds", "2"]) == 0
+        assert benchmark(["start", "--rounds", "2"]) == 0
         printed = capsys.readouterr().out
         assert "import intercom_async" in printed
         assert "of 1 bounds hold" in printed
@@ -206,6 +211,9 @@ class TestCommands:
             ["intercom-async", "export"],
             ["intercom-async", "attach"],
             ["intercom-async", "find"],
+            ["printf", r"email\njoe@customer.example\n"],
+            ["intercom-async", "find"],  # of people
+            ["intercom-async", "detach"],  # of people
             ["python3", "-m"],  # the benchmarks
         ]
         assert COMMANDS[0].endswith("intercom-async demo")

@@ -1,8 +1,20 @@
 """The sums of a run: numbers alone."""
 
+import json
 import math
+import pickle
 
-from intercom_async import DetachSummary, Outcome
+import pytest
+
+from intercom_async import (
+    Cause,
+    ConnectionFailedError,
+    Detach,
+    DetachSummary,
+    IntercomError,
+    Outcome,
+    RunFailedError,
+)
 
 
 def test_numbers_that_nobody_knows_yet_are_none() -> None:
@@ -16,3 +28,27 @@ def test_numbers_that_nobody_knows_yet_are_none() -> None:
     assert (long.ideal, long.rate, long.settled) == (40.0, 0.6, 25)
     assert long.quota_used is not None
     assert math.isclose(long.quota_used, 0.82)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_failures_raise_and_what_needs_no_repetition_does_not(outcome: Outcome) -> None:
+    summary = DetachSummary(outcomes={outcome: 2, Outcome.DETACHED: 1}, input_ended=True)
+    if outcome.settled:
+        summary.raise_for_failures()
+        return
+    with pytest.raises(RunFailedError, match="2 of 3 pairs are not settled") as raised:
+        summary.raise_for_failures()
+    assert raised.value.summary is summary
+    assert pickle.loads(pickle.dumps(raised.value)).summary == summary
+
+
+@pytest.mark.parametrize("stopped_by", [None, ConnectionFailedError("Intercom is away")])
+def test_an_input_that_was_not_read_to_its_end_raises(stopped_by: IntercomError | None) -> None:
+    cause = Cause(outcome=Outcome.FAILED, error="HTTP 500", count=1, example=Detach("1", "2"))
+    summary = DetachSummary(outcomes={Outcome.FAILED: 1}, causes=(cause,), stopped_by=stopped_by)
+    with pytest.raises(RunFailedError, match=r"not read to its end; .* reason: HTTP 500") as raised:
+        summary.raise_for_failures()
+    assert raised.value.__cause__ is stopped_by
+    told = json.loads(json.dumps(summary.to_dict()))
+    assert told["outcomes"] == {"failed": 1}
+    assert told["stopped_by"] == (stopped_by and "Intercom is away")

@@ -90,19 +90,6 @@ async def test_a_tls_context_of_the_application_decides_whom_to_trust() -> None:
             assert (await client.whoami()).id == sim.admin_id
 
 
-async def test_https_goes_through_the_session_s_proxy_in_a_tunnel() -> None:
-    authority = trustme.CA()
-    async with nothing_left_behind(), simulator(authority) as sim, Proxy() as proxy:
-        pairs = sim.workspace.populate(conversations=10)
-        async with (
-            aiohttp.ClientSession(connector=trusting(authority), proxy=proxy.url) as session,
-            IntercomClient(TOKEN, base_url=sim.url, session=session) as client,
-        ):
-            summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
-        assert summary.settled == len(pairs)
-        assert {method for method, _ in proxy.requested} == {"CONNECT"}
-
-
 async def test_plain_http_to_loopback_goes_through_the_session_s_proxy() -> None:
     async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim, Proxy() as proxy:
         async with (

@@ -9,8 +9,27 @@ import attrs
 from intercom_async.detaching import Detach, Outcome, conversation_from
 from intercom_async.errors import APIError, IntercomError, readable
 from intercom_async.model import Conversation
+from intercom_async.replies import ReplyHead
 from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.wire import Reply
+from intercom_async.transport.wire import Reply, head_of
+
+
+class RunFailedError(IntercomError):
+    """A run left pairs unsettled, or did not read its input to the end; run it again.
+
+    What stopped it, if it was stopped, is the cause.
+
+    Attributes:
+        summary: the run in numbers.
+    """
+
+    def __init__(self, summary: "DetachSummary") -> None:
+        self.summary = summary
+        left = summary.total - summary.settled
+        ended = "" if summary.input_ended else "; the input was not read to its end"
+        first = f"; the commonest reason: {summary.causes[0].error}" if summary.causes else ""
+        super().__init__(f"{left} of {summary.total} pairs are not settled{ended}{first}")
+
 
 CAUSES: Final = 20
 """Causes that a summary names at most."""
@@ -64,6 +83,18 @@ class DetachResult:
             self._conversation = conversation_from(self._reply, self.detach.conversation_id)
             self._reply = None
         return self._conversation
+
+    @property
+    def reply(self) -> ReplyHead | None:
+        """Status, headers and request id of the deciding reply.
+
+        None if there was none, and of a pair that was told from the journal.
+        """
+        if self.error is not None:
+            return self.error.reply
+        if self._reply is not None:
+            return head_of(self._reply)
+        return None if self._conversation is None else self._conversation.reply
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON knows it; without the conversation."""
@@ -169,6 +200,48 @@ class DetachSummary:
         if self.limit is None or self.elapsed <= 0:
             return None
         return self.requests / (self.limit * self.elapsed / WINDOW)
+
+    def raise_for_failures(self) -> None:
+        """Raise unless every pair is settled (see `Outcome.settled`) and the input was read.
+
+        Raises:
+            RunFailedError: some are not, or it was not.
+        """
+        if self.settled < self.total or not self.input_ended or self.stopped_by is not None:
+            raise RunFailedError(self) from self.stopped_by
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON knows it, as `intercom-async --json` prints it."""
+        used = self.quota_used
+        return {
+            "total": self.total,
+            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
+            "causes": [
+                {
+                    "outcome": cause.outcome.value,
+                    "error": cause.error,
+                    "count": cause.count,
+                    "example": {
+                        "conversation_id": cause.example.conversation_id,
+                        "contact_id": cause.example.contact_id,
+                    },
+                }
+                for cause in self.causes
+            ],
+            "inferred": self.inferred,
+            "duplicates": self.duplicates,
+            "settled_before": self.settled_before,
+            "second_tries": self.second_tries,
+            "input_ended": self.input_ended,
+            "requests": self.requests,
+            "retries": self.retries,
+            "refusals": self.refusals,
+            "elapsed": round(self.elapsed, 3),
+            "ideal": self.ideal,
+            # Within its first window a run may use a whole window's quota at once.
+            "quota_used": None if used is None or self.elapsed < WINDOW else round(used, 4),
+            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
+        }
 
     def __str__(self) -> str:
         parts = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if n)

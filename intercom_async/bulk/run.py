@@ -53,10 +53,12 @@ from intercom_async.errors import (
     WrongInputError,
 )
 from intercom_async.journal import (
+    SETTLED,
     Binding,
     Facts,
     Journal,
     JournalError,
+    JournalLockedError,
     JournalMismatchError,
     Row,
     Session,
@@ -64,13 +66,14 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.model import Identity
+from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.pairs import Pair, as_detach
-from intercom_async.status import OutageStatus, RateLimitStatus
+from intercom_async.people import PairSearch
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.retrying import backoff
 from intercom_async.transport.runtime import Runtime, TimerHandle
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import backoff
 
 BATCH: Final = 128
 """Pairs that are looked up at once at most."""
@@ -174,6 +177,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._reader: asyncio.Task[None] | None = None
         self._timer: TimerHandle | None = None
         self._noted = 0.0
+        self._search = pairs if isinstance(pairs, PairSearch) else None
         self._input = InputReader(pairs, as_detach, self._changed.set)
         if part is not None:
             part.moved = self._changed.set
@@ -191,8 +195,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         self._workers: set[asyncio.Task[None]] = set()
         self._recording = 0
-        self._idle = 0
-        self._largest = 0
+        self._idle = self._largest = 0
         self._operating: set[asyncio.Task[object]] = set()
         self._unsent: set[asyncio.Task[object]] = set()
         self._recalled: set[asyncio.Task[object]] = set()
@@ -233,7 +236,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 it unread, for inputs that may never end.
         """
         self._stopping = True
-        self._drain = self._drain and drain
+        # To drain a search would be to go on searching.
+        self._drain = self._drain and drain and self._search is None
         # What waits for Intercom to come back would not end.
         everything = immediately or self._transport.outage is not None
         for task in self._unsent | self._operating if everything else set(self._unsent):
@@ -351,14 +355,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     ),
                     runtime=self._runtime,
                 )
-                self._session.watch(self._recall)
+                self._session.watch(self.recall)
+                if self._search is not None:
+                    await self._search.join(self._session)
+                    before = self._session.before.items()
+                    self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
             else:
                 if app_id is not None:
                     await self._part.session.bind(self._workspace, app_id, app_name)
                 self._session, self._part.opened = self._part.session, True
         except IntercomError as error:
-            # A key that stands for another workspace stops its part of a pool's run alone.
-            other = isinstance(error, JournalMismatchError) and self._part is not None
+            # A key that stands for another workspace stops its part of a pool's run alone, as does
+            # a worker elsewhere.
+            elsewhere = isinstance(error, JournalMismatchError | JournalLockedError)
+            other = elsewhere and self._part is not None
             if isinstance(error, ClientStateError | JournalError) and not other:
                 raise
             self._stop_for(error)
@@ -369,7 +379,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._unsent.discard(task)
 
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and settle what is left."""
         self._recalled = self._operating - self._unsent
         for task in self._recalled:
@@ -438,6 +448,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         except asyncio.CancelledError:
             if not self._stopping:
                 self._interrupted()
+        except (AuthenticationError, CertificateError, PermissionDeniedError) as error:
+            self._stop_for(error)  # of a search for the pairs
         except Exception as error:  # noqa: BLE001  whatever the caller's input raises
             self._failure = self._failure or error  # raised when the pairs before it are done
         self._changed.set()
@@ -483,7 +495,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         for pair, row in zip(new, rows, strict=True):
             if self._occurs_again(pair):
                 continue
-            if row is not None and row.session == self._number:
+            planned = row is not None and row.state == State.PENDING and self._search is not None
+            if row is not None and row.session == self._number and not planned:
                 self._tell_again(pair, row)
             elif row is not None and row.settled:
                 self._tally.settled_before += 1
@@ -753,10 +766,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         async def announce() -> None:
             nonlocal sent
-            await self._memory()
-            item.announced = True
-            if self._session is not None and self._durable:
-                await self._session.write(item.sending(self._admin_id(item.pair)))
+            await self._announce(item)
             sent = True
             self._unsent.discard(task)
 
@@ -796,6 +806,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._operating.discard(task)
             self._unsent.discard(task)
             self._recalled.discard(task)
+
+    async def _announce(self, item: Item) -> None:
+        """Let the journal know that a pair is about to be sent, or ask whether it still may be."""
+        durable = self._session if self._durable else None
+        if item.announced:
+            if durable is not None:
+                await durable.hold()
+            return
+        await self._memory()
+        item.announced = True
+        if durable is not None:
+            await durable.write(item.sending(self._admin_id(item.pair)))
 
     def _send(
         self, item: Item, announce: Callable[[], Awaitable[None]], *, ambiguous: bool

@@ -13,11 +13,12 @@ from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
-from intercom_async.cli.options import BulkOptions, Connection, command, option
+from intercom_async.cli.options import BulkOptions, ByOptions, Connection, command, option
 from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
 from intercom_async.errors import readable
+from intercom_async.observing import log_to_stderr
 
 app: Final = typer.Typer(
     name="intercom-async",
@@ -36,8 +37,24 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _log(verbose: int) -> None:
+    if verbose:
+        log_to_stderr("info" if verbose == 1 else "debug")
+
+
 @app.callback()
 def _main(
+    _verbose: Annotated[
+        int,
+        typer.Option(
+            "-v",
+            "--verbose",
+            count=True,
+            callback=_log,
+            show_default=False,
+            help="Log retries, refusals and outages to stderr; -vv for every request.",
+        ),
+    ] = 0,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -47,10 +64,13 @@ def _main(
 
 
 @attrs.frozen(kw_only=True)
-class DetachOptions(BulkOptions):
+class DetachOptions(ByOptions, BulkOptions):
     """What `detach` is given."""
 
     verb: ClassVar = "detach"
+    people: Path | None = option(
+        None, "Detach these people from every group conversation; - for standard input."
+    )
     dry_run: bool = option(
         False, "Change nothing; look at each pair and say what would be.", "--dry-run"
     )
@@ -61,6 +81,8 @@ async def detach(options: DetachOptions) -> ExitStatus:
 
     Each pair is settled once: removed, already gone, conversation missing, or refused because
     it is the last contact. Lines that cannot be understood are reported and skipped.
+
+    With --people the file has people, and all their group conversations are found first.
 
     With --journal a run can be killed at any moment: the same command goes on where it was, and
     so does `detach JOURNAL`.
@@ -116,7 +138,7 @@ command(
     DetachOptions,
     detach,
     "detach pairs.csv --journal run.db",
-    "find --email a@b.example | intercom-async detach -",
+    "detach --people people.csv --by email --journal run.db",
 )
 command(app, AttachOptions, attach, "attach --undo run.db", "attach pairs.csv --journal back.db")
 command(
@@ -125,6 +147,7 @@ command(
     find,
     "find --email a@b.example > pairs.csv",
     "find --external-id 70 --json | intercom-async detach -",
+    "find --from people.csv > pairs.csv",
 )
 command(app, Connection, whoami, "whoami", "whoami --region eu --token-file token.txt")
 command(

@@ -8,23 +8,33 @@ import subprocess
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.display import Display, as_document, show_summary
+from intercom_async.cli.display import Display, show_summary
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import BulkOptions
-from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say
+from intercom_async.cli.people import (
+    LOOKED_AT,
+    WARNING,
+    people_line,
+    strangers,
+    tell_people,
+    tell_strangers,
+    tell_what_stays,
+)
+from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say, span
 from intercom_async.cli.signals import asking, interrupts
-from intercom_async.cli.sources import BadLine
 from intercom_async.client import IntercomClient
+from intercom_async.detaching import Outcome
 from intercom_async.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -34,11 +44,12 @@ from intercom_async.errors import (
     readable,
 )
 from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
+from intercom_async.journal.people import PersonState
 from intercom_async.model import Identity
+from intercom_async.people import PeopleSummary
+from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.verdict import RetryPolicy
 
-SHOWN_BAD_LINES: Final = 20
 STANDARD_OUTPUT: Final = 1
 
 
@@ -55,19 +66,24 @@ async def bulk(options: BulkOptions) -> ExitStatus:
         identity = await _identify(client, console)
         _check_binding(given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
-        question = _question(options, client, identity, admin_id, total, resumes=resumes)
+        question = _question(
+            options, client, identity, admin_id, given=given, total=total, resumes=resumes
+        )
         if total != 0 and not _confirmed(options, question, console):
             say(console, "nothing was done")
             return ExitStatus.INTERRUPTED
         if given.name == "standard input" and sys.stdin.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading pairs from the terminal; end with {end}", "dim")
-        feed = _feed(options, given, console)
+        feed = given.feed(console, strict=options.strict, limit=options.limit)
+        search = None
+        if given.by is not None:
+            search = client.find_pairs(feed, by=given.by, one_per_address=given.one_per_address)
         start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
         extra = {"dry_run": True} if options.dry_run else {}
         with closing(Results(options.output, console, resumes=resumes)) as results:
             run = start(
-                feed,
+                search or feed,
                 admin_id=admin_id,
                 concurrency=options.concurrency,
                 journal=None if journal is None else Journal(journal, source=given.source),
@@ -77,11 +93,17 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             )
             interrupter = Interrupter(run, console)
             failure: Exception | None = None
-            display = nullcontext() if options.quiet else Display(console, run, total=total)
+            display: Any = nullcontext()
+            if not options.quiet:
+                also = None if search is None else lambda: people_line(search.summary)
+                display = Display(console, run, total=None if search else total, also=also)
+            absent: set[str] = set()
             with interrupts(interrupter):
                 try:
                     async with run, display:
                         async for result in run:
+                            if result.outcome is Outcome.ALREADY_ABSENT and len(absent) < LOOKED_AT:
+                                absent.add(result.detach.contact_id)
                             if results.lost is None and not results.write(result):
                                 run.stop(drain=False)
                 except Exception as error:  # noqa: BLE001  raised again when the summary was told
@@ -89,8 +111,11 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 results.close()
                 summary = run.summary
                 if given.lines is None:  # the journal knows
-                    summary = attrs.evolve(summary, input_ended=given.missing is None)
-                ending = _Ending(options, console, summary, feed, journal, given)
+                    ended = given.missing is None and (search is None or summary.input_ended)
+                    summary = attrs.evolve(summary, input_ended=ended)
+                people = None if search is None else search.summary
+                asked = await strangers(client, summary, absent)
+                ending = _Ending(options, console, summary, people, asked, feed, journal, given)
                 return ending.tell(failure, results.lost, interrupted=interrupter.presses > 0)
 
 
@@ -151,13 +176,16 @@ def _question(
     client: IntercomClient,
     identity: Identity | None,
     admin_id: str | None,
-    total: int | None,
     *,
+    given: Input,
+    total: int | None,
     resumes: bool,
 ) -> str:
     """Return what is about to happen, as a question."""
     how_many = "contacts" if total is None else amount(total, "contact")
     text = f"{options.verb.capitalize()} {'the rest of ' if resumes else ''}{how_many}"
+    if given.by is not None:
+        text += " from every group conversation"
     app = None if identity is None else identity.app
     if app is not None:
         region = f" ({readable(app.region, 20)})" if app.region else ""
@@ -167,17 +195,12 @@ def _question(
     elif admin_id is not None:
         text += f" as admin {readable(admin_id, 80)}"
     limit = None if client.rate_limit is None else client.rate_limit.limit
-    if total and limit:
+    if total and limit and given.by is None:
         rate = limit * 60 / WINDOW
-        text += f", {_time(total / rate)} at {float(f'{rate:.2g}'):,.0f} a minute"
+        minutes = math.ceil(total / rate)
+        time = "less than a minute" if minutes <= 1 else f"about {span(minutes * 60)}"
+        text += f", {time} at {float(f'{rate:.2g}'):,.0f} a minute"
     return f"{text}?"
-
-
-def _time(minutes: float) -> str:
-    if minutes <= 1:
-        return "less than a minute"
-    hours, rest = divmod(math.ceil(minutes), 60)
-    return f"about {amount(hours, 'hour')} {rest} min" if hours else f"about {rest} minutes"
 
 
 def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
@@ -186,6 +209,8 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
         return True
     try:
         with asking():
+            if options.verb == "detach":
+                say(console, WARNING, "dim")
             console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
             answer = sys.stdin.readline()
     except KeyboardInterrupt:
@@ -195,28 +220,6 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-def _feed(options: BulkOptions, given: Input, console: Console) -> Feed | None:
-    if given.lines is None:
-        return None
-    shown = 0
-
-    def complain(line: BadLine) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= SHOWN_BAD_LINES:
-            say(console, f"{given.name}, line {line.line}: {line.problem}; skipped", "yellow")
-        if shown == SHOWN_BAD_LINES:
-            say(console, "further bad lines are only counted", "yellow")
-
-    return Feed(
-        given.lines(),
-        given.name,
-        strict=options.strict,
-        limit=options.limit,
-        complain=complain,
-    )
-
-
 @attrs.frozen
 class _Ending:
     """What is told of a run that has ended, and the status it comes to."""
@@ -224,7 +227,9 @@ class _Ending:
     options: BulkOptions
     console: Console
     summary: DetachSummary
-    feed: Feed | None
+    people: PeopleSummary | None
+    strangers: tuple[int, int] | None
+    feed: Feed[Any] | None
     journal: Path | None
     given: Input
 
@@ -265,18 +270,38 @@ class _Ending:
             return ExitStatus.INTERRUPTED
         all_settled = self.summary.settled == self.summary.total
         done = all_settled and self.summary.input_ended and not self._bad
+        if self.people is not None:
+            done = done and self.people.states.get(PersonState.DONE, 0) == self.people.total
         return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
     def _tell_summary(self) -> None:
-        summary, bad, dry_run = self.summary, self._bad, self.options.dry_run
-        if self.options.as_json:
-            try:
-                print_out(json.dumps(as_document(summary, bad_lines=bad, dry_run=dry_run)))
-            except OSError:
-                show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
-                raise
-        else:
-            show_summary(self.console, summary, bad_lines=bad, dry_run=dry_run)
+        facts: Any = {"bad_lines": self._bad, "dry_run": self.options.dry_run}
+        document = {**self.summary.to_dict(), **facts}
+        if self.people is not None:
+            document["people"] = msgspec.to_builtins(self.people)
+        if self.strangers is not None:
+            document["absent_contacts"] = dict(
+                zip(("asked", "unknown"), self.strangers, strict=True)
+            )
+        shown = self.options.as_json
+        try:
+            if shown:
+                print_out(json.dumps(document))
+        except OSError:
+            shown = False
+            raise
+        finally:
+            if not shown:
+                self._show(facts)
+
+    def _show(self, facts: Any) -> None:
+        show_summary(self.console, self.summary, **facts)
+        if self.people is not None:
+            tell_people(self.console, self.people)
+        if self.strangers is not None:
+            tell_strangers(self.console, *self.strangers)
+        if self.options.verb == "detach" and not self.options.dry_run:
+            tell_what_stays(self.console, self.summary)
 
     def _tell_how_to_go_on(self) -> None:
         summary = self.summary

@@ -8,7 +8,14 @@ from typing import Final
 from intercom_async.cli.lines import Lines, SourceError
 from intercom_async.cli.rows import UnclosedQuoteError, split_row
 from intercom_async.errors import readable
-from intercom_async.pairs import COLUMNS, REQUIRED
+from intercom_async.people import By
+
+PEOPLE: Final[Mapping[By, str]] = {
+    "email": "email",
+    "contact": "contact_id",
+    "external-id": "external_id",
+}
+"""The column of people, by what they are named by."""
 
 _DELIMITERS: Final = (b",", b";", b"\t")
 _NAMED_DELIMITER: Final = re.compile(rb'"?sep=([^"\w\r\n])"?[\r\n]*', re.IGNORECASE)
@@ -20,12 +27,16 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
     "contact_id": ("contactid", "contact", "intercomid", "userid", "user", "customerid", "leadid"),
     "admin_id": ("adminid", "admin"),
+    "email": ("email", "emailaddress", "mail", "useremail", "contactemail"),
+    "external_id": ("externalid", "userid", "user", "customerid"),
 }
 """What other programs call a column, in lower case and without marks; likelier ones first."""
 
 
-def read_header(lines: Lines, name: str, wanted: Sequence[str]) -> tuple[bytes, Sequence[str]]:
-    """Return the delimiter and the columns' names, among them those wanted for `REQUIRED`."""
+def read_header(
+    lines: Lines, name: str, columns: Sequence[str], wanted: Sequence[str]
+) -> tuple[bytes, Sequence[str]]:
+    """Return the delimiter and the header's names, among them those `wanted` for `columns`."""
     number, text = next(lines)
     delimiters: Sequence[bytes] = _DELIMITERS
     if named := _NAMED_DELIMITER.fullmatch(text):
@@ -53,7 +64,7 @@ def read_header(lines: Lines, name: str, wanted: Sequence[str]) -> tuple[bytes, 
         if following is None:
             break
         text += following[1]
-    raise SourceError(name, number, f"the header {_why_lacking(found, wanted)}")
+    raise SourceError(name, number, f"the header {_why_lacking(found, columns, wanted)}")
 
 
 def _name(cell: bytes) -> str:
@@ -63,17 +74,21 @@ def _name(cell: bytes) -> str:
         return cell.decode("cp1252", errors="replace").strip()
 
 
-def _why_lacking(found: Sequence[str], wanted: Sequence[str]) -> str:
+def _why_lacking(found: Sequence[str], columns: Sequence[str], wanted: Sequence[str]) -> str:
     lacking = " and ".join(repr(name) for name in wanted if name not in found)
     shown = ", ".join(repr(name) for name in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return f"lacks {lacking}; found {shown}{more}. {_advice(found)}"
+    return f"lacks {lacking}; found {shown}{more}. {_advice(found, columns, len(wanted))}"
 
 
-def _advice(found: Sequence[str]) -> str:
-    guessed = {column: _guess(column, found) for column in COLUMNS}
-    if not all(guessed[column] for column in REQUIRED):
-        return "Name the columns with --columns conversation_id=...,contact_id=..."
+def _advice(found: Sequence[str], columns: Sequence[str], required: int) -> str:
+    guessed = {column: _guess(column, found) for column in columns}
+    if not all(guessed[column] for column in columns[:required]):
+        other = next((by for by, one in PEOPLE.items() if len(columns) == 1 and one in found), None)
+        if other is not None:
+            return f"Try --by {other}"
+        shown = ",".join(f"{column}=..." for column in columns[:required])
+        return f"Name the column{'s' * (required > 1)} with --columns {shown}"
     named = [f"{column}={name}" for column, name in guessed.items() if name not in {None, column}]
     return f"Try --columns {shlex.quote(','.join(named))}"
 

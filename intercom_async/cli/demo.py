@@ -1,6 +1,9 @@
 """The main job, shown on the embedded simulator: a bulk detach with faults, checked afterwards."""
 
+import math
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 from rich.console import Console
@@ -10,10 +13,13 @@ from intercom_async.bulk import DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.cli.options import option
-from intercom_async.cli.running import ExitStatus
+from intercom_async.cli.running import ExitStatus, span
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.journal import reader
+from intercom_async.journal.reader import is_journal
 from intercom_async.simulator import Fault, IntercomSimulator
 
 LATENCY: Final = (0.02, 0.08)
@@ -37,6 +43,9 @@ class DemoOptions:
     pairs: int = option(4000, "Contacts to detach.", min=1)
     limit: int = option(1667, "Requests per 10-second window.", min=1)
     seed: int = option(1, "Of the faults.")
+    journal: Path | None = option(
+        None, "Keep the run in this file: the same command goes on after a Ctrl-C or a crash."
+    )
 
 
 async def demo(options: DemoOptions) -> ExitStatus:
@@ -45,55 +54,98 @@ async def demo(options: DemoOptions) -> ExitStatus:
     What each result says is compared with what the simulator did.
     """
     return await show(
-        pairs=options.pairs, limit=options.limit, seed=options.seed, console=Console()
+        pairs=options.pairs,
+        limit=options.limit,
+        seed=options.seed,
+        journal=options.journal,
+        console=Console(),
     )
 
 
-async def show(*, pairs: int, limit: int, seed: int, console: Console) -> ExitStatus:
+async def show(
+    *, pairs: int, limit: int, seed: int, console: Console, journal: Path | None = None
+) -> ExitStatus:
     """Run the demo and say whether the simulator agrees with every single result."""
-    async with IntercomSimulator(limit=limit, latency=LATENCY, seed=seed) as simulator:
-        for fault, probability in FAULTS:
-            simulator.faults.add(fault, probability=probability)
-        populated = simulator.workspace.populate(conversations=pairs)
-        console.print(
-            f"Detaching {pairs:,} contacts on a simulated Intercom at {simulator.url}: "
-            f"{limit:,} requests per 10-second window, "
-            f"{sum(probability for _, probability in FAULTS):.1%} of requests go wrong.",
-            highlight=False,
-        )
+    kept = _kept(journal)
+    simulator = IntercomSimulator(limit=limit, latency=LATENCY, seed=seed, port=kept.port)
+    populated = simulator.workspace.populate(conversations=pairs)
+    if not set(populated).issuperset(kept.detached):
+        raise InvalidArgumentError("--journal", str(journal), "of the same --pairs and --seed")
+    for pair in kept.detached:  # the simulator is as the earlier session left it
+        simulator.workspace.detach(*pair)
+    for fault, probability in FAULTS:
+        simulator.faults.add(fault, probability=probability)
+    seconds = math.ceil((pairs - len(kept.detached)) / limit) * simulator.quota.window
+    console.print(
+        f"In up to {span(seconds)}, {'the rest of ' if kept.detached else ''}{pairs:,} contacts "
+        "are detached on a simulated Intercom in this process; Ctrl-C stops it.\n"
+        f"{limit:,} requests fit into a 10-second window, and "
+        f"{sum(probability for _, probability in FAULTS):.1%} of the requests go wrong.",
+        highlight=False,
+    )
+    async with simulator:
         mismatches: list[str] = []
         reported: set[tuple[str, str]] = set()
         async with IntercomClient(simulator.token, base_url=simulator.url) as client:
-            run = client.detach_contacts(populated, admin_id=simulator.admin_id)
+            run = client.detach_contacts(populated, admin_id=simulator.admin_id, journal=journal)
             interrupter = Interrupter(run, console)
             with interrupts(interrupter):
                 async with run, Display(console, run, total=pairs):
                     async for result in run:
                         pair = (result.detach.conversation_id, result.detach.contact_id)
-                        if pair in reported:
-                            mismatches.append(f"{pair} was reported twice")
-                        reported.add(pair)
                         problem = _check(simulator, result.detach, result.outcome)
-                        if problem is not None:
-                            mismatches.append(problem)
+                        if pair in reported:
+                            problem = f"{pair} was reported twice"
+                        reported.add(pair)
+                        mismatches += [problem] if problem else []
             summary = run.summary
-    if not interrupter.presses and len(reported) != pairs:
-        mismatches.append(f"{pairs - len(reported)} pairs were never reported")
+    interrupted = interrupter.presses > 0
+    missing = pairs - len(reported) - summary.settled_before
+    if missing and not interrupted:
+        mismatches.append(f"{missing} pairs were never reported")
     console.print(outcome_counts(summary), highlight=False)
     console.print(_table(summary, simulator, limit=limit))
+    agrees = _agrees(console, mismatches, len(reported))
+    if interrupted:
+        again = "the same command" if journal is not None else "begin with --journal demo.db"
+        console.print(f"To go on where a demo was stopped: {again}.", highlight=False)
+    if not agrees:
+        return ExitStatus.SOME_FAILED
+    if interrupted:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.SETTLED if summary.settled == summary.total else ExitStatus.SOME_FAILED
+
+
+def _agrees(console: Console, mismatches: list[str], reported: int) -> bool:
+    """Say whether the simulator agrees with what was reported."""
     for mismatch in mismatches[:20]:
         console.print(mismatch, style="red", markup=False)
     if mismatches:
         console.print(f"{len(mismatches)} results disagree with the simulator", style="bold red")
-        return ExitStatus.SOME_FAILED
-    console.print(
-        f"All {len(reported):,} results agree with the simulator's state, pair by pair.",
-        style="bold green",
-        highlight=False,
-    )
-    if interrupter.presses:
-        return ExitStatus.INTERRUPTED
-    return ExitStatus.SETTLED if summary.settled == summary.total else ExitStatus.SOME_FAILED
+    else:
+        console.print(
+            f"All {reported:,} results agree with the simulator's state, pair by pair.",
+            style="bold green",
+            highlight=False,
+        )
+    return not mismatches
+
+
+@attrs.frozen
+class _Kept:
+    """What an earlier session left: the simulator's port, and the pairs that were detached."""
+
+    port: int = 0
+    detached: tuple[tuple[str, str], ...] = ()
+
+
+def _kept(journal: Path | None) -> _Kept:
+    if journal is None or not is_journal(journal):
+        return _Kept()
+    with reader.open(journal) as found:
+        rows = found.rows({Outcome.DETACHED, Outcome.ALREADY_ABSENT})
+        detached = tuple((row.conversation_id, row.contact_id) for row in rows)
+        return _Kept(urlsplit(found.binding.base_url).port or 0, detached)
 
 
 def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:

@@ -7,8 +7,8 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping
+from typing import Final, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -20,7 +20,7 @@ from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.running import amount, say, span
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
-from intercom_async.status import OutageStatus, RateLimitStatus
+from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.transport.server_clock import WINDOW
 
 LIVE_INTERVAL: Final = 0.1
@@ -83,10 +83,18 @@ def outage_line(outage: OutageStatus, now: float) -> Text:
 class Display:
     """Shows a run until left; use as an async context manager."""
 
-    def __init__(self, console: Console, run: DetachRun, *, total: int | None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        run: DetachRun,
+        *,
+        total: int | None,
+        also: Callable[[], str] | None = None,
+    ) -> None:
         self._console = console
         self._run = run
         self._total = total
+        self._also = also
         self._live: Live | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -118,7 +126,8 @@ class Display:
         summary, outage = self._run.summary, self._run.outage
         rate = self._rate(summary)
         line = progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
-        return [line] if outage is None else [line, outage_line(outage, time.time())]
+        lines = [line] if self._also is None else [line, Text(self._also(), "dim")]
+        return lines if outage is None else [*lines, outage_line(outage, time.time())]
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""
@@ -148,42 +157,6 @@ class Display:
         began, before = self._samples[0]
         passed = summary.elapsed - began
         return (summary.total - before) / passed if passed > 0 else 0.0
-
-
-def as_document(summary: DetachSummary, *, bad_lines: int, dry_run: bool = False) -> dict[str, Any]:
-    """Return a summary as the JSON object that `--json` prints."""
-    used = summary.quota_used
-    return {
-        "dry_run": dry_run,
-        "total": summary.total,
-        "outcomes": {outcome.value: count for outcome, count in summary.outcomes.items()},
-        "causes": [
-            {
-                "outcome": cause.outcome.value,
-                "error": cause.error,
-                "count": cause.count,
-                "example": {
-                    "conversation_id": cause.example.conversation_id,
-                    "contact_id": cause.example.contact_id,
-                },
-            }
-            for cause in summary.causes
-        ],
-        "inferred": summary.inferred,
-        "duplicates": summary.duplicates,
-        "settled_before": summary.settled_before,
-        "second_tries": summary.second_tries,
-        "bad_lines": bad_lines,
-        "input_ended": summary.input_ended,
-        "requests": summary.requests,
-        "retries": summary.retries,
-        "refusals": summary.refusals,
-        "elapsed": round(summary.elapsed, 3),
-        "ideal": summary.ideal,
-        # Within its first window a run may use a whole window's quota at once.
-        "quota_used": None if used is None or summary.elapsed < WINDOW else round(used, 4),
-        "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
-    }
 
 
 def _account(summary: DetachSummary) -> str:

@@ -34,7 +34,10 @@ _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20]
 class ExportOptions:
     """What `export` is given."""
 
-    journal: Path = argument(attrs.NOTHING, "The journal of a run, which may still go on.")
+    journal: str = argument(
+        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
+    )
+    run: str | None = option(None, "The run's name in PostgreSQL.")
     as_csv: bool = option(False, "CSV with a header, safe to open in a spreadsheet.", "--csv")
     as_json_lines: bool = option(False, "JSON lines: every value as it is.", "--jsonl")
     output: Path | None = option(None, "Write to this file instead of standard output.")
@@ -51,7 +54,7 @@ def export(options: ExportOptions) -> ExitStatus:
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
     states = _states(options.state)
-    with reader.open(options.journal) as journal:
+    with reader.open(options.journal, run=options.run) as journal:
         rows = journal.rows(states)
         lines = _csv(rows) if options.as_csv else _json_lines(rows)
         if options.output is None:

@@ -1,20 +1,22 @@
-"""The pairs of an input, read in a thread: a silent pipe or a slow disk must not hold the loop."""
+"""An input's entries, read in a thread: a silent pipe or a slow disk must not hold the loop."""
 
 import asyncio
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from intercom_async.cli.sources import BadLine, SourceError
-from intercom_async.detaching import Detach
 
 AHEAD: Final = 2000
 """Lines that may be read before they are wanted."""
 
 
-class Feed:
-    """An async iterable of pairs; counts the lines that give none.
+_Entry = TypeVar("_Entry")
+
+
+class Feed(Generic[_Entry]):
+    """An async iterable of an input's entries; counts the lines that give none.
 
     Its thread dies with the process: nothing can wake it from the read that it waits in. What
     reading raises is raised to whoever iterates.
@@ -22,7 +24,7 @@ class Feed:
 
     def __init__(
         self,
-        lines: Iterable[Detach | BadLine],
+        lines: Iterable[_Entry | BadLine],
         name: str,
         *,
         strict: bool = False,
@@ -36,12 +38,12 @@ class Feed:
         self._complain = complain
         self.bad = 0
         self._changed = threading.Condition()
-        self._read: list[Detach | BadLine] = []
+        self._read: list[_Entry | BadLine] = []
         self._ended = False
         self._failure: BaseException | None = None
         self._wake: Callable[[], object] | None = None
 
-    async def __aiter__(self) -> AsyncGenerator[Detach]:
+    async def __aiter__(self) -> AsyncGenerator[_Entry]:
         taken = 0
         threading.Thread(target=self._work, name="intercom-async input", daemon=True).start()
         try:
@@ -62,7 +64,7 @@ class Feed:
                 self._changed.notify()
 
     async def count(self) -> int:
-        """Return how many pairs there are."""
+        """Return how many entries there are."""
         return sum([1 async for _ in self])
 
     def _count_bad(self, line: BadLine) -> None:
@@ -72,7 +74,7 @@ class Feed:
         if self._complain is not None:
             self._complain(line)
 
-    async def _next_lines(self) -> list[Detach | BadLine]:
+    async def _next_lines(self) -> list[_Entry | BadLine]:
         """Return what has been read; wait for something; nothing at the end."""
         loop = asyncio.get_running_loop()
         while True:

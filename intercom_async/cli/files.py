@@ -61,7 +61,8 @@ def _marks(file: Path | int) -> Iterator[object]:
 @contextlib.contextmanager
 def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
     """Open a file for its owner alone, but neither the journal nor what its sessions read."""
-    read = [(file.name, file) for file in journal_files(Path(journal.path))]
+    own = journal_files(Path(journal.path)) if journal.in_file else ()
+    read = [(file.name, file) for file in own]
     sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
     read += [(f"the input {name}", Path(name)) for name in sources]
     refuse_same_files(read, [(option, target)])

@@ -1,30 +1,38 @@
-"""Where the pairs of a run come from: a file, standard input, what a journal left, an undo."""
+"""Where a run's pairs or people come from: a file, standard input, a journal's rest, an undo."""
 
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from rich.console import Console
 
+from intercom_async.cli.columns import PEOPLE
+from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import BulkOptions, parse_columns
 from intercom_async.cli.running import amount, say
-from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.sources import BadLine, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal import SETTLED, Binding, Source, reader
+from intercom_async.journal.people import PersonState
+from intercom_async.people import By
 
+SHOWN_BAD_LINES: Final = 20
 LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
 
 _DETACHED: Final = (Outcome.DETACHED.value,)
+_PEOPLE: Final = " of people"
+_ONE_PER_ADDRESS: Final = ", one per address"
+"""What a source's kind ends with."""
 
 
 @attrs.frozen(kw_only=True)
 class Input:
-    """Pairs, not read yet.
+    """Pairs or people, not read yet.
 
     Attributes:
         lines: opens and reads it, in a thread; None for what the run's own journal left.
@@ -33,10 +41,12 @@ class Input:
         journal: where the run's journal is unless it is named.
         binding: what the journal that it comes from belongs to.
         total: pairs there are, where that is known without reading.
+        by: what people are named by; None for pairs.
+        one_per_address: whether people are left out whom several contacts are.
         missing: why a part of the input cannot be had, None if it can.
     """
 
-    lines: Callable[[], Iterator[Detach | BadLine]] | None
+    lines: Callable[[], Iterator[Any]] | None
     name: str
     source: Source
     countable: bool = False
@@ -44,59 +54,115 @@ class Input:
     journal: Path | None = None
     binding: Binding | None = None
     total: int | None = None
+    by: By | None = None
+    one_per_address: bool = False
     missing: str | None = None
+
+    def feed(
+        self, console: Console, *, strict: bool = False, limit: int | None = None
+    ) -> Feed[Any] | None:
+        """Begin to read it; lines that cannot be used are complained about and skipped."""
+        shown = 0
+
+        def complain(line: BadLine) -> None:
+            nonlocal shown
+            shown += 1
+            if shown <= SHOWN_BAD_LINES:
+                say(console, f"{self.name}, line {line.line}: {line.problem}; skipped", "yellow")
+            if shown == SHOWN_BAD_LINES:
+                say(console, "further bad lines are only counted", "yellow")
+
+        if self.lines is None:
+            return None
+        return Feed(self.lines(), self.name, strict=strict, limit=limit, complain=complain)
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:
-    """Say where the pairs come from."""
-    if options.source is not None and options.undo is not None:
-        raise InvalidArgumentError("SOURCE", options.source, "left out with --undo")
+    """Say where the pairs or people come from."""
+    given = [one for one in (options.source, options.people, options.undo) if one is not None]
+    if len(given) > 1:
+        other = "--undo" if options.undo else "--people"
+        raise InvalidArgumentError("SOURCE", options.source, f"left out with {other}")
     if options.undo is not None:
         return _undo(options.undo, options, console)
-    if options.source is None:
-        expected = "a file, or - for standard input"
-        undo = ", or --undo JOURNAL" if options.verb == "attach" else ""
-        raise InvalidArgumentError("SOURCE", None, expected + undo)
-    columns = parse_columns(options.columns)
-    if options.source == "-":
-        return _standard_input(columns)
-    path = Path(options.source)
-    regular = stat.S_ISREG(path.stat().st_mode)
-    if regular and reader.is_journal(path):
+    if not given:
+        more = "--undo JOURNAL" if options.verb == "attach" else "--people FILE"
+        expected = f"a file, or - for standard input, or {more}"
+        raise InvalidArgumentError("SOURCE", None, expected)
+    if options.people is not None:
+        return people_from(
+            options.people,
+            options.by,
+            options.columns,
+            limit=options.limit,
+            one_per_address=options.one_per_address,
+        )
+    path = Path(given[0])
+    if str(path) != "-" and path.is_file() and reader.is_journal(path):
         if options.limit is not None:
             raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
         return _journal(path, options.verb, console)
+    return _found(path, parse_columns(options.columns), "", options.limit)
+
+
+def people_from(
+    path: Path,
+    by: By,
+    columns: str | None,
+    *,
+    limit: int | None = None,
+    one_per_address: bool = False,
+) -> Input:
+    """Say where people come from."""
+    column = PEOPLE[by]
+    named = {column: parse_columns(columns).get(column, column)}
+    return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)
+
+
+def _found(path: Path, columns: Mapping[str, str], suffix: str, limit: int | None) -> Input:
+    if str(path) == "-":
+        kind = f"standard input{suffix}"
+        source = Source(kind=kind, columns=columns or None)
+        return _input(source, sys.stdin.fileno(), "standard input")
+    regular = stat.S_ISREG(path.stat().st_mode)
     # A limited run took what it was to take: nobody is to read on in its file.
-    kind = "file" if regular and options.limit is None else "a part of a file"
-    source = Source(kind=kind, name=str(path.absolute()), columns=columns or None)
-    return attrs.evolve(_file(path, source), name=options.source, countable=regular)
+    kind = "file" if regular and limit is None else "a part of a file"
+    source = Source(kind=kind + suffix, name=str(path.absolute()), columns=columns or None)
+    return attrs.evolve(_input(source, path, str(path)), countable=regular)
 
 
-def _file(path: Path, source: Source) -> Input:
-    def read() -> Iterator[Detach | BadLine]:
-        with path.open("rb") as stream:
-            yield from read_pairs(stream, str(path), columns=source.columns)
+def _input(source: Source, file: Path | int, name: str) -> Input:
+    """Return an input that is opened when it is read; its source tells what it holds."""
+    columns = source.columns or {}
+    by: By | None = None
+    for one, column in PEOPLE.items():
+        if _PEOPLE in source.kind and column in columns:
+            by = one
 
-    return Input(lines=read, name=str(path), source=source, countable=True, files={"SOURCE": path})
+    def read() -> Iterator[Any]:
+        # Not Python's own standard input: a thread that waits in it would keep the process from
+        # ending.
+        with open(file, "rb", closefd=isinstance(file, Path)) as stream:
+            if by is None:
+                yield from read_pairs(stream, name, columns=columns)
+            else:
+                yield from read_people(stream, name, by=by, columns=columns)
 
-
-def _standard_input(columns: Mapping[str, str]) -> Input:
-    def read() -> Iterator[Detach | BadLine]:
-        # Not Python's own stream: a thread that waits in it would keep the process from ending.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
-            yield from read_pairs(stream, "standard input", columns=columns)
-
+    option = "SOURCE" if by is None else "--people"
     return Input(
         lines=read,
-        name="standard input",
-        source=Source(kind="standard input", columns=columns or None),
-        files={"standard input": sys.stdin.fileno()},
+        name=name,
+        source=source,
+        files={option if isinstance(file, Path) else name: file},
+        by=by,
+        one_per_address=_ONE_PER_ADDRESS in source.kind,
     )
 
 
 def _journal(path: Path, verb: str, console: Console) -> Input:
     with reader.open(path) as journal:
         binding, counts = journal.binding, journal.counts()
+        people = journal.people()
         read = [one for one in journal.sessions if one.source and one.source.kind != "journal"]
     if binding.operation != verb:
         raise InvalidArgumentError(
@@ -109,22 +175,28 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     unread = read[-1].source if read and not read[-1].input_ended else None
     missing = None
     if unread is not None:
-        file = Path(unread.name) if unread.kind == "file" and unread.name else None
+        file = Path(unread.name) if unread.kind.startswith("file") and unread.name else None
         if file is not None and file.is_file():
             say(console, f"the run had not read {file} to its end: reading on", "dim")
-            return attrs.evolve(_file(file, unread), journal=path, binding=binding)
+            found = _input(unread, file, str(file))
+            return attrs.evolve(found, countable=True, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         missing = (
             f"the input ({where}) was not read to its end and cannot be read again; for the rest: "
             f"{verb} INPUT --journal {path}"
         )
+    one_per_address = any(one.source and _ONE_PER_ADDRESS in one.source.kind for one in read)
     return Input(
         lines=None,
+        by="email" if people else None,  # those that are left name their own kind
+        one_per_address=one_per_address,
         name=str(path),
         source=Source(kind="journal", name=str(path.absolute())),
         journal=path,
         binding=binding,
-        total=sum(count for state, count in counts.items() if state not in SETTLED),
+        total=None
+        if any(not PersonState(state).settled for state in people)
+        else sum(count for state, count in counts.items() if state not in SETTLED),
         missing=missing,
     )
 

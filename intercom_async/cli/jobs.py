@@ -5,7 +5,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -98,13 +98,10 @@ async def submit(options: SubmitOptions) -> ExitStatus:
     return ExitStatus.SETTLED
 
 
-@contextlib.contextmanager
-def _opened(source: str) -> Generator[TextIO]:
+def _opened(source: str) -> contextlib.AbstractContextManager[TextIO]:
     if source == "-":
-        yield sys.stdin
-    else:
-        with Path(source).open(encoding="utf-8-sig", newline="") as file:
-            yield file
+        return contextlib.nullcontext(sys.stdin)
+    return Path(source).open(encoding="utf-8-sig", newline="")
 
 
 def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:

@@ -6,19 +6,22 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hints
 
 import attrs
 import typer
 
+from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
 from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pairs import COLUMNS
+from intercom_async.people import By
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
+from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
 
 REGION_VARIABLE: Final = "INTERCOM_REGION"
 BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
@@ -47,6 +50,9 @@ class Connection:
     token_file: Path | None = option(
         None, f"File with the access token; default: ${TOKEN_VARIABLE}, else a hidden prompt."
     )
+    proxy: str | None = option(
+        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, minding $NO_PROXY."
+    )
     intercom_version: str = option("Preview", "Value of the Intercom-Version header.")
     as_json: bool = option(False, "Print JSON on standard output.", "--json")
 
@@ -61,7 +67,8 @@ class Connection:
             base_url = os.environ.get(BASE_URL_VARIABLE) or None
         return IntercomClient(
             self._token(),
-            region=self.region or os.environ.get(REGION_VARIABLE) or "us",
+            region=cast("Region", self.region or os.environ.get(REGION_VARIABLE) or "us"),
+            proxy=self.proxy,
             base_url=base_url,
             version=self.intercom_version,
             rate_limit=RateLimitPolicy(reserve=reserve / 100.0),
@@ -78,6 +85,16 @@ class Connection:
                 return getpass.getpass("Intercom access token: ").strip()
         expected = f"given, or the token be in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
+
+
+@attrs.frozen(kw_only=True, slots=False)  # a second base
+class ByOptions:
+    """How people are looked up."""
+
+    by: By = option("email", "What people are named by.")
+    one_per_address: bool = option(
+        False, "List people whom several contacts are, and leave them out.", "--one-per-address"
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -104,8 +121,8 @@ class BulkOptions(Connection):
     columns: str | None = option(
         None, "Names in the header: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that gives no pair.", "--strict")
-    limit: int | None = option(None, "Take at most so many pairs.", min=1)
+    strict: bool = option(False, "Stop at the first line that cannot be used.", "--strict")
+    limit: int | None = option(None, "Take at most so many lines.", min=1)
     output: Path | None = option(
         None, "Write each result as a JSON line to this file; - for standard output."
     )
@@ -122,6 +139,9 @@ class BulkOptions(Connection):
     reserve: float = option(3.0, "Percent of the quota left to others' calls.", min=0, max=100)
     # Options of one of the two commands alone, which overrides them.
     dry_run: bool = False
+    people: Path | None = None
+    by: By = "email"
+    one_per_address: bool = False
     undo: Path | None = None
     with_inferred: bool = False
 
@@ -172,7 +192,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
         if not part.strip():
             continue
         name, equals, header = part.partition("=")
-        if name.strip() not in COLUMNS or not equals or not header.strip():
+        if name.strip() not in {*COLUMNS, *PEOPLE.values()} or not equals or not header.strip():
             raise InvalidArgumentError(
                 "--columns", text, "like conversation_id=Thread,contact_id=Person,admin_id=Agent"
             )

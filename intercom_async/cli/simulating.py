@@ -1,21 +1,39 @@
 """The simulator as a server for people."""
 
 import asyncio
+import contextlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import attrs
 from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from intercom_async.cli.options import option
 from intercom_async.cli.running import ExitStatus, amount, say
 from intercom_async.cli.signals import interrupts
+from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
-from intercom_async.simulator import IntercomSimulator
+from intercom_async.simulator import Fault, IntercomSimulator, Outage
 
 CONVERSATION = "1295"
 CONTACT = "5ba682d2"
-"""The ids that the README's example uses."""
+PERSON = "joe@customer.example"
+"""What the README's examples name."""
+
+SHARE: Final = 0.02
+"""The part of the requests that each fault strikes."""
+
+OUTAGE: Final = "outage"
+OUTAGE_EVERY: Final = 60.0
+OUTAGE_SECONDS: Final = 20.0
+_SHORT: Final = {"html": Fault.HTML_ERROR, "late": Fault.LATENCY}
+_WINDOWS_SHOWN: Final = 8
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +45,29 @@ class SimulateOptions:
     limit: int = option(167, "Requests per 10-second window.", min=1)
     conversations: int = option(1000, "Conversations to hold.", min=0)
     latency: float = option(0.05, "Seconds a reply takes.", min=0)
+    faults: str = option(
+        "",
+        f"What goes wrong, with commas: outage ({OUTAGE_SECONDS:.0f} s of each minute), or faults "
+        f"of {SHARE:.0%} of the requests: html, late, reset_after_applying ...",
+    )
     pairs: Path | None = option(None, "Write pairs that can be detached to this CSV file.")
+
+
+def order(simulator: IntercomSimulator, names: Sequence[str]) -> bool:
+    """Order faults by their names; return whether outages are among them.
+
+    Raises:
+        InvalidArgumentError: there is no such fault.
+    """
+    known = {fault.value: fault for fault in Fault} | _SHORT
+    for name in names:
+        if name == OUTAGE:
+            continue
+        if name not in known:
+            names_there_are = ", ".join([OUTAGE, *_SHORT, *(fault.value for fault in Fault)])
+            raise InvalidArgumentError("--faults", name, f"one or more of {names_there_are}")
+        simulator.faults.add(known[name], probability=SHARE)
+    return OUTAGE in names
 
 
 async def simulate(options: SimulateOptions) -> ExitStatus:
@@ -36,9 +76,14 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     simulator = IntercomSimulator(
         token=options.token, limit=options.limit, latency=options.latency, port=options.port
     )
+    names = [name.strip() for name in options.faults.split(",") if name.strip()]
+    goes_away = order(simulator, names)
     workspace = simulator.workspace
     contacts = [workspace.add_contact(contact_id=CONTACT), workspace.add_contact()]
     workspace.add_conversation(contacts, conversation_id=CONVERSATION)
+    person = workspace.add_contact(email=PERSON)
+    for _ in range(3):
+        workspace.add_conversation([person, workspace.add_contact()])
     populated = workspace.populate(conversations=options.conversations)
     stop = asyncio.Event()
     with interrupts(stop.set):
@@ -57,9 +102,58 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
                 "cyan",
             )
             say(console, "Ctrl-C to stop", "dim")
-            await stop.wait()
+            await _serve(simulator, console, stop, goes_away=goes_away)
     say(console, f"served {amount(simulator.requests.total, 'request')}")
     return ExitStatus.SETTLED
+
+
+async def _serve(
+    simulator: IntercomSimulator, console: Console, stop: asyncio.Event, *, goes_away: bool
+) -> None:
+    away = asyncio.create_task(_go_away(simulator)) if goes_away else None
+    try:
+        if not console.is_terminal or console.is_dumb_terminal:
+            await stop.wait()
+            return
+        with Live(picture(simulator), console=console, auto_refresh=False, transient=True) as live:
+            while not stop.is_set():
+                live.update(picture(simulator), refresh=True)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 0.2)
+    finally:
+        if away is not None:
+            away.cancel()
+            await asyncio.wait({away})
+
+
+async def _go_away(simulator: IntercomSimulator) -> None:
+    while True:
+        await asyncio.sleep(OUTAGE_EVERY - OUTAGE_SECONDS)
+        await simulator.outage(Outage.UNAVAILABLE, OUTAGE_SECONDS)
+
+
+def picture(simulator: IntercomSimulator) -> Table:
+    """Return the last windows as bars, the current one below, and what was answered."""
+    quota, requests = simulator.quota, simulator.requests
+    now = simulator.now()
+    current = quota.usage(now)
+    table = Table.grid(padding=(0, 2))
+    for window in quota.windows[-_WINDOWS_SHOWN:]:
+        left = window.start + quota.window - now
+        full = window.used >= quota.limit
+        refused = f"{window.refused:,} refused" if window.refused else ""
+        table.add_row(
+            Text(f"{left:.0f} s left" if window is current else f"{-left:.0f} s ago", "dim"),
+            ProgressBar(total=quota.limit, completed=window.used, width=40),
+            Text(f"{window.used:,} of {quota.limit:,}", "bold" if full else ""),
+            Text(refused, "red"),
+        )
+    statuses = ", ".join(
+        f"{count:,} x {status}" for status, count in sorted(requests.by_status.items())
+    )
+    lost = f", {requests.unanswered:,} without a reply" if requests.unanswered else ""
+    table.add_row(Text("replies", "dim"), Text(f"{statuses or 'none yet'}{lost}"))
+    return table
 
 
 def write_pairs(pairs: list[tuple[str, str]], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pairs from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
+"""Pairs and people from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
 
 A line that cannot be understood becomes a `BadLine` with its place and what would be right, and
 the reading goes on: one typing error must not cost the other two million lines.
@@ -6,13 +6,13 @@ the reading goes on: one typing error must not cost the other two million lines.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import attrs
 
-from intercom_async.cli.columns import read_header
+from intercom_async.cli.columns import PEOPLE, read_header
 from intercom_async.cli.elements import read_elements
 from intercom_async.cli.lines import Lines, SourceError, numbered_lines
 from intercom_async.cli.rows import read_rows
@@ -20,12 +20,17 @@ from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.pairs import COLUMNS, REQUIRED
+from intercom_async.people import By
 from intercom_async.structuring import is_list, is_object
 
-__all__ = ["BadLine", "SourceError", "read_pairs"]
+__all__ = ["BadLine", "SourceError", "read_pairs", "read_people"]
 
 _ARRAY: Final = re.compile(rb"\s*\[\s*([\[{\]]|\Z)")
 """An array of pairs rather than one pair that is an array."""
+
+
+_ADDRESS: Final = re.compile(rb"[^,;\t@]+@[^,;\t@]+")
+"""A line that is an address and no header."""
 
 
 @attrs.frozen
@@ -34,6 +39,43 @@ class BadLine:
 
     line: int
     problem: str
+
+
+_Entry = TypeVar("_Entry")
+
+
+@attrs.frozen
+class _Reading(Generic[_Entry]):
+    """How to read entries: the columns, what a file calls them, and what is made of a row.
+
+    Attributes:
+        required: how many of the columns, the first ones, must be there.
+        make: makes an entry of the columns' values; raises what is wrong with one of them.
+        what: an entry as JSON, for a message.
+    """
+
+    columns: Sequence[str]
+    names: Sequence[str]
+    required: int
+    make: Callable[[Sequence[Any]], _Entry]
+    what: str
+
+    def entry(self, values: Sequence[Any], line: int) -> _Entry | BadLine:
+        try:
+            return self.make(values)
+        except InvalidArgumentError as error:
+            missing = error.value is None and error.seen == "is missing"
+            return BadLine(line, f"{error.name} is missing" if missing else str(error))
+
+    def from_json(self, document: Any, line: int) -> _Entry | BadLine:
+        if is_list(document):
+            if not self.required <= len(document) <= len(self.columns):
+                expected = ", ".join(self.columns[: self.required])
+                return BadLine(line, f"a list of {len(document)}, not [{expected}]")
+            return self.entry([*document, None][: len(self.columns)], line)
+        if not is_object(document):
+            return BadLine(line, f"not an object such as {self.what}")
+        return self.entry([document.get(name) for name in self.names], line)
 
 
 def read_pairs(
@@ -48,22 +90,42 @@ def read_pairs(
     Raises:
         SourceError: empty, a header without the needed columns, or nothing that can be read on.
     """
+    names = [(columns or {}).get(column, column) for column in COLUMNS]
+    what = '{"conversation_id": "1", "contact_id": "2"}'
+    return _read(stream, name, _Reading(COLUMNS, names, len(REQUIRED), _pair, what))
+
+
+def read_people(
+    stream: BinaryIO, name: str, *, by: By, columns: Mapping[str, str] | None = None
+) -> Iterator[str | BadLine]:
+    """Yield the people of an opened file, like `read_pairs`; addresses alone need no header."""
+    column = PEOPLE[by]
+
+    def make(values: Sequence[Any]) -> str:
+        return check_id(column, values[0])
+
+    names = [(columns or {}).get(column, column)]
+    return _read(stream, name, _Reading((column,), names, 1, make, f'{{"{column}": "..."}}'))
+
+
+def _read(stream: BinaryIO, name: str, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
     lines = numbered_lines(stream, name)
     number, first = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
         raise SourceError(name, 0, "the file is empty; expected a CSV header or JSON lines")
     again = chain([(number, first)], lines)
-    names = [(columns or {}).get(column, column) for column in COLUMNS]
     if _ARRAY.match(first):
         for line, element in read_elements(again, name):
-            yield _pair_from_json(element, line, names)
+            yield how.from_json(element, line)
     elif first.lstrip()[:1] in {b"{", b"["}:
-        yield from _read_json_lines(again, names)
+        yield from _read_json_lines(again, how)
     else:
-        yield from _read_csv(again, name, names)
+        if how.columns == ("email",) and _ADDRESS.fullmatch(first):
+            again = chain([(0, how.names[0].encode())], again)
+        yield from _read_csv(again, name, how)
 
 
-def _read_json_lines(lines: Lines, names: Sequence[str]) -> Iterator[Detach | BadLine]:
+def _read_json_lines(lines: Lines, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
     for line, raw in lines:
         if not raw.strip():
             continue
@@ -74,23 +136,13 @@ def _read_json_lines(lines: Lines, names: Sequence[str]) -> Iterator[Detach | Ba
         except ValueError as error:
             yield BadLine(line, f"not JSON ({error})")
         else:
-            yield _pair_from_json(document, line, names)
+            yield how.from_json(document, line)
 
 
-def _pair_from_json(document: Any, line: int, names: Sequence[str]) -> Detach | BadLine:
-    if is_list(document):
-        if not 2 <= len(document) <= 3:
-            return BadLine(line, f"a list of {len(document)}, not [conversation_id, contact_id]")
-        return _pair([*document, None][: len(COLUMNS)], line)
-    if not is_object(document):
-        return BadLine(line, 'not an object such as {"conversation_id": "1", "contact_id": "2"}')
-    return _pair([document.get(name) for name in names], line)
-
-
-def _read_csv(lines: Lines, name: str, names: Sequence[str]) -> Iterator[Detach | BadLine]:
-    required = names[: len(REQUIRED)]
-    delimiter, header = read_header(lines, name, required)
-    places = [header.index(column) if column in header else None for column in names]
+def _read_csv(lines: Lines, name: str, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
+    required = how.names[: how.required]
+    delimiter, header = read_header(lines, name, how.columns, required)
+    places = [header.index(column) if column in header else None for column in how.names]
     for line, row in read_rows(lines, delimiter, len(header)):
         if isinstance(row, str):
             yield BadLine(line, row)
@@ -99,23 +151,19 @@ def _read_csv(lines: Lines, name: str, names: Sequence[str]) -> Iterator[Detach 
             None if at is None or at >= len(row) else row[at].decode(errors="surrogateescape")
             for at in places
         ]
-        if cells[: len(REQUIRED)] == required:
+        if cells[: how.required] == required:
             yield BadLine(line, "the header again")
         else:
-            yield _pair(cells, line)
+            yield how.entry(cells, line)
 
 
-def _pair(values: Sequence[Any], line: int) -> Detach | BadLine:
+def _pair(values: Sequence[Any]) -> Detach:
     """Make a pair of the values for `COLUMNS`."""
     conversation_id, contact_id, admin_id = values
     if isinstance(admin_id, str) and not admin_id.strip():
         admin_id = None
-    try:
-        return Detach(
-            check_id("conversation_id", conversation_id),
-            check_id("contact_id", contact_id),
-            None if admin_id is None else check_id("admin_id", admin_id),
-        )
-    except InvalidArgumentError as error:
-        missing = error.value is None and error.seen == "is missing"
-        return BadLine(line, f"{error.name} is missing" if missing else str(error))
+    return Detach(
+        check_id("conversation_id", conversation_id),
+        check_id("contact_id", contact_id),
+        None if admin_id is None else check_id("admin_id", admin_id),
+    )

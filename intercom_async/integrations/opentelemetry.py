@@ -5,15 +5,21 @@
     async with IntercomClient(observer=OpenTelemetryObserver()) as client:
         ...
 
-One CLIENT span stands for one call, a child of whatever span the caller is in; its attempts,
-refusals, waits and retries are span events. A detach that had to be checked is two spans, a
-DELETE and a GET. Needs the API package alone; which SDK and exporter collects is the
-application's business. Paths with the ids of conversations and contacts are part of a span
-(`url.full`, as the conventions demand), never of a metric; headers are part of neither.
+A call is an INTERNAL span, a child of whatever span the caller is in and current while the call
+lasts; its refusals, waits and retries are span events. A detach that had to be checked is two
+calls, a DELETE and a GET. Each attempt below it is a CLIENT span: that of
+`opentelemetry-instrumentation-aiohttp-client` where this instruments the session, else one of
+ours; `http.client.request.duration` likewise. A cancelled call has not failed, nor has a detach of
+a contact that is gone already.
+
+Needs the API package alone; which SDK and exporter collects is the application's business. Paths
+with the ids of conversations and contacts are part of a CLIENT span (`url.full`, as the
+conventions demand), never of a metric; headers are part of neither.
 
 | instrument | unit | what |
 | --- | --- | --- |
-| `http.client.request.duration` | s | each request, by method, template, status, error |
+| `intercom.client.call.duration` | s | each call, by lane and error |
+| `http.client.request.duration` | s | each request, by method, status and error |
 | `intercom.client.retries` | {retry} | requests repeated after a failed attempt |
 | `intercom.client.refusals` | {request} | requests refused with 429 |
 | `intercom.client.quota_wait.duration` | s | waits for the quota, by lane |
@@ -23,15 +29,24 @@ application's business. Paths with the ids of conversations and contacts are par
 """
 
 import re
-from collections.abc import Mapping
-from typing import Final
+import time
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from opentelemetry import metrics, trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+import attrs
+
+from intercom_async.integrations import missing
+
+try:
+    from opentelemetry import context, metrics, trace
+    from opentelemetry.trace import Span, SpanKind, StatusCode
+except ModuleNotFoundError as error:
+    raise missing(__name__, error) from error
 
 from intercom_async._version import __version__
-from intercom_async.events import (
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.observing import (
     CallBegan,
     CallEnded,
     CallGivenUp,
@@ -39,16 +54,29 @@ from intercom_async.events import (
     OutageBegan,
     OutageEnded,
     QuotaWaited,
+    RateLimitStatus,
     RequestLost,
     RequestRefused,
     RequestRetried,
     RequestSent,
     WaitRefused,
 )
-from intercom_async.status import RateLimitStatus
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.context import Context
 
 SCOPE: Final = "intercom_async"
 """Name of the tracer and the meter."""
+
+SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the semantic conventions that names and attributes follow."""
+
+OPT_IN: Final = frozenset({"url.scheme", "url.template"})
+"""Attributes that the conventions leave to whoever asks for them."""
+
+_NO_ERRORS: Final = {"CancelledError", "GeneratorExit"}
 
 DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Bucket boundaries in seconds that the conventions advise for request durations."""
@@ -89,6 +117,11 @@ class OpenTelemetryObserver:
         meter_provider: None for the global one.
         attributes: added to every span and measurement, e.g. to tell workspaces apart; few
             distinct values, because each makes series of its own.
+        opt_in: which of `OPT_IN` to add to requests' spans and measurements. With "url.template"
+            spans of requests are named after it, too.
+
+    Raises:
+        InvalidArgumentError: `opt_in` names another attribute.
     """
 
     def __init__(
@@ -97,11 +130,21 @@ class OpenTelemetryObserver:
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
         attributes: Mapping[str, str] | None = None,
+        opt_in: Collection[str] = (),
     ) -> None:
-        self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
+        if not OPT_IN.issuperset(opt_in):
+            raise InvalidArgumentError("opt_in", opt_in, f"of {', '.join(sorted(OPT_IN))}")
+        self._opt_in = frozenset(opt_in)
+        self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, SCHEMA)
         self._common: _Attributes = dict(attributes or {})
         self._calls: dict[int, _Call] = {}
-        meter = metrics.get_meter(SCOPE, __version__, meter_provider)
+        meter = metrics.get_meter(SCOPE, __version__, meter_provider, SCHEMA)
+        self._call_duration = meter.create_histogram(
+            "intercom.client.call.duration",
+            unit="s",
+            description="Duration of calls, with their waits and retries.",
+            explicit_bucket_boundaries_advisory=(*DURATIONS, *WAITS[-3:]),
+        )
         self._duration = meter.create_histogram(
             "http.client.request.duration",
             unit="s",
@@ -140,136 +183,153 @@ class OpenTelemetryObserver:
             description="Requests left in the window, those in flight taken off.",
         )
 
-    def __call__(self, event: Event) -> None:
-        """Take one event; see `intercom_async.events`."""
+    def __call__(self, event: Event) -> None:  # noqa: C901  a table
+        """Take one event; see `intercom_async.observing`."""
         if isinstance(event, CallBegan):
             self._calls[event.call] = self._begin(event)
             return
         call = self._calls.get(event.call)
         if call is None:  # the observer was handed over in the middle of a call
             return
-        if isinstance(event, CallEnded):
-            del self._calls[event.call]
-            _end(call, event)
-            return
-        self._measure(call, event)
-        name, attributes = _described(event)
-        call.span.add_event(name, attributes)
+        match event:
+            case RequestSent():
+                error = str(event.status) if event.status >= 400 else None
+                self._request(call, event, event.status, None if event.already_gone else error)
+                self._measure_quota(event.rate_limit)
+            case RequestRefused():
+                self._request(call, event, 429, "429")
+                self._measure_quota(event.rate_limit)
+                self._refusals.add(1, self._common)
+                code = {} if event.code is None else {"intercom.error_code": event.code}
+                call.span.add_event("refused", code)
+            case RequestLost():
+                error = None if event.failure == "cancelled" else event.failure
+                self._request(call, event, None, error)
+            case RequestRetried():
+                self._retries.add(1, self._common)
+                call.span.add_event("retry", {"wait": event.wait, "reason": event.reason})
+            case QuotaWaited():
+                self._waits.record(event.seconds, self._common | {"intercom.lane": event.lane})
+                call.span.add_event("quota_wait", {"seconds": event.seconds})
+            case WaitRefused():
+                self._waits_refused.add(1, self._common)
+                call.span.add_event(
+                    "wait_refused", {"wait": event.wait, "max_wait": event.max_wait}
+                )
+            case CallGivenUp():
+                call.span.add_event("given_up", {"reason": event.reason})
+            case OutageBegan():
+                call.span.add_event("outage_began", {"reason": event.reason})
+            case OutageEnded():
+                call.span.add_event(
+                    "outage_ended", {"seconds": event.seconds, "failures": event.failures}
+                )
+            case CallEnded():
+                self._end(self._calls.pop(event.call), event)
 
     def _begin(self, event: CallBegan) -> "_Call":
         host = urlsplit(event.base_url)
         template = template_of(event.path)
-        metric = self._common | {
+        request = self._common | {
             "http.request.method": event.method,
             "server.address": host.hostname or "",
             "server.port": host.port or (443 if host.scheme == "https" else 80),
-            "url.scheme": host.scheme,
         }
-        if template is not None:
-            metric["url.template"] = template
+        if "url.scheme" in self._opt_in:
+            request["url.scheme"] = host.scheme
+        if "url.template" in self._opt_in and template is not None:
+            request["url.template"] = template
         span = self._tracer.start_span(
-            event.method if template is None else f"{event.method} {template}",
-            kind=SpanKind.CLIENT,
-            attributes={
-                **metric,
-                "url.full": event.base_url + event.path,
-                "intercom.lane": event.lane,
-            },
+            f"intercom {event.method} {template}" if template else f"intercom {event.method}",
+            kind=SpanKind.INTERNAL,
+            attributes={**self._common, "intercom.lane": event.lane},
         )
-        return _Call(span, metric)
+        return _Call(
+            span,
+            context.attach(trace.set_span_in_context(span)),
+            {**self._common, "intercom.lane": event.lane},
+            None if event.instrumented else request,
+            event.base_url + event.path,
+        )
 
-    def _measure(self, call: "_Call", event: Event) -> None:
-        match event:
-            case RequestSent():
-                self._measure_reply(call, event.status, event.elapsed, event.rate_limit)
-            case RequestRefused():
-                self._measure_reply(call, 429, event.elapsed, event.rate_limit)
-                self._refusals.add(1, self._common)
-            case RequestLost():
-                self._duration.record(event.elapsed, call.metric | {"error.type": event.failure})
-            case RequestRetried():
-                self._retries.add(1, self._common)
-            case QuotaWaited():
-                self._waits.record(event.seconds, self._common | {"intercom.lane": event.lane})
-            case WaitRefused():
-                self._waits_refused.add(1, self._common)
-            case _:
-                pass
-
-    def _measure_reply(
-        self, call: "_Call", status: int, elapsed: float, quota: RateLimitStatus | None
+    def _request(
+        self,
+        call: "_Call",
+        event: RequestSent | RequestRefused | RequestLost,
+        status: int | None,
+        error: str | None,
     ) -> None:
-        attributes = call.metric | {"http.response.status_code": status}
-        if status >= 400:
-            attributes["error.type"] = str(status)
-        self._duration.record(elapsed, attributes)
+        """Make a span and a measurement of a request, unless aiohttp's instrumentation does."""
+        if call.request is None:
+            return
+        found = dict(call.request)
+        if status is not None:
+            found["http.response.status_code"] = status
+        if error is not None:
+            found["error.type"] = error
+        self._duration.record(event.elapsed, found)
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            " ".join(
+                str(found[key]) for key in ("http.request.method", "url.template") if key in found
+            ),
+            kind=SpanKind.CLIENT,
+            attributes={**found, "url.full": call.url},
+            start_time=now - int(event.elapsed * 1e9),
+        )
+        if call.sent:
+            span.set_attribute("http.request.resend_count", call.sent)
+        if not isinstance(event, RequestLost) and event.request_id is not None:
+            span.set_attribute("intercom.request_id", event.request_id)
+        if error is not None:
+            span.set_status(StatusCode.ERROR)
+        span.end(now)
+        call.sent += 1
+
+    def _measure_quota(self, quota: RateLimitStatus | None) -> None:
         if quota is not None and quota.limit is not None and quota.remaining is not None:
             self._limit.set(quota.limit, self._common)
             self._remaining.set(quota.remaining, self._common)
 
-
-class _Call:
-    """A call that has begun and not ended."""
-
-    __slots__ = ("metric", "span")
-
-    def __init__(self, span: Span, metric: _Attributes) -> None:
-        self.span = span
-        self.metric = metric
-
-
-def _end(call: _Call, event: CallEnded) -> None:
-    attributes: _Attributes = {"intercom.quota_wait": event.waited}
-    repeated = event.attempts + event.refusals - 1
-    if repeated > 0:
-        attributes["http.request.resend_count"] = repeated
-    if event.request_id is not None:
-        attributes["intercom.request_id"] = event.request_id
-    error = event.error
-    if event.status is not None:
-        attributes["http.response.status_code"] = event.status
-        if event.status >= 400:
+    def _end(self, call: "_Call", event: CallEnded) -> None:
+        error = event.error if event.error not in _NO_ERRORS else None
+        if event.status is not None and event.status >= 400 and not event.already_gone:
             error = str(event.status)
-    if error is not None:
-        attributes["error.type"] = error
-        call.span.set_status(Status(StatusCode.ERROR))
-    call.span.set_attributes(attributes)
-    call.span.end()
-
-
-def _described(event: Event) -> tuple[str, _Attributes]:  # noqa: C901, PLR0911  a table
-    """Return a span event's name and attributes."""
-    match event:
-        case RequestSent():
-            found: _Attributes = {
-                "attempt": event.attempt,
-                "http.response.status_code": event.status,
+        if event.error != "GeneratorExit":  # thrown in anywhere, in no context of ours
+            context.detach(call.token)
+        span = call.span
+        span.set_attributes(
+            {
+                "intercom.attempts": event.attempts,
+                "intercom.refusals": event.refusals,
+                "intercom.quota_wait": event.waited,
             }
-            return "request", _with_id(found, event.request_id)
-        case RequestLost():
-            return "request", {"attempt": event.attempt, "error.type": event.failure}
-        case RequestRefused():
-            found = {"http.response.status_code": 429}
-            if event.code is not None:
-                found["intercom.error_code"] = event.code
-            return "refused", _with_id(found, event.request_id)
-        case RequestRetried():
-            return "retry", {"wait": event.wait, "reason": event.reason}
-        case QuotaWaited():
-            return "quota_wait", {"seconds": event.seconds}
-        case WaitRefused():
-            return "wait_refused", {"wait": event.wait, "max_wait": event.max_wait}
-        case CallGivenUp():
-            return "given_up", {"reason": event.reason}
-        case OutageBegan():
-            return "outage_began", {"reason": event.reason}
-        case OutageEnded():
-            return "outage_ended", {"seconds": event.seconds, "failures": event.failures}
-        case CallBegan() | CallEnded():
-            raise AssertionError(event)  # framed the span, and never come here
+        )
+        if event.request_id is not None:
+            span.set_attribute("intercom.request_id", event.request_id)
+        if error is not None:
+            call.attributes["error.type"] = error
+            span.set_attribute("error.type", error)
+            span.set_status(StatusCode.ERROR)
+        span.end()
+        self._call_duration.record(event.elapsed, call.attributes)
 
 
-def _with_id(attributes: _Attributes, request_id: str | None) -> _Attributes:
-    if request_id is not None:
-        attributes["intercom.request_id"] = request_id
-    return attributes
+@attrs.define(eq=False)
+class _Call:
+    """A call that has begun and not ended.
+
+    Attributes:
+        token: ends its being the current span.
+        attributes: of its measurement.
+        request: attributes of its requests, None if others see to them.
+        url: of its requests.
+        sent: requests so far.
+    """
+
+    span: Span
+    token: "Token[Context]"
+    attributes: _Attributes
+    request: _Attributes | None
+    url: str
+    sent: int = 0

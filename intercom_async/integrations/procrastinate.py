@@ -20,24 +20,26 @@ import contextlib
 import logging
 import signal
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
 )
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
-import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from procrastinate.jobs import Status
+from intercom_async.integrations import missing
+
+try:
+    import procrastinate
+    from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+    from procrastinate.jobs import Job, Status
+except ModuleNotFoundError as error:
+    raise missing(__name__, error) from error
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
-from intercom_async.detaching import Detach
 from intercom_async.errors import (
     CertificateError,
     ConnectionFailedError,
@@ -51,9 +53,10 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalLostError,
     JournalMismatchError,
+    Source,
 )
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
-from intercom_async.pairs import as_detach
+from intercom_async.pairs import as_routed
 
 __all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
 
@@ -119,14 +122,14 @@ class DetachJobs:
         self._runs = Runs(url, prepare=prepare)
         self._going: dict[DetachRun, str] = {}
         self._pool: Pool | None = None
-        self._users = 0
-        self._opening = asyncio.Lock()
-        self._closing = contextlib.AsyncExitStack()
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
         # Without a cap: the engine would drop a job that was put back too often.
         retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
-        self._task = app.task(name=TASK, queue=queue, retry=retry)(self._drain)
+        self._task = app.task(name=TASK, queue=queue, retry=retry, pass_context=True)(self._job)
+        self._workers: set[int | None] = set()
+        self._running: set[int | None] = set()
+        self._suspects: set[int | None] = set()
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -137,8 +140,7 @@ class DetachJobs:
         are tried again in the workspaces that are named.
 
         Args:
-            pairs: `(workspace, conversation_id, contact_id)`, perhaps with an `admin_id`, or
-                `(workspace, Detach)`; pulled lazily, 50,000 at once.
+            pairs: as `IntercomPool.detach_contacts` takes them; pulled lazily, 50,000 at once.
             run: its name, new or not.
 
         Raises:
@@ -175,9 +177,20 @@ class DetachJobs:
     async def maintain(self) -> None:
         """End jobs of dead workers, and defer what has nobody. `work` does it every 10 seconds."""
         manager = self._app.job_manager
-        for job in await manager.get_stalled_jobs(
-            queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
-        ):
+        lost = [
+            *await manager.get_stalled_jobs(
+                queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
+            )
+        ]
+        # The engine's own worker lives, but was cut off when it fetched the job or wrote its end.
+        idle = [
+            job
+            for job in await self._jobs("doing")
+            if job.worker_id in self._workers and job.id not in self._running
+        ]
+        lost += [job for job in idle if job.id in self._suspects]
+        self._suspects = {job.id for job in idle}
+        for job in lost:
             # Not `retry_job`: it fails for ever where a successor waits already.
             with contextlib.suppress(ConnectorException):  # another did so just now
                 await manager.finish_job(job, status=Status.FAILED, delete_job=False)
@@ -189,12 +202,7 @@ class DetachJobs:
         taken: set[str | None] = set()
         if waiting:
             for status in ("todo", "doing"):
-                taken |= {
-                    job.lock
-                    for job in await self._app.job_manager.list_jobs_async(
-                        queue=self._queue, task=TASK, status=status
-                    )
-                }
+                taken |= {job.lock for job in await self._jobs(status)}
         deferred = 0
         for run, workspace in waiting:
             lock = f"intercom_async {run} {workspace}"
@@ -206,16 +214,38 @@ class DetachJobs:
                     deferred += 1
         return deferred
 
+    async def _jobs(self, status: str) -> Iterable[Job]:
+        return await self._app.job_manager.list_jobs_async(
+            queue=self._queue, task=TASK, status=status
+        )
+
     # --- a job ---------------------------------------------------------------------------------
+
+    async def _job(self, context: procrastinate.JobContext, run: str, workspace: str) -> None:
+        self._workers.add(context.job.worker_id)
+        self._running.add(context.job.id)
+        try:
+            await self._drain(run, workspace)
+        finally:
+            self._running.discard(context.job.id)
 
     async def _drain(self, run: str, workspace: str) -> None:
         loaded = await self._runs.begun(run, workspace)
         if loaded is None:
             return
         try:
-            async with self._lent(workspace) as client:
-                journal = Journal(self._url, run=run, workspace=workspace, prepare=self._prepare)
-                going = client.detach_contacts(journal=journal, admin_id=self._admin_id)
+            if self._pool is None:
+                raise UnfinishedError("only `DetachJobs.work` works jobs off")
+            async with self._pool.client(workspace) as client:
+                journal = Journal(
+                    self._url,
+                    source=Source(kind="journal"),
+                    run=run,
+                    workspace=workspace,
+                    prepare=self._prepare,
+                )
+                admin_id = client.admin_id or self._admin_id
+                going = client.detach_contacts(journal=journal, admin_id=admin_id)
                 summary = await self._carry_out(going, run)
         except (JournalLockedError, JournalLostError):
             return  # another worker has it
@@ -236,7 +266,7 @@ class DetachJobs:
         Raises:
             UnfinishedError: it was stopped.
         """
-        finishing = asyncio.ensure_future(_finish(going))
+        finishing = asyncio.ensure_future(going)
         self._going[going] = run
         try:
             if self._stopping:
@@ -252,25 +282,6 @@ class DetachJobs:
         if self._going.pop(going, None) is None or self._stopping:
             raise UnfinishedError("the worker or the run was stopped")
         return return_value
-
-    @contextlib.asynccontextmanager
-    async def _lent(self, workspace: str) -> AsyncGenerator[IntercomClient]:
-        """Lend a client of the one pool, which is open while any job needs it."""
-        self._users += 1
-        try:
-            async with self._opening:
-                if self._pool is None:
-                    self._pool = await self._closing.enter_async_context(self._open_pool())
-                    watching = asyncio.create_task(self._watch())
-                    self._closing.callback(watching.cancel)
-            async with self._pool.client(workspace) as client:
-                yield client
-        finally:
-            self._users -= 1
-            async with self._opening:
-                if not self._users:
-                    self._pool = None
-                    await self._closing.aclose()
 
     async def _watch(self) -> None:
         """Stop runs that were paused or cancelled."""
@@ -302,21 +313,28 @@ class DetachJobs:
         with contextlib.suppress(NotImplementedError):  # Windows
             for number in SIGNALS:
                 loop.add_signal_handler(number, self.stop)
+        watching = asyncio.create_task(self._watch())
         try:
-            while not self._stopping:
-                # The engine's own worker ends with the database's connections.
-                self._worker = asyncio.create_task(self._work(concurrency, grace, options))
-                _, _ = await asyncio.wait({self._worker})
-                if not self._worker.cancelled() and (error := self._worker.exception()):
-                    if not isinstance(error, ConnectorException | JournalError | OSError):
-                        raise error
-                    _logger.warning("the worker begins again: %s", error)
-                elif options.get("wait") is False:
-                    return
-                if not self._stopping:
-                    await asyncio.sleep(1.0)
+            async with self._open_pool() as self._pool:
+                await self._work_on(concurrency, grace, options)
         finally:
+            self._pool = None
+            watching.cancel()
             self._let_signals_go()
+
+    async def _work_on(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+        """Run the engine's worker, and again: it ends with the database's connections."""
+        while not self._stopping:
+            self._worker = asyncio.create_task(self._work(concurrency, grace, options))
+            await asyncio.wait({self._worker})
+            if not self._worker.cancelled() and (error := self._worker.exception()):
+                if not isinstance(error, ConnectorException | JournalError | OSError):
+                    raise error
+                _logger.warning("the worker begins again: %s", error)
+            elif options.get("wait") is False:
+                return
+            if not self._stopping:
+                await asyncio.sleep(1.0)
 
     def stop(self) -> None:
         """Let `work` end: requests in flight finish, and workspaces are put back."""
@@ -353,13 +371,9 @@ class DetachJobs:
         while True:
             try:
                 await self.maintain()
-            except (ConnectorException, JournalError) as error:
-                _logger.warning("%s", error)
+            except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
+                _logger.warning("%s: %s", type(error).__name__, error)
             await asyncio.sleep(MAINTAIN_EVERY)
-
-
-async def _finish(going: Awaitable[DetachSummary]) -> DetachSummary:
-    return await going
 
 
 async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:
@@ -367,7 +381,9 @@ async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Lo
     place = 0
     async for item in _each(pairs):
         place += 1
-        workspace, pair = _route(item, place)
+        workspace, pair, error = as_routed(item, place)
+        if error is not None:
+            raise error
         yield workspace, pair.conversation_id, pair.contact_id, pair.admin_id
 
 
@@ -380,17 +396,3 @@ async def _each(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]
             if number % 1000 == 0:
                 await asyncio.sleep(0)
             yield item
-
-
-def _route(item: Any, place: int) -> tuple[str, Detach]:
-    listed = isinstance(item, tuple | list)
-    parts: list[Any] = [*item] if listed else []
-    workspace = parts[0] if len(parts) > 1 else None
-    if not isinstance(workspace, str) or not workspace.strip() or not workspace.isprintable():
-        raise InvalidArgumentError(
-            f"pairs, item {place}", item, "(workspace, conversation_id, contact_id)"
-        )
-    pair, error = as_detach(parts[1] if len(parts) == 2 else tuple(parts[1:]), place)
-    if error is not None:
-        raise error
-    return workspace, pair

@@ -31,10 +31,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from intercom_async.integrations import missing
+
+try:
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+except ModuleNotFoundError as error:
+    raise missing(__name__, error) from error
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.transport.runtime import Runtime
@@ -231,7 +236,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.transport.sharing.Gate`."""
+    """One limiter's leases; see `intercom_async.transport.limiter.Gate`."""
 
     def __init__(
         self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime

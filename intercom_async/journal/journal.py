@@ -1,9 +1,11 @@
 """The journal's front door: where a run's rows are kept, and what a run may ask of them."""
 
+import contextlib
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, Final, Protocol, TypedDict, Unpack
+from urllib.parse import unquote
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
@@ -13,6 +15,16 @@ from intercom_async.transport.runtime import SYSTEM, Runtime
 
 URLS: Final = ("postgresql://", "postgres://")
 """Beginnings of what is no file."""
+
+
+def split_url(url: str) -> tuple[str, str | None]:
+    """Return a database's URL without the name of a run, and that name: `...?run=cleanup-7`."""
+    address, _, query = url.partition("?")
+    options = query.split("&") if query else []
+    named = [option for option in options if option.startswith("run=")]
+    kept = "&".join(option for option in options if option not in named)
+    run = unquote(named[-1].removeprefix("run=")) if named else None
+    return (f"{address}?{kept}" if kept else address), run
 
 
 class Wanted(enum.Enum):
@@ -129,6 +141,16 @@ class Session(Protocol):
         """
         ...
 
+    async def hold(self) -> None:
+        """Return while nobody else can have taken over what is announced; ask if that is unsure.
+
+        To be awaited before a request is sent again.
+
+        Raises:
+            JournalLostError: another has it.
+        """
+        ...
+
     async def room(self) -> None:
         """Wait while too many rows are waiting for a temporary journal."""
         ...
@@ -162,7 +184,7 @@ class Journal:
         path: the file, created if need be; a `postgresql://` URL; None for a private temporary
             database.
         source: where this run's pairs come from.
-        run: the run's name in PostgreSQL.
+        run: the run's name in PostgreSQL; or in the URL, as `?run=cleanup-7`.
         workspace: key of the workspace, in PostgreSQL; "" in a run of one client. Each workspace
             of a run has one owner at a time, and they may be many machines.
         prepare: whether PostgreSQL may prepare statements; False behind a pooler that does not
@@ -183,10 +205,12 @@ class Journal:
     ) -> None:
         self.path = None if path is None else fspath(path)
         self.source = source
-        remote = self.path is not None and self.path.startswith(URLS)
-        if remote and not run:
-            raise InvalidArgumentError("run", run, "the run's name: PostgreSQL holds many")
-        if not remote and (run is not None or workspace):
+        if self.path is not None and self.path.startswith(URLS):
+            self.path, named = split_url(self.path)
+            run = run or named
+            if not run:
+                raise InvalidArgumentError("run", run, "the run's name: PostgreSQL holds many")
+        elif run is not None or workspace:
             raise InvalidArgumentError("run", run, "left out: a file holds one run")
         self.run = run
         self.workspace = workspace
@@ -199,22 +223,25 @@ class Journal:
             JournalError: of any kind; a journal that was there was not changed.
         """
         if self.path is not None and self.run is not None:
-            try:
-                from intercom_async.journal import postgres  # noqa: PLC0415  needs the extra
-            except ImportError as error:
-                raise JournalError(
-                    URLS[0],
-                    "a journal in PostgreSQL needs psycopg: "
-                    f"pip install 'intercom_async[postgres]' ({error})",
-                ) from error
-            return await postgres.open_session(
-                self.path,
-                {"run": self.run, "workspace": self.workspace},
-                binding,
-                self.source,
-                runtime,
-                prepare=self._prepare,
+            with needing_psycopg():
+                from intercom_async.journal import postgres, postgres_connection  # noqa: PLC0415
+            link = postgres_connection.Link(
+                self.path, self.run, self.workspace, runtime, prepare=self._prepare
             )
+            return await postgres.open_session(link, binding, self.source)
         from intercom_async.journal import sqlite  # noqa: PLC0415  loads SQLite
 
         return await sqlite.open_session(self.path, binding, self.source, runtime)
+
+
+@contextlib.contextmanager
+def needing_psycopg() -> Generator[None]:
+    """Say which extra is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise JournalError(
+            URLS[0],
+            "a journal in PostgreSQL needs psycopg: "
+            f"pip install 'intercom_async[postgres]' ({error})",
+        ) from error

@@ -1,25 +1,28 @@
 """A session in PostgreSQL: one task that writes what has collected, and the coroutines before it.
 
-A workspace of a run has one owner, by a lease with a fence: whoever takes it over makes the fence
-grow, and each statement that writes checks the fence and renews the lease. The fence guards the
-tables. Requests to Intercom are guarded by the clock: `write` returns only while the lease surely
-holds, and `watch` calls what is under way back when that is no longer sure.
+A workspace of a run has one owner, by the lease of a session (see `postgres_sql`). The lease guards
+the tables. Requests to Intercom are guarded by the clock: `write` and `hold` return only while the
+lease surely holds, and `watch` calls what is under way back when that is no longer sure.
 """
 
 import asyncio
+import json
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from operator import attrgetter
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import attrs
 import msgspec
 import psycopg
 
+from intercom_async._version import __version__
 from intercom_async.detaching import Detach
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import (
     JournalError,
+    JournalLockedError,
     JournalLostError,
     JournalMismatchError,
     again,
@@ -31,14 +34,15 @@ from intercom_async.journal.postgres_connection import (
     Link,
     ensure_schema,
     error_from,
-    name_of,
+    storable,
 )
-from intercom_async.journal.postgres_opening import Kept, compare, facts_of, own, storable
 from intercom_async.journal.row import Binding, Row, Source
-from intercom_async.transport.runtime import Runtime, TimerHandle
+
+if TYPE_CHECKING:
+    from intercom_async.transport.runtime import TimerHandle
 
 LEASE: Final = 30.0
-"""Seconds for which a workspace is owned after each statement."""
+"""Seconds for which a session's workspaces are owned after each statement."""
 
 MOST: Final = 1000
 """Rows of one statement at most."""
@@ -47,25 +51,19 @@ HURRY: Final = 0.001
 """Seconds for which calls collect."""
 
 NOTE_EVERY: Final = 1.0
-COUNT_EVERY: Final = 50.0
-"""Pairs are counted every two seconds, or more seldom: counting takes a fiftieth of the time."""
 
-_Parameters = dict[str, Any]
+_Facts = dict[str, Any]
+_Work = Callable[[Connection], Awaitable[Any]]
 _Done = Callable[[JournalError | None], None]
 _values = attrgetter(*sql.COLUMNS[:-2])
-
-ONE_WORKSPACE: Final = (
-    "a journal in PostgreSQL takes one workspace a session; hand many over with "
-    "intercom_async.integrations.procrastinate"
-)
 
 
 @attrs.define(eq=False)
 class _Call:
     """Something to do: to write a row, or else any work with a connection."""
 
-    row: _Parameters | None = None
-    work: Callable[[Connection], Awaitable[Any]] | None = None
+    row: _Facts | None = None
+    work: _Work | None = None
     answer: asyncio.Future[Any] | None = None
     done: _Done | None = None
 
@@ -84,39 +82,92 @@ class _Call:
 
 
 class PostgresSession:
-    """See `Session`."""
+    """See `Session`. Any number of a run's workspaces: each is taken over when it is first used."""
 
-    def __init__(
-        self,
-        link: "Link",
-        keys: _Parameters,
-        kept: Kept,
-        binding: Binding,
-        held_from: float,
-    ) -> None:
-        self.number = kept.number
-        self.resumed = kept.number > 1 or bool(kept.counts)
-        self.before = kept.counts
-        self.input_ended = kept.input_ended
+    def __init__(self, link: Link) -> None:
+        self.number = 0
+        self.resumed = self.input_ended = False
+        self.before: dict[str, int] = {}
         self._link = link
-        self._name = link.name
         self._runtime = link.runtime
-        self._keys = {**keys, "fence": kept.fence, "lease": LEASE, "session": kept.number}
-        self._workspace: str = keys["workspace"]
-        self._binding = binding
+        self._keys: _Facts = {"run": link.run, "lease": LEASE}
+        self._workspace = link.workspace
+        self._owned: set[str] = set()
         self._process = os.getpid()
         self._failure: JournalError | None = None
         self._closing: asyncio.Future[None] | None = None
-        self._noted = self._counted = self._runtime.monotonic()
+        self._noted = self._runtime.monotonic()
         self._waiting: list[_Call] = []
         self._wake = asyncio.Event()
         self._recall: Callable[[], None] | None = None
-        self._sure = True
         self._timer: TimerHandle | None = None
-        self._held(held_from)
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self, binding: Binding, source: Source | None) -> None:
+        """Begin the session; one that is refused changes nothing."""
+        connection = await self._link.connection()
+        await ensure_schema(connection, self._link.name)
+        began = self._runtime.monotonic()
+        keys = {**self._keys, "now": round(self._runtime.wall(), 3)}
+        facts = await begin(connection, self._link.name, keys, binding, source)
+        self._keys["session"] = self.number = facts["session"]
+        async with connection.transaction():
+            await connection.execute(sql.SHORTLY)
+            await connection.execute(sql.BEGIN_SESSION, facts)
+            await self._take(connection, {self._workspace}, binding)
+        cursor = await connection.execute(sql.KEPT, {**self._keys, "workspace": self._workspace})
+        self.before, ended = await cursor.fetchone() or ({}, False)
+        self.input_ended = bool(ended)
+        self.resumed = self.number > 1
+        self._held(began)
         self._writer = asyncio.create_task(self._serve())
 
     # --- the lease -----------------------------------------------------------------------------
+
+    async def _take(
+        self, connection: Connection, workspaces: Collection[str], binding: Binding | None
+    ) -> None:
+        """Own workspaces, in a transaction: all of them or none.
+
+        Raises:
+            JournalLockedError: another session has one of them.
+            JournalMismatchError: it belongs elsewhere.
+        """
+        now = binding or Binding(operation="", base_url="")
+        facts = {
+            **self._keys,
+            "workspaces": sorted(workspaces),
+            "base_url": now.base_url or None,
+            "app_id": now.app_id,
+            "app_name": storable(now.app_name),
+        }
+        await connection.execute(sql.ADD_WORKSPACES, facts)
+        cursor = await connection.execute(sql.WORKSPACES, facts)
+        found = await cursor.fetchall()
+        await connection.execute(sql.OUST, facts)
+        if (await connection.execute(sql.OWN, facts)).rowcount != len(workspaces):
+            raise JournalLockedError(self._link.name)
+        for base_url, app_id, app_name in found:
+            self._compare(now, base_url=base_url or now.base_url, app_id=app_id, app_name=app_name)
+        self._owned |= set(workspaces)
+
+    def _compare(self, now: Binding, **kept: Any) -> None:
+        if now.base_url and (differs := attrs.evolve(now, **kept).mismatch(now)):
+            what, expected, found = differs
+            raise JournalMismatchError(self._link.name, what=what, expected=expected, found=found)
+
+    async def _own(self, workspaces: Collection[str]) -> None:
+        wanted = set(workspaces) - self._owned
+        if not wanted:
+            return
+
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                await connection.execute(sql.SHORTLY)
+                await self._change(connection, sql.RENEW, 1)
+                await self._take(connection, wanted, None)
+
+        await self._ask(work)
 
     def _held(self, since: float) -> None:
         """The lease was renewed by a statement that began at some moment."""
@@ -130,7 +181,7 @@ class PostgresSession:
         self._look()
 
     def _look(self) -> None:
-        """Call requests back when another may own the workspace by now.
+        """Call requests back when another may own the workspaces by now.
 
         After a freeze this timer runs before any task that slept: what waited to send a request
         again does not.
@@ -140,6 +191,11 @@ class PostgresSession:
             self._recall()
         if self._closing is None:
             self._timer = self._runtime.call_later(LEASE / 30, self._look)
+
+    async def hold(self) -> None:
+        """See `Session`."""
+        while self._runtime.monotonic() >= self._until:
+            await self._ask(self._renew)
 
     # --- the one task that uses the connection ---------------------------------------------------
 
@@ -174,34 +230,32 @@ class PostgresSession:
 
     async def _turn(self, calls: Sequence[_Call]) -> None:
         """Work calls off, rows first."""
-        rows = [call for call in calls if call.row is not None]
-        if rows:
-            result, error = await self._attempt(lambda one: self._write(one, rows))
-            for call in rows:
-                call.tell(result, error)
+        given = [call for call in calls if call.row is not None]
+        if given:
+            rows = [call.row for call in given if call.row is not None]
+            told = await self._attempt(lambda one: self._write(one, rows))
+            for call in given:
+                call.tell(*told)
         for call in calls:
             if call.work is not None:
                 call.tell(*await self._attempt(call.work))
 
-    async def _attempt(
-        self, work: Callable[[Connection], Awaitable[Any]]
-    ) -> tuple[Any, BaseException | None]:
+    async def _attempt(self, work: _Work) -> tuple[Any, BaseException | None]:
         if self._failure is not None:
             return None, self._failure
         try:
             return await self._link.carry_out(work), None
-        except JournalMismatchError as error:
+        except (JournalMismatchError, JournalLockedError) as error:
             return None, error
         except JournalError as error:
-            self._failure = self._failure or error
+            self._failure = error
             return None, error
         except Exception as error:  # noqa: BLE001  told to whoever waits
             return None, error
 
-    async def _write(self, connection: Connection, calls: Sequence[_Call]) -> None:
+    async def _write(self, connection: Connection, given: Sequence[_Facts]) -> None:
         """Keep rows: all or none; of two of one pair, the later."""
-        given = [call.row for call in calls if call.row is not None]
-        latest = {(row["conversation_id"], row["contact_id"]): row for row in given}
+        latest = {tuple(row[name] for name in sql.COLUMNS[:3]): row for row in given}
         rows = [latest[key] for key in sorted(latest)]
         await self._change(connection, sql.WRITE, len(rows), rows=_as_json(rows))
 
@@ -218,97 +272,86 @@ class PostgresSession:
         """
         began = self._runtime.monotonic()
         cursor = await connection.execute(statement, {**self._keys, **facts})
-        if cursor.rowcount != expected:
-            self._failure = JournalLostError(self._name)
-            raise self._failure
+        changed = cursor.rowcount
+        if cursor.description is not None:
+            ((changed,),) = await cursor.fetchall()
+        if changed != expected:
+            raise JournalLostError(self._link.name)
         self._held(began)
 
     # --- see `Session` ---------------------------------------------------------------------------
 
     def _check(self) -> None:
+        name = self._link.name
         if os.getpid() != self._process:
-            raise JournalError(
-                self._name, f"the journal {self._name} belongs to this process's parent"
-            )
+            raise JournalError(name, f"the journal {name} belongs to this process's parent")
         if self._closing is not None:
-            raise JournalError(self._name, f"the journal {self._name} is closed")
-
-    def _check_workspace(self, workspace: str) -> None:
-        if workspace not in {"", self._workspace}:
-            raise JournalError(
-                self._name,
-                f"a journal in PostgreSQL is open for one workspace, {self._workspace!r}, and was "
-                f"asked about {workspace!r}; open one for each: Journal(..., workspace=...)",
-            )
+            raise JournalError(name, f"the journal {name} is closed")
 
     def _submit(self, call: _Call) -> None:
-        if self._writer.done():
-            call.tell(None, JournalError(self._name, f"the journal {self._name} was abandoned"))
+        if self._writer is None or self._writer.done():
+            name = self._link.name
+            call.tell(None, JournalError(name, f"the journal {name} was abandoned"))
             return
         self._waiting.append(call)
         self._wake.set()
 
-    async def _ask(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+    async def _ask(self, work: _Work | None = None, *, row: _Facts | None = None) -> Any:
         self._check()
         answer = asyncio.get_running_loop().create_future()
-        self._submit(_Call(work=work, answer=answer))
+        self._submit(_Call(row=row, work=work, answer=answer))
         return await answer
 
-    def _checked(self, row: Row) -> _Parameters:
+    async def _fetch(self, statement: bytes, **facts: Any) -> list[tuple[Any, ...]]:
+        async def work(connection: Connection) -> list[tuple[Any, ...]]:
+            return await (await connection.execute(statement, {**self._keys, **facts})).fetchall()
+
+        found: list[tuple[Any, ...]] = await self._ask(work)
+        return found
+
+    def _checked(self, row: Row) -> _Facts:
         self._check()
-        self._check_workspace(row.workspace)
         if self._failure is not None:
             raise again(self._failure)
         values = (*_values(row), self.number, round(self._runtime.wall(), 3))
-        return dict(zip(sql.COLUMNS, values, strict=True))
+        facts = dict(zip(sql.COLUMNS, values, strict=True))
+        facts["workspace"] = row.workspace or self._workspace
+        return facts
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
-        self._check()
-        self._check_workspace(workspace)
-        now = attrs.evolve(self._binding, app_id=app_id, app_name=app_name)
-
-        async def work(connection: Connection) -> None:
-            facts = {**self._keys, "app_id": app_id, "app_name": storable(app_name)}
-            found = await (await connection.execute(sql.BIND, facts)).fetchone()
-            if found is None:
-                raise JournalLostError(self._name)
-            kept = attrs.evolve(now, app_id=found[0], app_name=found[1])
-            compare(self._name, kept, now)
-
-        await self._ask(work)
+        workspace = workspace or self._workspace
+        await self._own({workspace})
+        stored = {"workspace": workspace, "app_id": app_id, "app_name": storable(app_name)}
+        found = await self._fetch(sql.BIND, **stored)
+        if not found:
+            raise JournalLostError(self._link.name)
+        now = Binding(operation="", base_url="any", app_id=app_id, app_name=app_name)
+        self._compare(now, app_id=found[0][0], app_name=found[0][1])
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
-        self._check()
-        self._check_workspace(workspace)
-        facts = {
-            "conversations": [pair.conversation_id for pair in pairs],
-            "contacts": [pair.contact_id for pair in pairs],
-        }
+        workspace = workspace or self._workspace
+        return await self._find(
+            [(workspace, pair.conversation_id, pair.contact_id) for pair in pairs]
+        )
 
-        async def work(connection: Connection) -> list[Row | None]:
-            found: list[Row | None] = [None] * len(pairs)
-            cursor = await connection.execute(sql.LOOK_UP, {**self._keys, **facts})
-            for place, *values in await cursor.fetchall():
-                found[place - 1] = self._row(values)
-            return found
-
-        rows: list[Row | None] = await self._ask(work)
-        return rows
-
-    def _row(self, values: Sequence[Any]) -> Row:
-        return Row(workspace=self._workspace, **dict(zip(sql.COLUMNS, values, strict=True)))
+    async def _find(self, keys: Sequence[tuple[Any, ...]]) -> list[Row | None]:
+        names = ("workspaces", "conversations", "contacts")
+        asked = {name: [key[place] for key in keys] for place, name in enumerate(names)}
+        found: list[Row | None] = [None] * len(keys)
+        for place, *values in await self._fetch(sql.LOOK_UP, **asked):
+            found[place - 1] = row_of(values)
+        return found
 
     async def write(self, row: Row) -> None:
         """See `Session`. Returns only while the workspace is surely owned."""
         values = self._checked(row)
-        while True:
-            answer = asyncio.get_running_loop().create_future()
-            self._submit(_Call(row=values, answer=answer))
-            await answer
-            if self._runtime.monotonic() < self._until:
-                return
+        if values["workspace"] not in self._owned:
+            await self._own({values["workspace"]})
+        await self._ask(row=values)
+        if self._runtime.monotonic() >= self._until:
+            await self.write(row)
 
     def record(self, row: Row, done: _Done) -> None:
         """See `Session`."""
@@ -323,76 +366,70 @@ class PostgresSession:
         """See `Session`."""
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
-        """Raise: pairs of many workspaces come into PostgreSQL by `submit`."""
-        del rows
-        raise JournalError(self._name, ONE_WORKSPACE)
+        """See `Session`."""
+        given = [self._checked(row) for row in rows]
+        await self._own({values["workspace"] for values in given})
+        keys = [tuple(values[name] for name in sql.COLUMNS[:3]) for values in given]
+        found = await self._find(keys)
+        new: dict[tuple[Any, ...], _Facts] = {}
+        for place, (key, values) in enumerate(zip(keys, given, strict=True)):
+            if found[place] is None and key in new:
+                found[place] = Row(**new[key])
+            elif found[place] is None:
+                new[key] = values
+        if new:
+            await self._ask(lambda one: self._write(one, list(new.values())))
+        return found
 
     async def workspaces(self) -> list[str]:
-        """Raise: a session here is one workspace's."""
-        raise JournalError(self._name, ONE_WORKSPACE)
+        """See `Session`."""
+        return [workspace for (workspace,) in await self._fetch(sql.LEFT)]
 
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
-        """See `Session`; the workspace is the session's own."""
-        del workspace
-        facts = {
-            "conversation": "" if after is None else after.conversation_id,
-            "contact": "" if after is None else after.contact_id,
-            "limit": limit,
-        }
-
-        async def work(connection: Connection) -> list[Row]:
-            cursor = await connection.execute(sql.PAGES[wanted], {**self._keys, **facts})
-            return [self._row(values) for values in await cursor.fetchall()]
-
-        rows: list[Row] = await self._ask(work)
-        return rows
+        """See `Session`."""
+        workspace = workspace or self._workspace
+        await self._own({workspace})
+        found = await self._fetch(
+            sql.PAGES[wanted],
+            workspace=workspace,
+            conversation="" if after is None else after.conversation_id,
+            contact="" if after is None else after.contact_id,
+            limit=limit,
+        )
+        return list(map(row_of, found))
 
     async def end_input(self) -> None:
         """See `Session`."""
-        await self._ask(lambda one: self._update(one, {"input_ended": True}))
+        await self._update({"input_ended": True})
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
         self._check()
         now = self._runtime.monotonic()
-        if now - self._noted < NOTE_EVERY:
-            return
-        self._noted = now
-        numbers = known(facts)
-        await self._ask(lambda one: self._update(one, numbers))
-        if now >= self._counted:
-            await self._ask(self._count)
+        if now - self._noted >= NOTE_EVERY:
+            self._noted = now
+            await self._update(known(facts))
 
-    async def _count(self, connection: Connection) -> None:
-        began = self._runtime.monotonic()
-        await self._change(connection, sql.COUNT, 1)
-        ended = self._runtime.monotonic()
-        self._counted = ended + max(2.0, COUNT_EVERY * (ended - began))
-
-    async def _update(self, connection: Connection, facts: _Parameters) -> None:
-        if facts:
-            stored = {name: storable(value) for name, value in facts.items()}
-            await self._change(connection, sql.update_session(list(facts)), 1, **stored)
+    async def _update(self, facts: _Facts) -> None:
+        stored = {name: storable(value) for name, value in facts.items()}
+        statement = sql.update_session(list(facts))
+        await self._ask(lambda one: self._change(one, statement, 1, **stored))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
-        if os.getpid() != self._process:
+        if os.getpid() != self._process or self._writer is None:
             return
         if self._closing is not None:
             await outlast(self._closing)
             return
         ended = {**known(facts), "ended_at": round(self._runtime.wall(), 3)}
-
-        async def work(connection: Connection) -> None:
-            await self._update(connection, ended)
-            await self._change(connection, sql.COUNT, 1)
-            await connection.execute(sql.LET_GO, self._keys)
-
+        stored = {**self._keys, **{name: storable(value) for name, value in ended.items()}}
+        statement = sql.end_session(list(ended))
         self._closing = asyncio.get_running_loop().create_future()
         failed = self._failure is not None
-        self._submit(_Call(work=work, answer=self._closing))
+        self._submit(_Call(work=lambda one: one.execute(statement, stored), answer=self._closing))
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -405,7 +442,12 @@ class PostgresSession:
         self._closing.exception()
 
 
-def _as_json(rows: Sequence[_Parameters]) -> str:
+def row_of(values: Sequence[Any]) -> Row:
+    """Make a row of the values of `COLUMNS`."""
+    return Row(**dict(zip(sql.COLUMNS, values, strict=True)))
+
+
+def _as_json(rows: Sequence[_Facts]) -> str:
     try:
         text = msgspec.json.encode(rows)
     except UnicodeEncodeError:
@@ -416,45 +458,49 @@ def _as_json(rows: Sequence[_Parameters]) -> str:
     return text.decode()
 
 
-async def open_session(
-    url: str,
-    keys: dict[str, str],
-    binding: Binding,
-    source: Source | None,
-    runtime: Runtime,
-    *,
-    prepare: bool,
-) -> PostgresSession:
+async def begin(
+    connection: Connection, name: str, keys: _Facts, binding: Binding, source: Source | None
+) -> _Facts:
+    """Make a run if need be, and return what `BEGIN_SESSION` keeps of a new session.
+
+    In no transaction: whoever begins another session of the run waits for this row.
+
+    Raises:
+        JournalMismatchError: the run has another operation.
+    """
+    facts = {
+        **keys,
+        "operation": binding.operation,
+        "library": __version__,
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "source_kind": None if source is None else source.kind,
+        "source_name": None if source is None else storable(source.name),
+        "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
+    }
+    ((operation, number),) = await (await connection.execute(sql.BEGIN_RUN, facts)).fetchall()
+    if operation != binding.operation:
+        raise JournalMismatchError(
+            name, what="operation", expected=operation, found=binding.operation
+        )
+    return {**facts, "session": number}
+
+
+async def open_session(link: Link, binding: Binding, source: Source | None) -> PostgresSession:
     """See `Journal.open`; a cancelled caller leaves no lease behind."""
-    link = Link(url, name_of(url, **keys), runtime, prepare=prepare)
-    opening = asyncio.create_task(_open(link, keys, binding, source))
+    session = PostgresSession(link)
+    opening = asyncio.create_task(session.open(binding, source))
     try:
         await outlast(opening)
+        opening.result()
     except asyncio.CancelledError:
-        if not opening.cancelled() and opening.exception() is None:
-            await opening.result().close()
+        await session.close()
+        await link.drop()
         raise
-    return opening.result()
-
-
-async def _open(
-    link: Link, keys: dict[str, str], binding: Binding, source: Source | None
-) -> PostgresSession:
-    try:
-        connection = await link.connection()
-        await ensure_schema(connection, link.name)
-        began = link.runtime.monotonic()
-        facts = {
-            **keys,
-            **facts_of(binding, source),
-            "lease": LEASE,
-            "now": round(link.runtime.wall(), 3),
-        }
-        kept = await own(connection, link.name, facts, binding)
     except (psycopg.Error, OSError) as error:
         await link.drop()
         raise error_from(link.name, error, "nothing was sent") from error
     except BaseException:
         await link.drop()
         raise
-    return PostgresSession(link, keys, kept, binding, began)
+    return session

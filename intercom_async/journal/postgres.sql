@@ -6,37 +6,35 @@ CREATE TABLE intercom_run (
     run text COLLATE "C" PRIMARY KEY,
     operation text NOT NULL,
     state text NOT NULL DEFAULT 'open',                        -- or 'paused', 'cancelled'
+    sessions integer NOT NULL DEFAULT 0,                       -- begun so far
     created_at double precision NOT NULL,
     library text NOT NULL
 );
 
-CREATE TABLE intercom_workspace (                              -- with the lease of its owner
+CREATE TABLE intercom_workspace (
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,                       -- '' for a run of one client
     base_url text,
     app_id text,
     app_name text,
-    fence bigint NOT NULL DEFAULT 0,                           -- grows with each owner
-    owner text,
-    expires_at timestamptz NOT NULL DEFAULT '-infinity',       -- of the lease
+    session integer,                                           -- which owns it, or did so last
     loaded bigint NOT NULL DEFAULT 0,                          -- how often pairs were submitted
     drained bigint NOT NULL DEFAULT 0,                         -- `loaded` when all was worked off
     stopped_by text,                                           -- why nobody works it off
-    counts jsonb NOT NULL DEFAULT '{}',                        -- pairs by state, some seconds old
     PRIMARY KEY (run, workspace)
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+);
 
-CREATE TABLE intercom_session (                                -- each time a workspace was begun
+CREATE TABLE intercom_session (                                -- a submission, or an owner's time
     run text COLLATE "C" NOT NULL,
-    workspace text COLLATE "C" NOT NULL,
     number integer NOT NULL,
+    expires_at timestamptz NOT NULL,                           -- of its lease; '-infinity': let go
     started_at double precision NOT NULL,
     ended_at double precision,                                 -- NULL: it goes on, or was killed
     process integer,
     host text,
     source_kind text,
     source_name text,
-    source_columns jsonb,
+    source_columns text,                                       -- JSON
     input_ended boolean NOT NULL DEFAULT false,
     requests bigint,
     retries bigint,
@@ -46,8 +44,8 @@ CREATE TABLE intercom_session (                                -- each time a wo
     quota_limit bigint,
     ending text,
     stopped_by text,
-    PRIMARY KEY (run, workspace, number)
-);
+    PRIMARY KEY (run, number)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 -- No index on the state: it would triple what an update costs.
 CREATE TABLE intercom_pair (
@@ -68,14 +66,18 @@ CREATE TABLE intercom_pair (
     request_id text,
     deferred boolean NOT NULL DEFAULT false,                   -- waits for its second try
     second_try boolean NOT NULL DEFAULT false,
-    session integer NOT NULL DEFAULT 0,                        -- 0: submitted, never begun
+    session integer NOT NULL,
     updated_at double precision NOT NULL,
     PRIMARY KEY (run, workspace, conversation_id, contact_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE VIEW intercom_outcomes AS
-SELECT run, workspace, state, count(*) AS pairs, count(*) FILTER (WHERE inferred) AS inferred
-FROM intercom_pair GROUP BY run, workspace, state;
+CREATE TABLE intercom_count (                                  -- changed with the pairs it counts
+    run text COLLATE "C" NOT NULL,
+    workspace text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    pairs bigint NOT NULL,
+    PRIMARY KEY (run, workspace, state)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE VIEW intercom_failures AS
 SELECT run, workspace, conversation_id, contact_id, state, status, code, error, request_id,

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from intercom_async.errors import readable
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.journal.row import storable_text
 from intercom_async.transport.runtime import Runtime
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -47,6 +48,18 @@ def name_of(url: str, run: str, workspace: str) -> str:
     return f"postgresql://{place} (run {run}{f', workspace {workspace}' if workspace else ''})"
 
 
+def storable(value: Any) -> Any:
+    """Escape what no text in PostgreSQL may hold."""
+    value = storable_text(value)
+    return value.replace("\0", "\\x00") if isinstance(value, str) else value
+
+
+def connecting(url: str) -> dict[str, Any]:
+    """Return what a connection should have that the URL does not say."""
+    asked = conninfo_to_dict(url)
+    return {name: value for name, value in _DEFAULTS.items() if name not in asked}
+
+
 async def connect(url: str, *, prepare: bool = True) -> Connection:
     """Connect; every statement commits by itself.
 
@@ -57,11 +70,7 @@ async def connect(url: str, *, prepare: bool = True) -> Connection:
     Raises:
         psycopg.Error: it cannot be reached.
     """
-    asked = conninfo_to_dict(url)
-    options: dict[str, Any] = {
-        name: value for name, value in _DEFAULTS.items() if name not in asked
-    }
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **options)
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **connecting(url))
     connection.prepare_threshold = 5 if prepare else None
     return connection
 
@@ -124,9 +133,13 @@ async def _exists(connection: Connection) -> bool:
 class Link:
     """A connection that is made again after an outage."""
 
-    def __init__(self, url: str, name: str, runtime: Runtime, *, prepare: bool) -> None:
-        self.name = name
+    def __init__(
+        self, url: str, run: str, workspace: str, runtime: Runtime, *, prepare: bool
+    ) -> None:
+        self.name = name_of(url, run, workspace)
         self.runtime = runtime
+        self.run = run
+        self.workspace = workspace
         self._url = url
         self._prepare = prepare
         self._connection: Connection | None = None

@@ -1,15 +1,14 @@
 """Runs in PostgreSQL from outside: pairs are loaded, runs are watched, paused and cancelled."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any, Final
 
 import attrs
 import psycopg
 
-from intercom_async._version import __version__
 from intercom_async.journal import postgres_sql as sql
-from intercom_async.journal.errors import JournalMismatchError
+from intercom_async.journal.postgres import begin
 from intercom_async.journal.postgres_connection import (
     Connection,
     connect,
@@ -17,6 +16,7 @@ from intercom_async.journal.postgres_connection import (
     error_from,
     name_of,
 )
+from intercom_async.journal.row import Binding, Source
 from intercom_async.transport.runtime import SYSTEM
 
 CHUNK: Final = 50_000
@@ -26,9 +26,9 @@ Loaded = tuple[str, str, str, str | None]
 """Workspace, conversation, contact and admin."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class RunStatus:
-    """A run in numbers; pairs in work were counted some seconds ago.
+    """A run in numbers.
 
     Attributes:
         state: "open", "paused" or "cancelled"; None if there is no such run.
@@ -58,20 +58,21 @@ class Runs:
     def __init__(self, url: str, *, prepare: bool = True) -> None:
         self.url = url
         self._prepare = prepare
+        self._made = False
 
     @contextlib.asynccontextmanager
     async def _connected(self, run: str = "*") -> AsyncGenerator[Connection]:
         name = name_of(self.url, run, "")
         try:
             async with await connect(self.url, prepare=self._prepare) as connection:
-                await ensure_schema(connection, name)
+                if not self._made:
+                    await ensure_schema(connection, name)
+                    self._made = True
                 yield connection
         except psycopg.Error as error:
             raise error_from(name, error, "nothing was lost: do it again") from error
 
-    async def load(
-        self, run: str, operation: str, pairs: Iterable[Loaded] | AsyncIterable[Loaded]
-    ) -> int:
+    async def load(self, run: str, operation: str, pairs: AsyncIterable[Loaded]) -> int:
         """Put pairs into a run that are not in there, 50,000 at once; return how many were new.
 
         What was loaded before a crash stays; to load the same again changes nothing.
@@ -81,19 +82,20 @@ class Runs:
             JournalError: the database cannot be used.
         """
         new = 0
-        facts = {"run": run, "operation": operation, "now": SYSTEM.wall(), "library": __version__}
+        facts: dict[str, Any] = {"run": run, "lease": 0.0, "now": SYSTEM.wall()}
         async with self._connected(run) as connection:
-            await connection.execute(sql.ADD_RUN, facts)
-            found = await (await connection.execute(sql.OPERATION, facts)).fetchone()
-            if found is not None and found[0] != operation:
-                raise JournalMismatchError(
-                    name_of(self.url, run, ""),
-                    what="operation",
-                    expected=found[0],
-                    found=operation,
-                )
-            async for chunk in _chunks(pairs):
-                new += await _load(connection, facts, chunk)
+            binding, source = Binding(operation=operation, base_url=""), Source(kind="submit")
+            facts |= await begin(connection, name_of(self.url, run, ""), facts, binding, source)
+            await connection.execute(sql.BEGIN_SESSION, facts)
+            chunk: list[Loaded] = []
+            async for pair in pairs:
+                chunk.append(pair)
+                if len(chunk) == CHUNK:
+                    new += await _load(connection, facts, chunk)
+                    chunk.clear()
+            new += await _load(connection, facts, chunk)
+            facts |= {"input_ended": True, "ended_at": SYSTEM.wall()}
+            await connection.execute(sql.end_session(["input_ended", "ended_at"]), facts)
             await connection.execute(sql.ANALYZE, prepare=False)
         return new
 
@@ -102,15 +104,7 @@ class Runs:
         async with self._connected(run) as connection:
             found = await (await connection.execute(sql.STATUS, {"run": run})).fetchone()
         assert found is not None  # noqa: S101  an aggregate has a row
-        state, workspaces, drained, in_work, stopped, counts = found
-        return RunStatus(
-            state=state,
-            workspaces=workspaces,
-            drained=drained,
-            in_work=in_work,
-            stopped=stopped,
-            counts=counts,
-        )
+        return RunStatus(*found)
 
     async def set_state(self, run: str, state: str) -> bool:
         """Make a run "open", "paused" or "cancelled"; return whether there is one."""
@@ -135,33 +129,13 @@ class Runs:
         """Keep that what was loaded before `begun` was worked off, or why it cannot be."""
         facts: dict[str, Any] = {"run": run, "workspace": workspace, "loaded": loaded}
         async with self._connected(run) as connection:
-            await connection.execute(sql.ENDED, {**facts, "stopped_by": stopped_by})
+            await connection.execute(sql.DRAINED, {**facts, "stopped_by": stopped_by})
 
     async def waiting(self) -> list[tuple[str, str]]:
         """Return runs and workspaces with pairs to work off, and no owner."""
         async with self._connected() as connection:
             cursor = await connection.execute(sql.WAITING)
             return [(run, workspace) for run, workspace in await cursor.fetchall()]
-
-
-async def _chunks(
-    pairs: Iterable[Loaded] | AsyncIterable[Loaded],
-) -> AsyncGenerator[list[Loaded]]:
-    chunk: list[Loaded] = []
-    if isinstance(pairs, AsyncIterable):
-        async for pair in pairs:
-            chunk.append(pair)
-            if len(chunk) == CHUNK:
-                yield chunk
-                chunk = []
-    else:
-        for pair in pairs:
-            chunk.append(pair)
-            if len(chunk) == CHUNK:
-                yield chunk
-                chunk = []
-    if chunk:
-        yield chunk
 
 
 async def _load(connection: Connection, facts: dict[str, Any], chunk: list[Loaded]) -> int:
@@ -171,6 +145,6 @@ async def _load(connection: Connection, facts: dict[str, Any], chunk: list[Loade
             for pair in chunk:
                 await copy.write_row(pair)
         # Workspaces first, in order: so that two that load at once wait and do not deadlock.
-        await connection.execute(sql.ADD_WORKSPACES, facts)
-        found = await (await connection.execute(sql.ADD_PAIRS, facts)).fetchone()
+        await connection.execute(sql.LOAD_WORKSPACES, facts)
+        found = await (await connection.execute(sql.LOAD_PAIRS, facts)).fetchone()
     return 0 if found is None else int(found[0])

@@ -1,4 +1,7 @@
-"""A journal as reports, exports and undo read it: while a run writes it, too, and blocking."""
+"""A journal as reports, exports and undo read it: while a run writes it, too, and blocking.
+
+In PostgreSQL (see `postgres_reader`) the same queries are asked of one run's part of its tables.
+"""
 
 import contextlib
 import json
@@ -20,11 +23,17 @@ from intercom_async.journal.database import (
     row_of,
 )
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.journal import FACTS
+from intercom_async.journal.journal import FACTS, Journal, needing_psycopg
+from intercom_async.journal.people import COUNTS
 from intercom_async.journal.row import Binding, Row, Source
 
 PAGE: Final = 1000
 _KEY: Final = ", ".join(COLUMNS[:3])
+SESSION: Final = (
+    "number", "started_at", "ended_at", "process", "host", "source_kind", "source_name",
+    "source_columns", "input_ended", *FACTS,
+)  # fmt: skip
+"""Columns of the table `session`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,9 +65,11 @@ class Reader:
     """A journal as it was at one moment; nothing here changes it.
 
     Attributes:
-        path: the file.
-        connection: for other queries; read-only.
+        path: the file; or the URL of a run in PostgreSQL, without its password.
+        in_file: whether it is a file.
     """
+
+    in_file = True
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -102,13 +113,16 @@ class Reader:
     @cached_property
     def sessions(self) -> list[KeptSession]:
         """All sessions, the first one first."""
-        names = [name for _, name, *_ in self.query("PRAGMA table_info(session)")]
-        found = self.query("SELECT * FROM session ORDER BY number")
-        return [_session(dict(zip(names, values, strict=True))) for values in found]
+        found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")  # noqa: S608
+        return [_session(dict(zip(SESSION, values, strict=True))) for values in found]
 
     def counts(self) -> dict[str, int]:
         """Pairs by state."""
         return dict(self.query("SELECT state, count(*) FROM pair GROUP BY state"))
+
+    def people(self) -> dict[str, int]:
+        """People by state, in the order of how far they are; none in a run of pairs."""
+        return {state: people for state, people, *_ in self.query(COUNTS)}
 
     def rows(
         self, states: Collection[str] | None = None, *, inferred: bool | None = None
@@ -125,7 +139,7 @@ class Reader:
             asked += map(str, states)
         if inferred is not None:
             where += " AND inferred = ?"
-            asked.append(inferred)
+            asked.append(int(inferred))
         page = f"SELECT {', '.join(COLUMNS)} FROM pair WHERE {where} ORDER BY {_KEY} LIMIT {PAGE}"  # noqa: S608
         key: tuple[Any, ...] = ("", "", "")
         while found := self.query(page, (*key, *asked)):
@@ -170,12 +184,22 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def open(path: str | os.PathLike[str]) -> Reader:  # noqa: A001  read as `reader.open(path)`
+def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # noqa: A001  read as `reader.open(path)`
     """Open a journal to read it.
+
+    Args:
+        path: the file, or a `postgresql://` URL, perhaps with `?run=cleanup-7`.
+        run: the run's name in PostgreSQL.
 
     Raises:
         JournalError: there is none, it is damaged, or a newer version wrote it.
+        InvalidArgumentError: `run` is missing beside a URL, or given beside a file.
     """
+    journal = Journal(path, run=run)
+    if journal.path is not None and journal.run is not None:
+        with needing_psycopg():
+            from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs the extra
+        return PostgresReader(journal.path, journal.run)
     return Reader(os.fspath(path))
 
 

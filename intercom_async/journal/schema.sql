@@ -55,6 +55,27 @@ CREATE TABLE pair (
     PRIMARY KEY (workspace, conversation_id, contact_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE person (                    -- of a run that was given people
+    by TEXT NOT NULL,                    -- what the person is named by: 'contact', 'email', 'external-id'
+    value TEXT NOT NULL,
+    state TEXT NOT NULL,                 -- 'pending', 'looked_up' (the contacts are known), 'done' (so are
+                                         -- all pairs), 'not_found', 'ambiguous' (many contacts), 'failed'
+    contacts TEXT NOT NULL,              -- JSON: the contacts' ids
+    merged INTEGER NOT NULL,             -- how many were found by following a merge
+    without_email INTEGER NOT NULL,      -- how many cannot be attached again by their id
+    note TEXT,                           -- why it failed, what was followed
+    session INTEGER NOT NULL,
+    PRIMARY KEY (by, value)
+) WITHOUT ROWID;
+
+CREATE VIEW people AS                    -- unsettled: pairs of the person that are not settled
+SELECT by, person.value, person.state, contacts, note, count(pair.state) AS pairs,
+    total(pair.state IN ('pending', 'sending', 'failed', 'unknown')) AS unsettled,
+    total(pair.state = 'refused_last_contact') AS last_contact
+FROM person LEFT JOIN json_each(contacts) AS contact
+LEFT JOIN pair ON pair.contact_id = contact.value AND pair.workspace = ''
+GROUP BY by, person.value;
+
 -- What a pool has read ahead; empty in a run of one client.
 CREATE INDEX pending ON pair (workspace, conversation_id, contact_id) WHERE state = 'pending';
 

@@ -209,6 +209,9 @@ class SqliteSession:
     def watch(self, recall: Callable[[], None]) -> None:
         """See `Session`: the file's lock is held as long as the process lives."""
 
+    async def hold(self) -> None:
+        """See `Session`: likewise."""
+
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
         await self._check().ask(lambda table: table.bind(workspace, app_id, app_name))
@@ -266,6 +269,13 @@ class SqliteSession:
         """See `Session`."""
         values = [self._checked(row)[1] for row in rows]
         found: list[Row | None] = await self._check().ask(lambda table: table.plan(values))
+        return found
+
+    async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; see `Table.ask`."""
+        found: list[tuple[Any, ...]] = await self._check().ask(
+            lambda table: table.ask(statement, asked)
+        )
         return found
 
     async def workspaces(self) -> list[str]:

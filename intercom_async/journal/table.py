@@ -185,6 +185,12 @@ class Table:
                 except UnicodeEncodeError:
                     self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
+    def ask(self, statement: str, asked: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a statement of another module's; all or nothing of it."""
+        with self._guarded():
+            self._look_at_place()
+            return self._connection.execute(statement, asked).fetchall()
+
     def look_up(self, pairs: Sequence[Detach], workspace: str) -> list[Row | None]:
         """See `Session.look_up`."""
         return self._find([(workspace, pair.conversation_id, pair.contact_id) for pair in pairs])

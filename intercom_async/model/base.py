@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 
+from intercom_async.replies import ReplyHead
+
 _Values = TypeVar("_Values", bound=StrEnum)
 
 
@@ -86,3 +88,19 @@ class IntercomObject:
         """Leave out members that hold mappings."""
         hashed = (field.name for field in attrs.fields(type(self)) if field.hash is not False)
         return hash((type(self), *(getattr(self, name) for name in hashed)))
+
+
+class RepliedObject(IntercomObject):
+    """An object that is the answer to a call, or stands for itself in one."""
+
+    __slots__ = ("_reply",)  # no member of Intercom's: neither compared, shown nor encoded
+
+    @property
+    def reply(self) -> ReplyHead | None:
+        """Request id, status and headers of the reply it came with; None for a copy."""
+        return getattr(self, "_reply", None)
+
+
+def mark(found: RepliedObject, reply: ReplyHead) -> None:
+    """Note the reply that an object came with, which nobody else has seen yet."""
+    object.__setattr__(found, "_reply", reply)

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
+from intercom_async.model.base import Id, IntercomObject, OrText, RepliedObject
 from intercom_async.model.company import Company
 from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType, Priority, State
 from intercom_async.model.insights import (
@@ -60,7 +60,7 @@ class ExternalReference(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Conversation(IntercomObject):
+class Conversation(RepliedObject):
     """A conversation, or the little of it that a detach answers with.
 
     The live detach and attach calls answer with `customers` alone; a retrieved conversation has

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.base import Id, IntercomObject, RepliedObject
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -16,7 +16,7 @@ class Reference(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ContactReference(IntercomObject):
+class ContactReference(RepliedObject):
     """A contact (a user or a lead) as a conversation names it.
 
     Attributes:
@@ -131,7 +131,7 @@ class App(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Identity(IntercomObject):
+class Identity(RepliedObject):
     """The admin an access token belongs to, with its workspace: the answer of `GET /me`.
 
     Attributes:

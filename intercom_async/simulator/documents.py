@@ -86,13 +86,7 @@ def participants(record: Conversation, workspace: Workspace) -> Document:
 
 
 def conversation(record: Conversation, workspace: Workspace, *, with_parts: bool) -> Document:
-    """Return a conversation.
-
-    Args:
-        record: which one.
-        workspace: where its contacts are.
-        with_parts: a retrieval shows the parts, a list does not.
-    """
+    """Return a conversation."""
     document: Document = {
         "type": "conversation",
         "id": record.id,
@@ -155,17 +149,7 @@ def page(
     per_page: int,
     cursor: str | None,
 ) -> Document:
-    """Return one page of a list.
-
-    Args:
-        kind: the `type` of the list.
-        items_name: the member that holds the items.
-        items: the items of this page.
-        total: items on all pages.
-        number: of this page, from one.
-        per_page: items on a full page.
-        cursor: `starting_after` of the next page; None on the last page, which has no `next`.
-    """
+    """Return one page of a list; the last page has no `next`, and no cursor."""
     pages: Document = {
         "type": "pages",
         "page": number,
@@ -196,23 +180,17 @@ def _author(record: Conversation) -> Document:
 
 
 def _statistics(record: Conversation) -> Document:
+    unknown = (
+        *(f"time_to_{what}" for what in ("assignment", "admin_reply", "first_close", "last_close")),
+        *("median_time_to_reply", "first_assignment_at", "first_admin_reply_at", "first_close_at"),
+        *("last_assignment_at", "last_assignment_admin_reply_at", "last_admin_reply_at"),
+        *("last_close_at", "last_closed_by_id"),
+    )
     return {
         "type": "conversation_statistics",
-        "time_to_assignment": None,
-        "time_to_admin_reply": None,
-        "time_to_first_close": None,
-        "time_to_last_close": None,
-        "median_time_to_reply": None,
+        **dict.fromkeys(unknown),
         "first_contact_reply_at": record.created_at,
-        "first_assignment_at": None,
-        "first_admin_reply_at": None,
-        "first_close_at": None,
-        "last_assignment_at": None,
-        "last_assignment_admin_reply_at": None,
         "last_contact_reply_at": record.created_at,
-        "last_admin_reply_at": None,
-        "last_close_at": None,
-        "last_closed_by_id": None,
         "count_reopens": 0,
         "count_assignments": 0,
         # The message that began the conversation is counted here and nowhere else.

@@ -21,6 +21,7 @@ T = TypeVar("T")
 CONVERSATIONS_PER_PAGE: Final = 20
 CONTACTS_PER_PAGE: Final = 50
 MAX_PER_PAGE: Final = 150
+MAX_FILTERS: Final = 15
 
 PREVIEWS: Final = frozenset({"Preview", "Unstable"})
 VERSIONS: Final = PREVIEWS | {
@@ -42,17 +43,7 @@ class ReplyForm(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """One request to the API.
-
-    Attributes:
-        method: upper case.
-        segments: of the path, decoded, see `segments_of`.
-        query: what follows the question mark, still encoded.
-        version: of the API, a member of `VERSIONS`.
-        content_type: of the body, without parameters.
-        body: bytes.
-        now: Unix seconds by the server's clock.
-    """
+    """One request to the API: its path split by `segments_of`, its query still encoded."""
 
     method: str
     segments: tuple[str, ...]
@@ -81,21 +72,14 @@ def segments_of(path: str) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Endpoints:
-    """The calls of the API over one workspace.
-
-    Attributes:
-        workspace: what they read and change.
-        reply_form: how attach and detach are answered.
-        unknown_admin: the answer when `admin_id` names nobody.
-        region: the workspace's, as `GET /me` tells it.
-        app_id: the workspace's, likewise.
-    """
+    """The calls of the API over one workspace."""
 
     workspace: Workspace
     reply_form: ReplyForm = ReplyForm.PARTICIPANTS
     unknown_admin: Refusal = Refusal.ACTING_ADMIN_NOT_FOUND
     region: str = "US"
     app_id: str = "simulator"
+    in_refused: frozenset[str] = frozenset()
 
     def answer(self, call: Call) -> Document:
         """Do what the call asks for and return the body of its reply.
@@ -138,8 +122,7 @@ class Endpoints:
             case "GET", "find_by_external_id", external_id:
                 return self._find_by_external_id(call, external_id)
             case "GET", contact_id:
-                record = self.workspace.contacts.get(contact_id)
-                return documents.contact(_found(record, Refusal.USER_NOT_FOUND))
+                return documents.contact(self.workspace.contact(contact_id))
             case _:
                 raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
 
@@ -213,26 +196,38 @@ class Endpoints:
 
     def _search_conversations(self, call: Call) -> Document:
         body = _json_object(call)
-        match body.get("query"):
-            case {"field": "contact_ids", "operator": "=", "value": str(contact_id)}:
-                contact = self.workspace.contacts.get(contact_id)
-            case _:
-                raise RefusedError(Refusal.QUERY_UNSUPPORTED)
-        found = () if contact is None else contact.conversation_ids
+        _, contact_ids = self._asked(body, {"contact_ids"})
+        contacts = [
+            self.workspace.contacts[one] for one in contact_ids if one in self.workspace.contacts
+        ]
+        found = dict.fromkeys(id_ for contact in contacts for id_ in contact.conversation_ids)
         return self._conversation_page(found, **_pagination(body))
 
     def _search_contacts(self, call: Call) -> Document:
         body = _json_object(call)
-        match body.get("query"):
-            case {"field": "email", "operator": "=", "value": str(email)}:
-                found = self.workspace.contacts_with_email(email)
-            case {"field": "external_id", "operator": "=", "value": str(external_id)}:
-                found = self.workspace.contacts_with_external_id(external_id)
-            case _:
-                raise RefusedError(Refusal.QUERY_UNSUPPORTED)
+        workspace = self.workspace
+        known: dict[str, Callable[[str], list[Contact]]] = {
+            "id": lambda id_: [one for one in [workspace.contacts.get(id_)] if one is not None],
+            "email": workspace.contacts_with_email,
+            "external_id": workspace.contacts_with_external_id,
+        }
+        field, values = self._asked(body, known)
+        found = [contact for value in dict.fromkeys(values) for contact in known[field](value)]
         return _page(
             "list", "data", found, documents.contact, default=CONTACTS_PER_PAGE, **_pagination(body)
         )
+
+    def _asked(self, body: Document, fields: Collection[str]) -> tuple[str, list[str]]:
+        """Return which values of which field are searched for."""
+        match body.get("query"):
+            case {"field": str(field), "operator": "=", "value": str(value)} if field in fields:
+                return field, [value]
+            case {"field": str(field), "operator": "IN", "value": [*values]} if (
+                field in fields and field not in self.in_refused and len(values) <= MAX_FILTERS
+            ):
+                return field, [str(value) for value in values]
+            case _:
+                raise RefusedError(Refusal.QUERY_UNSUPPORTED)
 
     def _find_by_external_id(self, call: Call, external_id: str) -> Document:
         if not _at_least(call.version, 2, 13):

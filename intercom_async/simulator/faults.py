@@ -158,20 +158,7 @@ MatchRule = str | Callable[[str, str], bool]
 
 @attrs.define(kw_only=True)
 class Injection:
-    """One fault on order, as `FaultPlan.add` returns it.
-
-    Attributes:
-        fault: what goes wrong.
-        times: requests it may strike, None for any number.
-        after: matching requests that are let through first.
-        probability: with which each further matching request is struck.
-        method: only requests of this method, None for all.
-        match: only requests that match, None for all.
-        seconds: option of the fault.
-        status: option of the fault.
-        size: option of the fault, in bytes.
-        struck: requests struck so far.
-    """
+    """One fault on order, as `FaultPlan.add` returns it; `struck` counts the requests so far."""
 
     fault: Fault
     times: int | None
@@ -191,15 +178,11 @@ class Injection:
 
     def applies_to(self, method: str, path: str, conversation_id: str | None) -> bool:
         """Whether a request is one of those it may strike."""
-        if self.method is not None and self.method != method:
+        if self.method not in {None, method}:
             return False
-        match self.match:
-            case None:
-                return True
-            case str():
-                return self.match == conversation_id
-            case predicate:
-                return predicate(method, path)
+        if callable(self.match):
+            return self.match(method, path)
+        return self.match in {None, conversation_id}
 
     @property
     def when(self) -> When:
@@ -320,10 +303,6 @@ class FaultPlan:
 Effect = Callable[[Reply, Injection], None]
 
 
-def _nothing(_: Reply, __: Injection) -> None:
-    """Do nothing: holding the request was all."""
-
-
 def _delay(reply: Reply, order: Injection) -> None:
     reply.delay += order.seconds or 0.0
 
@@ -394,11 +373,8 @@ def _retry_after(reply: Reply, order: Injection) -> None:
         reply.headers["Retry-After"] = f"{order.seconds:g}"
 
 
-def _refuse(refusal: Refusal) -> Effect:
-    def effect(reply: Reply, _: Injection) -> None:
-        reply.refuse(refusal)
-
-    return effect
+def _forbid(reply: Reply, _: Injection) -> None:
+    reply.refuse(Refusal.PLAN_RESTRICTED)
 
 
 def _revoke(reply: Reply, _: Injection) -> None:
@@ -464,15 +440,11 @@ def _unknown_field(document: Document) -> Document:
     return document | {"undocumented": {"since": "tomorrow"}}
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Behaviour:
-    """What a fault does.
+    """When a fault strikes, what it does to the reply, and its options with their defaults.
 
-    Attributes:
-        when: at which point it strikes.
-        effect: what it does to the reply.
-        options: what may be set on it, with defaults.
-        lasting: whether it strikes until taken back, unless told otherwise.
+    One that lasts strikes until it is taken back, unless told otherwise.
     """
 
     when: When
@@ -481,53 +453,38 @@ class Behaviour:
     lasting: bool = False
 
 
+_EARLY, _INSTEAD, _AFTER, _BESIDE = When.HOLDING, When.INSTEAD, When.AFTERWARDS, When.ALTERING
+_RESET, _CLOSED = _ending(Ending.RESET), _ending(Ending.CLOSED)
+
 BEHAVIOURS: Final[Mapping[Fault, Behaviour]] = MappingProxyType(
     {
-        Fault.LATENCY: Behaviour(when=When.ALTERING, effect=_delay, options={"seconds": 1.0}),
-        Fault.SERVER_ERROR: Behaviour(
-            when=When.INSTEAD, effect=_server_error, options={"status": 500}
-        ),
-        Fault.SERVER_ERROR_AFTER_APPLYING: Behaviour(
-            when=When.AFTERWARDS, effect=_server_error, options={"status": 500}
-        ),
-        Fault.HTML_ERROR: Behaviour(when=When.INSTEAD, effect=_html, options={"status": 502}),
-        Fault.HTML_BODY: Behaviour(when=When.AFTERWARDS, effect=_html),
-        Fault.EMPTY_BODY: Behaviour(when=When.AFTERWARDS, effect=_empty),
-        Fault.TRUNCATED_BODY: Behaviour(when=When.AFTERWARDS, effect=_ending(Ending.TRUNCATED)),
-        Fault.RESET_BEFORE_APPLYING: Behaviour(when=When.INSTEAD, effect=_ending(Ending.RESET)),
-        Fault.RESET_AFTER_APPLYING: Behaviour(when=When.AFTERWARDS, effect=_ending(Ending.RESET)),
-        Fault.CLOSE_BEFORE_APPLYING: Behaviour(when=When.INSTEAD, effect=_ending(Ending.CLOSED)),
-        Fault.CLOSE_AFTER_APPLYING: Behaviour(when=When.AFTERWARDS, effect=_ending(Ending.CLOSED)),
-        Fault.HANG: Behaviour(when=When.HOLDING, effect=_nothing),
-        Fault.HANG_AFTER_APPLYING: Behaviour(when=When.AFTERWARDS, effect=_hold),
-        Fault.MISSING_RATE_LIMIT_HEADERS: Behaviour(
-            when=When.ALTERING, effect=_without(*RATE_LIMIT_HEADERS)
-        ),
-        Fault.SKEWED_HEADERS: Behaviour(
-            when=When.ALTERING, effect=_skew, options={"seconds": 3600.0}
-        ),
-        Fault.MISSING_DATE: Behaviour(when=When.ALTERING, effect=_without("Date")),
-        Fault.RATE_LIMIT_WORKSPACE: Behaviour(when=When.INSTEAD, effect=_workspace_budget),
-        Fault.TOO_MANY_REQUESTS: Behaviour(
-            when=When.INSTEAD, effect=_too_many, options={"seconds": None}
-        ),
-        Fault.RETRY_AFTER: Behaviour(
-            when=When.INSTEAD, effect=_unavailable, options={"seconds": 1.0}
-        ),
-        Fault.UNAUTHORIZED: Behaviour(when=When.INSTEAD, effect=_revoke, lasting=True),
-        Fault.FORBIDDEN: Behaviour(
-            when=When.INSTEAD, effect=_refuse(Refusal.PLAN_RESTRICTED), lasting=True
-        ),
-        Fault.GZIP_BOMB: Behaviour(
-            when=When.AFTERWARDS, effect=_bomb, options={"size": 32 * MEBIBYTE}
-        ),
-        Fault.HUGE_BODY: Behaviour(
-            when=When.AFTERWARDS, effect=_huge, options={"size": 32 * MEBIBYTE}
-        ),
-        Fault.REDIRECT: Behaviour(when=When.INSTEAD, effect=_redirect, options={"status": 303}),
-        Fault.SET_COOKIE: Behaviour(when=When.ALTERING, effect=_cookie),
-        Fault.NUMERIC_IDS: Behaviour(when=When.ALTERING, effect=_in_json(_numeric_id)),
-        Fault.UNKNOWN_FIELDS: Behaviour(when=When.ALTERING, effect=_in_json(_unknown_field)),
+        Fault.LATENCY: Behaviour(_BESIDE, _delay, {"seconds": 1.0}),
+        Fault.SERVER_ERROR: Behaviour(_INSTEAD, _server_error, {"status": 500}),
+        Fault.SERVER_ERROR_AFTER_APPLYING: Behaviour(_AFTER, _server_error, {"status": 500}),
+        Fault.HTML_ERROR: Behaviour(_INSTEAD, _html, {"status": 502}),
+        Fault.HTML_BODY: Behaviour(_AFTER, _html),
+        Fault.EMPTY_BODY: Behaviour(_AFTER, _empty),
+        Fault.TRUNCATED_BODY: Behaviour(_AFTER, _ending(Ending.TRUNCATED)),
+        Fault.RESET_BEFORE_APPLYING: Behaviour(_INSTEAD, _RESET),
+        Fault.RESET_AFTER_APPLYING: Behaviour(_AFTER, _RESET),
+        Fault.CLOSE_BEFORE_APPLYING: Behaviour(_INSTEAD, _CLOSED),
+        Fault.CLOSE_AFTER_APPLYING: Behaviour(_AFTER, _CLOSED),
+        Fault.HANG: Behaviour(_EARLY, lambda _reply, _order: None),  # holding was all
+        Fault.HANG_AFTER_APPLYING: Behaviour(_AFTER, _hold),
+        Fault.MISSING_RATE_LIMIT_HEADERS: Behaviour(_BESIDE, _without(*RATE_LIMIT_HEADERS)),
+        Fault.SKEWED_HEADERS: Behaviour(_BESIDE, _skew, {"seconds": 3600.0}),
+        Fault.MISSING_DATE: Behaviour(_BESIDE, _without("Date")),
+        Fault.RATE_LIMIT_WORKSPACE: Behaviour(_INSTEAD, _workspace_budget),
+        Fault.TOO_MANY_REQUESTS: Behaviour(_INSTEAD, _too_many, {"seconds": None}),
+        Fault.RETRY_AFTER: Behaviour(_INSTEAD, _unavailable, {"seconds": 1.0}),
+        Fault.UNAUTHORIZED: Behaviour(_INSTEAD, _revoke, lasting=True),
+        Fault.FORBIDDEN: Behaviour(_INSTEAD, _forbid, lasting=True),
+        Fault.GZIP_BOMB: Behaviour(_AFTER, _bomb, {"size": 32 * MEBIBYTE}),
+        Fault.HUGE_BODY: Behaviour(_AFTER, _huge, {"size": 32 * MEBIBYTE}),
+        Fault.REDIRECT: Behaviour(_INSTEAD, _redirect, {"status": 303}),
+        Fault.SET_COOKIE: Behaviour(_BESIDE, _cookie),
+        Fault.NUMERIC_IDS: Behaviour(_BESIDE, _in_json(_numeric_id)),
+        Fault.UNKNOWN_FIELDS: Behaviour(_BESIDE, _in_json(_unknown_field)),
     }
 )
 """The table: a new fault is a member of `Fault` and a row here."""

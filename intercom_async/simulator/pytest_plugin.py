@@ -1,5 +1,9 @@
 """The pytest fixture `intercom_simulator`: a running simulator for one test.
 
+Name the plugin in the topmost `conftest.py`:
+
+    pytest_plugins = ["intercom_async.simulator.pytest_plugin"]
+
     async def test_a_contact_is_detached(intercom_simulator):
         sim = intercom_simulator
         conversation_id, contact_id = sim.workspace.populate(conversations=1)[0]
@@ -12,23 +16,16 @@ The marker of the same name passes arguments to `IntercomSimulator`:
     @pytest.mark.intercom_simulator(limit=20, latency=0.01)
     async def test_a_small_quota_is_respected(intercom_simulator): ...
 
-pytest-asyncio runs the fixture in its auto mode and in its strict one. Without pytest-asyncio it
-is a plain asynchronous fixture, which anyio's plugin runs.
+The simulator runs in a thread of its own. So the fixture serves tests on any event loop, whatever
+its scope, and tests without one.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from intercom_async.simulator import IntercomSimulator
-
-try:
-    from pytest_asyncio import fixture as _fixture
-except ImportError:
-    _fixture = pytest.fixture  # type: ignore[assignment]  # both take the function alone
+from intercom_async.simulator import IntercomSimulator
 
 MARKER = "intercom_simulator"
 
@@ -40,14 +37,20 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@_fixture
-async def intercom_simulator(request: pytest.FixtureRequest) -> "AsyncIterator[IntercomSimulator]":
+@pytest.fixture
+def intercom_simulator(request: pytest.FixtureRequest) -> Iterator[IntercomSimulator]:
     """Run a simulator of Intercom for one test; options come from the marker of this name."""
-    # Imported here so that a pytest run without the simulator loads no web server.
-    from intercom_async.simulator import IntercomSimulator  # noqa: PLC0415
-
-    item: pytest.Item = request.node
-    marker = item.get_closest_marker(MARKER)
-    options: Mapping[str, Any] = {} if marker is None else marker.kwargs
-    async with IntercomSimulator(**options) as simulator:
+    with _simulator(request.node) as simulator:
         yield simulator
+
+
+def _simulator(item: Any) -> IntercomSimulator:
+    marker = item.get_closest_marker(MARKER)
+    if marker is None:
+        return IntercomSimulator()
+    if marker.args:
+        pytest.fail(f"the marker {MARKER} takes options by name, such as limit=20", pytrace=False)
+    try:
+        return IntercomSimulator(**marker.kwargs)
+    except (TypeError, ValueError) as error:
+        pytest.fail(f"the marker {MARKER} has an option that is wrong: {error}", pytrace=False)

@@ -13,14 +13,7 @@ from intercom_async.errors import InvalidArgumentError
 
 @attrs.frozen(kw_only=True)
 class Standing:
-    """What one request was told about the budget.
-
-    Attributes:
-        accepted: whether the window still had room for it.
-        limit: requests per window (X-RateLimit-Limit).
-        remaining: requests left, as the server says it (X-RateLimit-Remaining).
-        reset: Unix second at which the window ends (X-RateLimit-Reset).
-    """
+    """Whether a request was accepted, and what its X-RateLimit headers say."""
 
     accepted: bool
     limit: int
@@ -30,14 +23,7 @@ class Standing:
 
 @attrs.define(kw_only=True)
 class WindowUsage:
-    """What happened in one window.
-
-    Attributes:
-        start: Unix seconds at which it began.
-        accepted: requests that were counted.
-        refused: requests answered with 429 because the window was full.
-        spent_elsewhere: requests counted for others, see `Quota.spend`.
-    """
+    """The requests of the window that began at `start`; for `spent_elsewhere` see `Quota.spend`."""
 
     start: float
     accepted: int = 0
@@ -102,17 +88,25 @@ class Quota:
     def charge(self, now: float) -> Standing:
         """Count one request at `now` (Unix seconds), or refuse it when the window is full."""
         usage = self.usage(now)
-        accepted = usage.used < self._limit
-        if accepted:
-            usage.accepted += 1
-            remaining = min(self._limit - usage.used + self.counter_lag, self._limit)
-        else:
-            usage.refused += 1
-            remaining = 0
+        if usage.used >= self._limit:
+            return self.refuse(now)
+        usage.accepted += 1
+        return self._standing(usage, accepted=True)
+
+    def refuse(self, now: float) -> Standing:
+        """Refuse a request whether or not the window has room, as another budget may."""
+        usage = self.usage(now)
+        usage.refused += 1
+        return self._standing(usage, accepted=False)
+
+    def _standing(self, usage: WindowUsage, *, accepted: bool) -> Standing:
+        left = self._limit - usage.used
+        # A full window that refuses does not lag behind.
+        lag = self.counter_lag if accepted or left > 0 else 0
         return Standing(
             accepted=accepted,
             limit=self._limit,
-            remaining=remaining,
+            remaining=max(0, min(left + lag, self._limit)),
             # A header of whole seconds cannot name an edge between two of them.
             reset=math.ceil(usage.start + self.window),
         )

@@ -13,6 +13,7 @@ class Refusal(enum.Enum):
     PLAN_RESTRICTED = (403, "api_plan_restricted", "Active subscription needed.")
     RESOURCE_NOT_FOUND = (404, "not_found", "Resource Not Found")
     USER_NOT_FOUND = (404, "not_found", "User Not Found")
+    CONTACT_MERGED = (410, "contact_merged", "Contact has been merged")
     ADMIN_NOT_FOUND = (404, "admin_not_found", "Admin not found")
     LAST_CUSTOMER = (422, "parameter_invalid", "Removing the last customer is not allowed")
     VERSION_UNKNOWN = (
@@ -43,7 +44,7 @@ class Refusal(enum.Enum):
     QUERY_UNSUPPORTED = (
         400,
         "parameter_invalid",
-        "Only contact_ids (conversations), email and external_id (contacts) can be searched, by =",
+        "Only contact_ids (conversations), id, email and external_id (contacts), by = or IN",
     )
     # The status is documented for such an Accept header, a code is not.
     NOT_ACCEPTABLE = (406, "not_acceptable", "The Accept header must allow application/json")
@@ -59,8 +60,10 @@ class RefusedError(Exception):
 
     Attributes:
         refusal: the error it is answered with.
+        link: the Link header beside it, or None.
     """
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, link: str | None = None) -> None:
         self.refusal = refusal
+        self.link = link
         super().__init__(f"{refusal.status} {refusal.code}: {refusal.message}")

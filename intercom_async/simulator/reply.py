@@ -32,16 +32,7 @@ class Ending(enum.Enum):
 
 @attrs.define(kw_only=True)
 class Reply:
-    """Status, headers and body of a reply, and how it goes out.
-
-    Attributes:
-        status: HTTP status.
-        headers: all but Content-Length and Connection.
-        body: bytes as they go over the wire.
-        delay: seconds it is kept back.
-        held: whether it is kept back until the simulator releases it.
-        ending: what happens to the connection.
-    """
+    """A reply and how it goes out: kept back for a delay or until released, to which ending."""
 
     headers: CIMultiDict[str]
     status: int = 200

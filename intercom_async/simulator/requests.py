@@ -34,9 +34,7 @@ class Request:
     def conversation_id(self) -> str | None:
         """The conversation its path names, or None."""
         match self.segments:
-            case ("conversations", "search"):
-                return None
-            case "conversations", conversation_id, *_:
+            case "conversations", conversation_id, *_ if conversation_id != "search":
                 return conversation_id
             case _:
                 return None

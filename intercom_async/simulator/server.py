@@ -10,8 +10,8 @@ import random
 import ssl
 import uuid
 from collections import Counter
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Self
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -26,6 +26,7 @@ from intercom_async.simulator.endpoints import (
     segments_of,
 )
 from intercom_async.simulator.faults import FaultPlan, Outage, When
+from intercom_async.simulator.loop_thread import LoopThread
 from intercom_async.simulator.quota import Quota
 from intercom_async.simulator.refusals import Refusal, RefusedError
 from intercom_async.simulator.reply import REQUEST_ID, Ending, Reply
@@ -52,6 +53,9 @@ class IntercomSimulator:
                 await client.detach_contact(*pair, admin_id=sim.admin_id)
             assert sim.applied[pair] == 1
 
+    `with IntercomSimulator() as sim:` runs it in a thread of its own, for code without asyncio or
+    with event loops that change.
+
     Args:
         token: the access token it accepts.
         limit: requests per window.
@@ -65,6 +69,7 @@ class IntercomSimulator:
         version: the API version of requests without an Intercom-Version header.
         region: the workspace's, as `GET /me` tells it.
         app_id: the workspace's id, likewise.
+        in_refused: fields that cannot be searched by IN.
         keep_log: whether `requests.log` remembers every request.
         host: address to listen on.
         port: port to listen on, 0 for a free one.
@@ -72,16 +77,14 @@ class IntercomSimulator:
         seed: of all ids and random numbers.
         clock: Unix seconds by the server. By default this machine's time at the start, advanced
             by the running loop's clock; a loop that tests drive so drives the quota too.
-        skew: seconds the server's clock is ahead of that.
+        skew: seconds the server's clock is ahead of that; may be changed at any time.
 
     Attributes:
-        token: the access token it accepts.
         workspace: admins, contacts and conversations, to fill and to inspect.
         admin_id: an admin of the workspace, the owner of the token.
         quota: windows and what was used of each.
         faults: what shall go wrong.
         requests: counters of what arrived.
-        skew: seconds the server's clock is ahead; may be changed at any time.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class IntercomSimulator:
         version: str = "Preview",
         region: str = "US",
         app_id: str = "simulator",
+        in_refused: Collection[str] = (),
         keep_log: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -121,6 +125,7 @@ class IntercomSimulator:
             unknown_admin=unknown_admin,
             region=region,
             app_id=app_id,
+            in_refused=frozenset(in_refused),
         )
         self._latency = latency
         self._version = version
@@ -131,6 +136,7 @@ class IntercomSimulator:
         self._origin: float | None = None
         self._random = random.Random(seed)  # noqa: S311  reproducible, guards no secret
         self._runner: web.ServerRunner | None = None
+        self._thread: LoopThread | None = None
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
@@ -151,10 +157,21 @@ class IntercomSimulator:
 
     async def start(self) -> None:
         """Listen. A simulator that was closed comes back at the same address."""
+        await self._at_home(self._start())
+
+    async def _at_home(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await what must run on the server's own loop."""
+        thread = self._thread
+        if thread is None or asyncio.get_running_loop() is thread.loop:
+            await work
+        else:
+            await thread.run_from_another_loop(work)
+
+    async def _start(self) -> None:
         if self._runner is not None:
             raise ClientStateError("the simulator is running already")
         if self._origin is None:
-            self._origin = SYSTEM.wall() - SYSTEM.monotonic()
+            self._origin = SYSTEM.wall() - self._elapsed()
         server = web.Server(self._serve, access_log=None, keepalive_timeout=KEEP_ALIVE)
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN)
         await runner.setup()
@@ -171,6 +188,9 @@ class IntercomSimulator:
 
     async def aclose(self) -> None:
         """Stop listening and drop all connections; what is unanswered stays so."""
+        await self._at_home(self._close())
+
+    async def _close(self) -> None:
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -192,6 +212,27 @@ class IntercomSimulator:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def __enter__(self) -> Self:
+        if self._runner is not None:
+            raise ClientStateError("the simulator is running already")
+        self._thread = LoopThread()
+        try:
+            self._thread.run(self._start())
+        except BaseException:
+            self._end_thread()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.run(self._close())
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
     # What tests ask and tell
 
     @property
@@ -205,7 +246,10 @@ class IntercomSimulator:
             return self._clock() + self.skew
         if self._origin is None:
             raise ClientStateError("the simulator has no clock before it is started")
-        return self._origin + SYSTEM.monotonic() + self.skew
+        return self._origin + self._elapsed() + self.skew
+
+    def _elapsed(self) -> float:
+        return SYSTEM.monotonic() if self._thread is None else self._thread.loop.time()
 
     def spend(self, requests: int) -> None:
         """Use up quota of the current window, as another process with this token would."""
@@ -213,8 +257,11 @@ class IntercomSimulator:
 
     def release(self) -> None:
         """Let requests that hang (`Fault.HANG`) go on."""
-        self._released.set()
-        self._released = asyncio.Event()
+        released, self._released = self._released, asyncio.Event()
+        if self._thread is None:
+            released.set()
+        else:
+            self._thread.loop.call_soon_threadsafe(released.set)
 
     async def outage(self, kind: Outage, seconds: float) -> None:
         """Be away for so long, in this way, for every request.
@@ -227,10 +274,13 @@ class IntercomSimulator:
             kind: how requests fail meanwhile.
             seconds: how long; this returns when they are over.
         """
+        await self._at_home(self._be_away(kind, seconds))
+
+    async def _be_away(self, kind: Outage, seconds: float) -> None:
         if kind is Outage.REFUSED:
-            await self.aclose()
+            await self._close()
             await SYSTEM.sleep(seconds)
-            await self.start()
+            await self._start()
             return
         self._outage = kind
         try:
@@ -331,6 +381,8 @@ class IntercomSimulator:
             reply.show(self._endpoints.answer(call))
         except RefusedError as refused:
             reply.refuse(refused.refusal)
+            if refused.link is not None:
+                reply.headers["Link"] = refused.link
 
     def _blank(self, now: float) -> Reply:
         second = int(now)

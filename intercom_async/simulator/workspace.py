@@ -18,13 +18,7 @@ CREATED_AT = 1_700_000_000
 
 @attrs.define
 class Admin:
-    """A teammate.
-
-    Attributes:
-        id: digits.
-        name: shown to contacts.
-        email: address.
-    """
+    """A teammate."""
 
     id: str
     name: str
@@ -33,15 +27,7 @@ class Admin:
 
 @attrs.define
 class Contact:
-    """A user or lead.
-
-    Attributes:
-        id: Intercom's id, 24 hexadecimal digits unless given.
-        role: "user" or "lead".
-        email: address, or None.
-        external_id: the customer's own id, or None.
-        conversation_ids: conversations the contact takes part in, in order of joining.
-    """
+    """A user or lead."""
 
     id: str
     role: str = "user"
@@ -52,15 +38,7 @@ class Contact:
 
 @attrs.define
 class Conversation:
-    """A conversation and who takes part.
-
-    Attributes:
-        id: digits unless given.
-        contact_ids: contacts that take part, in order of joining.
-        parts: how many conversation parts it has.
-        created_at: Unix seconds.
-        updated_at: Unix seconds of the last change.
-    """
+    """A conversation: its contacts in order of joining, how many parts, and Unix seconds."""
 
     id: str
     contact_ids: list[str]
@@ -76,6 +54,7 @@ class Workspace:
         admins: by id, in order of creation.
         contacts: by id, in order of creation.
         conversations: by id, in order of creation; deleted ones are gone.
+        merged: by the id of a contact that is gone, the one that it was merged into.
         deleted: ids of conversations that were deleted as a whole.
         detached: for each (conversation id, contact id) how often a detach was applied.
     """
@@ -84,6 +63,7 @@ class Workspace:
         self.admins: dict[str, Admin] = {}
         self.contacts: dict[str, Contact] = {}
         self.conversations: dict[str, Conversation] = {}
+        self.merged: dict[str, str] = {}
         self.deleted: list[str] = []
         self.detached: collections.Counter[tuple[str, str]] = collections.Counter()
         self._random = random.Random(seed)  # noqa: S311  ids for tests guard no secret
@@ -108,14 +88,7 @@ class Workspace:
         role: str = "user",
         contact_id: str | None = None,
     ) -> str:
-        """Add a contact and return its id.
-
-        Args:
-            email: address, if it has one.
-            external_id: the id the customer gave it, if any.
-            role: "user" or "lead".
-            contact_id: the id to use instead of a random one.
-        """
+        """Add a "user" or "lead" and return its id, a random one unless given."""
         contact_id = contact_id or self._hex_id()
         contact = Contact(contact_id, role, email, external_id)
         self.contacts[contact_id] = contact
@@ -128,12 +101,7 @@ class Workspace:
     def add_conversation(
         self, contact_ids: Sequence[str], *, conversation_id: str | None = None, parts: int = 0
     ) -> str:
-        """Add a conversation between these contacts and return its id.
-
-        Args:
-            contact_ids: contacts of this workspace, at least one.
-            conversation_id: the id to use instead of the next number.
-            parts: how many conversation parts it has; a retrieval shows the 500 newest.
+        """Add a conversation between contacts and return its id, the next number unless given.
 
         Raises:
             InvalidArgumentError: no contact, or an id that is taken.
@@ -193,6 +161,15 @@ class Workspace:
         except KeyError:
             raise RefusedError(Refusal.RESOURCE_NOT_FOUND) from None
 
+    def contact(self, contact_id: str) -> Contact:
+        """Return a contact, or refuse as the API does."""
+        if contact_id in self.merged:
+            link = f'</contacts/{self.merged[contact_id]}>; rel="canonical"'
+            raise RefusedError(Refusal.CONTACT_MERGED, link)
+        if contact_id not in self.contacts:
+            raise RefusedError(Refusal.USER_NOT_FOUND)
+        return self.contacts[contact_id]
+
     def contacts_with_email(self, email: str) -> list[Contact]:
         """Return all contacts with this address, oldest first."""
         return list(self._by_email.get(email, ()))
@@ -245,6 +222,22 @@ class Workspace:
             self._leave(contact_id, conversation_id)
         del self.conversations[conversation_id]
         self.deleted.append(conversation_id)
+
+    def merge(self, contact_id: str, into: str) -> None:
+        """Merge a contact into another, which takes part in its conversations from now on."""
+        gone, kept = self.contacts.pop(contact_id), self.contacts[into]
+        for conversation_id in gone.conversation_ids:
+            ids = self.conversations[conversation_id].contact_ids
+            if into in ids:
+                ids.remove(contact_id)
+            else:
+                ids[ids.index(contact_id)] = into
+                kept.conversation_ids += (conversation_id,)
+        if gone.email is not None:
+            self._by_email[gone.email].remove(gone)
+        if gone.external_id is not None:
+            self._by_external_id[gone.external_id].remove(gone)
+        self.merged[contact_id] = into
 
     def _leave(self, contact_id: str, conversation_id: str) -> None:
         contact = self.contacts[contact_id]

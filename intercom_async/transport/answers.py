@@ -21,7 +21,7 @@ from intercom_async.errors import (
     readable,
 )
 from intercom_async.structuring import decode_json, is_object
-from intercom_async.transport.verdict import Failure
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.wire import (
     IN_DOUBT,
     SUCCESS,
@@ -30,6 +30,7 @@ from intercom_async.transport.wire import (
     Request,
     error_details,
     error_for,
+    head_of,
     is_error_list,
     is_foreign,
 )
@@ -68,6 +69,8 @@ def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -
         removed_are_listed: see `Habit`.
     """
     status = reply.status
+    if request.raw and 200 <= status < 300:
+        return _weigh_raw(reply)
     if status == SUCCESS:
         return _weigh_success(request, reply, removed_are_listed)
     if status in IN_DOUBT or status >= 500:
@@ -82,10 +85,16 @@ def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -
 
 def error_of(reply: Reply) -> IntercomError:
     """Return the exception that a reply stands for which is no believed success."""
+    error = _error_of(reply)
+    error.reply = head_of(reply)
+    return error
+
+
+def _error_of(reply: Reply) -> IntercomError:
+    if reply.flaw is not None and (reply.status == SUCCESS or reply.raw):
+        return reply.flaw
     if reply.status != SUCCESS:
         return error_for(reply)
-    if reply.flaw is not None:
-        return reply.flaw
     facts: Any = {"status": reply.status, "request_id": reply.request_id}
     try:
         told = _told(reply.body)
@@ -133,7 +142,25 @@ def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> 
     wanted = request.conversation_id
     if wanted is not None and told.id is not None and str(told.id) != wanted:
         return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
-    return _weigh_list(request, told, removed_are_listed) if request.writes else None
+    return None if request.contact_id is None else _weigh_list(request, told, removed_are_listed)
+
+
+def _weigh_raw(reply: Reply) -> Doubt | None:
+    """Weigh the success of a call whose reply this library does not know.
+
+    It may be empty, a list or a file. A web page is not Intercom's, and an error is no success.
+    """
+    if reply.flaw is not None:
+        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
+    if "html" in head_of(reply).headers.get("Content-Type", "").lower():
+        return Doubt(Failure.FOREIGN, f"HTTP {reply.status} with a web page", again=True)
+    try:
+        told = _told(reply.body)
+    except ResponseDecodeError:
+        return None
+    if told.type == "error.list" and told.errors:
+        return _contradiction(f"it is an error, {_said(reply)}")
+    return None
 
 
 def _weigh_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone

@@ -16,18 +16,21 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 - A session sends the cookies of its jar with every token, and whatever it was opened with goes
   for every request. What matters to us is told with each request, and the middleware checks it.
 - Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
-  traceback with them shows the token. Nothing of them leaves here, cancellation included.
+  traceback with them shows the token. `show_nothing_of` takes them off whatever leaves here, an
+  interruption included.
 """
 
 import asyncio
+import itertools
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Final, TypeVar, final
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import msgspec
 from aiohttp import hdrs
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -40,15 +43,18 @@ from intercom_async.secret import Secret
 from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
+from intercom_async.transport.network import authorities, proxy_for, shown, tls
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.slots import UNBOUNDED, Slots
-from intercom_async.transport.verdict import Failure
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a reply, decompressed, that are read at most."""
@@ -76,12 +82,35 @@ class AttemptFailedError(Exception):
     Attributes:
         failure: what that says of the request's fate.
         detail: what happened, in words that are safe to show.
+        way: what else is to be known of the way to Intercom; empty or ", ...".
     """
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
         self.failure = failure
         self.detail = detail
+        self.way = way
         super().__init__(detail)
+
+
+def show_nothing_of(error: _Error) -> _Error:
+    """Return an exception without the frames, and the exceptions, that came before it."""
+    error.__traceback__ = error.__context__ = None
+    return error
+
+
+class _Body(aiohttp.BytesPayload):
+    """The body of a request; aiohttp sends the headers together with it.
+
+    It may do so in a task of its own, which an interruption leaves without passing through here.
+    """
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        try:
+            await writer.write(self._value[:content_length])
+        except BaseException as error:  # noqa: BLE001  raised again
+            raise show_nothing_of(error) from None
 
 
 async def _guard(
@@ -94,10 +123,15 @@ async def _guard(
         _check_proxy(request.url, request.proxy)
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise  # nothing was sent, and aiohttp does not repeat it
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise AttemptFailedError(Failure.DISCONNECTED, _describe(error)) from None
+    except (
+        aiohttp.ClientOSError,
+        aiohttp.ServerDisconnectedError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientHttpProxyError,
+    ) as error:
+        way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
+        failed = AttemptFailedError(_classify(error), _describe(error), way)
+        raise failed from _os_error(error)
 
 
 _MIDDLEWARES: Final = (_guard,)
@@ -110,12 +144,19 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
     request.headers.extend((hdrs.COOKIE, value) for value in written)
 
 
+def _os_error(error: Exception) -> OSError | None:
+    """What the system said; nothing else of aiohttp's error is safe to show."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return show_nothing_of(error.os_error)
+    return None
+
+
 def _check_proxy(url: URL, proxy: URL) -> None:
     """Keep the token from a foreign proxy; https goes through one in a tunnel."""
     if url.scheme == "http" and not is_loopback(proxy.host or ""):
         raise ClientStateError(
-            f"the session would send the token in plain text to the proxy {proxy.host}; "
-            "open it without a proxy for loopback hosts"
+            f"the token would go in plain text to the proxy {shown(proxy)}; "
+            "use none for loopback hosts"
         )
 
 
@@ -209,21 +250,30 @@ def slots_of(session: aiohttp.ClientSession) -> Slots:
     return slots
 
 
+_OWN: Final["WeakSet[aiohttp.ClientSession]"] = WeakSet()
+"""Sessions that the library opened, which go by the environment."""
+
+
 def open_session(connections: int) -> aiohttp.ClientSession:
     """Open a session as the library wants it, inside the running loop.
 
     Args:
         connections: of its pool, at most.
+
+    Raises:
+        ClientStateError: the certificates that the environment names cannot be read.
     """
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
         connector=Connector(
-            limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60
+            limit=connections, resolver=aiohttp.ThreadedResolver(), ttl_dns_cache=60, ssl=tls()
         ),
         # A cookie set for one token must never be replayed for another.
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
+        trust_env=False,  # it would read netrc, too; see `network`
     )
+    _OWN.add(session)
+    return session
 
 
 class Http:
@@ -234,6 +284,7 @@ class Http:
         token: sent with every request, and never shown.
         headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
+        proxy: goes before the one that the session has or the environment names.
         runtime: the wall clock for Retry-After dates.
 
     Attributes:
@@ -248,6 +299,7 @@ class Http:
         headers: dict[str, str],
         session: aiohttp.ClientSession | None,
         runtime: Runtime,
+        proxy: URL | None = None,
     ) -> None:
         self._base_url = base_url
         self._url = URL(base_url, encoded=True)
@@ -257,6 +309,7 @@ class Http:
         self._hiding = Hiding(token)
         self._injected = session
         self._session = session
+        self._proxy = proxy
         self.slots = UNBOUNDED
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -280,19 +333,31 @@ class Http:
         """Whether `aclose` was called."""
         return self._closed
 
+    @property
+    def instrumented(self) -> bool:
+        """Whether OpenTelemetry's aiohttp instrumentation makes spans of the session's requests."""
+        return any(
+            getattr(trace, "_is_instrumented_by_opentelemetry", False)
+            for trace in self.ready().trace_configs
+        )
+
     def ready(self) -> aiohttp.ClientSession:
         """Return the session, opened if need be.
 
         Raises:
-            ClientStateError: closed, or bound to another event loop or process.
+            ClientStateError: closed, bound to another event loop or process, or the certificates
+            that the environment names cannot be read.
+        InvalidArgumentError: HTTPS_PROXY names no proxy.
         """
         loop = asyncio.get_running_loop()
         if self._closed:
             raise ClientStateError("the client is closed; open a new one")
         if self._loop is None:
-            self._loop, self._pid = loop, os.getpid()
+            if self._proxy is None and (self._session is None or self._session in _OWN):
+                self._proxy = proxy_for(self._url)
             if self._session is None:
                 self._session = open_session(CONNECTIONS)
+            self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
@@ -311,6 +376,10 @@ class Http:
             self._timeouts = {seconds: timeout}
         return timeout
 
+    def _to(self, request: Request) -> URL:
+        url = self._url.with_path(self._prefix + request.path, encoded=True)
+        return URL(f"{url}?{request.query}", encoded=True) if request.query else url
+
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
         """Send a request once, read the reply within `seconds`, and weigh it: `Reply.doubt`.
 
@@ -320,16 +389,13 @@ class Http:
         """
         session = self.ready()
         deadline = self._deadlines.enter(seconds)
-        failure: AttemptFailedError | ClientStateError | asyncio.CancelledError
         try:
-            # The response leads to the request and so to the token: it gets no name in a frame
-            # that a traceback may show.
             return await self._read(
                 request,
                 await session.request(
                     request.method,
-                    self._url.with_path(self._prefix + request.path, encoded=True),
-                    data=request.body,
+                    self._to(request),
+                    data=None if request.body is None else _Body(request.body),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),
                     allow_redirects=False,
@@ -339,24 +405,20 @@ class Http:
                     max_field_size=LINE_LIMIT,
                     max_headers=HEADERS_LIMIT,
                     middlewares=_MIDDLEWARES,
+                    proxy=self._proxy,
                 ),
                 deadline,
             )
-        except asyncio.CancelledError as error:
-            if deadline.leave():
-                failure = AttemptFailedError(Failure.TIMED_OUT, f"no reply within {seconds:g} s")
-            else:
-                failure = asyncio.CancelledError(*error.args)
+        except asyncio.CancelledError:
+            if not deadline.leave():
+                raise
+            detail = f"no reply within {seconds:g} s"
+            raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
-            failure = self._translate(error)
+            raise self._translate(error)  # noqa: B904  an OS error is its cause already
         finally:
             deadline.leave()
-        # Raised outside the handler: nothing of aiohttp's, whose frames and exceptions hold the
-        # headers and so the token, hangs on what leaves this module.
-        try:
-            raise failure
-        finally:
-            del failure, deadline  # or traceback, frame and task would keep each other alive
+            del deadline  # or traceback, frame and task would keep each other alive
 
     async def _read(
         self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline
@@ -379,24 +441,27 @@ class Http:
             if len(body) > limit:
                 flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
                 body = b""
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             if not deadline.leave():
                 raise
             detail = f"HTTP {status}, and the rest did not arrive in time"
-            raise AttemptFailedError(Failure.TRUNCATED, detail) from error
-        except Exception as error:
+            raise AttemptFailedError(Failure.TRUNCATED, detail) from None
+        except Exception as error:  # noqa: BLE001  see `_translate`
             detail = f"HTTP {status}, {_describe(error)}"
-            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from error
+            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
             response.close()
         reply = Reply(
             status=status,
-            body=self._hiding.body(body),
+            body=self._hiding.body(body, is_error=status >= 300),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
+            all_headers=self._hiding.lines("\n".join(itertools.chain(*headers.items()))),
+            raw=request.raw,
+            link=None if status < 400 else headers.get("Link"),
         )
         doubt = weigh(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:
@@ -411,7 +476,12 @@ class Http:
     def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, AttemptFailedError):
-            return AttemptFailedError(error.failure, self._clean(error.detail))
+            way = error.way
+            if error.failure is Failure.CERTIFICATE and self._session in _OWN:
+                way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
+            failure = AttemptFailedError(error.failure, self._clean(error.detail) + way)
+            failure.__cause__ = error.__cause__  # of `_guard`: what the system said, or None
+            return failure
         if isinstance(error, ClientStateError):
             return ClientStateError(str(error))
         described = self._clean(_describe(error))
@@ -419,10 +489,7 @@ class Http:
             error, aiohttp.ClientError
         ):
             return ClientStateError(f"the session cannot be used: {described}")
-        failure = AttemptFailedError(_classify(error), described)
-        if isinstance(error, aiohttp.ClientConnectorError):
-            failure.__cause__ = error.os_error.with_traceback(None)
-        return failure
+        return AttemptFailedError(_classify(error), described)
 
     def _clean(self, text: str) -> str:
         """Return what a server said as `readable` does, and without the token."""

@@ -11,16 +11,15 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
 from intercom_async.errors import RateLimitWaitError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.concurrency import ConcurrencyBound
 from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
 from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.sharing import Gate
 from intercom_async.transport.slots import UNBOUNDED, Slots
 from intercom_async.transport.window import (
     Lane,
@@ -67,6 +66,49 @@ class Backlog:
     """
 
     unread: int | None
+
+
+class Gate(Protocol):
+    """What one limiter knows of a budget shared with other processes.
+
+    A permit is granted when the limiter's own window and the gate agree, so a gate can only slow
+    down, never speed up. Every call is quick and none blocks.
+    """
+
+    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
+        """Return 0.0 if a permit may be taken now, else the seconds after which to ask again.
+
+        Args:
+            limit: requests the server allows per window.
+            reset: Unix second, on the server's clock, at which its current window ends.
+            left: seconds until then.
+            now: monotonic seconds.
+        """
+        ...
+
+    def known_wait(self, *, reset: float, left: float) -> float:
+        """Return the seconds that certainly have to be waited, as far as is known.
+
+        Args:
+            reset: as for `wait`.
+            left: as for `wait`.
+        """
+        ...
+
+    def take(self) -> None:
+        """A permit is taken: `wait` has just returned 0.0, or no window is known yet."""
+        ...
+
+    def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
+        """A reply told what is left of a window.
+
+        Args:
+            limit: requests allowed per window.
+            remaining: requests left in it.
+            reset: Unix second at which it ends.
+            elapsed: seconds from the request's permit to the reply.
+        """
+        ...
 
 
 class Limiter:

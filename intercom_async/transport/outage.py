@@ -11,7 +11,7 @@ of two looks.
 import math
 from typing import Final
 
-from intercom_async.status import OutageStatus
+from intercom_async.observing import OutageStatus
 
 CALLS: Final = 5
 """Calls that must have failed: fewer may have failed for reasons of their own."""

@@ -1,52 +1,23 @@
-"""The seam for a budget that several processes share: a second opinion beside the headers.
+"""Who shares one budget: clients with the same token and base URL, within one loop.
 
-A limiter asks its own window first, and then, if it was given one, a gate. A permit is granted
-when both agree, so a gate can only slow down, never speed up.
+Other processes, too, where a `SharedBudget` is given.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+import asyncio
+import hashlib
+from collections.abc import Callable, Hashable
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import attrs
+
+from intercom_async.secret import Secret
+from intercom_async.transport.limiter import Gate, Limiter
 from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.window import RateLimitPolicy
 
-
-class Gate(Protocol):
-    """What one limiter knows of a shared budget. Every call is quick and none blocks."""
-
-    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
-        """Return 0.0 if a permit may be taken now, else the seconds after which to ask again.
-
-        Args:
-            limit: requests the server allows per window.
-            reset: Unix second, on the server's clock, at which its current window ends.
-            left: seconds until then.
-            now: monotonic seconds.
-        """
-        ...
-
-    def known_wait(self, *, reset: float, left: float) -> float:
-        """Return the seconds that certainly have to be waited, as far as is known.
-
-        Args:
-            reset: as for `wait`.
-            left: as for `wait`.
-        """
-        ...
-
-    def take(self) -> None:
-        """A permit is taken: `wait` has just returned 0.0, or no window is known yet."""
-        ...
-
-    def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
-        """A reply told what is left of a window.
-
-        Args:
-            limit: requests allowed per window.
-            remaining: requests left in it.
-            reset: Unix second at which it ends.
-            elapsed: seconds from the request's permit to the reply.
-        """
-        ...
+_Limiters = WeakValueDictionary[Hashable, Limiter]
+_LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()
 
 
 class SharedBudget(Protocol):
@@ -61,3 +32,49 @@ class SharedBudget(Protocol):
             runtime: the clock.
         """
         ...
+
+
+def limiter_for(
+    token: Secret,
+    base_url: str,
+    policy: RateLimitPolicy,
+    runtime: Runtime,
+    shared: SharedBudget | None = None,
+) -> Callable[[], Limiter]:
+    """Return a function that finds or makes the budget's limiter inside the running loop.
+
+    A limiter lives as long as a client uses it.
+
+    Args:
+        token: the access token; only its hash is kept.
+        base_url: where requests go.
+        policy: `key` overrides the token; see `RateLimitPolicy.key`.
+        runtime: clock, timers and randomness of a new limiter.
+        shared: the budget shared with other processes, if there is one.
+    """
+    owner: Hashable = policy.key
+    if owner is None:
+        owner = hashlib.sha256(token.reveal().encode()).digest()
+    # How long a call may wait is the call's business and separates no budgets.
+    key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
+
+    def share(wake: Callable[[], None]) -> Gate:
+        assert shared is not None  # noqa: S101  asked only then
+        return shared.gate(_name(owner, base_url), wake=wake, runtime=runtime)
+
+    def find() -> Limiter:
+        limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())
+        limiter = limiters.get(key)
+        if limiter is None:
+            limiter = limiters[key] = Limiter(
+                policy, runtime, share=None if shared is None else share
+            )
+        return limiter
+
+    return find
+
+
+def _name(owner: Hashable, base_url: str) -> str:
+    """Return a budget's name that is the same in every process and tells nothing of the token."""
+    said = owner if isinstance(owner, bytes) else repr(owner).encode()
+    return hashlib.sha256(said + base_url.encode()).hexdigest()[:24]

@@ -1,8 +1,8 @@
 """One request made reliable: permit, attempt, observe, verdict, wait.
 
 The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
-the machinery of retries. Only a failed first attempt enters tenacity, which replays that
-failure as its own first attempt and carries the backoff from there. `verdict` alone decides.
+the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
+for its own first attempt and goes on from there. `judge` alone decides.
 
 While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
 that fails counts against their attempts or their time. The others send nothing unless it is time
@@ -13,11 +13,11 @@ when the client is closed.
 """
 
 import asyncio
-import importlib
 import itertools
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -26,42 +26,47 @@ from intercom_async.errors import (
     CertificateError,
     ClientStateError,
     ConnectionFailedError,
+    ContactNotFoundError,
     IntercomError,
+    InvalidArgumentError,
     RateLimitWaitError,
     UnknownOutcomeError,
     readable,
 )
-from intercom_async.events import (
+from intercom_async.observing import (
     CallBegan,
     CallEnded,
     CallGivenUp,
+    ClientStats,
+    Event,
     Observer,
     OutageBegan,
     OutageEnded,
+    OutageStatus,
     QuotaWaited,
+    RateLimitStatus,
+    Reporter,
     RequestLost,
     RequestRefused,
     RequestRetried,
     RequestSent,
     WaitRefused,
 )
-from intercom_async.stats import ClientStats
-from intercom_async.status import OutageStatus, RateLimitStatus
 from intercom_async.transport.answers import Habit
-from intercom_async.transport.counters import Counters
-from intercom_async.transport.http import AttemptFailedError, Http
+from intercom_async.transport.http import AttemptFailedError, Http, show_nothing_of
 from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.outage import LONGEST_PAUSE, Outage
-from intercom_async.transport.reporting import Reporter
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.turns import Turns
-from intercom_async.transport.verdict import (
+from intercom_async.transport.retrying import (
     Failure,
     Retry,
     RetryBudget,
     RetryPolicy,
+    Stop,
+    check_number,
     judge,
 )
+from intercom_async.transport.runtime import Runtime
+from intercom_async.transport.turns import Turns
 from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import (
     Reply,
@@ -72,9 +77,6 @@ from intercom_async.transport.wire import (
     request_id_of,
 )
 
-if TYPE_CHECKING:
-    import tenacity
-
 _T = TypeVar("_T")
 
 LOOK_HOLDS: Final = 10.0
@@ -83,9 +85,16 @@ LOOK_HOLDS: Final = 10.0
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
+NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+
 PAUSE_WHILE_ANSWERING: Final = 5.0
 """Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
 of the pairs that are left."""
+
+
+def _check_lane(_: object, __: object, value: Lane) -> None:
+    if value not in tuple(Lane):
+        raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
 
 
 @attrs.frozen(kw_only=True)
@@ -103,10 +112,10 @@ class CallOptions:
             budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
-    lane: Lane
-    timeout: float
+    lane: Lane = attrs.field(validator=_check_lane)
+    timeout: float = attrs.field(validator=check_number(zero_too=False))
     retry: RetryPolicy
-    max_wait: float | None
+    max_wait: float | None = attrs.field(validator=check_number(zero_too=True, none_too=True))
     bounded: bool = True
     patient: bool = False
 
@@ -119,6 +128,7 @@ class _Call:
         excused: attempts that failed because Intercom was away.
         away: seconds that outages took: waiting for their end, and attempts that failed in them.
         looking: whether its request looks whether Intercom is back.
+        observed: whether anybody wants each of its events.
     """
 
     request: Request
@@ -135,22 +145,24 @@ class _Call:
     excused: int = 0
     away: float = 0.0
     looking: bool = False
+    observed: bool = False
 
 
-class _FailedError(Exception):
+@attrs.frozen(eq=False)
+class _Failed:
     """An attempt without a final answer.
 
     Attributes:
         failure: what that says of the request's fate.
         detail: what happened, in words.
         reply: the reply, when there was one.
+        cause: the operating system's error, when there was one.
     """
 
-    def __init__(self, failure: Failure, detail: str, reply: Reply | None) -> None:
-        self.failure = failure
-        self.detail = detail
-        self.reply = reply
-        super().__init__(detail)
+    failure: Failure
+    detail: str
+    reply: Reply | None = None
+    cause: BaseException | None = None
 
     @property
     def reason(self) -> str:
@@ -165,22 +177,10 @@ class _FailedError(Exception):
     def request_id(self) -> str | None:
         return None if self.reply is None else request_id_of(self.reply)
 
-
-class _RetryLaterError(Exception):
-    """The one exception that tenacity retries: verdict said so, after `wait` seconds."""
-
-    def __init__(self, wait: float) -> None:
-        self.wait = wait
-        super().__init__(wait)
-
-
-class _GiveUpError(Exception):
-    """No further attempt will be made."""
-
-    def __init__(self, failed: _FailedError, reason: str) -> None:
-        self.failed = failed
-        self.reason = reason
-        super().__init__(reason)
+    @property
+    def retry_after(self) -> float | None:
+        headers = None if self.reply is None else self.reply.headers
+        return None if headers is None else headers.retry_after
 
 
 class Transport:
@@ -203,17 +203,15 @@ class Transport:
         observer: Observer | None,
         runtime: Runtime,
     ) -> None:
-        # Here, because importing this module should be cheap, and the first failure of a running
-        # application is no time for it either.
-        importlib.import_module("tenacity")
-
         self._http = http
         self._find_limiter = limiter
         self._limiter: Limiter | None = None
         self._budget = RetryBudget(retry_budget)
         self._reporter = Reporter(observer)
         self._runtime = runtime
-        self._counters = Counters()
+        self._counts: Counter[str] = Counter()
+        self._waited = 0.0
+        self._replies: Counter[int] = Counter()
         self._outage = Outage()
         self._turns = Turns(self._outage, runtime)
         self._away = asyncio.Event()
@@ -250,7 +248,13 @@ class Transport:
 
     def stats(self) -> ClientStats:
         """Return what happened so far, in numbers."""
-        return self._counters.snapshot()
+        return ClientStats(
+            **self._counts,
+            requests=self._replies.total() + self._counts["lost"],
+            by_status=dict(sorted(self._replies.items())),
+            refusals=self._replies[429],
+            waited=self._waited,
+        )
 
     def close(self) -> None:
         """Let every call that waits fail now, and every later one."""
@@ -307,8 +311,8 @@ class Transport:
         Args:
             request: what to send.
             options: lane, time and retries.
-            on_send: awaited once, when the first attempt has its permit; a request that is
-                cancelled before it returns certainly was not sent. What it raises is raised.
+            on_send: awaited before each attempt, when that has its permit; a request that is
+                cancelled before it returned once certainly was not sent. What it raises is raised.
 
         Raises:
             RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
@@ -319,22 +323,20 @@ class Transport:
         """
         limiter = self.limiter
         call = _Call(request, options, on_send, self._runtime.monotonic())
-        self._counters.calls += 1
-        if self._reporter.observed:
+        self._counts["calls"] += 1
+        call.observed = self._reporter.observed
+        if call.observed:
             return await self._send_observed(call, limiter)
         return await self._send(call, limiter)
 
     async def _send_observed(self, call: _Call, limiter: Limiter) -> Reply:
         """Frame the call in its first and its last event."""
-        request, report = call.request, self._reporter.report
-        report(
-            CallBegan(
-                call=call.number,
-                method=request.method,
-                base_url=self._http.base_url,
-                path=request.path,
-                lane=call.options.lane.value,
-            )
+        self._report(
+            CallBegan,
+            call,
+            base_url=self._http.base_url,
+            lane=call.options.lane.value,
+            instrumented=self._http.instrumented,
         )
         reply: Reply | None = None
         error: str | None = None
@@ -345,32 +347,26 @@ class Transport:
             error = type(raised).__name__
             raise
         finally:
-            report(
-                CallEnded(
-                    call=call.number,
-                    method=request.method,
-                    path=request.path,
-                    status=None if reply is None else reply.status,
-                    error=error,
-                    attempts=call.attempts,
-                    refusals=call.refusals,
-                    waited=call.waited,
-                    elapsed=self._runtime.monotonic() - call.began,
-                    request_id=None if reply is None else request_id_of(reply),
-                )
+            self._report(
+                CallEnded,
+                call,
+                status=None if reply is None else reply.status,
+                error=error,
+                attempts=call.attempts,
+                refusals=call.refusals,
+                waited=call.waited,
+                elapsed=self._runtime.monotonic() - call.began,
+                request_id=None if reply is None else request_id_of(reply),
+                already_gone=reply is not None and _already_gone(call.request, reply),
             )
 
     async def _send(self, call: _Call, limiter: Limiter) -> Reply:
-        attempted: Reply | _FailedError
-        try:
-            attempted = await self._attempt(call, limiter)
-        except _FailedError as error:
-            attempted = error.with_traceback(None)
-        # Outside the handler, so that the failure does not hang on what comes after it.
-        if isinstance(attempted, Reply):
-            reply = attempted
-        else:
-            reply = await self._settle(call, limiter, attempted)
+        attempted = await self._attempt(call, limiter)
+        reply = (
+            await self._try_again(call, limiter, attempted)
+            if isinstance(attempted, _Failed)
+            else attempted
+        )
         if reply.succeeded:
             self._budget.earn(call.refund)
             if call.attempts == 1 and not call.refusals:
@@ -383,7 +379,7 @@ class Transport:
             rate_limit=None if reply.succeeded else limiter.status(),
         )
 
-    async def _attempt(self, call: _Call, limiter: Limiter) -> Reply:
+    async def _attempt(self, call: _Call, limiter: Limiter) -> Reply | _Failed:
         """Send once and return the answer; 429 waits for the quota and sends again."""
         seconds = call.options.retry.attempt_time or call.options.timeout
         while True:
@@ -396,28 +392,41 @@ class Transport:
                 permit = await self._wait_for_permit(call, limiter)
             if call.on_send is not None:
                 await self._announce(call, call.on_send, limiter, permit)
-            answer: Reply | AttemptFailedError
+            answer: Reply | BaseException
             try:
                 answer = await self._http.attempt(call.request, seconds=seconds)
-            except AttemptFailedError as error:
-                # Its traceback has this frame, and would keep it alive; likewise below.
-                answer = error.with_traceback(None)
-            except BaseException as error:
-                # Cancelled: the request may have been counted by the server.
-                sent = not isinstance(error, ClientStateError)
-                limiter.settle(permit, headers=None, status=None, sent=sent)
-                self._counters.lost += sent
-                self._look_in_vain(call)
-                raise
+            except BaseException as error:  # noqa: BLE001  raised below
+                answer = show_nothing_of(error)
             if isinstance(answer, AttemptFailedError):
-                # Outside the handler, so that no frame of the HTTP client hangs on what users see.
-                raise self._without_reply(call, limiter, permit, answer) from answer.__cause__
-            self._counters.replied(answer.status)
+                return self._without_reply(call, limiter, permit, answer)
+            if isinstance(answer, BaseException):
+                self._interrupted(call, limiter, permit, answer)
+                try:
+                    raise answer  # outside the handler: nothing of the HTTP client hangs on it
+                finally:
+                    del answer  # or traceback and frame would keep each other alive
+            self._replies[answer.status] += 1
             if answer.status != 429:
                 return self._answered(call, limiter, permit, answer)
             refusal = self._refused(call, limiter, permit, answer)
             if refusal is not None:
                 return refusal
+
+    def _interrupted(
+        self, call: _Call, limiter: Limiter, permit: Permit, error: BaseException
+    ) -> None:
+        """An attempt was cancelled, and the server may have counted it; or none could be made."""
+        sent = not isinstance(error, ClientStateError)
+        limiter.settle(permit, headers=None, status=None, sent=sent)
+        if sent:
+            self._lost(call, permit, "cancelled", call.attempts + 1)
+        self._look_in_vain(call)
+
+    def _lost(self, call: _Call, permit: Permit, failure: str, attempt: int) -> None:
+        self._counts["lost"] += 1
+        if call.observed:
+            elapsed = self._runtime.monotonic() - permit.sent
+            self._report(RequestLost, call, failure=failure, elapsed=elapsed, attempt=attempt)
 
     async def _announce(
         self,
@@ -426,14 +435,13 @@ class Transport:
         limiter: Limiter,
         permit: Permit,
     ) -> None:
-        """Let the caller know, before its first attempt, that it is about to be sent."""
+        """Let the caller know, before each attempt, that it is about to be sent."""
         try:
             await on_send()
         except BaseException:
             limiter.settle(permit, headers=None, status=None, sent=False)
             self._look_in_vain(call)
             raise
-        call.on_send = None
 
     async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
         """Wait for the end of an outage, or for the turn to look; then for the quota."""
@@ -495,7 +503,7 @@ class Transport:
         error.attempts, error.refusals, error.outage = call.attempts, call.refusals, status
         return _unknown(call, error) if call.in_doubt else error
 
-    def _failed(self, call: _Call, permit: Permit, failed: _FailedError) -> _FailedError:
+    def _failed(self, call: _Call, permit: Permit, failed: _Failed) -> _Failed:
         """Take note of a failed attempt as a sign of an outage."""
         if failed.failure is Failure.CERTIFICATE:
             self._look_in_vain(call)
@@ -516,10 +524,9 @@ class Transport:
             )
         if self._outage.suspected:
             call.away += now - permit.sent
-        headers = None if failed.reply is None else failed.reply.headers
         self._look_in_vain(
             call,
-            asked=None if headers is None else headers.retry_after,
+            asked=failed.retry_after,
             longest=PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
         )
         return failed
@@ -540,39 +547,48 @@ class Transport:
             OutageEnded(call=call.number, seconds=status.since, failures=failures)
         )
 
-    def _answered(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply:
-        """Take note of a reply, and return it unless it is in doubt and another may come."""
+    def _answered(
+        self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply
+    ) -> Reply | _Failed:
+        """Take note of a reply; it failed if it is in doubt and another may come."""
         limiter.settle(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
-        if self._reporter.observed:
-            self._report_sent(call, limiter, reply, permit.sent)
+        if call.observed:
+            self._report(
+                RequestSent,
+                call,
+                status=reply.status,
+                elapsed=self._runtime.monotonic() - permit.sent,
+                attempt=call.attempts,
+                request_id=request_id_of(reply),
+                rate_limit=limiter.status(),
+                already_gone=_already_gone(call.request, reply),
+            )
         doubt = reply.doubt
         if doubt is not None:
             if doubt.again:
-                failed = _FailedError(doubt.failure, doubt.reason, reply)
-                raise self._failed(call, permit, failed)
+                return self._failed(call, permit, _Failed(doubt.failure, doubt.reason, reply))
             call.in_doubt = call.in_doubt or call.request.writes
         if self._outage.failures:
             self._recovered(call, limiter)
         return reply
 
     def _without_reply(
-        self, call: _Call, limiter: Limiter, permit: Permit, failure: AttemptFailedError
-    ) -> _FailedError:
-        """Settle the permit of an attempt that got no reply; return what to raise."""
-        reached = failure.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+        self, call: _Call, limiter: Limiter, permit: Permit, error: AttemptFailedError
+    ) -> _Failed:
+        """Settle the permit of an attempt that got no reply."""
+        reached = error.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
         limiter.settle(permit, headers=None, status=None, sent=reached, tried=True)
         call.attempts += 1
-        self._counters.lost += 1
-        if self._reporter.observed:
-            self._report_lost(call, failure.failure, permit.sent)
-        return self._failed(call, permit, _FailedError(failure.failure, failure.detail, None))
+        self._lost(call, permit, error.failure.name.lower(), call.attempts)
+        failed = _Failed(error.failure, error.detail, cause=error.__cause__)
+        return self._failed(call, permit, failed)
 
     async def _wait_for_quota(self, call: _Call, limiter: Limiter) -> Permit:
         lane, max_wait = call.options.lane, call.options.max_wait
         patience = None if max_wait is None else max(0.0, max_wait - call.waited)
         began = self._runtime.monotonic()
-        self._counters.waits += 1
+        self._counts["waits"] += 1
         try:
             permit = await self._unless_closed(
                 limiter.acquire(
@@ -583,16 +599,13 @@ class Transport:
                 )
             )
         except RateLimitWaitError as error:
-            self._counters.waits_refused += 1
-            self._reporter.report(
-                WaitRefused(
-                    call=call.number,
-                    method=call.request.method,
-                    path=call.request.path,
-                    wait=error.wait,
-                    max_wait=error.max_wait,
-                    rate_limit=error.rate_limit,
-                )
+            self._counts["waits_refused"] += 1
+            self._report(
+                WaitRefused,
+                call,
+                wait=error.wait,
+                max_wait=error.max_wait,
+                rate_limit=error.rate_limit,
             )
             if call.in_doubt:
                 raise _unknown(call, error) from error
@@ -602,8 +615,8 @@ class Transport:
         finally:
             waited = self._runtime.monotonic() - began
             call.waited += waited
-            self._counters.waited += waited
-        if self._reporter.observed:
+            self._waited += waited
+        if call.observed:
             self._reporter.report(QuotaWaited(call=call.number, lane=lane.value, seconds=waited))
         return permit
 
@@ -634,125 +647,91 @@ class Transport:
         call.refusals += 1
         if self._outage.failures:
             self._recovered(call, limiter)
-        self._reporter.report(
-            RequestRefused(
-                call=call.number,
-                method=call.request.method,
-                path=call.request.path,
-                code=None if code is None else readable(code),
-                elapsed=self._runtime.monotonic() - permit.sent,
-                request_id=request_id_of(reply),
-                rate_limit=limiter.status(),
-            )
+        self._report(
+            RequestRefused,
+            call,
+            code=None if code is None else readable(code),
+            elapsed=self._runtime.monotonic() - permit.sent,
+            request_id=request_id_of(reply),
+            rate_limit=limiter.status(),
         )
         asked = None if reply.headers is None else reply.headers.retry_after
         longest = call.options.retry.retry_after_max
-        if asked is None or asked <= longest:
+        if call.in_doubt and not call.request.repeatable:
+            advice = NOT_REPEATED
+        elif asked is None or asked <= longest:
             return None
-        advice = (
-            f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
-            "allowed by RetryPolicy(retry_after_max=...)"
-        )
+        else:
+            advice = (
+                f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
+                "allowed by RetryPolicy(retry_after_max=...)"
+            )
         self._report_given_up(call, advice, request_id_of(reply))
         return msgspec.structs.replace(reply, advice=advice)
 
     def _report_given_up(self, call: _Call, reason: str, request_id: str | None) -> None:
-        self._counters.given_up += 1
-        self._reporter.report(
-            CallGivenUp(
-                call=call.number,
-                method=call.request.method,
-                path=call.request.path,
-                reason=reason,
-                attempts=call.attempts,
-                elapsed=self._runtime.monotonic() - call.began,
-                request_id=request_id,
-            )
+        self._counts["given_up"] += 1
+        self._report(
+            CallGivenUp,
+            call,
+            reason=reason,
+            attempts=call.attempts,
+            elapsed=self._runtime.monotonic() - call.began,
+            request_id=request_id,
         )
 
-    def _report_lost(self, call: _Call, failure: Failure, sent: float) -> None:
+    def _report(self, kind: Callable[..., Event], call: _Call, **facts: object) -> None:
+        request = call.request
         self._reporter.report(
-            RequestLost(
-                call=call.number,
-                method=call.request.method,
-                path=call.request.path,
-                failure=failure.name.lower(),
-                elapsed=self._runtime.monotonic() - sent,
-                attempt=call.attempts,
-            )
+            kind(call=call.number, method=request.method, path=request.path, **facts)
         )
 
-    def _report_sent(self, call: _Call, limiter: Limiter, reply: Reply, sent: float) -> None:
-        self._reporter.report(
-            RequestSent(
-                call=call.number,
-                method=call.request.method,
-                path=call.request.path,
-                status=reply.status,
-                elapsed=self._runtime.monotonic() - sent,
-                attempt=call.attempts,
-                request_id=request_id_of(reply),
-                rate_limit=limiter.status(),
-            )
-        )
+    async def _try_again(self, call: _Call, limiter: Limiter, first: _Failed) -> Reply:
+        """Go on after a failed first attempt: end in a reply or an error."""
+        import tenacity  # noqa: PLC0415  most programs never need it
 
-    async def _settle(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
-        """Go on after a failed first attempt: retry under tenacity, end in a reply or an error."""
-        given_up: _GiveUpError | None = None
+        done: list[_Failed] = [first]
+        verdict: Retry | Stop | None = None
+
+        async def attempt() -> Reply | _Failed:
+            return done.pop() if done else await self._attempt(call, limiter)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            nonlocal verdict
+            verdict = self._judge(call, _result_of(state))
+            return verdict.wait if isinstance(verdict, Retry) else 0.0
+
+        # One object for each call: a shared one mixes up the counts of concurrent calls.
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(lambda result: isinstance(result, _Failed)),
+            wait=wait,
+            stop=lambda _: isinstance(verdict, Stop),
+            before_sleep=lambda state: self._retries(call, _result_of(state), state.upcoming_sleep),
+            sleep=self.sleep,
+            retry_error_callback=_result_of,
+        )
         try:
-            return await self._retry(call, limiter, first)
-        except _GiveUpError as error:
-            given_up = error.with_traceback(None)
+            result: Reply | _Failed = await retrying(attempt)
         except ClientStateError as error:
             # Closed under the call: what was sent before stays in doubt.
             if not call.in_doubt:
                 raise
             raise _unknown(call, error) from error
-        # Raised outside the handler, so that no inner exception hangs on the one users see.
-        failed = given_up.failed
-        self._report_given_up(call, f"{failed.reason}; {given_up.reason}", failed.request_id)
-        if failed.reply is not None:
-            return msgspec.structs.replace(failed.reply, advice=given_up.reason)
-        raise _no_answer(call, failed, given_up.reason) from failed.__cause__
+        if isinstance(result, Reply):
+            return result
+        assert isinstance(verdict, Stop)  # noqa: S101  what made it the last
+        self._report_given_up(call, f"{result.reason}; {verdict.reason}", result.request_id)
+        if result.reply is not None:
+            return msgspec.structs.replace(result.reply, advice=verdict.reason)
+        raise _no_answer(call, result, verdict.reason) from result.cause
 
-    async def _retry(self, call: _Call, limiter: Limiter, first: _FailedError) -> Reply:
-        import tenacity  # noqa: PLC0415  see `__init__`
-
-        pending: _FailedError | None = first
-
-        async def attempt() -> Reply:
-            nonlocal pending
-            failed, pending = pending, None
-            if failed is None:
-                try:
-                    return await self._attempt(call, limiter)
-                except _FailedError as error:
-                    failed = error.with_traceback(None)
-            # Deciding here, where the facts are, keeps the decision out of tenacity's hooks.
-            raise self._decide(call, failed)
-
-        def wait(state: "tenacity.RetryCallState") -> float:
-            error = state.outcome.exception() if state.outcome is not None else None
-            return error.wait if isinstance(error, _RetryLaterError) else 0.0
-
-        # One object for each call: a shared one mixes up the counts of concurrent calls. Only
-        # our own exception is retried, because a wider net would retry cancellation.
-        retrying = tenacity.AsyncRetrying(
-            sleep=self.sleep,
-            retry=tenacity.retry_if_exception_type(_RetryLaterError),
-            stop=tenacity.stop_never,
-            wait=wait,
-            reraise=True,
-        )
-        return await retrying(attempt)
-
-    def _decide(self, call: _Call, failed: _FailedError) -> _RetryLaterError | _GiveUpError:
+    def _judge(self, call: _Call, failed: _Failed) -> Retry | Stop:
         call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
-        headers = None if failed.reply is None else failed.reply.headers
-        outage = self.outage
-        if outage is not None and not call.options.patient:
-            return _GiveUpError(failed, str(outage))
-        patient = call.options.patient
+        if failed.failure.ambiguous and not call.request.repeatable:
+            return Stop(NOT_REPEATED)
+        outage, patient = self.outage, call.options.patient
+        if outage is not None and not patient:
+            return Stop(str(outage))
         excused = patient and self._outage.suspected
         if excused and not failed.own:
             call.excused += 1
@@ -762,30 +741,40 @@ class Transport:
             failure=failed.failure,
             attempts=call.attempts - call.excused,
             elapsed=0.0 if excused else elapsed,
-            retry_after=None if excused or headers is None else headers.retry_after,
+            retry_after=None if excused else failed.retry_after,
             budget_allows=patient or self._budget.allows,
             random=self._runtime.random(),
         )
-        if not isinstance(verdict, Retry):
-            return _GiveUpError(failed, verdict.reason)
-        if outage is not None:
-            verdict = Retry(0.0)  # it waits for its turn
-        if not patient:
+        if outage is not None and isinstance(verdict, Retry):
+            return Retry(0.0)  # it waits for its turn
+        return verdict
+
+    def _retries(self, call: _Call, failed: _Failed, wait: float) -> None:
+        """Take note that an attempt failed and another one follows."""
+        if not call.options.patient:
             call.refund += self._budget.spend(failed.failure)
-        self._counters.retries += 1
-        self._reporter.report(
-            RequestRetried(
-                call=call.number,
-                method=call.request.method,
-                path=call.request.path,
-                reason=failed.reason,
-                attempt=call.attempts,
-                wait=verdict.wait,
-                ambiguous=failed.failure.ambiguous,
-                request_id=failed.request_id,
-            )
+        self._counts["retries"] += 1
+        self._report(
+            RequestRetried,
+            call,
+            reason=failed.reason,
+            attempt=call.attempts,
+            wait=wait,
+            ambiguous=failed.failure.ambiguous,
+            request_id=failed.request_id,
         )
-        return _RetryLaterError(verdict.wait)
+
+
+def _result_of(state: Any) -> Any:
+    """Return what the newest attempt under tenacity came to."""
+    return state.outcome.result()
+
+
+def _already_gone(request: Request, reply: Reply) -> bool:
+    """Whether a reply says that the contact to remove is not in the conversation."""
+    if reply.status != 404 or request.method != "DELETE":
+        return False
+    return isinstance(error_for(reply), ContactNotFoundError)
 
 
 def _refused_before(call: _Call, refusal: Reply, error: RateLimitWaitError) -> RateLimitWaitError:
@@ -807,7 +796,7 @@ def _unknown(call: _Call, error: IntercomError) -> UnknownOutcomeError:
 
 
 def _no_answer(
-    call: _Call, failed: _FailedError, reason: str
+    call: _Call, failed: _Failed, reason: str
 ) -> ConnectionFailedError | UnknownOutcomeError:
     """Name the error of a call that got no reply at all."""
     text = f"{failed.reason}; {reason} (attempts: {call.attempts})"

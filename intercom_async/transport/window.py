@@ -39,7 +39,7 @@ from typing import Any, Final
 import attrs
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.server_clock import WINDOW, ServerClock
 from intercom_async.transport.slots import UNBOUNDED, Slots
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from multidict import CIMultiDict
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -35,11 +36,15 @@ from intercom_async.errors import (
     readable,
 )
 from intercom_async.ids import check_id, is_plain
+from intercom_async.observing import RateLimitStatus
+from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
-from intercom_async.status import RateLimitStatus
 from intercom_async.structuring import decode_json, is_list, is_object
-from intercom_async.transport.verdict import Failure
+from intercom_async.transport.retrying import Failure
 from intercom_async.transport.window import RateLimitHeaders
+
+Region = Literal["us", "eu", "au"]
+"""Where Intercom hosts a workspace."""
 
 REGIONS: Final[Mapping[str, str]] = {
     "us": "https://api.intercom.io",
@@ -51,6 +56,9 @@ REGIONS: Final[Mapping[str, str]] = {
 OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
+
+FILTERS: Final = 15
+"""Values that one search may name."""
 
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
@@ -72,6 +80,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         conversation_id: the conversation that the reply must be about.
         contact_id: the contact that a write attaches or detaches.
         attaches: whether that contact takes part after the write.
+        query: percent-encoded, without the question mark.
+        raw: whether the caller reads the reply: any success will do that is no page or error.
+        repeatable: whether it may be sent again when it may have been applied.
     """
 
     method: str
@@ -81,6 +92,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     conversation_id: str | None = None
     contact_id: str | None = None
     attaches: bool = False
+    query: str = ""
+    raw: bool = False
+    repeatable: bool = True
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -119,6 +133,10 @@ class Reply(msgspec.Struct, frozen=True):
             though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
         advice: what the caller should know beyond what Intercom said, e.g. why it is final.
+        all_headers: names and values as received, but without the token, each on a line. Runs
+            keep many replies, and as a text their headers take least.
+        raw: see `Request.raw`.
+        link: the Link header of an error.
     """
 
     status: int
@@ -133,11 +151,15 @@ class Reply(msgspec.Struct, frozen=True):
     in_doubt: bool = False
     rate_limit: RateLimitStatus | None = None
     advice: str | None = None
+    all_headers: str = ""
+    raw: bool = False
+    link: str | None = None
 
     @property
     def succeeded(self) -> bool:
         """Whether it says that all went well, and is believed."""
-        return self.status == SUCCESS and self.doubt is None
+        good = self.status == SUCCESS or (self.raw and 200 <= self.status < 300)
+        return good and self.doubt is None
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -206,6 +228,43 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
+_OWN_HEADERS: Final = frozenset(
+    {
+        *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
+        *("connection", "content-length", "content-type", "transfer-encoding"),
+    }
+)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+
+
+def check_headers(headers: object) -> dict[str, str]:
+    """Return headers that may go with every request; values are not shown, they may be secret."""
+    if not is_object(headers):
+        raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+        expected = None
+        if name.lower() in _OWN_HEADERS:
+            expected = f"without {name}, which is the library's (token, version, user_agent_suffix)"
+        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            expected = f"printable ASCII texts, that of {name} too"
+        if expected is not None:
+            raise InvalidArgumentError("default_headers", None, expected)
+        checked[name.title()] = value  # one spelling, so that none is sent twice
+    return checked
+
+
+def check_suffix(suffix: object) -> str:
+    """Return what is added to the User-Agent header."""
+    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
+        expected = 'printable ASCII such as "acme-sync/2.1"'
+        raise InvalidArgumentError("user_agent_suffix", suffix, expected)
+    return suffix.strip()
+
+
 # --- requests ----------------------------------------------------------------------------------
 
 
@@ -260,29 +319,36 @@ def get_conversation(conversation_id: object) -> Request:
 
 
 def search_conversations(
-    contact_id: object, *, per_page: int, starting_after: str | None
+    *contact_ids: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /conversations/search` for the conversations a contact takes part in."""
-    value = check_id("contact_id", contact_id)
-    return _search("conversations", "contact_ids", value, per_page, starting_after)
+    """`POST /conversations/search` for those that a contact, or one of some, takes part in."""
+    values = [check_id("contact_id", one) for one in contact_ids]
+    return _search("conversations", "contact_ids", values, per_page, starting_after)
 
 
 def search_contacts(
-    field: str, value: object, *, per_page: int, starting_after: str | None
+    field: str, *values: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /contacts/search` by `email` or `external_id`."""
-    return _search("contacts", field, check_text(field, value), per_page, starting_after)
+    """`POST /contacts/search` by `id`, `email` or `external_id`; at most `FILTERS` values."""
+    texts = [check_text(field, value) for value in values]
+    return _search("contacts", field, texts, per_page, starting_after)
 
 
 def _search(
-    what: str, field: str, value: str, per_page: int, starting_after: str | None
+    what: str, field: str, values: Sequence[str], per_page: int, starting_after: str | None
 ) -> Request:
     pagination: dict[str, object] = {"per_page": per_page}
     if starting_after is not None:
         pagination["starting_after"] = starting_after
-    query = {"field": field, "operator": "=", "value": value}
+    operator, value = ("IN", values) if len(values) > 1 else ("=", values[0])
+    query = {"field": field, "operator": operator, "value": value}
     body = msgspec.json.encode({"query": query, "pagination": pagination})
     return Request("POST", f"/{what}/search", body)
+
+
+def get_contact(contact_id: object) -> Request:
+    """`GET /contacts/{contact_id}`."""
+    return Request("GET", f"/contacts/{path_segment('contact_id', contact_id)}")
 
 
 def get_admin(admin_id: object) -> Request:
@@ -478,7 +544,7 @@ def error_for(reply: Reply) -> APIError:
     if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
         gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
         advice = gateway if advice is None else f"{gateway}; {advice}"
-    return kind(
+    error = kind(
         status=reply.status,
         code=code,
         message=message,
@@ -489,6 +555,15 @@ def error_for(reply: Reply) -> APIError:
         retry_after=None if reply.headers is None else reply.headers.retry_after,
         advice=advice,
     )
+    error.reply = head_of(reply)
+    return error
+
+
+def head_of(reply: Reply) -> ReplyHead:
+    """Return what users see of a reply whose body they get in another form."""
+    lines = reply.all_headers.split("\n")
+    headers = CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
+    return ReplyHead(reply.status, request_id_of(reply), headers)
 
 
 def request_id_of(reply: Reply) -> str | None:

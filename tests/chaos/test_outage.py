@@ -6,7 +6,7 @@ import collections
 import pytest
 
 from intercom_async import ConnectionFailedError, IntercomClient, Outcome, RetryPolicy
-from intercom_async.events import Event, RequestLost, RequestSent
+from intercom_async.observing import Event, RequestLost, RequestSent
 from intercom_async.simulator import IntercomSimulator, Outage
 from tests.chaos.accounting import disagreements, told_once
 

@@ -189,6 +189,7 @@ class TestBadInput:
             (["--region", "mars"], "region"),
             (["--base-url", "http://intercom.example"], "https"),
             (["--intercom-version", "two"], "version"),
+            (["--proxy", "socks5://user:word@proxy"], "proxy must be a URL such as"),
             (["--concurrency", "0"], "concurrency"),
             (["--columns", "conversation_id"], "--columns"),
             (["--token-file", "no such file"], "no such file"),
@@ -205,6 +206,12 @@ class TestBadInput:
         assert ended.status == 2
         assert said in ended.err
         assert self.simulator.requests.total == ("--output" in arguments)  # who asks?
+
+    def test_a_proxy_is_used_and_named_without_its_password(self) -> None:
+        proxy = "http://user:word@192.0.2.1:9"
+        ended = self.command("whoami", "--proxy", proxy)
+        assert "in plain text to the proxy http://192.0.2.1:9;" in ended.err
+        assert "word" not in ended.err
 
     @pytest.mark.parametrize(("name", "said"), [("nowhere.csv", "No such file"), (".", "Is a dir")])
     def test_what_is_no_file_is_named(self, name: str, said: str) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
 from intercom_async.bulk.results import Cause
-from intercom_async.cli.display import Display, as_document, outage_line, show_summary
+from intercom_async.cli.display import Display, outage_line, show_summary
 from intercom_async.cli.running import amount
 from intercom_async.detaching import Detach, Outcome
-from intercom_async.status import OutageStatus
+from intercom_async.observing import OutageStatus
 
 ESCAPES = "\x1b]0;owned\x07"
 
@@ -35,7 +35,7 @@ class TestSummary:
     def test_causes_are_told_with_an_example_each(self) -> None:
         told = summary({Outcome.FAILED: 2}, causes=(CAUSE,))
         assert "  2 failed: HTTP 500\\x1b]0;owned\\x07 (for example 1,2)\n" in shown(told)
-        (cause,) = as_document(told, bad_lines=0)["causes"]
+        (cause,) = told.to_dict()["causes"]
         assert cause == {
             "outcome": "failed",
             "error": CAUSE.error,
@@ -69,9 +69,9 @@ class TestSummary:
     def test_a_job_of_two_seconds_is_not_told_to_have_used_398_percent_of_the_quota(self) -> None:
         told = summary({Outcome.DETACHED: 3}, requests=160, limit=200, elapsed=2.0)
         assert told.quota_used == 4.0
-        assert as_document(told, bad_lines=0)["quota_used"] is None
+        assert told.to_dict()["quota_used"] is None
         told = summary({Outcome.DETACHED: 3}, requests=160, limit=200, elapsed=20.0)
-        assert as_document(told, bad_lines=0)["quota_used"] == 0.4
+        assert told.to_dict()["quota_used"] == 0.4
 
 
 class TestProgress:

@@ -132,7 +132,7 @@ def test_a_full_disk_names_the_file(command: Command, path: Path) -> None:
 
 def test_a_reader_who_leaves_early_is_no_error(path: Path) -> None:
     write(path, [pair(n) for n in range(5000)])
-    arguments = [sys.executable, "-m", "intercom_async.cli", "export", str(path), "--jsonl"]
+    arguments = [sys.executable, "-m", "intercom_async", "export", str(path), "--jsonl"]
     read, written = os.pipe()
     os.close(read)
     with os.fdopen(written, "w") as gone:

@@ -284,7 +284,7 @@ class TestFind:
     ) -> None:
         ended = command("find", "--email", "nobody@b.example", "--base-url", simulator.url)
         assert ended.status == 1
-        assert "no contact found" in ended.err
+        assert "not found: nobody@b.example" in ended.err
 
     @pytest.mark.parametrize("given", [(), ("--contact", "1", "--email", "a@b.example")])
     def test_find_wants_exactly_one_thing_to_look_for(

@@ -234,7 +234,7 @@ def test_a_text_fits_80_columns_but_for_commands(
 
 
 def run_report(path: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    arguments = [sys.executable, "-m", "intercom_async.cli", "report", str(path)]
+    arguments = [sys.executable, "-m", "intercom_async", "report", str(path)]
     return subprocess.run(arguments, text=True, check=False, timeout=60, **options)
 
 

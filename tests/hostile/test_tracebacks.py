@@ -1,9 +1,14 @@
 """Error trackers keep local variables of every frame; none of them shows or leads to the token."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -22,7 +27,7 @@ from intercom_async.cli.options import Connection
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
-from tests.support.raw_server import RawServer
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.secret_search import chain_of, frames_of, holders_of, texts_of
 
 TOKEN = "dG9rOm1hcmtlZC1zZWNyZXQ="
@@ -103,7 +108,7 @@ ACCESSES: dict[str, Any] = {
     "a tuple": (TOKEN, "eu"),
     "a dictionary": {"token": TOKEN},
     "a token with a space": TOKEN + " ",
-    "a wrong region": WorkspaceAccess(TOKEN, region="moon"),
+    "a wrong region": WorkspaceAccess(TOKEN, region="moon"),  # type: ignore[arg-type]
     "no text": WorkspaceAccess(TOKEN.encode()),  # type: ignore[arg-type]
 }
 
@@ -167,3 +172,74 @@ async def test_a_facade_call_that_fails_shows_no_token(monkeypatch: pytest.Monke
     with pytest.raises(ValueError) as caught:
         await detach_contact("1", "..", admin_id="3")
     nothing_shown(caught.value)
+
+
+class StopNow(BaseException):
+    """What a signal handler may raise to get out of everything."""
+
+
+class Interruption:
+    """Raises before a line of one's choice, as the handler of a signal that comes just then does.
+
+    Args:
+        line: of the lines that this library's, aiohttp's and asyncio's transports run.
+        raised: the exception.
+    """
+
+    ROOMS = re.compile(r"aiohttp/|intercom_async/transport/|asyncio/selector_events")
+
+    def __init__(self, line: int, raised: type[BaseException]) -> None:
+        self.left = line
+        self.raised = raised
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise self.raised
+        return self if self.ROOMS.search(frame.f_code.co_filename) else None
+
+
+def interrupted(line: int, raised: type[BaseException]) -> Iterator[BaseException]:
+    """Detach under `run_until_complete`, interrupted; yield what anybody gets to see."""
+
+    async def work() -> None:
+        async with (
+            RawServer(always(reply())) as server,
+            IntercomClient(TOKEN, base_url=server.url, retry=ONCE) as client,
+        ):
+            sys.settrace(Interruption(line, raised))
+            await client.detach_contact("1", "2", admin_id="3")
+            sys.settrace(None)
+
+    seen: list[Any] = []
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.set_exception_handler(lambda _, context: seen.append(context.get("exception")))
+        task = loop.create_task(work())
+        try:
+            loop.run_until_complete(asyncio.wait([task], timeout=0.5))
+            seen.append(task.exception() if task.done() else None)
+        except raised as error:
+            seen.append(error)
+        finally:
+            sys.settrace(None)
+            while left := asyncio.all_tasks(loop):
+                for each in left:
+                    each.cancel()
+                seen += loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(asyncio.sleep(0))
+    yield from (each for each in seen if isinstance(each, BaseException))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # what is cut off just anywhere
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, StopNow])
+def test_an_interruption_shows_no_token_wherever_it_comes(raised: type[BaseException]) -> None:
+    shots = 0
+    for line in range(1, 700, 7):
+        for error in interrupted(line, raised):
+            shots += isinstance(error, raised)
+            shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+            assert not [each for each in shown.format() if TOKEN in each], line
+    assert shots > 50
+    gc.collect()  # what was cut off is complained of here, not in the next test

@@ -1,10 +1,13 @@
 """Spans and metrics, read back from the SDK's in-memory exporters."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+import aiohttp
 import pytest
+from opentelemetry import trace
+from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -15,12 +18,14 @@ from opentelemetry.trace import SpanKind, StatusCode
 from intercom_async import (
     ConnectionFailedError,
     ContactNotFoundError,
+    ConversationNotFoundError,
     IntercomClient,
+    InvalidArgumentError,
     RateLimitPolicy,
     RateLimitWaitError,
     RetryPolicy,
 )
-from intercom_async.integrations.opentelemetry import OpenTelemetryObserver, template_of
+from intercom_async.integrations.opentelemetry import SCHEMA, OpenTelemetryObserver, template_of
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.transport import wire
 
@@ -40,8 +45,9 @@ class Telemetry:
         self.meters = MeterProvider([self.reader])
         self._data: MetricsData | None = None
 
-    def observer(self) -> OpenTelemetryObserver:
+    def observer(self, opt_in: Sequence[str] = ()) -> OpenTelemetryObserver:
         return OpenTelemetryObserver(
+            opt_in=opt_in,
             tracer_provider=self.tracers,
             meter_provider=self.meters,
             attributes={"intercom.workspace": "acme"},
@@ -87,7 +93,20 @@ def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
-async def test_one_call_is_one_client_span_below_the_caller_s(
+def calls_of(telemetry: Telemetry) -> list[ReadableSpan]:
+    return [span for span in telemetry.spans if span.kind is SpanKind.INTERNAL]
+
+
+def requests_of(telemetry: Telemetry) -> list[ReadableSpan]:
+    return [span for span in telemetry.spans if span.kind is SpanKind.CLIENT]
+
+
+def failed(span: ReadableSpan) -> bool:
+    assert ("error.type" in attributes_of(span)) is (span.status.status_code is StatusCode.ERROR)
+    return "error.type" in attributes_of(span)
+
+
+async def test_a_call_is_a_span_below_the_caller_s_and_its_request_is_one_below_that(
     sim: IntercomSimulator, telemetry: Telemetry
 ) -> None:
     ((conversation_id, contact_id),) = sim.workspace.populate(conversations=1)
@@ -95,58 +114,90 @@ async def test_one_call_is_one_client_span_below_the_caller_s(
     async with IntercomClient(TOKEN, base_url=sim.url, observer=telemetry.observer()) as client:
         with tracer.start_as_current_span("job") as job:
             await client.detach_contact(conversation_id, contact_id, admin_id=sim.admin_id)
-    span, parent = telemetry.spans
-    assert span.parent is not None
-    assert span.parent.span_id == job.get_span_context().span_id
+            assert trace.get_current_span() is job
+    request, call, parent = telemetry.spans
     assert parent.name == "job"
-    assert span.kind is SpanKind.CLIENT
-    assert span.name == "DELETE /conversations/{conversation_id}/customers/{contact_id}"
-    assert span.status.status_code is StatusCode.UNSET
-    found = attributes_of(span)
+    assert call.parent is not None
+    assert call.parent.span_id == job.get_span_context().span_id
+    assert request.parent is not None
+    assert call.context is not None
+    assert request.parent.span_id == call.context.span_id
+    assert call.kind is SpanKind.INTERNAL
+    assert call.name == "intercom DELETE /conversations/{conversation_id}/customers/{contact_id}"
+    found = attributes_of(call)
+    assert found.pop("intercom.request_id") == attributes_of(request)["intercom.request_id"]
+    assert found == {
+        "intercom.attempts": 1,
+        "intercom.lane": "interactive",
+        "intercom.quota_wait": 0.0,
+        "intercom.refusals": 0,
+        "intercom.workspace": "acme",
+    }
+    assert request.kind is SpanKind.CLIENT
+    assert request.name == "DELETE"
+    found = attributes_of(request)
     assert found.pop("intercom.request_id")
     assert found == {
         "http.request.method": "DELETE",
         "http.response.status_code": 200,
         "server.address": "127.0.0.1",
         "server.port": int(sim.url.rpartition(":")[2]),
-        "url.scheme": "http",
         "url.full": f"{sim.url}/conversations/{conversation_id}/customers/{contact_id}",
-        "url.template": "/conversations/{conversation_id}/customers/{contact_id}",
-        "intercom.lane": "interactive",
-        "intercom.quota_wait": 0.0,
         "intercom.workspace": "acme",
     }
-    assert named_events(span) == ["request"]
+    for span in (call, request):
+        assert not failed(span)
+        assert span.instrumentation_scope is not None
+        assert span.instrumentation_scope.schema_url == SCHEMA
 
 
-async def test_attempts_retries_and_refusals_are_events_of_the_span(
+async def test_what_the_conventions_leave_to_whoever_asks_is_there_when_asked_for(
+    sim: IntercomSimulator, telemetry: Telemetry
+) -> None:
+    observer = telemetry.observer(opt_in=["url.scheme", "url.template"])
+    async with IntercomClient(TOKEN, base_url=sim.url, observer=observer) as client:
+        await client.whoami()
+    (request,) = requests_of(telemetry)
+    assert request.name == "GET /me"
+    (point,) = telemetry.points("http.client.request.duration")
+    for attributes in (attributes_of(request), point.attributes):
+        assert attributes["url.scheme"] == "http"
+        assert attributes["url.template"] == "/me"
+    with pytest.raises(InvalidArgumentError, match=r"url\.scheme, url\.template"):
+        telemetry.observer(opt_in=["url.query"])
+
+
+async def test_each_attempt_is_a_span_with_its_ordinal_and_retries_are_events_of_the_call(
     sim: IntercomSimulator, telemetry: Telemetry
 ) -> None:
     sim.faults.add(Fault.SERVER_ERROR, times=1, status=503)
+    sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
     sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=1)
     async with IntercomClient(TOKEN, base_url=sim.url, observer=telemetry.observer()) as client:
         await client.whoami()
-        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
-        await client.whoami()
-    retried, refused = telemetry.spans
-    assert (
-        named_events(retried).count("retry") == attributes_of(retried)["http.request.resend_count"]
-    )
-    assert named_events(retried)[-1] == "request"
-    assert named_events(refused) == ["refused", "quota_wait", "request"]
-    assert attributes_of(refused)["intercom.quota_wait"] > 0.0
-    assert attributes_of(refused)["http.request.resend_count"] == 1
+    (call,) = calls_of(telemetry)
+    requests = [attributes_of(span) for span in requests_of(telemetry)]
+    assert [found.get("http.request.resend_count") for found in requests] == [None, 1, 2, 3]
+    assert [found.get("error.type") for found in requests][-1] is None
+    assert {found.get("error.type") for found in requests[:-1]} == {"503", "429", "disconnected"}
+    assert not failed(call)
+    events = [name for name in named_events(call) if name != "quota_wait"]
+    assert sorted(events) == ["refused", "retry", "retry"]
+    assert attributes_of(call)["intercom.attempts"] == 3
+    assert attributes_of(call)["intercom.refusals"] == 1
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_call_that_fails_ends_its_span_with_an_error(
+async def test_a_call_that_fails_is_an_error_and_one_that_is_cancelled_is_none(
     sim: IntercomSimulator, telemetry: Telemetry, cancelled: bool
 ) -> None:
     sim.faults.add(Fault.HANG, probability=1.0)
-    observer = telemetry.observer()
-    policy = RetryPolicy(attempts=1)
     async with IntercomClient(
-        TOKEN, base_url=sim.url, observer=observer, timeout=2.0, retry=policy
+        TOKEN,
+        base_url=sim.url,
+        observer=telemetry.observer(),
+        timeout=2.0,
+        retry=RetryPolicy(attempts=1),
     ) as client:
         task = asyncio.create_task(client.whoami())
         if cancelled:
@@ -154,23 +205,62 @@ async def test_a_call_that_fails_ends_its_span_with_an_error(
             task.cancel()
         with pytest.raises(asyncio.CancelledError if cancelled else ConnectionFailedError):
             await task
-    (span,) = telemetry.spans
-    assert span.status.status_code is StatusCode.ERROR
-    expected = "CancelledError" if cancelled else "ConnectionFailedError"
-    assert attributes_of(span)["error.type"] == expected
-    assert observer._calls == {}
+    request, call = telemetry.spans
+    assert failed(call) is not cancelled
+    assert failed(request) is not cancelled
+    (point,) = telemetry.points("intercom.client.call.duration")
+    assert point.attributes.get("error.type") == (None if cancelled else "ConnectionFailedError")
 
 
-async def test_an_error_reply_is_an_error_of_the_span(
+async def test_a_contact_that_is_gone_already_is_no_error_and_a_missing_conversation_is(
     sim: IntercomSimulator, telemetry: Telemetry
 ) -> None:
     ((conversation_id, _),) = sim.workspace.populate(conversations=1)
     async with IntercomClient(TOKEN, base_url=sim.url, observer=telemetry.observer()) as client:
         with pytest.raises(ContactNotFoundError):
             await client.detach_contact(conversation_id, "f" * 24, admin_id=sim.admin_id)
-    (span,) = telemetry.spans
-    assert span.status.status_code is StatusCode.ERROR
-    assert attributes_of(span)["error.type"] == "404"
+        with pytest.raises(ConversationNotFoundError):
+            await client.detach_contact("404", "f" * 24, admin_id=sim.admin_id)
+    assert [failed(span) for span in telemetry.spans] == [False, False, True, True]
+    assert attributes_of(telemetry.spans[0])["http.response.status_code"] == 404
+
+
+@pytest.mark.parametrize("session_of_one_s_own", [False, True])
+async def test_beside_the_instrumentation_of_aiohttp_no_request_is_counted_twice(
+    sim: IntercomSimulator, telemetry: Telemetry, session_of_one_s_own: bool
+) -> None:
+    sim.faults.add(Fault.SERVER_ERROR, times=1, status=503)
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument(tracer_provider=telemetry.tracers, meter_provider=telemetry.meters)
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            IntercomClient(
+                TOKEN,
+                base_url=sim.url,
+                observer=telemetry.observer(),
+                session=session if session_of_one_s_own else None,
+            ) as client,
+        ):
+            await client.whoami()
+    finally:
+        instrumentor.uninstrument()
+    (call,) = calls_of(telemetry)
+    requests = requests_of(telemetry)
+    assert len(requests) == client.stats().requests == 2
+    for request in requests:
+        assert request.parent is not None
+        assert call.context is not None
+        assert request.parent.span_id == call.context.span_id
+        assert request.instrumentation_scope is not None
+        assert "aiohttp" in request.instrumentation_scope.name
+    counted = [
+        *telemetry.points("http.client.request.duration"),
+        *telemetry.points("http.client.duration"),
+    ]
+    assert sum(point.count for point in counted) == 2
+    (retries,) = telemetry.points("intercom.client.retries")
+    assert retries.value == 1
 
 
 async def test_metrics_count_requests_retries_refusals_waits_and_the_quota_left(
@@ -196,8 +286,7 @@ async def test_metrics_count_requests_retries_refusals_waits_and_the_quota_left(
         status = client.rate_limit
     by_status: dict[int, int] = {}
     for point in telemetry.points("http.client.request.duration"):
-        assert point.attributes["url.template"] == "/me"
-        assert "url.full" not in point.attributes
+        assert not [name for name in point.attributes if name.startswith("url.")]
         code = point.attributes["http.response.status_code"]
         by_status[code] = by_status.get(code, 0) + point.count
         assert point.attributes.get("error.type") == (None if code < 400 else str(code))

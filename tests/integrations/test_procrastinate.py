@@ -7,10 +7,13 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import procrastinate
 import psycopg
 import pytest
+from procrastinate.exceptions import ConnectorException
 
-from intercom_async import Detach, InvalidArgumentError
+from intercom_async import Detach, IntercomPool, InvalidArgumentError, WorkspaceAccess
+from intercom_async.integrations.procrastinate import DetachJobs
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.job_worker import SWIFT
 from tests.support.job_world import World, world_of
@@ -153,6 +156,27 @@ async def test_a_job_that_the_engine_lost_is_deferred_again(small: World) -> Non
     await small.check()
 
 
+async def test_a_job_whose_end_the_engine_could_not_write_down_holds_nobody_up(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, failures = small.app.job_manager.finish_job_by_id_async, ["the database restarts"]
+
+    async def flaky(*arguments: Any, **options: Any) -> None:
+        if failures:
+            raise ConnectorException(failures.pop())
+        await finish(*arguments, **options)
+
+    monkeypatch.setattr(small.app.job_manager, "finish_job_by_id_async", flaky)
+    await small.jobs.submit(small.triples[:10], run=small.run)
+    working = asyncio.create_task(small.jobs.work(fetch_job_polling_interval=0.1))
+    await small.until(lambda status: status.drained == status.workspaces and not failures)
+    await small.jobs.submit(small.triples, run=small.run)
+    await small.until(lambda status: status.drained == 3)
+    small.jobs.stop()
+    await working
+    await small.check()
+
+
 async def test_a_workspace_that_nobody_can_reach_is_told_and_not_tried_for_ever(
     small: World,
 ) -> None:
@@ -172,3 +196,18 @@ async def test_a_workspace_that_nobody_can_reach_is_told_and_not_tried_for_ever(
 async def test_what_is_no_triple_is_refused_naming_its_place(small: World, bad: object) -> None:
     with pytest.raises(InvalidArgumentError, match="item 2"):
         await small.jobs.submit([("acme", "1", "a"), bad], run=small.run)
+
+
+async def test_the_admin_of_a_workspaces_access_goes_before_the_jobs(small: World) -> None:
+    access = {
+        name: WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
+        for name, sim in small.sims.items()
+    }
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=small.url))
+    jobs = DetachJobs(app, lambda: IntercomPool(access), small.url, admin_id="1")
+    async with app.open_async():
+        await jobs.submit(small.triples, run=small.run)
+    await jobs.work(wait=False)
+    with psycopg.connect(small.url) as connection:
+        found = connection.execute("SELECT DISTINCT admin_id FROM intercom_pair").fetchall()
+    assert {admin_id for (admin_id,) in found} == {sim.admin_id for sim in small.sims.values()}

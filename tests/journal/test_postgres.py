@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import random
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from intercom_async.journal import (
     postgres,
     postgres_connection,
 )
+from intercom_async.journal.postgres_runs import Runs
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.transport.runtime import SystemRuntime
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
 
-EXPIRE = "UPDATE intercom_workspace SET expires_at = '-infinity' WHERE run = %s"
+EXPIRE = "UPDATE intercom_session SET expires_at = clock_timestamp() WHERE run = %s"
+OUST = EXPIRE.replace("clock_timestamp()", "'-infinity'")
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ class TestOwners:
         other = await opened(attrs.evolve(place, workspace="globex"))
         await first.close()
         second = await opened(place)
-        assert (second.number, other.number) == (2, 1)
+        assert first.number < other.number < second.number
         await second.close()
         await other.close()
 
@@ -145,7 +148,7 @@ class TestOwners:
 
         def lose(_: object) -> None:
             freeze(_)
-            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
+            change(place, OUST)
 
         session.record(row(1), lose)
         with pytest.raises(JournalLostError):
@@ -254,6 +257,12 @@ class TestOutages:
         with pytest.raises(InvalidArgumentError, match="a file holds one run"):
             Journal("run.db", run="cleanup")
 
+    def test_the_name_of_a_run_may_stand_in_the_url(self) -> None:
+        options = "sslmode=require&options=-c%20search_path%3Dours"
+        journal = Journal(f"postgresql://db/x?{options}&run=cleanup%20%237")
+        assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
+        assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
+
     async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
         session = await opened(place)
         await session.write(row(1, "failed", error="a\0b", code="\ud800"))
@@ -300,15 +309,18 @@ async def test_a_run_goes_on_over_a_restart_and_tells_the_truth(fragile: Postgre
     assert set((await asyncio.to_thread(kept, place)).values()) == {"detached"}
 
 
+@pytest.mark.parametrize(
+    ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
+)
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    place: InPostgres, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
 ) -> None:
-    monkeypatch.setattr(postgres, "LEASE", 0.3)
+    monkeypatch.setattr(postgres, "LEASE", lease)
     clock = Clock()
     async with IntercomSimulator(limit=100_000) as sim:
         pairs = sim.workspace.populate(conversations=20, contacts_per_conversation=2)
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
-        patient = RetryPolicy(attempts=8, backoff=60.0, backoff_max=60.0, budget=1000)
+        patient = RetryPolicy(attempts=8, backoff=pause, backoff_max=60.0, jitter=0.0, budget=1000)
         async with IntercomClient(
             "token", base_url=sim.url, retry=patient, runtime=clock
         ) as client:
@@ -319,8 +331,8 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
             requests = 3  # one of them asks whose token it is; two wait to be sent again
             await until(lambda: sim.requests.total == requests)
             await asyncio.sleep(0.03)
-            change(place, "UPDATE intercom_workspace SET fence = fence + 1 WHERE run = %s")
-            clock.frozen = 10.0
+            change(place, OUST)
+            clock.frozen = 100.0
             with pytest.raises(JournalLostError):
                 await asyncio.wait_for(running, 10)
             assert sim.requests.total == requests
@@ -391,3 +403,39 @@ async def test_a_frozen_worker_that_comes_back_begins_and_writes_nothing_more(
         assert late <= {one for one, state in announced.items() if state == State.SENDING}
         assert max(sim.applied.values()) == 1
     assert await asyncio.to_thread(kept, place) == states
+
+
+class TestCounts:
+    async def test_counts_are_those_of_the_rows_whoever_wrote_them(self, place: InPostgres) -> None:
+        runs = Runs(place.url)
+        chance = random.Random(5)
+
+        async def submitted(numbers: range) -> AsyncIterator[tuple[str, str, str, None]]:
+            for number in numbers:
+                yield chance.choice(["acme", "globex"]), f"c{number:04}", f"k{number}", None
+
+        session = await opened(place)
+
+        async def write() -> None:
+            for _ in range(30):
+                states = [chance.choice(["sending", "failed", "detached"]) for _ in range(40)]
+                rows = [row(chance.randrange(400), state) for state in states]
+                await asyncio.gather(*map(session.write, rows))
+
+        await asyncio.gather(
+            write(), *(runs.load(place.run, "detach", submitted(range(300))) for _ in range(4))
+        )
+        await session.close()
+        facts = [place.run]
+        with psycopg.connect(place.url) as connection:
+            counted = connection.execute(
+                "SELECT workspace, state, pairs FROM intercom_count WHERE run = %s AND pairs <> 0",
+                facts,
+            ).fetchall()
+            rows = connection.execute(
+                "SELECT workspace, state, count(*) FROM intercom_pair WHERE run = %s GROUP BY 1, 2",
+                facts,
+            ).fetchall()
+        assert sorted(counted) == sorted(rows)
+        counts = (await runs.status(place.run)).counts
+        assert sum(counts.values()) == sum(pairs for *_, pairs in rows)

@@ -1,6 +1,7 @@
 """Fixtures: a connection pool, and a way to ask the simulator of the test."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,8 +19,13 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def sim(intercom_simulator: IntercomSimulator) -> IntercomSimulator:
-    return intercom_simulator
+async def sim(request: pytest.FixtureRequest) -> AsyncIterator[IntercomSimulator]:
+    """On the test's own loop, so that one that is driven drives the simulator as well."""
+    item: pytest.Item = request.node
+    marker = item.get_closest_marker("intercom_simulator")
+    options: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
+    async with IntercomSimulator(**options) as simulator:
+        yield simulator
 
 
 @pytest.fixture

@@ -1,28 +1,26 @@
 """The pytest plugin, as a project that depends on the package meets it."""
 
-import importlib.util
+import asyncio
 import pathlib
 import subprocess
 import sys
 import textwrap
 
+import aiohttp
 import pytest
 
-from intercom_async import simulator
-from intercom_async.simulator import IntercomSimulator
+from intercom_async import IntercomClient
+from intercom_async.simulator import Fault, IntercomSimulator, Outage
+from tests.simulator.asking import until
 
 OPTIONS = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
-
-PROJECT_TEST = """
-    import aiohttp
-    {marker}
-    async def test_the_fixture_answers(intercom_simulator):
-        sim = intercom_simulator
-        assert sim.quota.limit == 3
-        async with aiohttp.ClientSession() as session:
-            headers = {{"Authorization": f"Bearer {{sim.token}}"}}
-            async with session.get(f"{{sim.url}}/me", headers=headers) as response:
-                assert response.status == 200
+PLUGIN = ("-p", "intercom_async.simulator.pytest_plugin")
+DETACH = """
+    async def detach(sim):
+        (pair,) = sim.workspace.populate(conversations=1)
+        async with IntercomClient(sim.token, base_url=sim.url) as client:
+            await client.detach_contact(*pair, admin_id=sim.admin_id)
+        assert sim.applied[pair] == 1
 """
 
 
@@ -37,39 +35,72 @@ def run(tmp_path: pathlib.Path, source: str, *options: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize(("mode", "marker"), [("auto", ""), ("strict", "@pytest.mark.asyncio\n")])
-def test_the_fixture_runs_in_both_modes_of_pytest_asyncio(
-    mode: str, marker: str, tmp_path: pathlib.Path
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_the_fixture_serves_every_loop_scope_and_tests_without_a_loop(
+    mode: str, tmp_path: pathlib.Path
 ) -> None:
-    options = "import pytest\n    @pytest.mark.intercom_simulator(limit=3)\n    "
-    source = PROJECT_TEST.format(marker=options + marker)
-    done = run(tmp_path, source, "--strict-markers", "-o", f"asyncio_mode={mode}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
+    scopes = "".join(
+        f"""
+    @pytest.mark.asyncio(loop_scope="{scope}")
+    async def test_on_the_loop_of_the_{scope}_{number}(intercom_simulator):
+        await detach(intercom_simulator)
+"""
+        for scope in ("function", "module", "package", "session")
+        for number in (1, 2)
+    )
+    source = f"""
+    import asyncio, pytest
+    from intercom_async import IntercomClient
+{DETACH}
+{scopes}
+    @pytest.mark.asyncio(loop_scope="class")
+    class TestOfAClass:
+        async def test_one(self, intercom_simulator):
+            await detach(intercom_simulator)
+
+        async def test_two(self, intercom_simulator):
+            await detach(intercom_simulator)
+
+    @pytest.mark.intercom_simulator(limit=3)
+    def test_without_a_loop(intercom_simulator):
+        assert intercom_simulator.quota.limit == 3
+        asyncio.run(detach(intercom_simulator))
+"""
+    done = run(tmp_path, source, *PLUGIN, "--strict-markers", "-o", f"asyncio_mode={mode}")
+    assert "11 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_without_the_fixture_no_server_is_imported(tmp_path: pathlib.Path) -> None:
+def test_a_project_that_does_not_name_the_plugin_imports_nothing(tmp_path: pathlib.Path) -> None:
     source = """
         import sys
 
-        def test_nothing_heavy_is_loaded():
-            assert "intercom_async.simulator.pytest_plugin" in sys.modules
-            assert "intercom_async.simulator.server" not in sys.modules
+        def test_nothing_is_loaded():
+            assert not [name for name in sys.modules if name.startswith("intercom_async")]
     """
     done = run(tmp_path, source)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_without_pytest_asyncio_the_fixture_is_a_plain_one(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("20", "the marker intercom_simulator takes options by name, such as limit=20"),
+        ("limits=20", "the marker intercom_simulator has an option that is wrong"),
+        ("limit=0", "limit"),
+    ],
+)
+def test_a_wrong_marker_is_named_in_a_sentence(
+    arguments: str, sentence: str, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
-    found = importlib.util.find_spec("intercom_async.simulator.pytest_plugin")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    assert type(module.intercom_simulator) is type(pytest.fixture(lambda: None))
+    source = f"""
+        import pytest
+
+        @pytest.mark.intercom_simulator({arguments})
+        def test_nothing(intercom_simulator): ...
+    """
+    done = run(tmp_path, source, *PLUGIN)
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.intercom_simulator(limit=5, token="other")
@@ -78,8 +109,29 @@ async def test_the_marker_configures_the_simulator(intercom_simulator: IntercomS
     assert intercom_simulator.token == "other"
 
 
-def test_every_public_name_exists_and_no_other() -> None:
-    for name in simulator.__all__:
-        assert getattr(simulator, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = simulator.Nothing
+async def test_from_another_loop_it_releases_goes_away_and_comes_back(
+    intercom_simulator: IntercomSimulator,
+) -> None:
+    sim = intercom_simulator
+    (pair,) = sim.workspace.populate(conversations=1)
+    sim.faults.add(Fault.HANG)
+    async with IntercomClient(sim.token, base_url=sim.url) as client:
+        detaching = asyncio.create_task(client.detach_contact(*pair, admin_id=sim.admin_id))
+        await until(lambda: sim.faults.struck[Fault.HANG] == 1)
+        sim.release()
+        await detaching
+    await sim.outage(Outage.REFUSED, 0.01)
+    await sim.aclose()
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(sim.url)
+
+
+def test_a_simulator_that_cannot_start_leaves_no_thread(
+    intercom_simulator: IntercomSimulator,
+) -> None:
+    port = int(intercom_simulator.url.rpartition(":")[2])
+    taken = IntercomSimulator(port=port)
+    with pytest.raises(OSError, match="address already in use"):
+        taken.__enter__()
+    assert taken._thread is None

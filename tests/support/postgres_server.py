@@ -15,7 +15,6 @@ import pytest
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": "200",
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
@@ -42,9 +41,10 @@ class PostgresServer:
 
     Args:
         durable: whether what is committed survives a crash of the machine.
+        connections: how many it takes.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, connections: int = 200) -> None:
         programs = _programs()
         if programs is None:
             # Continuous integration installs it; elsewhere a machine may have Python only.
@@ -52,6 +52,7 @@ class PostgresServer:
             pytest.skip("there is no PostgreSQL to talk to")
         self._programs = programs
         self._durable = durable
+        self._settings = {**_SETTINGS, "max_connections": str(connections)}
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         # Not pytest's own folder, which other users may not enter: root cannot run PostgreSQL.
@@ -97,7 +98,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, on the same port as before, and wait until it answers."""
-        settings = dict(_SETTINGS)
+        settings = dict(self._settings)
         if self._durable:
             del settings["fsync"], settings["full_page_writes"]
         options = [f"--{name}={value}" for name, value in settings.items()]

@@ -11,18 +11,23 @@ class Proxy(RawServer):
 
     Args:
         password: what `Proxy-Authorization` must hold, None for anybody.
+        port: on loopback, where all tunnels lead; None for where they are asked to.
 
     Attributes:
         requested: method and target of each request it was asked for.
+        received: all that it was sent, in tunnels as well.
     """
 
-    def __init__(self, password: str | None = None) -> None:
+    def __init__(self, password: str | None = None, *, port: int | None = None) -> None:
         super().__init__(always(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"))
+        self._target_port = port
+        self.received = bytearray()
         self._password = password
         self.requested: list[tuple[str, str]] = []
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        self.received += head
         line, _, headers = head.partition(b"\r\n")
         method, target, version = line.decode("latin-1").split(" ")
         self.requested.append((method, target))
@@ -30,7 +35,8 @@ class Proxy(RawServer):
             await self._script(0, writer)
             return
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
-        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        host = parts.hostname if self._target_port is None else "127.0.0.1"
+        there, back = await asyncio.open_connection(host, self._target_port or parts.port)
         try:
             if method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
@@ -39,14 +45,17 @@ class Proxy(RawServer):
                 lines = [f"{method} {parts.path} {version}".encode(), b"Connection: close", headers]
                 back.write(b"\r\n".join(lines))
             async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, back))
-                group.create_task(_copy(there, writer))
+                group.create_task(_copy(reader, back, self.received))
+                group.create_task(_copy(there, writer, bytearray()))
         finally:
             back.close()
 
 
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _copy(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, copied: bytearray
+) -> None:
     while data := await source.read(65536):
+        copied += data
         target.write(data)
         await target.drain()
     target.close()

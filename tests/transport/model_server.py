@@ -1,4 +1,4 @@
-"""Intercom's way of counting as a few lines of arithmetic, and one client's `QuotaWindow` on it.
+"""The simulator's quota without a network, and one client's `QuotaWindow` on it.
 
 Time is a number here: a heap of events, no event loop, so that properties can be tried on
 thousands of worlds.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
+from intercom_async.simulator.quota import Quota
 from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.window import (
     RATE_LIMIT_EXCEEDED,
@@ -24,7 +25,7 @@ from intercom_async.transport.window import (
 
 @attrs.define
 class ModelServer:
-    """Counts requests by its own clock.
+    """Counts requests as the simulator does, by its own clock.
 
     Attributes:
         limit: requests per window.
@@ -41,23 +42,26 @@ class ModelServer:
     withdrawn: Counter[int] = attrs.field(factory=Counter[int])
     accepted: Counter[int] = attrs.field(factory=Counter[int])
     refused: Counter[int] = attrs.field(factory=Counter[int])
+    _quota: Quota = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._quota = Quota(limit=self.limit, window=WINDOW, counter_lag=self.lag)
 
     def window(self, at: float) -> int:
         return math.floor((at + self.offset) / WINDOW)
 
     def handle(self, at: float) -> tuple[int, RateLimitHeaders]:
-        number = self.window(at)
-        used = self.accepted[number] + self.withdrawn[number]
-        accepted = used < self.limit
-        (self.accepted if accepted else self.refused)[number] += 1
-        remaining = min(self.limit, self.limit - used - 1 + self.lag) if accepted else 0
+        number, now = self.window(at), at + self.offset
+        self._quota.usage(now).spent_elsewhere = self.withdrawn[number]
+        standing = self._quota.charge(now)
+        (self.accepted if standing.accepted else self.refused)[number] += 1
         headers = RateLimitHeaders(
-            limit=self.limit,
-            remaining=remaining,
-            reset=(number + 1) * WINDOW,
-            date=float(math.floor(at + self.offset)) if self.dated else None,
+            limit=standing.limit,
+            remaining=standing.remaining,
+            reset=float(standing.reset),
+            date=float(math.floor(now)) if self.dated else None,
         )
-        return 200 if accepted else 429, headers
+        return 200 if standing.accepted else 429, headers
 
 
 @attrs.define

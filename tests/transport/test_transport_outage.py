@@ -16,15 +16,15 @@ from intercom_async.errors import (
     ConnectionFailedError,
     UnknownOutcomeError,
 )
-from intercom_async.events import Event, OutageBegan, OutageEnded
+from intercom_async.observing import Event, OutageBegan, OutageEnded
 from intercom_async.transport import wire
 from intercom_async.transport.answers import weigh
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.transport.retrying import Failure, RetryPolicy
 from intercom_async.transport.runtime import SYSTEM
 from intercom_async.transport.slots import UNBOUNDED
 from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.verdict import Failure, RetryPolicy
 from intercom_async.transport.window import Lane, RateLimitPolicy
 from intercom_async.transport.wire import Reply, Request
 from tests.transport.model_server import ModelServer
@@ -59,6 +59,7 @@ class Network:
 
     base_url = "http://test"
     slots = UNBOUNDED
+    instrumented = False
 
     def __init__(self) -> None:
         self.server = ModelServer(LIMIT)

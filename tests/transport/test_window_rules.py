@@ -3,7 +3,7 @@
 The server's clock is exactly 1000 s ahead of ours and known to be, replies take no time and
 chance throws the same number each time, unless a test says otherwise.
 
-`benchmarks.mutants` finds wrong changes of `window` that no test notices. They decide nothing:
+Mutation testing finds wrong changes of `window` that no test notices. They decide nothing:
 - A computed pace holds for `FRESH`: without it everything is computed again, with the same result.
 - Penalty, credit and the lag's age begin with numbers that are bounded or replaced before use.
 - The exponent of a pause is bounded so that no float overflows; the pause has a bound of its own.
@@ -15,7 +15,7 @@ chance throws the same number each time, unless a test says otherwise.
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.status import RateLimitStatus
+from intercom_async.observing import RateLimitStatus
 from intercom_async.transport.window import (
     Lane,
     Permit,

@@ -1,6 +1,6 @@
 """Requests built and replies understood, without any network.
 
-`benchmarks.mutants` finds seven wrong changes of `wire` that no test notices: the bounds of absurd
+Mutation testing finds seven wrong changes of `wire` that no test notices: the bounds of absurd
 numbers and depths may be one higher, requests a few bytes larger (`gc`), and three shortcuts for
 plain ids and plain digits may be missing, which only saves time.
 """
@@ -33,8 +33,8 @@ from intercom_async import (
     ServerError,
 )
 from intercom_async.ids import check_id
+from intercom_async.observing import RateLimitStatus
 from intercom_async.secret import Secret
-from intercom_async.status import RateLimitStatus
 from intercom_async.transport import wire
 from intercom_async.transport.window import RateLimitHeaders
 from intercom_async.transport.wire import Reply

@@ -25,19 +25,23 @@ from intercom_async import (
     OutageStatus,
     Outcome,
     Pair,
+    PairSearch,
+    PeopleSummary,
     PoolResult,
     PoolSummary,
     RateLimitPolicy,
     RateLimitStatus,
     RateLimitWaitError,
+    RawReply,
+    ReplyHead,
     RetryPolicy,
     Source,
     WorkspaceAccess,
     WrongInputError,
 )
-from intercom_async.events import CallEnded, Event, Observer
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.integrations.redis import RedisBudget
+from intercom_async.observing import CallEnded, Event, Observer
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 
@@ -50,6 +54,8 @@ def construct(session: aiohttp.ClientSession) -> None:
     assert_type(IntercomClient(), IntercomClient)
     IntercomClient("token", region="eu", version="2.14", timeout=5)
     IntercomClient("token", admin_id=5017690)
+    IntercomClient("token", region="mars")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    IntercomClient("token", max_retries=0, proxy="http://proxy:3128", user_agent_suffix="acme/1")
     IntercomClient("token", base_url="https://localhost", session=session, observer=observe)
     IntercomClient("token", retry=RetryPolicy(attempts=3, total_time=None), observer=observer)
     IntercomClient("token", rate_limit=RateLimitPolicy(quota_fraction=0.5, max_wait=None))
@@ -58,7 +64,10 @@ def construct(session: aiohttp.ClientSession) -> None:
 
 async def call(client: IntercomClient) -> None:
     assert_type(await client.detach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type(await client.detach_contact("1", "2", missing_ok=True), Conversation | None)
     assert_type(await client.attach_contact("1", "2", admin_id="3"), Conversation)
+    assert_type((await client.get_conversation("1", timeout=2)).reply, ReplyHead | None)
+    assert_type(await client.request("POST", "/tags", json={"name": "VIP"}), RawReply)
     assert_type(await client.get_conversation("1"), Conversation)
     assert_type(client.find_conversations("2"), AsyncIterator[Conversation])
     assert_type(await client.whoami(), Identity)
@@ -71,8 +80,8 @@ async def call(client: IntercomClient) -> None:
     async with client as entered:
         assert_type(entered, IntercomClient)
     await client.detach_contact("1", "2")
-    await client.detach_contact("1", "2", "3")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # keywords only
-    await client.detach_contact(1, "2", admin_id="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # ids are texts
+    await client.detach_contact("1", "2", "3")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]  # keywords only
+    await client.detach_contact(1, "2", admin_id="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]  # ids are texts
 
 
 async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]) -> None:
@@ -93,6 +102,11 @@ async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]
     kept = Journal("run.db", source=Source(kind="database", name="people"))
     await client.detach_contacts(pairs, journal=kept, stop_after_missing=None)
     assert_type(await client.detach_contacts(journal="run.db"), DetachSummary)
+    people = client.find_pairs(["a@b.example"], by="email", one_per_address=True)
+    assert_type(people, PairSearch)
+    assert_type(await anext(people), Detach)
+    assert_type(await client.detach_contacts(people), DetachSummary)
+    assert_type(people.summary, PeopleSummary)
 
 
 async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
@@ -119,6 +133,7 @@ async def fail(client: IntercomClient) -> None:
         assert_type(error.wait, float)
     except APIError as error:
         assert_type(error.status, int)
+        assert_type(error.reply, ReplyHead | None)
         assert_type(error.request_id, str | None)
         assert_type(error.rate_limit, RateLimitStatus | None)
 

@@ -21,7 +21,10 @@ from intercom_async.journal import reader
 class ReportOptions:
     """What `report` is given."""
 
-    journal: Path = argument(attrs.NOTHING, "The journal of a run, which may still go on.")
+    journal: str = argument(
+        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
+    )
+    run: str | None = option(None, "The run's name in PostgreSQL.")
     html: Path | None = option(None, "Also write it as a page for a browser to this file.")
     as_json: bool = option(False, "Print the report as JSON instead of text.", "--json")
 
@@ -31,7 +34,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
-    with reader.open(options.journal) as journal:
+    with reader.open(options.journal, run=options.run) as journal:
         facts = gather(journal)
         if options.html is not None:
             from intercom_async.cli.report.page import page  # noqa: PLC0415  detach needs no Jinja2

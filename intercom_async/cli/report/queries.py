@@ -8,6 +8,7 @@ import attrs
 from intercom_async.cli.report.causes import Cause, grouped
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
+from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
 from intercom_async.journal.row import SETTLED, Source, State
 
@@ -16,11 +17,12 @@ UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
 
 _COUNTS: Final = """
 SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
-    sum(max(attempts - 1, 0)), sum(refusals)
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
 FROM pair GROUP BY workspace, state, session"""
 
 _SLOTS: Final = """
-SELECT CAST(updated_at / ? AS INTEGER), state, count(*), sum(max(attempts - 1, 0)), sum(refusals)
+SELECT CAST(round(updated_at - 0.5) AS INTEGER) / ?, state, count(*),
+    sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
 FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY 1, 2 ORDER BY 1"""
 
 
@@ -40,6 +42,7 @@ class Facts:
     """What a report says.
 
     Attributes:
+        people: by their state, in a run that was given some.
         workspaces: those with the most unsettled pairs first.
         causes: why pairs are not settled or need a decision, the most frequent first.
         slots: what became of pairs over time, by `base` seconds.
@@ -52,6 +55,7 @@ class Facts:
     operation: str
     base_url: str
     sessions: list[KeptSession]
+    people: dict[str, int] = attrs.Factory(dict[str, int])
     states: dict[str, int] = attrs.Factory(lambda: dict.fromkeys(STATES, 0))
     workspaces: list[Workspace] = attrs.Factory(list[Workspace])
     causes: list[Cause] = attrs.Factory(list[Cause])
@@ -88,7 +92,8 @@ class Facts:
     @property
     def complete(self) -> bool:
         """Whether every pair of the input is settled, as far as the journal knows."""
-        return bool(self.sessions) and not self.left and self.unread is None
+        known = all(PersonState(state).settled for state in self.people)
+        return bool(self.sessions) and not self.left and known and self.unread is None
 
     @property
     def quota(self) -> int | None:
@@ -105,6 +110,7 @@ def gather(reader: Reader) -> Facts:
     """Read a journal; memory is bounded whatever the number of pairs."""
     binding = reader.binding
     facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
+    facts.people = reader.people()
     last = facts.sessions[-1].number if facts.sessions else 0
     named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
     workspaces = {row[0]: Workspace(*row) for row in named}
@@ -126,7 +132,7 @@ def gather(reader: Reader) -> Facts:
         facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
     facts.base = base_for(facts.total("elapsed") or span, span)
-    for slot, state, count, retries, refusals in reader.query(_SLOTS, (float(facts.base),)):
+    for slot, state, count, retries, refusals in reader.query(_SLOTS, (facts.base,)):
         column = facts.slots.setdefault(slot, Column())
         column.update(pairs=count, retries=retries, refusals=refusals)
         column["settled" if state in SETTLED else "unsettled"] += count

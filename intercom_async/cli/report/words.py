@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.running import amount, span
+from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
 
@@ -72,7 +73,8 @@ def verdict(facts: Facts) -> str:
         are = "is" if facts.left == 1 else "are"
         return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
     if facts.pairs:
-        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}"
+        lacking = "" if unread or facts.complete else " Some people could not be looked up."
+        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}{lacking}"
     return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
@@ -86,7 +88,7 @@ def remarks(facts: Facts) -> Iterator[str]:
                 f"Session {last.number} has no end: it goes on now, or it was killed. Its own "
                 "numbers may be a second old."
             )
-    if facts.unread and facts.unread.kind not in {"file", "undo"}:
+    if facts.unread and not facts.unread.kind.startswith(("file", "undo")):
         yield (
             f"The input ({facts.unread.kind}) was not read to its end: for the rest, run it again "
             "with the same input and this journal."
@@ -108,6 +110,9 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     elapsed, requests = facts.total("elapsed"), facts.total("requests")
     before = f", {facts.settled_before:,} before" if facts.settled_before else ""
     quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
+    if facts.people:
+        states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
+        yield "People", f"{sum(facts.people.values()):,}", states
     yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
     yield "Requests", f"{requests:,.0f}", "without those refused"
     yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests, with checks"
@@ -144,10 +149,13 @@ def _told(session: KeptSession) -> tuple[str, ...]:
 def go_on(facts: Facts) -> str | None:
     """Return the command that does what is left; None if nothing is, or no command can."""
     unread = facts.unread
+    if facts.path.startswith(URLS):  # where workers do what is left
+        waits = facts.left and facts.operation == "detach"
+        return "intercom-async work" if waits else None
     given = [facts.path]
     if unread and unread.kind == "undo":
         given = ["--undo", unread.name or "", "--journal", facts.path]
-    elif not facts.left and not (unread and unread.kind == "file"):
+    elif facts.complete or not (facts.left or facts.people or (unread and unread.kind == "file")):
         return None
     home = region(facts)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]

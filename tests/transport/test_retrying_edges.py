@@ -1,13 +1,13 @@
 """Defaults, and the values on both sides of every bound of a decision to retry.
 
-`benchmarks.mutants` finds one wrong change of `verdict` that no test notices: the exponent, bounded
+Mutation testing finds one wrong change of `verdict` that no test notices: the exponent, bounded
 so that no float overflows, may be bounded elsewhere.
 """
 
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.verdict import (
+from intercom_async.transport.retrying import (
     Failure,
     Retry,
     RetryBudget,

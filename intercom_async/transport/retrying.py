@@ -43,11 +43,11 @@ class Failure(enum.Enum):
 _UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
 
 
-def _check(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, object], None]:
+def check_number(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, Any], None]:
     """Return an attrs validator for a finite number, positive or at least zero."""
     expected = "0 or more" if zero_too else "a positive number"
 
-    def check(_: object, attribute: Any, value: object) -> None:
+    def check(_: object, attribute: Any, value: Any) -> None:
         if none_too and value is None:
             return
         if (
@@ -96,16 +96,16 @@ class RetryPolicy:
 
     attempts: int = attrs.field(default=5, validator=_check_attempts)
     total_time: float | None = attrs.field(
-        default=120.0, validator=_check(zero_too=False, none_too=True)
+        default=120.0, validator=check_number(zero_too=False, none_too=True)
     )
     attempt_time: float | None = attrs.field(
-        default=None, validator=_check(zero_too=False, none_too=True)
+        default=None, validator=check_number(zero_too=False, none_too=True)
     )
-    backoff: float = attrs.field(default=0.5, validator=_check(zero_too=True))
-    backoff_max: float = attrs.field(default=20.0, validator=_check(zero_too=True))
+    backoff: float = attrs.field(default=0.5, validator=check_number(zero_too=True))
+    backoff_max: float = attrs.field(default=20.0, validator=check_number(zero_too=True))
     jitter: float = attrs.field(default=1.0, validator=_check_jitter)
-    retry_after_max: float = attrs.field(default=120.0, validator=_check(zero_too=True))
-    budget: float = attrs.field(default=100.0, validator=_check(zero_too=False))
+    retry_after_max: float = attrs.field(default=120.0, validator=check_number(zero_too=True))
+    budget: float = attrs.field(default=100.0, validator=check_number(zero_too=False))
 
 
 @attrs.frozen

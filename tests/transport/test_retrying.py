@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async import InvalidArgumentError, RetryPolicy
-from intercom_async.transport.verdict import (
+from intercom_async.transport.retrying import (
     Failure,
     Retry,
     RetryBudget,

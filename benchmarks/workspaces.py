@@ -1,0 +1,161 @@
+"""200 workspaces on one PostgreSQL, drained by 1, 2 and 4 worker processes, in real time.
+
+    python -m benchmarks workspaces
+
+A simulator for each workspace lives in one process; the workers are `DetachJobs.work` in processes
+of their own. The simulators' counters say how much of each workspace's quota was used in two whole
+windows, what was refused and whether anything was applied twice. What a pair costs is mostly what a
+workspace costs here, for each gets one pair a second: that it is opened, renewed and noted.
+
+10^8 pairs of 5,000 workspaces, reckoned (20,000 pairs each, at Intercom's 1,667 requests in ten
+seconds), from what was measured on two cores:
+
+- Time. A workspace takes two minutes at its quota: the quotas bound nothing, the cores do. A worker
+  needs 0.2 to 0.3 ms of CPU a pair, the database from 0.04 ms (64 pairs in flight in one workspace,
+  whose rows share their statements) to about 0.5 ms (a statement for each of a pair's two writes).
+  So 8 cores of workers and 8 of a database take an hour or two. Loading by `COPY` takes half an
+  hour, at 63,000 pairs a second.
+- Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
+  that waits for the log's `fsync`; those of one moment share it.
+- Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that until the
+  vacuum has been there: 31 to 60 GB. `status` adds up 5,000 x 3 counts: 10 ms with 10^6 pairs of
+  200 workspaces, where counting the rows took 155 ms; some 20 ms here.
+- What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 unless
+  told otherwise, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
+  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Then come the commits: a
+  disk that does 2,000 `fsync` a second. Then the vacuum, behind 50,000 dead rows a second.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import resource
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import procrastinate
+import psycopg
+
+from benchmarks.quota_workspaces import WINDOWS, Place, serve, shares, show
+from benchmarks.quota_world import WINDOW
+from intercom_async import IntercomPool, WorkspaceAccess
+from intercom_async.integrations.procrastinate import DetachJobs
+from tests.support.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+WORKSPACES: Final = 200
+PROCESSES: Final = (1, 2, 4)
+LIMIT: Final = 10
+"""Requests of each workspace in ten seconds: two cores are all there is for everybody."""
+
+BEGIN: Final = 30.0
+"""Seconds that the workers have to take all workspaces up, at most."""
+
+RUN: Final = "benchmark"
+_DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
+
+
+def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
+    access = {
+        str(number): WorkspaceAccess("token", base_url=base_url, admin_id=admin_id)
+        for number, (base_url, admin_id, _) in enumerate(places)
+    }
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
+    return app, DetachJobs(app, lambda: IntercomPool(access), url)
+
+
+def _work(pipe: "Connection[Any, Any]", url: str, places: list[Place], at_once: int) -> None:
+    """Be a worker until the pipe says so; give it the seconds of CPU that this took."""
+
+    async def work() -> None:
+        _, jobs = _jobs(url, places)
+        working = asyncio.create_task(jobs.work(concurrency=at_once, fetch_job_polling_interval=1))
+        await asyncio.to_thread(pipe.recv)
+        pipe.send(time.process_time())
+        jobs.stop()
+        await working
+
+    asyncio.run(work())
+
+
+async def _submit(url: str, places: list[Place]) -> None:
+    app, jobs = _jobs(url, places)
+    async with app.open_async():
+        await app.schema_manager.apply_schema_async()
+        await jobs.submit(
+            ((str(number), *pair) for number, (_, _, own) in enumerate(places) for pair in own),
+            run=RUN,
+        )
+
+
+def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
+    """Measure one number of processes, and print what came out."""
+    context = multiprocessing.get_context("spawn")
+    url = server.create(f"with_{processes}")
+    with contextlib.ExitStack() as stack:
+
+        def start(target: Any, *arguments: Any) -> "Connection[Any, Any]":
+            ours, theirs = context.Pipe()
+            process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+            process.start()
+            stack.callback(process.join, 20.0)
+            return ours
+
+        simulators = start(serve, workspaces, LIMIT)
+        places: list[Place] = simulators.recv()
+        asyncio.run(_submit(url, places))
+        at_once = -(-workspaces // processes)
+        workers = [start(_work, url, places, at_once) for _ in range(processes)]
+        began = time.time()
+        _, jobs = _jobs(url, places)
+        while asyncio.run(jobs.status(RUN)).in_work < workspaces and time.time() < began + BEGIN:
+            time.sleep(0.5)
+        taken_up = time.time() - began
+        first = (time.time() // WINDOW + 1.0) * WINDOW
+        end = first + WINDOWS * WINDOW
+        time.sleep(end + 0.2 - time.time())
+        for worker in workers:
+            worker.send("stop")
+        cpu = sum(worker.recv() for worker in workers)
+        simulators.send("enough")
+        usages, most = simulators.recv()
+        with psycopg.connect(url) as connection:
+            ((done,),) = connection.execute(_DONE).fetchall()
+    before = _children()
+    server.stop()  # which waits for its own children
+    database = _children() - before
+    server.start()
+    print(f"\n== {workspaces} workspaces, {processes} worker processes, {done:,} pairs")
+    print(f"all in work after {taken_up:.1f} s, the interpreters' start included\n")
+    show(shares(usages, first, end, LIMIT))
+    print(
+        f"applied at most {most} x; CPU per pair: workers {1000 * cpu / done:.2f} ms, "
+        f"database {1000 * database / done:.2f} ms",
+        flush=True,
+    )
+
+
+def _children() -> float:
+    """Return the seconds of CPU of processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main(arguments: list[str]) -> int:
+    """Measure all numbers of processes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks workspaces")
+    parser.add_argument("--workspaces", type=int, default=WORKSPACES)
+    parser.add_argument("--processes", type=int, nargs="*", default=PROCESSES)
+    options = parser.parse_args(arguments)
+    server = PostgresServer(durable=True, connections=2 * options.workspaces + 100)
+    server.start()
+    try:
+        print(f"{LIMIT} requests per window each, {WINDOWS} windows")
+        for processes in options.processes:
+            measure(server, processes, options.workspaces)
+    finally:
+        server.close()
+    return 0

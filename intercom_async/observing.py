@@ -1,0 +1,394 @@
+"""What a client lets others see: events, log lines, counters, and its quota and outage as now.
+
+An observer is a plain callable taking one event. It is called synchronously from the event
+loop, in the task that made the call (so its context variables are the caller's), and must be
+quick; when it raises, the error is logged and nothing else happens.
+
+One *call* is one request made reliable: `CallBegan` comes first, then what happened to it, then
+`CallEnded`, whichever way it ended, cancellation included. Every event names its call by
+`call`, a number no other call of the process has. A detach that had to be checked is two calls,
+a DELETE and a GET.
+
+    CallBegan
+        QuotaWaited or WaitRefused      only if no permit was free
+        RequestSent                     an answer, or
+        RequestRefused                  429: on with the next permit, or
+        RequestLost                     no answer
+        OutageBegan or OutageEnded      if this call's request showed it
+        RequestRetried or CallGivenUp   only after a failed attempt
+    CallEnded
+
+The logger is `intercom_async`; the library is quiet until an application configures logging, or
+`INTERCOM_LOG` is "debug" or "info". Lines carry paths, statuses and request ids, never headers;
+each record has the members of its event, and the event's name as `event`, as attributes.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+LOG_VARIABLE: Final = "INTERCOM_LOG"
+
+logger: Final = logging.getLogger("intercom_async")
+logger.addHandler(logging.NullHandler())
+
+
+def log_to_stderr(level: str) -> None:
+    """Show what the library logs, unless the application has log handlers of its own.
+
+    Args:
+        level: "debug" for every request, "info" for what went wrong.
+    """
+    known = level.strip().upper() in {"DEBUG", "INFO"}
+    logger.setLevel(level.strip().upper() if known else logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    logger.addHandler(handler)
+    if not known:
+        logger.warning("%s is %r; use debug or info", LOG_VARIABLE, level)
+
+
+if os.environ.get(LOG_VARIABLE):
+    log_to_stderr(os.environ[LOG_VARIABLE])
+
+
+@attrs.frozen(kw_only=True)
+class RateLimitStatus:
+    """A snapshot of one budget, as the server's headers and our own counting show it.
+
+    Attributes:
+        limit: requests the server allows per window, or None while it sent no headers.
+        remaining: requests left in the current window, those in flight already taken off;
+            an upper bound, because other processes may use the same budget.
+        resets_in: seconds until the window ends, 0.0 when it has ended.
+        share: our measured part of the budget's consumption, 0.0 to 1.0.
+        in_flight: requests sent and not answered yet.
+        waiting_interactive: calls of the interactive lane that wait for a permit.
+        waiting_bulk: calls of the bulk lane that wait for a permit.
+    """
+
+    limit: int | None
+    remaining: int | None
+    resets_in: float
+    share: float = 1.0
+    in_flight: int = 0
+    waiting_interactive: int = 0
+    waiting_bulk: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class OutageStatus:
+    """An outage as it looks now: requests fail, and none has succeeded in between.
+
+    Attributes:
+        since: seconds since the first of these failures.
+        reason: the newest failure, in words.
+        next_look: seconds until a request looks whether Intercom is back; 0.0 while one does.
+    """
+
+    since: float
+    reason: str
+    next_look: float
+
+    def __str__(self) -> str:
+        look = f"the next look is in {self.next_look:.0f} s" if self.next_look else "looking now"
+        return f"Intercom has been away for {self.since:.0f} s ({self.reason}); {look}"
+
+
+@attrs.frozen(kw_only=True)
+class ClientStats:
+    """A snapshot of one client's counters since it was made; its views count with it.
+
+    A call is one request made reliable; a detach that had to be checked is two.
+
+    Attributes:
+        calls: calls begun.
+        requests: requests sent, refused and unanswered ones included.
+        by_status: answered requests per HTTP status.
+        lost: requests that got no answer, cancelled ones included.
+        retries: requests that repeated a failed attempt.
+        refusals: requests that were refused with 429.
+        given_up: calls that ended because no further attempt was made after a failed one.
+        waits: how often a call had to wait for the quota.
+        waited: seconds spent in those waits, all calls together.
+        waits_refused: of those waits, how many were longer than the call allowed.
+    """
+
+    calls: int = 0
+    requests: int = 0
+    by_status: dict[int, int] = attrs.field(factory=dict[int, int])
+    lost: int = 0
+    retries: int = 0
+    refusals: int = 0
+    given_up: int = 0
+    waits: int = 0
+    waited: float = 0.0
+    waits_refused: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class _OfCall:
+    """`call` is the number of the call."""
+
+    call: int
+
+
+@attrs.frozen(kw_only=True)
+class _OfRequest(_OfCall):
+    """`method` is the HTTP method, `path` the path below the base URL."""
+
+    method: str
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class CallBegan(_OfRequest):
+    """A call asks for its first permit.
+
+    Attributes:
+        base_url: where requests go, without a trailing slash.
+        lane: "interactive" or "bulk".
+        instrumented: whether OpenTelemetry's aiohttp instrumentation sees the call's requests.
+    """
+
+    base_url: str
+    lane: str
+    instrumented: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class QuotaWaited(_OfCall):
+    """A call waited `seconds` for the quota, or for a connection, and may send now."""
+
+    lane: str
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class WaitRefused(_OfRequest):
+    """The quota asks for a longer wait than the call allows; it ends without another request.
+
+    Attributes:
+        wait: seconds the call would have to wait.
+        max_wait: seconds it had left to wait.
+        rate_limit: the quota at that moment.
+    """
+
+    wait: float
+    max_wait: float
+    rate_limit: RateLimitStatus | None
+
+
+@attrs.frozen(kw_only=True)
+class RequestSent(_OfRequest):
+    """One attempt was answered.
+
+    Attributes:
+        status: HTTP status.
+        elapsed: seconds from sending to the end of the reply.
+        attempt: 1 for the first attempt of a call.
+        request_id: Intercom's id of the request, if it gave one.
+        rate_limit: the quota after the reply.
+        already_gone: whether it is a 404 that says the contact to remove is not there: no error.
+    """
+
+    status: int
+    elapsed: float
+    attempt: int
+    request_id: str | None
+    rate_limit: RateLimitStatus | None
+    already_gone: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class RequestLost(_OfRequest):
+    """One attempt got no answer.
+
+    Attributes:
+        failure: the kind of failure, in lower case: "cancelled", or the name of a `Failure`, such
+            as "not_sent", "timed_out" or "disconnected".
+        elapsed: seconds from the permit to the failure.
+        attempt: 1 for the first attempt of a call.
+    """
+
+    failure: str
+    elapsed: float
+    attempt: int
+
+
+@attrs.frozen(kw_only=True)
+class RequestRetried(_OfRequest):
+    """An attempt failed and the call will be tried again.
+
+    Attributes:
+        reason: what happened, in words.
+        attempt: number of the attempt that failed.
+        wait: seconds until the next one.
+        ambiguous: whether the failed attempt may have been applied.
+        request_id: Intercom's id of the request, if it gave one.
+    """
+
+    reason: str
+    attempt: int
+    wait: float
+    ambiguous: bool
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class RequestRefused(_OfRequest):
+    """The server answered 429; no attempt is counted, and the call goes back to wait.
+
+    Attributes:
+        code: Intercom's error code.
+        elapsed: seconds from sending to the end of the reply.
+        request_id: Intercom's id of the request, if it gave one.
+        rate_limit: the quota after the reply.
+    """
+
+    code: str | None
+    elapsed: float
+    request_id: str | None
+    rate_limit: RateLimitStatus | None
+
+
+@attrs.frozen(kw_only=True)
+class CallGivenUp(_OfRequest):
+    """No further attempt is made after a failed one.
+
+    Attributes:
+        reason: why no further attempt is made, in words.
+        attempts: requests sent.
+        elapsed: seconds since the call began.
+        request_id: Intercom's id of the last request, if it gave one.
+    """
+
+    reason: str
+    attempts: int
+    elapsed: float
+    request_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class OutageBegan(_OfCall):
+    """So many requests failed in a row that Intercom seems to be away.
+
+    Bulk calls wait from now on; one request at a time looks whether it is back.
+
+    Attributes:
+        since: seconds since the first of these failures.
+        reason: the last failure, in words.
+    """
+
+    since: float
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class OutageEnded(_OfCall):
+    """A request was answered again, `seconds` and so many `failures` after the first failure."""
+
+    seconds: float
+    failures: int
+
+
+@attrs.frozen(kw_only=True)
+class CallEnded(_OfRequest):
+    """A call is over, whichever way.
+
+    Attributes:
+        status: HTTP status of the final reply; None without one.
+        error: name of the exception that ended it without a reply ("CancelledError" when it
+            was cancelled); None with one.
+        attempts: requests sent, refused ones not counted.
+        refusals: requests that were refused with 429.
+        waited: seconds spent waiting for the quota.
+        elapsed: seconds since the call began.
+        request_id: Intercom's id of the final request, if it gave one.
+        already_gone: see `RequestSent`.
+    """
+
+    status: int | None
+    error: str | None
+    attempts: int
+    refusals: int
+    waited: float
+    elapsed: float
+    request_id: str | None
+    already_gone: bool = False
+
+
+Event = (
+    CallBegan
+    | QuotaWaited
+    | WaitRefused
+    | RequestSent
+    | RequestLost
+    | RequestRetried
+    | RequestRefused
+    | CallGivenUp
+    | OutageBegan
+    | OutageEnded
+    | CallEnded
+)
+Observer = Callable[[Event], None]
+
+_AT = "%(method)s %(path)s: "
+_LINES: Final[dict[type, tuple[int, str]]] = {
+    QuotaWaited: (logging.DEBUG, "waited %(seconds).2f s for the quota"),
+    RequestSent: (logging.DEBUG, _AT + "%(status)d after %(elapsed).3f s"),
+    RequestLost: (logging.DEBUG, _AT + "%(failure)s after %(elapsed).3f s"),
+    RequestRetried: (
+        logging.INFO,
+        _AT + "attempt %(attempt)d failed (%(reason)s), next in %(wait).2f s",
+    ),
+    RequestRefused: (logging.INFO, _AT + "refused by the rate limit (%(code)s)"),
+    CallGivenUp: (
+        logging.WARNING,
+        _AT + "given up after %(attempts)d attempts and %(elapsed).2f s: %(reason)s",
+    ),
+    WaitRefused: (
+        logging.WARNING,
+        _AT + "not sent, the quota asks for %(wait).2f s and the call allows %(max_wait).2f s",
+    ),
+    OutageBegan: (
+        logging.WARNING,
+        "Intercom is away: nothing but failures for %(since).2f s (%(reason)s); bulk calls wait",
+    ),
+    OutageEnded: (
+        logging.WARNING,
+        "Intercom is back after %(seconds).0f s and %(failures)d failed requests",
+    ),
+}
+
+
+class Reporter:
+    """Hands events to the log and to one optional observer, which may raise without harm."""
+
+    __slots__ = ("_observer",)
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+
+    @property
+    def observed(self) -> bool:
+        """Whether anybody wants an event for every request; building one is not free."""
+        return self._observer is not None or logger.isEnabledFor(logging.DEBUG)
+
+    def report(self, event: Event) -> None:
+        """Log what deserves a line and hand the event on."""
+        level, line = _LINES.get(type(event), (logging.NOTSET, ""))
+        if line and logger.isEnabledFor(level):
+            facts: dict[str, Any] = attrs.asdict(event)
+            line += " (request id %(request_id)s)" if "request_id" in facts else ""
+            logger.log(level, line, facts, extra={"event": type(event).__name__, **facts})
+        if self._observer is None:
+            return
+        try:
+            self._observer(event)
+        except Exception:
+            logger.exception("the observer raised; the call goes on")

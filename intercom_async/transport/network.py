@@ -1,0 +1,87 @@
+"""The way to Intercom, as the caller or the environment names it: proxies and authorities."""
+
+import os
+import ssl
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+from yarl import URL
+
+from intercom_async.errors import ClientStateError, InvalidArgumentError
+from intercom_async.transport.wire import is_loopback
+
+CERTIFICATES: Final = "SSL_CERT_FILE"
+
+
+def check_proxy(name: str, proxy: object) -> URL:
+    """Return the URL of a proxy, which is never shown: it may hold a password.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    url = None
+    with suppress(ValueError):
+        url = URL(proxy) if isinstance(proxy, str) else None
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        expected = 'a URL such as "http://proxy:3128" (http or https; SOCKS needs a session)'
+        raise InvalidArgumentError(name, None, expected)
+    return url
+
+
+def proxy_for(url: URL) -> URL | None:
+    """Return the proxy that HTTPS_PROXY and NO_PROXY (or the system's settings) name for a URL.
+
+    What goes to a loopback host needs none, and plain http goes nowhere else. The file netrc,
+    which aiohttp would read for a password, is left alone.
+    """
+    host = url.host or ""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or is_loopback(host) or proxy_bypass(f"{host}:{url.port}"):
+        return None
+    return check_proxy("HTTPS_PROXY", proxy if "://" in proxy else f"http://{proxy}")
+
+
+def shown(proxy: URL) -> str:
+    """Return a proxy without name and password."""
+    return str(proxy.origin())
+
+
+def authorities() -> str:
+    """Return the file with the certificates that are trusted, for messages."""
+    paths = ssl.get_default_verify_paths()
+    return os.environ.get(CERTIFICATES) or paths.cafile or paths.openssl_cafile
+
+
+def tls() -> ssl.SSLContext | bool:
+    """Return whom to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
+
+    aiohttp reads these variables when it is imported, and is silent about a file that is missing.
+
+    Raises:
+        ClientStateError: SSL_CERT_FILE names no file of certificates.
+    """
+    file, folder = os.environ.get(CERTIFICATES), os.environ.get("SSL_CERT_DIR")
+    if not file:
+        return _context(None, folder, 0) if folder else True
+    try:
+        return _context(file, folder, Path(file).stat().st_mtime_ns)
+    except OSError as error:  # ssl's own errors are among these
+        reason = error.strerror or str(error)
+        raise ClientStateError(
+            f"{CERTIFICATES} names {file}, which is of no use: {reason}"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _context(file: str | None, folder: str | None, changed: int) -> ssl.SSLContext:
+    """Reading a system's certificates takes 20 ms: once, unless the file has changed."""
+    del folder, changed
+    context = ssl.create_default_context()  # reads both variables
+    if file is not None:
+        context.load_verify_locations(file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

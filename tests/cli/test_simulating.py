@@ -1,0 +1,76 @@
+"""`simulate`: faults by their names, a picture of the quota; `demo`: stopped and gone on with."""
+
+import asyncio
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from intercom_async import IntercomClient, InvalidArgumentError
+from intercom_async.cli.demo import show
+from intercom_async.cli.running import ExitStatus
+from intercom_async.cli.simulating import SHARE, order, picture
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.simulator.asking import until
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_every_fault_can_be_ordered_by_its_name(fault: Fault) -> None:
+    simulator = IntercomSimulator()
+    assert not order(simulator, [fault.value])
+    (ordered,) = simulator.faults._orders
+    assert (ordered.fault, ordered.probability, ordered.times) == (fault, SHARE, None)
+
+
+def test_short_names_stand_for_an_outage_a_gateways_page_and_a_late_reply() -> None:
+    simulator = IntercomSimulator()
+    assert order(simulator, ["outage", "html", "late"])
+    assert [one.fault for one in simulator.faults._orders] == [Fault.HTML_ERROR, Fault.LATENCY]
+
+
+def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"one or more of outage, html, late, latency.* 'outgae'"
+    ):
+        order(IntercomSimulator(), ["outgae"])
+
+
+async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
+    async with IntercomSimulator(limit=2000, clock=lambda: 1_800_000_003.0) as simulator:
+        (pair,) = simulator.workspace.populate(conversations=1)
+        async with IntercomClient(simulator.token, base_url=simulator.url) as client:
+            await client.detach_contact(*pair, admin_id=simulator.admin_id)
+        simulator.quota.refuse(simulator.now())
+        shown = io.StringIO()
+        Console(file=shown, width=120).print(picture(simulator))
+    for text in ("7 s left", "1 of 2,000", "1 refused", "1 x 200"):
+        assert text in shown.getvalue()
+
+
+class TestADemoWithAJournal:
+    async def test_goes_on_where_it_was_stopped(self, tmp_path: Path) -> None:
+        journal = tmp_path / "demo.db"
+        out = io.StringIO()
+        console = Console(file=out, width=300)
+
+        async def demo() -> ExitStatus:
+            return await show(pairs=300, limit=1667, seed=1, console=console, journal=journal)
+
+        first = asyncio.create_task(demo())
+        await until(journal.exists)
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.wait({first})
+        assert await demo() is ExitStatus.SETTLED, out.getvalue()
+        assert await demo() is ExitStatus.SETTLED
+        told = out.getvalue()
+        assert told.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
+        assert "the rest of 300 contacts" in told
+        assert "All 0 results agree" in told  # the third time there was nothing to do
+
+    async def test_refuses_the_journal_of_another_demo(self, tmp_path: Path) -> None:
+        journal, console = tmp_path / "demo.db", Console(file=io.StringIO())
+        await show(pairs=3, limit=167, seed=1, console=console, journal=journal)
+        with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
+            await show(pairs=3, limit=167, seed=2, console=console, journal=journal)

@@ -1,0 +1,445 @@
+"""Calls of any endpoint, and what every object that came from a reply knows of it."""
+
+import copy
+import pickle
+from collections.abc import AsyncIterator
+from datetime import date
+
+import pytest
+
+from intercom_async import (
+    ContactNotFoundError,
+    ContradictoryReplyError,
+    Conversation,
+    ConversationNotFoundError,
+    GatewayError,
+    IntercomClient,
+    IntercomError,
+    InvalidArgumentError,
+    Lane,
+    RateLimitWaitError,
+    RawReply,
+    RedirectError,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+    UnknownOutcomeError,
+)
+from intercom_async.observing import CallBegan, Event
+from intercom_async.simulator import Fault, IntercomSimulator
+from intercom_async.structuring import decode_conversation, encode_conversation
+from tests.support.raw_server import RawServer, always, in_turn, reply
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+TOKEN = "marked-token-value"
+ERROR = b'{"type": "error.list", "errors": [{"code": "not_found", "message": "Tag not found"}]}'
+SEARCH = {"query": {"field": "email", "operator": "=", "value": "a@example.com"}}
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[IntercomSimulator]:
+    async with IntercomSimulator(token=TOKEN, keep_log=True) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
+    async with IntercomClient(TOKEN, base_url=sim.url, timeout=5.0) as opened:
+        yield opened
+
+
+async def answered(data: bytes, method: str = "GET") -> RawReply:
+    async with (
+        RawServer(always(data)) as server,
+        IntercomClient(TOKEN, base_url=server.url, max_retries=0) as client,
+    ):
+        return await client.request(method, "/tags")
+
+
+class TestCalls:
+    async def test_an_endpoint_is_called_with_the_token_a_document_and_parameters(self) -> None:
+        async with (
+            RawServer(always(reply(b'{"id": "17"}', headers="X-Request-Id: abc\r\n"))) as server,
+            IntercomClient(TOKEN, base_url=f"{server.url}/prefix") as client,
+        ):
+            params = {"page": 2, "tag": ["a b", "c&d"], "open": True, "none": None, "at": "+ü"}
+            found = await client.request(
+                "post", "/tags/a%2Fb", json={"day": date(2026, 1, 2)}, params=params
+            )
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        query = b"page=2&tag=a+b&tag=c%26d&open=true&at=%2B%C3%BC"
+        assert head.startswith(b"POST /prefix/tags/a%2Fb?" + query + b" HTTP/1.1\r\n")
+        assert f"\r\nAuthorization: Bearer {TOKEN}\r\n".encode() in head
+        assert b"\r\nContent-Type: application/json\r\n" in head
+        assert body == b'{"day":"2026-01-02"}'
+        assert (found.status, found.request_id, found.json()) == (200, "abc", {"id": "17"})
+        assert found.headers["x-request-id"] == found.headers["X-Request-ID"] == "abc"
+        assert repr(found) == "RawReply(status=200, request_id='abc', body=<12 bytes>)"
+
+    async def test_the_quota_and_the_events_are_those_of_every_call(
+        self, sim: IntercomSimulator
+    ) -> None:
+        events: list[Event] = []
+        async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
+            await client.request("GET", "/me", params={"a": "b"})
+            bulk = await client.request("GET", "/me", lane=Lane.BULK)
+            status = client.rate_limit
+            assert status is not None
+            assert status.remaining == 165
+            sim.spend(167)
+            with pytest.raises(RateLimitWaitError) as raised:
+                for _ in range(3):
+                    await client.with_options(max_wait=0).request("GET", "/me")
+            assert raised.value.reply is None or raised.value.reply.status == 429
+        began = [event for event in events if isinstance(event, CallBegan)]
+        assert [(event.path, event.lane) for event in began[:2]] == [
+            ("/me", "interactive"),
+            ("/me", "bulk"),
+        ]
+        assert bulk.json()["id"] == "5017690"
+
+    @pytest.mark.parametrize(
+        ("data", "told"),
+        [
+            (reply(b"", status="204 No Content"), None),
+            (reply(b"[1]", status="202 Accepted"), [1]),
+            (reply(b"id;name\n", headers="Content-Type: text/csv\r\n"), None),
+        ],
+    )
+    async def test_any_success_returns_whatever_its_body(self, data: bytes, told: object) -> None:
+        found = await answered(data)
+        assert data.endswith(found.body)
+        if told is None:
+            with pytest.raises(ResponseDecodeError, match=f"HTTP {found.status}") as raised:
+                found.json()
+            assert raised.value.reply is found
+        else:
+            assert found.json() == told
+
+    @pytest.mark.parametrize(
+        ("data", "kind"),
+        [
+            (reply(ERROR, status="404 Not Found"), IntercomError),
+            (reply(b"", status="302 Found"), RedirectError),
+            (reply(b"<html>", status="403 Forbidden"), GatewayError),
+            (reply(b"<html>", headers="Content-Type: text/html\r\n"), ResponseDecodeError),
+            (reply(b"{}", status="201 C", headers="Content-Type: text/HTML\r\n"), ServerError),
+            (reply(ERROR), IntercomError),
+            (reply(b"<html>", status="502 Bad Gateway"), ServerError),
+        ],
+    )
+    async def test_what_is_no_success_of_intercom_raises(
+        self, data: bytes, kind: type[IntercomError]
+    ) -> None:
+        with pytest.raises(kind) as raised:
+            await answered(data)
+        assert raised.value.reply is not None
+        assert raised.value.reply.status == int(data[9:12])
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "tags",
+            "",
+            "/",
+            "https://api.example.com/tags",
+            "//api.example.com/tags",
+            "/tags?page=2",
+            "/tags#1",
+            "/tags/../admins",
+            "/tags/%2e%2E/admins",
+            "/tags/./1",
+            "/conversations//customers/1",
+            "/tags/",
+            "/a b",
+            "/ü",
+            "/a\\b",
+            "/a\r\nb",
+            "/100%",
+            17,
+        ],
+    )
+    async def test_a_path_that_could_lead_elsewhere_is_refused_in_one_sentence(
+        self, sim: IntercomSimulator, client: IntercomClient, path: str
+    ) -> None:
+        with pytest.raises(InvalidArgumentError, match="path must be a path below the base URL"):
+            await client.request("DELETE", path)
+        assert sim.requests.total == 0
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("method", "TRACE"),
+            ("method", None),
+            ("json", object()),
+            ("json", {"a": {1j}}),
+            ("params", ["a"]),
+            ("params", {"a": "\ud800"}),
+            ("lane", "fast"),
+            ("timeout", 0),
+        ],
+    )
+    async def test_what_cannot_be_sent_is_refused_by_name(
+        self, sim: IntercomSimulator, client: IntercomClient, name: str, value: object
+    ) -> None:
+        arguments: dict[str, object] = {"method": "GET", "path": "/me"} | {name: value}
+        with pytest.raises(InvalidArgumentError) as raised:
+            await client.request(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+        assert raised.value.name == name
+        assert sim.requests.total == 0
+
+
+class TestRepeating:
+    LOST = (None, reply(b"", status="500 Oops"), reply(b"<h1>", status="429 Slow"))
+
+    @pytest.mark.parametrize("lost", LOST, ids=["lost", "500", "foreign_429"])
+    @pytest.mark.parametrize("method", ["POST", "PATCH"])
+    async def test_what_may_have_been_applied_is_not_sent_again(
+        self, method: str, lost: bytes | None
+    ) -> None:
+        async with (
+            RawServer(in_turn(lost, reply())) as server,
+            IntercomClient(TOKEN, base_url=server.url) as client,
+        ):
+            kind = UnknownOutcomeError if lost is None else IntercomError
+            with pytest.raises(kind, match="may have been applied and is not repeated"):
+                await client.request(method, "/tags", json={"name": "VIP"})
+            assert len(server.requests) == 1
+
+    @pytest.mark.parametrize("lost", LOST, ids=["lost", "500", "foreign_429"])
+    @pytest.mark.parametrize(
+        ("method", "idempotent"),
+        [("GET", None), ("PUT", None), ("DELETE", None), ("POST", True)],
+    )
+    async def test_what_does_no_harm_is_sent_again(
+        self, method: str, idempotent: bool | None, lost: bytes | None
+    ) -> None:
+        async with (
+            RawServer(in_turn(lost, reply())) as server,
+            IntercomClient(TOKEN, base_url=server.url) as client,
+        ):
+            await client.request(method, "/contacts/search", json=SEARCH, idempotent=idempotent)
+            assert len(server.requests) == 2
+
+    async def test_a_delete_that_must_not_be_repeated_is_not(self) -> None:
+        async with (
+            RawServer(in_turn(None, reply())) as server,
+            IntercomClient(TOKEN, base_url=server.url) as client,
+        ):
+            with pytest.raises(UnknownOutcomeError):
+                await client.request("DELETE", "/tags/1", idempotent=False)
+            assert len(server.requests) == 1
+
+    async def test_a_429_of_intercom_s_is_waited_for_by_a_post_too(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
+        patient = client.with_options(max_wait=60.0)
+        found = await patient.request("POST", "/contacts/search", json=SEARCH)
+        assert found.status == 200
+        assert sim.requests.total == 2
+
+
+class TestReplies:
+    async def test_everything_that_came_from_a_reply_knows_its_head(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        first = sim.workspace.add_contact(email="a@example.com")
+        second = sim.workspace.add_contact()
+        conversation = sim.workspace.add_conversation([first, second])
+        large = sim.workspace.add_conversation([first, second], parts=500)
+        heads = [
+            (await client.whoami()).reply,
+            (await client.get_conversation(conversation)).reply,
+            (await client.get_conversation(large)).reply,
+            (await anext(client.find_conversations(first))).reply,
+            (await anext(client.find_contacts(email="a@example.com"))).reply,
+            (await client.detach_contact(conversation, first, admin_id=sim.admin_id)).reply,
+            (await client.attach_contact(conversation, first, admin_id=sim.admin_id)).reply,
+            await client.request("GET", "/me"),
+        ]
+        assert len({head and head.request_id for head in heads}) == len(heads)
+        for head in heads:
+            assert head is not None
+            assert head.status == 200
+            assert head.headers["X-RATELIMIT-LIMIT"] == "167"
+            assert head.headers["x-request-id"] == head.request_id
+
+    async def test_the_head_is_no_part_of_the_document(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        conversation = sim.workspace.add_conversation([sim.workspace.add_contact()])
+        found = await client.get_conversation(conversation)
+        assert found.reply is not None
+        document = encode_conversation(found)
+        assert "reply" not in document
+        again = decode_conversation(document)
+        assert isinstance(again, Conversation)
+        assert (again, hash(again), repr(again)) == (found, hash(found), repr(found))
+        assert again.reply is None
+        assert pickle.loads(pickle.dumps(found)) == copy.deepcopy(found) == found
+
+    async def test_errors_and_results_tell_it_alike(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        (pair,) = sim.workspace.populate(conversations=1)
+        sim.faults.add(Fault.SERVER_ERROR, times=1)
+        async with client.detach_contacts([pair, ("404", "b" * 24)], admin_id=sim.admin_id) as run:
+            results = [result async for result in run]
+        for result in results:
+            head = result.reply
+            assert head is not None
+            assert head.request_id == result.request_id
+            assert head.headers["X-Request-Id"] == result.request_id
+            assert head.status == (200 if result.error is None else 404)
+            if result.conversation is not None:
+                assert result.reply is result.conversation.reply
+        with pytest.raises(ContactNotFoundError) as raised:
+            await client.detach_contact(*pair, admin_id=sim.admin_id)
+        copied = pickle.loads(pickle.dumps(raised.value))
+        assert copied.reply.headers["x-request-id"] == raised.value.request_id
+
+    async def test_a_lost_reply_has_no_head(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
+        with pytest.raises(UnknownOutcomeError) as raised:
+            await client.detach_contact("1", "2", admin_id="3")
+        assert raised.value.reply is None
+
+    async def test_a_contradiction_and_a_body_that_is_no_json_tell_theirs(self) -> None:
+        for body, kind in ((b"[]", ResponseDecodeError), (b'{"id": "2"}', ContradictoryReplyError)):
+            async with (
+                RawServer(always(reply(body, headers="X-Mark: 7\r\n"))) as server,
+                IntercomClient(TOKEN, base_url=server.url, max_retries=0) as client,
+            ):
+                with pytest.raises(kind) as raised:
+                    await client.get_conversation("1")
+            assert raised.value.reply is not None
+            assert raised.value.reply.headers["x-mark"] == "7"
+
+    async def test_a_token_that_a_header_repeats_is_taken_out(self) -> None:
+        token = "dG9rOmxvbmctZW5vdWdoLXRvLWJlLXJlYWw="
+        data = reply(b'{"id": "1"}', headers=f"X-Echo: Bearer {token}\r\nX-Other: 1\r\n")
+        async with (
+            RawServer(always(data)) as server,
+            IntercomClient(token, base_url=server.url) as client,
+        ):
+            head = (await client.whoami()).reply
+        assert head is not None
+        assert (head.headers["x-echo"], head.headers["x-other"]) == ("Bearer [token]", "1")
+
+
+class TestMissingOk:
+    async def test_what_is_gone_already_returns_none(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        (pair,) = sim.workspace.populate(conversations=1)
+        found = await client.detach_contact(*pair, admin_id=sim.admin_id, missing_ok=True)
+        assert found is not None
+        assert found.id == pair[0]
+        for gone in (pair, ("404", pair[1])):
+            assert (
+                await client.detach_contact(*gone, admin_id=sim.admin_id, missing_ok=True) is None
+            )
+
+    async def test_it_excuses_nothing_else(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        with pytest.raises(ConversationNotFoundError):
+            await client.detach_contact("404", "2", admin_id=sim.admin_id)
+        only = sim.workspace.add_contact()
+        conversation = sim.workspace.add_conversation([only])
+        with pytest.raises(IntercomError, match="422"):
+            await client.detach_contact(conversation, only, admin_id=sim.admin_id, missing_ok=True)
+        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
+        with pytest.raises(UnknownOutcomeError):
+            await client.detach_contact("404", only, admin_id=sim.admin_id, missing_ok=True)
+
+
+class TestOptions:
+    async def test_headers_and_a_suffix_go_with_every_request(self) -> None:
+        async with (
+            RawServer(always(reply(b'{"id": "1"}'))) as server,
+            IntercomClient(
+                TOKEN,
+                base_url=server.url,
+                default_headers={"x-team": "billing", "accept": "application/vnd.api+json"},
+                user_agent_suffix=" acme-sync/2.1 ",
+            ) as client,
+        ):
+            await client.whoami()
+            await client.request("POST", "/tags", json={})
+        for request in server.requests:
+            assert b"\r\nX-Team: billing\r\n" in request
+            assert b"\r\nAccept: application/vnd.api+json\r\n" in request
+            assert request.lower().count(b"\r\naccept:") == 1
+            assert b"\r\nUser-Agent: intercom_async/" in request
+            assert b" acme-sync/2.1\r\n" in request
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *(
+                ("default_headers", value)
+                for value in (
+                    {"authorization": "hidden-word"},
+                    {"Cookie": "hidden-word"},
+                    {"Intercom-Version": "hidden-word"},
+                    {"X-A": "hidden-word\r\nX-B: c"},
+                    {"X A": "hidden-word"},
+                    {"X-A": 7},
+                    {7: "hidden-word"},
+                    "X-A: hidden-word",
+                )
+            ),
+            ("user_agent_suffix", "a\nb"),
+            ("user_agent_suffix", " "),
+            ("user_agent_suffix", 7),
+            ("max_retries", -1),
+            ("max_retries", True),
+            ("max_retries", 1.5),
+        ],
+    )
+    async def test_what_cannot_be_used_is_refused_by_name(self, name: str, value: object) -> None:
+        with pytest.raises(InvalidArgumentError) as raised:
+            IntercomClient(TOKEN, **{name: value})  # type: ignore[arg-type]  # wrong on purpose
+        assert raised.value.name == name
+        assert "hidden-word" not in str(raised.value)
+
+    @pytest.mark.parametrize("retries", [0, 2])
+    async def test_max_retries_are_the_attempts_after_the_first(
+        self, sim: IntercomSimulator, retries: int
+    ) -> None:
+        policy = RetryPolicy(attempts=9, backoff=0.01)
+        sim.faults.add(Fault.SERVER_ERROR, probability=1.0)
+        async with (
+            IntercomClient(TOKEN, base_url=sim.url, retry=policy, max_retries=retries) as client,
+            IntercomClient(TOKEN, base_url=sim.url, retry=policy) as other,
+        ):
+            for view in (client, other.with_options(max_retries=retries)):
+                with pytest.raises(ServerError) as raised:
+                    await view.whoami()
+                assert raised.value.attempts == retries + 1
+
+    @pytest.mark.parametrize("attempt_time", [None, 60.0])
+    async def test_a_call_s_own_timeout_is_for_this_call_alone(
+        self, sim: IntercomSimulator, attempt_time: float | None
+    ) -> None:
+        (pair,) = sim.workspace.populate(conversations=1)
+        policy = RetryPolicy(attempts=1, attempt_time=attempt_time)
+        sim.faults.add(Fault.LATENCY, probability=1.0, seconds=1.0)
+        async with IntercomClient(TOKEN, base_url=sim.url, retry=policy) as client:
+            for call in (
+                client.whoami(timeout=0.5),
+                client.get_conversation(pair[0], timeout=0.5),
+                anext(client.find_conversations(pair[1], timeout=0.5)),
+                anext(client.find_contacts(email="a@example.com", timeout=0.5)),
+                client.request("GET", "/me", timeout=0.5),
+                client.detach_contact(*pair, timeout=0.5),
+                client.attach_contact(*pair, timeout=0.5),
+            ):
+                with pytest.raises(IntercomError, match=r"no reply within 0\.5 s"):
+                    await call
+            await client.whoami()
