@@ -12,12 +12,8 @@ _ABSENT = object()
 def alike(one: Any, other: Any, *, null_is_absent: bool = False) -> bool:
     """Compare JSON values or model objects without recursion: inputs may be nested to any depth.
 
-    NaN equals NaN, true is not 1, and a number equals another one of the same value.
-
-    Args:
-        one: a value.
-        other: another one.
-        null_is_absent: whether a null member counts as one that is not there.
+    NaN equals NaN, true is not 1, and a number equals another one of the same value. A null member
+    of an object is absent, if wished.
     """
     missing = None if null_is_absent else _ABSENT
     todo: list[tuple[Any, Any]] = [(one, other)]

@@ -13,10 +13,7 @@ from typing import Any
 def search(atheris: Any, name: str, arguments: list[str]) -> None:
     """Search until libFuzzer's own arguments say that it is enough; never returns.
 
-    Args:
-        atheris: the module, which has no types, or what stands in its place.
-        name: the target's.
-        arguments: libFuzzer's own.
+    The module comes as an argument, so that something else can stand in its place.
     """
     with atheris.instrument_imports(include=["intercom_async"]):
         targets = importlib.import_module("tests.fuzz.targets")

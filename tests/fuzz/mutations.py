@@ -32,13 +32,7 @@ Path = tuple[str | int, ...]
 
 
 def mutate(data: bytes, random: Random, words: Sequence[bytes]) -> bytes:
-    """Return a changed input.
-
-    Args:
-        data: an input.
-        random: decides.
-        words: what the format's own words are.
-    """
+    """Return a changed input; `words` are the format's own."""
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         data = random.choice(_CHANGES)(data, random, words)
     return data
@@ -86,7 +80,7 @@ def _leave_out(data: bytes, random: Random, _: Sequence[bytes]) -> bytes:
 
 
 def _zero(data: bytes, random: Random, _: Sequence[bytes]) -> bytes:
-    """Leave a hole, as a power cut does."""
+    """Leave a hole of zeros, as a power cut does."""
     begin = random.randrange(len(data) + 1)
     end = min(len(data), begin + random.randrange(64))
     return data[:begin] + bytes(end - begin) + data[end:]

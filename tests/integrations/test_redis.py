@@ -1,6 +1,7 @@
 """One quota for many processes through a real redis-server: killed, frozen, brought back."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -217,6 +218,13 @@ class TestSharing:
             assert await own.keys("mine:*")
 
 
+def harm(server: RedisServer, way: str) -> None:
+    if way == "kill":
+        server.close()
+    else:
+        server.send(signal.SIGSTOP)
+
+
 class TestFailure:
     async def call(self, client: IntercomClient) -> float:
         """Make a call and return how long it took."""
@@ -249,10 +257,7 @@ class TestFailure:
         ):
             await client.whoami()
             await eventually(lambda: budget.working, lambda: self.call(client))
-            if way == "kill":
-                fragile.kill()
-            else:
-                fragile.freeze()
+            harm(fragile, way)
             slowest = 0.0
 
             async def call() -> None:
@@ -267,7 +272,7 @@ class TestFailure:
             if way == "kill":
                 fragile.start()
             else:
-                fragile.thaw()
+                fragile.send(signal.SIGCONT)
             await eventually(lambda: budget.working, call)
             assert slowest < 0.5
 
@@ -286,10 +291,7 @@ class TestFailure:
             async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
                 async for _ in run:
                     if run.summary.total == 20:
-                        if way == "kill":
-                            fragile.kill()
-                        else:
-                            fragile.freeze()
+                        harm(fragile, way)
                 summary = run.summary
             assert summary.outcomes[Outcome.DETACHED] == 120
             assert sim.requests.refused <= 2

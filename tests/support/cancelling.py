@@ -18,12 +18,7 @@ class Moment(enum.Enum):
 
 
 class Countdown:
-    """Counts suspensions and cancels the task that comes to the n-th.
-
-    Args:
-        suspension: which one, from 1.
-        moment: when exactly.
-    """
+    """Counts suspensions, from 1, and cancels the task that comes to the n-th."""
 
     def __init__(self, suspension: int, moment: Moment) -> None:
         self._left = suspension
@@ -90,12 +85,7 @@ async def cancelled_at(inner: Coroutine[Any, Any, object], countdown: Countdown)
 
 @contextlib.contextmanager
 def cancelling_tasks_of(owner: str, countdown: Countdown) -> Generator[None]:
-    """Put all tasks that are started inside under one countdown, if they run methods of a class.
-
-    Args:
-        owner: the name of the class.
-        countdown: counts the suspensions of all of them together.
-    """
+    """Put all tasks that are started inside under one countdown, if they run methods of a class."""
     loop = asyncio.get_running_loop()
 
     def start(

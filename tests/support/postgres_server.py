@@ -1,17 +1,16 @@
-"""A real PostgreSQL of a test's own, on a free port: to restart, to freeze and to bring back."""
+"""A real PostgreSQL of a test's own."""
 
 import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import psycopg
-import pytest
+
+from tests.support.server_process import ServerProcess, installed
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -30,35 +29,27 @@ def _programs() -> Path | None:
     return versions[-1].parent if versions else None
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+class PostgresServer(ServerProcess):
+    """Starts the program `postgres` in a temporary folder.
 
-
-class PostgresServer:
-    """Starts the program `postgres`, which must be installed, in a temporary folder.
-
-    Args:
-        durable: whether what is committed survives a crash of the machine.
-        connections: how many it takes.
+    Only what a `durable` one has committed survives a crash of the machine.
     """
 
     def __init__(self, *, durable: bool = False, connections: int = 200) -> None:
-        programs = _programs()
-        if programs is None:
-            # Continuous integration installs it; elsewhere a machine may have Python only.
-            assert "CI" not in os.environ, "install postgresql: these tests talk to a real one"
-            pytest.skip("there is no PostgreSQL to talk to")
-        self._programs = programs
+        super().__init__()
+        self._programs = installed(_programs(), "postgresql")
         self._durable = durable
         self._settings = {**_SETTINGS, "max_connections": str(connections)}
-        self._port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         # Not pytest's own folder, which other users may not enter: root cannot run PostgreSQL.
         self._folder = Path(tempfile.mkdtemp(prefix="intercom-async-postgres-"))
         self._user = self._other_user()
-        self._run("initdb", "-D", str(self._folder / "data"), "-U", "test", "-A", "trust", "-N")
+        subprocess.run(
+            [self._programs / "initdb", *["-D", "data", "-U", "test", "-A", "trust", "-N"]],
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
 
     def _other_user(self) -> int | None:
         if os.geteuid() != 0:
@@ -70,25 +61,12 @@ class PostgresServer:
         os.chown(self._folder, user.pw_uid, user.pw_gid)
         return user.pw_uid
 
-    def _run(self, program: str, *options: str) -> None:
-        subprocess.run(
-            [self._programs / program, *options],
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
     @property
     def url(self) -> str:
         return self.url_of("postgres")
 
     def url_of(self, database: str) -> str:
-        return f"postgresql://test@127.0.0.1:{self._port}/{database}"
-
-    @property
-    def port(self) -> int:
-        return self._port
+        return f"postgresql://test@127.0.0.1:{self.port}/{database}"
 
     def create(self, database: str) -> str:
         """Make an empty database and return its URL."""
@@ -102,25 +80,20 @@ class PostgresServer:
         if self._durable:
             del settings["fsync"], settings["full_page_writes"]
         options = [f"--{name}={value}" for name, value in settings.items()]
+        command = [
+            *(str(self._programs / "postgres"), "-D", str(self._folder / "data")),
+            *("-p", str(self.port), "-k", str(self._folder), *options),
+        ]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(str(self._programs / "postgres"), "-D", str(self._folder / "data")),
-                    *("-p", str(self._port), "-k", str(self._folder), *options),
-                ],
-                user=self._user,
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            self._run(
+                command, self._answers, user=self._user, cwd=self._folder, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 30.0
-        while time.monotonic() < deadline:
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.url).close()
-                return
-            time.sleep(0.02)
-        raise AssertionError("PostgreSQL does not answer")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url).close()
+            return True
+        return False
 
     def stop(self) -> None:
         """End it at once, as a restart or a failover does: connections break."""
@@ -134,8 +107,6 @@ class PostgresServer:
         self.start()
 
     def close(self) -> None:
-        """End it, in whichever state it is, and remove what it wrote."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """End it as a crash would, and remove what it wrote."""
+        super().close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import attrs
 
 from intercom_async.errors import ResponseDecodeError
-from intercom_async.model import Conversation, IntercomObject
+from intercom_async.model import Conversation
 from intercom_async.structuring import (
     decode_contacts,
     decode_conversation,
@@ -19,32 +19,18 @@ from intercom_async.structuring import (
 )
 from tests.fuzz.comparing import alike
 from tests.fuzz.targets.target import at_the_limit
-from tests.model.documents import fits, inner_kinds, members
+from tests.model.documents import all_kinds, fits, members
 
 _T = TypeVar("_T")
 
 
-def _names(kind: type[IntercomObject], known: set[type[IntercomObject]]) -> set[str]:
-    """The members of a class and of all classes in it."""
-    if kind in known:
-        return set()
-    known.add(kind)
-    found = set(members(kind))
-    for hint in members(kind).values():
-        for inner in inner_kinds(hint):
-            found |= _names(inner, known)
-    return found
-
-
-WORDS: Final[Sequence[bytes]] = [name.encode() for name in sorted(_names(Conversation, set()))]
+WORDS: Final[Sequence[bytes]] = sorted(
+    {name.encode() for kind in all_kinds(Conversation) for name in members(kind)}
+)
 
 
 def check(data: bytes) -> None:
-    """Decode a body in every way there is.
-
-    Args:
-        data: the body.
-    """
+    """Decode a body in every way there is."""
     if at_the_limit(data):
         return
     document = decoded(decode_json, data)

@@ -30,11 +30,7 @@ LONGEST: Final = 10_000
 
 
 def check(data: bytes) -> None:
-    """Name the error of a reply.
-
-    Args:
-        data: its status as decimal digits, a line break, its body.
-    """
+    """Name the error of a reply: its status as decimal digits, a line break, its body."""
     first, _, body = data.partition(b"\n")
     status = int(first) if first.isdigit() and len(first) == 3 else 500
     if status < 300:

@@ -68,16 +68,7 @@ _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*", re.AS
 
 @attrs.frozen
 class Exchange:
-    """One request and its reply.
-
-    Attributes:
-        lane: who asks.
-        status: of the reply; 0 if none comes.
-        code: of the error.
-        took: seconds from the request to its reply.
-        overlapping: whether the next request does not wait for the reply.
-        headers: what the reply tells, None for nothing.
-    """
+    """One request and its reply, which comes after some seconds; status 0 if it never comes."""
 
     lane: Lane
     status: int
@@ -89,11 +80,9 @@ class Exchange:
 
 @attrs.frozen
 class Told:
-    """What a talk came to.
+    """The longest wait of any request, in seconds, and the requests of a minute.
 
-    Attributes:
-        longest: seconds that any request waited at most.
-        refused: requests in a minute if all are refused as the talk's were; 0 unless all were.
+    The latter are 0 unless all were refused; they are then refused as the talk's were.
     """
 
     longest: float
@@ -101,11 +90,7 @@ class Told:
 
 
 def check(data: bytes) -> None:
-    """Have the talk, and again and again for a minute if it is all refusals.
-
-    Args:
-        data: see the module.
-    """
+    """Have the talk, and again and again for a minute if it is all refusals."""
     held = talk(data)
     assert held.longest <= LONGEST_WAIT, f"a request waited for {held.longest} seconds"
     assert held.refused <= MOST_REFUSED, f"{held.refused} requests in a minute, all refused"
@@ -193,15 +178,7 @@ class _Outstanding:
 
 
 class Client:
-    """Callers of both lanes on a clock of their own.
-
-    Args:
-        half: whether only half of the quota may be used.
-
-    Attributes:
-        now: monotonic seconds.
-        longest: seconds that a request waited at most.
-    """
+    """Callers of both lanes on a clock of their own, which may use all or half of the quota."""
 
     def __init__(self, *, half: bool) -> None:
         policy = RateLimitPolicy(quota_fraction=0.5 if half else 1.0)

@@ -19,11 +19,6 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def check(data: bytes) -> None:
-    """Read an input.
-
-    Args:
-        data: the file.
-    """
     try:
         found = read(data)
     except SourceError as error:

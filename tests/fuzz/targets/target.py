@@ -12,12 +12,10 @@ def at_the_limit(data: bytes) -> bool:
 
 @attrs.frozen
 class Target:
-    """One area that reads what others wrote.
-
-    Attributes:
-        check: raises AssertionError, or whatever escaped, if an input breaks a promise.
-        words: the format's own words, for changes that keep its shape.
-    """
+    """One area that reads what others wrote."""
 
     check: Callable[[bytes], None]
+    """Raises AssertionError, or whatever escaped, if an input breaks a promise."""
+
     words: Sequence[bytes]
+    """The format's own, for changes that keep its shape."""

@@ -1,0 +1,50 @@
+"""A server's program, started for a test: to kill, to freeze and to bring back."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def installed(found: Path | None, package: str) -> Path:
+    """Skip the test where a server's program is missing; continuous integration installs it."""
+    if found is None:
+        assert "CI" not in os.environ, f"install {package}: these tests talk to a real one"
+        pytest.skip(f"there is no {package} to talk to")
+    return found
+
+
+class ServerProcess:
+    """Has a free port and, while it runs, a process in a group of its own."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _run(self, command: Sequence[str], answers: Callable[[], bool], **options: Any) -> None:
+        """Start a program and wait until it answers."""
+        self._process = subprocess.Popen(command, start_new_session=True, **options)
+        deadline = time.monotonic() + 30.0
+        while not answers():
+            assert time.monotonic() < deadline, f"{command[0]} does not answer"
+            time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; SIGSTOP leaves connections open and nothing answered until SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """End it as a crash would, in whichever state it is."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
