@@ -1,15 +1,12 @@
-"""The application's own `aiohttp.ClientSession`: proxies, TLS contexts, whose it is."""
+"""The application's own `aiohttp.ClientSession`: its habits, its proxies, whose it is."""
 
 import asyncio
-import ssl
 import traceback
 
 import aiohttp
 import pytest
-import trustme
 
 from intercom_async import (
-    CertificateError,
     ClientStateError,
     ConnectionFailedError,
     IntercomClient,
@@ -23,20 +20,6 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 TOKEN = "marked-token-value"
 ONCE = RetryPolicy(attempts=1)
-
-
-def simulator(authority: trustme.CA) -> IntercomSimulator:
-    """Return one that serves https under a name of this authority's."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return IntercomSimulator(token=TOKEN, ssl_context=context)
-
-
-def trusting(authority: trustme.CA) -> aiohttp.TCPConnector:
-    """Return a connector whose TLS context knows the authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return aiohttp.TCPConnector(ssl=context)
 
 
 async def test_a_session_of_the_application_is_used_and_never_closed() -> None:
@@ -77,19 +60,6 @@ async def test_habits_of_the_session_change_no_outcome() -> None:
         assert sim.applied[pair] == 1
 
 
-async def test_a_tls_context_of_the_application_decides_whom_to_trust() -> None:
-    authority = trustme.CA()
-    async with nothing_left_behind(), simulator(authority) as sim:
-        async with IntercomClient(TOKEN, base_url=sim.url) as stranger:
-            with pytest.raises(CertificateError):
-                await stranger.whoami()
-        async with (
-            aiohttp.ClientSession(connector=trusting(authority)) as session,
-            IntercomClient(TOKEN, base_url=sim.url, session=session) as client,
-        ):
-            assert (await client.whoami()).id == sim.admin_id
-
-
 async def test_plain_http_to_loopback_goes_through_the_session_s_proxy() -> None:
     async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim, Proxy() as proxy:
         async with (
@@ -101,22 +71,20 @@ async def test_plain_http_to_loopback_goes_through_the_session_s_proxy() -> None
 
 
 async def test_a_proxy_that_is_gone_or_refuses_is_a_connection_failure_without_secrets() -> None:
-    authority = trustme.CA()
-    async with simulator(authority) as sim, Proxy(password="opening-word") as proxy:
+    async with Proxy(password="opening-word") as proxy:
         for url in (
             proxy.url.replace("//", "//user:hidden-word@"),
             "http://user:hidden-word@[::1]:9",
         ):
             async with (
-                aiohttp.ClientSession(connector=trusting(authority), proxy=url) as session,
-                IntercomClient(TOKEN, base_url=sim.url, session=session, retry=ONCE) as client,
+                aiohttp.ClientSession(proxy=url) as session,
+                IntercomClient(TOKEN, session=session, retry=ONCE) as client,
             ):
                 with pytest.raises(ConnectionFailedError) as caught:
                     await client.detach_contact("1", "2", admin_id="3")
             shown = "".join(traceback.format_exception(caught.value))
             assert "hidden-word" not in shown
             assert TOKEN not in shown
-        assert sim.requests.total == 0
 
 
 async def test_cancelling_a_call_in_a_shared_session_leaves_the_session_usable() -> None:
