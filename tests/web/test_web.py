@@ -80,6 +80,14 @@ async def until_a_window_begins(sim: IntercomSimulator) -> None:
     await asyncio.sleep(10.5 - sim.now() % 10.0)
 
 
+def hold_up(sim: IntercomSimulator, waiting_for: str) -> None:
+    """Let all further calls wait for replies, or for the quota."""
+    if waiting_for == "replies":
+        sim.faults.add(Fault.HANG, probability=1.0)
+    else:
+        sim.spend(40)
+
+
 async def test_starting_and_stopping_needs_no_network(running: Running) -> None:
     opened = Opened("http://127.0.0.1:9")
     async with nothing_left_behind(), running(opened):
@@ -107,10 +115,7 @@ async def test_shutdown_under_load_leaves_no_task_socket_or_permit(
         async with running(opened) as port:
             await until_a_window_begins(sim)
             assert await status_of(port, path_of(pairs[0])) == 204
-            if waiting_for == "replies":
-                sim.faults.add(Fault.HANG, probability=1.0)
-            else:
-                sim.spend(40)
+            hold_up(sim, waiting_for)
             asked = [asyncio.create_task(status_of(port, path_of(pair))) for pair in pairs[1:]]
             await asyncio.sleep(0.5)
             assert not opened.holds_nothing()
@@ -175,16 +180,22 @@ async def test_a_request_that_runs_out_of_time_takes_its_call_with_it() -> None:
             assert await status_of(port, "/impatient") == 200
 
 
-async def test_a_client_that_hangs_up_cancels_its_call_and_gives_the_permit_back() -> None:
-    async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim:
+@pytest.mark.parametrize("waiting_for", ["replies", "quota"])
+async def test_a_client_that_hangs_up_cancels_its_call_and_gives_the_permit_back(
+    waiting_for: str,
+) -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=40) as sim:
         first, *pairs = sim.workspace.populate(conversations=25)
         opened = Opened(sim.url)
         async with under_aiohttp_web(opened) as port:
+            await until_a_window_begins(sim)
             assert await status_of(port, path_of(first)) == 204
-            sim.faults.add(Fault.HANG, probability=1.0)
-            async with asyncio.TaskGroup() as clients:
-                for pair in pairs:
-                    clients.create_task(hang_up(port, path_of(pair), after=0.5))
+            hold_up(sim, waiting_for)
+            started = [await begin(port, path_of(pair)) for pair in pairs]
+            await asyncio.sleep(0.5)
+            assert not opened.holds_nothing()
+            for _, writer in started:
+                writer.transport.abort()
             await asyncio.sleep(0.5)
             assert opened.holds_nothing()
             sim.faults.clear()
@@ -192,22 +203,3 @@ async def test_a_client_that_hangs_up_cancels_its_call_and_gives_the_permit_back
             await until_idle(sim, opened)
             (fresh,) = sim.workspace.populate(conversations=1)
             assert await status_of(port, path_of(fresh)) == 204
-
-
-async def test_calls_waiting_for_the_quota_leave_the_queue_when_their_clients_hang_up() -> None:
-    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
-        first, *pairs = sim.workspace.populate(conversations=25)
-        opened = Opened(sim.url)
-        async with under_aiohttp_web(opened) as port:
-            await until_a_window_begins(sim)
-            assert await status_of(port, path_of(first)) == 204
-            sim.spend(20)
-            started = [await begin(port, path_of(pair)) for pair in pairs]
-            await asyncio.sleep(1.0)
-            status = opened.client.rate_limit
-            assert status is not None
-            assert status.waiting_interactive > 0
-            for _, writer in started:
-                writer.transport.abort()
-            await asyncio.sleep(0.5)
-            assert opened.holds_nothing()
