@@ -9,7 +9,6 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 from intercom_async.detaching import Outcome
 from intercom_async.simulator import IntercomSimulator
 from tests.journal.helpers import until
-from tests.support.killable import ENDED, Nursery
+from tests.support.killable import ENDED, start
 from tests.support.rows import rows_in, settled_in
 from tests.support.truth import FAULTS, Pair, fate_of, pairs_of
 
@@ -28,12 +27,6 @@ if sys.platform == "win32":
 SEEDS = 6
 KILLS = 6
 RESUMES = 10
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as running:
-        yield running
 
 
 def told_in(path: Path) -> list[tuple[Pair, Outcome, bool]]:
@@ -50,7 +43,7 @@ async def arrived(sim: IntercomSimulator, number: int) -> None:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_once(
-    nursery: Nursery, tmp_path: Path, seed: int
+    tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
     journal, told_path = tmp_path / "run.journal", tmp_path / "told"
@@ -73,15 +66,18 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
         assert log is not None
         known: list[tuple[int, set[Pair]]] = []
         for _ in range(KILLS):
-            await asyncio.to_thread(nursery.start, job)
+            run = await asyncio.to_thread(start, job)
             await arrived(sim, chance.randint(0, 35))
             await asyncio.sleep(chance.choice([0.0, 0.001, 0.005]))
-            assert await asyncio.to_thread(nursery.kill) == -9
+            run.kill()
+            await asyncio.to_thread(run.join)
+            assert run.exitcode == -9
             if await asyncio.to_thread(journal.exists):
                 known.append((len(log), await asyncio.to_thread(settled_in, journal)))
         for _ in range(RESUMES):
-            await asyncio.to_thread(nursery.start, job)
-            assert await asyncio.to_thread(nursery.wait) == 0
+            run = await asyncio.to_thread(start, job)
+            await asyncio.to_thread(run.join)
+            assert run.exitcode == 0
             known.append((len(log), await asyncio.to_thread(settled_in, journal)))
             if known[-1][1] == set(pairs):
                 break
