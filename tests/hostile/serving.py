@@ -2,15 +2,12 @@
 
 import asyncio
 import re
-import socket
-import struct
 
 from tests.hostile.catalogue import After, Hostile
-from tests.support.raw_server import RawServer, reply
+from tests.support.raw_server import RawServer, reply, reset
 
 ME = b'{"type": "admin", "id": "5017690", "app": {"type": "app", "id_code": "acme1234"}}'
 _QUOTA = "X-RateLimit-Limit: 167\r\nX-RateLimit-Remaining: 100\r\nX-RateLimit-Reset: 1790000000\r\n"
-_LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 def good(request: bytes) -> bytes:
@@ -40,9 +37,7 @@ async def send(hostile: Hostile, writer: asyncio.StreamWriter) -> None:
         case After.CLOSE:
             writer.close()
         case After.RESET:
-            connection = writer.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-            writer.transport.abort()
+            reset(writer)
 
 
 class HostileServer(RawServer):

@@ -10,14 +10,11 @@ import collections
 import contextlib
 import enum
 import random
-import socket
-import struct
 from collections.abc import Mapping
 from typing import NoReturn
 
-from tests.support.raw_server import Listener, message
+from tests.support.raw_server import Listener, message, reset
 
-_LINGER_ZERO = struct.pack("ii", 1, 0)
 LONG = 3600.0
 """Seconds no client waits."""
 
@@ -224,7 +221,5 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 def _reset(writer: asyncio.StreamWriter) -> NoReturn:
-    connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-    writer.transport.abort()
+    reset(writer)
     raise _OverError
