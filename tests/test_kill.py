@@ -1,7 +1,7 @@
 """A run that is killed at any moment, and resumed, and killed again, still tells the truth.
 
 Runs are processes of their own, killed by SIGKILL; the simulator lives here, so that its state
-and its log can be compared with the journal and with what the runs told, pair by pair.
+and its log can be compared with the journal and with what the runs reported, pair by pair.
 """
 
 import asyncio
@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from intercom_async.detaching import Outcome
-from intercom_async.simulator import IntercomSimulator
+from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import until
 from tests.support.killable import ENDED, start
-from tests.support.rows import rows_in, settled_in
-from tests.support.truth import FAULTS, Pair, fate_of, pairs_of
+from tests.support.rows import Pair, rows_in, settled_in
 
 if sys.platform == "win32":
     pytest.skip("no SIGKILL here", allow_module_level=True)
@@ -27,16 +26,48 @@ if sys.platform == "win32":
 SEEDS = 6
 KILLS = 6
 RESUMES = 10
+FAULTS = {
+    Fault.RESET_AFTER_APPLYING: 0.04,
+    Fault.SERVER_ERROR_AFTER_APPLYING: 0.04,
+    Fault.CLOSE_AFTER_APPLYING: 0.04,
+    Fault.TRUNCATED_BODY: 0.04,
+    Fault.RESET_BEFORE_APPLYING: 0.04,
+    Fault.SERVER_ERROR: 0.04,
+}
+"""Faults that leave it open whether a request was applied, and their probabilities."""
 
 
-def told_in(path: Path) -> list[tuple[Pair, Outcome, bool]]:
-    """What all runs told, and those that came to their end said so."""
+def pairs_of(sim: IntercomSimulator, chance: random.Random, *, conversations: int) -> list[Pair]:
+    """Pairs of every kind, some of them twice."""
+    pairs = sim.workspace.populate(conversations=conversations, contacts_per_conversation=3)
+    pairs += sim.workspace.populate(conversations=5, contacts_per_conversation=1, kept=0)
+    pairs += [(pairs[n][0], f"{n:024x}") for n in range(5)]
+    pairs += [(f"no-such-{n}", pairs[n][1]) for n in range(5)]
+    pairs += chance.sample(pairs, len(pairs) // 10)
+    chance.shuffle(pairs)
+    return pairs
+
+
+def true_outcome(sim: IntercomSimulator, pair: Pair, *, inferred: bool) -> Outcome:
+    """What the server's state says that a pair's outcome must be."""
+    if pair[0] not in sim.workspace.conversations:
+        return Outcome.CONVERSATION_MISSING
+    if sim.workspace.attached(*pair):
+        assert sim.workspace.participants(pair[0]) == [pair[1]]
+        return Outcome.REFUSED_LAST_CONTACT
+    # Nobody can tell whether an attempt of unknown fate removed a contact or never found it.
+    return Outcome.DETACHED if sim.applied[pair] or inferred else Outcome.ALREADY_ABSENT
+
+
+def reported_in(path: Path) -> list[tuple[Pair, Outcome, bool]]:
+    """What all runs reported, and those that came to their end said so."""
     lines: list[Any] = [json.loads(line) for line in path.read_bytes().splitlines()]
     assert lines[-1] == ENDED
     return [((line[0], line[1]), Outcome(line[2]), line[3]) for line in lines if line != ENDED]
 
 
 async def arrived(sim: IntercomSimulator, number: int) -> None:
+    """Wait until some more requests have arrived."""
     enough = sim.requests.total + number
     await until(lambda: sim.requests.total >= enough)
 
@@ -46,7 +77,7 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    journal, told_path = tmp_path / "run.journal", tmp_path / "told"
+    journal, reported_path = tmp_path / "run.journal", tmp_path / "reported"
     async with IntercomSimulator(
         seed=seed, limit=100_000, latency=(0.0, 0.01), keep_log=True
     ) as sim:
@@ -58,7 +89,7 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
             "admin_id": sim.admin_id,
             "pairs": pairs,
             "journal": str(journal),
-            "told": str(told_path),
+            "reported": str(reported_path),
             "concurrency": chance.choice([3, 16, 64]),
             "attempts": chance.choice([2, 3, 5]),
         }
@@ -83,20 +114,20 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
                 break
 
         rows = rows_in(journal)
-        told = await asyncio.to_thread(told_in, told_path)
+        reported = await asyncio.to_thread(reported_in, reported_path)
 
     # Every pair is settled once, as what it is on the server.
     assert rows.keys() == set(pairs)
     for pair, row in rows.items():
-        assert row.state == fate_of(sim, pair, inferred=row.inferred)
+        assert row.state == true_outcome(sim, pair, inferred=row.inferred)
     assert max(sim.applied.values()) == 1
 
-    # What was told is true, and told once for each occurrence.
-    settled_told = [one for one in told if one[1].settled]
-    for pair, outcome, inferred in settled_told:
-        assert outcome is fate_of(sim, pair, inferred=inferred)
-    assert Counter(pair for pair, *_ in settled_told) <= Counter(pairs)
-    assert {outcome for _, outcome, _ in told if not outcome.settled} <= {
+    # What was reported is true, and reported once for each occurrence.
+    settled_reported = [one for one in reported if one[1].settled]
+    for pair, outcome, inferred in settled_reported:
+        assert outcome is true_outcome(sim, pair, inferred=inferred)
+    assert Counter(pair for pair, *_ in settled_reported) <= Counter(pairs)
+    assert {outcome for _, outcome, _ in reported if not outcome.settled} <= {
         Outcome.FAILED,
         Outcome.UNKNOWN,
     }

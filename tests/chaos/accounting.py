@@ -10,7 +10,7 @@ from tests.support.rows import Pair, pair_of
 def disagreements(
     sim: IntercomSimulator,
     pairs: Iterable[Pair],
-    told: Mapping[Pair, Outcome],
+    reported: Mapping[Pair, Outcome],
     *,
     late: Collection[Pair] = (),
 ) -> list[str]:
@@ -21,7 +21,7 @@ def disagreements(
     wrong: list[str] = []
     for pair in pairs:
         times, attached = sim.applied[pair], sim.workspace.attached(*pair)
-        outcome = told.get(pair)
+        outcome = reported.get(pair)
         expected = {
             Outcome.DETACHED: times == 1 and not attached,
             Outcome.FAILED: times == (0 if attached else 1) and (attached or pair in late),
@@ -29,19 +29,19 @@ def disagreements(
             Outcome.UNKNOWN: times <= 1,
         }
         if outcome is None or not expected.get(outcome, False):
-            wrong.append(f"{pair}: told {outcome}, applied {times} times, attached {attached}")
+            wrong.append(f"{pair}: reported {outcome}, applied {times} times, attached {attached}")
     return wrong
 
 
-def told_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
-    """The outcomes by pair; no pair may be told twice, no reply may decide about two."""
-    told: dict[Pair, Outcome] = {}
+def reported_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
+    """The outcomes by pair: every pair has one result, and no reply decides about two pairs."""
+    reported: dict[Pair, Outcome] = {}
     replies: set[str] = set()
     for result in results:
         if result.request_id is not None:
             assert result.request_id not in replies
             replies.add(result.request_id)
         pair = pair_of(result)
-        assert pair not in told
-        told[pair] = result.outcome
-    return told
+        assert pair not in reported
+        reported[pair] = result.outcome
+    return reported

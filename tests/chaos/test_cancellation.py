@@ -1,4 +1,4 @@
-"""Cancelled at any point whatsoever, a call or a run leaves everything in order behind it."""
+"""A call or a run that is cancelled, at whatever point, leaves everything in order."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 QUICK = RetryPolicy(attempts=3, backoff=0.01, budget=1e9)
 MOST = 200
-"""Suspensions no scenario comes to."""
+"""More suspensions than any scenario has."""
 
 
 @contextlib.asynccontextmanager
@@ -150,8 +150,8 @@ def kept_in(path: Path) -> dict[Pair, Outcome]:
     return {}
 
 
-def attempted(told: dict[Pair, Outcome]) -> dict[Pair, Outcome]:
-    return {pair: each for pair, each in told.items() if each is not Outcome.NOT_ATTEMPTED}
+def attempted(reported: dict[Pair, Outcome]) -> dict[Pair, Outcome]:
+    return {pair: each for pair, each in reported.items() if each is not Outcome.NOT_ATTEMPTED}
 
 
 CALLER = "the caller"
@@ -166,7 +166,7 @@ async def detach(
 async def interrupted(
     consuming: Coroutine[Any, Any, None], owner: str, countdown: Countdown
 ) -> None:
-    """Consume while tasks of the owner are under the countdown; it says so if it was reached."""
+    """Consume with the owner's tasks under the countdown; an error must say so if it struck."""
     failure: ClientStateError | None = None
     with cancelling_tasks_of(owner, countdown):
         try:
@@ -188,13 +188,13 @@ class TestRuns:
                 path = tmp_path / str(number)
                 # Some pairs wait for another of their conversation, one for its second try.
                 work = sim.workspace.populate(conversations=3, contacts_per_conversation=3)
-                told: dict[Pair, Outcome] = {}
+                reported: dict[Pair, Outcome] = {}
 
                 async def consume(
                     client: IntercomClient,
                     work: list[Pair] = work,
                     path: Path = path,
-                    told: dict[Pair, Outcome] = told,
+                    reported: dict[Pair, Outcome] = reported,
                 ) -> None:
                     run = client.detach_contacts(
                         work, admin_id=sim.admin_id, journal=path, concurrency=3
@@ -205,9 +205,9 @@ class TestRuns:
                     async with run:
                         try:
                             async for result in run:
-                                told[pair_of(result)] = result.outcome
+                                reported[pair_of(result)] = result.outcome
                         finally:
-                            assert run.summary.total >= len(told)
+                            assert run.summary.total >= len(reported)
 
                 async with opened(sim) as client:
                     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
@@ -219,10 +219,10 @@ class TestRuns:
                     assert_idle(client)
                     sim.faults.clear()
                 kept = kept_in(path)
-                assert attempted(told).items() <= kept.items()
+                assert attempted(reported).items() <= kept.items()
                 if streaming and owner != CALLER:
-                    assert disagreements(sim, told, told) == []
-                    assert sent_to(sim, work) <= told.keys()
+                    assert disagreements(sim, reported, reported) == []
+                    assert sent_to(sim, work) <= reported.keys()
                 async with opened(sim) as client:
                     summary = await client.detach_contacts(
                         work, admin_id=sim.admin_id, journal=path
@@ -279,17 +279,17 @@ class TestPoolRuns:
                 work = sim.workspace.populate(conversations=9)
                 mixed = [(("one", "other", "?")[n % 3], *pair) for n, pair in enumerate(work)]
                 path = tmp_path / str(number)
-                told: dict[Pair, Outcome] = {}
+                reported: dict[Pair, Outcome] = {}
 
                 async def consume(
                     pool: IntercomPool,
                     mixed: list[tuple[str, str, str]] = mixed,
                     path: Path = path,
-                    told: dict[Pair, Outcome] = told,
+                    reported: dict[Pair, Outcome] = reported,
                 ) -> None:
                     async with pool.detach_contacts(mixed, journal=path, concurrency=3) as run:
                         async for found in run:
-                            told[pair_of(found.result)] = found.result.outcome
+                            reported[pair_of(found.result)] = found.result.outcome
 
                 async with IntercomPool({"one": access, "other": access}) as pool:
                     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
@@ -297,11 +297,11 @@ class TestPoolRuns:
                         assert await cancelled_at(consume(pool), countdown) is countdown.struck
                     else:
                         await interrupted(consume(pool), owner, countdown)
-                        assert disagreements(sim, told, told) == []
-                        assert sent_to(sim, work) <= told.keys()
-                        assert countdown.struck or len(told) == len(work)
+                        assert disagreements(sim, reported, reported) == []
+                        assert sent_to(sim, work) <= reported.keys()
+                        assert countdown.struck or len(reported) == len(work)
                     sim.faults.clear()
-                    assert attempted(told).items() <= kept_in(path).items()
+                    assert attempted(reported).items() <= kept_in(path).items()
                     summary = await pool.detach_contacts(mixed, journal=path)
                 known = [(one, other) for workspace, one, other in mixed if workspace != "?"]
                 assert summary.settled + summary.settled_before == len(known)

@@ -14,7 +14,7 @@ from intercom_async import (
 )
 from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport.outage import CALLS
-from tests.chaos.accounting import disagreements, told_once
+from tests.chaos.accounting import disagreements, reported_once
 from tests.support.fault_proxy import FaultProxy, Strike
 from tests.support.rows import outcomes_in, rows_in
 
@@ -33,7 +33,7 @@ HARMLESS = {
     Strike.REPLY_TWICE,
     Strike.OVERTAKEN_REPLY,
 }
-"""Those after which the client knows the status: a write is answered by it."""
+"""Strikes after which the client knows the status, and so what became of a write."""
 
 
 def assert_idle(client: IntercomClient) -> None:
@@ -86,18 +86,18 @@ async def run_at(
     *,
     retry: RetryPolicy = QUICK,
 ) -> dict[tuple[str, str], Outcome]:
-    """Run a bulk job at the proxy's address, compare all books, return what was told."""
+    """Run a bulk job through the proxy; results, journal and server must agree."""
     async with (
         IntercomClient("token", base_url=url, timeout=PATIENCE, retry=retry) as client,
         client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run,
     ):
-        told = told_once([result async for result in run])
+        reported = reported_once([result async for result in run])
         assert run.summary.total == len(work)
         assert_idle(client)
     late = {pair for pair, row in rows_in(path).items() if row.in_doubt}
-    assert disagreements(sim, work, told, late=late) == []
-    assert outcomes_in(path) == told
-    return told
+    assert disagreements(sim, work, reported, late=late) == []
+    assert outcomes_in(path) == reported
+    return reported
 
 
 @pytest.mark.parametrize("strike", Strike)
@@ -106,9 +106,9 @@ async def test_a_run_agrees_with_the_server_under(strike: Strike, tmp_path: Path
     async with IntercomSimulator(limit=1667) as sim:
         work = sim.workspace.populate(conversations=PAIRS)
         async with FaultProxy(sim.url, {strike: often}, delay=0.3) as proxy:
-            told = await run_at(proxy.url, sim, work, tmp_path / "journal")
+            reported = await run_at(proxy.url, sim, work, tmp_path / "journal")
         assert proxy.struck[strike] > 10
-        assert list(told.values()).count(Outcome.DETACHED) > 0.9 * PAIRS
+        assert list(reported.values()).count(Outcome.DETACHED) > 0.9 * PAIRS
 
 
 @pytest.mark.parametrize("retry", [QUICK, NEVER], ids=["retries", "no retries"])
@@ -121,9 +121,9 @@ async def test_a_run_agrees_with_the_server_under_everything_at_once(
         async with FaultProxy(sim.url, strikes, delay=0.3) as proxy:
             if retry is NEVER:  # a run ends when it cannot ask whose it is
                 proxy.strike_only(b"DELETE", b"GET /conversations/")
-            told = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
+            reported = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
         assert set(proxy.struck) == set(Strike)
-        assert list(told.values()).count(Outcome.DETACHED) > 0.5 * PAIRS
+        assert list(reported.values()).count(Outcome.DETACHED) > 0.5 * PAIRS
 
 
 async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_by_the_next_run(
@@ -135,13 +135,13 @@ async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_
         async with FaultProxy(sim.url, {Strike.LATE_REQUEST: 1.0}, delay=5.0) as proxy:
             # The checks pass; what they find is true, and out of date a moment later.
             proxy.strike_only(b"DELETE")
-            told = await run_at(proxy.url, sim, work, path, retry=NEVER)
-            assert set(told.values()) == {Outcome.FAILED}
+            reported = await run_at(proxy.url, sim, work, path, retry=NEVER)
+            assert set(reported.values()) == {Outcome.FAILED}
             await asyncio.sleep(20.0)
             assert len(sim.applied) == len(work)
             proxy.be_good()
-            told = await run_at(proxy.url, sim, work, path)
-        assert told == dict.fromkeys(work, Outcome.DETACHED)
+            reported = await run_at(proxy.url, sim, work, path)
+        assert reported == dict.fromkeys(work, Outcome.DETACHED)
 
 
 async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ async def test_or_by_the_second_try_of_the_same_run(tmp_path: Path) -> None:
         late = {Strike.LATE_REQUEST: 1.0}
         async with FaultProxy(sim.url, late, times=2 * len(work), delay=1.0) as proxy:
             proxy.strike_only(b"DELETE")
-            told = await run_at(proxy.url, sim, work, path, retry=retry)
-        assert told == dict.fromkeys(work, Outcome.DETACHED)
+            reported = await run_at(proxy.url, sim, work, path, retry=retry)
+        assert reported == dict.fromkeys(work, Outcome.DETACHED)
         assert all(row.inferred for row in rows_in(path).values())
 
 

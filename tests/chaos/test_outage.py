@@ -1,4 +1,4 @@
-"""Intercom goes away in the middle of a run, and every pair is told once and truly."""
+"""Intercom goes away in the middle of a run, and every pair gets one result, which is true."""
 
 import asyncio
 import collections
@@ -8,7 +8,7 @@ import pytest
 from intercom_async import ConnectionFailedError, IntercomClient, Outcome, RetryPolicy
 from intercom_async.observing import Event, RequestLost, RequestSent
 from intercom_async.simulator import IntercomSimulator, Outage
-from tests.chaos.accounting import disagreements, told_once
+from tests.chaos.accounting import disagreements, reported_once
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -44,11 +44,11 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Ou
                 return began, loop.time()
 
             away = asyncio.create_task(outage())
-            told = told_once([result async for result in run])
+            reported = reported_once([result async for result in run])
             began, ended = await away
             assert client.outage is None
-    assert disagreements(sim, work, told) == []
-    assert collections.Counter(told.values()) == {Outcome.DETACHED: len(work)}
+    assert disagreements(sim, work, reported) == []
+    assert collections.Counter(reported.values()) == {Outcome.DETACHED: len(work)}
     settling = 10.0  # until five calls ran into their limit of five seconds
     assert sum(began <= at < began + settling for at in sent) <= 128
     assert sum(began + settling <= at < ended for at in sent) <= AWAY - settling

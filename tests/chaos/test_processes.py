@@ -145,7 +145,7 @@ def test_a_fork_refuses_the_old_client_and_works_with_a_new_one() -> None:
 def test_two_loops_in_two_threads_each_with_a_client_do_not_disturb_each_other() -> None:
     out = run(
         """
-        told = []
+        reported = []
 
         async def main():
             async with IntercomSimulator(limit=1667) as sim:
@@ -153,14 +153,14 @@ def test_two_loops_in_two_threads_each_with_a_client_do_not_disturb_each_other()
                 async with IntercomClient("token", base_url=sim.url) as client:
                     summary = await client.detach_contacts(work, admin_id=sim.admin_id)
                 assert client.rate_limit.in_flight == 0
-                told.append((summary.outcomes[Outcome.DETACHED], sum(sim.applied.values())))
+                reported.append((summary.outcomes[Outcome.DETACHED], sum(sim.applied.values())))
 
         threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        print(told)
+        print(reported)
         """
     )
     assert out == "[(200, 200), (200, 200)]\n"

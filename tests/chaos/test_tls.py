@@ -20,7 +20,7 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.simulator import IntercomSimulator
-from tests.chaos.accounting import disagreements, told_once
+from tests.chaos.accounting import disagreements, reported_once
 from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import outcomes_in
 
@@ -81,13 +81,13 @@ class TestCertificates:
             with pytest.raises(CertificateError, match="nothing was sent"):
                 await client.detach_contact("1", "2", admin_id=ADMIN)
             async with client.detach_contacts(pairs, admin_id=ADMIN, journal=path) as run:
-                told = told_once([result async for result in run])
+                reported = reported_once([result async for result in run])
             assert isinstance(run.summary.stopped_by, CertificateError)
             assert server.requests == []
-        assert set(told) == set(pairs)
+        assert set(reported) == set(pairs)
         # With a journal it is `GET /me` that fails first, and there is nothing to keep.
-        assert (Outcome.FAILED in told.values()) is not named
-        assert set(told.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
+        assert (Outcome.FAILED in reported.values()) is not named
+        assert set(reported.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
         assert not (tmp_path / "journal").exists()
 
     async def test_a_good_certificate_of_an_own_authority_works(
@@ -103,9 +103,9 @@ class TestCertificates:
             work = sim.workspace.populate(conversations=PAIRS)
             path = tmp_path / "journal"
             async with client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run:
-                told = told_once([result async for result in run])
-            assert disagreements(sim, work, told) == []
-            assert outcomes_in(path) == told
+                reported = reported_once([result async for result in run])
+            assert disagreements(sim, work, reported) == []
+            assert outcomes_in(path) == reported
 
 
 class TestHandshakes:
@@ -169,6 +169,6 @@ class TestNames:
             assert "Name or service not known" in client.outage.reason
             assert client.stats().requests < 200
             run.stop(immediately=True)
-            told = told_once(await consuming)
-        assert set(told) == set(pairs)
-        assert Outcome.DETACHED not in told.values()
+            reported = reported_once(await consuming)
+        assert set(reported) == set(pairs)
+        assert Outcome.DETACHED not in reported.values()

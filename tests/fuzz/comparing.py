@@ -1,4 +1,4 @@
-"""Whether two values are alike, however deeply they are nested and whatever NaN thinks of it."""
+"""Whether two values are alike, however deeply they are nested; NaN is like NaN."""
 
 from typing import Any
 

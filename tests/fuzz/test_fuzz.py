@@ -68,17 +68,17 @@ def talks(draw: st.DrawFn, *statuses: int) -> bytes:
 @given(data=talks(429))
 @settings(max_examples=60)
 def test_the_search_for_a_storm_of_requests_finds_none(data: bytes) -> None:
-    told = headers.talk(data)
-    target(float(told.refused), label="requests in a minute")
-    assert told.refused <= headers.MOST_REFUSED
+    record = headers.talk(data)
+    target(float(record.refused), label="requests in a minute")
+    assert record.refused <= headers.MOST_REFUSED
 
 
 @given(data=talks(200, 404, 429, 429, 500))
 @settings(max_examples=60)
 def test_the_search_for_an_endless_wait_finds_none(data: bytes) -> None:
-    told = headers.talk(data)
-    target(told.longest, label="seconds of the longest wait")
-    assert told.longest <= headers.LONGEST_WAIT
+    record = headers.talk(data)
+    target(record.longest, label="seconds of the longest wait")
+    assert record.longest <= headers.LONGEST_WAIT
 
 
 def test_the_same_random_numbers_make_the_same_input() -> None:

@@ -14,7 +14,9 @@ TRIES = 100
 def blind() -> MagicMock:
     """Changes an input some times, whatever the inputs cover."""
     atheris = MagicMock()
-    atheris.Mutate = lambda data, max_size: (data + b"?")[:max_size]
+
+    def change(data: bytes, max_size: int) -> bytes:
+        return (data + b"?")[:max_size]
 
     def fuzz() -> None:
         _, check = atheris.Setup.call_args.args
@@ -24,7 +26,7 @@ def blind() -> MagicMock:
             assert len(data) <= 40
             check(data)
 
-    atheris.Fuzz = fuzz
+    atheris.Mutate, atheris.Fuzz = change, fuzz
     return atheris
 
 

@@ -11,10 +11,10 @@ _T = TypeVar("_T")
 
 
 class Moment(enum.Enum):
-    """When exactly."""
+    """When exactly a task is cancelled."""
 
     WAITING = "as soon as it waits"
-    READY = "when what it waits for has just come, before it is told"
+    READY = "when what it waits for has just come, before it goes on"
 
 
 class Countdown:

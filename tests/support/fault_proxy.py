@@ -1,8 +1,7 @@
 """A TCP proxy that breaks connections in the ways networks do, one request at a time.
 
 It reads whole requests and replies, so that it knows where in their way it is, and strikes some
-of them by a seeded plan. What it did is counted; what the client makes of it is the test's
-business.
+of them by a seeded plan. It counts its strikes; the test asks what the client makes of them.
 """
 
 import asyncio
@@ -16,10 +15,10 @@ from typing import NoReturn
 from tests.support.raw_server import Listener, message, reset
 
 LONG = 3600.0
-"""Seconds no client waits."""
+"""Seconds, longer than any client waits."""
 
 OVERTAKING = 5
-"""Replies that pass one that is overtaken."""
+"""How many later replies go ahead of an overtaken one."""
 
 
 class Strike(enum.Enum):

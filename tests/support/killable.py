@@ -33,10 +33,10 @@ def _run_in_process(job: Mapping[str, Any]) -> None:
 
 async def _run(job: Mapping[str, Any]) -> None:
     """Detach all pairs and append every result to a file, one system call each."""
-    told = os.open(job["told"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    reported = os.open(job["reported"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def tell(value: object) -> None:
-        os.write(told, json.dumps(value).encode() + b"\n")
+        os.write(reported, json.dumps(value).encode() + b"\n")
 
     retry = RetryPolicy(attempts=job["attempts"], backoff=0.005, backoff_max=0.02, budget=1000)
     async with (

@@ -1,4 +1,4 @@
-"""A small workspace over real sockets that records what is really applied, and whose answers lie.
+"""A small workspace over real sockets: it records what is really applied, and its answers lie.
 
 A test hands in a function that makes the answer to each request. It may let `LyingServer.honest`
 apply the request and answer it, alter that answer, or give one of its own.

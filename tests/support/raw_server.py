@@ -115,7 +115,7 @@ class RawServer(Listener):
 
 
 async def message(reader: asyncio.StreamReader) -> bytes:
-    """Read a whole request or reply, whose length is told."""
+    """Read a whole request or reply that names its length."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = 0
     for line in head.lower().split(b"\r\n"):

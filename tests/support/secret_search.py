@@ -57,7 +57,7 @@ def chain_of(raised: BaseException) -> Iterator[BaseException]:
 
 
 def texts_of(raised: BaseException) -> Iterator[str]:
-    """Everything an exception could show to anybody: error trackers show local variables, too."""
+    """Everything that an exception can show; error trackers show local variables, too."""
     for each in chain_of(raised):
         yield repr(each)
         yield str(each)

@@ -27,7 +27,7 @@ class ServerProcess:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
 
     def _run(self, command: Sequence[str], answers: Callable[[], bool], **options: Any) -> None:
         """Start a program and wait until it answers."""

@@ -1,4 +1,4 @@
-"""A reply that is no success becomes one exception that can be told, logged and sent elsewhere."""
+"""A reply that is no success becomes one exception that can be shown, logged and sent elsewhere."""
 
 import pickle
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ def check(data: bytes) -> None:
         return
     error = error_for(Reply(status, body))
     assert kind(status, error), f"{type(error).__name__} for {status}"
-    told = str(error)
-    assert told.isprintable()
-    assert len(told) < LONGEST
+    text = str(error)
+    assert text.isprintable()
+    assert len(text) < LONGEST
     assert error.request_id is None or error.request_id.isprintable()
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
-    assert str(again) == told
+    assert str(again) == text
 
 
 def kind(status: int, error: APIError) -> bool:

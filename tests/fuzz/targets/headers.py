@@ -79,7 +79,7 @@ class Exchange:
 
 
 @attrs.frozen
-class Told:
+class Record:
     """The longest wait of any request, in seconds, and the requests of a minute.
 
     The latter are 0 unless all were refused; they are then refused as the talk's were.
@@ -96,8 +96,8 @@ def check(data: bytes) -> None:
     assert held.refused <= MOST_REFUSED, f"{held.refused} requests in a minute, all refused"
 
 
-def talk(data: bytes) -> Told:
-    """Have the talk and tell what it came to."""
+def talk(data: bytes) -> Record:
+    """Have the talk and return its record."""
     exchanges = list(_exchanges(data))[:MOST_EXCHANGES]
     half = b"half" in data.partition(b"\n")[0].split()
     client = Client(half=half)
@@ -112,7 +112,7 @@ def talk(data: bytes) -> Told:
         while patient.now < began + 60.0 and refused <= MOST_REFUSED:
             patient.ask(exchanges[refused % len(exchanges)])
             refused += 1
-    return Told(client.longest, refused)
+    return Record(client.longest, refused)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -142,23 +142,23 @@ def _exchanges(data: bytes) -> Iterator[Exchange]:
 
 def _told(headers: CIMultiDict[str]) -> RateLimitHeaders | None:
     """Read the headers, and hold the result against what they say."""
-    told = quota_headers(headers, wall=WALL)
-    if told is None:
+    said = quota_headers(headers, wall=WALL)
+    if said is None:
         return None
-    assert told.limit is None or 1 <= told.limit <= 1e9
-    assert told.remaining is None or abs(told.remaining) <= 1e9
-    assert told.reset is None or 0 <= told.reset <= 1e11
-    assert told.date is None or math.isfinite(told.date)
-    assert told.retry_after is None or 0 <= told.retry_after < math.inf
+    assert said.limit is None or 1 <= said.limit <= 1e9
+    assert said.remaining is None or abs(said.remaining) <= 1e9
+    assert said.reset is None or 0 <= said.reset <= 1e11
+    assert said.date is None or math.isfinite(said.date)
+    assert said.retry_after is None or 0 <= said.retry_after < math.inf
     for name, value in (
-        ("X-RateLimit-Limit", told.limit),
-        ("X-RateLimit-Remaining", told.remaining),
-        ("X-RateLimit-Reset", told.reset),
+        ("X-RateLimit-Limit", said.limit),
+        ("X-RateLimit-Remaining", said.remaining),
+        ("X-RateLimit-Reset", said.reset),
     ):
         assert value is None or _NUMBER.fullmatch(headers[name]), f"{headers[name]!r} is no number"
-    if told.date is not None:
-        assert told.date == _moment(headers["Date"]), "a date means the same everywhere"
-    return told
+    if said.date is not None:
+        assert said.date == _moment(headers["Date"]), "a date means the same everywhere"
+    return said
 
 
 def _moment(date: str) -> float | None:
@@ -207,8 +207,8 @@ class Client:
     def wait(self, lane: Lane) -> None:
         """Let time pass until a request may leave."""
         began = self.now
-        told = self.quota.known_wait(0, self.now)
-        assert 0.0 <= told <= LONGEST_WAIT
+        said = self.quota.known_wait(0, self.now)
+        assert 0.0 <= said <= LONGEST_WAIT
         for _ in range(MOST_LOOKS):
             wait = self.quota.wait(lane, self.now, backlog=None)
             assert 0.0 <= wait <= LONGEST_WAIT
