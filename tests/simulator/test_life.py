@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import ssl
 
 import aiohttp
 import pytest
-import trustme
 
 from intercom_async.errors import ClientStateError
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -91,20 +89,6 @@ async def test_a_client_that_leaves_is_no_error_of_the_server(
     assert sim.requests.unanswered == 1
     assert (await ask("GET", "/me")).status == 200
     assert not caplog.records
-
-
-async def test_it_speaks_https_when_given_a_certificate(session: aiohttp.ClientSession) -> None:
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    async with IntercomSimulator(ssl_context=server) as sim:
-        assert sim.url.startswith("https://127.0.0.1:")
-        headers = {"Authorization": f"Bearer {sim.token}"}
-        async with session.get(f"{sim.url}/me", headers=headers, ssl=client) as response:
-            assert response.status == 200
-            await response.read()
 
 
 async def test_it_listens_on_ipv6_too(session: aiohttp.ClientSession) -> None:
