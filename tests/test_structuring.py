@@ -63,15 +63,18 @@ def usual(document: JSON) -> Conversation | None:
     return fast_path.decode_usual(json.dumps(document), Conversation)
 
 
-def decode(document: JSON) -> Conversation:
-    """Decode text; bytes and a mapping, which is left to the hooks, must give the same."""
+def decode(document: JSON) -> Any:
+    """Decode text; bytes and a mapping, which is left to the hooks, must give the same.
+
+    The type checker is not told what it is, because all members of a conversation are optional.
+    """
     text = json.dumps(document)
     found = decode_conversation(text)
     assert found == decode_conversation(text.encode()) == decode_conversation(document)
     return found
 
 
-def assert_round_trip(document: JSON) -> Conversation:
+def assert_round_trip(document: JSON) -> Any:
     found = decode(document)
     encoded = encode_conversation(found)
     assert alike(encoded, document, null_is_absent=True)
@@ -96,15 +99,9 @@ class TestUsualDocuments:
         assert found.priority is Priority.HIGH
         assert found.admin_assignee_id == "0"
         assert [contact.id for contact in found.participants] == ["667d60d1", "667d60d2"]
-        assert found.teammates is not None
-        assert found.teammates.admins is not None
-        assert found.conversation_parts is not None
-        assert found.conversation_parts.conversation_parts is not None
         part = found.conversation_parts.conversation_parts[0]
         assert (part.id, part.tags) == ("81", None)
-        assert part.author is not None
         assert part.author.from_ai_agent is True
-        assert found.scorecards is not None
         assert found.scorecards[0].score == 0.85
 
     @pytest.mark.parametrize(
@@ -232,21 +229,18 @@ class TestNothingIsGuessed:
     @pytest.mark.parametrize("value", ["1", 1.9, 1.0, True, [1]])
     def test_a_count_is_a_whole_number_or_none(self, value: Any) -> None:
         found = assert_round_trip({"linked_objects": {"total_count": value}}).linked_objects
-        assert found is not None
         assert found.total_count is None
         assert found.extra == {"total_count": value}
 
     @pytest.mark.parametrize("value", ['"0.5"', "true", "NaN", "Infinity", "-Infinity", "1e999"])
     def test_a_score_is_a_number_that_is_one_or_none(self, value: str) -> None:
-        found = decode_conversation(f'{{"scorecards": [{{"score": {value}}}]}}').scorecards
-        assert found is not None
+        found: Any = decode_conversation(f'{{"scorecards": [{{"score": {value}}}]}}').scorecards
         assert found[0].score is None
         assert repr(found[0].extra["score"]) == repr(json.loads(value))
 
     def test_a_list_with_an_odd_entry_keeps_the_others(self) -> None:
         value = [{"id": "a"}, None, 5, {"id": "b"}]
         found = decode({"customers": value})
-        assert found.customers is not None
         assert [contact.id for contact in found.customers] == ["a", "b"]
         assert found.extra == {"customers": value}
 
@@ -261,15 +255,14 @@ class TestNothingIsGuessed:
         document = {"new": {"a": None}, "source": {"author": {"mood": 1}}, "extra": 3}
         found = assert_round_trip(document)
         assert found.extra == {"new": {"a": None}, "extra": 3}
-        assert found.source is not None
-        assert found.source.author is not None
         assert found.source.author.extra == {"mood": 1}
 
     def test_unknown_members_of_any_mapping_are_kept(self) -> None:
         inner = MappingProxyType({"mood": 1})
-        found = decode_conversation(MappingProxyType({"new": 1, "source": inner, "tags": [inner]}))
+        found: Any = decode_conversation(
+            MappingProxyType({"new": 1, "source": inner, "tags": [inner]})
+        )
         assert found.extra == {"new": 1, "tags": [inner]}
-        assert found.source is not None
         assert found.source.extra == inner
 
     @pytest.mark.parametrize("name", ["self", "class", "participants", "__class__", "_type", ""])
@@ -309,7 +302,6 @@ class TestTimes:
     @pytest.mark.parametrize("value", [0, NOON, YEAR_3000, -1, -62_135_596_800])
     def test_seconds_become_an_aware_datetime(self, value: int) -> None:
         found = decode({"created_at": value})
-        assert found.created_at is not None
         assert found.created_at.tzinfo is UTC
         assert found.created_at.timestamp() == value
         assert found.extra == {}
@@ -319,7 +311,6 @@ class TestTimes:
     @pytest.mark.parametrize("value", [NOON + 0.5, NOON + 0.123456, NOON + 0.0])
     def test_fractions_survive(self, value: float) -> None:
         found = assert_round_trip({"created_at": value})
-        assert found.created_at is not None
         assert found.created_at.timestamp() == value
         assert found.extra == {}
 
@@ -436,13 +427,12 @@ class TestBodies:
 
 
 def test_an_identity_names_the_admin_and_the_workspace() -> None:
-    found = decode_identity(
+    found: Any = decode_identity(
         b'{"type": "admin", "id": "5017690", "name": "Ada", "email": "ada@example.com",'
         b'"app": {"type": "app", "id_code": "abc", "name": "Acme", "region": "EU",'
         b'"created_at": 1719492951, "secure": false}, "has_inbox_seat": true, "new": 1}'
     )
     assert (found.id, found.name, found.email) == ("5017690", "Ada", "ada@example.com")
-    assert found.app is not None
     assert (found.app.id_code, found.app.name, found.app.region) == ("abc", "Acme", "EU")
     assert found.app.created_at == MOMENT
     assert found.extra == {"new": 1}
