@@ -32,12 +32,7 @@ def hurry() -> None:
 
 
 def jobs_of(url: str, directory: dict[str, Any]) -> tuple[procrastinate.App, DetachJobs]:
-    """The engine and the jobs of a test.
-
-    Args:
-        url: of the database.
-        directory: address and admin of each workspace.
-    """
+    """The engine and the jobs of a test; the directory holds the address of each workspace."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, max_size=6))
     access = {
         workspace: WorkspaceAccess("token", base_url=base_url)

@@ -26,22 +26,15 @@ _REQUEST_LINE = re.compile(
 
 @attrs.frozen(kw_only=True)
 class Asked:
-    """One request, and how often the like was asked before.
-
-    Attributes:
-        method: HTTP method.
-        conversation: its id; "me" for the token's admin, "search" for a search.
-        contact: id of the contact, "" without one.
-        body: the JSON object sent.
-        before: requests of the same method about the same conversation that came before it.
-        port: of the client's end of the connection.
-    """
+    """One request, which came from a port."""
 
     method: str
     conversation: str
+    """Its id; "me" for the token's admin, "search" for a search."""
     contact: str
     body: dict[str, Any]
     before: int
+    """Requests of the same method about the same conversation that came before it."""
     port: int
 
 
@@ -71,16 +64,7 @@ def error(status: int, message: str, *, code: str = "not_found") -> Said:
 
 
 class LyingServer(RawServer):
-    """See the module's docstring.
-
-    Args:
-        answer: makes the answer to each request.
-
-    Attributes:
-        attached: the contacts of each conversation.
-        applied: how often each (conversation, contact) was really detached.
-        asked: all requests.
-    """
+    """See the module's docstring; `applied` counts what was really detached."""
 
     def __init__(self, answer: Callable[["LyingServer", Asked], Said]) -> None:
         super().__init__(self._script)

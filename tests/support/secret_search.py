@@ -80,10 +80,7 @@ def _shown(value: object) -> str:
 def holders_of(secret: str, *roots: Any, known: tuple[type, ...] = ()) -> list[str]:
     """Return the ways that lead from some objects to texts that hold a secret.
 
-    Args:
-        secret: what to look for.
-        roots: where to begin.
-        known: classes of the objects that are meant to hold it; nothing behind them is looked at.
+    Objects of the `known` classes are meant to hold it; nothing behind them is looked at.
     """
     sought = secret.encode()
     behind = (*_BEHIND, *known)
