@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -111,7 +112,7 @@ class _Shell:
         self.said: dict[str, str] = {}
         """What each command printed."""
 
-    def __enter__(self) -> "_Shell":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
