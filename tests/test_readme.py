@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -140,7 +140,7 @@ class _Shell:
             assert ended.returncode == 0, (command, self.said[command])
 
     @contextlib.contextmanager
-    def _simulating(self, command: str) -> Iterator[str]:
+    def _simulating(self, command: str) -> Generator[str]:
         # A free port and no waiting; everything else is as printed.
         assert "--port 8000" in command
         line = command.replace("--port 8000", "--port 0") + " --limit 100000 --latency 0"
