@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         if name != QUOTA:
             comparisons += _run(name, options)
-    report.show_verdicts(comparisons)
+    report.show_bounds(comparisons)
     if chosen.json:
         report.save(chosen.json, comparisons)
     if chosen.svg:

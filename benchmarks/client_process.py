@@ -1,6 +1,6 @@
-"""One client in a process of its own, told over a pipe what to do.
+"""One client in a process of its own, which gets its orders over a pipe.
 
-Nobody else's garbage, imports or event loop are in its figures, and its CPU time is its own.
+So its figures hold nobody else's garbage, imports, event loop or CPU time.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _ALL: Final = RIVALS | RECOVERING
 
 @attrs.frozen
 class Cost:
-    """What a burst took: seconds of CPU and on the clock; and the peak of memory in bytes."""
+    """What a burst took: seconds of CPU, seconds on the clock, bytes of memory at the peak."""
 
     calls: int
     cpu: float
@@ -50,7 +50,7 @@ def why_not(rival: str, *, uvloop: bool = False) -> str | None:
 
 
 def peak() -> int:
-    """Return the most bytes this process ever held, 0 where the system does not tell."""
+    """Return the most bytes that this process ever held, 0 on systems without /proc."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
@@ -88,7 +88,7 @@ def _run(pipe: "Connection[Any, Any]", name: str, url: str, uvloop: bool) -> Non
 
 
 class ClientEndedError(Exception):
-    """A client did not do what it was told."""
+    """A client ended before its burst did."""
 
 
 class ClientProcess:

@@ -1,8 +1,7 @@
-"""What turns a conversation's bytes into objects: this library and others.
+"""The decoders of a conversation: this library's and others.
 
-The rivals promise less. `pydantic` and `msgspec` models written by hand refuse a document with one
-odd member; the codecs alone give dictionaries. They show
-what the promises cost. Each is made once, before anything is measured.
+The rivals promise less, and show what the promises cost: `pydantic` and `msgspec` models refuse a
+document with one odd member, and the codecs alone give dictionaries.
 """
 
 import datetime as dt

@@ -1,8 +1,7 @@
-"""What a benchmark finds, and what it says: medians, spread, ratios, bounds. Pure.
+"""The figures of a benchmark: medians, spread, ratios, bounds. Pure.
 
-Every contestant is measured once in each round, so a round's figures were taken within moments of
-each other and under the same disturbance by other programs. Ratios are formed within a round and
-only then is their median taken; the machine's speed and moods fall out of them.
+Each round measures every contestant once, so other programs disturb all of a round's figures alike.
+The median is taken of ratios within rounds, so the machine's speed does not count.
 """
 
 import statistics
@@ -34,12 +33,9 @@ def spread(values: Sequence[float]) -> Spread:
 
 @attrs.frozen
 class Bound:
-    """What must hold of a contestant.
+    """A limit for a contestant's ratio to the baseline, difference from it, or own figure.
 
-    Attributes:
-        kind: of its ratio to the baseline, its difference from it, or the figure itself.
-        limit: the bound.
-        least: whether the figure must not be below it, rather than not above.
+    It is an upper limit, or with `least` a lower one.
     """
 
     kind: Kind
@@ -61,11 +57,10 @@ class Comparison:
 
     Attributes:
         name: what they did.
-        unit: of the figures.
         baseline: the contestant that ratios and differences refer to.
-        rounds: the figures of each contestant, round by round.
-        bounds: what must hold, by contestant.
-        notes: what a reader must know, such as who was left out.
+        rounds: by contestant, a figure for each round.
+        bounds: by contestant.
+        notes: for the reader, such as who was left out.
     """
 
     name: str
@@ -85,7 +80,7 @@ class Comparison:
             return [value / other for value, other in zip(own, base, strict=True)]
         return [value - other for value, other in zip(own, base, strict=True)]
 
-    def verdict(self, contestant: str) -> str:
+    def keeps_bound(self, contestant: str) -> str:
         """Say whether the contestant keeps its bound; empty if it has none."""
         bound = self.bounds.get(contestant)
         if bound is None:
@@ -99,7 +94,7 @@ class Comparison:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """How much to measure: in how many rounds, just for a look, with a million pairs too."""
+    """How much to measure; `quick` is for a first look, `million` adds runs of a million pairs."""
 
     rounds: int
     quick: bool = False
@@ -107,7 +102,7 @@ class Options:
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
-    """Return the contestants in the order of a round: nobody is always first."""
+    """Return the contestants in an order of which each round has another one first."""
     shift = number % len(names)
     return [*names[shift:], *names[:shift]]
 

@@ -1,8 +1,8 @@
 """The server that every client is measured against: a process of its own on 127.0.0.1.
 
 It answers each request at once with the live endpoint's reply and with the headers of a quota so
-large that nobody ever waits for it. It reads no more of HTTP than the length of the body, which
-makes it several times faster than any Python client; `cpu` tells when it was not.
+large that nobody waits for it. It reads only the body's length of a request, so it is several times
+faster than any Python client; `cpu` shows when it was not.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ LIMIT: Final = 100_000_000
 WINDOW: Final = 10
 REPLY: Final = b'{"customers":[{"type":"user","id":"667d60d18a68186f43bafdde"}]}'
 SATURATED: Final = 0.9
-"""Part of one core from which on the server may have held its clients back."""
+"""Above this part of one core, the server may have slowed its clients down."""
 
 _BODY_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 

@@ -1,7 +1,7 @@
-"""What a detach costs beside the same request made by others.
+"""The cost of a detach beside the same request made by other clients.
 
-The CPU time of the client's process for each call, and calls per second, at several numbers of
-requests in flight; then the same on uvloop. The limiter and retries are on, and never wait.
+It measures the CPU time of the client's process for each call, and calls per second, at several
+numbers of requests in flight; then the same on uvloop. The limiter and retries never wait.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
 SLOW: Final = 5.0
-"""Weight from which on a rival is spared the highest level, where it takes whole seconds."""
+"""Rivals of this weight or more leave out the highest level, where they take whole seconds."""
 
 WARM_UP: Final = 50
 CALLS: Final = 600

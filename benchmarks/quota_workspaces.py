@@ -1,8 +1,8 @@
 """Many workspaces at once over one pool, each with a quota of its own, in real time.
 
 The simulators live in a process of their own, one for each workspace; a pool in this process
-detaches pairs of all of them, mixed. The simulators' counters are the result: how much of each
-workspace's quota was used in two whole windows, and how much was refused.
+detaches pairs of all of them, mixed. The simulators' counters give the result: how much of each
+quota was used in two whole windows, and how much was refused.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Usage = list[tuple[float, int, int]]
 
 
 def serve(pipe: "Connection[Any, Any]", workspaces: int = WORKSPACES, limit: int = LIMIT) -> None:
-    """Give the places to a pipe, and when it asks, what the simulators counted."""
+    """Send the places through a pipe, and when it asks, the simulators' counts."""
 
     async def serving() -> None:
         async with contextlib.AsyncExitStack() as stack:

@@ -1,8 +1,8 @@
 """The simulated world of the quota benchmark: Intercom's server, the network, the clocks.
 
 The server cuts its own time into windows of ten seconds and counts a request when it *arrives*.
-Nobody but the server knows the counter; clients see what the reply's headers say, half a round
-trip late, and their clocks agree with nobody's.
+Only the server knows the counter. Clients see the headers of replies half a round trip late, and
+each has a clock of its own.
 """
 
 import asyncio
@@ -29,13 +29,11 @@ WITHDRAWN: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class World:
-    """What a strategy has to deal with.
+    """The conditions that a strategy meets; `name` seeds them.
 
     Attributes:
-        name: identifies the world, and seeds it.
         processes: clients that share the budget, each with a limiter of its own.
-        limit: requests per window.
-        round_trip: shortest and longest, drawn log-uniformly per request.
+        round_trip: seconds, shortest and longest, drawn log-uniformly per request.
         windows: whole windows to measure.
         workers: requests each process would like to have out at once.
         interactive_rate: interactive calls per second, of all processes together.
@@ -43,9 +41,8 @@ class World:
         blind_peers: further processes that only retry (four workers each).
         lost: part of the replies that never come.
         withdrawals: times per window that another budget refuses everything for one second.
-        counter_lag: by how many requests the told Remaining lags behind.
-        date: whether replies carry Date.
-        headers: whether replies carry rate-limit headers.
+        counter_lag: requests by which X-RateLimit-Remaining is too high.
+        date, headers: whether replies have Date, and rate-limit headers.
         job: pairs per job; None for one endless run.
         jobs: jobs per process, one after the other with random pauses.
     """
@@ -76,7 +73,7 @@ class World:
 
 @attrs.frozen
 class Reply:
-    """What a client sees of a reply; the status is None if none ever came."""
+    """A reply as a client sees it; the status is None if none came."""
 
     status: int | None
     headers: RateLimitHeaders | None

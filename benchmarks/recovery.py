@@ -1,8 +1,8 @@
 """An outage in the middle of a run, in real time, over sockets.
 
-A simulated Intercom answers with its quota for a window, is away (503), and comes back. What it
-counted is the result: the requests it was sent in a second before, during and after, and how long
-after its return the first whole window began of which 95 % were used.
+A simulated Intercom answers with its quota for a window, is away (503), and comes back. The result
+is the requests a second that it got before, during and after, and how long after its return the
+first whole window began of which 95 % were used.
 """
 
 import asyncio

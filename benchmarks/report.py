@@ -29,7 +29,6 @@ def about() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's own name where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -48,24 +47,23 @@ def show(comparison: Comparison) -> None:
         if contestant != comparison.baseline:
             ratio = spread(comparison.figures(contestant, "ratio"))
             text = f"{text:70} {ratio.median:8.3g} x ({ratio.low:.3g} to {ratio.high:.3g})"
-        verdict = comparison.verdict(contestant)
-        print(f"{text:102} {verdict}".rstrip())
+        print(f"{text:102} {comparison.keeps_bound(contestant)}".rstrip())
     for note in comparison.notes:
         print(f"  {note}")
 
 
-def show_verdicts(comparisons: Sequence[Comparison]) -> None:
+def show_bounds(comparisons: Sequence[Comparison]) -> None:
     """Print how many bounds hold, and which do not."""
-    verdicts = [
-        (f"{comparison.name}, {contestant}", comparison.verdict(contestant))
+    bounds = [
+        f"{comparison.name}, {contestant}: {comparison.keeps_bound(contestant)}"
         for comparison in comparisons
         for contestant in comparison.bounds
         if contestant in comparison.rounds
     ]
-    missed = [(what, verdict) for what, verdict in verdicts if "MISSED" in verdict]
-    print(f"\n{len(verdicts) - len(missed)} of {len(verdicts)} bounds hold")
-    for what, verdict in missed:
-        print(f"  {what}: {verdict}")
+    missed = [bound for bound in bounds if "MISSED" in bound]
+    print(f"\n{len(bounds) - len(missed)} of {len(bounds)} bounds hold")
+    for bound in missed:
+        print(f"  {bound}")
 
 
 def save(path: Path, comparisons: Sequence[Comparison]) -> None:

@@ -1,4 +1,4 @@
-"""The clients that are measured: each as someone would write it who knows its documentation.
+"""The clients that are measured, each written as its documentation has it.
 
 All make the same request: `DELETE /conversations/{id}/customers/{id}` with the same headers and
 body. Each rival is imported where it is opened, so that it weighs on nobody else's process.
@@ -188,6 +188,6 @@ RIVALS: Final = {
 }
 
 SKIPPING: Final = "tenacity, skipping what fails"
-"""The script that most people have: whatever fails five times is left."""
+"""The script that most people have: it leaves out what failed five times."""
 
 RECOVERING: Final = {SKIPPING: Rival(functools.partial(_with_tenacity, goes_on=True))}

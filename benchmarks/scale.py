@@ -1,7 +1,7 @@
 """Whether a long run costs more per pair than a short one, in time or in memory.
 
-Each run pulls its pairs from a generator, in a fresh process. Then one to four processes at once:
-throughput ought to grow with the cores there are; the server needs one of them.
+Each run pulls its pairs from a generator, in a fresh process. Then one to four processes run at
+once: throughput should grow with the machine's cores, of which the server needs one.
 """
 
 import contextlib

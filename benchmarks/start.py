@@ -1,4 +1,4 @@
-"""What importing the library costs, in CPU time of a fresh interpreter, and what it drags in."""
+"""The CPU time of importing the library in a fresh interpreter, and the modules it brings in."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ EXTRAS: Final = (
     "rich", "typer", "uvloop", "httpx", "pydantic", "intercom", "orjson", "opentelemetry",
     "redis", "pytest", "aiohttp_retry",
 )  # fmt: skip
-"""What no import of the library may bring with it."""
+"""Modules that importing the library must not bring in."""
 
 _NO_CACHE: Final = "PYTHONDONTWRITEBYTECODE"
 

@@ -9,13 +9,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+import intercom_async
 from benchmarks.__main__ import main as benchmark
-from intercom_async import IntercomClient
 from intercom_async.cli import main
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
@@ -23,11 +24,14 @@ from intercom_async.transport import wire
 from tests.cli.conftest import serving
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
-from tests.support.readme import COMMANDS, PYTHON, README, block_with, run_block
+from tests.support.readme import BLOCKS, COMMANDS, PYTHON, README, run_block
 
 ROOT = Path(__file__).parent.parent
-PORT = 8000
-URL = f"http://127.0.0.1:{PORT}"
+URL = "http://127.0.0.1:8000"
+RAW = "https://raw.githubusercontent.com/intercom-async/intercom_async/main/"
+BLOB = "https://github.com/intercom-async/intercom_async/blob/main/"
+ELSEWHERE = "python3 -m venv"
+"""How the commands begin that have tests of their own: they install, and take minutes."""
 
 
 @pytest.fixture
@@ -35,6 +39,7 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
     """Serve in the place of Intercom's hosts, with the ids that the README names."""
     with serving() as running:
         workspace = running.workspace
+        workspace.add_admin(admin_id="5017691")
         for conversation_id, contact_id in (("1295", "5ba682d2"), ("1296", "5ba682d3")):
             contacts = [workspace.add_contact(contact_id=contact_id), workspace.add_contact()]
             workspace.add_conversation(contacts, conversation_id=conversation_id)
@@ -44,64 +49,117 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
         yield running
 
 
-@pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" not in code])
-def test_a_python_block_runs_as_it_stands(
-    code: str,
+def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
     simulator: IntercomSimulator,
+    postgres: PostgresServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if "DATABASE_URL" in code:
-        monkeypatch.setenv(
-            "DATABASE_URL", request.getfixturevalue("postgres").create(tmp_path.name)
-        )
-    run_block(code)
+    monkeypatch.setenv("DATABASE_URL", postgres.create("readme"))
+    printed: list[str] = []
+    with _Shell(tmp_path) as shell:
+        for language, text in BLOCKS:
+            if language == "sh":
+                for command in text.splitlines():
+                    shell.run(command)
+            elif "def test_" not in text:
+                run_block(text)
+                printed.append(capsys.readouterr().out)
+    first, call, batch, _backend, pool, machines = printed
+    assert "id=" in first
+    assert call.startswith("was gone already\n{")
+    assert "2 pairs" in batch
+    assert "1 already_absent" in batch
+    assert "1 detached" in batch
+    assert "2 pairs" in pool
+    assert "already_absent" in machines
+    said = shell.said
+    assert "5017690" in said["intercom-async whoami"]
+    dry_run = said["intercom-async detach pairs.csv --dry-run"]
+    assert "nothing was changed" in dry_run
+    assert "500 would be detached" in dry_run
+    results = "intercom-async detach pairs.csv --journal run.db --output results.jsonl"
+    assert "500 detached" in said[results]
+    assert len((tmp_path / "results.jsonl").read_bytes().splitlines()) == 500
+    assert said["intercom-async detach run.db"] == "there was nothing to do\n"
+    assert len((tmp_path / "rows.csv").read_bytes().splitlines()) == 501
+    assert "500 attached" in said["intercom-async attach --undo run.db"]
+    assert "3 conversations" in said["intercom-async find --email joe@customer.example"]
+    assert len((tmp_path / "found.csv").read_bytes().splitlines()) == 501
+    people = said["intercom-async detach --people people.csv --journal people.db"]
+    assert "500 detached" in people
+    assert "500 people: 500 done; 500 contacts" in people
+    assert "Every pair is settled" in said["intercom-async report run.db --html run.html"]
+    assert (tmp_path / "run.html").is_file()
+    queries = re.findall(r'`sqlite3 (\S+) "([^"]+)"`', README)
+    assert queries
+    for database, query in queries:
+        with contextlib.closing(sqlite3.connect(database)) as journal:
+            assert journal.execute(query).fetchall() == [("detached", 500)]
 
 
-def test_the_block_for_many_machines_leaves_nothing_attached(
-    simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", postgres.create("machines"))
-    run_block(block_with("jobs.submit"))
-    assert not simulator.workspace.attached("1295", "5ba682d2")
+class _Shell:
+    """The terminals of a reader: commands run in one folder; `export` counts for later ones."""
 
+    def __init__(self, folder: Path) -> None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._folder = folder
+        self._environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        self._url = ""
+        self._open = contextlib.ExitStack()
+        self.said: dict[str, str] = {}
+        """What each command printed."""
 
-def test_the_first_block_prints_who_is_left(
-    simulator: IntercomSimulator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run_block(PYTHON[0])
-    assert "id=" in capsys.readouterr().out
-    assert not simulator.workspace.attached("1295", "5ba682d2")
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
-async def test_a_journal_answers_every_query(simulator: IntercomSimulator, tmp_path: Path) -> None:
-    pairs = simulator.workspace.populate(conversations=3)
-    path = tmp_path / "run.db"
-    async with IntercomClient(simulator.token, base_url=simulator.url) as client:
-        await client.detach_contacts([*pairs, ("1", "nobody")], journal=path)
-    queries = re.findall(r"SELECT [^\"']+", README)
-    with contextlib.closing(sqlite3.connect(path)) as journal:
-        told = {query: journal.execute(query).fetchall() for query in queries}
-    assert told["SELECT state, pairs FROM outcomes"] == [
-        ("conversation_missing", 1),
-        ("detached", 3),
-    ]
-    assert told["SELECT * FROM failures"] == []
+    def run(self, command: str) -> None:
+        """Run a line as it is printed; the simulator goes on beside the others."""
+        if command.startswith(ELSEWHERE) or command == ". .venv/bin/activate":
+            return
+        if command.startswith("intercom-async simulate"):
+            self._url = self._open.enter_context(self._simulating(command))
+        elif command.startswith("export "):
+            exported = shlex.split(command.replace(URL, self._url))[1:]
+            self._environment |= dict(variable.split("=", 1) for variable in exported)
+        else:
+            ended = subprocess.run(
+                ["bash", "-o", "pipefail", "-c", command],
+                cwd=self._folder,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.said[command] = ended.stdout + ended.stderr
+            assert ended.returncode == 0, (command, self.said[command])
 
-
-async def test_a_job_that_is_started_again_sends_nothing_that_is_settled(
-    simulator: IntercomSimulator, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", postgres.create("jobs"))
-    monkeypatch.setitem(wire.REGIONS, "us", simulator.url)
-    job = run_block(block_with("async def job("))["job"]
-    pairs = simulator.workspace.populate(conversations=5)
-    first = await job("acme", simulator.token, pairs[:3])
-    second = await job("acme", simulator.token, pairs)
-    assert (first.total, second.total, second.settled_before) == (3, 2, 3)
-    assert all(simulator.applied[pair] == 1 for pair in pairs)
+    @contextlib.contextmanager
+    def _simulating(self, command: str) -> Generator[str]:
+        # A free port and no waiting; everything else is as printed.
+        assert "--port 8000" in command
+        line = command.replace("--port 8000", "--port 0") + " --limit 100000 --latency 0"
+        with subprocess.Popen(
+            shlex.split(line),
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                served = re.search(r"http://[\d.:]+", process.stdout.readline())
+                assert served is not None
+                yield served.group()
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.stdout.read()
+        assert process.returncode == 0
 
 
 @pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" in code])
@@ -123,106 +181,49 @@ def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> Non
     assert "1 passed" in ended.stdout, ended.stdout
 
 
-class TestCommands:
-    """Each command line has its test here; an unknown one fails the last test."""
+def test_the_test_command_is_what_continuous_integration_runs() -> None:
+    assert "grep -m1 'bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (line,) = [line for line in README.splitlines() if "bin/pytest" in line]
+    assert line in COMMANDS
 
-    def test_the_test_command_is_what_continuous_integration_runs(self) -> None:
-        assert "grep -m1 'bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(
-            encoding="utf-8"
-        )
-        assert sum("bin/pytest" in line for line in README.splitlines()) == 1
 
-    def test_the_demo_ends_well(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with asyncio.Runner(loop_factory=DrivenEventLoop) as runner:
-            monkeypatch.setattr(asyncio, "run", runner.run)
-            assert self._run(monkeypatch, "intercom-async demo") == 0
-        assert "results agree" in capsys.readouterr().out
-
-    def test_the_commands_play_together(self, tmp_path: Path) -> None:
-        simulate, export, *lines = COMMANDS[2:-1]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
-        # A free port and no waiting; everything else is as printed.
-        line = simulate.replace(f"--port {PORT}", "--port 0") + " --limit 100000 --latency 0"
-        with subprocess.Popen(
-            shlex.split(line), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            try:
-                served = re.search(r"http://[\d.:]+", process.stdout.readline())
-                assert served is not None
-                exported = shlex.split(export.replace(URL, served.group()))[1:]
-                environment |= dict(variable.split("=", 1) for variable in exported)
-                told: dict[str, str] = {}
-                for command in lines:
-                    ended = subprocess.run(
-                        ["bash", "-o", "pipefail", "-c", command],
-                        cwd=tmp_path,
-                        env=environment,
-                        capture_output=True,
-                        text=True,
-                        check=False,
-                    )
-                    told[command] = ended.stdout + ended.stderr
-                    assert ended.returncode == 0, (command, told[command])
-            finally:
-                process.send_signal(signal.SIGINT)
-            process.stdout.read()
-        assert process.returncode == 0
-        identity, dry_run, detached, resumed, report, saved, undone, found, *people = told.values()
-        assert "5017690" in identity
-        assert "nothing was changed" in dry_run
-        assert "1,000 would be detached" in dry_run
-        assert "1,000 detached" in detached
-        assert len((tmp_path / "results.jsonl").read_bytes().splitlines()) == 1000
-        assert resumed == "there was nothing to do\n"
-        assert "Every pair is settled" in report
-        assert (tmp_path / "run.html").is_file()
-        assert saved == ""
-        assert len((tmp_path / "rows.csv").read_bytes().splitlines()) == 1001
-        assert "1,000 attached" in undone
-        assert "1 detached" in found
-        assert "3 conversations" in people[1]
-        assert "3 detached" in people[2]
-        assert "1 person: 1 done; 1 contact" in people[2]
-
-    def test_the_benchmarks_run(self, capsys: pytest.CaptureFixture[str]) -> None:
-        # The shortest of them; all of them take minutes.
-        assert COMMANDS[-1].endswith("-m benchmarks")
-        assert benchmark(["start", "--rounds", "2"]) == 0
-        printed = capsys.readouterr().out
-        assert "import intercom_async" in printed
-        assert "of 1 bounds hold" in printed
-
-    def test_no_command_is_untested(self) -> None:
-        programs = [shlex.split(line)[0:2] for line in COMMANDS]
-        assert programs == [
-            ["python3", "-m"],  # the demo
-            ["python3", "-m"],  # the tests
-            ["intercom-async", "simulate"],
-            ["export", f"{TOKEN_VARIABLE}=token"],
-            ["intercom-async", "whoami"],
-            ["intercom-async", "detach"],  # a dry run
-            ["intercom-async", "detach"],
-            ["intercom-async", "detach"],  # of the journal
-            ["intercom-async", "report"],
-            ["intercom-async", "export"],
-            ["intercom-async", "attach"],
-            ["intercom-async", "find"],
-            ["printf", r"email\njoe@customer.example\n"],
-            ["intercom-async", "find"],  # of people
-            ["intercom-async", "detach"],  # of people
-            ["python3", "-m"],  # the benchmarks
-        ]
-        assert COMMANDS[0].endswith("intercom-async demo")
-        assert COMMANDS[1].endswith("bin/pytest -q -n auto")
-
-    @staticmethod
-    def _run(monkeypatch: pytest.MonkeyPatch, line: str) -> int:
-        monkeypatch.setattr(sys, "argv", shlex.split(line))
+def test_the_demo_ends_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert COMMANDS[0].endswith(".venv/bin/intercom-async demo")
+    monkeypatch.setattr(sys, "argv", ["intercom-async", "demo"])
+    with asyncio.Runner(loop_factory=DrivenEventLoop) as runner:
+        monkeypatch.setattr(asyncio, "run", runner.run)
         with pytest.raises(SystemExit) as caught:
             main()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code
+    assert caught.value.code == 0
+    assert "results agree" in capsys.readouterr().out
+
+
+def test_the_benchmarks_run(capsys: pytest.CaptureFixture[str]) -> None:
+    # The shortest of them; all of them take minutes.
+    assert COMMANDS[-1].endswith("-m benchmarks")
+    assert benchmark(["start", "--rounds", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "import intercom_async" in printed
+    assert "of 1 bounds hold" in printed
+
+
+def test_no_command_is_left_out() -> None:
+    assert len([line for line in COMMANDS if line.startswith(ELSEWHERE)]) == 3
+
+
+def test_the_reference_names_everything_public() -> None:
+    reference = README.split("## Reference\n")[1].split("\n## ")[0]
+    missing = [name for name in intercom_async.__all__ if f"`{name}`" not in reference]
+    assert missing == ["__version__"]
+
+
+def test_the_page_is_short_and_its_links_work_wherever_it_is_shown() -> None:
+    assert len(README.splitlines()) <= 400
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert all(link.startswith("https://") for link in links)
+    for link in links:
+        for ours in (RAW, BLOB):
+            if link.startswith(ours):
+                assert (ROOT / link.removeprefix(ours)).is_file(), link

@@ -19,7 +19,7 @@ from intercom_async.cli.running import ExitStatus, amount, say
 from intercom_async.cli.signals import interrupts
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
-from intercom_async.simulator import Fault, IntercomSimulator, Outage
+from intercom_async.simulator import Fault, IntercomSimulator, Outage, Workspace
 
 CONVERSATION = "1295"
 CONTACT = "5ba682d2"
@@ -51,6 +51,7 @@ class SimulateOptions:
         f"of {SHARE:.0%} of the requests: html, late, reset_after_applying ...",
     )
     pairs: Path | None = option(None, "Write pairs that can be detached to this CSV file.")
+    people: Path | None = option(None, "Write their people's e-mail addresses to this CSV file.")
 
 
 def order(simulator: IntercomSimulator, names: Sequence[str]) -> bool:
@@ -84,11 +85,14 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     person = workspace.add_contact(email=PERSON)
     for _ in range(3):
         workspace.add_conversation([person, workspace.add_contact()])
-    populated = workspace.populate(conversations=options.conversations)
+    addresses = [f"person-{number}@customer.example" for number in range(options.conversations)]
+    pairs = [_add_group(workspace, address) for address in addresses]
     stop = asyncio.Event()
     with interrupts(stop.set):
         if options.pairs is not None:
-            write_pairs(populated, options.pairs)
+            write_pairs(pairs, options.pairs)
+        if options.people is not None:
+            _write_lines(["email", *addresses], options.people)
         async with simulator:
             limit = simulator.quota.limit
             say(console, f"serving on {simulator.url}, {limit} requests per 10 seconds", "bold")
@@ -158,6 +162,15 @@ def picture(simulator: IntercomSimulator) -> Table:
 
 def write_pairs(pairs: list[tuple[str, str]], path: Path) -> None:
     """Write a CSV file that `detach` reads, for its owner alone."""
+    _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
+
+
+def _add_group(workspace: Workspace, address: str) -> tuple[str, str]:
+    """Add a conversation of two contacts; return it with the one who has the address."""
+    contact = workspace.add_contact(email=address)
+    return workspace.add_conversation([contact, workspace.add_contact()]), contact
+
+
+def _write_lines(lines: Sequence[str], path: Path) -> None:
     with io.TextIOWrapper(rewrite(path), encoding="utf-8", newline="") as file:
-        file.write("conversation_id,contact_id\n")
-        file.writelines(f"{conversation},{contact}\n" for conversation, contact in pairs)
+        file.writelines(f"{line}\n" for line in lines)

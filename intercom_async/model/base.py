@@ -58,12 +58,12 @@ class IntercomObject:
     """An object as Intercom sent it, with the wire's own names.
 
     Every field is optional, because no version but 2.11 of the API requires any: None stands
-    for a member that was null, absent, or not understood.
+    for a member that was null, absent, or of another type.
 
     Attributes:
-        extra: members this model does not know, by their wire name, as they came; and the raw
-            value of each known member that did not quite fit its type. When a member is here
-            and in its field, this is the truth and the field is what could be made of it.
+        extra: members that this model does not have, by their wire name, as they came; and the raw
+            value of each member that did not quite fit its field. When a member is here and in
+            its field, the value here is exact and the field holds the closest to it.
     """
 
     extra: Mapping[str, Any] = attrs.field(factory=_nothing, hash=False)
@@ -102,5 +102,5 @@ class RepliedObject(IntercomObject):
 
 
 def mark(found: RepliedObject, reply: ReplyHead) -> None:
-    """Note the reply that an object came with, which nobody else has seen yet."""
+    """Note the reply that a new object came with."""
     object.__setattr__(found, "_reply", reply)

@@ -67,18 +67,15 @@ class Conversation(RepliedObject):
     `contacts` instead. `participants` reads either.
 
     Attributes:
-        id: Intercom's id; unique in its workspace only. The requested one where the reply has
-            none.
+        id: unique in its workspace only. The requested one where the reply has none.
         waiting_since: when the contact began to wait for an answer; None when nobody waits.
-        admin_assignee_id: whose it is; "0" or None when nobody's.
-        team_assignee_id: which team's it is; "0" or None when none's.
+        admin_assignee_id, team_assignee_id: "0" or None when nobody is assigned.
         customers: the contacts still attached, in the reply of a detach or attach.
         custom_attributes: your own attributes, by name; values may be any JSON.
         conversation_parts: messages, notes and events; only when retrieved by its id.
-        monitor_evaluations: monitors that flagged it, when asked for.
-        scorecards: reviews of it, when asked for.
-        topics: an older list of subjects; replies hold it, the description does not.
-        ticket: the ticket it became; replies hold it, the description does not.
+        monitor_evaluations, scorecards: only when asked for.
+        topics, ticket: an older list of subjects, and the ticket it became; replies hold them,
+            Intercom's description does not.
     """
 
     type: str | None = None
@@ -121,7 +118,10 @@ class Conversation(RepliedObject):
 
     @property
     def participants(self) -> tuple[ContactReference, ...]:
-        """The contacts that take part, as far as this document tells; see `participants_known`."""
+        """The contacts that take part, as far as this document has them.
+
+        `participants_known` says whether they are all.
+        """
         if self.customers is not None:
             return self.customers
         listed = None if self.contacts is None else self.contacts.contacts
@@ -149,7 +149,7 @@ class ContactPage:
     """One page of a search of contacts.
 
     Attributes:
-        contacts: those on this page; what is known of them beside their ids is in `extra`.
+        contacts: their members beside the ids are in `extra`.
     """
 
     contacts: tuple[ContactReference, ...] = ()

@@ -1,4 +1,4 @@
-"""What is known about a conversation: figures, ratings, reviews, and what AI agents did."""
+"""Facts about a conversation: figures, ratings, reviews, and what AI agents did."""
 
 from collections.abc import Mapping
 from datetime import datetime

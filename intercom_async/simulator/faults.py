@@ -5,9 +5,9 @@
     sim.faults.add(Fault.LATENCY, seconds=2.0, probability=0.05)
     sim.faults.add(Fault.TRUNCATED_BODY, match="1295")            # that conversation
 
-Faults strike requests with a valid token that the quota admitted; they are counted there. Of the
-faults that decide a request's fate only the one added first strikes; the others keep waiting.
-Faults that merely alter the reply combine with anything.
+Faults strike requests with a valid token that the quota admitted and counted. Of the faults that
+replace or follow the handling of a request, only the one added first strikes; the others wait for
+the next request. Faults that merely alter the reply strike beside any other.
 """
 
 import collections
@@ -195,14 +195,7 @@ class Injection:
 
 
 class FaultPlan:
-    """The faults on order, and how often each struck.
-
-    Args:
-        seed: of the random numbers behind `probability`.
-
-    Attributes:
-        struck: requests struck, by fault.
-    """
+    """The faults on order; `struck` counts by fault the requests they struck."""
 
     def __init__(self, seed: int = 0) -> None:
         self.struck: collections.Counter[Fault] = collections.Counter()
@@ -225,17 +218,13 @@ class FaultPlan:
         """Order a fault.
 
         Args:
-            fault: what goes wrong.
+            fault: see there for its options `seconds`, `status` and `size` (bytes).
             times: how many requests it strikes. By default one; any number if a probability is
                 given; UNAUTHORIZED and FORBIDDEN stay.
-            probability: with which a request is struck, 0 to 1; 1.0 strikes every one.
-            after: how many matching requests are let through first.
-            method: only requests of this method.
-            match: only requests that match: a conversation id, or a predicate of the method and
-                the encoded path.
-            seconds: duration, of faults that have one.
-            status: HTTP status, of faults that have one.
-            size: bytes, of faults that have a size.
+            probability: with which it strikes a request, 0 to 1; 1.0 strikes every one.
+            after: how many matching requests it lets through first.
+            match: the only requests it strikes: a conversation id, or a predicate of the method
+                and the encoded path.
         """
         behaviour = BEHAVIOURS[fault]
         if times is not None and times < 1:
@@ -273,7 +262,7 @@ class FaultPlan:
         self._orders.clear()
 
     def draw(self, method: str, path: str, conversation_id: str | None) -> list[Injection]:
-        """Return the faults that strike a request, the one that decides its fate first."""
+        """Return the faults that strike a request; those that alter the reply come last."""
         if not self._orders:
             return []
         deciding: list[Injection] = []
@@ -400,7 +389,7 @@ def _huge(reply: Reply, order: Injection) -> None:
 def _redirect(reply: Reply, order: Injection) -> None:
     reply.status = order.status or 303
     reply.body = b""
-    # A client that follows is told 200 there and takes its detach for done.
+    # A client that follows gets a 200 there and believes that its detach succeeded.
     reply.headers["Location"] = "/me"
 
 
@@ -444,7 +433,7 @@ def _unknown_field(document: Document) -> Document:
 class Behaviour:
     """When a fault strikes, what it does to the reply, and its options with their defaults.
 
-    One that lasts strikes until it is taken back, unless told otherwise.
+    A lasting fault strikes until it is removed, unless `add` gets `times`.
     """
 
     when: When

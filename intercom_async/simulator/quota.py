@@ -41,9 +41,9 @@ class Quota:
 
     Args:
         limit: requests per window.
-        window: length of a window in seconds.
-        counter_lag: by how many requests the told Remaining lags behind. Intercom's first reply
-            of a window still says Remaining = Limit, so it is one; zero tells the truth.
+        window: seconds.
+        counter_lag: requests by which X-RateLimit-Remaining is too high. It is one at Intercom,
+            whose first reply of a window still says Remaining = Limit.
     """
 
     def __init__(self, *, limit: int = 167, window: float = 10.0, counter_lag: int = 1) -> None:

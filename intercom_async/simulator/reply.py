@@ -32,7 +32,7 @@ class Ending(enum.Enum):
 
 @attrs.define(kw_only=True)
 class Reply:
-    """A reply and how it goes out: kept back for a delay or until released, to which ending."""
+    """A reply; `delay` (seconds) and `held` (until the simulator releases it) keep it back."""
 
     headers: CIMultiDict[str]
     status: int = 200

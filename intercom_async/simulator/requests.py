@@ -11,14 +11,11 @@ class Request:
     """One request that arrived.
 
     Attributes:
-        method: upper case.
-        path: as it came, still encoded, without the query.
-        query: what followed the question mark, still encoded.
+        path, query: as they came, still encoded.
         segments: of the path, decoded.
         time: Unix seconds of its arrival by the server's clock.
         headers: as they came, the token included.
-        body: bytes, once they were read.
-        status: HTTP status of the reply, None while there is none or if there never was.
+        status: of the reply, None while there is none or if there never was.
     """
 
     method: str
@@ -46,20 +43,13 @@ class Request:
 
 
 class Requests:
-    """Counters over all requests that arrived, and their log if it is kept.
-
-    Args:
-        keep_log: whether every request is remembered in `log`.
+    """Counters over all requests that arrived, and `log`, all of them, if it is kept.
 
     Attributes:
-        total: requests that arrived, refused ones included.
-        by_method: the same by method.
+        total, by_method: refused requests included.
         by_status: replies by HTTP status.
         unanswered: requests that ended without a reply.
-        in_flight: requests that arrived and have not ended.
-        peak_in_flight: the most there were at once.
         overlaps: requests that were to change a conversation while another such one was in flight.
-        log: requests in order of arrival, or None.
     """
 
     def __init__(self, *, keep_log: bool = False) -> None:

@@ -60,20 +60,17 @@ class IntercomSimulator:
         token: the access token it accepts.
         limit: requests per window.
         window: seconds of a window.
-        counter_lag: requests by which the told Remaining lags behind, see `Quota`.
-        latency: seconds from a request to its reply, or a range (low, high) to draw from, or a
-            function that returns seconds.
+        counter_lag: requests by which X-RateLimit-Remaining is too high, see `Quota`.
+        latency: from a request to its reply, see `Latency`.
         reply_form: how attach and detach are answered.
         unknown_admin: the answer when a request's `admin_id` names nobody. What Intercom says is
             not documented.
         version: the API version of requests without an Intercom-Version header.
-        region: the workspace's, as `GET /me` tells it.
-        app_id: the workspace's id, likewise.
+        region, app_id: the workspace's, for `GET /me`.
         in_refused: fields that cannot be searched by IN.
-        keep_log: whether `requests.log` remembers every request.
-        host: address to listen on.
-        port: port to listen on, 0 for a free one.
-        ssl_context: serve https with this context.
+        keep_log: whether `requests.log` keeps every request.
+        port: 0 for a free one.
+        ssl_context: makes it serve https.
         seed: of all ids and random numbers.
         clock: Unix seconds by the server. By default this machine's time at the start, advanced
             by the running loop's clock; a loop that tests drive so drives the quota too.
@@ -81,9 +78,9 @@ class IntercomSimulator:
 
     Attributes:
         workspace: admins, contacts and conversations, to fill and to inspect.
-        admin_id: an admin of the workspace, the owner of the token.
-        quota: windows and what was used of each.
-        faults: what shall go wrong.
+        admin_id: the owner of the token.
+        quota: the windows and their use.
+        faults: what goes wrong.
         requests: counters of what arrived.
     """
 
@@ -187,7 +184,7 @@ class IntercomSimulator:
         self._runner = runner
 
     async def aclose(self) -> None:
-        """Stop listening and drop all connections; what is unanswered stays so."""
+        """Stop listening and drop all connections, without answering what is in flight."""
         await self._at_home(self._close())
 
     async def _close(self) -> None:
@@ -233,7 +230,7 @@ class IntercomSimulator:
         if thread is not None:
             thread.close()
 
-    # What tests ask and tell
+    # For tests
 
     @property
     def applied(self) -> Counter[tuple[str, str]]:
@@ -264,15 +261,9 @@ class IntercomSimulator:
             self._thread.loop.call_soon_threadsafe(released.set)
 
     async def outage(self, kind: Outage, seconds: float) -> None:
-        """Be away for so long, in this way, for every request.
+        """Fail every request in this way, and return after so many seconds.
 
-            async with asyncio.TaskGroup() as group:
-                group.create_task(sim.outage(Outage.UNAVAILABLE, 60.0))
-                ...
-
-        Args:
-            kind: how requests fail meanwhile.
-            seconds: how long; this returns when they are over.
+        Run it as a task beside what it is to disturb.
         """
         await self._at_home(self._be_away(kind, seconds))
 

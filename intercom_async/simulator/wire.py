@@ -1,4 +1,4 @@
-"""Writing a reply to a connection, bytes under control: no header is sent that it lacks."""
+"""Writing a reply to a connection: exactly its own headers and bytes, none of aiohttp's."""
 
 import asyncio
 import http
@@ -23,7 +23,7 @@ _STATUS_LINES: Final = {
 
 
 class Sent(web.StreamResponse):
-    """Tells aiohttp that the reply is out already, and whether the connection is kept."""
+    """Lets aiohttp know that the reply is out already, and whether the connection is kept."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()

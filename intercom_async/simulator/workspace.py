@@ -13,7 +13,7 @@ from intercom_async.simulator.refusals import Refusal, RefusedError
 FIRST_ADMIN_ID = 5017690
 FIRST_CONVERSATION_ID = 1295
 CREATED_AT = 1_700_000_000
-"""Unix seconds at which everything was created that was not created by a request."""
+"""Unix seconds; when everything was created that no request created."""
 
 
 @attrs.define
@@ -51,11 +51,9 @@ class Workspace:
     """Everything the simulated workspace holds; tests fill and inspect it.
 
     Attributes:
-        admins: by id, in order of creation.
-        contacts: by id, in order of creation.
-        conversations: by id, in order of creation; deleted ones are gone.
+        admins, contacts, conversations: by id, in order of creation.
         merged: by the id of a contact that is gone, the one that it was merged into.
-        deleted: ids of conversations that were deleted as a whole.
+        deleted: ids of conversations that are gone.
         detached: for each (conversation id, contact id) how often a detach was applied.
     """
 
@@ -123,14 +121,8 @@ class Workspace:
     ) -> list[tuple[str, str]]:
         """Add many conversations, each with contacts of its own, and return pairs to detach.
 
-        Args:
-            conversations: how many to add.
-            contacts_per_conversation: contacts in each.
-            kept: contacts of each that are not among the returned pairs. With one, every pair can
-                be detached, in any order; with none, each conversation refuses its last.
-
-        Returns:
-            (conversation id, contact id), conversation by conversation.
+        The first `kept` contacts of each conversation are in no pair. With one, every pair can be
+        detached, in any order; with none, each conversation refuses its last contact.
         """
         pairs: list[tuple[str, str]] = []
         for _ in range(conversations):

@@ -1,4 +1,4 @@
-"""Conversations, in one go or in steps."""
+"""Decodes and encodes conversations, long ones in steps."""
 
 from collections.abc import Generator, Mapping
 from typing import Any, Final, cast
@@ -37,8 +37,7 @@ def decode_conversation(
 
     Args:
         body: the reply's body, or its JSON object. Values of a mapping are kept, not copied.
-        default_id: the `id` of the result if the document has none that was understood. It is
-            encoded like any other.
+        default_id: the `id` of the result if the document has no usable one.
 
     Raises:
         ResponseDecodeError: the body is no JSON object.
@@ -83,13 +82,13 @@ def decode_in_steps(
         conversation = yield from _by_parts(body, default_id)
     except (*REFUSALS, KeyError, ResponseDecodeError):
         conversation = None
-    if conversation is None:  # what is wrong or unusual has its place in the whole body
+    if conversation is None:  # `extra` and errors need the whole body
         conversation = decode_conversation(body, default_id=default_id)
     return conversation
 
 
 def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation | None]:
-    """Decode in steps, if the list of parts is where it is expected and holds objects only."""
+    """Decode in steps; None unless the list of parts has its usual place and only objects."""
     body.decode()  # of members named twice, msgspec does not look at the text of the first
     yield
     members = _raw_members.decode(body)
@@ -105,7 +104,7 @@ def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conv
         if part is None:
             document = decode_json(bytes(entry))
             if not is_object(document):
-                return None  # so the list must be kept raw
+                return None  # the list must be kept raw
             part = structure(document, ConversationPart)
         parts.append(part)
         size += len(memoryview(entry))

@@ -1,7 +1,7 @@
-"""Usual documents in a fraction of the time that the hooks take, to the same result.
+"""Decodes usual documents in a fraction of the time that the hooks take, to the same result.
 
-msgspec takes two steps: into a strict mirror of the model, which refuses whatever a hook would
-have to think about, then from the mirror into the model.
+msgspec decodes in two steps: into a strict mirror of the model, which refuses whatever needs a
+hook, then from the mirror into the model.
 """
 
 import functools
@@ -57,7 +57,7 @@ def convert_usual(document: Mapping[str, Any], kind: type[_T]) -> _T | None:
 
 
 def _from_mirror(mirror: msgspec.Struct, kind: type[_T]) -> _T:
-    # Not strict, or seconds would be no times.
+    # In strict mode msgspec makes no times of seconds.
     return msgspec.convert(mirror, kind, from_attributes=True, strict=False)
 
 
@@ -67,7 +67,7 @@ def _decoder(kind: type[IntercomObject]) -> msgspec.json.Decoder[Any]:
 
 
 _LEARNING: Final = threading.RLock()
-"""Held while msgspec learns types: two threads that make it learn one type at once crash it."""
+"""Held while msgspec builds what it needs for a type: two threads that make it do so crash it."""
 
 
 @_once

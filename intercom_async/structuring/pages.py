@@ -1,4 +1,4 @@
-"""Pages of conversations and of contacts, and who the token belongs to."""
+"""Decodes pages of conversations and of contacts, and the owner of the token."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

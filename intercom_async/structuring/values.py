@@ -1,8 +1,8 @@
-"""What is understood of a single JSON value: the hooks that `converter` registers.
+"""The hooks that `converter` registers: each makes a value of the model of one JSON value.
 
-Nothing is guessed. cattrs' own rules would make the text "None" of a null, True of "false" and 1
-of 1.9, so every type of the model has a hook here. A hook returns what it understood of a value,
-wrapped in `Partly` if that was not all of it.
+They guess nothing. cattrs' own rules would turn null into the text "None", "false" into True and
+1.9 into 1, so every type of the model has a hook here. A hook wraps its result in `Partly` if the
+JSON value says more than the result.
 """
 
 import math
@@ -33,7 +33,7 @@ _ID_RANGE: Final = range(-(2**63), 2**64)
 
 @attrs.frozen
 class Partly:
-    """What was understood of a value that must be kept raw as well."""
+    """A result that does not say all of its JSON value, which must therefore be kept raw too."""
 
     value: Any
 
@@ -42,25 +42,25 @@ NOTHING: Final = Partly(None)
 
 
 def exactly(value: Any, kind: type[Any]) -> Any:
-    """Understand a value of just this type: true is no number."""
+    """Take a value of exactly this type: true is no number."""
     return value if type(value) is kind else NOTHING
 
 
 def number(value: Any, _: Any) -> Any:
-    """Understand a number that is equal to itself and can be written down."""
+    """Take a finite number."""
     fits = type(value) is int or (type(value) is float and math.isfinite(value))
     return value if fits else NOTHING
 
 
 def id_text(value: Any, _: Any) -> Any:
-    """Understand a text or a number as an id."""
+    """Take a text or a number as an id."""
     if isinstance(value, str):
         return value
     return NumericId(value) if type(value) is int and value in _ID_RANGE else NOTHING
 
 
 def choice(value: Any, kind: type[StrEnum]) -> Any:
-    """Understand a documented value; other text stays text."""
+    """Take a documented value; other text stays text."""
     if not isinstance(value, str):
         return NOTHING
     try:
@@ -80,7 +80,7 @@ def free_map(value: Any, _: Any) -> Any:
 
 
 def time(value: Any, _: Any) -> Any:
-    """Understand Unix seconds; and other ways to write a moment, which are kept raw too."""
+    """Take Unix seconds, and other ways to write a moment, which are kept raw too."""
     if type(value) is int and 0 <= value < PLAIN_SECONDS:
         return datetime.fromtimestamp(value, UTC)
     moment = _moment(value)
@@ -105,7 +105,7 @@ def _moment(value: Any) -> datetime | None:
 def _iso_moment(value: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
-        # Without a zone nobody can say which moment it is.
+        # Without a zone it may be any of many moments.
         return None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -28,15 +28,15 @@ def test_the_spread_names_median_extremes_and_the_middle_half() -> None:
 
 def test_a_missed_bound_says_by_how_much() -> None:
     bounds = {"ours": Bound("ratio", 1.0)}
-    assert comparison([110.0, 220.0, 55.0], bounds=bounds).verdict("ours").endswith("by 10%")
-    assert comparison([90.0, 180.0, 45.0], bounds=bounds).verdict("ours").endswith("holds")
-    assert not comparison([1.0, 1.0, 1.0]).verdict("ours")
+    assert comparison([110.0, 220.0, 55.0], bounds=bounds).keeps_bound("ours").endswith("by 10%")
+    assert comparison([90.0, 180.0, 45.0], bounds=bounds).keeps_bound("ours").endswith("holds")
+    assert not comparison([1.0, 1.0, 1.0]).keeps_bound("ours")
 
 
 def test_a_lower_bound_is_missed_from_below() -> None:
     bounds = {"ours": Bound("value", 30.0, least=True)}
-    assert comparison([40.0, 31.0, 35.0], bounds=bounds).verdict("ours").endswith("holds")
-    assert "MISSED" in comparison([10.0, 31.0, 20.0], bounds=bounds).verdict("ours")
+    assert comparison([40.0, 31.0, 35.0], bounds=bounds).keeps_bound("ours").endswith("holds")
+    assert "MISSED" in comparison([10.0, 31.0, 20.0], bounds=bounds).keeps_bound("ours")
 
 
 def test_everybody_is_first_in_some_round() -> None:

@@ -1,6 +1,7 @@
-"""The README's blocks of code."""
+"""The README's blocks of code; `python -m tests.support.readme FOLDER` writes the Python ones."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +24,15 @@ def block_with(text: str) -> str:
     """The one Python block that holds a text."""
     (found,) = [code for code in PYTHON if text in code]
     return found
+
+
+def write_blocks(folder: Path) -> None:
+    """Write each Python block as a file of its own, for the type checkers in their strict modes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, code in enumerate(PYTHON):
+        text = f"# pyright: strict\n{code}"
+        (folder / f"block_{number}.py").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_blocks(Path(sys.argv[1]))
