@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from intercom_async.cli.files import writing
-from intercom_async.cli.options import argument, option
+from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
 from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
@@ -31,13 +31,9 @@ _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20]
 
 
 @attrs.frozen(kw_only=True)
-class ExportOptions:
-    """What `export` is given."""
+class ExportOptions(JournalOptions):
+    """The options of `export`."""
 
-    journal: str = argument(
-        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
-    )
-    run: str | None = option(None, "The run's name in PostgreSQL.")
     as_csv: bool = option(False, "CSV with a header, safe to open in a spreadsheet.", "--csv")
     as_json_lines: bool = option(False, "JSON lines: every value as it is.", "--jsonl")
     output: Path | None = option(None, "Write to this file instead of standard output.")

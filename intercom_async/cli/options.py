@@ -87,6 +87,16 @@ class Connection:
         raise InvalidArgumentError("--token-file", None, expected)
 
 
+@attrs.frozen(kw_only=True)
+class JournalOptions:
+    """Which run a report or an export is about."""
+
+    journal: str = argument(
+        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
+    )
+    run: str | None = option(None, "The run's name in PostgreSQL.")
+
+
 @attrs.frozen(kw_only=True, slots=False)  # a second base
 class ByOptions:
     """How people are looked up."""

@@ -353,7 +353,7 @@ class TestSimulateAndDemo:
     async def test_the_demo_checks_every_result(self) -> None:
         out = io.StringIO()
         console = Console(file=out, width=120)
-        status = await demo.show(pairs=400, limit=167, seed=1, console=console)
+        status = await demo.demo(demo.DemoOptions(pairs=400, limit=167), console)
         assert status == 0, out.getvalue()
         assert "All 400 results agree" in out.getvalue()
         assert "refused by the rate limit   0 (0.00%)" in " ".join(out.getvalue().split("  "))
@@ -363,9 +363,9 @@ class TestSimulateAndDemo:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         out = io.StringIO()
-        monkeypatch.setattr(demo, "FAULTS", ())
+        monkeypatch.setattr(demo, "_FAULTS", ())
         monkeypatch.setattr(demo, "_check", _find_fault)
-        status = await demo.show(pairs=3, limit=167, seed=1, console=Console(file=out, width=120))
+        status = await demo.demo(demo.DemoOptions(pairs=3), Console(file=out, width=120))
         assert status == 1
         assert "3 results disagree" in out.getvalue()
 
