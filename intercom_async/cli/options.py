@@ -1,4 +1,4 @@
-"""The options of the commands, each spelled once, and commands made of them."""
+"""The options that commands share, and how a class of options becomes a command."""
 
 import getpass
 import inspect
@@ -23,51 +23,47 @@ from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
 
-REGION_VARIABLE: Final = "INTERCOM_REGION"
-BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
-ADMIN_ID_VARIABLE: Final = "INTERCOM_ADMIN_ID"
+_REGION_VARIABLE: Final = "INTERCOM_REGION"
+_BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
+_ADMIN_ID_VARIABLE: Final = "INTERCOM_ADMIN_ID"
 _TYPER: Final = "typer"
 
 
-def option(default: Any, told: str, *names: str, **facts: Any) -> Any:
+def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
     """Return a field that is an option of the command line."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Option(*names, help=told, **facts)})
+    return attrs.field(default=default, metadata={_TYPER: typer.Option(*names, help=text, **facts)})
 
 
-def argument(default: Any, told: str, **facts: Any) -> Any:
-    """Return a field that is given by its place, without a name."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Argument(help=told, **facts)})
+def argument(default: Any, text: str, **facts: Any) -> Any:
+    """Return a field that is a positional argument of the command line."""
+    return attrs.field(default=default, metadata={_TYPER: typer.Argument(help=text, **facts)})
 
 
 @attrs.frozen(kw_only=True)
 class Connection:
-    """Which workspace, and as whom."""
+    """How to reach a workspace, and with which token."""
 
-    region: str | None = option(None, f"us, eu or au; default: ${REGION_VARIABLE}, else us.")
+    region: str | None = option(None, f"us, eu or au; default: ${_REGION_VARIABLE}, else us.")
     base_url: str | None = option(
-        None, f"Another address, e.g. a simulator's; default: ${BASE_URL_VARIABLE}."
+        None, f"Another address, e.g. a simulator's; default: ${_BASE_URL_VARIABLE}."
     )
     token_file: Path | None = option(
         None, f"File with the access token; default: ${TOKEN_VARIABLE}, else a hidden prompt."
     )
     proxy: str | None = option(
-        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, minding $NO_PROXY."
+        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, unless $NO_PROXY applies."
     )
     intercom_version: str = option("Preview", "Value of the Intercom-Version header.")
     as_json: bool = option(False, "Print JSON on standard output.", "--json")
 
     def open_client(self, *, reserve: float = 3.0) -> IntercomClient:
-        """Return a client.
-
-        What the command line says goes before the environment, so that `--region` there beats
-        an address here.
-        """
+        """Return a client; --region on the command line beats an address in the environment."""
         base_url = self.base_url
         if base_url is None and self.region is None:
-            base_url = os.environ.get(BASE_URL_VARIABLE) or None
+            base_url = os.environ.get(_BASE_URL_VARIABLE) or None
         return IntercomClient(
             self._token(),
-            region=cast("Region", self.region or os.environ.get(REGION_VARIABLE) or "us"),
+            region=cast("Region", self.region or os.environ.get(_REGION_VARIABLE) or "us"),
             proxy=self.proxy,
             base_url=base_url,
             version=self.intercom_version,
@@ -83,7 +79,7 @@ class Connection:
         if sys.stdin.isatty():
             with asking():
                 return getpass.getpass("Intercom access token: ").strip()
-        expected = f"given, or the token be in ${TOKEN_VARIABLE}"
+        expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
 
 
@@ -101,15 +97,15 @@ class JournalOptions:
 class ByOptions:
     """How people are looked up."""
 
-    by: By = option("email", "What people are named by.")
+    by: By = option("email", "What the list names people by.")
     one_per_address: bool = option(
-        False, "List people whom several contacts are, and leave them out.", "--one-per-address"
+        False, "Leave out people who match several contacts, and list them.", "--one-per-address"
     )
 
 
 @attrs.frozen(kw_only=True)
 class BulkOptions(Connection):
-    """What a run is given."""
+    """The options of a run."""
 
     verb: ClassVar[str]
 
@@ -121,20 +117,20 @@ class BulkOptions(Connection):
     )
     journal: Path | None = option(
         None,
-        "Keep what became of each pair in this database; the same command goes on from it.",
+        "Keep each pair's outcome in this database; the same command goes on from it.",
     )
     admin_id: str | None = option(
         None,
-        f"Admin in whose name it happens; default: ${ADMIN_ID_VARIABLE}, else the token's own.",
+        f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own.",
     )
     yes: bool = option(False, "Do not ask first.", "--yes", "-y")
     columns: str | None = option(
-        None, "Names in the header: conversation_id=Thread,contact_id=Person."
+        None, "The columns' names in the file: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that cannot be used.", "--strict")
-    limit: int | None = option(None, "Take at most so many lines.", min=1)
+    strict: bool = option(False, "Stop at the first line that is no pair.", "--strict")
+    limit: int | None = option(None, "Take only so many lines.", min=1)
     output: Path | None = option(
-        None, "Write each result as a JSON line to this file; - for standard output."
+        None, "Write each result to this file as a JSON line; - for standard output."
     )
     quiet: bool = option(False, "Show no progress.", "--quiet", "-q")
     patience: float = option(
@@ -144,10 +140,13 @@ class BulkOptions(Connection):
         False, "Go on even if none of the first 100 conversations exists.", "--force"
     )
     concurrency: int | None = option(
-        None, "Requests in flight at most; default: computed.", min=1, max=CONNECTIONS
+        None,
+        "Requests in flight, at most; default: computed.",
+        min=1,
+        max=CONNECTIONS,
     )
-    reserve: float = option(3.0, "Percent of the quota left to others' calls.", min=0, max=100)
-    # Options of one of the two commands alone, which overrides them.
+    reserve: float = option(3.0, "Percent of the quota left to other programs.", min=0, max=100)
+    # Each of these is an option of one command only, which overrides it.
     dry_run: bool = False
     people: Path | None = None
     by: By = "email"
@@ -159,7 +158,7 @@ class BulkOptions(Connection):
         """Return the admin that was named, None for the token's own."""
         if self.admin_id is not None and not self.admin_id.strip():
             raise InvalidArgumentError("--admin-id", self.admin_id, "an admin's id")
-        return self.admin_id or os.environ.get(ADMIN_ID_VARIABLE, "").strip() or None
+        return self.admin_id or os.environ.get(_ADMIN_ID_VARIABLE, "").strip() or None
 
 
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
@@ -169,13 +168,13 @@ Ending = Coroutine[Any, Any, ExitStatus] | ExitStatus
 def command(
     app: typer.Typer, options: type[Options], work: Callable[[Options], Ending], *examples: str
 ) -> None:
-    """Make a command of a function: its options are the fields of `options`."""
+    """Add a command whose options are the fields of `options`, and which does `work`."""
 
     def call(**given: Any) -> None:
         raise typer.Exit(carry_out(lambda: work(options(**given))))
 
     hints, fields = get_type_hints(options), attrs.fields_dict(options)
-    # A class's own options are shown before those that it shares with others.
+    # The help shows a command's own options before those it shares.
     own_first = dict.fromkeys(
         name for kind in options.__mro__ for name in inspect.get_annotations(kind)
     )
@@ -196,7 +195,7 @@ def command(
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
-    """Return the header names by what they stand for."""
+    """Return the file's name of each column that --columns gives."""
     columns: dict[str, str] = {}
     for part in (text or "").split(","):
         if not part.strip():

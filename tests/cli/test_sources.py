@@ -124,7 +124,7 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
 def test_what_lies_behind_an_open_quote_is_not_held_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rows, "IN_MEMORY", 100)
+    monkeypatch.setattr(rows, "_IN_MEMORY", 100)
     rest = b"".join(b"%d,c%d\n" % (n, n) for n in range(10, 5000))
     found = read(b'conversation_id,contact_id\n"1,c1\n' + rest)
     assert found[1:] == [Detach(str(n), f"c{n}") for n in range(10, 5000)]
