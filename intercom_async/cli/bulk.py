@@ -108,17 +108,13 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                     failure = error
                 results.close()
                 summary = run.summary
-                if (
-                    given.lines is None
-                ):  # the run read nothing itself: its journal says whether all is read
+                if given.lines is None:  # it read nothing; the journal knows whether all was read
                     ended = given.missing is None and (search is None or summary.input_ended)
                     summary = attrs.evolve(summary, input_ended=ended)
                 people = None if search is None else search.summary
                 asked = await strangers(client, summary, absent)
-                bad_lines = 0 if feed is None else feed.bad
-                ending = _Ending(
-                    options, console, summary, people, asked, bad_lines, journal, given
-                )
+                bad = 0 if feed is None else feed.bad
+                ending = _Ending(options, console, summary, people, asked, bad, journal, given)
                 return ending.show(failure, results.lost, interrupted=interrupter.presses > 0)
 
 

@@ -74,9 +74,7 @@ def outage_line(outage: OutageStatus, now: float) -> Text:
     soon = span(math.ceil(outage.next_look))
     look = f"asking again in {soon}" if outage.next_look else "asking again now"
     # The reason comes last: a narrow terminal cuts it.
-    return Text(
-        readable(f"Intercom has been away since {since}, {look}: {outage.reason}"), "yellow"
-    )
+    return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
 
 class Display:

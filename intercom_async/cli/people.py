@@ -46,11 +46,7 @@ def show_people(console: Console, people: PeopleSummary) -> None:
         more += f": {', '.join(one.contacts)}" if len(one.contacts) > 1 else ""
         say(console, f"  {one.state.replace('_', ' ')}: {one.value}{more}", "yellow")
     for what in people.one_by_one:
-        say(
-            console,
-            f"Intercom refused to search {what} in batches, so each was searched alone",
-            "dim",
-        )
+        say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
     remarks = (
         (people.alone, "conversation", "left alone, as it has no other contact"),
         (people.merged, "contact", "merged into another, which was detached instead"),

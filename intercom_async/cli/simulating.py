@@ -91,9 +91,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
             say(console, f"token {simulator.token}, admin {simulator.admin_id}; try:")
             say(
                 console,
-                f"curl -X DELETE {simulator.url}/conversations/{_CONVERSATION}/customers/{_CONTACT} "
-                f"-H 'Authorization: Bearer {simulator.token}' -H 'Accept: application/json' "
-                "-H 'Content-Type: application/json' "
+                f"curl -X DELETE {simulator.url}/conversations/{_CONVERSATION}"
+                f"/customers/{_CONTACT} -H 'Authorization: Bearer {simulator.token}' "
+                "-H 'Accept: application/json' -H 'Content-Type: application/json' "
                 f"""-d '{{"admin_id": "{simulator.admin_id}"}}'""",
                 "cyan",
             )

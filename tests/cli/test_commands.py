@@ -223,7 +223,7 @@ class TestBadInput:
         monkeypatch.delenv(TOKEN_VARIABLE)
         ended = self.command("detach", self.path, "--admin-id", "1")
         assert ended.status == 2
-        assert "--token-file must be given, or the token be in $" + TOKEN_VARIABLE in ended.err
+        assert "--token-file must be given, unless the token is in $" + TOKEN_VARIABLE in ended.err
 
     def test_a_wrong_token_stops_before_anything_is_sent(
         self, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch

@@ -61,7 +61,7 @@ class TestJournal:
         assert ended.status == 1
         assert f"(for example {','.join(pairs[0])})" in ended.err
         assert "  1 failed: HTTP 500" in ended.err
-        assert "1 pair failed at first and tried once more at the end" in ended.err
+        assert "1 pair failed at first and tried again at the end" in ended.err
         simulator.faults.remove(fault)
         ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
         assert ended.status == 0

@@ -355,7 +355,7 @@ def test_an_empty_array_has_no_pairs(data: bytes) -> None:
         (b", ]", 3, "not JSON"),
         (b',\n["3", ', 4, "not JSON"),
         (b'\n["3", "c3"]]', 4, 'expected "," or "]"'),
-        (b']\n["3", "c3"]', 4, "text behind the array"),
+        (b']\n["3", "c3"]', 4, "there is text after the array"),
         (b", " + b"[" * 100_000, 3, "nested too deeply"),
         (b",\n" + b"9" * 5000 + b"]", 4, "not JSON"),
     ],
