@@ -32,19 +32,6 @@ def pairs_file(tmp_path: Path) -> Callable[..., Path]:
 
 
 class TestDetach:
-    def test_a_file_of_good_pairs_ends_in_status_0(
-        self, command: Command, simulator: IntercomSimulator, pairs_file: Callable[..., Path]
-    ) -> None:
-        pairs = simulator.workspace.populate(conversations=300)
-        path = pairs_file(*pairs)
-        ended = command(
-            "detach", path, "--admin-id", simulator.admin_id, "--base-url", simulator.url
-        )
-        assert ended.status == 0
-        assert "300 detached" in ended.err
-        assert "300 pairs accounted for" in ended.err
-        assert not any(simulator.workspace.attached(*pair) for pair in pairs)
-
     def test_every_pair_of_a_mixed_file_is_accounted_for(
         self,
         command: Command,

@@ -109,7 +109,7 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     """Yield each number of the run: its name, its value and a remark."""
     elapsed, requests = facts.total("elapsed"), facts.total("requests")
     before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
-    quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
+    quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
     if facts.people:
         states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
         yield "People", f"{sum(facts.people.values()):,}", states
