@@ -71,9 +71,7 @@ class DetachOptions(ByOptions, BulkOptions):
     people: Path | None = option(
         None, "Detach these people from every group conversation; - for standard input."
     )
-    dry_run: bool = option(
-        False, "Change nothing; look at each pair and say what would happen.", "--dry-run"
-    )
+    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
 
 
 async def detach(options: DetachOptions) -> ExitStatus:

@@ -14,14 +14,16 @@ from rich.text import Text
 from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.options import option
-from intercom_async.cli.picture import save_svg
+from intercom_async.cli.picture import draw
 from intercom_async.cli.running import ExitStatus, span
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal import reader
+from intercom_async.private_files import rewrite
 from intercom_async.simulator import Fault, IntercomSimulator
 
 _LATENCY: Final = (0.02, 0.08)
@@ -57,19 +59,8 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     Each result is compared with what the simulator did.
     """
     console = console or Console()
-    port, detached = _left_behind(options.journal)
-    simulator = IntercomSimulator(
-        limit=options.limit, latency=_LATENCY, seed=options.seed, port=port
-    )
-    pairs = simulator.workspace.populate(conversations=options.pairs)
-    if not set(pairs).issuperset(detached):
-        expected = "the journal of a demo with the same --pairs and --seed"
-        raise InvalidArgumentError("--journal", str(options.journal), expected)
-    for pair in detached:  # the simulator forgot what the earlier session did to it
-        simulator.workspace.detach(*pair)
-    for fault, probability in _FAULTS:
-        simulator.faults.add(fault, probability=probability)
-    seconds = math.ceil((len(pairs) - len(detached)) / options.limit) * simulator.quota.window
+    simulator, pairs, detached = _prepare(options)
+    seconds = math.ceil((len(pairs) - detached) / options.limit) * simulator.quota.window
     opening = Text(
         f"In up to {span(seconds)}, {'the rest of ' if detached else ''}{len(pairs):,} contacts "
         "are detached on a simulated Intercom in this process; Ctrl-C stops it.\n"
@@ -95,7 +86,8 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     for part in ending:
         console.print(part, highlight=False)
     if options.svg is not None:
-        save_svg(options.svg, "intercom-async demo", [opening, Text(), *ending])
+        with rewrite(options.svg) as file:
+            file.write(draw("intercom-async demo", [opening, Text(), *ending]))
     if interrupter.presses:
         how = "run the same command again" if options.journal else "begin with --journal demo.db"
         console.print(f"To go on with a demo that was stopped, {how}.", highlight=False)
@@ -104,6 +96,28 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     if interrupter.presses:
         return ExitStatus.INTERRUPTED
     return ExitStatus.SETTLED if summary.settled == summary.total else ExitStatus.SOME_FAILED
+
+
+def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
+    """Return the simulator, its pairs, and how many of them an earlier session detached."""
+    port, detached = 0, list[tuple[str, str]]()
+    if options.journal is not None:
+        if options.svg is not None:
+            kept = (("--journal", file) for file in journal_files(options.journal))
+            refuse_same_files(kept, [("--svg", options.svg)])
+        port, detached = _left_behind(options.journal)
+    simulator = IntercomSimulator(
+        limit=options.limit, latency=_LATENCY, seed=options.seed, port=port
+    )
+    pairs = simulator.workspace.populate(conversations=options.pairs)
+    if not set(pairs).issuperset(detached):
+        expected = "the journal of a demo with the same --pairs and --seed"
+        raise InvalidArgumentError("--journal", str(options.journal), expected)
+    for pair in detached:  # this simulator knows nothing of the earlier session
+        simulator.workspace.detach(*pair)
+    for fault, probability in _FAULTS:
+        simulator.faults.add(fault, probability=probability)
+    return simulator, pairs, len(detached)
 
 
 async def _compare(
@@ -132,9 +146,9 @@ def _agreement(mismatches: list[str], reported: int) -> Iterator[RenderableType]
         yield Text(agreed, "bold green")
 
 
-def _left_behind(journal: Path | None) -> tuple[int, list[tuple[str, str]]]:
+def _left_behind(journal: Path) -> tuple[int, list[tuple[str, str]]]:
     """Return the port and the detached pairs of the earlier session: 0 and none without one."""
-    if journal is None or not reader.is_journal(journal):
+    if not reader.is_journal(journal):
         return 0, []
     with reader.open(journal) as found:
         rows = found.rows({Outcome.DETACHED, Outcome.ALREADY_ABSENT})

@@ -57,7 +57,7 @@ class SubmitOptions(JobOptions):
     """The options of `submit`."""
 
     source: str = argument("-", f"CSV with the header {','.join(_HEADER)}; - for standard input.")
-    prepare: bool = option(False, "First create the engine's tables; needed once.", "--prepare")
+    prepare: bool = option(False, "First create the engine's tables; needed once.")
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +67,7 @@ class WorkOptions(JobOptions):
     workspaces: Path = argument(
         Path("workspaces.json"), 'JSON: {"acme": {"token": "...", "region": "eu"}, ...}.'
     )
-    until_empty: bool = option(False, "End when nothing is left to do.", "--until-empty")
+    until_empty: bool = option(False, "End when nothing is left to do.")
     at_once: int = option(50, "Workspaces to work on at once.", min=1)
 
 

@@ -1,5 +1,6 @@
 """The options that commands share, and how a class of options becomes a command."""
 
+import functools
 import getpass
 import inspect
 import os
@@ -30,13 +31,18 @@ _TYPER: Final = "typer"
 
 
 def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
-    """Return a field that is an option of the command line."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Option(*names, help=text, **facts)})
+    """Return a field that is an option of the command line: without names, the field's own.
+
+    A bool is a flag without a --no- form.
+    """
+    make = functools.partial(typer.Option, help=text, **facts)
+    return attrs.field(default=default, metadata={_TYPER: (make, names)})
 
 
 def argument(default: Any, text: str, **facts: Any) -> Any:
     """Return a field that is a positional argument of the command line."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Argument(help=text, **facts)})
+    make = functools.partial(typer.Argument, help=text, **facts)
+    return attrs.field(default=default, metadata={_TYPER: (make, None)})
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +105,7 @@ class ByOptions:
 
     by: By = option("email", "What the list names people by.")
     one_per_address: bool = option(
-        False, "Leave out people who match several contacts, and list them.", "--one-per-address"
+        False, "Leave out people who match several contacts, and list them."
     )
 
 
@@ -116,18 +122,16 @@ class BulkOptions(Connection):
         show_default=False,
     )
     journal: Path | None = option(
-        None,
-        "Keep each pair's outcome in this database; the same command goes on from it.",
+        None, "Keep each pair's outcome in this database; the same command goes on from it."
     )
     admin_id: str | None = option(
-        None,
-        f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own.",
+        None, f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own."
     )
     yes: bool = option(False, "Do not ask first.", "--yes", "-y")
     columns: str | None = option(
         None, "The columns' names in the file: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that is no pair.", "--strict")
+    strict: bool = option(False, "Stop at the first line that is no pair.")
     limit: int | None = option(None, "Take only so many lines.", min=1)
     output: Path | None = option(
         None, "Write each result to this file as a JSON line; - for standard output."
@@ -136,14 +140,9 @@ class BulkOptions(Connection):
     patience: float = option(
         15.0, "Minutes to wait while Intercom is away before the run stops.", min=0.1
     )
-    force: bool = option(
-        False, "Go on even if none of the first 100 conversations exists.", "--force"
-    )
+    force: bool = option(False, "Go on even if none of the first 100 conversations exists.")
     concurrency: int | None = option(
-        None,
-        "Requests in flight, at most; default: computed.",
-        min=1,
-        max=CONNECTIONS,
+        None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS
     )
     reserve: float = option(3.0, "Percent of the quota left to other programs.", min=0, max=100)
     # Each of these is an option of one command only, which overrides it.
@@ -180,11 +179,14 @@ def command(
     )
     parameters: list[inspect.Parameter] = []
     for name in own_first:
-        if name in fields and (shown := fields[name].metadata.get(_TYPER)):
+        if name in fields and _TYPER in fields[name].metadata:
+            make, names = fields[name].metadata[_TYPER]
             default = fields[name].default
             if default is attrs.NOTHING:
                 default = inspect.Parameter.empty
-            hint: Any = Annotated[hints[name], shown]
+            if names == ():
+                names = (f"--{name.replace('_', '-')}",)
+            hint: Any = Annotated[hints[name], make(*names or ())]
             kind = inspect.Parameter.KEYWORD_ONLY
             parameters.append(inspect.Parameter(name, kind, default=default, annotation=hint))
     call.__name__, call.__doc__ = work.__name__, work.__doc__

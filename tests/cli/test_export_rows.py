@@ -110,7 +110,8 @@ def test_a_file_is_for_its_owner_alone(command: Command, path: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["run.db", "run.db-wal", "link", "pairs.csv"])
 @pytest.mark.parametrize(
-    ("writing", "option"), [(["export", "--csv"], "--output"), (["report"], "--html")]
+    ("writing", "option"),
+    [(["export", "--csv"], "--output"), (["report"], "--html"), (["report"], "--svg")],
 )
 def test_no_command_writes_onto_what_a_run_reads_or_keeps(
     command: Command, path: Path, tmp_path: Path, name: str, writing: list[str], option: str

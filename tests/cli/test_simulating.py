@@ -69,6 +69,14 @@ class TestADemoWithAJournal:
         assert "the rest of 300 contacts" in told
         assert "All 0 results agree" in told  # the third time there was nothing to do
 
+    async def test_draws_its_last_screen_but_never_onto_its_journal(self, tmp_path: Path) -> None:
+        journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
+        console = Console(file=io.StringIO())
+        await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
+        assert "results&#160;agree" in svg.read_text("utf-8")
+        with pytest.raises(InvalidArgumentError, match="--svg must be another file"):
+            await demo(DemoOptions(pairs=3, journal=journal, svg=journal), console)
+
     async def test_refuses_the_journal_of_another_demo(self, tmp_path: Path) -> None:
         journal, console = tmp_path / "demo.db", Console(file=io.StringIO())
         await demo(DemoOptions(pairs=3, journal=journal), console)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
-from intercom_async.cli.picture import save_svg
+from intercom_async.cli.picture import draw
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import picture, rendered
@@ -41,7 +41,8 @@ def report(options: ReportOptions) -> ExitStatus:
                 file.write(page(facts).encode())
             say(Console(stderr=True), f"written to {options.html}", "dim")
         if options.svg is not None:
-            save_svg(options.svg, f"intercom-async report {Path(facts.path).name}", picture(facts))
+            with writing("--svg", options.svg, journal) as file:
+                file.write(draw(f"intercom-async report {Path(facts.path).name}", picture(facts)))
     if options.as_json:
         print_out(msgspec.json.encode(as_document(facts)).decode())
     else:
