@@ -64,7 +64,10 @@ class Feed(Generic[_Entry]):
 
     async def count(self) -> int:
         """Read it all, and return the number of entries."""
-        return sum([1 async for _ in self])
+        entries = 0
+        async for _ in self:
+            entries += 1
+        return entries
 
     def _count_bad(self, line: BadLine) -> None:
         if self._strict:

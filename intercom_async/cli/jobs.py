@@ -44,7 +44,10 @@ class JobOptions:
 
             from intercom_async.integrations.procrastinate import DetachJobs  # noqa: PLC0415
         except ImportError as error:
-            raise ClientStateError(f"pip install 'intercom_async[postgres]' ({error})") from error
+            raise ClientStateError(
+                "submit, work and status need the extra 'postgres': "
+                f"pip install 'intercom_async[postgres]' ({error})"
+            ) from error
         url = self.database or os.environ.get(DATABASE_VARIABLE)
         if not url:
             raise InvalidArgumentError("--database", None, f"given, or in ${DATABASE_VARIABLE}")
