@@ -19,7 +19,8 @@ from intercom_async.simulator import IntercomSimulator
 
 def serving(**options: Any) -> IntercomSimulator:
     """Return a simulator for `with`: it runs in a thread, so commands can have their own loops."""
-    return IntercomSimulator(**{"limit": 100_000, **options})
+    options.setdefault("limit", 100_000)
+    return IntercomSimulator(**options)
 
 
 def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
