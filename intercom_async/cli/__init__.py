@@ -14,7 +14,7 @@ INTERRUPTED = 4
 
 
 def main() -> None:
-    """Run the command line, or say how to install it."""
+    """Run the command line, or name the line that installs it."""
     with listening():
         try:
             _mend_streams()
@@ -34,9 +34,9 @@ def main() -> None:
 
 
 def _mend_streams() -> None:
-    """Put the null device where the shell closed a stream: else the next file gets its output.
+    """Open the null device for each stream that the shell closed, else the next file would be it.
 
-    What a terminal's encoding lacks is spelled in ASCII.
+    Characters that the terminal's encoding lacks are spelled in ASCII.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -26,7 +26,7 @@ app: Final = typer.Typer(
     epilog=EXIT_STATUS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # whose tables cut words on 80 columns
+    rich_markup_mode=None,  # its tables cut words on 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -65,27 +65,25 @@ def _main(
 
 @attrs.frozen(kw_only=True)
 class DetachOptions(ByOptions, BulkOptions):
-    """What `detach` is given."""
+    """The options of `detach`."""
 
     verb: ClassVar = "detach"
     people: Path | None = option(
         None, "Detach these people from every group conversation; - for standard input."
     )
-    dry_run: bool = option(
-        False, "Change nothing; look at each pair and say what would be.", "--dry-run"
-    )
+    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
 
 
 async def detach(options: DetachOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
-    Each pair is settled once: removed, already gone, conversation missing, or refused because
-    it is the last contact. Lines that cannot be understood are reported and skipped.
+    Each pair ends as removed, already gone, without a conversation, or refused because it is the
+    last contact. Lines that are no pair are reported and skipped.
 
-    With --people the file has people, and all their group conversations are found first.
+    With --people the file lists people, and their group conversations are looked up.
 
-    With --journal a run can be killed at any moment: the same command goes on where it was, and
-    so does `detach JOURNAL`.
+    With --journal a run may be killed at any moment: the same command goes on where it was, and so
+    does `detach JOURNAL`.
 
     The first Ctrl-C or SIGTERM lets requests in flight finish, the second does not.
     """
@@ -94,13 +92,13 @@ async def detach(options: DetachOptions) -> ExitStatus:
 
 @attrs.frozen(kw_only=True)
 class AttachOptions(BulkOptions):
-    """What `attach` is given."""
+    """The options of `attach`."""
 
     verb: ClassVar = "attach"
-    undo: Path | None = option(None, "Put back what the run of this journal removed.")
+    undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
     with_inferred: bool = option(
         False,
-        "Put back pairs, too, of which only a check said that they were removed.",
+        "Also put back pairs whose removal is known from a check alone.",
         "--with-inferred",
     )
 
@@ -108,14 +106,14 @@ class AttachOptions(BulkOptions):
 async def attach(options: AttachOptions) -> ExitStatus:
     """Add contacts to conversations, or undo a detach.
 
-    With --undo the admin of that run acts, unless --admin-id names another one, and the undo
+    An undo acts as the admin of the run that it undoes, unless --admin-id names another one. It
     keeps a journal of its own: run.undo.db beside run.db, unless --journal names another.
     """
     return await bulk(options)
 
 
 async def whoami(options: Connection) -> ExitStatus:
-    """Show whose token it is, and of which workspace."""
+    """Show the admin and the workspace that the token belongs to."""
     async with options.open_client() as client:
         me = await client.whoami()
     shown = {

@@ -1,4 +1,4 @@
-"""The commands `detach` and `attach`: pairs from somewhere, one run, an account of it."""
+"""The commands `detach` and `attach`: one run from its input to its summary."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import msgspec
@@ -26,10 +26,10 @@ from intercom_async.cli.people import (
     LOOKED_AT,
     WARNING,
     people_line,
+    show_limits,
+    show_people,
+    show_strangers,
     strangers,
-    tell_people,
-    tell_strangers,
-    tell_what_stays,
 )
 from intercom_async.cli.running import CannotWriteError, ExitStatus, amount, print_out, say, span
 from intercom_async.cli.signals import asking, interrupts
@@ -50,11 +50,11 @@ from intercom_async.people import PeopleSummary
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.server_clock import WINDOW
 
-STANDARD_OUTPUT: Final = 1
+_STANDARD_OUTPUT: Final = 1  # the file descriptor
 
 
 async def bulk(options: BulkOptions) -> ExitStatus:
-    """Do what the command asks for."""
+    """Check everything that can be checked first, then ask, run, and print the summary."""
     console = Console(stderr=True)
     admin_id = options.admin()
     given = find_input(options, console)
@@ -93,34 +93,33 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             )
             interrupter = Interrupter(run, console)
             failure: Exception | None = None
-            display: Any = nullcontext()
-            if not options.quiet:
-                also = None if search is None else lambda: people_line(search.summary)
-                display = Display(console, run, total=None if search else total, also=also)
+            also = None if search is None else lambda: people_line(search.summary)
+            display = Display(console, run, total=None if search else total, also=also)
             absent: set[str] = set()
             with interrupts(interrupter):
                 try:
-                    async with run, display:
+                    async with run, nullcontext() if options.quiet else display:
                         async for result in run:
                             if result.outcome is Outcome.ALREADY_ABSENT and len(absent) < LOOKED_AT:
                                 absent.add(result.detach.contact_id)
                             if results.lost is None and not results.write(result):
                                 run.stop(drain=False)
-                except Exception as error:  # noqa: BLE001  raised again when the summary was told
+                except Exception as error:  # noqa: BLE001  raised again below the summary
                     failure = error
                 results.close()
                 summary = run.summary
-                if given.lines is None:  # the journal knows
+                if given.lines is None:  # it read nothing; the journal knows whether all was read
                     ended = given.missing is None and (search is None or summary.input_ended)
                     summary = attrs.evolve(summary, input_ended=ended)
                 people = None if search is None else search.summary
                 asked = await strangers(client, summary, absent)
-                ending = _Ending(options, console, summary, people, asked, feed, journal, given)
-                return ending.tell(failure, results.lost, interrupted=interrupter.presses > 0)
+                bad = 0 if feed is None else feed.bad
+                ending = _Ending(options, console, summary, people, asked, bad, journal, given)
+                return ending.show(failure, results.lost, interrupted=interrupter.presses > 0)
 
 
 def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
-    """Refuse to write what is read."""
+    """Refuse to write a file that is read."""
     read = [*given.files.items()]
     if options.token_file is not None:
         read.append(("--token-file", options.token_file))
@@ -129,14 +128,14 @@ def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> Non
         written += [("--journal", file) for file in journal_files(journal)]
     if options.output is not None:
         standard = str(options.output) == "-"
-        written.append(("--output", STANDARD_OUTPUT if standard else options.output))
+        written.append(("--output", _STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     refuse_same_files(read, written)
 
 
 def _check_binding(given: Input, client: IntercomClient, identity: Identity | None) -> None:
-    """Refuse the journal of another region or workspace, also one that is only read from."""
+    """Refuse the journal of another region or workspace, even as a mere input."""
     if given.binding is None:
         return
     app = None if identity is None else identity.app
@@ -152,7 +151,7 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
 
 
 async def _count(options: BulkOptions, given: Input, console: Console) -> int | None:
-    """Return how many pairs there are; what is wrong with a file is known before it matters."""
+    """Return how many pairs there are; --strict stops here, before anything is sent."""
     total = given.total
     if given.countable and given.lines is not None:
         with console.status(Text(f"reading {readable(given.name)}")):
@@ -161,14 +160,14 @@ async def _count(options: BulkOptions, given: Input, console: Console) -> int | 
 
 
 async def _identify(client: IntercomClient, console: Console) -> Identity | None:
-    """Ask who the token belongs to, so that a wrong one is one message and not one per pair."""
+    """Ask whose token it is: a wrong one is one message here, and one per pair later."""
     try:
         return await client.with_options(retry=RetryPolicy(attempts=2)).whoami()
     except (AuthenticationError, PermissionDeniedError, ConnectionFailedError) as error:
         say(console, f"error: nothing was sent: {error}", "red")
         raise typer.Exit(ExitStatus.STOPPED) from None
     except IntercomError:
-        return None  # an odd answer to this question says nothing about the pairs
+        return None  # the pairs may work all the same
 
 
 def _question(
@@ -181,7 +180,7 @@ def _question(
     total: int | None,
     resumes: bool,
 ) -> str:
-    """Return what is about to happen, as a question."""
+    """Return the question that names what is about to happen."""
     how_many = "contacts" if total is None else amount(total, "contact")
     text = f"{options.verb.capitalize()} {'the rest of ' if resumes else ''}{how_many}"
     if given.by is not None:
@@ -204,7 +203,7 @@ def _question(
 
 
 def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
-    """Ask before changing anything, if there is somebody to ask."""
+    """Ask before anything is changed, unless nobody is at the terminal."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     try:
@@ -222,32 +221,32 @@ def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
 
 @attrs.frozen
 class _Ending:
-    """What is told of a run that has ended, and the status it comes to."""
+    """A run that has ended: its summary on the screen and its exit status."""
 
     options: BulkOptions
     console: Console
     summary: DetachSummary
     people: PeopleSummary | None
     strangers: tuple[int, int] | None
-    feed: Feed[Any] | None
+    bad_lines: int
     journal: Path | None
     given: Input
 
-    def tell(
+    def show(
         self, failure: Exception | None, lost: OSError | None, *, interrupted: bool
     ) -> ExitStatus:
-        """Tell it; raise what made the run fail, or that results could not be written."""
+        """Print the summary; raise what made the run fail or kept results from the output."""
         if failure is not None and not self.summary.total:
-            if isinstance(failure, JournalWriteError):  # it could not even be created
+            if isinstance(failure, JournalWriteError):  # the journal could not even be created
                 say(self.console, f"error: {failure}", "red")
                 return ExitStatus.USAGE
             raise failure
         status = self._status(interrupted=interrupted)
-        self._tell_summary()
+        self._show_summary()
         if self.given.missing is not None:
             say(self.console, self.given.missing, "bold yellow")
         if status is not ExitStatus.SETTLED or lost is not None or failure is not None:
-            self._tell_how_to_go_on()
+            self._show_how_to_go_on()
         if failure is not None:
             raise failure
         if isinstance(lost, BrokenPipeError):
@@ -258,60 +257,53 @@ class _Ending:
             )
         return status
 
-    @property
-    def _bad(self) -> int:
-        return 0 if self.feed is None else self.feed.bad
-
     def _status(self, *, interrupted: bool) -> ExitStatus:
-        """Return the most serious thing that happened."""
         if self.summary.stopped_by is not None:
             return ExitStatus.STOPPED
         if interrupted:
             return ExitStatus.INTERRUPTED
         all_settled = self.summary.settled == self.summary.total
-        done = all_settled and self.summary.input_ended and not self._bad
+        done = all_settled and self.summary.input_ended and not self.bad_lines
         if self.people is not None:
             done = done and self.people.states.get(PersonState.DONE, 0) == self.people.total
         return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
-    def _tell_summary(self) -> None:
-        facts: Any = {"bad_lines": self._bad, "dry_run": self.options.dry_run}
+    def _show_summary(self) -> None:
+        if not self.options.as_json:
+            self._show_text()
+            return
+        facts = {"bad_lines": self.bad_lines, "dry_run": self.options.dry_run}
         document = {**self.summary.to_dict(), **facts}
         if self.people is not None:
             document["people"] = msgspec.to_builtins(self.people)
         if self.strangers is not None:
-            document["absent_contacts"] = dict(
-                zip(("asked", "unknown"), self.strangers, strict=True)
-            )
-        shown = self.options.as_json
+            asked, unknown = self.strangers
+            document["absent_contacts"] = {"asked": asked, "unknown": unknown}
         try:
-            if shown:
-                print_out(json.dumps(document))
-        except OSError:
-            shown = False
+            print_out(json.dumps(document))
+        except OSError:  # the summary must not be lost with standard output
+            self._show_text()
             raise
-        finally:
-            if not shown:
-                self._show(facts)
 
-    def _show(self, facts: Any) -> None:
-        show_summary(self.console, self.summary, **facts)
+    def _show_text(self) -> None:
+        dry_run = self.options.dry_run
+        show_summary(self.console, self.summary, bad_lines=self.bad_lines, dry_run=dry_run)
         if self.people is not None:
-            tell_people(self.console, self.people)
+            show_people(self.console, self.people)
         if self.strangers is not None:
-            tell_strangers(self.console, *self.strangers)
-        if self.options.verb == "detach" and not self.options.dry_run:
-            tell_what_stays(self.console, self.summary)
+            show_strangers(self.console, *self.strangers)
+        if self.options.verb == "detach" and not dry_run:
+            show_limits(self.console, self.summary)
 
-    def _tell_how_to_go_on(self) -> None:
+    def _show_how_to_go_on(self) -> None:
         summary = self.summary
         left = summary.settled < summary.total
         if self.options.dry_run or not (left or not (summary.input_ended or self.given.missing)):
             return
         arguments = ["intercom-async", *sys.argv[1:]]
-        hint = "to go on" if summary.stopped_by is None else "once that is put right, to go on"
+        hint = "to go on" if summary.stopped_by is None else "once that is mended, to go on"
         if self.journal is None:
-            hint += " (what is settled is sent again, which is safe; --journal FILE avoids it)"
+            hint += " (settled pairs are sent again, which is safe; --journal FILE avoids it)"
         elif self.options.source == "-" and summary.input_ended:
             at = len(arguments) - 1 - arguments[::-1].index("-")
             arguments[at] = str(self.journal)
@@ -323,7 +315,7 @@ class _Ending:
 
 
 class Interrupter:
-    """Two signals stop a run: the first lets requests finish, the second does not."""
+    """Stops a run at a signal: the first lets requests in flight finish, the second does not."""
 
     def __init__(self, run: DetachRun, console: Console) -> None:
         self._run = run
@@ -331,7 +323,7 @@ class Interrupter:
         self.presses = 0
 
     def __call__(self) -> None:
-        """Take one signal."""
+        """Handle one signal."""
         self.presses += 1
         if self.presses == 1:
             say(

@@ -1,4 +1,4 @@
-"""The header of a CSV file: its delimiter, its columns, and what to say if nobody can know."""
+"""The header of a CSV file: its delimiter, its columns, and advice when they are unclear."""
 
 import re
 import shlex
@@ -15,12 +15,12 @@ PEOPLE: Final[Mapping[By, str]] = {
     "contact": "contact_id",
     "external-id": "external_id",
 }
-"""The column of people, by what they are named by."""
+"""The column of people, for each value of --by."""
 
 _DELIMITERS: Final = (b",", b";", b"\t")
 _NAMED_DELIMITER: Final = re.compile(rb'"?sep=([^"\w\r\n])"?[\r\n]*', re.IGNORECASE)
 _LONGEST_HEADER: Final = 1000
-"""Lines, if a column's name holds line breaks."""
+"""Lines; the name of a column may have line breaks."""
 
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
@@ -30,20 +30,20 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "email": ("email", "emailaddress", "mail", "useremail", "contactemail"),
     "external_id": ("externalid", "userid", "user", "customerid"),
 }
-"""What other programs call a column, in lower case and without marks; likelier ones first."""
+"""Other programs' names of a column, as lower-case letters and digits, likelier ones first."""
 
 
 def read_header(
     lines: Lines, name: str, columns: Sequence[str], wanted: Sequence[str]
 ) -> tuple[bytes, Sequence[str]]:
-    """Return the delimiter and the header's names, among them those `wanted` for `columns`."""
+    """Return the delimiter and the names in the header, which must have those `wanted`."""
     number, text = next(lines)
     delimiters: Sequence[bytes] = _DELIMITERS
     if named := _NAMED_DELIMITER.fullmatch(text):
         delimiters = [named[1]]
         number, text = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if b"\0" in text:
-        problem = "neither UTF-8 nor UTF-16 with a byte order mark: save the file as CSV (UTF-8)"
+        problem = "neither UTF-8 nor UTF-16 with a byte order mark; save the file as CSV (UTF-8)"
         raise SourceError(name, number, problem)
     found: list[str] = []
     for _ in range(_LONGEST_HEADER):

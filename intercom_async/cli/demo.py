@@ -1,31 +1,35 @@
-"""The main job, shown on the embedded simulator: a bulk detach with faults, checked afterwards."""
+"""The command `demo`: a bulk detach with faults on the simulator, checked pair by pair."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from intercom_async.bulk import DetachSummary
+from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.options import option
+from intercom_async.cli.picture import draw
 from intercom_async.cli.running import ExitStatus, span
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal import reader
-from intercom_async.journal.reader import is_journal
+from intercom_async.private_files import rewrite
 from intercom_async.simulator import Fault, IntercomSimulator
 
-LATENCY: Final = (0.02, 0.08)
-"""Seconds a reply takes, about what a nearby data centre has."""
+_LATENCY: Final = (0.02, 0.08)
+"""Seconds a reply takes, about what a nearby data centre needs."""
 
-FAULTS: Final = (
+_FAULTS: Final = (
     (Fault.SERVER_ERROR, 0.004),
     (Fault.SERVER_ERROR_AFTER_APPLYING, 0.002),
     (Fault.HTML_ERROR, 0.002),
@@ -33,119 +37,123 @@ FAULTS: Final = (
     (Fault.RESET_AFTER_APPLYING, 0.002),
     (Fault.TRUNCATED_BODY, 0.002),
 )
-"""What goes wrong, and for which part of the requests."""
+"""What goes wrong, and with which part of the requests."""
 
 
 @attrs.frozen(kw_only=True)
 class DemoOptions:
-    """What `demo` is given."""
+    """The options of `demo`."""
 
     pairs: int = option(4000, "Contacts to detach.", min=1)
     limit: int = option(1667, "Requests per 10-second window.", min=1)
-    seed: int = option(1, "Of the faults.")
+    seed: int = option(1, "Seed of the random faults.")
     journal: Path | None = option(
         None, "Keep the run in this file: the same command goes on after a Ctrl-C or a crash."
     )
+    svg: Path | None = option(None, "Also save the last screen as a picture.")
 
 
-async def demo(options: DemoOptions) -> ExitStatus:
+async def demo(options: DemoOptions, console: Console | None = None) -> ExitStatus:
     """Show a bulk detach on a simulator with faults.
 
-    What each result says is compared with what the simulator did.
+    Each result is compared with what the simulator did.
     """
-    return await show(
-        pairs=options.pairs,
-        limit=options.limit,
-        seed=options.seed,
-        journal=options.journal,
-        console=Console(),
-    )
-
-
-async def show(
-    *, pairs: int, limit: int, seed: int, console: Console, journal: Path | None = None
-) -> ExitStatus:
-    """Run the demo and say whether the simulator agrees with every single result."""
-    kept = _kept(journal)
-    simulator = IntercomSimulator(limit=limit, latency=LATENCY, seed=seed, port=kept.port)
-    populated = simulator.workspace.populate(conversations=pairs)
-    if not set(populated).issuperset(kept.detached):
-        raise InvalidArgumentError("--journal", str(journal), "of the same --pairs and --seed")
-    for pair in kept.detached:  # the simulator is as the earlier session left it
-        simulator.workspace.detach(*pair)
-    for fault, probability in FAULTS:
-        simulator.faults.add(fault, probability=probability)
-    seconds = math.ceil((pairs - len(kept.detached)) / limit) * simulator.quota.window
-    console.print(
-        f"In up to {span(seconds)}, {'the rest of ' if kept.detached else ''}{pairs:,} contacts "
+    console = console or Console()
+    simulator, pairs, detached = _prepare(options)
+    seconds = math.ceil((len(pairs) - detached) / options.limit) * simulator.quota.window
+    opening = Text(
+        f"In up to {span(seconds)}, {'the rest of ' if detached else ''}{len(pairs):,} contacts "
         "are detached on a simulated Intercom in this process; Ctrl-C stops it.\n"
-        f"{limit:,} requests fit into a 10-second window, and "
-        f"{sum(probability for _, probability in FAULTS):.1%} of the requests go wrong.",
-        highlight=False,
+        f"{options.limit:,} requests fit into a 10-second window, and "
+        f"{sum(probability for _, probability in _FAULTS):.1%} of the requests go wrong."
     )
-    async with simulator:
-        mismatches: list[str] = []
-        reported: set[tuple[str, str]] = set()
-        async with IntercomClient(simulator.token, base_url=simulator.url) as client:
-            run = client.detach_contacts(populated, admin_id=simulator.admin_id, journal=journal)
-            interrupter = Interrupter(run, console)
-            with interrupts(interrupter):
-                async with run, Display(console, run, total=pairs):
-                    async for result in run:
-                        pair = (result.detach.conversation_id, result.detach.contact_id)
-                        problem = _check(simulator, result.detach, result.outcome)
-                        if pair in reported:
-                            problem = f"{pair} was reported twice"
-                        reported.add(pair)
-                        mismatches += [problem] if problem else []
-            summary = run.summary
-    interrupted = interrupter.presses > 0
-    missing = pairs - len(reported) - summary.settled_before
-    if missing and not interrupted:
+    console.print(opening)
+    async with simulator, IntercomClient(simulator.token, base_url=simulator.url) as client:
+        run = client.detach_contacts(pairs, admin_id=simulator.admin_id, journal=options.journal)
+        interrupter = Interrupter(run, console)
+        with interrupts(interrupter):
+            async with run, Display(console, run, total=len(pairs)):
+                reported, mismatches = await _compare(run, simulator)
+    summary = run.summary
+    missing = len(pairs) - len(reported) - summary.settled_before
+    if missing and not interrupter.presses:
         mismatches.append(f"{missing} pairs were never reported")
-    console.print(outcome_counts(summary), highlight=False)
-    console.print(_table(summary, simulator, limit=limit))
-    agrees = _agrees(console, mismatches, len(reported))
-    if interrupted:
-        again = "the same command" if journal is not None else "begin with --journal demo.db"
-        console.print(f"To go on where a demo was stopped: {again}.", highlight=False)
-    if not agrees:
+    ending = [
+        outcome_counts(summary),
+        _table(summary, simulator, limit=options.limit),
+        *_agreement(mismatches, len(reported)),
+    ]
+    for part in ending:
+        console.print(part, highlight=False)
+    if options.svg is not None:
+        with rewrite(options.svg) as file:
+            file.write(draw("intercom-async demo", [opening, Text(), *ending]))
+    if interrupter.presses:
+        how = "run the same command again" if options.journal else "begin with --journal demo.db"
+        console.print(f"To go on with a demo that was stopped, {how}.", highlight=False)
+    if mismatches:
         return ExitStatus.SOME_FAILED
-    if interrupted:
+    if interrupter.presses:
         return ExitStatus.INTERRUPTED
     return ExitStatus.SETTLED if summary.settled == summary.total else ExitStatus.SOME_FAILED
 
 
-def _agrees(console: Console, mismatches: list[str], reported: int) -> bool:
-    """Say whether the simulator agrees with what was reported."""
+def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
+    """Return the simulator, its pairs, and how many of them an earlier session detached."""
+    port, detached = 0, list[tuple[str, str]]()
+    if options.journal is not None:
+        if options.svg is not None:
+            kept = (("--journal", file) for file in journal_files(options.journal))
+            refuse_same_files(kept, [("--svg", options.svg)])
+        port, detached = _left_behind(options.journal)
+    simulator = IntercomSimulator(
+        limit=options.limit, latency=_LATENCY, seed=options.seed, port=port
+    )
+    pairs = simulator.workspace.populate(conversations=options.pairs)
+    if not set(pairs).issuperset(detached):
+        expected = "the journal of a demo with the same --pairs and --seed"
+        raise InvalidArgumentError("--journal", str(options.journal), expected)
+    for pair in detached:  # this simulator knows nothing of the earlier session
+        simulator.workspace.detach(*pair)
+    for fault, probability in _FAULTS:
+        simulator.faults.add(fault, probability=probability)
+    return simulator, pairs, len(detached)
+
+
+async def _compare(
+    run: DetachRun, simulator: IntercomSimulator
+) -> tuple[set[tuple[str, str]], list[str]]:
+    """Return the pairs that the run reported, and in words what the simulator denies."""
+    reported: set[tuple[str, str]] = set()
+    mismatches: list[str] = []
+    async for result in run:
+        pair = (result.detach.conversation_id, result.detach.contact_id)
+        problem = _check(simulator, result.detach, result.outcome)
+        if pair in reported:
+            problem = f"{pair} was reported twice"
+        reported.add(pair)
+        mismatches += [problem] if problem else []
+    return reported, mismatches
+
+
+def _agreement(mismatches: list[str], reported: int) -> Iterator[RenderableType]:
     for mismatch in mismatches[:20]:
-        console.print(mismatch, style="red", markup=False)
+        yield Text(mismatch, "red")
     if mismatches:
-        console.print(f"{len(mismatches)} results disagree with the simulator", style="bold red")
+        yield Text(f"{len(mismatches)} results disagree with the simulator", "bold red")
     else:
-        console.print(
-            f"All {reported:,} results agree with the simulator's state, pair by pair.",
-            style="bold green",
-            highlight=False,
-        )
-    return not mismatches
+        agreed = f"All {reported:,} results agree with the simulator's state, pair by pair."
+        yield Text(agreed, "bold green")
 
 
-@attrs.frozen
-class _Kept:
-    """What an earlier session left: the simulator's port, and the pairs that were detached."""
-
-    port: int = 0
-    detached: tuple[tuple[str, str], ...] = ()
-
-
-def _kept(journal: Path | None) -> _Kept:
-    if journal is None or not is_journal(journal):
-        return _Kept()
+def _left_behind(journal: Path) -> tuple[int, list[tuple[str, str]]]:
+    """Return the port and the detached pairs of the earlier session: 0 and none without one."""
+    if not reader.is_journal(journal):
+        return 0, []
     with reader.open(journal) as found:
         rows = found.rows({Outcome.DETACHED, Outcome.ALREADY_ABSENT})
-        detached = tuple((row.conversation_id, row.contact_id) for row in rows)
-        return _Kept(urlsplit(found.binding.base_url).port or 0, detached)
+        detached = [(row.conversation_id, row.contact_id) for row in rows]
+        return urlsplit(found.binding.base_url).port or 0, detached
 
 
 def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:
@@ -163,20 +171,16 @@ def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str 
 
 def _table(summary: DetachSummary, simulator: IntercomSimulator, *, limit: int) -> Table:
     requests = simulator.requests
-    windows = simulator.quota.windows
-    whole = windows[1:-1]
+    share = requests.refused / requests.total if requests.total else 0.0
+    retries = f"{summary.retries:,} of them retries and checks"
     table = Table.grid(padding=(0, 3))
     table.add_row("pairs accounted for", f"{summary.total:,}")
     table.add_row("confirmed by a check", f"{summary.inferred:,}")
-    table.add_row(
-        "requests", f"{requests.total:,} ({summary.retries:,} of them retries and checks)"
-    )
-    share = requests.refused / requests.total if requests.total else 0.0
+    table.add_row("requests", f"{requests.total:,} ({retries})")
     table.add_row("refused by the rate limit", f"{requests.refused:,} ({share:.2%})")
-    if whole:
+    if whole := simulator.quota.windows[1:-1]:
         used = sum(window.accepted for window in whole) / (limit * len(whole))
         table.add_row("quota used in whole windows", f"{used:.1%} of {len(whole)} x {limit:,}")
-    table.add_row(
-        "time", f"{summary.elapsed:.1f} s (with every window filled: {summary.ideal or 0:.1f} s)"
-    )
+    ideal = f"{summary.ideal or 0:.1f} s with every window filled"
+    table.add_row("time", f"{summary.elapsed:.1f} s ({ideal})")
     return table

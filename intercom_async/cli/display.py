@@ -1,7 +1,4 @@
-"""What a person sees of a run: a live line, or plain lines where nobody watches, and its end.
-
-Functions turn numbers into text; `Display` decides when to show it.
-"""
+"""A run on the screen: its progress, as a live line or as plain lines, and its summary."""
 
 import asyncio
 import math
@@ -23,10 +20,10 @@ from intercom_async.errors import readable
 from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.transport.server_clock import WINDOW
 
-LIVE_INTERVAL: Final = 0.1
-PLAIN_INTERVAL: Final = 5.0
-RATE_WINDOW: Final = 5.0
-"""Seconds over which the shown rate is averaged."""
+_LIVE_INTERVAL: Final = 0.1
+_PLAIN_INTERVAL: Final = 5.0
+_RATE_WINDOW: Final = 5.0
+"""Seconds over which the rate is averaged."""
 
 STYLES: Final[Mapping[str, str]] = {
     Outcome.DETACHED: "green",
@@ -42,7 +39,7 @@ _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
 
 
 def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
-    """Return the outcomes that occurred, each with its count, in colour."""
+    """Return the count of each outcome that occurred, in colour."""
     text = Text()
     for outcome, count in summary.outcomes.items():
         if count:
@@ -55,7 +52,7 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 def progress_line(
     summary: DetachSummary, status: RateLimitStatus | None, *, rate: float, total: int | None
 ) -> Text:
-    """Return where a run stands, as one line that a narrow terminal cuts at its end."""
+    """Return a run's progress as one line, the most important numbers first."""
     done = summary.total + summary.settled_before
     text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
     if total is not None and rate > 0 and done < total:
@@ -72,16 +69,16 @@ def progress_line(
 
 
 def outage_line(outage: OutageStatus, now: float) -> Text:
-    """Return since when Intercom is away, why, and when the next look is."""
+    """Return when Intercom went away, why, and when the run asks again."""
     since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
     soon = span(math.ceil(outage.next_look))
-    look = f"next look in {soon}" if outage.next_look else "looking now"
+    look = f"asking again in {soon}" if outage.next_look else "asking again now"
     # The reason comes last: a narrow terminal cuts it.
     return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
 
 
 class Display:
-    """Shows a run until left; use as an async context manager."""
+    """An async context manager that shows a run's progress, with `also` as a second line."""
 
     def __init__(
         self,
@@ -115,7 +112,7 @@ class Display:
 
     async def _refresh(self) -> None:
         while True:
-            await asyncio.sleep(PLAIN_INTERVAL if self._live is None else LIVE_INTERVAL)
+            await asyncio.sleep(_PLAIN_INTERVAL if self._live is None else _LIVE_INTERVAL)
             if self._live is not None:
                 self._live.update(self.picture(), refresh=True)
                 continue
@@ -152,7 +149,7 @@ class Display:
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""
         self._samples.append((summary.elapsed, summary.total))
-        while len(self._samples) > 2 and self._samples[0][0] < summary.elapsed - RATE_WINDOW:
+        while len(self._samples) > 2 and self._samples[0][0] < summary.elapsed - _RATE_WINDOW:
             self._samples.popleft()
         began, before = self._samples[0]
         passed = summary.elapsed - began
@@ -160,7 +157,6 @@ class Display:
 
 
 def _account(summary: DetachSummary) -> str:
-    """Return what a run did and what that cost."""
     if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
         return "there was nothing to do"
     ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
@@ -175,24 +171,24 @@ def _account(summary: DetachSummary) -> str:
 def show_summary(
     console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
 ) -> None:
-    """Print the end of a run for a person."""
+    """Print a run's summary for a person."""
     if dry_run:
-        say(console, "dry run: nothing was changed; this is what would be:", "bold")
+        say(console, "dry run: nothing was changed; a real run would end like this:", "bold")
     if summary.total:
         console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
     for cause in summary.causes:
         example = f"{cause.example.conversation_id},{cause.example.contact_id}"
         name = cause.outcome.value.replace("_", " ")
-        said = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
-        say(console, said, STYLES[cause.outcome])
+        line = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
+        say(console, line, STYLES[cause.outcome])
     say(console, _account(summary))
-    told = (
+    remarks = (
         (summary.settled_before, "settled by earlier sessions", "cyan"),
-        (summary.duplicates, "listed again and sent once", "cyan"),
-        (summary.second_tries, "failed at first and tried once more at the end", ""),
-        (summary.inferred, "without a reply, found to be done by a check", ""),
+        (summary.duplicates, "listed twice and sent once", "cyan"),
+        (summary.second_tries, "failed at first and tried again at the end", ""),
+        (summary.inferred, "without a reply, confirmed by a check", ""),
     )
-    for count, what, style in told:
+    for count, what, style in remarks:
         if count:
             say(console, f"{amount(count, 'pair')} {what}", style)
     if bad_lines:

@@ -1,4 +1,4 @@
-"""The elements of a JSON array, read as it goes on."""
+"""The elements of a JSON array, read one at a time."""
 
 import json
 import re
@@ -23,11 +23,11 @@ def read_elements(lines: Lines, name: str) -> Iterator[tuple[int, Any]]:
             yield text.element()
             mark = text.take(",]")
     if text.look():
-        raise text.error("text behind the array")
+        raise text.error("there is text after the array")
 
 
 class _Text:
-    """A text that grows by whole lines while it is read."""
+    """The part of the text that is being read; it grows by whole lines."""
 
     def __init__(self, lines: Lines, name: str) -> None:
         self._line, first = next(lines)
@@ -37,10 +37,10 @@ class _Text:
         self._name = name
 
     def look(self) -> str:
-        """Return the next sign that is no white space, "" at the end."""
+        """Return the next character that is no white space, "" at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
-            assert space is not None  # noqa: S101  it matches nothing, too
+            assert space is not None  # noqa: S101  it also matches nothing
             self._move(space.end())
             if self._at < len(self._text):
                 return self._text[self._at]
@@ -48,7 +48,7 @@ class _Text:
                 return ""
 
     def take(self, marks: str) -> str:
-        """Return the next sign, which must be one of the marks."""
+        """Return the next character and pass it; it must be one of the marks."""
         found = self.look()
         if not found or found not in marks:
             expected = " or ".join(f'"{mark}"' for mark in marks)
@@ -57,7 +57,6 @@ class _Text:
         return found
 
     def element(self) -> tuple[int, Any]:
-        """Return the next element and its line."""
         self.look()
         while True:
             try:
@@ -83,7 +82,7 @@ class _Text:
         self._at = to
 
     def _grow(self) -> bool:
-        """Read as much as there is again, so that little is decoded twice."""
+        """Double the text, so that little of it is decoded twice; return whether it grew."""
         parts = [self._text[self._at :]]
         wanted = len(parts[0])
         if wanted > LONGEST_LINE:

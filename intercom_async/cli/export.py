@@ -1,4 +1,4 @@
-"""The command `export`: a journal's rows as CSV or JSON lines, one at a time."""
+"""The command `export`: a journal's rows as CSV or JSON lines."""
 
 import csv
 import io
@@ -14,42 +14,38 @@ import attrs
 import msgspec
 
 from intercom_async.cli.files import writing
-from intercom_async.cli.options import argument, option
+from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
 from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
 from intercom_async.journal.row import Row
 
-CHUNK: Final = 65536
-COLUMNS: Final = tuple(field.name for field in attrs.fields(Row))
+_CHUNK: Final = 65536
+_COLUMNS: Final = tuple(field.name for field in attrs.fields(Row))
 
-_but_time = operator.attrgetter(*COLUMNS[:-1])
+_but_time = operator.attrgetter(*_COLUMNS[:-1])
 
 _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a spreadsheet begins to run a cell: in some countries a semicolon begins one, too."""
+"""Where a formula begins; where the comma marks decimals, a semicolon begins a cell too."""
 
 
 @attrs.frozen(kw_only=True)
-class ExportOptions:
-    """What `export` is given."""
+class ExportOptions(JournalOptions):
+    """The options of `export`."""
 
-    journal: str = argument(
-        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
-    )
-    run: str | None = option(None, "The run's name in PostgreSQL.")
-    as_csv: bool = option(False, "CSV with a header, safe to open in a spreadsheet.", "--csv")
-    as_json_lines: bool = option(False, "JSON lines: every value as it is.", "--jsonl")
+    as_csv: bool = option(False, "CSV with a header; a spreadsheet runs nothing in it.", "--csv")
+    as_json_lines: bool = option(False, "JSON lines, with every value unchanged.", "--jsonl")
     output: Path | None = option(None, "Write to this file instead of standard output.")
     state: str | None = option(
-        None, "Only pairs in such states, e.g. failed,unknown; unsettled: all left."
+        None, "Only pairs in these states, e.g. failed,unknown; or unsettled."
     )
 
 
 def export(options: ExportOptions) -> ExitStatus:
-    """Write what became of each pair, a row for each.
+    """Write the outcome of each pair.
 
-    The CSV can be given to detach again, for example the pairs that failed.
+    `detach` reads the CSV again, for example that of the pairs that failed.
     """
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
@@ -80,30 +76,30 @@ def _states(text: str | None) -> tuple[str, ...] | None:
 
 def _json_lines(rows: Iterator[Row]) -> Iterator[bytes]:
     for row in rows:
-        yield msgspec.json.encode(dict(zip(COLUMNS, _values(row), strict=True))) + b"\n"
+        yield msgspec.json.encode(dict(zip(_COLUMNS, _values(row), strict=True))) + b"\n"
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[bytes]:
-    """Quote every text, so that programs that can tell keep ids as texts."""
+    # All texts are quoted: programs that heed quotes keep the ids as texts.
     line = io.StringIO()
     writer = csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(_COLUMNS)
     for row in rows:
         writer.writerow(map(_cell, _values(row)))
-        if line.tell() > CHUNK:
+        if line.tell() > _CHUNK:
             yield line.getvalue().encode()
             line.seek(line.truncate(0))
     yield line.getvalue().encode()
 
 
 def _values(row: Row) -> tuple[Any, ...]:
-    """Return a row's values by `COLUMNS`, its time as people and programs read it."""
+    """Return a row's values in the order of `_COLUMNS`, its time in ISO 8601."""
     time = datetime.fromtimestamp(row.updated_at, UTC).isoformat(timespec="seconds")
     return (*_but_time(row), time)
 
 
 def _cell(value: object) -> object:
-    """Return a value that no spreadsheet runs: an apostrophe makes it text, control codes none."""
+    """Return a value that no spreadsheet runs: an apostrophe makes a formula a text."""
     if isinstance(value, str):
         plain = value.isalnum() or not value
         return value if plain else _FORMULA.sub(r"\1\2'", readable(value, sys.maxsize))

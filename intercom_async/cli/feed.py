@@ -1,4 +1,4 @@
-"""An input's entries, read in a thread: a silent pipe or a slow disk must not hold the loop."""
+"""Reading an input in a thread, so that a silent pipe or a slow disk never blocks the loop."""
 
 import asyncio
 import functools
@@ -8,18 +8,17 @@ from typing import Final, Generic, TypeVar
 
 from intercom_async.cli.sources import BadLine, SourceError
 
-AHEAD: Final = 2000
-"""Lines that may be read before they are wanted."""
-
+_AHEAD: Final = 2000
+"""Lines to read ahead, at most."""
 
 _Entry = TypeVar("_Entry")
 
 
 class Feed(Generic[_Entry]):
-    """An async iterable of an input's entries; counts the lines that give none.
+    """An async iterable of an input's entries, which counts the lines that give none.
 
-    Its thread dies with the process: nothing can wake it from the read that it waits in. What
-    reading raises is raised to whoever iterates.
+    The iteration raises what the reading raised. The thread is a daemon: nothing can wake it from
+    a read that waits.
     """
 
     def __init__(
@@ -64,8 +63,11 @@ class Feed(Generic[_Entry]):
                 self._changed.notify()
 
     async def count(self) -> int:
-        """Return how many entries there are."""
-        return sum([1 async for _ in self])
+        """Read it all, and return the number of entries."""
+        entries = 0
+        async for _ in self:
+            entries += 1
+        return entries
 
     def _count_bad(self, line: BadLine) -> None:
         if self._strict:
@@ -75,7 +77,7 @@ class Feed(Generic[_Entry]):
             self._complain(line)
 
     async def _next_lines(self) -> list[_Entry | BadLine]:
-        """Return what has been read; wait for something; nothing at the end."""
+        """Wait until something was read and return it; an empty list at the end."""
         loop = asyncio.get_running_loop()
         while True:
             with self._changed:
@@ -91,7 +93,7 @@ class Feed(Generic[_Entry]):
         try:
             for line in self._lines:
                 with self._changed:
-                    while len(self._read) >= AHEAD and not self._ended:
+                    while len(self._read) >= _AHEAD and not self._ended:
                         self._changed.wait()
                     if self._ended:
                         return
@@ -99,7 +101,7 @@ class Feed(Generic[_Entry]):
                     self._call()
         except OSError as error:
             self._failure = SourceError(self._name, 0, error.strerror or str(error))
-        except BaseException as error:  # noqa: BLE001  whoever iterates gets it
+        except BaseException as error:  # noqa: BLE001  raised by the iteration
             self._failure = error
         with self._changed:
             self._ended = True

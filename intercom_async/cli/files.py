@@ -1,4 +1,4 @@
-"""Files that a command writes: never one that it reads, and results as JSON lines."""
+"""The files that a command writes: never one that it reads."""
 
 import contextlib
 import io
@@ -18,21 +18,18 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.reader import Reader
 from intercom_async.private_files import rewrite
 
-SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
-"""What a journal's name is continued with by the files beside it."""
+_SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
+"""Endings of a journal's name and of those of the files beside it."""
 
 _RESULT: Final = b'{"conversation_id":'
-"""What a line of results begins with."""
+"""The beginning of each line of results."""
 
-Named = Iterable[tuple[str, Path | int]]
-"""Files, or descriptors of some, with the options that name them."""
+_Named = Iterable[tuple[str, Path | int]]
+"""Files or descriptors, each with the option that names it."""
 
 
-def refuse_same_files(read: Named, written: Named) -> None:
-    """Refuse to write a file that is read or written under another name.
-
-    Files are compared as files, through links, before any of them is opened.
-    """
+def refuse_same_files(read: _Named, written: _Named) -> None:
+    """Refuse to write a file that another option reads or writes, also through links."""
     taken = {mark: name for name, file in read for mark in _marks(file)}
     for name, file in written:
         for mark in _marks(file):
@@ -43,12 +40,12 @@ def refuse_same_files(read: Named, written: Named) -> None:
 
 def journal_files(path: Path) -> Iterator[Path]:
     """Yield a journal and the files that stand beside it."""
-    for ending in SIDE_FILES:
+    for ending in _SIDE_FILES:
         yield path.with_name(path.name + ending)
 
 
 def _marks(file: Path | int) -> Iterator[object]:
-    """What tells a file from others: its place on the disk, and its name if there is none yet."""
+    """Yield a file's identity: its place on the disk, or its path if it does not exist yet."""
     with contextlib.suppress(OSError):
         facts = os.fstat(file) if isinstance(file, int) else file.stat()
         if stat.S_ISREG(facts.st_mode):
@@ -60,7 +57,7 @@ def _marks(file: Path | int) -> Iterator[object]:
 
 @contextlib.contextmanager
 def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
-    """Open a file for its owner alone, but neither the journal nor what its sessions read."""
+    """Open a file for its owner alone; refuse the journal and its sessions' inputs."""
     own = journal_files(Path(journal.path)) if journal.in_file else ()
     read = [(file.name, file) for file in own]
     sources = (one.source.name for one in journal.sessions if one.source and one.source.name)
@@ -75,10 +72,10 @@ def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
 
 
 class Results:
-    """Where results are written to: "-" for standard output, None for nowhere.
+    """Writes results as JSON lines to a file, to "-" for standard output, or to None for nowhere.
 
-    A run that resumes adds to the results that are there; a new one replaces them. What holds
-    anything else is not touched. An error in writing is kept in `lost` and ends the writing.
+    A run that goes on appends to its results; a new run replaces them. A file with anything else
+    is refused. The first error is kept in `lost` and ends the writing.
     """
 
     def __init__(self, target: Path | None, console: Console, *, resumes: bool) -> None:
@@ -86,7 +83,7 @@ class Results:
         self._file = None if target is None else _open(target, console, resumes=resumes)
 
     def write(self, result: DetachResult) -> bool:
-        """Write a line; whether it could be."""
+        """Write a line; return whether the writing still works."""
         try:
             if self._file is not None:
                 self._file.write(msgspec.json.encode(result.to_dict()) + b"\n")
@@ -111,7 +108,7 @@ def _open(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
         return rewrite(target)
     with target.open("rb") as existing:
         if existing.read(len(_RESULT)) != _RESULT:
-            raise InvalidArgumentError("--output", str(target), "a new file or one with results")
+            raise InvalidArgumentError("--output", str(target), "a new file, or one with results")
     if not resumes:
         return rewrite(target)
     file = target.open("r+b")
@@ -122,7 +119,7 @@ def _open(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
 
 
 def _end_of_last_line(file: BinaryIO) -> int:
-    """Where the last whole line ends: a run that was killed may have left half of one."""
+    """Return where the last whole line ends: a killed run can leave half a line behind it."""
     end = file.seek(0, io.SEEK_END)
     while end:
         begin = max(0, end - 65536)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import ByOptions, Connection, option
-from intercom_async.cli.people import tell_people
+from intercom_async.cli.people import show_people
 from intercom_async.cli.running import ExitStatus, amount, print_out, say
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.ids import check_id
@@ -21,30 +21,28 @@ if TYPE_CHECKING:
     from intercom_async.people import By
 
 _INCOMPLETE: Final = "find failed: this list is not complete"
-"""No pair: a `detach -` that reads it must not end as if it had got everything."""
+"""A line that is no pair, so that a `detach -` that reads it cannot end with status 0."""
 
 
 @attrs.frozen(kw_only=True)
 class FindOptions(ByOptions, Connection):
-    """What `find` is given."""
+    """The options of `find`."""
 
     contact: str | None = option(None, "Intercom's id of the contact.")
-    email: str | None = option(None, "The contact's address.")
+    email: str | None = option(None, "The contact's e-mail address.")
     external_id: str | None = option(None, "Your own id of the contact.")
     people: Path | None = option(
-        None, "A file with people, as detach --people reads it; - for standard input.", "--from"
+        None, "A file of people, the same as for detach --people; - for standard input.", "--from"
     )
-    columns: str | None = option(None, "Name in the file's header: email=Mail.")
-    every: bool = option(
-        False, "Conversations, too, in which the contact is the only one.", "--all"
-    )
+    columns: str | None = option(None, "The column's name in the file: email=Mail.")
+    every: bool = option(False, "Include conversations without another contact.", "--all")
 
 
 async def find(options: FindOptions) -> ExitStatus:
     """Print the pairs of people's conversations.
 
-    Group conversations only, unless --all is given: the last contact cannot be removed. The
-    output, CSV or with --json JSON lines, is what detach reads.
+    Only group conversations, unless --all is given: the last contact cannot be removed. The
+    output is CSV, or JSON lines with --json; detach reads both.
     """
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
@@ -81,13 +79,13 @@ async def find(options: FindOptions) -> ExitStatus:
     if PersonState.FAILED in states:
         print_out(_INCOMPLETE)
     say(console, amount(found, "conversation"), "dim")
-    tell_people(console, search.summary)
+    show_people(console, search.summary)
     done = [*states] in ([], [PersonState.DONE]) and not (feed and feed.bad)
     return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
 
 def _write(conversation_id: str, contact_id: str, console: Console, *, as_json: bool) -> bool:
-    """Print a pair; whether it could be."""
+    """Print a pair, unless its ids are malformed; return whether it was printed."""
     if not (_is_plain(conversation_id) and _is_plain(contact_id)):
         say(console, f"left out: malformed id {conversation_id!r:.80}", "yellow")
         return False
@@ -100,9 +98,9 @@ def _write(conversation_id: str, contact_id: str, console: Console, *, as_json: 
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a spreadsheet takes an id for text.
+    """Return whether no spreadsheet runs an id.
 
-    It runs what begins with =, +, - or @, in their wide forms in some countries, and where commas
-    are for decimals it begins a cell at a semicolon.
+    Spreadsheets run text that begins with =, +, - or @, some also their wide forms. Where the comma
+    marks decimals, a semicolon begins a new cell.
     """
     return value.isprintable() and value[:1].isalnum() and ";" not in value

@@ -1,4 +1,4 @@
-"""Where a run's pairs or people come from: a file, standard input, a journal's rest, an undo."""
+"""A run's input: a file, standard input, the rest of a journal, or an undo."""
 
 import stat
 import sys
@@ -20,30 +20,29 @@ from intercom_async.journal import SETTLED, Binding, Source, reader
 from intercom_async.journal.people import PersonState
 from intercom_async.people import By
 
-SHOWN_BAD_LINES: Final = 20
-LISTED: Final = 100
+_SHOWN_BAD_LINES: Final = 20
+_LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
 
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _PEOPLE: Final = " of people"
 _ONE_PER_ADDRESS: Final = ", one per address"
-"""What a source's kind ends with."""
+"""Endings of a source's kind."""
 
 
 @attrs.frozen(kw_only=True)
 class Input:
-    """Pairs or people, not read yet.
+    """An input that has not been read yet.
 
     Attributes:
-        lines: opens and reads it, in a thread; None for what the run's own journal left.
+        lines: opens and reads it; None when the run's own journal has all that is left.
         countable: whether it can be read twice.
-        files: what must not be written meanwhile.
-        journal: where the run's journal is unless it is named.
-        binding: what the journal that it comes from belongs to.
-        total: pairs there are, where that is known without reading.
-        by: what people are named by; None for pairs.
-        one_per_address: whether people are left out whom several contacts are.
-        missing: why a part of the input cannot be had, None if it can.
+        files: the files that must not be written meanwhile, by the option that names them.
+        journal: the run's journal, unless an option names another.
+        binding: the workspace of the journal that the input comes from.
+        total: the number of pairs, where that is known without reading.
+        by: what names people; None for pairs.
+        missing: why a part of the input can no longer be read.
     """
 
     lines: Callable[[], Iterator[Any]] | None
@@ -61,16 +60,16 @@ class Input:
     def feed(
         self, console: Console, *, strict: bool = False, limit: int | None = None
     ) -> Feed[Any] | None:
-        """Begin to read it; lines that cannot be used are complained about and skipped."""
+        """Return its entries; reading them prints what is wrong with bad lines and skips those."""
         shown = 0
 
         def complain(line: BadLine) -> None:
             nonlocal shown
             shown += 1
-            if shown <= SHOWN_BAD_LINES:
+            if shown <= _SHOWN_BAD_LINES:
                 say(console, f"{self.name}, line {line.line}: {line.problem}; skipped", "yellow")
-            if shown == SHOWN_BAD_LINES:
-                say(console, "further bad lines are only counted", "yellow")
+            if shown == _SHOWN_BAD_LINES:
+                say(console, "more bad lines follow; they are only counted", "yellow")
 
         if self.lines is None:
             return None
@@ -78,7 +77,7 @@ class Input:
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:
-    """Say where the pairs or people come from."""
+    """Return the input that the options name."""
     given = [one for one in (options.source, options.people, options.undo) if one is not None]
     if len(given) > 1:
         other = "--undo" if options.undo else "--people"
@@ -113,7 +112,7 @@ def people_from(
     limit: int | None = None,
     one_per_address: bool = False,
 ) -> Input:
-    """Say where people come from."""
+    """Return an input of people."""
     column = PEOPLE[by]
     named = {column: parse_columns(columns).get(column, column)}
     return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)
@@ -125,14 +124,13 @@ def _found(path: Path, columns: Mapping[str, str], suffix: str, limit: int | Non
         source = Source(kind=kind, columns=columns or None)
         return _input(source, sys.stdin.fileno(), "standard input")
     regular = stat.S_ISREG(path.stat().st_mode)
-    # A limited run took what it was to take: nobody is to read on in its file.
+    # A run with --limit is complete without the rest of its file.
     kind = "file" if regular and limit is None else "a part of a file"
     source = Source(kind=kind + suffix, name=str(path.absolute()), columns=columns or None)
     return attrs.evolve(_input(source, path, str(path)), countable=regular)
 
 
 def _input(source: Source, file: Path | int, name: str) -> Input:
-    """Return an input that is opened when it is read; its source tells what it holds."""
     columns = source.columns or {}
     by: By | None = None
     for one, column in PEOPLE.items():
@@ -140,8 +138,7 @@ def _input(source: Source, file: Path | int, name: str) -> Input:
             by = one
 
     def read() -> Iterator[Any]:
-        # Not Python's own standard input: a thread that waits in it would keep the process from
-        # ending.
+        # Not sys.stdin: a thread that waits in it would keep the process from ending.
         with open(file, "rb", closefd=isinstance(file, Path)) as stream:
             if by is None:
                 yield from read_pairs(stream, name, columns=columns)
@@ -177,18 +174,18 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     if unread is not None:
         file = Path(unread.name) if unread.kind.startswith("file") and unread.name else None
         if file is not None and file.is_file():
-            say(console, f"the run had not read {file} to its end: reading on", "dim")
+            say(console, f"the run had not read {file} to its end; reading on", "dim")
             found = _input(unread, file, str(file))
             return attrs.evolve(found, countable=True, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         missing = (
-            f"the input ({where}) was not read to its end and cannot be read again; for the rest: "
-            f"{verb} INPUT --journal {path}"
+            f"the input ({where}) was not read to its end and cannot be read again; for the rest, "
+            f"run: {verb} INPUT --journal {path}"
         )
     one_per_address = any(one.source and _ONE_PER_ADDRESS in one.source.kind for one in read)
     return Input(
         lines=None,
-        by="email" if people else None,  # those that are left name their own kind
+        by="email" if people else None,  # the journal knows each one's own
         one_per_address=one_per_address,
         name=str(path),
         source=Source(kind="journal", name=str(path.absolute())),
@@ -243,11 +240,11 @@ def _show_left_out(journal: reader.Reader, console: Console) -> None:
         if count == 1:
             say(
                 console,
-                "left out, because only a check said that they were removed (they may have been "
-                "absent before the run); --with-inferred puts them back, too:",
+                "left out: only a check said that they were removed, so they may have been absent "
+                "before the run; --with-inferred puts them back too:",
                 "yellow",
             )
-        if count <= LISTED:
+        if count <= _LISTED:
             say(console, f"  {row.conversation_id},{row.contact_id}", "yellow")
     if count:
         say(console, f"  {amount(count, 'pair')} in all", "yellow")

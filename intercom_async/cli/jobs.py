@@ -1,4 +1,4 @@
-"""Runs of many workspaces that many machines share: `submit`, `work` and `status`."""
+"""The commands `submit`, `work` and `status`, for runs that many machines share."""
 
 import contextlib
 import csv
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from intercom_async.integrations.procrastinate import DetachJobs
 
 DATABASE_VARIABLE: Final = "INTERCOM_DATABASE_URL"
-HEADER: Final = ("workspace", "conversation_id", "contact_id")
+_HEADER: Final = ("workspace", "conversation_id", "contact_id")
 
 
 @attrs.frozen(kw_only=True)
 class JobOptions:
-    """Which database."""
+    """The options of all three, and of `status`."""
 
     run: str = option("default", "The run's name.")
     database: str | None = option(
@@ -38,18 +38,16 @@ class JobOptions:
     def open(
         self, access: dict[str, WorkspaceAccess] | None = None
     ) -> "tuple[procrastinate.App, DetachJobs]":
-        """Return the engine and the jobs.
-
-        Raises:
-            InvalidArgumentError: nobody said which database.
-            ClientStateError: the extra is not installed.
-        """
+        """Return the engine and the jobs."""
         try:
             import procrastinate  # noqa: PLC0415  of an extra
 
             from intercom_async.integrations.procrastinate import DetachJobs  # noqa: PLC0415
         except ImportError as error:
-            raise ClientStateError(f"pip install 'intercom_async[postgres]' ({error})") from error
+            raise ClientStateError(
+                "submit, work and status need the extra 'postgres': "
+                f"pip install 'intercom_async[postgres]' ({error})"
+            ) from error
         url = self.database or os.environ.get(DATABASE_VARIABLE)
         if not url:
             raise InvalidArgumentError("--database", None, f"given, or in ${DATABASE_VARIABLE}")
@@ -59,34 +57,34 @@ class JobOptions:
 
 @attrs.frozen(kw_only=True)
 class SubmitOptions(JobOptions):
-    """What `submit` is given."""
+    """The options of `submit`."""
 
-    source: str = argument("-", f"CSV with the header {','.join(HEADER)}; - for standard input.")
-    prepare: bool = option(False, "Make the engine's own tables first: once.", "--prepare")
+    source: str = argument("-", f"CSV with the header {','.join(_HEADER)}; - for standard input.")
+    prepare: bool = option(False, "First create the engine's tables; needed once.")
 
 
 @attrs.frozen(kw_only=True)
 class WorkOptions(JobOptions):
-    """What `work` is given."""
+    """The options of `work`."""
 
     workspaces: Path = argument(
         Path("workspaces.json"), 'JSON: {"acme": {"token": "...", "region": "eu"}, ...}.'
     )
-    until_empty: bool = option(False, "End when there is nothing to do.", "--until-empty")
-    at_once: int = option(50, "Workspaces in work at once.", min=1)
+    until_empty: bool = option(False, "End when nothing is left to do.")
+    at_once: int = option(50, "Workspaces to work on at once.", min=1)
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the three commands."""
     command(app, SubmitOptions, submit, "submit triples.csv --run cleanup-7", "submit -")
     command(app, WorkOptions, work, "work workspaces.json", "work --until-empty")
     command(app, JobOptions, status, "status", "status --run cleanup-7")
 
 
 async def submit(options: SubmitOptions) -> ExitStatus:
-    """Put pairs of many workspaces into PostgreSQL.
+    """Put the pairs of many workspaces into PostgreSQL.
 
-    After a crash, the same command goes on.
+    After a crash, the same command goes on where it was.
     """
     app, jobs = options.open()
     with _opened(options.source) as lines:
@@ -106,9 +104,9 @@ def _opened(source: str) -> contextlib.AbstractContextManager[TextIO]:
 
 def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
     header = next(rows, list[str]())
-    if tuple(header[:3]) != HEADER or header[3:] not in ([], ["admin_id"]):
+    if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
         raise InvalidArgumentError(
-            "the header", ",".join(header), f"{','.join(HEADER)}, perhaps with admin_id"
+            "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
         )
     for row in rows:
         if row:
@@ -116,9 +114,9 @@ def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
 
 
 async def work(options: WorkOptions) -> ExitStatus:
-    """Work off what was submitted, on any machine.
+    """Detach what was submitted, on any number of machines.
 
-    Until Ctrl-C or SIGTERM, which let requests in flight finish.
+    It ends at Ctrl-C or SIGTERM, which let requests in flight finish.
     """
     _, jobs = options.open(_access(options.workspaces))
     await jobs.work(concurrency=options.at_once, wait=not options.until_empty)
@@ -130,14 +128,14 @@ def _access(path: Path) -> dict[str, WorkspaceAccess]:
         found: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
         return {workspace: WorkspaceAccess(**facts) for workspace, facts in found.items()}
     except (ValueError, TypeError, AttributeError):
-        # Without its cause, which may show a token.
+        # The cause is dropped: it may show a token.
         raise InvalidArgumentError(
             "WORKSPACES", str(path), 'JSON: {"acme": {"token": "...", "region": "eu"}}'
         ) from None
 
 
 async def status(options: JobOptions) -> ExitStatus:
-    """Show a run in numbers, as JSON."""
+    """Show the numbers of a run as JSON."""
     _, jobs = options.open()
     found = await jobs.status(options.run)
     if found.state is None:

@@ -1,4 +1,4 @@
-"""The lines of a file as programs write it: UTF-8 or UTF-16, gzip or not; a line at a time."""
+"""The lines of a file in UTF-8 or UTF-16, with or without gzip, one at a time."""
 
 import codecs
 import gzip
@@ -11,23 +11,18 @@ from typing import BinaryIO, Final
 from intercom_async.errors import IntercomError
 
 LONGEST_LINE: Final = 64 * 1024 * 1024
-"""Bytes: a longer line is no line of pairs, and memory is bounded."""
+"""Bytes of a line, which bounds the memory."""
 
 _GZIP: Final = b"\x1f\x8b"
 _ARCHIVES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""What .xlsx and .ods, and the older .xls, begin with."""
+"""The first bytes of .xlsx and .ods, and of the older .xls."""
 
 Lines = Iterator[tuple[int, bytes]]
 """Lines with their numbers, counted from 1."""
 
 
 class SourceError(IntercomError):
-    """An input that cannot be read at all, or no further.
-
-    Attributes:
-        source: the file, "-" for standard input.
-        line: where, counted from 1; 0 when it is no matter of a line.
-    """
+    """An input cannot be read, or no further. `line` counts from 1; 0 means the whole input."""
 
     def __init__(self, source: str, line: int, problem: str) -> None:
         self.source = source
@@ -37,11 +32,11 @@ class SourceError(IntercomError):
 
 
 def numbered_lines(stream: BinaryIO, name: str) -> Lines:
-    """Yield each line as UTF-8, without a byte order mark; the stream need not be able to seek."""
+    """Yield each line as UTF-8 without a byte order mark; the stream need not seek."""
     first = stream.readline(LONGEST_LINE)
     if first.startswith(_ARCHIVES):
         raise SourceError(
-            name, 0, "this is a spreadsheet, or another archive: save the sheet as CSV (UTF-8)"
+            name, 0, "this is a spreadsheet or another archive; save the sheet as CSV (UTF-8)"
         )
     number = 0
     try:
@@ -56,12 +51,12 @@ def numbered_lines(stream: BinaryIO, name: str) -> Lines:
             yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(
-            name, number, f"the gzip file is damaged or cut off behind this line ({error})"
+            name, number, f"the gzip file is damaged or cut off after this line ({error})"
         ) from error
 
 
 class _Again(io.RawIOBase):
-    """A stream of which the beginning was read already."""
+    """A stream whose beginning was read already, from that beginning on."""
 
     def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
         self._beginning = beginning

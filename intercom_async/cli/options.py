@@ -1,5 +1,6 @@
-"""The options of the commands, each spelled once, and commands made of them."""
+"""The options that commands share, and how a class of options becomes a command."""
 
+import functools
 import getpass
 import inspect
 import os
@@ -23,51 +24,52 @@ from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
 
-REGION_VARIABLE: Final = "INTERCOM_REGION"
-BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
-ADMIN_ID_VARIABLE: Final = "INTERCOM_ADMIN_ID"
+_REGION_VARIABLE: Final = "INTERCOM_REGION"
+_BASE_URL_VARIABLE: Final = "INTERCOM_BASE_URL"
+_ADMIN_ID_VARIABLE: Final = "INTERCOM_ADMIN_ID"
 _TYPER: Final = "typer"
 
 
-def option(default: Any, told: str, *names: str, **facts: Any) -> Any:
-    """Return a field that is an option of the command line."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Option(*names, help=told, **facts)})
+def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
+    """Return a field that is an option of the command line: without names, the field's own.
+
+    A bool is a flag without a --no- form.
+    """
+    make = functools.partial(typer.Option, help=text, **facts)
+    return attrs.field(default=default, metadata={_TYPER: (make, names)})
 
 
-def argument(default: Any, told: str, **facts: Any) -> Any:
-    """Return a field that is given by its place, without a name."""
-    return attrs.field(default=default, metadata={_TYPER: typer.Argument(help=told, **facts)})
+def argument(default: Any, text: str, **facts: Any) -> Any:
+    """Return a field that is a positional argument of the command line."""
+    make = functools.partial(typer.Argument, help=text, **facts)
+    return attrs.field(default=default, metadata={_TYPER: (make, None)})
 
 
 @attrs.frozen(kw_only=True)
 class Connection:
-    """Which workspace, and as whom."""
+    """How to reach a workspace, and with which token."""
 
-    region: str | None = option(None, f"us, eu or au; default: ${REGION_VARIABLE}, else us.")
+    region: str | None = option(None, f"us, eu or au; default: ${_REGION_VARIABLE}, else us.")
     base_url: str | None = option(
-        None, f"Another address, e.g. a simulator's; default: ${BASE_URL_VARIABLE}."
+        None, f"Another address, e.g. a simulator's; default: ${_BASE_URL_VARIABLE}."
     )
     token_file: Path | None = option(
         None, f"File with the access token; default: ${TOKEN_VARIABLE}, else a hidden prompt."
     )
     proxy: str | None = option(
-        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, minding $NO_PROXY."
+        None, "HTTP proxy, e.g. http://proxy:3128; default: $HTTPS_PROXY, unless $NO_PROXY applies."
     )
     intercom_version: str = option("Preview", "Value of the Intercom-Version header.")
     as_json: bool = option(False, "Print JSON on standard output.", "--json")
 
     def open_client(self, *, reserve: float = 3.0) -> IntercomClient:
-        """Return a client.
-
-        What the command line says goes before the environment, so that `--region` there beats
-        an address here.
-        """
+        """Return a client; --region on the command line beats an address in the environment."""
         base_url = self.base_url
         if base_url is None and self.region is None:
-            base_url = os.environ.get(BASE_URL_VARIABLE) or None
+            base_url = os.environ.get(_BASE_URL_VARIABLE) or None
         return IntercomClient(
             self._token(),
-            region=cast("Region", self.region or os.environ.get(REGION_VARIABLE) or "us"),
+            region=cast("Region", self.region or os.environ.get(_REGION_VARIABLE) or "us"),
             proxy=self.proxy,
             base_url=base_url,
             version=self.intercom_version,
@@ -83,23 +85,33 @@ class Connection:
         if sys.stdin.isatty():
             with asking():
                 return getpass.getpass("Intercom access token: ").strip()
-        expected = f"given, or the token be in ${TOKEN_VARIABLE}"
+        expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
+
+
+@attrs.frozen(kw_only=True)
+class JournalOptions:
+    """Which run a report or an export is about."""
+
+    journal: str = argument(
+        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
+    )
+    run: str | None = option(None, "The run's name in PostgreSQL.")
 
 
 @attrs.frozen(kw_only=True, slots=False)  # a second base
 class ByOptions:
     """How people are looked up."""
 
-    by: By = option("email", "What people are named by.")
+    by: By = option("email", "What the list names people by.")
     one_per_address: bool = option(
-        False, "List people whom several contacts are, and leave them out.", "--one-per-address"
+        False, "Leave out people who match several contacts, and list them."
     )
 
 
 @attrs.frozen(kw_only=True)
 class BulkOptions(Connection):
-    """What a run is given."""
+    """The options of a run."""
 
     verb: ClassVar[str]
 
@@ -110,34 +122,30 @@ class BulkOptions(Connection):
         show_default=False,
     )
     journal: Path | None = option(
-        None,
-        "Keep what became of each pair in this database; the same command goes on from it.",
+        None, "Keep each pair's outcome in this database; the same command goes on from it."
     )
     admin_id: str | None = option(
-        None,
-        f"Admin in whose name it happens; default: ${ADMIN_ID_VARIABLE}, else the token's own.",
+        None, f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own."
     )
     yes: bool = option(False, "Do not ask first.", "--yes", "-y")
     columns: str | None = option(
-        None, "Names in the header: conversation_id=Thread,contact_id=Person."
+        None, "The columns' names in the file: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that cannot be used.", "--strict")
-    limit: int | None = option(None, "Take at most so many lines.", min=1)
+    strict: bool = option(False, "Stop at the first line that is no pair.")
+    limit: int | None = option(None, "Take only so many lines.", min=1)
     output: Path | None = option(
-        None, "Write each result as a JSON line to this file; - for standard output."
+        None, "Write each result to this file as a JSON line; - for standard output."
     )
     quiet: bool = option(False, "Show no progress.", "--quiet", "-q")
     patience: float = option(
         15.0, "Minutes to wait while Intercom is away before the run stops.", min=0.1
     )
-    force: bool = option(
-        False, "Go on even if none of the first 100 conversations exists.", "--force"
-    )
+    force: bool = option(False, "Go on even if none of the first 100 conversations exists.")
     concurrency: int | None = option(
-        None, "Requests in flight at most; default: computed.", min=1, max=CONNECTIONS
+        None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS
     )
-    reserve: float = option(3.0, "Percent of the quota left to others' calls.", min=0, max=100)
-    # Options of one of the two commands alone, which overrides them.
+    reserve: float = option(3.0, "Percent of the quota left to other programs.", min=0, max=100)
+    # Each of these is an option of one command only, which overrides it.
     dry_run: bool = False
     people: Path | None = None
     by: By = "email"
@@ -149,7 +157,7 @@ class BulkOptions(Connection):
         """Return the admin that was named, None for the token's own."""
         if self.admin_id is not None and not self.admin_id.strip():
             raise InvalidArgumentError("--admin-id", self.admin_id, "an admin's id")
-        return self.admin_id or os.environ.get(ADMIN_ID_VARIABLE, "").strip() or None
+        return self.admin_id or os.environ.get(_ADMIN_ID_VARIABLE, "").strip() or None
 
 
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
@@ -159,23 +167,26 @@ Ending = Coroutine[Any, Any, ExitStatus] | ExitStatus
 def command(
     app: typer.Typer, options: type[Options], work: Callable[[Options], Ending], *examples: str
 ) -> None:
-    """Make a command of a function: its options are the fields of `options`."""
+    """Add a command whose options are the fields of `options`, and which does `work`."""
 
     def call(**given: Any) -> None:
         raise typer.Exit(carry_out(lambda: work(options(**given))))
 
     hints, fields = get_type_hints(options), attrs.fields_dict(options)
-    # A class's own options are shown before those that it shares with others.
+    # The help shows a command's own options before those it shares.
     own_first = dict.fromkeys(
         name for kind in options.__mro__ for name in inspect.get_annotations(kind)
     )
     parameters: list[inspect.Parameter] = []
     for name in own_first:
-        if name in fields and (shown := fields[name].metadata.get(_TYPER)):
+        if name in fields and _TYPER in fields[name].metadata:
+            make, names = fields[name].metadata[_TYPER]
             default = fields[name].default
             if default is attrs.NOTHING:
                 default = inspect.Parameter.empty
-            hint: Any = Annotated[hints[name], shown]
+            if names == ():
+                names = (f"--{name.replace('_', '-')}",)
+            hint: Any = Annotated[hints[name], make(*names or ())]
             kind = inspect.Parameter.KEYWORD_ONLY
             parameters.append(inspect.Parameter(name, kind, default=default, annotation=hint))
     call.__name__, call.__doc__ = work.__name__, work.__doc__
@@ -186,7 +197,7 @@ def command(
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
-    """Return the header names by what they stand for."""
+    """Return the file's name of each column that --columns gives."""
     columns: dict[str, str] = {}
     for part in (text or "").split(","):
         if not part.strip():

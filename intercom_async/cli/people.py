@@ -1,4 +1,4 @@
-"""What is told of a run's people, and of what detaching cannot undo."""
+"""Messages about a run's people, and about the limits of detaching."""
 
 from collections.abc import Collection
 from typing import Final
@@ -13,51 +13,52 @@ from intercom_async.errors import IntercomError, InvalidRequestError
 from intercom_async.people import PeopleSummary
 from intercom_async.transport.wire import FILTERS
 
-LISTED: Final = 20
-"""People who are named at the end of a run at most."""
+_LISTED: Final = 20
+"""People named at the end of a run, at most."""
 
-FEW: Final = 10
-"""Absent contacts that are nothing to wonder about."""
+_FEW: Final = 10
+"""Fewer absent contacts than these are no reason to ask."""
 
 LOOKED_AT: Final = 10 * FILTERS
-"""Absent contacts of which is asked, at the end of a run, whether the workspace knows them."""
+"""Absent contacts that are looked up at the end of a run, at most."""
 
 WARNING: Final = (
-    "Not to be undone: a contact without an e-mail address cannot be attached again by its id. "
-    "The last contact of a conversation stays, and a customer's CC can bring somebody back. To "
-    "delete people, use Intercom's own bulk delete of contacts (Preview, 100 per request)."
+    "Not all of this can be undone: a contact without an e-mail address cannot be attached again "
+    "by its id. The last contact of a conversation stays, and a customer's CC can bring somebody "
+    "back. To delete people, use Intercom's own bulk delete of contacts (Preview, 100 per "
+    "request)."
 )
 
 
 def people_line(people: PeopleSummary) -> str:
-    """Return how many people there are, and how far they are."""
+    """Return the number of people by state, in one line."""
     states = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in people.states.items())
     persons = "1 person" if people.total == 1 else f"{people.total:,} people"
     return f"{persons}: {states or 'none'}; {amount(people.contacts, 'contact')}"
 
 
-def tell_people(console: Console, people: PeopleSummary) -> None:
-    """Print what became of people, and name those of whom something must be decided."""
+def show_people(console: Console, people: PeopleSummary) -> None:
+    """Print the people by state, and name those somebody must decide about."""
     searches = f", found by {amount(people.searches, 'request')}" if people.searches else ""
     say(console, people_line(people) + searches)
-    for one in people.examples[:LISTED]:
+    for one in people.examples[:_LISTED]:
         more = f": {one.note}" if one.note else ""
         more += f": {', '.join(one.contacts)}" if len(one.contacts) > 1 else ""
         say(console, f"  {one.state.replace('_', ' ')}: {one.value}{more}", "yellow")
     for what in people.one_by_one:
-        say(console, f"Intercom refused to search {what} in batches: searched one by one", "dim")
-    told = (
-        (people.alone, "conversation", "in which somebody stays, being the only contact"),
-        (people.merged, "contact", "merged into another, which was taken instead"),
-        (people.without_email, "contact", "without an e-mail address, not to be put back by id"),
+        say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
+    remarks = (
+        (people.alone, "conversation", "left alone, as it has no other contact"),
+        (people.merged, "contact", "merged into another, which was detached instead"),
+        (people.without_email, "contact", "without an e-mail address, which no undo can put back"),
     )
-    for count, noun, what in told:
+    for count, noun, what in remarks:
         if count:
             say(console, f"{amount(count, noun)} {what}", "yellow")
 
 
-def tell_what_stays(console: Console, summary: DetachSummary) -> None:
-    """Print what a run could not do, or what cannot be undone of what it did."""
+def show_limits(console: Console, summary: DetachSummary) -> None:
+    """Print what a run could not do, and what an undo cannot do."""
     last = summary.outcomes[Outcome.REFUSED_LAST_CONTACT]
     if last:
         say(console, f"{amount(last, 'contact')} stayed as the last of a conversation", "yellow")
@@ -68,11 +69,11 @@ def tell_what_stays(console: Console, summary: DetachSummary) -> None:
 async def strangers(
     client: IntercomClient, summary: DetachSummary, absent: Collection[str]
 ) -> tuple[int, int] | None:
-    """Return of how many absent contacts was asked, and how many of them nobody knows.
+    """Return how many absent contacts were looked up, and how many the workspace lacks.
 
-    None if they are too few to wonder about, or if that could not be found out.
+    None if there are too few to ask, or if Intercom did not answer.
     """
-    if len(absent) < FEW or summary.outcomes[Outcome.ALREADY_ABSENT] * 10 < summary.total:
+    if len(absent) < _FEW or summary.outcomes[Outcome.ALREADY_ABSENT] * 10 < summary.total:
         return None
     known: set[str | None] = set()
     asked = sorted(absent)
@@ -90,8 +91,8 @@ async def strangers(
     return (len(asked), len(set(asked) - known)) if size else None
 
 
-def tell_strangers(console: Console, asked: int, unknown: int) -> None:
-    """Print what `strangers` found."""
+def show_strangers(console: Console, asked: int, unknown: int) -> None:
+    """Print what `strangers` returned."""
     say(
         console,
         f"{unknown:,} of {amount(asked, 'contact')} that were not in their conversations are "

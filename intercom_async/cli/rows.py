@@ -1,9 +1,9 @@
-"""Rows of CSV. A row is judged as a row, so that no text in one is ever taken for another.
+"""Rows of CSV, read so that a wrong quote never turns the text of one cell into a pair.
 
-A cell is quoted if it begins with a quote, spaces aside. It ends at a quote before a delimiter or
-the end of a line; a quote in it is doubled. If one is not, nobody knows which quote ends the cell:
-the row goes on to the next that can, and is a bad one. Only if no quote closes the cell, up to the
-end of the file, are the lines behind its first one read, each by itself.
+A cell is quoted if it begins with a quote, after spaces perhaps. It ends at a quote before a
+delimiter or the end of a line, and a quote inside it must be doubled. If one is not, the true end
+is uncertain: the row runs up to the next quote that can end it, and is a bad row. If no quote ends
+the cell before the file does, only its first line is bad, and the lines after it are read alone.
 """
 
 import re
@@ -13,11 +13,11 @@ from typing import Final
 
 from intercom_async.cli.lines import Lines
 
-IN_MEMORY: Final = 16 * 1024 * 1024
-"""Bytes behind an open quote; more are kept in a temporary file until it is closed."""
+_IN_MEMORY: Final = 16 * 1024 * 1024
+"""Bytes after an open quote that stay in memory; more go to a temporary file."""
 
 _KEPT: Final = 8192
-"""Bytes of a quoted cell; no id is as long."""
+"""Bytes of a quoted cell that are kept; no id is as long."""
 
 _OPENING: Final = re.compile(rb' *"')
 _BLANKS: Final = re.compile(rb" *")
@@ -25,7 +25,7 @@ _INSIDE: Final = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
 
 
 class UnclosedQuoteError(Exception):
-    """A quoted cell does not end before the lines do."""
+    """No quote ends a quoted cell."""
 
 
 def read_rows(
@@ -33,8 +33,8 @@ def read_rows(
 ) -> Iterator[tuple[int, list[bytes] | str]]:
     """Yield the number of each row's first line, and its cells or what is wrong with it.
 
-    Blank rows are left out. A row may lack some of the header's `width` cells, as spreadsheets
-    leave out empty ones. With `alone` no row goes on in the next line.
+    Blank rows are skipped. A row may have fewer than the header's `width` cells, as spreadsheets
+    drop empty ones at its end. With `alone` each line is a row.
     """
     for number, line in lines:
         if not line.strip():
@@ -43,7 +43,7 @@ def read_rows(
         if cells is not None:
             yield number, _fitting(cells, width)
             continue
-        with SpooledTemporaryFile(max_size=IN_MEMORY) as behind:
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as behind:
             following = _keep(iter(()) if alone else lines, behind)
             try:
                 cells, sound = split_row(line, delimiter, following)
@@ -74,7 +74,7 @@ def _fitting(cells: list[bytes], width: int) -> list[bytes] | str:
 
 
 def _split_simple(row: bytes, delimiter: bytes) -> list[bytes] | None:
-    """Return the cells of a row without quotes, or with nothing but quoted cells on one line."""
+    """Return the cells of a line with no quotes, or with all cells quoted; None for others."""
     quotes = row.count(b'"')
     if not quotes:
         return row.split(delimiter)
@@ -86,7 +86,7 @@ def _split_simple(row: bytes, delimiter: bytes) -> list[bytes] | None:
 def split_row(line: bytes, delimiter: bytes, behind: Iterable[bytes]) -> tuple[list[bytes], bool]:
     """Return a row's cells, and whether all quotes in them are doubled.
 
-    Of the lines `behind` its first one as many are taken as its quoted cells need.
+    A quoted cell that goes on takes lines from `behind`.
     """
     following = iter(behind)
     cells: list[bytes] = []

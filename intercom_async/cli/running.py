@@ -16,8 +16,8 @@ from intercom_async.cli.sources import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError, readable
 from intercom_async.journal import JournalError, JournalWriteError
 
-LONGEST_LINE: Final = 4000
-"""Characters of a message that are shown."""
+_LONGEST_LINE: Final = 4000
+"""Characters of a message."""
 
 
 class ExitStatus(enum.IntEnum):
@@ -36,25 +36,25 @@ EXIT_STATUS: Final = (
     "3 stopped (token, plan, Intercom away, wrong workspace, full disk); 4 interrupted, not "
     "confirmed, or the reader of the output has gone."
 )
-"""Shown by every --help; README says it in the same words."""
+"""Every --help ends with it, and README quotes it."""
 
 
 class CannotWriteError(Exception):
-    """A file of the command's own can be written no further; what it cost was told."""
+    """One of the command's output files cannot be written; the message says what is lost."""
 
 
 def say(console: Console, message: str, style: str = "") -> None:
-    """Print one line as it is: no markup, no highlighting, no folding.
+    """Print one line without markup, highlighting or folding.
 
-    Names and texts of others are in it, whose control codes must not drive the terminal.
+    Control codes are spelled out: texts of others must not drive the terminal.
     """
     console.print(
-        readable(message, LONGEST_LINE), style=style, markup=False, highlight=False, soft_wrap=True
+        readable(message, _LONGEST_LINE), style=style, markup=False, highlight=False, soft_wrap=True
     )
 
 
 def print_out(line: str) -> None:
-    """Print a line on standard output at once."""
+    """Print a line on standard output and flush it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -65,7 +65,7 @@ def amount(number: int, noun: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a duration the way it is spoken: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
+    """Return a duration as people say it: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 ", " ")
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -77,7 +77,7 @@ def span(seconds: float) -> str:
 
 
 def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
-    """Do a command's work; every error ends in one message and its exit status."""
+    """Do a command's work; turn every expected error into one message and an exit status."""
     try:
         begun = work()
         status = asyncio.run(_watched(begun)) if isinstance(begun, Coroutine) else begun
@@ -97,7 +97,7 @@ def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) 
 
 
 def _ending(error: Exception) -> tuple[str, ExitStatus]:
-    """Return an error in words, and the status that it ends in."""
+    """Return the message and the exit status for an error."""
     if isinstance(error, OSError) and not isinstance(error, IntercomError):
         reason = error.strerror or error
         if error.filename is None:

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM, which are one thing: a wish to end.
+"""Ctrl-C and SIGTERM, which mean the same: end.
 
-Plain signal handlers and not the loop's, which Windows lacks and which hear nothing while a prompt
-waits. A handler of our own also makes process 1 of a container end at SIGTERM.
+Handlers of the event loop would not do: Windows lacks them, and a prompt that waits blocks them.
+Without any handler, process 1 of a container ignores SIGTERM.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-UNHEARD: Final = 2
-"""Signals that may wait for a busy loop; the next one raises KeyboardInterrupt wherever it is."""
+_UNHEARD: Final = 2
+"""Signals that may wait for a busy loop; the next one raises KeyboardInterrupt in its midst."""
 
 _BOTH: Final = (signal.SIGINT, signal.SIGTERM)
 _hearing: list[Callable[[], None]] = []
@@ -24,14 +24,14 @@ def _hear(_number: int, _frame: Any) -> None:
 
 
 def _ignore() -> None:
-    """Let no signal change the exit status of a process that is ending."""
+    # So that no signal changes the exit status of a process that is ending.
     for number in _BOTH:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def listening() -> Generator[None]:
-    """Take both signals; they raise KeyboardInterrupt unless `interrupts` says otherwise."""
+    """Handle both signals: they raise KeyboardInterrupt, except within `interrupts`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -46,13 +46,13 @@ def listening() -> Generator[None]:
 
 @contextmanager
 def interrupts(handle: Callable[[], object]) -> Generator[None]:
-    """Call `handle` in the running loop for each signal."""
+    """Call `handle` in the running loop at each signal."""
     loop = asyncio.get_running_loop()
     unheard = 0
 
     def hear() -> None:
         nonlocal unheard
-        if unheard >= UNHEARD:
+        if unheard >= _UNHEARD:
             raise KeyboardInterrupt
         unheard += 1
         loop.call_soon_threadsafe(act)
@@ -67,7 +67,7 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
 
 
 def asking() -> AbstractContextManager[None]:
-    """Let a signal raise KeyboardInterrupt, out of a prompt that blocks the loop."""
+    """Let a signal raise KeyboardInterrupt, as a prompt blocks the loop."""
     return _heard_by(_raise)
 
 

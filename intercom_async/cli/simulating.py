@@ -1,4 +1,4 @@
-"""The simulator as a server for people."""
+"""The command `simulate`: the simulator as a server to try things on."""
 
 import asyncio
 import contextlib
@@ -21,58 +21,54 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import Fault, IntercomSimulator, Outage, Workspace
 
-CONVERSATION = "1295"
-CONTACT = "5ba682d2"
-PERSON = "joe@customer.example"
-"""What the README's examples name."""
+_CONVERSATION: Final = "1295"
+_CONTACT: Final = "5ba682d2"
+_PERSON: Final = "joe@customer.example"
+"""The ids and the address in the README's examples."""
 
 SHARE: Final = 0.02
-"""The part of the requests that each fault strikes."""
+"""The share of requests that each fault hits."""
 
-OUTAGE: Final = "outage"
-OUTAGE_EVERY: Final = 60.0
-OUTAGE_SECONDS: Final = 20.0
+_OUTAGE: Final = "outage"
+_OUTAGE_EVERY: Final = 60.0
+_OUTAGE_SECONDS: Final = 20.0
 _SHORT: Final = {"html": Fault.HTML_ERROR, "late": Fault.LATENCY}
 _WINDOWS_SHOWN: Final = 8
 
 
 @attrs.frozen(kw_only=True)
 class SimulateOptions:
-    """What `simulate` is given."""
+    """The options of `simulate`."""
 
     port: int = option(8000, "0 for a free one.", min=0, max=65535)
-    token: str = option("token", "The access token it accepts.")
+    token: str = option("token", "The access token to accept.")
     limit: int = option(167, "Requests per 10-second window.", min=1)
-    conversations: int = option(1000, "Conversations to hold.", min=0)
+    conversations: int = option(1000, "Conversations in the workspace.", min=0)
     latency: float = option(0.05, "Seconds a reply takes.", min=0)
     faults: str = option(
         "",
-        f"What goes wrong, with commas: outage ({OUTAGE_SECONDS:.0f} s of each minute), or faults "
-        f"of {SHARE:.0%} of the requests: html, late, reset_after_applying ...",
+        f"What goes wrong, with commas: outage ({_OUTAGE_SECONDS:.0f} s of each minute), or faults "
+        f"that hit {SHARE:.0%} of the requests: html, late, reset_after_applying ...",
     )
-    pairs: Path | None = option(None, "Write pairs that can be detached to this CSV file.")
+    pairs: Path | None = option(None, "Write pairs to detach to this CSV file.")
     people: Path | None = option(None, "Write their people's e-mail addresses to this CSV file.")
 
 
 def order(simulator: IntercomSimulator, names: Sequence[str]) -> bool:
-    """Order faults by their names; return whether outages are among them.
-
-    Raises:
-        InvalidArgumentError: there is no such fault.
-    """
-    known = {fault.value: fault for fault in Fault} | _SHORT
+    """Order faults by their names; return whether outages are among them."""
+    faults = {fault.value: fault for fault in Fault} | _SHORT
     for name in names:
-        if name == OUTAGE:
+        if name == _OUTAGE:
             continue
-        if name not in known:
-            names_there_are = ", ".join([OUTAGE, *_SHORT, *(fault.value for fault in Fault)])
-            raise InvalidArgumentError("--faults", name, f"one or more of {names_there_are}")
-        simulator.faults.add(known[name], probability=SHARE)
-    return OUTAGE in names
+        if name not in faults:
+            choices = ", ".join([_OUTAGE, *_SHORT, *(fault.value for fault in Fault)])
+            raise InvalidArgumentError("--faults", name, f"one or more of {choices}")
+        simulator.faults.add(faults[name], probability=SHARE)
+    return _OUTAGE in names
 
 
 async def simulate(options: SimulateOptions) -> ExitStatus:
-    """Serve a loopback Intercom to try things on."""
+    """Serve a simulated Intercom on this machine."""
     console = Console()
     simulator = IntercomSimulator(
         token=options.token, limit=options.limit, latency=options.latency, port=options.port
@@ -80,9 +76,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     names = [name.strip() for name in options.faults.split(",") if name.strip()]
     goes_away = order(simulator, names)
     workspace = simulator.workspace
-    contacts = [workspace.add_contact(contact_id=CONTACT), workspace.add_contact()]
-    workspace.add_conversation(contacts, conversation_id=CONVERSATION)
-    person = workspace.add_contact(email=PERSON)
+    contacts = [workspace.add_contact(contact_id=_CONTACT), workspace.add_contact()]
+    workspace.add_conversation(contacts, conversation_id=_CONVERSATION)
+    person = workspace.add_contact(email=_PERSON)
     for _ in range(3):
         workspace.add_conversation([person, workspace.add_contact()])
     addresses = [f"person-{number}@customer.example" for number in range(options.conversations)]
@@ -99,9 +95,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
             say(console, f"token {simulator.token}, admin {simulator.admin_id}; try:")
             say(
                 console,
-                f"curl -X DELETE {simulator.url}/conversations/{CONVERSATION}/customers/{CONTACT} "
-                f"-H 'Authorization: Bearer {simulator.token}' -H 'Accept: application/json' "
-                "-H 'Content-Type: application/json' "
+                f"curl -X DELETE {simulator.url}/conversations/{_CONVERSATION}"
+                f"/customers/{_CONTACT} -H 'Authorization: Bearer {simulator.token}' "
+                "-H 'Accept: application/json' -H 'Content-Type: application/json' "
                 f"""-d '{{"admin_id": "{simulator.admin_id}"}}'""",
                 "cyan",
             )
@@ -132,12 +128,12 @@ async def _serve(
 
 async def _go_away(simulator: IntercomSimulator) -> None:
     while True:
-        await asyncio.sleep(OUTAGE_EVERY - OUTAGE_SECONDS)
-        await simulator.outage(Outage.UNAVAILABLE, OUTAGE_SECONDS)
+        await asyncio.sleep(_OUTAGE_EVERY - _OUTAGE_SECONDS)
+        await simulator.outage(Outage.UNAVAILABLE, _OUTAGE_SECONDS)
 
 
 def picture(simulator: IntercomSimulator) -> Table:
-    """Return the last windows as bars, the current one below, and what was answered."""
+    """Return the last windows as bars, the current one last, and the replies by status."""
     quota, requests = simulator.quota, simulator.requests
     now = simulator.now()
     current = quota.usage(now)
@@ -161,7 +157,7 @@ def picture(simulator: IntercomSimulator) -> Table:
 
 
 def write_pairs(pairs: list[tuple[str, str]], path: Path) -> None:
-    """Write a CSV file that `detach` reads, for its owner alone."""
+    """Write a CSV file that `detach` reads and only its owner can open."""
     _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
 
 

@@ -1,7 +1,7 @@
 """Pairs and people from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
 
-A line that cannot be understood becomes a `BadLine` with its place and what would be right, and
-the reading goes on: one typing error must not cost the other two million lines.
+A line without a pair becomes a `BadLine`, and the reading goes on: one typing error must not cost
+the other two million lines.
 """
 
 import json
@@ -26,16 +26,15 @@ from intercom_async.structuring import is_list, is_object
 __all__ = ["BadLine", "SourceError", "read_pairs", "read_people"]
 
 _ARRAY: Final = re.compile(rb"\s*\[\s*([\[{\]]|\Z)")
-"""An array of pairs rather than one pair that is an array."""
-
+"""The beginning of an array of pairs; a line with one pair in brackets does not match."""
 
 _ADDRESS: Final = re.compile(rb"[^,;\t@]+@[^,;\t@]+")
-"""A line that is an address and no header."""
+"""A line that is an address, not a header."""
 
 
 @attrs.frozen
 class BadLine:
-    """A line, counted from 1, that gives no pair: what is wrong and what would be right."""
+    """A line, counted from 1, that gives no pair, and what is wrong with it."""
 
     line: int
     problem: str
@@ -46,19 +45,20 @@ _Entry = TypeVar("_Entry")
 
 @attrs.frozen
 class _Reading(Generic[_Entry]):
-    """How to read entries: the columns, what a file calls them, and what is made of a row.
+    """How to make entries of rows.
 
     Attributes:
-        required: how many of the columns, the first ones, must be there.
-        make: makes an entry of the columns' values; raises what is wrong with one of them.
-        what: an entry as JSON, for a message.
+        names: the file's own names of the columns.
+        required: how many columns, counted from the first, a row must have.
+        make: makes an entry of the columns' values, or raises InvalidArgumentError.
+        example: an entry as JSON, for messages.
     """
 
     columns: Sequence[str]
     names: Sequence[str]
     required: int
     make: Callable[[Sequence[Any]], _Entry]
-    what: str
+    example: str
 
     def entry(self, values: Sequence[Any], line: int) -> _Entry | BadLine:
         try:
@@ -74,31 +74,31 @@ class _Reading(Generic[_Entry]):
                 return BadLine(line, f"a list of {len(document)}, not [{expected}]")
             return self.entry([*document, None][: len(self.columns)], line)
         if not is_object(document):
-            return BadLine(line, f"not an object such as {self.what}")
+            return BadLine(line, f"not an object such as {self.example}")
         return self.entry([document.get(name) for name in self.names], line)
 
 
 def read_pairs(
     stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None
 ) -> Iterator[Detach | BadLine]:
-    """Yield the pairs of an opened file; `columns` maps `COLUMNS` to what it calls them.
+    """Yield the pairs of an opened file; `columns` maps `COLUMNS` to the file's own names.
 
-    The format is told by the first line that is not blank: "{" or a pair in brackets begins JSON
-    lines, "[" alone or before another bracket a JSON array, anything else is a CSV header. CSV may
-    use commas, semicolons or tabs, or name another delimiter in a first line like "sep=|".
+    The first line that is not blank decides the format: "{" or a pair in brackets begins JSON
+    lines, "[" alone or before another bracket begins a JSON array, anything else is a CSV header.
+    CSV may use commas, semicolons or tabs, or name its delimiter in a first line like "sep=|".
 
     Raises:
-        SourceError: empty, a header without the needed columns, or nothing that can be read on.
+        SourceError: the file is empty, the header lacks a column, or the rest cannot be read.
     """
     names = [(columns or {}).get(column, column) for column in COLUMNS]
-    what = '{"conversation_id": "1", "contact_id": "2"}'
-    return _read(stream, name, _Reading(COLUMNS, names, len(REQUIRED), _pair, what))
+    example = '{"conversation_id": "1", "contact_id": "2"}'
+    return _read(stream, name, _Reading(COLUMNS, names, len(REQUIRED), _pair, example))
 
 
 def read_people(
     stream: BinaryIO, name: str, *, by: By, columns: Mapping[str, str] | None = None
 ) -> Iterator[str | BadLine]:
-    """Yield the people of an opened file, like `read_pairs`; addresses alone need no header."""
+    """Yield the people of an opened file, as `read_pairs` does; addresses need no header."""
     column = PEOPLE[by]
 
     def make(values: Sequence[Any]) -> str:
@@ -112,7 +112,7 @@ def _read(stream: BinaryIO, name: str, how: _Reading[_Entry]) -> Iterator[_Entry
     lines = numbered_lines(stream, name)
     number, first = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
-        raise SourceError(name, 0, "the file is empty; expected a CSV header or JSON lines")
+        raise SourceError(name, 0, "the file is empty; it must begin with a CSV header or JSON")
     again = chain([(number, first)], lines)
     if _ARRAY.match(first):
         for line, element in read_elements(again, name):
@@ -158,7 +158,6 @@ def _read_csv(lines: Lines, name: str, how: _Reading[_Entry]) -> Iterator[_Entry
 
 
 def _pair(values: Sequence[Any]) -> Detach:
-    """Make a pair of the values for `COLUMNS`."""
     conversation_id, contact_id, admin_id = values
     if isinstance(admin_id, str) and not admin_id.strip():
         admin_id = None

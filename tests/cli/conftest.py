@@ -1,12 +1,10 @@
 """A simulator in a thread of its own, and the command line called as a shell would."""
 
-import asyncio
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +17,10 @@ from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
 
 
-@contextmanager
-def serving(**options: Any) -> Generator[IntercomSimulator]:
-    """Run a simulator in another thread, so that commands can run loops of their own."""
+def serving(**options: Any) -> IntercomSimulator:
+    """Return a simulator for `with`: it runs in a thread, so commands can have their own loops."""
     options.setdefault("limit", 100_000)
-    simulator = IntercomSimulator(**options)
-    started, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with simulator:
-            started.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield simulator
-    finally:
-        stop.set()
-        thread.join(10)
+    return IntercomSimulator(**options)
 
 
 def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
@@ -69,13 +51,7 @@ def simulator() -> Iterator[IntercomSimulator]:
 
 @attrs.frozen
 class Ended:
-    """What a command left behind.
-
-    Attributes:
-        status: its exit status.
-        out: what it wrote to standard output.
-        err: what it wrote to standard error.
-    """
+    """A command's exit status and output."""
 
     status: int
     out: str

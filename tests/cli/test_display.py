@@ -57,7 +57,7 @@ class TestSummary:
 
     def test_the_second_try_is_told_as_such(self) -> None:
         told = shown(summary({Outcome.DETACHED: 5}, second_tries=2))
-        assert "2 pairs failed at first and tried once more at the end" in told
+        assert "2 pairs failed at first and tried again at the end" in told
 
     @pytest.mark.parametrize(("before", "loud"), [(0, True), (3, False)])
     def test_a_run_that_found_nobody_attached_says_so_loudly(
@@ -79,11 +79,13 @@ class TestProgress:
 
     def test_an_outage_is_told_with_its_begin_its_reason_and_the_next_look(self) -> None:
         line = outage_line(self.OUTAGE, 1_750_000_192.0).plain
-        told = r"Intercom is away since \d\d:\d\d:\d\d, next look in 12 s: HTTP 503\\x1b"
+        told = r"Intercom is away since \d\d:\d\d:\d\d, asking again in 12 s: HTTP 503\\x1b"
         assert re.match(told, line)
         assert "\x1b" not in line
 
-    @pytest.mark.parametrize(("seconds", "told"), [(0.0, "looking now"), (0.3, "look in 1 s")])
+    @pytest.mark.parametrize(
+        ("seconds", "told"), [(0.0, "asking again now"), (0.3, "asking again in 1 s")]
+    )
     def test_the_next_look_is_now_or_later(self, seconds: float, told: str) -> None:
         outage = OutageStatus(since=1.0, reason="HTTP 503", next_look=seconds)
         assert told in outage_line(outage, 1_750_000_192.0).plain

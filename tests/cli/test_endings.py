@@ -160,7 +160,7 @@ class TestAtATerminal:
                 "Detach 3 contacts in Simulated workspace (US) as Joe Example "
                 f"({simulator.admin_id}), less than a minute at 600,000 a minute? [y/N]"
             ) in shown
-            assert "Not to be undone: a contact without an e-mail address" in shown
+            assert "Not all of this can be undone: a contact without an e-mail address" in shown
             if typed is None:
                 run.send_signal(signal.SIGTERM)
             elif typed == "\x03":  # the terminal is not that session's own

@@ -109,17 +109,21 @@ def test_a_file_is_for_its_owner_alone(command: Command, path: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["run.db", "run.db-wal", "link", "pairs.csv"])
-def test_it_is_never_written_onto_what_a_run_reads_or_keeps(
-    command: Command, path: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("writing", "option"),
+    [(["export", "--csv"], "--output"), (["report"], "--html"), (["report"], "--svg")],
+)
+def test_no_command_writes_onto_what_a_run_reads_or_keeps(
+    command: Command, path: Path, tmp_path: Path, name: str, writing: list[str], option: str
 ) -> None:
     source = tmp_path / "pairs.csv"
     source.write_text("conversation_id,contact_id\n", encoding="utf-8")
     write(path, [pair(1)], [session(source_name=str(source))])
     (tmp_path / "link").symlink_to(path)
     before = path.read_bytes(), source.read_bytes()
-    ended = command("export", path, "--csv", "--output", tmp_path / name)
+    ended = command(*writing, path, option, tmp_path / name)
     assert ended.status == 2
-    assert "--output must be another file" in ended.err
+    assert f"{option} must be another file" in ended.err
     assert (path.read_bytes(), source.read_bytes()) == before
 
 

@@ -1,6 +1,5 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
-import io
 import json
 import sys
 from pathlib import Path
@@ -61,7 +60,7 @@ class TestJournal:
         assert ended.status == 1
         assert f"(for example {','.join(pairs[0])})" in ended.err
         assert "  1 failed: HTTP 500" in ended.err
-        assert "1 pair failed at first and tried once more at the end" in ended.err
+        assert "1 pair failed at first and tried again at the end" in ended.err
         simulator.faults.remove(fault)
         ended = command("detach", journal, "--base-url", simulator.url, "--json", "--quiet")
         assert ended.status == 0
@@ -224,29 +223,6 @@ class TestDryRun:
         assert "nothing was changed" in ended.err
         assert "5 would be detached" in ended.err
         assert simulator.applied.total() == 0
-
-
-class TestAsking:
-    @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 4)])
-    def test_a_person_at_a_terminal_is_asked_first(
-        self,
-        command: Command,
-        simulator: IntercomSimulator,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        *,
-        answer: str,
-        status: int,
-    ) -> None:
-        source = write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=2))
-        terminal = io.StringIO(answer)
-        monkeypatch.setattr(terminal, "isatty", lambda: True)
-        monkeypatch.setattr(sys, "stdin", terminal)
-        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-        base = ("--admin-id", simulator.admin_id, "--base-url", simulator.url, "--quiet")
-        ended = command("detach", source, *base)
-        assert ended.status == status
-        assert simulator.applied.total() == (2 if status == 0 else 0)
 
 
 class TestFind:

@@ -136,7 +136,7 @@ class TestReadAndWritten:
         letter.write_text("Dear Sir")
         ended = self.command("detach", self.source, *self.given, "--output", letter)
         assert ended.status == 2
-        assert "a new file or one with results" in ended.err
+        assert "a new file, or one with results" in ended.err
         assert letter.read_text() == "Dear Sir"
         assert self.simulator.applied.total() == 0
 

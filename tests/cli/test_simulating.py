@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from intercom_async import IntercomClient, InvalidArgumentError
-from intercom_async.cli.demo import show
+from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.running import ExitStatus
 from intercom_async.cli.simulating import SHARE, order, picture
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -54,23 +54,31 @@ class TestADemoWithAJournal:
         out = io.StringIO()
         console = Console(file=out, width=300)
 
-        async def demo() -> ExitStatus:
-            return await show(pairs=300, limit=1667, seed=1, console=console, journal=journal)
+        async def show() -> ExitStatus:
+            return await demo(DemoOptions(pairs=300, journal=journal), console)
 
-        first = asyncio.create_task(demo())
+        first = asyncio.create_task(show())
         await until(journal.exists)
         await asyncio.sleep(0.05)
         first.cancel()
         await asyncio.wait({first})
-        assert await demo() is ExitStatus.SETTLED, out.getvalue()
-        assert await demo() is ExitStatus.SETTLED
+        assert await show() is ExitStatus.SETTLED, out.getvalue()
+        assert await show() is ExitStatus.SETTLED
         told = out.getvalue()
         assert told.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
         assert "the rest of 300 contacts" in told
         assert "All 0 results agree" in told  # the third time there was nothing to do
 
+    async def test_draws_its_last_screen_but_never_onto_its_journal(self, tmp_path: Path) -> None:
+        journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
+        console = Console(file=io.StringIO())
+        await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
+        assert "results&#160;agree" in svg.read_text("utf-8")
+        with pytest.raises(InvalidArgumentError, match="--svg must be another file"):
+            await demo(DemoOptions(pairs=3, journal=journal, svg=journal), console)
+
     async def test_refuses_the_journal_of_another_demo(self, tmp_path: Path) -> None:
         journal, console = tmp_path / "demo.db", Console(file=io.StringIO())
-        await show(pairs=3, limit=167, seed=1, console=console, journal=journal)
+        await demo(DemoOptions(pairs=3, journal=journal), console)
         with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
-            await show(pairs=3, limit=167, seed=2, console=console, journal=journal)
+            await demo(DemoOptions(pairs=3, seed=2, journal=journal), console)

@@ -30,12 +30,6 @@ def test_csv_columns_are_found_by_name_in_any_order() -> None:
     assert read(data) == [Detach("1", "c1"), Detach("2", "c2", "9")]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_csv_may_use_the_delimiters_spreadsheets_write(delimiter: str) -> None:
-    data = f"conversation_id{delimiter}contact_id\r\n1{delimiter}c1\r\n"
-    assert read(data.encode()) == [Detach("1", "c1")]
-
-
 def test_a_byte_order_mark_and_blank_lines_are_no_problem() -> None:
     data = b"\xef\xbb\xbf\n\nconversation_id,contact_id\n\n1,c1\n\n"
     assert read(data) == [Detach("1", "c1")]
@@ -124,7 +118,7 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
 def test_what_lies_behind_an_open_quote_is_not_held_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rows, "IN_MEMORY", 100)
+    monkeypatch.setattr(rows, "_IN_MEMORY", 100)
     rest = b"".join(b"%d,c%d\n" % (n, n) for n in range(10, 5000))
     found = read(b'conversation_id,contact_id\n"1,c1\n' + rest)
     assert found[1:] == [Detach(str(n), f"c{n}") for n in range(10, 5000)]
@@ -355,7 +349,7 @@ def test_an_empty_array_has_no_pairs(data: bytes) -> None:
         (b", ]", 3, "not JSON"),
         (b',\n["3", ', 4, "not JSON"),
         (b'\n["3", "c3"]]', 4, 'expected "," or "]"'),
-        (b']\n["3", "c3"]', 4, "text behind the array"),
+        (b']\n["3", "c3"]', 4, "there is text after the array"),
         (b", " + b"[" * 100_000, 3, "nested too deeply"),
         (b",\n" + b"9" * 5000 + b"]", 4, "not JSON"),
     ],
@@ -424,13 +418,7 @@ BEGINNINGS = (b"", b"conversation_id,contact_id\n", b'[["1","2"],', b"\x1f\x8b\x
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_reader_raise_anything_but_a_source_error(data: bytes) -> None:
-    for begin in (
-        b"",
-        b"conversation_id,contact_id\n",
-        b'[["1","2"],',
-        b"\x1f\x8b\x08",
-        b"\xff\xfe",
-    ):
+    for begin in BEGINNINGS:
         try:
             lines = read(begin + data)
         except SourceError:

@@ -40,10 +40,10 @@ def test_a_token_is_read_whatever_an_editor_puts_around_it(data: bytes, tmp_path
         (b"\xef\xbb\xbf \r\n", "is empty"),
         (b'""\n', "is empty"),
         (f"{TOKEN}\n{TOKEN}\n".encode(), "has more than one line"),
-        (TOKEN.encode() + b"\xff", "is no text in UTF-8"),
-        (b"\xff\xfe" + TOKEN.encode("utf-16-le") + b"x", "is no text in UTF-8"),
-        (b"\x7fELF\x02\x01" + TOKEN.encode(), "is no text"),
-        (TOKEN.encode("utf-16-le"), "is no text"),
+        (TOKEN.encode() + b"\xff", "is not UTF-8 text"),
+        (b"\xff\xfe" + TOKEN.encode("utf-16-le") + b"x", "is not UTF-8 text"),
+        (b"\x7fELF\x02\x01" + TOKEN.encode(), "is not plain text"),
+        (TOKEN.encode("utf-16-le"), "is not plain text"),
         (TOKEN.encode() * 500, "is too long"),
     ],
 )
@@ -57,7 +57,7 @@ def test_what_is_no_token_is_refused_and_not_shown(
     assert str(caught.value).endswith(f"token' {seen}")
     ended = command("whoami", "--token-file", file)
     assert ended.status == 2
-    assert "--token-file must be a file with nothing but the token in it" in ended.err
+    assert "--token-file must be a file that holds only the token" in ended.err
     assert TOKEN not in ended.err
 
 

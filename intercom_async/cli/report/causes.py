@@ -9,45 +9,45 @@ import attrs
 from intercom_async.journal.row import Row
 
 KEPT: Final = 100
-"""Pairs that are kept of each cause."""
+"""Examples of each cause."""
 
-MOST: Final = 200
-"""Causes that are told apart; what comes after them goes by its state."""
+_MOST: Final = 200
+"""Distinct causes; pairs with any further one are grouped by their state alone."""
 
-LONGEST: Final = 300
-"""Characters of an error that are kept."""
+_LONGEST: Final = 300
+"""Characters of an error."""
 
 _VARIABLE: Final = re.compile(
     r"(?<=request id )[^\s);,]+|(?<!HTTP )(?<![\w-])[\w-]*\d[\w-]*(?:\.\d+)?"
 )
 _MEANING: Final[Mapping[str, str]] = {
-    "pending": "read from the input and not sent yet",
-    "sending": "sent, or about to be, when the run was killed or this was read",
-    "refused_last_contact": "the only contact of its conversation, which Intercom does not remove",
+    "pending": "the run read it from the input and has not sent it yet",
+    "sending": "the run was sending it when it was killed, or when this report was made",
+    "refused_last_contact": "it is the only contact of its conversation, so Intercom keeps it",
     "AuthenticationError": "Intercom refused the access token",
-    "PermissionDeniedError": "the token may not do this",
-    "ConversationNotFoundError": "there is no such conversation",
-    "ContactNotFoundError": "there is no such contact in the conversation",
-    "RateLimitWaitError": "the quota would have made it wait longer than allowed",
-    "RateLimitedError": "Intercom refused it for the rate limit again and again",
+    "PermissionDeniedError": "the token lacks the permission",
+    "ConversationNotFoundError": "the conversation does not exist",
+    "ContactNotFoundError": "the contact is not in the conversation",
+    "RateLimitWaitError": "the rate limit demanded a longer wait than allowed",
+    "RateLimitedError": "Intercom's rate limit refused every attempt",
     "ConnectionFailedError": "Intercom could not be reached, or did not answer",
     "CertificateError": "the server's certificate was refused: a proxy, or a wrong address",
-    "UnknownOutcomeError": "it was sent, and no answer told what became of it",
-    "ServerError": "Intercom had a fault of its own; later it may work",
+    "UnknownOutcomeError": "no reply came, and a check could not find out what happened",
+    "ServerError": "Intercom had a fault of its own, which may have passed by now",
     "InvalidRequestError": "Intercom did not accept the request; its own words say why",
-    "InvalidArgumentError": "the input gave something that cannot be an id",
-    "ResponseDecodeError": "the answer was not Intercom's: something in between gave it",
-    "ResponseTooLargeError": "the answer was too large to be Intercom's",
-    "RedirectError": "the answer led to another address, which is never followed",
-    "ClientStateError": "the client was closed before its turn came",
+    "InvalidArgumentError": "the input has something in place of an id",
+    "ResponseDecodeError": "the reply did not come from Intercom: something in between sent it",
+    "ResponseTooLargeError": "the reply was too large to come from Intercom",
+    "RedirectError": "the reply pointed to another address, which is never followed",
+    "ClientStateError": "the client was closed before the pair's turn came",
 }
 
 
 @attrs.define
 class Cause:
-    """Pairs that stand where they stand for the same reason.
+    """Pairs with the same state and the same error; the examples are the first of them.
 
-    The message has "#" for what differs from pair to pair; the examples are the first pairs.
+    The message has "…" where it differs from pair to pair.
     """
 
     state: str
@@ -60,29 +60,28 @@ class Cause:
 
     @property
     def meaning(self) -> str:
-        """What it means, in plain words."""
-        return (
-            _MEANING.get(self.state) or _MEANING.get(self.error_type or "") or "for another reason"
-        )
+        """The cause in plain words."""
+        known = _MEANING.get(self.state) or _MEANING.get(self.error_type or "")
+        return known or "another error"
 
     @property
     def error(self) -> str:
         """The error's class and its text; without a text, the status and Intercom's code."""
         status = None if self.status is None else f"HTTP {self.status}"
-        told = self.message or ", ".join(part for part in (status, self.code) if part)
-        return ": ".join(part for part in (self.error_type, told) if part)
+        text = self.message or ", ".join(part for part in (status, self.code) if part)
+        return ": ".join(part for part in (self.error_type, text) if part)
 
 
 def grouped(rows: Iterable[Row]) -> list[Cause]:
     """Return the causes of rows, the most frequent first."""
     causes: dict[tuple[str | int | None, ...], Cause] = {}
     for row in rows:
-        message = None if row.error is None else _VARIABLE.sub("#", row.error[:LONGEST])
+        message = None if row.error is None else _VARIABLE.sub("…", row.error[:_LONGEST])
         key = (row.state, row.error_type, row.status, row.code, message)
-        if key not in causes and len(causes) >= MOST:
+        if key not in causes and len(causes) >= _MOST:
             key = (row.state, None, None, None, None)
         cause = causes.setdefault(key, Cause(*key))
         cause.pairs += 1
         if len(cause.examples) < KEPT:
-            cause.examples.append(attrs.evolve(row, error=row.error and row.error[:LONGEST]))
+            cause.examples.append(attrs.evolve(row, error=row.error and row.error[:_LONGEST]))
     return sorted(causes.values(), key=lambda cause: -cause.pairs)

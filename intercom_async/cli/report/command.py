@@ -1,4 +1,4 @@
-"""The command itself: reads, writes, prints, and says in its exit status how it stands."""
+"""The command `report`."""
 
 import sys
 from pathlib import Path
@@ -9,23 +9,21 @@ import msgspec
 from rich.console import Console
 
 from intercom_async.cli.files import writing
-from intercom_async.cli.options import argument, option
+from intercom_async.cli.options import JournalOptions, option
+from intercom_async.cli.picture import draw
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather
-from intercom_async.cli.report.terminal import rendered
+from intercom_async.cli.report.terminal import picture, rendered
 from intercom_async.cli.running import ExitStatus, print_out, say
 from intercom_async.journal import reader
 
 
 @attrs.frozen(kw_only=True)
-class ReportOptions:
-    """What `report` is given."""
+class ReportOptions(JournalOptions):
+    """The options of `report`."""
 
-    journal: str = argument(
-        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
-    )
-    run: str | None = option(None, "The run's name in PostgreSQL.")
-    html: Path | None = option(None, "Also write it as a page for a browser to this file.")
+    html: Path | None = option(None, "Also write it to this file as a page for a browser.")
+    svg: Path | None = option(None, "Also save its outcomes and chart as a picture.")
     as_json: bool = option(False, "Print the report as JSON instead of text.", "--json")
 
 
@@ -42,6 +40,9 @@ def report(options: ReportOptions) -> ExitStatus:
             with writing("--html", options.html, journal) as file:
                 file.write(page(facts).encode())
             say(Console(stderr=True), f"written to {options.html}", "dim")
+        if options.svg is not None:
+            with writing("--svg", options.svg, journal) as file:
+                file.write(draw(f"intercom-async report {Path(facts.path).name}", picture(facts)))
     if options.as_json:
         print_out(msgspec.json.encode(as_document(facts)).decode())
     else:
@@ -51,7 +52,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
 
 def as_document(facts: Facts) -> dict[str, Any]:
-    """Return the facts as a JSON object; times are Unix seconds."""
+    """Return the facts as a JSON object; times are in Unix seconds."""
     document = attrs.asdict(
         facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
     )

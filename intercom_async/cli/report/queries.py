@@ -1,4 +1,4 @@
-"""A journal in numbers, as it was at one moment: no number contradicts another."""
+"""A journal in numbers, read at one moment, so that no number contradicts another."""
 
 from collections import Counter
 from typing import Final
@@ -42,13 +42,13 @@ class Facts:
     """What a report says.
 
     Attributes:
-        people: by their state, in a run that was given some.
-        workspaces: those with the most unsettled pairs first.
-        causes: why pairs are not settled or need a decision, the most frequent first.
-        slots: what became of pairs over time, by `base` seconds.
+        people: how many people have each state; empty in a run of pairs.
+        workspaces: the ones with the most unsettled pairs come first.
+        causes: why pairs are not settled or need a decision; the most frequent come first.
+        slots: the outcomes over time; slot n begins at n x `base` Unix seconds.
         settled_before: pairs that sessions before the last one settled.
-        spent: requests, retries and refusals as the pairs' own rows tell them.
-        moments: of the first and the last record, in Unix seconds; none without a pair.
+        spent: requests, retries and refusals, summed over the pairs' rows.
+        moments: first and last update of a pair in Unix seconds; empty without pairs.
     """
 
     path: str
@@ -69,17 +69,17 @@ class Facts:
 
     @property
     def pairs(self) -> int:
-        """All pairs of the journal."""
+        """The number of pairs."""
         return sum(self.states.values())
 
     @property
     def left(self) -> int:
-        """Pairs that are not settled."""
+        """The number of pairs that are not settled."""
         return sum(self.states.get(state, 0) for state in UNSETTLED)
 
     @property
     def unread(self) -> Source | None:
-        """The input that was not read to its end, None if all were; the last of several."""
+        """The last input that was not read to its end, None if all of them were."""
         unread: dict[str | None, Source] = {}
         for session in self.sessions:
             source = session.source or Source(kind="what a program gave")
@@ -101,13 +101,13 @@ class Facts:
         return next((q for one in self.sessions[::-1] if (q := one.facts.get("quota_limit"))), None)
 
     def total(self, fact: str) -> float:
-        """Return the sum of a number that sessions keep; a killed one had not kept its last."""
+        """Return a number summed over the sessions, or over the pairs if a session was killed."""
         kept = sum(float(session.facts.get(fact, 0)) for session in self.sessions)
         return max(kept, self.spent[fact])
 
 
 def gather(reader: Reader) -> Facts:
-    """Read a journal; memory is bounded whatever the number of pairs."""
+    """Read a journal in bounded memory."""
     binding = reader.binding
     facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
     facts.people = reader.people()

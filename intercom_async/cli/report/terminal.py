@@ -16,57 +16,74 @@ from intercom_async.cli.report.timeline import Axis, lay_out
 from intercom_async.cli.running import amount, span
 from intercom_async.errors import readable
 
-HEIGHT: Final = 6
+_HEIGHT: Final = 6
 """Lines of the large chart."""
 
-MOST: Final = 20
-"""Causes, workspaces and sessions that are shown."""
+_MOST: Final = 20
+"""Causes, workspaces and sessions shown."""
 
-BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-ASCII: Final = " ..::++##"
+_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
+_ASCII: Final = " ..::++##"
 
 
 def rendered(facts: Facts) -> str:
-    """Return a report for a person at standard output, whatever that can show."""
+    """Return the report as text that standard output can show."""
     console = Console(highlight=False)
-    report = _Report(facts, console)
+    unicode = console.encoding.lower().startswith("utf")
+    report = _Report(facts, max(40, min(console.width, 100)), unicode=unicode)
     with console.capture() as captured:
         for part in report.parts():
             console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
+def picture(facts: Facts) -> Iterator[RenderableType]:
+    """Yield the sentence, the outcomes and the chart of a report, for a picture of 90 columns."""
+    report = _Report(facts, 90, unicode=True)
+    yield report.verdict()
+    yield report.outcomes()
+    yield from report.chart()
+
+
 class _Report:
-    def __init__(self, facts: Facts, console: Console) -> None:
+    def __init__(self, facts: Facts, width: int, *, unicode: bool) -> None:
         self._facts = facts
-        self._unicode = console.encoding.lower().startswith("utf")
-        self._width = max(40, min(console.width, 100))
+        self._unicode = unicode
+        self._width = width
 
     def parts(self) -> Iterator[RenderableType]:
         facts = self._facts
-        yield self._text(words.verdict(facts), "bold green" if facts.complete else "bold yellow")
+        yield self.verdict()
         yield self._text(f"{facts.path}, {words.origin(facts)}", "dim")
         if facts.pairs:
             first, last = map(words.moment, (facts.moments[0], facts.moments[-1]))
             yield self._text(f"from {first} to {last} (UTC)", "dim")
         yield Text()
-        table = _table("", "count", "count", "")
-        for state, count in facts.states.items():
-            told = (words.share(count, facts.pairs), words.ADVICE[state])
-            style = STYLES.get(state, "dim")
-            table.add_row(self._text(words.name(state), style), f"{count:,}", *told)
+        table = self.outcomes()
         table.add_row()
         for name, number, more in words.numbers(facts):
             table.add_row(name, number, "", more)
         yield table
         for remark in words.remarks(facts):
             yield self._text(f"\n{remark}", "yellow")
-        yield from self._chart()
+        yield from self.chart()
         yield from self._listings()
         yield from self._whys()
 
+    def verdict(self) -> Text:
+        style = "bold green" if self._facts.complete else "bold yellow"
+        return self._text(words.verdict(self._facts), style)
+
+    def outcomes(self) -> Table:
+        table = _table("", "count", "count", "")
+        for state, count in self._facts.states.items():
+            name = self._text(words.name(state), STYLES.get(state, "dim"))
+            share = words.share(count, self._facts.pairs)
+            table.add_row(name, f"{count:,}", share, words.ADVICE[state])
+        return table
+
     def _listings(self) -> Iterator[RenderableType]:
-        for _, heads, rows, more in words.listings(self._facts, MOST):
+        for _, heads, rows, more in words.listings(self._facts, _MOST):
             table = _table(*heads)
             for row in rows:
                 table.add_row(*map(self._text, row))
@@ -76,26 +93,24 @@ class _Report:
 
     def _whys(self) -> Iterator[Text]:
         facts = self._facts
-        for cause in facts.causes[:MOST]:
+        for cause in facts.causes[:_MOST]:
             yield from self._cause(cause)
-        if rest := facts.causes[MOST:]:
+        if rest := facts.causes[_MOST:]:
             pairs = amount(sum(cause.pairs for cause in rest), "pair")
             yield self._text(f"\n{amount(len(rest), 'more cause')}, {pairs}", "dim")
-        commands = {"To list them": words.export_of(facts, "unsettled") if facts.left else None}
-        for what, command in (commands | {"To go on": words.go_on(facts)}).items():
-            if command:
-                yield self._text(f"\n{what}:", "bold")
-                line = self._text(f"  {command}")
-                line.no_wrap = True  # so that it can be pasted
-                yield line
+        for aim, command in words.next_steps(facts):
+            yield self._text(f"\n{aim}:", "bold")
+            line = self._text(f"  {command}")
+            line.no_wrap = True  # so that it can be pasted
+            yield line
 
     def _text(self, text: str, style: str = "") -> Text:
         """Make foreign text harmless; only a line break at its beginning is ours."""
         ours = text[:1] == "\n"
-        told = "\n" * ours + readable(text[ours:], 2000)
+        shown = "\n" * ours + readable(text[ours:], 2000)
         if not self._unicode:
-            told = told.replace("…", "...").encode("ascii", "backslashreplace").decode()
-        return Text(told, style)
+            shown = shown.replace("…", "...").encode("ascii", "backslashreplace").decode()
+        return Text(shown, style)
 
     def _cause(self, cause: Cause) -> Iterator[Text]:
         style = STYLES.get(cause.state, "dim")
@@ -109,16 +124,16 @@ class _Report:
         ids = f"conversation {one.conversation_id}, contact {one.contact_id}"
         yield self._text(readable(f"for example {ids}{where}{request}", 400), "dim")
 
-    def _chart(self) -> Iterator[Text]:
+    def chart(self) -> Iterator[Text]:
         axis = lay_out(self._facts.slots, self._facts.base, most=self._width - 30)
         if len(axis.columns) < 2:
             return
         quota, top = axis.scale(self._facts.quota)
         yield self._text(f"\npairs per second; a column is {span(axis.width)}", "bold")
-        level = math.ceil(HEIGHT * quota / top) if quota else None
-        for row in reversed(range(HEIGHT)):
-            label = words.rate(top) if row == HEIGHT - 1 else "" if row else "0"
-            part = (top * row / HEIGHT, top * (row + 1) / HEIGHT)
+        level = math.ceil(_HEIGHT * quota / top) if quota else None
+        for row in reversed(range(_HEIGHT)):
+            label = words.rate(top) if row == _HEIGHT - 1 else "" if row else "0"
+            part = (top * row / _HEIGHT, top * (row + 1) / _HEIGHT)
             line = self._bars(axis, "pairs", label, "blue", part)
             yield line.append(" quota" if level == row + 1 else "", "dim")
         for member, label, style in (
@@ -131,15 +146,15 @@ class _Report:
             yield line.append(f" up to {words.rate(top)}/s" if top else " none", "dim")
         yield self._text(" " * 13 + _times(axis), "dim")
         if axis.pauses:
-            told = ", ".join(span(pause) for pause in axis.pauses[:5])
+            pauses = ", ".join(span(pause) for pause in axis.pauses[:5])
             more = ", ..." if len(axis.pauses) > 5 else ""
-            yield self._text(f"{' ' * 13}/ cut out: {told}{more}", "dim")
+            yield self._text(f"{' ' * 13}/ cut out: {pauses}{more}", "dim")
 
     def _bars(
         self, axis: Axis, member: str, label: str, style: str, part: tuple[float, float]
     ) -> Text:
         """Return a line of a chart: each column's part between two rates."""
-        ramp, side = (BLOCKS, "│") if self._unicode else (ASCII, "|")
+        ramp, side = (_BLOCKS, "│") if self._unicode else (_ASCII, "|")
         line = Text(f"{label:>11} {side}", no_wrap=True)
         for number, stretch in enumerate(axis.stretches):
             line.append("/" if number else "", "dim")

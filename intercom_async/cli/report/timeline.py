@@ -1,4 +1,4 @@
-"""What became of pairs over time, in columns of one width, with long pauses cut out. Pure."""
+"""The outcomes over time, in columns of equal width, with long pauses cut out. Pure."""
 
 import itertools
 from collections import Counter
@@ -7,11 +7,11 @@ from typing import Final
 
 import attrs
 
-BASES: Final = (1, 10, 60, 600, 3600, 86400)
-"""Seconds by which a journal is asked; each is a part of the next."""
+_BASES: Final = (1, 10, 60, 600, 3600, 86400)
+"""Seconds by which the query groups rows; each divides the next."""
 
-NICE: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200)
-"""Seconds of a column that people can divide by; beyond the last they double."""
+_NICE: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200)
+"""Seconds of a column that read well; beyond the last they double."""
 
 Column = Counter[str]
 """Pairs within some seconds ("pairs", "settled", "unsettled"), their "retries" and "refusals"."""
@@ -27,14 +27,14 @@ class Stretch:
 
 @attrs.frozen
 class Axis:
-    """Stretches of columns of one width in seconds; between two of them time was cut out."""
+    """Stretches of columns of `width` seconds; a pause was cut out between any two stretches."""
 
     width: int
     stretches: tuple[Stretch, ...]
 
     @property
     def columns(self) -> list[Column]:
-        """All of them."""
+        """The columns of all stretches."""
         return [column for stretch in self.stretches for column in stretch.columns]
 
     @property
@@ -55,18 +55,18 @@ class Axis:
 
 
 def base_for(active: float, span: float) -> int:
-    """Return by how many seconds to ask for what took so long at work, and all in all."""
-    fits = (base for base in BASES if active <= 2000 * base and span <= 200_000 * base)
-    return next(fits, BASES[-1])
+    """Return by how many seconds to group a run of `active` seconds within a `span` of them."""
+    fits = (base for base in _BASES if active <= 2000 * base and span <= 200_000 * base)
+    return next(fits, _BASES[-1])
 
 
 def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) -> Axis:
-    """Choose columns and cuts so that all of it fits into `most` columns, `gap` of them a cut.
+    """Choose columns and cuts so that a run fits into `most` columns; a cut takes `gap` of them.
 
-    The slots are what happened, by their number; each is `base` seconds long.
+    Slot n has the outcomes of the `base` seconds from n x `base` on.
     """
     doubled = (max(base, 7200) << times for times in itertools.count(0))
-    for width in itertools.chain(NICE, doubled):
+    for width in itertools.chain(_NICE, doubled):
         if width % base or len({slot * base // width for slot in slots}) > most:
             continue
         columns: dict[int, Column] = {}
@@ -79,11 +79,11 @@ def lay_out(slots: Mapping[int, Column], base: int, *, most: int, gap: int = 1) 
                 for run in runs
             )
             return Axis(width, tuple(stretches))
-    raise AssertionError  # a width of all time is one column
+    raise AssertionError  # a width that holds all slots is one column
 
 
 def _runs(keys: list[int], longest: int) -> Iterator[range]:
-    """Yield the stretches of keys that no pause longer than so many columns divides."""
+    """Yield the runs of keys between pauses of more than `longest` columns."""
     begin = 0
     for place, (key, following) in enumerate(itertools.pairwise(keys), 1):
         if following - key - 1 > longest:

@@ -1,4 +1,4 @@
-"""What numbers, times and states are called in a report, and what is to be done. Pure."""
+"""A report's sentences, numbers and commands, the same in the terminal and on the page."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ from intercom_async.transport.wire import REGIONS
 
 ADVICE: Final[Mapping[str, str]] = {
     "detached": "removed; nothing to do",
-    "already_absent": "was not in it; nothing to do",
+    "already_absent": "was not in the conversation; nothing to do",
     "conversation_missing": "no such conversation; nothing to do",
-    "refused_last_contact": "cannot be removed; decide about it",
-    "failed": "not applied; see the cause, then go on",
-    "unknown": "may have been applied; go on, it is safe",
+    "refused_last_contact": "cannot be removed; decide about the conversation",
+    "failed": "nothing was changed; read the cause, then go on",
+    "unknown": "may have happened; go on, that is safe",
     "attached": "put back; nothing to do",
-    "sending": "may have been applied; go on, it checks",
+    "sending": "may have happened; go on, a check finds out",
     "pending": "not sent yet; go on",
 }
 """What to do next, by state."""
@@ -29,10 +29,10 @@ ADVICE: Final[Mapping[str, str]] = {
 NUMBERS: Final = frozenset(
     {"count", "pairs", "settled", "not settled", "#", "at work", "requests", "retries", "refused"}
 )
-"""Heads of columns that are flush right."""
+"""Headings of the columns that are flush right."""
 
 Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
-"""Title, heads and rows of a table, and how many rows it leaves out."""
+"""A table: its title, headings and rows, and how many rows it leaves out."""
 
 
 def region(facts: Facts) -> str | None:
@@ -41,7 +41,7 @@ def region(facts: Facts) -> str | None:
 
 
 def name(state: str) -> str:
-    """Return a state in words."""
+    """Return a state as words: "already absent"."""
     return state.replace("_", " ")
 
 
@@ -67,7 +67,7 @@ def moment(at: float) -> str:
 
 
 def verdict(facts: Facts) -> str:
-    """Return what a report comes to, in one or two sentences."""
+    """Return the result of a run in one or two sentences."""
     unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
         are = "is" if facts.left == 1 else "are"
@@ -79,46 +79,46 @@ def verdict(facts: Facts) -> str:
 
 
 def remarks(facts: Facts) -> Iterator[str]:
-    """Yield what is to be known beyond the numbers, a sentence or two each."""
+    """Yield what the numbers do not show, a sentence or two each."""
     for last in facts.sessions[-1:]:
         if stopped_by := last.facts.get("stopped_by"):
             yield f"The last session was stopped: {stopped_by}"
         if last.ended_at is None:
             yield (
-                f"Session {last.number} has no end: it goes on now, or it was killed. Its own "
+                f"Session {last.number} has no end: it goes on now, or it was killed. Its "
                 "numbers may be a second old."
             )
     if facts.unread and not facts.unread.kind.startswith(("file", "undo")):
         yield (
-            f"The input ({facts.unread.kind}) was not read to its end: for the rest, run it again "
+            f"The input ({facts.unread.kind}) was not read to its end. For the rest, run it again "
             "with the same input and this journal."
         )
     if facts.states.get("already_absent") == facts.pairs != 0:
         yield (
-            "Not one contact was in its conversation. After an earlier run that is right; "
-            "otherwise it may be the wrong workspace, file or column."
+            "No contact was in its conversation. That is right after an earlier run; otherwise the "
+            "workspace, the file or a column may be the wrong one."
         )
     if facts.inferred:
         yield (
             f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
-            "Somebody else may have done it, so an undo does not take that for granted."
+            "Somebody else may have made that change, so an undo leaves it alone."
         )
 
 
 def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
-    """Yield what the run cost: name, number, and what else is to be said of it."""
+    """Yield each number of the run: its name, its value and a remark."""
     elapsed, requests = facts.total("elapsed"), facts.total("requests")
-    before = f", {facts.settled_before:,} before" if facts.settled_before else ""
-    quota = f"{facts.quota / 10:,g}/s allowed" if facts.quota else "quota unknown"
+    before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
+    quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
     if facts.people:
         states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
         yield "People", f"{sum(facts.people.values()):,}", states
     yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
-    yield "Requests", f"{requests:,.0f}", "without those refused"
-    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests, with checks"
+    yield "Requests", f"{requests:,.0f}", "not counting refused ones"
+    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests; checks included"
     yield "Refused", f"{facts.total('refusals'):,.0f}", "by the rate limit"
     yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
-    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, not sent"
+    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, sent once"
     yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
     yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
@@ -133,11 +133,11 @@ def listings(facts: Facts, most: int) -> Iterator[Listing]:
         ]
         yield "Workspaces", heads, rows, len(facts.workspaces) - len(rows)
     heads = ("#", "begun (UTC)", "at work", "requests", "retries", "refused", "end", "input")
-    rows = [_told(session) for session in facts.sessions[-most:]]
+    rows = [_session(session) for session in facts.sessions[-most:]]
     yield "Sessions", heads, rows, len(facts.sessions) - len(rows)
 
 
-def _told(session: KeptSession) -> tuple[str, ...]:
+def _session(session: KeptSession) -> tuple[str, ...]:
     facts, source = session.facts, session.source
     ending = "goes on, or was killed" if session.ended_at is None else facts.get("ending", "ended")
     costs = (f"{facts.get(fact, 0):,}" for fact in ("requests", "retries", "refusals"))
@@ -147,9 +147,9 @@ def _told(session: KeptSession) -> tuple[str, ...]:
 
 
 def go_on(facts: Facts) -> str | None:
-    """Return the command that does what is left; None if nothing is, or no command can."""
+    """Return the command that does what is left; None if nothing is left or no command can."""
     unread = facts.unread
-    if facts.path.startswith(URLS):  # where workers do what is left
+    if facts.path.startswith(URLS):  # workers do what is left
         waits = facts.left and facts.operation == "detach"
         return "intercom-async work" if waits else None
     given = [facts.path]
@@ -162,13 +162,21 @@ def go_on(facts: Facts) -> str | None:
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
+def next_steps(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the aim and the command of each thing that can be done about a run."""
+    if facts.left:
+        yield "To list them", export_of(facts, "unsettled")
+    if (command := go_on(facts)) is not None:
+        yield "To go on", command
+
+
 def export_of(facts: Facts, state: str) -> str:
     """Return the command that lists the pairs of a state."""
     return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
 
 
 def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
-    """Return where the conversation is in Intercom, None where that is not known."""
+    """Return the conversation's address in Intercom, None without a known workspace."""
     home = region(facts)
     app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
     if home is None or not app or len(conversation_id) > 60:
@@ -179,10 +187,10 @@ def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
 
 
 def origin(facts: Facts) -> str:
-    """Return whose run it is: operation, workspace, region."""
-    named = facts.workspaces[0] if len(facts.workspaces) == 1 else None
-    told = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
-    if named:
-        told = [part for part in (named.workspace, named.app_name, named.app_id) if part]
+    """Return the run's operation, workspace and region, with commas."""
+    where = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
+    if len(facts.workspaces) == 1:
+        one = facts.workspaces[0]
+        where = [part for part in (one.workspace, one.app_name, one.app_id) if part]
     home = region(facts)
-    return ", ".join([facts.operation, *told, f"region {home}" if home else facts.base_url])
+    return ", ".join([facts.operation, *where, f"region {home}" if home else facts.base_url])
