@@ -22,12 +22,14 @@ from typing import Any, Final, cast
 
 import attrs
 
+from intercom_async.bulk.access import WhoAmI
 from intercom_async.bulk.item import Item, pair_of, result_of
 from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import RunOptions
-from intercom_async.bulk.part import Part, WhoAmI
+from intercom_async.bulk.pages import Pages
+from intercom_async.bulk.part import Part
 from intercom_async.bulk.reader import InputReader
-from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.results import DetachResult, DetachSummary, facts_of
 from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
@@ -312,13 +314,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await self._session.close(**facts)
 
     def _facts(self) -> Facts:
-        facts: Facts = {"requests": 0, "retries": 0, "refusals": 0, "duplicates": 0}
-        for tally in (lane.part.tally for lane in self._lanes.values()):
-            facts["requests"] += tally.requests
-            facts["retries"] += tally.retries
-            facts["refusals"] += tally.refusals
-            facts["duplicates"] += tally.duplicates
-        return {**facts, "elapsed": self._elapsed}
+        tallies = [lane.part.tally for lane in self._lanes.values()]
+        return {**facts_of(*tallies), "elapsed": self._elapsed}
 
     async def _note(self) -> None:
         if self._session is not None and self._elapsed >= self._noted + 1.0:
@@ -502,13 +499,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await session.end_input()
 
     async def _tell_left(self, lane: _Lane, wanted: Wanted) -> None:
-        part, last = lane.part, None
-        while rows := await part.session.rows(wanted, after=last, workspace=lane.workspace):
-            last = rows[-1]
-            for row in rows:
-                result = DetachResult(detach=pair_of(row), outcome=Outcome.NOT_ATTEMPTED)
-                result.error = part.tally.stopped_by
-                self._tell(lane, result)
+        pages = Pages(lane.part.session, wanted, lane.workspace)
+        while await pages.more():
+            result = DetachResult(
+                detach=pair_of(pages.take()),
+                outcome=Outcome.NOT_ATTEMPTED,
+                error=lane.part.tally.stopped_by,
+            )
+            self._tell(lane, result)
             await self._results.room()
 
     def _tell(self, lane: _Lane, result: DetachResult) -> None:

@@ -65,7 +65,7 @@ class Item:
     def left(self, admin_id: str | None) -> Row:
         """Return the row of a pair that is not sent: as it was, or pending."""
         if self.row is not None:
-            return self.row
+            return attrs.evolve(self.row, deferred=False)
         return attrs.evolve(self.sending(admin_id), state=State.PENDING.value)
 
     def settled(self, settled: Settled, admin_id: str | None, *, deferred: bool) -> Row:

@@ -8,6 +8,7 @@ import attrs
 
 from intercom_async.detaching import Detach, Outcome, conversation_from
 from intercom_async.errors import APIError, IntercomError, readable
+from intercom_async.journal import Facts
 from intercom_async.model import Conversation
 from intercom_async.replies import ReplyHead
 from intercom_async.transport.server_clock import WINDOW
@@ -322,3 +323,13 @@ class Tally:
             limit=limit,
             stopped_by=self.stopped_by,
         )
+
+
+def facts_of(*tallies: Tally) -> Facts:
+    """Return the numbers that the journal keeps, too."""
+    return {
+        "requests": sum(tally.requests for tally in tallies),
+        "retries": sum(tally.retries for tally in tallies),
+        "refusals": sum(tally.refusals for tally in tallies),
+        "duplicates": sum(tally.duplicates for tally in tallies),
+    }
