@@ -1,6 +1,6 @@
 """What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 from intercom_async.detaching import Detach
@@ -12,7 +12,7 @@ REQUIRED: Final = COLUMNS[:2]
 
 
 class Row(Protocol):
-    """A row that knows its columns' names, as of `sqlite3` and asyncpg."""
+    """A row that has its columns' names, like those of `sqlite3` and asyncpg."""
 
     def keys(self) -> Iterable[Any]: ...  # noqa: D102  its name says it
 
@@ -26,14 +26,38 @@ Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | Row
 `conversation_id`, `contact_id` and `admin_id`."""
 
 
+def check_input(name: str, given: object, expected: str) -> None:
+    """Refuse what cannot be iterated over, and a text, which is no collection.
+
+    Raises:
+        InvalidArgumentError: `given` is so.
+    """
+    good = given is None or isinstance(given, Iterable | AsyncIterable)
+    if not good or isinstance(given, str | bytes):
+        raise InvalidArgumentError(name, given, expected)
+
+
+async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
+    """Iterate over either sort, and close what can be closed."""
+    if not isinstance(given, AsyncIterable):
+        for value in given or ():
+            yield value
+        return
+    items = aiter(given)
+    try:
+        async for value in items:
+            yield value
+    finally:
+        close: Any = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+
 def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:
     """Return the pair that an item is, and what is wrong with one of its ids, if anything.
 
-    The ids of a pair that cannot be used are made readable, for nothing but a report.
-
-    Args:
-        item: what the input gave.
-        place: its number in the input, counted from 1.
+    The ids of a pair that cannot be used are made readable, only to be reported. `place` is the
+    item's number in the input, counted from 1.
 
     Raises:
         InvalidArgumentError: it is no pair at all.

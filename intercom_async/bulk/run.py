@@ -22,7 +22,7 @@ a consumer that leaves. Pairs that were read and not sent by then are `not_attem
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Final
 
 import attrs
@@ -62,7 +62,7 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.observing import OutageStatus, RateLimitStatus
-from intercom_async.pairs import Pair, as_detach
+from intercom_async.pairs import Pair, as_detach, check_input
 from intercom_async.people import PairSearch
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.limiter import Backlog
@@ -123,10 +123,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._workspace = "" if part is None else part.workspace
         if pairs is None and part is None and not self._durable:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
-        if pairs is not None and (
-            not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
-        ):
-            raise InvalidArgumentError("pairs", pairs, "an iterable or async iterable of pairs")
+        check_input("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
         self._asked = options
         self._concurrency = options.concurrency or CONNECTIONS
@@ -269,15 +266,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         reader = set[asyncio.Task[None]]() if self._reader is None else {self._reader}
         while tasks := {task for task in reader | self._workers if not task.done()}:
             await asyncio.wait(tasks)
-
-    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step until nobody cancels it."""
-        while True:
-            try:
-                return await step()
-            except asyncio.CancelledError:
-                self._interrupted()
-                self._drop()
 
     async def _until(self, condition: Callable[[], bool], *, stopping_too: bool = False) -> None:
         """Wait until something holds, or the run stops unless `stopping_too`."""
