@@ -1,6 +1,6 @@
 """What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 from intercom_async.detaching import Detach
@@ -35,22 +35,6 @@ def check_input(name: str, given: object, expected: str) -> None:
     good = given is None or isinstance(given, Iterable | AsyncIterable)
     if not good or isinstance(given, str | bytes):
         raise InvalidArgumentError(name, given, expected)
-
-
-async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
-    """Iterate over either sort, and close what can be closed."""
-    if not isinstance(given, AsyncIterable):
-        for value in given or ():
-            yield value
-        return
-    items = aiter(given)
-    try:
-        async for value in items:
-            yield value
-    finally:
-        close: Any = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:

@@ -46,7 +46,7 @@ from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import Asked, People, Person, PersonState
 from intercom_async.model import ContactReference, Conversation
-from intercom_async.pairs import check_input, each
+from intercom_async.pairs import check_input
 from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
@@ -534,6 +534,22 @@ async def _one_of(searching: set[asyncio.Task[None]]) -> None:
     for task in done:
         searching.remove(task)
         task.result()
+
+
+async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
+    """Iterate over either sort, and close what can be closed."""
+    if not isinstance(given, AsyncIterable):
+        for value in given or ():
+            yield value
+        return
+    items = aiter(given)
+    try:
+        async for value in items:
+            yield value
+    finally:
+        close: Any = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _person(by: By, value: object) -> Person:

@@ -57,7 +57,8 @@ from intercom_async.journal import (
     Source,
 )
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
-from intercom_async.pairs import as_routed, each
+from intercom_async.pairs import as_routed
+from intercom_async.people import each
 
 __all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
 

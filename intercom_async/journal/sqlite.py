@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.calls import Call, Done
@@ -39,6 +39,7 @@ _NOTE_EVERY: Final = 1.0
 
 _Values = tuple[Any, ...]
 _Work = Callable[[Table], Any]
+_Result = TypeVar("_Result")
 _Call = Call[_Values, _Work]
 _Ended = tuple[_Call, Any, BaseException | None]
 
@@ -77,10 +78,10 @@ class _Writer:
         await outlast(opened)
         return opened.result()
 
-    def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
-        """Have some work done at once, or a row written with others of the same moment."""
-        answer = self._loop.create_future()
-        self.submit(_Call(row, work, answer), 0.0 if row is None else _HURRY)
+    def ask(self, work: Callable[[Table], _Result]) -> asyncio.Future[_Result]:
+        """Have some work done at once."""
+        answer: asyncio.Future[_Result] = self._loop.create_future()
+        self.submit(_Call(work=work, answer=answer), 0.0)
         return answer
 
     def submit(self, call: _Call, within: float) -> None:
@@ -185,7 +186,7 @@ class SqliteSession:
         """See `Session`: the file's lock is held as long as the process lives."""
 
     async def hold(self) -> None:
-        """See `Session`: likewise."""
+        """See `Session`: the same holds here."""
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
@@ -193,10 +194,7 @@ class SqliteSession:
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
-        found: list[Row | None] = await self._check().ask(
-            lambda table: table.look_up(pairs, workspace)
-        )
-        return found
+        return await self._check().ask(lambda table: table.look_up(pairs, workspace))
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
@@ -204,7 +202,9 @@ class SqliteSession:
         if self._path is None:
             writer.submit(_Call(values), 10 * _LINGER)
         else:
-            await writer.ask(row=values)
+            written = asyncio.get_running_loop().create_future()
+            writer.submit(_Call(values, answer=written), _HURRY)
+            await written
 
     def record(self, row: Row, done: Done) -> None:
         """See `Session`."""
@@ -235,28 +235,20 @@ class SqliteSession:
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
         """See `Session`."""
-        found: list[Row] = await self._check().ask(
-            lambda table: table.rows(wanted, after, limit, workspace)
-        )
-        return found
+        return await self._check().ask(lambda table: table.rows(wanted, after, limit, workspace))
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """See `Session`."""
         values = [self._checked(row)[1] for row in rows]
-        found: list[Row | None] = await self._check().ask(lambda table: table.plan(values))
-        return found
+        return await self._check().ask(lambda table: table.plan(values))
 
     async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
         """Run a statement; see `Table.ask`."""
-        found: list[tuple[Any, ...]] = await self._check().ask(
-            lambda table: table.ask(statement, asked)
-        )
-        return found
+        return await self._check().ask(lambda table: table.ask(statement, asked))
 
     async def workspaces(self) -> list[str]:
         """See `Session`."""
-        found: list[str] = await self._check().ask(lambda table: table.workspaces())
-        return found
+        return await self._check().ask(lambda table: table.workspaces())
 
     async def end_input(self) -> None:
         """See `Session`."""
