@@ -232,7 +232,7 @@ class TestSecondTry:
             row = rows_in(path)[unlucky]
             assert (row.second_try, row.deferred) == (True, False)
 
-    async def test_a_run_that_stops_before_it_tells_the_first_fate(self) -> None:
+    async def test_a_run_that_stops_before_it_gives_the_first_outcome(self) -> None:
         retry = RetryPolicy(attempts=2, backoff=0.01)
         async with (
             IntercomSimulator(limit=1000, latency=0.05) as sim,

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 import attrs
 import msgspec
@@ -55,6 +55,7 @@ NOTE_EVERY: Final = 1.0
 
 _Facts = dict[str, Any]
 _Work = Callable[[Connection], Awaitable[Any]]
+_Result = TypeVar("_Result")
 _Call = Call[_Facts, _Work]
 _values = attrgetter(*sql.COLUMNS[:-2])
 
@@ -274,18 +275,17 @@ class PostgresSession:
         self._waiting.append(call)
         self._wake.set()
 
-    async def _ask(self, work: _Work | None = None, *, row: _Facts | None = None) -> Any:
+    async def _ask(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
         self._check()
-        answer = asyncio.get_running_loop().create_future()
-        self._submit(_Call(row=row, work=work, answer=answer))
+        answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._submit(_Call(work=work, answer=answer))
         return await answer
 
     async def _fetch(self, statement: bytes, **facts: Any) -> list[tuple[Any, ...]]:
         async def work(connection: Connection) -> list[tuple[Any, ...]]:
             return await (await connection.execute(statement, {**self._keys, **facts})).fetchall()
 
-        found: list[tuple[Any, ...]] = await self._ask(work)
-        return found
+        return await self._ask(work)
 
     def _checked(self, row: Row) -> _Facts:
         self._check()
@@ -327,7 +327,9 @@ class PostgresSession:
         values = self._checked(row)
         if values["workspace"] not in self._owned:
             await self._own({values["workspace"]})
-        await self._ask(row=values)
+        written = asyncio.get_running_loop().create_future()
+        self._submit(_Call(row=values, answer=written))
+        await written
         if self._runtime.monotonic() >= self._until:
             await self.write(row)
 
