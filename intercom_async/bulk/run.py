@@ -145,7 +145,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._timer: TimerHandle | None = None
-        self._noted = 0.0
+        self._note_at = 0.0
         self._search = pairs if isinstance(pairs, PairSearch) else None
         self._input = InputReader(pairs, as_detach, self._changed.set)
         if part is not None:
@@ -227,6 +227,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     async def _supervise(self) -> None:
         self._access.expect(self._backlog)
+        self._note_at = self._runtime.monotonic() + _LOOK
         self._look_at_outage()
         try:
             await self._open_journal()
@@ -575,11 +576,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             return  # it stays among the open ones
         assert self._session is not None  # noqa: S101  no worker begins before
         row = item.settled(settled, self._access.admin_of(item.pair), deferred=deferred)
-        elapsed = self._runtime.monotonic() - began
+        now = self._runtime.monotonic()
         self._recording += 1
-        self._session.record(row, functools.partial(self._recorded, item, settled, row, elapsed))
-        if self._elapsed >= self._noted + _LOOK:
-            self._noted = self._elapsed
+        self._session.record(
+            row, functools.partial(self._recorded, item, settled, row, now - began)
+        )
+        if now >= self._note_at:
+            self._note_at = now + _LOOK
             if self._part is None:
                 await self._session.note(**self._facts())
             else:

@@ -190,13 +190,13 @@ class PostgresSession:
             except TimeoutError:
                 if self._link.cancelled:
                     return
-                calls = [_Call(work=self._renew)]
+                calls = [Call(work=self._renew)]
             except asyncio.CancelledError:
                 self._link.go_on()
                 continue
             await self._turn(calls)
             if self._runtime.monotonic() >= self._renew_at:  # nothing was written for long
-                await self._turn([_Call(work=self._renew)])
+                await self._turn([Call(work=self._renew)])
 
     async def _collected(self) -> list[_Call]:
         if not self._waiting:
@@ -278,7 +278,7 @@ class PostgresSession:
     async def _ask(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
         self._check()
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        self._submit(_Call(work=work, answer=answer))
+        self._submit(Call(work=work, answer=answer))
         return await answer
 
     async def _fetch(self, statement: bytes, **facts: Any) -> list[tuple[Any, ...]]:
@@ -328,7 +328,7 @@ class PostgresSession:
         if values["workspace"] not in self._owned:
             await self._own({values["workspace"]})
         written = asyncio.get_running_loop().create_future()
-        self._submit(_Call(row=values, answer=written))
+        self._submit(Call(row=values, answer=written))
         await written
         if self._runtime.monotonic() >= self._until:
             await self.write(row)
@@ -340,7 +340,7 @@ class PostgresSession:
         except JournalError as error:
             done(error)
         else:
-            self._submit(_Call(row=values, done=done))
+            self._submit(Call(row=values, done=done))
 
     async def room(self) -> None:
         """See `Session`."""
@@ -403,7 +403,7 @@ class PostgresSession:
         statement = sql.end_session(list(ended))
         self._closing = asyncio.get_running_loop().create_future()
         failed = self._failure is not None
-        self._submit(_Call(work=lambda one: one.execute(statement, stored), answer=self._closing))
+        self._submit(Call(work=lambda one: one.execute(statement, stored), answer=self._closing))
         if self._timer is not None:
             self._timer.cancel()
         try:

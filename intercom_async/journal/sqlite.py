@@ -81,7 +81,7 @@ class _Writer:
     def ask(self, work: Callable[[Table], _Result]) -> asyncio.Future[_Result]:
         """Have some work done at once."""
         answer: asyncio.Future[_Result] = self._loop.create_future()
-        self.submit(_Call(work=work, answer=answer), 0.0)
+        self.submit(Call(work=work, answer=answer), 0.0)
         return answer
 
     def submit(self, call: _Call, within: float) -> None:
@@ -200,10 +200,10 @@ class SqliteSession:
         """See `Session`."""
         writer, values = self._checked(row)
         if self._path is None:
-            writer.submit(_Call(values), 10 * _LINGER)
+            writer.submit(Call(values), 10 * _LINGER)
         else:
             written = asyncio.get_running_loop().create_future()
-            writer.submit(_Call(values, answer=written), _HURRY)
+            writer.submit(Call(values, answer=written), _HURRY)
             await written
 
     def record(self, row: Row, done: Done) -> None:
@@ -214,10 +214,10 @@ class SqliteSession:
             done(error)
             return
         if self._path is None:
-            writer.submit(_Call(values), 10 * _LINGER)
+            writer.submit(Call(values), 10 * _LINGER)
             done(None)
         else:
-            writer.submit(_Call(values, done=done), _LINGER)
+            writer.submit(Call(values, done=done), _LINGER)
 
     def _checked(self, row: Row) -> tuple[_Writer, _Values]:
         writer = self._check()
