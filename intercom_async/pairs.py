@@ -32,8 +32,9 @@ def check_input(name: str, given: object, expected: str) -> None:
     Raises:
         InvalidArgumentError: `given` is so.
     """
-    good = given is None or isinstance(given, Iterable | AsyncIterable)
-    if not good or isinstance(given, str | bytes):
+    usable = isinstance(given, Iterable | AsyncIterable | None)
+    text = isinstance(given, str | bytes)
+    if text or not usable:
         raise InvalidArgumentError(name, given, expected)
 
 

@@ -190,13 +190,13 @@ class PostgresSession:
             except TimeoutError:
                 if self._link.cancelled:
                     return
-                calls = [Call(work=self._renew)]
+                calls = [_Call(work=self._renew)]
             except asyncio.CancelledError:
                 self._link.go_on()
                 continue
             await self._turn(calls)
             if self._runtime.monotonic() >= self._renew_at:  # nothing was written for long
-                await self._turn([Call(work=self._renew)])
+                await self._turn([_Call(work=self._renew)])
 
     async def _collected(self) -> list[_Call]:
         if not self._waiting:
