@@ -13,13 +13,13 @@ from collections.abc import (
     Sequence,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
 
 from intercom_async import raw
 from intercom_async._version import __version__
-from intercom_async.bulk.options import Operation, RunOptions
+from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
 from intercom_async.bulk.part import Part
 from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import (
@@ -74,13 +74,6 @@ SMALLEST_PAGE: Final = 10
 """The same, of a search whose larger pages make a gateway give up."""
 
 _Found = TypeVar("_Found", Conversation, ContactReference)
-
-
-class _BulkOptions(TypedDict, total=False):
-    admin_id: str | int | None
-    concurrency: int | None
-    stop_after_missing: int | None
-    outage_patience: float
 
 
 def _check_retry(retry: object, max_retries: object) -> RetryPolicy:
@@ -659,7 +652,7 @@ class IntercomClient:
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
         journal: str | os.PathLike[str] | Journal | None = None,
-        **options: Unpack[_BulkOptions],
+        **options: Unpack[BulkOptions],
     ) -> DetachRun:
         """Add many contacts to conversations: the undo of `detach_contacts`.
 

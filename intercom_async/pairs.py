@@ -1,6 +1,6 @@
 """What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 from intercom_async.detaching import Detach
@@ -12,7 +12,7 @@ REQUIRED: Final = COLUMNS[:2]
 
 
 class Row(Protocol):
-    """A row that knows its columns' names, as of `sqlite3` and asyncpg."""
+    """A row that has its columns' names, like those of `sqlite3` and asyncpg."""
 
     def keys(self) -> Iterable[Any]: ...  # noqa: D102  its name says it
 
@@ -26,14 +26,23 @@ Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | Row
 `conversation_id`, `contact_id` and `admin_id`."""
 
 
+def check_input(name: str, given: object, expected: str) -> None:
+    """Refuse what cannot be iterated over, and a text, which is no collection.
+
+    Raises:
+        InvalidArgumentError: `given` is so.
+    """
+    usable = isinstance(given, Iterable | AsyncIterable | None)
+    text = isinstance(given, str | bytes)
+    if text or not usable:
+        raise InvalidArgumentError(name, given, expected)
+
+
 def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:
     """Return the pair that an item is, and what is wrong with one of its ids, if anything.
 
-    The ids of a pair that cannot be used are made readable, for nothing but a report.
-
-    Args:
-        item: what the input gave.
-        place: its number in the input, counted from 1.
+    The ids of a pair that cannot be used are made readable, only to be reported. `place` is the
+    item's number in the input, counted from 1.
 
     Raises:
         InvalidArgumentError: it is no pair at all.

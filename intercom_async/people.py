@@ -1,14 +1,14 @@
 """From people to pairs: who they are in Intercom, and which group conversations they are in.
 
-People are read in groups of as many as one search may name; some groups are searched at once, and
-no further ones while what they gave waits to be taken. A group goes through three steps, each kept
-in the journal before the next: it is read, its contacts are known, all its pairs have rows. So a
-run that was killed searches again only what was not settled.
+The search reads people in groups, as many as one request may name. It searches a few groups at a
+time, and begins no other while pairs wait to be taken. A group goes through three steps, and the
+journal keeps each before the next begins: the people are read, their contacts are looked up, all
+their pairs have rows. So a run that was killed searches again only for people that are not done.
 
-A search's pages shift while conversations leave its result. A group's conversations are therefore
-all found before one of them is handed out. Others may detach meanwhile: a pass through the pages is
-believed when it met as many conversations as each of its pages announced. Otherwise it is repeated
-until two bring nothing new, and again after everything else.
+A search's pages shift while conversations leave its result. So the search finds all conversations
+of a group before it hands out the first. Others may detach meanwhile: a pass through the pages
+counts if it met as many conversations as each page announced. Otherwise it is repeated until two
+passes bring nothing new, and once more after everything else.
 """
 
 import asyncio
@@ -46,18 +46,19 @@ from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import Asked, People, Person, PersonState
 from intercom_async.model import ContactReference, Conversation
+from intercom_async.pairs import check_input
 from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
 
 By: TypeAlias = Literal["contact", "email", "external-id"]
 FIELDS: Final = {"contact": "id", "email": "email", "external-id": "external_id"}
-"""What people are named by, and how Intercom's search calls it."""
+"""What people are named by, and that field in Intercom's search."""
 
-SEARCHES: Final = 8
-"""Groups of people that are searched at once."""
+_SEARCHES: Final = 8
+"""Groups of people that are searched at the same time."""
 
-ROWS: Final = 1000
+_ROWS: Final = 1000
 """Pairs that are written at once at most."""
 
 _FINAL: Final = (
@@ -69,10 +70,11 @@ _FINAL: Final = (
 )
 """Errors after which no other search can succeed."""
 
-_TOLD: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
-EXAMPLES: Final = 100
+_SHOWN: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
+_EXAMPLES: Final = 100
+"""People that a summary names at most."""
 
-HOPS: Final = 5
+_HOPS: Final = 5
 """Merges that are followed from one contact at most."""
 
 logger: Final = logging.getLogger("intercom_async")
@@ -87,7 +89,7 @@ class PeopleSummary:
 
     Attributes:
         states: people by `PersonState`; those without people are missing.
-        contacts: whom they are.
+        contacts: that they are in Intercom; one person may be several.
         merged: contacts that were found by following a merge.
         without_email: contacts without an e-mail address: they cannot be attached again by id.
         duplicates: people that occurred again.
@@ -116,7 +118,7 @@ class PeopleSummary:
 
     @property
     def settled(self) -> int:
-        """People that need not be looked for again."""
+        """People whom no session need look for again."""
         return sum(count for state, count in self.states.items() if state.settled)
 
 
@@ -136,7 +138,7 @@ class PairSearch:
 
     Args:
         people, by, every, one_per_address: see `IntercomClient.find_pairs`.
-        calls: returns what searches; told whether it waits for the end of an outage.
+        calls: returns what searches; its argument says whether to wait for the end of an outage.
     """
 
     def __init__(
@@ -150,10 +152,7 @@ class PairSearch:
     ) -> None:
         if by not in FIELDS:
             raise InvalidArgumentError("by", by, f"one of {', '.join(FIELDS)}")
-        if people is not None and (
-            not isinstance(people, Iterable | AsyncIterable) or isinstance(people, str | bytes)
-        ):
-            raise InvalidArgumentError("people", people, "an iterable or async iterable of people")
+        check_input("people", people, "an iterable or async iterable of people")
         self._given = people
         self._by: By = by
         self._every = every
@@ -221,7 +220,7 @@ class PairSearch:
                         while unread or searching or self._found:
                             while self._found:
                                 yield self._found.popleft()
-                            if unread and len(searching) < SEARCHES:
+                            if unread and len(searching) < _SEARCHES:
                                 group = await anext(groups, None)
                                 unread = group is not None
                                 if group:
@@ -235,7 +234,7 @@ class PairSearch:
 
     @asynccontextmanager
     async def _journal(self) -> AsyncGenerator[None]:
-        """Have a private temporary journal if no run has lent its own."""
+        """Open a private temporary journal unless a run has lent its own."""
         if self._session is not None:
             yield
             return
@@ -255,7 +254,7 @@ class PairSearch:
                 yield self._again[start : start + wire.FILTERS]
             return
         group: dict[str, Person] = {}
-        async with aclosing(_each(self._given)) as given:
+        async with aclosing(each(self._given)) as given:
             async for value in given:
                 person = _person(self._by, value)
                 self._tally["duplicates"] += person.value in group
@@ -274,7 +273,7 @@ class PairSearch:
         return self._people
 
     async def _begin(self, group: dict[str, Person]) -> list[Person]:
-        """Return those of a group that are to be searched, and keep that they are."""
+        """Return the people of a group that are to be searched, and write their rows."""
         known = await self._kept.look_up(self._by, list(group))
         begun: list[Person] = []
         for value, new in group.items():
@@ -289,7 +288,7 @@ class PairSearch:
         return await self._take_up(begun)
 
     async def _take_up(self, people: list[Person]) -> list[Person]:
-        """Keep that people are this session's; those that cannot be searched are left out."""
+        """Make people this session's own, and leave out those that cannot be searched."""
         failed = [one for one in people if one.state is PersonState.FAILED and one.session]
         for person in failed:
             person.note = None
@@ -303,19 +302,19 @@ class PairSearch:
         return self._session.number
 
     async def _move(self, people: Sequence[Person], state: PersonState | None) -> None:
-        """Keep people's rows, in another state unless that is None."""
+        """Write people's rows, in another state unless that is None."""
         for person in people:
             self._turn(person, state or person.state)
         if people:
             await self._kept.keep(people)
 
     def _turn(self, person: Person, state: PersonState) -> None:
-        """Let a person be in a state; the row is kept later."""
+        """Change a person's state; the caller writes the row."""
         self._tally[person.state] -= 1
         self._tally[state] += 1
         person.state = state
         self._examples.pop(person.value, None)
-        if state in _TOLD and len(self._examples) < EXAMPLES:
+        if state in _SHOWN and len(self._examples) < _EXAMPLES:
             self._examples[person.value] = person
 
     # --- searching -----------------------------------------------------------------------------
@@ -343,10 +342,10 @@ class PairSearch:
             async with aclosing(ask) as answers:
                 async for found in answers:
                     for value, answer in found.items():
-                        await self._settle(people[value], answer)
+                        await self._identify(people[value], answer)
                     await self._kept.keep([people[value] for value in found])
 
-    async def _settle(self, person: Person, answer: list[ContactReference] | str) -> None:
+    async def _identify(self, person: Person, answer: list[ContactReference] | str) -> None:
         """Find out who a person is."""
         if isinstance(answer, str):
             person.note = answer
@@ -394,7 +393,7 @@ class PairSearch:
 
     async def _follow(self, contact_id: str) -> ContactReference | None:
         """Ask for a contact that no search finds, and for the one it was merged into."""
-        for _ in range(HOPS):
+        for _ in range(_HOPS):
             self._tally["searches"] += 1
             reply = await self._calls.send(wire.get_contact(contact_id))
             if reply.succeeded:
@@ -408,7 +407,7 @@ class PairSearch:
         return None
 
     async def _find_pairs(self, people: list[Person]) -> None:
-        """Find the conversations of some people, keep their pairs and hand them out."""
+        """Find the conversations of some people, write their pairs' rows and hand them out."""
         contact_ids = list(dict.fromkeys(one for person in people for one in person.contacts))
         unasked = set(contact_ids)
         for start in range(0, len(contact_ids), wire.FILTERS):
@@ -486,12 +485,12 @@ class PairSearch:
         return count
 
     async def _hand_out(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Keep the pairs that are new, then let them be taken."""
+        """Write rows for the pairs that are new, then let them be taken."""
         assert self._session is not None  # noqa: S101  `_find` began with it
-        for start in range(0, len(pairs), ROWS):
+        for start in range(0, len(pairs), _ROWS):
             rows = [
                 Row(conversation_id=one, contact_id=other, state=State.PENDING.value)
-                for one, other in pairs[start : start + ROWS]
+                for one, other in pairs[start : start + _ROWS]
             ]
             known = await self._session.plan(rows)
             for row, before in zip(rows, known, strict=True):
@@ -504,9 +503,9 @@ class PairSearch:
         names: Sequence[str],
         search: Callable[[Sequence[str]], Awaitable[dict[str, list[_Found]] | None]],
     ) -> AsyncGenerator[Mapping[str, list[_Found] | str]]:
-        """Search for all at once, or one by one where that is refused or tells too little.
+        """Search for all at once, or one by one where Intercom refuses that or says too little.
 
-        What is refused by itself alone has the reason in place of an answer.
+        A name that is refused even alone has the reason in place of an answer.
         """
         refused = ""
         if len(names) > 1 and what not in self._one_by_one:
@@ -537,8 +536,8 @@ async def _one_of(searching: set[asyncio.Task[None]]) -> None:
         task.result()
 
 
-async def _each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
-    """Iterate over what was given, and close what can be closed."""
+async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
+    """Iterate over either sort, and close what can be closed."""
     if not isinstance(given, AsyncIterable):
         for value in given or ():
             yield value

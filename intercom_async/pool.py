@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack, cast
 
 import attrs
 
-from intercom_async.bulk.options import RunOptions
+from intercom_async.bulk.options import BulkOptions, RunOptions
 from intercom_async.client import DRY_RUN, IntercomClient, as_journal
 from intercom_async.detaching import ATTACH, DETACH
 from intercom_async.errors import (
@@ -36,10 +36,10 @@ from intercom_async.transport.wire import Region
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECTIONS: Final = 512
+_CONNECTIONS: Final = 512
 """Connections of a pool by default: about half of what a process may usually have open."""
 
-AT_ONCE: Final = 256
+_AT_ONCE: Final = 256
 """Workspaces that a bulk run works on at the same time, by default."""
 
 
@@ -48,9 +48,8 @@ class WorkspaceAccess:
     """How to reach one workspace.
 
     Attributes:
-        token: never shown.
         region, base_url: see `IntercomClient`.
-        admin_id: in whose name it is acted, for pairs that name nobody; before the run's.
+        admin_id: the admin of pairs that name none; it goes before the run's.
     """
 
     token: str = attrs.field(repr=False)
@@ -69,7 +68,7 @@ function, that is called with the key each time a client is opened."""
 
 @attrs.define(eq=False)
 class _Entry:
-    """A workspace that was asked for; `client` is None until its access was found."""
+    """A workspace that somebody asked for; `client` is None until its access was found."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     access: WorkspaceAccess | None = None
@@ -97,19 +96,6 @@ class ClientOptions(TypedDict, total=False):
     runtime: Runtime
 
 
-class BulkOptions(TypedDict, total=False):
-    """How a bulk run goes about it; see `IntercomClient.detach_contacts`.
-
-    Each workspace has its own concurrency, and stops alone. `admin_id` is for pairs that name no
-    admin, in workspaces whose access names none.
-    """
-
-    admin_id: str | int | None
-    concurrency: int | None
-    stop_after_missing: int | None
-    outage_patience: float
-
-
 class IntercomPool:
     """Lends clients by workspace.
 
@@ -120,7 +106,7 @@ class IntercomPool:
                 await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
 
     Args:
-        directory: where the access to a workspace is found; see `Directory`.
+        directory: see `Directory`.
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; see
             `IntercomClient`.
@@ -135,7 +121,7 @@ class IntercomPool:
         self,
         directory: Directory,
         *,
-        connections: int = CONNECTIONS,
+        connections: int = _CONNECTIONS,
         session: "aiohttp.ClientSession | None" = None,
         **options: Unpack[ClientOptions],
     ) -> None:
@@ -184,8 +170,8 @@ class IntercomPool:
     async def aclose(self) -> None:
         """Close all clients and connections; harmless when done twice.
 
-        Calls under way end as by `IntercomClient.aclose`, and whoever waits for a look-up gets
-        `ClientStateError`. An injected session stays open.
+        Calls under way end as `IntercomClient.aclose` ends them, and whoever waits for a look-up
+        gets `ClientStateError`. An injected session stays open.
         """
         self._closed = True
         while self._look_ups:
@@ -209,9 +195,9 @@ class IntercomPool:
         yield await self._open(workspace)
 
     def forget(self, workspace: str) -> None:
-        """Look the access up again when the workspace is asked for next, for its token changed.
+        """Look the access up again when somebody asks for the workspace next: its token changed.
 
-        Calls under way end with the old one.
+        Calls under way keep the old one.
         """
         self._entries.pop(workspace, None)
 
@@ -219,7 +205,7 @@ class IntercomPool:
         self,
         pairs: AllPairs | None = None,
         *,
-        at_once: int = AT_ONCE,
+        at_once: int = _AT_ONCE,
         journal: str | os.PathLike[str] | Journal | None = None,
         dry_run: bool = False,
         **options: Unpack[BulkOptions],
@@ -228,13 +214,12 @@ class IntercomPool:
 
         Args:
             pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
-                `Routed`) in any order. They are read ahead, into the journal. None works off what
-                the journal has and is not settled.
+                `Routed`) in any order; the run reads them ahead, into the journal. None works off
+                the pairs of the journal that are not settled.
             at_once: workspaces in work at the same time.
             journal: one for all workspaces, a file or a run in PostgreSQL; each workspace is
                 bound to the one its token belongs to.
             dry_run: change nothing, and keep no journal.
-            **options: see `BulkOptions`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
@@ -248,7 +233,7 @@ class IntercomPool:
         self,
         pairs: AllPairs | None = None,
         *,
-        at_once: int = AT_ONCE,
+        at_once: int = _AT_ONCE,
         journal: str | os.PathLike[str] | Journal | None = None,
         **options: Unpack[BulkOptions],
     ) -> PoolRun:

@@ -1,9 +1,9 @@
 """One bulk run over many workspaces, with one journal.
 
-What is read goes into the journal first, as pending; a `DetachRun` for each workspace takes its
-own pairs from there. So it does not matter in which order pairs come, a workspace that hangs holds
-nobody up, and what was read is not lost. When more workspaces have pairs than may be in work, one
-that has nothing to do makes room; should pairs of its workspace come again, it gets another turn.
+Every pair goes into the journal first, as pending; a `DetachRun` for each workspace takes its own
+pairs from there. So pairs may come in any order, a workspace that hangs holds nobody up, and no
+pair that was read is lost. When more workspaces have pairs than may be in work, one that has
+nothing to do makes room; if pairs of its workspace come later, it gets another turn.
 """
 
 import asyncio
@@ -22,12 +22,14 @@ from typing import Any, Final, cast
 
 import attrs
 
+from intercom_async.bulk.access import WhoAmI
 from intercom_async.bulk.item import Item, pair_of, result_of
 from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import RunOptions
-from intercom_async.bulk.part import Part, WhoAmI
+from intercom_async.bulk.pages import Pages
+from intercom_async.bulk.part import Part
 from intercom_async.bulk.reader import InputReader
-from intercom_async.bulk.results import DetachResult, DetachSummary
+from intercom_async.bulk.results import DetachResult, DetachSummary, facts_of
 from intercom_async.bulk.run import DetachRun
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
@@ -41,7 +43,7 @@ from intercom_async.journal import (
     Session,
     Wanted,
 )
-from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed
+from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed, check_input
 from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.transport import Transport
 
@@ -55,22 +57,16 @@ or without an `admin_id` behind it, or a mapping or row that has these by their 
 AllPairs = Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed]
 """Pairs by workspace, or with theirs."""
 
-BATCH: Final = 256
+_BATCH: Final = 256
 """Pairs that are written to the journal at once at most."""
 
-
 Open = Callable[[str, IntercomClient | None], Awaitable[IntercomClient]]
-"""Gives the client of a workspace, another one than that whose token was refused if it can."""
+"""Returns the client of a workspace; after a refusal another one than that client, if it can."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class PoolResult:
-    """What became of one pair, and in which workspace.
-
-    Attributes:
-        workspace: key of the workspace.
-        result: the pair, its outcome, and everything else; see `DetachResult`.
-    """
+    """What became of one pair, and the key of its workspace."""
 
     workspace: str
     result: DetachResult
@@ -116,7 +112,7 @@ class PoolSummary:
 
     @property
     def requests(self) -> int:
-        """Requests that Intercom answered or may have got, refused ones not counted."""
+        """Requests that Intercom answered or may have received, refused ones not counted."""
         return self._sum("requests")
 
     @property
@@ -164,7 +160,7 @@ class _Lane:
 
     Attributes:
         busy: whether it is in work or waits for a place.
-        again: pairs that occurred again, to be told at the end.
+        again: pairs that occurred again; they get another result at the end.
     """
 
     workspace: str
@@ -196,8 +192,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
     run at once and leaves nothing behind. A workspace whose token is unknown or refused, or that
-    other workers have, stops alone. When the input raises, the pairs before that are done, then it
-    is raised.
+    another worker has, stops alone. If the input raises, the run works off the pairs before that,
+    then raises the error.
     """
 
     def __init__(
@@ -213,12 +209,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         self._entered = True  # until the arguments are known to be good
         if pairs is None and journal.path is None:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
-        if pairs is not None and (
-            not isinstance(pairs, Iterable | AsyncIterable) or isinstance(pairs, str | bytes)
-        ):
-            raise InvalidArgumentError(
-                "pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples"
-            )
+        check_input("pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples")
         super().__init__(runtime)
         self._sorted: Mapping[str, Pairs] = {}
         self._mixed: Iterable[Routed] | AsyncIterable[Routed] | None = None
@@ -281,23 +272,15 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             self._fail(error)
         finally:
             await self._surely(self._until_idle)
-            await self._surely(self._close_journal)
+            try:
+                await self._surely(self._close_journal)
+            except JournalError as error:
+                self._fail(error)
 
     def _recall(self) -> None:
         for lane in self._working.values():
             if lane.run is not None:
                 lane.run.recall()
-
-    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step until nobody cancels it."""
-        while True:
-            try:
-                return await step()
-            except asyncio.CancelledError:
-                self._interrupted()
-                self._drop()
-            except JournalError as error:
-                return self._fail(error)
 
     async def _until_idle(self) -> None:
         while self._tasks:
@@ -312,13 +295,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await self._session.close(**facts)
 
     def _facts(self) -> Facts:
-        facts: Facts = {"requests": 0, "retries": 0, "refusals": 0, "duplicates": 0}
-        for tally in (lane.part.tally for lane in self._lanes.values()):
-            facts["requests"] += tally.requests
-            facts["retries"] += tally.retries
-            facts["refusals"] += tally.refusals
-            facts["duplicates"] += tally.duplicates
-        return {**facts, "elapsed": self._elapsed}
+        tallies = [lane.part.tally for lane in self._lanes.values()]
+        return {**facts_of(*tallies), "elapsed": self._elapsed}
 
     async def _note(self) -> None:
         if self._session is not None and self._elapsed >= self._noted + 1.0:
@@ -379,7 +357,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     async def _read(
         self, pairs: Any, convert: Callable[[object, int], RoutedPair], session: Session
     ) -> None:
-        """Write an input to the journal, for the workspaces' runs to take from there."""
+        """Write an input to the journal, where the workspaces' runs take it from."""
         changed = asyncio.Event()
         source = InputReader(pairs, convert, changed.set)
         reading = self._spawn(self._pull(source))
@@ -387,7 +365,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         while not reading.done() or len(source):
             if len(source):
                 await self._results.room()
-                await self._plan(source.take(BATCH), session)
+                await self._plan(source.take(_BATCH), session)
             else:
                 changed.clear()
                 await changed.wait()
@@ -443,7 +421,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         return bool(self._queue) or reader is None or reader.done()
 
     async def _work(self, lane: _Lane) -> None:
-        """Do what is to be done in one workspace."""
+        """Run what one workspace has."""
         part = lane.part
         if lane.pairs is not None and lane.reader is None:
             lane.reader = self._spawn(
@@ -491,8 +469,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 await self._tell_left(lane, Wanted.PENDING)
                 if not part.opened:
                     await self._tell_left(lane, Wanted.LEFT)
-            for start in range(0, len(lane.again), BATCH):
-                pairs = lane.again[start : start + BATCH]
+            for start in range(0, len(lane.again), _BATCH):
+                pairs = lane.again[start : start + _BATCH]
                 rows = await session.look_up(pairs, lane.workspace)
                 for pair, row in zip(pairs, rows, strict=True):
                     if row is not None:
@@ -502,13 +480,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             await session.end_input()
 
     async def _tell_left(self, lane: _Lane, wanted: Wanted) -> None:
-        part, last = lane.part, None
-        while rows := await part.session.rows(wanted, after=last, workspace=lane.workspace):
-            last = rows[-1]
-            for row in rows:
-                result = DetachResult(detach=pair_of(row), outcome=Outcome.NOT_ATTEMPTED)
-                result.error = part.tally.stopped_by
-                self._tell(lane, result)
+        pages = Pages(lane.part.session, wanted, lane.workspace)
+        while await pages.more():
+            result = DetachResult(
+                detach=pair_of(pages.take()),
+                outcome=Outcome.NOT_ATTEMPTED,
+                error=lane.part.tally.stopped_by,
+            )
+            self._tell(lane, result)
             await self._results.room()
 
     def _tell(self, lane: _Lane, result: DetachResult) -> None:

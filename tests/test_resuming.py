@@ -232,7 +232,7 @@ class TestSecondTry:
             row = rows_in(path)[unlucky]
             assert (row.second_try, row.deferred) == (True, False)
 
-    async def test_a_run_that_stops_before_it_tells_the_first_fate(self) -> None:
+    async def test_a_run_that_stops_before_it_gives_the_first_outcome(self) -> None:
         retry = RetryPolicy(attempts=2, backoff=0.01)
         async with (
             IntercomSimulator(limit=1000, latency=0.05) as sim,
@@ -308,3 +308,26 @@ class TestStoppingEarly:
 
 def _client(sim: IntercomSimulator) -> IntercomClient:
     return IntercomClient("token", base_url=sim.url)
+
+
+class TestStoppedEarly:
+    async def test_a_run_that_goes_on_and_is_stopped_gives_one_result_per_pair(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "run.db"
+        async with IntercomSimulator(limit=100_000) as sim:
+            pairs = sim.workspace.populate(conversations=400)
+            await left_in_the_middle(sim, path, pairs, results=1)
+            begun, settled = set(rows_in(path)), settled_in(path)
+            seen: Counter[tuple[str, str]] = Counter()
+            async with (
+                IntercomClient("token", base_url=sim.url) as client,
+                client.detach_contacts(
+                    pairs, admin_id=sim.admin_id, journal=path, concurrency=1
+                ) as run,
+            ):
+                async for result in run:
+                    run.stop()
+                    seen[result.detach.conversation_id, result.detach.contact_id] += 1
+        assert len(begun) > 130
+        assert seen == Counter(set(pairs) - settled)

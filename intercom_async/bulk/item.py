@@ -19,12 +19,11 @@ _OUTCOMES: Final = {
 
 @attrs.define(eq=False)
 class Item:
-    """A pair that was admitted and has no fate yet.
+    """A pair that was admitted and has no outcome yet.
 
     Attributes:
-        pair: conversation and contact.
         row: what earlier tries left, None for a pair that is new.
-        again: further occurrences of the pair, to be told with it.
+        again: further occurrences of the pair; each gets a result, too.
         second: whether this is the second try.
         announced: whether the journal may say that the pair is being sent.
         workspace: of the run, "" if that has only one.
@@ -39,7 +38,7 @@ class Item:
 
     @property
     def key(self) -> Key:
-        """The pair's ids."""
+        """Conversation and contact."""
         return self.pair.conversation_id, self.pair.contact_id
 
     @property
@@ -65,30 +64,24 @@ class Item:
     def left(self, admin_id: str | None) -> Row:
         """Return the row of a pair that is not sent: as it was, or pending."""
         if self.row is not None:
-            return self.row
+            return attrs.evolve(self.row, deferred=False)
         return attrs.evolve(self.sending(admin_id), state=State.PENDING.value)
 
     def settled(self, settled: Settled, admin_id: str | None, *, deferred: bool) -> Row:
-        """Return the row of a pair that has its fate, or waits for its second try."""
-        before, error = self.row, settled.error
-        return Row(
-            conversation_id=self.pair.conversation_id,
-            contact_id=self.pair.contact_id,
-            admin_id=admin_id,
-            workspace=self.workspace,
-            state=settled.outcome.value,
-            inferred=settled.inferred,
-            in_doubt=settled.in_doubt or settled.outcome is Outcome.UNKNOWN,
-            attempts=settled.attempts + (0 if before is None else before.attempts),
-            refusals=settled.refusals + (0 if before is None else before.refusals),
-            status=getattr(error, "status", None),
-            code=getattr(error, "code", None),
-            error_type=None if error is None else type(error).__name__,
-            error=None if error is None else str(error),
-            request_id=settled.request_id,
-            deferred=deferred,
-            second_try=self.second,
-        )
+        """Return the row of a pair that has its outcome, or waits for its second try."""
+        row, error = self.sending(admin_id), settled.error
+        row.state = settled.outcome.value
+        row.inferred = settled.inferred
+        row.in_doubt = settled.in_doubt or settled.outcome is Outcome.UNKNOWN
+        row.attempts += settled.attempts
+        row.refusals += settled.refusals
+        row.request_id = settled.request_id
+        row.deferred = deferred
+        if error is not None:
+            row.status = getattr(error, "status", None)
+            row.code = getattr(error, "code", None)
+            row.error_type, row.error = type(error).__name__, str(error)
+        return row
 
 
 def pair_of(row: Row) -> Detach:
@@ -97,7 +90,7 @@ def pair_of(row: Row) -> Detach:
 
 
 def result_of(pair: Detach, row: Row, *, duplicate: bool = False) -> DetachResult:
-    """Return a result as the journal has it; a duplicate cost no request."""
+    """Return the result that a row holds; a duplicate cost no request."""
     return DetachResult(
         detach=pair,
         outcome=_OUTCOMES.get(row.state) or Outcome(row.state),

@@ -4,7 +4,7 @@ import asyncio
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -14,18 +14,17 @@ from intercom_async.transport.runtime import Runtime
 _Result = TypeVar("_Result")
 _Summary = TypeVar("_Summary")
 
-UNREAD: Final = 256
-"""Results the consumer may lag behind before no further request is begun."""
+_UNREAD: Final = 256
+"""Results that may wait for the consumer before the run sends nothing more."""
 
-UNREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of replies that wait for the consumer before no further request is begun."""
+_UNREAD_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of replies that may wait so."""
 
 
 class ResultQueue(Generic[_Result]):
-    """Hands results to the consumer. Whoever makes results asks for `room` before the next one.
+    """Hands results to the consumer. Whoever makes results awaits `room` before the next one.
 
-    Attributes:
-        wanted: whether anybody takes results; otherwise none are kept.
+    Nothing is kept unless results are `wanted`.
     """
 
     def __init__(self) -> None:
@@ -45,7 +44,7 @@ class ResultQueue(Generic[_Result]):
 
     async def room(self) -> None:
         """Wait while the consumer lags behind."""
-        while self.wanted and (len(self._waiting) >= UNREAD or self._bytes > UNREAD_BYTES):
+        while self.wanted and (len(self._waiting) >= _UNREAD or self._bytes > _UNREAD_BYTES):
             self._taken.clear()
             await self._taken.wait()
 
@@ -62,13 +61,13 @@ class ResultQueue(Generic[_Result]):
         return (result,)
 
     def abandon(self) -> None:
-        """Nobody wants results any more."""
+        """Drop what waits: nobody takes results any more."""
         self.wanted = False
         self._waiting.clear()
         self._taken.set()
 
     def end(self) -> None:
-        """There will be no further result."""
+        """Let `take` return None behind the last result."""
         self._ended = True
         self._more.set()
 
@@ -76,12 +75,9 @@ class ResultQueue(Generic[_Result]):
 class Run(ABC, Generic[_Result, _Summary]):
     """Await it for its summary, or iterate over its results.
 
-    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. Whatever that
-    leaves in `_failure` is raised to the consumer after the last result. A consumer that leaves
+    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. The consumer gets
+    the error that it leaves in `_failure` after the last result. A consumer that leaves
     (by `break`, an exception or a cancellation, with or without `async with`) ends the run.
-
-    Args:
-        runtime: the clock.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -95,7 +91,7 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._ended: float | None = None
 
     def hand_results_to(self, results: ResultQueue[_Result]) -> None:
-        """Let results go to another queue, whoever awaits the run; call it before it begins."""
+        """Let results go to another queue, whoever awaits the run; before it begins."""
         self._results = results
 
     def __del__(self) -> None:
@@ -193,7 +189,7 @@ class Run(ABC, Generic[_Result, _Summary]):
             raise asyncio.CancelledError
 
     def _interrupted(self) -> None:
-        """A task of the run was cancelled; if not by the run, nothing must be lost by that."""
+        """Fail because a task of the run was cancelled, unless the run did that itself."""
         if not self._abandoned:
             self._fail(
                 ClientStateError(
@@ -201,16 +197,25 @@ class Run(ABC, Generic[_Result, _Summary]):
                 )
             )
 
+    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until nobody cancels it."""
+        while True:
+            try:
+                return await step()
+            except asyncio.CancelledError:
+                self._interrupted()
+                self._drop()
+
     def _prepare(self) -> None:
         """Raise what keeps the run from beginning."""
 
     @abstractmethod
     async def _supervise(self) -> None:
-        """Do everything there is to do; a failure goes to `_fail`, a cancellation nowhere."""
+        """Do everything; report a failure to `_fail`, and raise no cancellation."""
 
     @abstractmethod
     def _drop(self) -> None:
-        """Make the supervisor end at once; nobody wants results any more."""
+        """Make the supervisor end at once, for nobody wants results any more."""
 
     @abstractmethod
     def _fail(self, error: BaseException) -> None:

@@ -1,7 +1,7 @@
 """What a run does, and what it was asked for."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import attrs
 
@@ -52,13 +52,25 @@ class Operation(Protocol):
         ...
 
 
+class BulkOptions(TypedDict, total=False):
+    """How a bulk run goes about it; see `IntercomClient.detach_contacts`.
+
+    In a pool each workspace has its own concurrency, and stops alone; `admin_id` is for pairs that
+    name no admin, in workspaces whose access names none.
+    """
+
+    admin_id: str | int | None
+    concurrency: int | None
+    stop_after_missing: int | None
+    outage_patience: float
+
+
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """What a run was asked for.
+    """What a run was asked for: `BulkOptions`, checked, and what the run does where.
 
     Attributes:
         operation: "detach", "attach" or "dry run".
-        base_url: where requests go.
         admin_id: for pairs without an admin of their own; None for the token's own admin.
         concurrency: requests in flight at most, None for as many as rate and latency ask for.
         stop_after_missing: conversations that may be missing, with no pair detached, before the

@@ -4,12 +4,9 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
+from intercom_async.bulk.access import Renew
 from intercom_async.bulk.results import Tally
 from intercom_async.journal import Session
-from intercom_async.model import Identity
-from intercom_async.transport.transport import Transport
-
-WhoAmI = Callable[[], Awaitable[Identity]]
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -17,12 +14,9 @@ class Part:
     """One workspace's part of a run; its pairs are read by others and lie in the journal.
 
     Attributes:
-        session: the journal, which others close.
-        workspace: key of the workspace.
-        durable: whether the journal is a file.
-        tally: counts what is told.
+        session: the journal; the pool closes it.
+        durable: whether what the journal keeps survives the process.
         over: whether the run may end when nothing is left: no more will come, or others wait.
-        renew: looks the token up once more; None if it is still the same.
         note: refreshes the numbers in the journal.
         left: pairs that were read and not taken up.
         moved: called when `left` or `over` may have changed.
@@ -33,7 +27,7 @@ class Part:
     workspace: str
     durable: bool
     over: Callable[[], bool]
-    renew: Callable[[], Awaitable[tuple[Transport, WhoAmI] | None]]
+    renew: Renew
     note: Callable[[], Awaitable[None]]
     tally: Tally = attrs.field(factory=Tally)
     left: int = 0

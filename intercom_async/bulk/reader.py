@@ -10,11 +10,11 @@ from typing import Any, Final, Generic, TypeVar
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 
-AHEAD: Final = 256
+_AHEAD: Final = 256
 """Pairs that are read ahead at most."""
 
-BREATH: Final = 128
-"""Pairs that a synchronous input may give without others getting the loop."""
+_BREATH: Final = 128
+"""Pairs that a synchronous input may give before other tasks get the loop."""
 
 Checked = tuple[Detach, InvalidArgumentError | None]
 """A pair, and what is wrong with one of its ids."""
@@ -31,7 +31,7 @@ class InputReader(Generic[_Taken]):
 
     Args:
         pairs: the input, None for none.
-        convert: makes of an item and its number, counted from 1, what is taken.
+        convert: gets an item and its number, counted from 1, and returns what `take` gives.
         changed: called when there is something new to `take`.
 
     Attributes:
@@ -59,17 +59,17 @@ class InputReader(Generic[_Taken]):
         return len(self._ahead)
 
     def take(self, most: int) -> list[_Taken]:
-        """Return the next pairs that were read."""
+        """Return pairs that were read, the oldest first."""
         taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
         self._room.set()
         return taken
 
     def put_back(self, taken: Sequence[_Taken]) -> None:
-        """Give back what was taken and cannot be dealt with now."""
+        """Put what was taken in front again."""
         self._ahead.extendleft(reversed(taken))
 
     async def read(self) -> None:
-        """Read the input to its end; the input's own errors pass.
+        """Read the input to its end; it may raise anything.
 
         Raises:
             InvalidArgumentError: it gave something that is no pair.
@@ -88,7 +88,7 @@ class InputReader(Generic[_Taken]):
         try:
             async for item in items:
                 self._take_in(item)
-                if len(self._ahead) >= AHEAD:
+                if len(self._ahead) >= _AHEAD:
                     await self._wait_for_room()
         finally:
             close: Any = getattr(items, "aclose", None)
@@ -100,9 +100,9 @@ class InputReader(Generic[_Taken]):
         try:
             for item in items:
                 self._take_in(item)
-                if self._place % BREATH == 0:
+                if self._place % _BREATH == 0:
                     await asyncio.sleep(0)
-                if len(self._ahead) >= AHEAD:
+                if len(self._ahead) >= _AHEAD:
                     await self._wait_for_room()
         finally:
             if inspect.isgenerator(items):
@@ -117,6 +117,6 @@ class InputReader(Generic[_Taken]):
         self._changed()
 
     async def _wait_for_room(self) -> None:
-        while len(self._ahead) >= AHEAD:
+        while len(self._ahead) >= _AHEAD:
             self._room.clear()
             await self._room.wait()

@@ -1,4 +1,4 @@
-"""What a run tells: one result per pair, and the run in numbers."""
+"""What a run gives: one result per pair, and the run in numbers."""
 
 import math
 from collections import Counter
@@ -8,6 +8,7 @@ import attrs
 
 from intercom_async.detaching import Detach, Outcome, conversation_from
 from intercom_async.errors import APIError, IntercomError, readable
+from intercom_async.journal import Facts
 from intercom_async.model import Conversation
 from intercom_async.replies import ReplyHead
 from intercom_async.transport.server_clock import WINDOW
@@ -17,10 +18,7 @@ from intercom_async.transport.wire import Reply, head_of
 class RunFailedError(IntercomError):
     """A run left pairs unsettled, or did not read its input to the end; run it again.
 
-    What stopped it, if it was stopped, is the cause.
-
-    Attributes:
-        summary: the run in numbers.
+    What stopped it, if it was stopped, is the cause; `summary` has the numbers.
     """
 
     def __init__(self, summary: "DetachSummary") -> None:
@@ -31,7 +29,7 @@ class RunFailedError(IntercomError):
         super().__init__(f"{left} of {summary.total} pairs are not settled{ended}{first}")
 
 
-CAUSES: Final = 20
+_CAUSES: Final = 20
 """Causes that a summary names at most."""
 
 
@@ -40,15 +38,13 @@ class DetachResult:
     """What became of one pair of a run.
 
     Attributes:
-        detach: the pair.
-        outcome: what became of it.
-        inferred: whether "detached" was concluded from a check after an attempt of unknown
-            fate; an undo must not take such a pair for granted.
-        duplicate: whether the pair occurred before in this run; its outcome is told again and
+        inferred: whether "detached" was concluded from a check, because an attempt had no
+            answer; an undo must not take such a pair for granted.
+        duplicate: whether the pair occurred before in this run; the outcome is the same, and
             nothing was sent.
-        second_try: whether this is the fate of a second try, at the end of the run.
-        error: what a single call would have raised, None when detached. Of a pair that was told
-            from the journal it has the class, the text, `status`, `code` and `request_id`.
+        second_try: whether the outcome is that of a second try, at the end of the run.
+        error: what a single call would have raised, None when detached. If the result comes from
+            the journal, the error has the class, the text, `status`, `code` and `request_id`.
         attempts: requests sent for the pair in all sessions of the run, checks included,
             refused ones (429) not.
         refusals: requests that were refused with 429 and sent again.
@@ -88,7 +84,7 @@ class DetachResult:
     def reply(self) -> ReplyHead | None:
         """Status, headers and request id of the deciding reply.
 
-        None if there was none, and of a pair that was told from the journal.
+        None if there was none, and in a result from the journal.
         """
         if self.error is not None:
             return self.error.reply
@@ -113,13 +109,11 @@ class DetachResult:
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """Why pairs did not come to a good end, and how many.
+    """Why `count` pairs did not come to a good end.
 
     Attributes:
-        outcome: what became of them.
         error: the text of the first such error.
-        count: pairs that ended so.
-        example: the first of them.
+        example: the first of the pairs.
     """
 
     outcome: Outcome
@@ -134,12 +128,12 @@ class DetachSummary:
 
     Attributes:
         outcomes: pairs per outcome; every outcome is present.
-        inferred: of the detached pairs, how many were concluded from a check.
+        inferred: detached pairs whose outcome was concluded from a check.
         duplicates: pairs that occurred again; counted in their outcome each time.
         settled_before: pairs that earlier sessions of the journal settled; they were not sent
             again, gave no result and are counted in no outcome.
         second_tries: pairs that failed for a passing reason and were tried again at the end.
-        causes: why pairs failed, are unknown or were refused, the commonest first.
+        causes: why pairs failed, are unknown or were refused: the commonest 20.
         input_ended: whether the input was read to its end, now or by an earlier session.
         requests: requests that Intercom answered or may have got, refused ones not counted.
         retries: of those, how many repeated a failed attempt or checked one.
@@ -253,12 +247,13 @@ class DetachSummary:
         )
 
 
-_Kind = tuple[Outcome, str, int | None, str | None]
+_Sort = tuple[Outcome, str, int | None, str | None]
+"""Outcome, class, status and code: errors that are counted as one cause."""
 
 
 @attrs.define(eq=False)
 class Tally:
-    """The counts of a run; see `DetachSummary`."""
+    """The counts of a run while it goes on, by their names in `DetachSummary`."""
 
     outcomes: dict[Outcome, int] = attrs.field(factory=lambda: dict.fromkeys(Outcome, 0))
     inferred: int = 0
@@ -270,9 +265,9 @@ class Tally:
     retries: int = 0
     refusals: int = 0
     stopped_by: IntercomError | None = None
-    _causes: Counter[_Kind] = attrs.field(factory=Counter[_Kind])
-    _examples: dict[_Kind, tuple[str, Detach]] = attrs.field(
-        factory=dict[_Kind, tuple[str, Detach]]
+    _causes: Counter[_Sort] = attrs.field(factory=Counter[_Sort])
+    _examples: dict[_Sort, tuple[str, Detach]] = attrs.field(
+        factory=dict[_Sort, tuple[str, Detach]]
     )
 
     def count_requests(self, attempts: int, refusals: int, *, again: bool) -> None:
@@ -295,30 +290,32 @@ class Tally:
         }:
             return
         code = error.code if isinstance(error, APIError) else None
-        kind = (result.outcome, type(error).__name__, getattr(error, "status", None), code)
-        self._causes[kind] += 1
-        if kind not in self._examples:
-            self._examples[kind] = readable(str(error)), result.detach
+        sort = (result.outcome, type(error).__name__, getattr(error, "status", None), code)
+        self._causes[sort] += 1
+        if sort not in self._examples:
+            self._examples[sort] = readable(str(error)), result.detach
 
     def summary(self, *, elapsed: float, limit: int | None) -> DetachSummary:
         """Return the run in numbers, up to now."""
         causes = [
-            Cause(outcome=kind[0], error=text, count=count, example=example)
-            for kind, count in self._causes.most_common(CAUSES)
-            for text, example in [self._examples[kind]]
+            Cause(outcome=sort[0], error=text, count=count, example=example)
+            for sort, count in self._causes.most_common(_CAUSES)
+            for text, example in [self._examples[sort]]
         ]
-        return DetachSummary(
-            outcomes=dict(self.outcomes),
-            inferred=self.inferred,
-            duplicates=self.duplicates,
-            settled_before=self.settled_before,
-            second_tries=self.second_tries,
-            causes=tuple(causes),
-            input_ended=self.input_ended,
-            requests=self.requests,
-            retries=self.retries,
-            refusals=self.refusals,
-            elapsed=elapsed,
-            limit=limit,
-            stopped_by=self.stopped_by,
-        )
+        counts: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(Tally)
+            if not field.name.startswith("_")
+        }
+        counts["outcomes"] = dict(self.outcomes)
+        return DetachSummary(**counts, causes=tuple(causes), elapsed=elapsed, limit=limit)
+
+
+def facts_of(*tallies: Tally) -> Facts:
+    """Return the numbers that the journal keeps, too."""
+    return {
+        "requests": sum(tally.requests for tally in tallies),
+        "retries": sum(tally.retries for tally in tallies),
+        "refusals": sum(tally.refusals for tally in tallies),
+        "duplicates": sum(tally.duplicates for tally in tallies),
+    }

@@ -10,9 +10,10 @@
 
     asyncio.run(jobs.work())                             # on as many machines as there are
 
-One job is one workspace of a run; it works off what the run's table has left. Whatever the engine
-loses or does twice, no pair is: each workspace has one owner by a lease in the table, and whatever
-has pairs left, no owner and no job gets a new job.
+One job is one workspace of a run; it works off the pairs that the run's table has left. The engine
+may lose a job or run it twice; pairs are neither lost nor sent twice, because each workspace has
+one owner by a lease in the table, and a workspace with pairs left, no owner and no job gets a new
+job.
 """
 
 import asyncio
@@ -57,24 +58,25 @@ from intercom_async.journal import (
 )
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
 from intercom_async.pairs import as_routed
+from intercom_async.people import each
 
 __all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
 
-TASK: Final = "intercom_async.drain"
+_TASK: Final = "intercom_async.drain"
 HEARTBEAT: Final = 10.0
 STALLED: Final = 30.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 
 MAINTAIN_EVERY: Final = 10.0
-"""Seconds between two looks for what has nobody to work it off."""
+"""Seconds between two looks for workspaces that nobody works off."""
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between two looks whether a run was paused or cancelled."""
+"""Seconds between two looks for runs that were paused or cancelled."""
 
 AGAIN_AFTER: Final = 5
 """Seconds after which a job that was put back is taken up again."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger = logging.getLogger("intercom_async")
 
@@ -126,7 +128,7 @@ class DetachJobs:
         self._worker: asyncio.Task[None] | None = None
         # Without a cap: the engine would drop a job that was put back too often.
         retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
-        self._task = app.task(name=TASK, queue=queue, retry=retry, pass_context=True)(self._job)
+        self._task = app.task(name=_TASK, queue=queue, retry=retry, pass_context=True)(self._job)
         self._workers: set[int | None] = set()
         self._running: set[int | None] = set()
         self._suspects: set[int | None] = set()
@@ -136,8 +138,8 @@ class DetachJobs:
     async def submit(self, pairs: Iterable[Any] | AsyncIterable[Any], *, run: str) -> int:
         """Put pairs into a run and have them worked off; return how many were new.
 
-        Submit again what a crash cut off: what is there stays as it is, and pairs that failed
-        are tried again in the workspaces that are named.
+        After a crash, submit the same again: pairs that are there stay as they are, and pairs that
+        failed are tried again in the workspaces that `pairs` name.
 
         Args:
             pairs: as `IntercomPool.detach_contacts` takes them; pulled lazily, 50,000 at once.
@@ -172,14 +174,14 @@ class DetachJobs:
         if not await self._runs.set_state(run, state):
             raise InvalidArgumentError("run", run, "the name of a run that was submitted")
 
-    # --- what the engine lost ------------------------------------------------------------------
+    # --- lost jobs -----------------------------------------------------------------------------
 
     async def maintain(self) -> None:
-        """End jobs of dead workers, and defer what has nobody. `work` does it every 10 seconds."""
+        """End jobs of dead workers, then `reconcile`. `work` does it every 10 seconds."""
         manager = self._app.job_manager
         lost = [
             *await manager.get_stalled_jobs(
-                queue=self._queue, task_name=TASK, seconds_since_heartbeat=STALLED
+                queue=self._queue, task_name=_TASK, seconds_since_heartbeat=STALLED
             )
         ]
         # The engine's own worker lives, but was cut off when it fetched the job or wrote its end.
@@ -216,7 +218,7 @@ class DetachJobs:
 
     async def _jobs(self, status: str) -> Iterable[Job]:
         return await self._app.job_manager.list_jobs_async(
-            queue=self._queue, task=TASK, status=status
+            queue=self._queue, task=_TASK, status=status
         )
 
     # --- a job ---------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ class DetachJobs:
         loop = asyncio.get_running_loop()
         self._stopping = False
         with contextlib.suppress(NotImplementedError):  # Windows
-            for number in SIGNALS:
+            for number in _SIGNALS:
                 loop.add_signal_handler(number, self.stop)
         watching = asyncio.create_task(self._watch())
         try:
@@ -337,7 +339,7 @@ class DetachJobs:
                 await asyncio.sleep(1.0)
 
     def stop(self) -> None:
-        """Let `work` end: requests in flight finish, and workspaces are put back."""
+        """End `work`: requests in flight finish, and the engine gets the workspaces back."""
         self._stopping = True
         self._let_signals_go()
         for going in self._going:
@@ -347,7 +349,7 @@ class DetachJobs:
 
     def _let_signals_go(self) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows
-            for number in SIGNALS:
+            for number in _SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
 
     async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
@@ -379,20 +381,11 @@ class DetachJobs:
 async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:
     """Check pairs one by one."""
     place = 0
-    async for item in _each(pairs):
+    async for item in each(pairs):
         place += 1
         workspace, pair, error = as_routed(item, place)
         if error is not None:
             raise error
         yield workspace, pair.conversation_id, pair.contact_id, pair.admin_id
-
-
-async def _each(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(pairs, AsyncIterable):
-        async for item in pairs:
-            yield item
-    else:
-        for number, item in enumerate(pairs):
-            if number % 1000 == 0:
-                await asyncio.sleep(0)
-            yield item
+        if place % 1000 == 0:
+            await asyncio.sleep(0)

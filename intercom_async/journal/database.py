@@ -1,4 +1,4 @@
-"""SQLite connections to a journal: what is checked first, and SQLite's errors in our words."""
+"""SQLite connections to a journal: the checks of a file, and SQLite's errors in our words."""
 
 import errno
 import sqlite3
@@ -71,25 +71,22 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
 def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> JournalError:
     """Say what happened and what to do.
 
-    Args:
-        path: the journal.
-        error: what SQLite raised.
-        durable: pairs that are safe on the disk; None before anything was written.
+    `durable` counts the pairs that are safe on the disk; None before anything was written.
     """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    told = readable(str(error))
+    reason = readable(str(error))
     made: JournalError
     if code == sqlite3.SQLITE_NOTADB:
         made = JournalCorruptError(path, _no_journal(path))
     elif code == sqlite3.SQLITE_CORRUPT:
         made = JournalCorruptError(
             path,
-            f"the journal {path} is damaged ({told}). Nothing was repaired: keep a copy, then "
+            f"the journal {path} is damaged ({reason}). Nothing was repaired: keep a copy, then "
             f"try `sqlite3 {path} .recover`, or run the input again with a new journal",
         )
     else:
         if code == sqlite3.SQLITE_BUSY:
-            told = f"another program has kept it locked for {PATIENCE:.0f} seconds"
+            reason = f"another program has kept it locked for {PATIENCE:.0f} seconds"
         safe = (
             "nothing was sent"
             if durable is None
@@ -98,7 +95,7 @@ def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> J
         )
         made = JournalWriteError(
             path,
-            f"the journal {path} cannot be used ({told}); {safe}",
+            f"the journal {path} cannot be used ({reason}); {safe}",
             errno=_ERRNO.get(code),
             durable=durable or 0,
         )

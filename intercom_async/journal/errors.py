@@ -1,4 +1,4 @@
-"""What can be wrong with a journal, cut by what its owner would do next.
+"""What can be wrong with a journal: one class for each thing that its owner would do next.
 
 JournalError               it cannot be used, for the reason given
 ├── JournalLockedError     another run writes it: wait for it, or name another file
@@ -14,11 +14,7 @@ from intercom_async.errors import IntercomError
 
 
 class JournalError(IntercomError):
-    """Something is wrong with a journal.
-
-    Attributes:
-        path: the journal's file.
-    """
+    """Something is wrong with the journal at `path`."""
 
     def __init__(self, path: str, message: str) -> None:
         self.path = path
@@ -39,19 +35,20 @@ class JournalLockedError(JournalError):
 class JournalLostError(JournalError):
     """Another worker owns the run by now, for this one was silent for too long.
 
-    Nothing more was written, told or sent; what is in doubt is settled by the other one.
+    From then on this one wrote and sent nothing and gave no result. The other worker checks the
+    pairs in doubt.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(
             path,
-            f"another worker has taken over the journal {path}, for this one was silent for too "
-            "long; leave the run to that one",
+            f"another worker has taken over the journal {path}, because this one was silent for "
+            "too long; leave the run to that one",
         )
 
 
 class JournalMismatchError(JournalError):
-    """The journal belongs to a run of another kind, region or workspace; it was not changed.
+    """The journal belongs to another operation, region or workspace; it was not changed.
 
     Attributes:
         what: "operation", "base_url" or "workspace".
@@ -79,7 +76,7 @@ class JournalWriteError(JournalError):
 
     Attributes:
         errno: the operating system's number, or None.
-        durable: pairs that have a row on the disk. Resuming goes on from there; no pair is
+        durable: pairs that have a row on the disk. The run can go on from there; no pair was
             reported wrongly.
     """
 

@@ -14,7 +14,7 @@ from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.transport.runtime import SYSTEM, Runtime
 
 URLS: Final = ("postgresql://", "postgres://")
-"""Beginnings of what is no file."""
+"""What the URL of a database begins with."""
 
 
 def split_url(url: str) -> tuple[str, str | None]:
@@ -42,7 +42,7 @@ class Wanted(enum.Enum):
 
 
 class Facts(TypedDict, total=False):
-    """A session's numbers, as its row shows them."""
+    """A session's numbers, by the names of their columns."""
 
     requests: int
     retries: int
@@ -94,13 +94,13 @@ class Session(Protocol):
     def watch(self, recall: Callable[[], None]) -> None:
         """Have a function called when another may have taken the journal over meanwhile.
 
-        It must keep requests under way from being sent again. Whether the journal is lost shows
-        when something is written.
+        It must keep requests under way from being sent again. The next write shows whether the
+        journal is lost.
         """
         ...
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """Keep which workspace a key stands for, in a run of many.
+        """Keep which workspace a key stands for, in a run over many.
 
         Raises:
             JournalMismatchError: it stood for another one.
@@ -108,43 +108,42 @@ class Session(Protocol):
         ...
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
-        """Return what is known of some pairs, in their order; None for a new one.
+        """Return the rows of some pairs, in their order; None for a new one.
 
-        Rows that were given to `write` before are seen, committed or not.
+        Rows that `write` got before are among them, committed or not.
         """
         ...
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
-        """Keep the rows of pairs that are new, all at once; return the others' rows as they are.
+        """Keep the rows of new pairs, and return, in order, None for those and the others' rows.
 
-        In their order; None for a new pair. When it returns, they are on the disk.
+        The new rows are on the disk when it returns.
         """
         ...
 
     async def workspaces(self) -> list[str]:
-        """Return the workspaces of which earlier sessions left something unsettled."""
+        """Return the workspaces in which earlier sessions left unsettled pairs."""
         ...
 
     async def write(self, row: Row) -> None:
         """Keep a row in place of the pair's earlier one; return when it is on the disk.
 
-        A temporary journal promises nothing. A row that was given is written, even if the
-        caller is cancelled meanwhile.
+        A temporary journal returns at once. The row is written even if the caller is cancelled
+        meanwhile.
         """
         ...
 
     def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
         """Keep a row like `write`, and call back when it is on the disk, or cannot be.
 
-        Nobody waits for it, so it may collect others for some milliseconds. A temporary journal
-        calls back at once.
+        The row may wait some milliseconds for others. A temporary journal calls back at once.
         """
         ...
 
     async def hold(self) -> None:
-        """Return while nobody else can have taken over what is announced; ask if that is unsure.
+        """Return as long as nobody else can have taken over the announced pairs.
 
-        To be awaited before a request is sent again.
+        To be awaited before a request is sent again. It asks the database where that is unsure.
 
         Raises:
             JournalLostError: another has it.
@@ -166,13 +165,13 @@ class Session(Protocol):
         ...
 
     async def note(self, **facts: Unpack[Facts]) -> None:
-        """Refresh the session's numbers, at most once a second; a call in between is ignored."""
+        """Write the session's numbers, at most once a second; a call in between does nothing."""
         ...
 
     async def close(self, **facts: Unpack[Facts]) -> None:
-        """Write what was given, then the session's numbers, and let go of the file.
+        """Write the rows that wait, then the session's numbers, and let go of the file.
 
-        A cancelled close does so too, before it raises. Closing again does nothing.
+        A cancelled call does so too, before it raises. Closing again does nothing.
         """
         ...
 
@@ -188,7 +187,7 @@ class Journal:
         workspace: key of the workspace, in PostgreSQL; "" in a run of one client. Each workspace
             of a run has one owner at a time, and they may be many machines.
         prepare: whether PostgreSQL may prepare statements; False behind a pooler that does not
-            bear it.
+            support that.
 
     Raises:
         InvalidArgumentError: `run` is missing beside a URL, or given beside a file.
@@ -236,7 +235,7 @@ class Journal:
 
 @contextlib.contextmanager
 def needing_psycopg() -> Generator[None]:
-    """Say which extra is missing."""
+    """Turn a failed import into an error that names the extra."""
     try:
         yield
     except ImportError as error:

@@ -38,10 +38,7 @@ _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK
 
 
 class Lock:
-    """The right to write a journal, until it is released or this process ends.
-
-    Args:
-        path: of the journal.
+    """The right to write the journal at `path`, until it is released or this process ends.
 
     Raises:
         JournalLockedError: another run has it.

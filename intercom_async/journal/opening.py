@@ -26,7 +26,7 @@ class Kept:
     Attributes:
         sessions: how many there were.
         counts: pairs by state.
-        input_ended: whether one of them read its input to the end.
+        input_ended: whether one session read its input to the end.
     """
 
     sessions: int = 0
@@ -40,12 +40,9 @@ NEW: Final = Kept()
 def open_temporary(
     binding: Binding, now: float, undo: contextlib.ExitStack
 ) -> tuple[sqlite3.Connection, Kept]:
-    """Make a private database that SQLite keeps in memory and, where it grows, in a nameless file.
+    """Make a private database that SQLite keeps in memory, or in a nameless file if it grows.
 
-    Args:
-        binding: what the run belongs to.
-        now: Unix seconds.
-        undo: closes it.
+    `undo` closes it.
     """
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     undo.callback(connection.close)
@@ -58,13 +55,9 @@ def open_temporary(
 def open_file(
     path: str, binding: Binding, now: float, undo: contextlib.ExitStack
 ) -> tuple[sqlite3.Connection, Kept]:
-    """Lock a journal and open it to be written. One that is refused is read, and not changed.
+    """Lock a journal and open it to write; `undo` closes and unlocks it.
 
-    Args:
-        path: the file.
-        binding: what the run belongs to.
-        now: Unix seconds.
-        undo: closes and unlocks it.
+    A journal that is refused was only read.
 
     Raises:
         JournalError: of any kind.

@@ -1,8 +1,8 @@
-"""A session in PostgreSQL: one task that writes what has collected, and the coroutines before it.
+"""A session in PostgreSQL: one task writes the rows that have collected; coroutines wait for it.
 
 A workspace of a run has one owner, by the lease of a session (see `postgres_sql`). The lease guards
-the tables. Requests to Intercom are guarded by the clock: `write` and `hold` return only while the
-lease surely holds, and `watch` calls what is under way back when that is no longer sure.
+the tables. The clock guards the requests to Intercom: `write` and `hold` return only while the
+lease surely holds, and `watch` calls back requests under way when that is no longer sure.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 import attrs
 import msgspec
@@ -20,6 +20,7 @@ import psycopg
 from intercom_async._version import __version__
 from intercom_async.detaching import Detach
 from intercom_async.journal import postgres_sql as sql
+from intercom_async.journal.calls import Call, Done, sift
 from intercom_async.journal.errors import (
     JournalError,
     JournalLockedError,
@@ -54,31 +55,9 @@ NOTE_EVERY: Final = 1.0
 
 _Facts = dict[str, Any]
 _Work = Callable[[Connection], Awaitable[Any]]
-_Done = Callable[[JournalError | None], None]
+_Result = TypeVar("_Result")
+_Call = Call[_Facts, _Work]
 _values = attrgetter(*sql.COLUMNS[:-2])
-
-
-@attrs.define(eq=False)
-class _Call:
-    """Something to do: to write a row, or else any work with a connection."""
-
-    row: _Facts | None = None
-    work: _Work | None = None
-    answer: asyncio.Future[Any] | None = None
-    done: _Done | None = None
-
-    def tell(self, result: Any, error: BaseException | None) -> None:
-        """Tell whoever waits what came of it."""
-        if isinstance(error, JournalError):
-            error = again(error)
-        if self.done is not None:
-            self.done(error if isinstance(error, JournalError) else None)
-        elif self.answer is None or self.answer.done():  # cancelled: nobody waits
-            pass
-        elif error is None:
-            self.answer.set_result(result)
-        else:
-            self.answer.set_exception(error)
 
 
 class PostgresSession:
@@ -170,7 +149,7 @@ class PostgresSession:
         await self._ask(work)
 
     def _held(self, since: float) -> None:
-        """The lease was renewed by a statement that began at some moment."""
+        """Note that a statement renewed the lease, not later than `since`."""
         self._until = since + 0.8 * LEASE
         self._renew_at = since + LEASE / 3
         self._sure = True
@@ -233,12 +212,12 @@ class PostgresSession:
         given = [call for call in calls if call.row is not None]
         if given:
             rows = [call.row for call in given if call.row is not None]
-            told = await self._attempt(lambda one: self._write(one, rows))
+            result = await self._attempt(lambda one: self._write(one, rows))
             for call in given:
-                call.tell(*told)
+                call.end(*result)
         for call in calls:
             if call.work is not None:
-                call.tell(*await self._attempt(call.work))
+                call.end(*await self._attempt(call.work))
 
     async def _attempt(self, work: _Work) -> tuple[Any, BaseException | None]:
         if self._failure is not None:
@@ -250,7 +229,7 @@ class PostgresSession:
         except JournalError as error:
             self._failure = error
             return None, error
-        except Exception as error:  # noqa: BLE001  told to whoever waits
+        except Exception as error:  # noqa: BLE001  whoever waits gets it
             return None, error
 
     async def _write(self, connection: Connection, given: Sequence[_Facts]) -> None:
@@ -291,23 +270,22 @@ class PostgresSession:
     def _submit(self, call: _Call) -> None:
         if self._writer is None or self._writer.done():
             name = self._link.name
-            call.tell(None, JournalError(name, f"the journal {name} was abandoned"))
+            call.end(None, JournalError(name, f"the journal {name} was abandoned"))
             return
         self._waiting.append(call)
         self._wake.set()
 
-    async def _ask(self, work: _Work | None = None, *, row: _Facts | None = None) -> Any:
+    async def _ask(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
         self._check()
-        answer = asyncio.get_running_loop().create_future()
-        self._submit(_Call(row=row, work=work, answer=answer))
+        answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._submit(Call(work=work, answer=answer))
         return await answer
 
     async def _fetch(self, statement: bytes, **facts: Any) -> list[tuple[Any, ...]]:
         async def work(connection: Connection) -> list[tuple[Any, ...]]:
             return await (await connection.execute(statement, {**self._keys, **facts})).fetchall()
 
-        found: list[tuple[Any, ...]] = await self._ask(work)
-        return found
+        return await self._ask(work)
 
     def _checked(self, row: Row) -> _Facts:
         self._check()
@@ -341,7 +319,7 @@ class PostgresSession:
         asked = {name: [key[place] for key in keys] for place, name in enumerate(names)}
         found: list[Row | None] = [None] * len(keys)
         for place, *values in await self._fetch(sql.LOOK_UP, **asked):
-            found[place - 1] = row_of(values)
+            found[place - 1] = _row_of(values)
         return found
 
     async def write(self, row: Row) -> None:
@@ -349,18 +327,20 @@ class PostgresSession:
         values = self._checked(row)
         if values["workspace"] not in self._owned:
             await self._own({values["workspace"]})
-        await self._ask(row=values)
+        written = asyncio.get_running_loop().create_future()
+        self._submit(Call(row=values, answer=written))
+        await written
         if self._runtime.monotonic() >= self._until:
             await self.write(row)
 
-    def record(self, row: Row, done: _Done) -> None:
+    def record(self, row: Row, done: Done) -> None:
         """See `Session`."""
         try:
             values = self._checked(row)
         except JournalError as error:
             done(error)
         else:
-            self._submit(_Call(row=values, done=done))
+            self._submit(Call(row=values, done=done))
 
     async def room(self) -> None:
         """See `Session`."""
@@ -371,14 +351,8 @@ class PostgresSession:
         await self._own({values["workspace"] for values in given})
         keys = [tuple(values[name] for name in sql.COLUMNS[:3]) for values in given]
         found = await self._find(keys)
-        new: dict[tuple[Any, ...], _Facts] = {}
-        for place, (key, values) in enumerate(zip(keys, given, strict=True)):
-            if found[place] is None and key in new:
-                found[place] = Row(**new[key])
-            elif found[place] is None:
-                new[key] = values
-        if new:
-            await self._ask(lambda one: self._write(one, list(new.values())))
+        if new := sift(found, keys, given, lambda facts: Row(**facts)):
+            await self._ask(lambda one: self._write(one, new))
         return found
 
     async def workspaces(self) -> list[str]:
@@ -398,7 +372,7 @@ class PostgresSession:
             contact="" if after is None else after.contact_id,
             limit=limit,
         )
-        return list(map(row_of, found))
+        return list(map(_row_of, found))
 
     async def end_input(self) -> None:
         """See `Session`."""
@@ -429,7 +403,7 @@ class PostgresSession:
         statement = sql.end_session(list(ended))
         self._closing = asyncio.get_running_loop().create_future()
         failed = self._failure is not None
-        self._submit(_Call(work=lambda one: one.execute(statement, stored), answer=self._closing))
+        self._submit(Call(work=lambda one: one.execute(statement, stored), answer=self._closing))
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -442,7 +416,7 @@ class PostgresSession:
         self._closing.exception()
 
 
-def row_of(values: Sequence[Any]) -> Row:
+def _row_of(values: Sequence[Any]) -> Row:
     """Make a row of the values of `COLUMNS`."""
     return Row(**dict(zip(sql.COLUMNS, values, strict=True)))
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are made, what an outage is, and errors in our words."""
+"""Connections to PostgreSQL: made, made again after an outage, and errors in our words."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ PATIENCE: Final = 300.0
 HUNG: Final = 60.0
 """Seconds after which a statement without an answer counts as an outage."""
 
-SAFE: Final = "what was told before is safe in it. Resume when it can be: nothing is done twice"
+SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
 
 _PASSING: Final = ("08", "40", "53", "57")
 """Classes of errors that pass: connection, conflict, resources, shutdown."""
@@ -55,17 +55,13 @@ def storable(value: Any) -> Any:
 
 
 def connecting(url: str) -> dict[str, Any]:
-    """Return what a connection should have that the URL does not say."""
+    """Return our defaults for a connection, except those that the URL sets."""
     asked = conninfo_to_dict(url)
     return {name: value for name, value in _DEFAULTS.items() if name not in asked}
 
 
 async def connect(url: str, *, prepare: bool = True) -> Connection:
-    """Connect; every statement commits by itself.
-
-    Args:
-        url: where to.
-        prepare: whether statements may be prepared, which some poolers do not bear.
+    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it.
 
     Raises:
         psycopg.Error: it cannot be reached.
@@ -87,13 +83,7 @@ def passes(error: BaseException) -> bool:
 
 
 def error_from(name: str, error: BaseException, what: str) -> JournalError:
-    """Say what happened and what to do.
-
-    Args:
-        name: of the run.
-        error: what the database said.
-        what: what is safe, in words.
-    """
+    """Say what happened, and `what` is safe."""
     made = JournalWriteError(
         name, f"the journal {name} cannot be used ({readable(str(error))}); {what}", errno=None
     )
@@ -165,7 +155,7 @@ class Link:
             await connection.close()
 
     async def carry_out(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        """Do something, and again after an outage: it must not matter how often it is done.
+        """Do something, and again after an outage, so `work` must bear to be done twice.
 
         Raises:
             JournalError: the database refuses, or is away for longer than the patience.

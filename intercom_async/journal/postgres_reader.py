@@ -30,10 +30,6 @@ _ONE_RUN: Final = f"""
 class PostgresReader(Reader):
     """A run as it was at one moment; see `Reader`.
 
-    Args:
-        url: of the database.
-        run: its name.
-
     Raises:
         JournalError: the database cannot be used, or has no such run.
     """
@@ -65,7 +61,7 @@ class PostgresReader(Reader):
         self._database.close()
 
     def people(self) -> dict[str, int]:
-        """None: only files keep people."""
+        """Return nothing: only files keep people."""
         return {}
 
     def query(self, statement: str, parameters: Collection[Any] = ()) -> list[tuple[Any, ...]]:

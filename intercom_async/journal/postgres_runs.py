@@ -35,7 +35,7 @@ class RunStatus:
         workspaces: how many it has.
         drained: those that were worked off.
         in_work: those that a worker owns now.
-        stopped: those that nobody can work off, and why.
+        stopped: those that no worker can work off, and why.
         counts: pairs by state.
     """
 
@@ -48,12 +48,7 @@ class RunStatus:
 
 
 class Runs:
-    """The runs of one database.
-
-    Args:
-        url: of the database.
-        prepare: see `Journal`.
-    """
+    """The runs of the database at `url`; see `Journal` for `prepare`."""
 
     def __init__(self, url: str, *, prepare: bool = True) -> None:
         self.url = url
@@ -75,7 +70,7 @@ class Runs:
     async def load(self, run: str, operation: str, pairs: AsyncIterable[Loaded]) -> int:
         """Put pairs into a run that are not in there, 50,000 at once; return how many were new.
 
-        What was loaded before a crash stays; to load the same again changes nothing.
+        Pairs that were loaded before a crash stay; loading the same again changes nothing.
 
         Raises:
             JournalMismatchError: the run has another operation.
@@ -126,7 +121,7 @@ class Runs:
         return None if found is None else int(found[0])
 
     async def ended(self, run: str, workspace: str, loaded: int, stopped_by: str | None) -> None:
-        """Keep that what was loaded before `begun` was worked off, or why it cannot be."""
+        """Note that all pairs loaded before `begun` were worked off, or why they cannot be."""
         facts: dict[str, Any] = {"run": run, "workspace": workspace, "loaded": loaded}
         async with self._connected(run) as connection:
             await connection.execute(sql.DRAINED, {**facts, "stopped_by": stopped_by})

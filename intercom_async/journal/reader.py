@@ -45,10 +45,7 @@ class KeptSession:
         started_at: Unix seconds.
         ended_at: None while it goes on, and of a killed one for ever.
         process: its id on `host`.
-        host: the machine's name.
-        source: where its pairs came from.
-        input_ended: whether the input was read to its end.
-        facts: its numbers, by the names in `Facts`; those that are not known are missing.
+        facts: its numbers, by the names in `Facts`; those that were never noted are missing.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What a journal keeps: a row for each pair, and what the run is bound to. Pure."""
+"""What a journal keeps: a row for each pair, and the workspace and operation of the run. Pure."""
 
 import enum
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ class State(enum.StrEnum):
     """What a pair's row says until it holds an outcome.
 
     Attributes:
-        PENDING: nothing of it was sent.
-        SENDING: it may have been applied; nobody recorded what became of it.
+        PENDING: no request was sent.
+        SENDING: a request may have been applied; nobody recorded what became of it.
     """
 
     PENDING = "pending"
@@ -27,22 +27,17 @@ SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 
 @attrs.define(kw_only=True)
 class Row:
-    """What is known of one pair. Never changed; `frozen` would double what a pair costs here.
+    """One pair. Whoever gets a row leaves it as it is; `frozen` would double what a pair costs.
 
     Attributes:
-        conversation_id: Intercom's id of the conversation.
-        contact_id: Intercom's id of the contact.
-        admin_id: the admin in whose name it is done.
-        workspace: key of the workspace; "" in a run of one client.
+        workspace: its key; "" in a run of one client.
         state: a `State` or the value of an `Outcome` (never "not_attempted": that is "pending").
         inferred: whether the outcome was concluded from a check.
         in_doubt: whether an attempt may still be applied, so that a later 404 decides nothing.
         attempts: requests sent for the pair, in all sessions.
         refusals: further requests that were refused with 429.
-        status: HTTP status of the error, if there was one.
-        code: Intercom's code of the error.
+        status, code: HTTP status and Intercom's code of the error, if it had any.
         error_type: name of the error's class in `intercom_async.errors`.
-        error: the error in words.
         request_id: Intercom's id of the deciding request.
         deferred: whether the pair waits for its second try in this session.
         second_try: whether its outcome is that of a second try.
@@ -77,12 +72,12 @@ class Row:
 
 @attrs.frozen(kw_only=True)
 class Binding:
-    """What a journal belongs to, and no run of another may use.
+    """What a journal belongs to; a run with another binding is refused.
 
     Attributes:
         operation: "detach" or "attach".
-        base_url: of the API, which tells the region.
-        app_id: the workspace's id as `GET /me` tells it, None if that is not known.
+        base_url: of the API; each region has its own.
+        app_id: the workspace's id from `GET /me`, None if nobody asked.
         app_name: the workspace's name, for messages.
     """
 
@@ -101,7 +96,7 @@ class Binding:
     def mismatch(self, now: "Binding") -> tuple[str, str, str] | None:
         """Return what differs, this side and that side in words; None if both belong together.
 
-        An app id that one side does not know is no difference.
+        An app id that one side does not have is no difference.
         """
         if self.operation != now.operation:
             return "operation", self.operation, now.operation
@@ -119,7 +114,7 @@ class Source:
     Attributes:
         kind: "file", "standard input", "iterable" and the like.
         name: a file's absolute path.
-        columns: names of the columns that hold the ids.
+        columns: the name of the column of each id.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""A session in SQLite: one thread that writes what has collected, and the coroutines before it."""
+"""A session in SQLite: one thread writes the rows that have collected; coroutines wait for it."""
 
 import asyncio
 import functools
@@ -7,9 +7,10 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Unpack, cast
+from typing import Any, Final, TypeVar, Unpack
 
 from intercom_async.detaching import Detach
+from intercom_async.journal.calls import Call, Done
 from intercom_async.journal.errors import JournalError, again
 from intercom_async.journal.journal import Facts, Wanted, known
 from intercom_async.journal.outlasting import outlast
@@ -18,50 +19,29 @@ from intercom_async.journal.table import Table, values_of
 from intercom_async.transport.runtime import Runtime
 
 MOST: Final = 1000
-"""Calls that the thread takes at once: rows of one commit at most."""
+"""Calls that the thread takes at once at most, and so rows of one commit."""
 
 BACKLOG: Final = 4 * MOST
 """Rows that may wait for a temporary journal before `room` does."""
 
-HURRY: Final = 0.001
+_HURRY: Final = 0.001
 """Seconds for which rows collect that somebody waits for."""
 
-LINGER: Final = 0.01
+_LINGER: Final = 0.01
 """Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
 
-FULL: Final = 500
+_FULL: Final = 500
 """Calls that are worked off without delay."""
 
-NOTE_EVERY: Final = 1.0
-"""Seconds between two refreshments of a session's numbers."""
+_NOTE_EVERY: Final = 1.0
+"""Seconds between two writes of a session's numbers."""
 
 
 _Values = tuple[Any, ...]
 _Work = Callable[[Table], Any]
-_Done = Callable[[JournalError | None], None]
-
-
-class _Call(NamedTuple):
-    """Something for the thread to do: to write a row, or else any work with the table."""
-
-    row: _Values | None = None
-    work: _Work | None = None
-    answer: asyncio.Future[Any] | None = None
-    done: _Done | None = None
-
-    def tell(self, result: Any, error: BaseException | None) -> None:
-        """Tell whoever waits what came of it."""
-        if self.done is not None:
-            self.done(cast("JournalError | None", error))
-        elif self.answer is None or self.answer.done():  # cancelled: nobody waits
-            pass
-        elif error is None:
-            self.answer.set_result(result)
-        else:
-            self.answer.set_exception(error)
-
-
-_Told = tuple[_Call, Any, BaseException | None]
+_Result = TypeVar("_Result")
+_Call = Call[_Values, _Work]
+_Ended = tuple[_Call, Any, BaseException | None]
 
 
 class _Writer:
@@ -98,17 +78,17 @@ class _Writer:
         await outlast(opened)
         return opened.result()
 
-    def ask(self, work: _Work | None = None, *, row: _Values | None = None) -> asyncio.Future[Any]:
-        """Have some work done at once, or a row written with others of the same moment."""
-        answer = self._loop.create_future()
-        self.submit(_Call(row, work, answer), 0.0 if row is None else HURRY)
+    def ask(self, work: Callable[[Table], _Result]) -> asyncio.Future[_Result]:
+        """Have some work done at once."""
+        answer: asyncio.Future[_Result] = self._loop.create_future()
+        self.submit(Call(work=work, answer=answer), 0.0)
         return answer
 
     def submit(self, call: _Call, within: float) -> None:
         """Have something done within some seconds, after what was submitted before."""
         self._waiting.append(call)
         now = self._loop.time()
-        self._due = min(self._due, now if len(self._waiting) >= FULL else now + within)
+        self._due = min(self._due, now if len(self._waiting) >= _FULL else now + within)
         self._plan()
 
     def _plan(self) -> None:
@@ -129,11 +109,11 @@ class _Writer:
             turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
             turn.add_done_callback(self._end)
 
-    def _end(self, turn: asyncio.Future[list[_Told]]) -> None:
+    def _end(self, turn: asyncio.Future[list[_Ended]]) -> None:
         self._working = False
         self._plan()
         for call, result, error in turn.result():
-            call.tell(result, error)
+            call.end(result, error)
 
     def end(self, *, wait: bool) -> None:
         """Let the thread end; what was given is written, and the table closed, if nobody did."""
@@ -152,17 +132,17 @@ def _ignore(_: _Writer) -> None:
     pass
 
 
-def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Told]:
+def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Ended]:
     """Work calls off, rows first."""
     assert table is not None  # noqa: S101  nobody has a session before
-    told: list[_Told] = []
+    ended: list[_Ended] = []
     if rows := [call.row for call in calls if call.row is not None]:
-        _, error = _attempt(lambda: table.write(rows))
-        told += [(call, None, _own(error)) for call in calls if call.row is not None]
+        result = _attempt(lambda: table.write(rows))
+        ended += [(call, *result) for call in calls if call.row is not None]
     for call in calls:
         if call.work is not None:
-            told.append((call, *_attempt(functools.partial(call.work, table))))
-    return told
+            ended.append((call, *_attempt(functools.partial(call.work, table))))
+    return ended
 
 
 def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
@@ -174,12 +154,8 @@ def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
 def _attempt(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     try:
         return work(), None
-    except BaseException as error:  # noqa: BLE001  told to whoever waits
+    except BaseException as error:  # noqa: BLE001  whoever waits gets it
         return None, error
-
-
-def _own(error: BaseException | None) -> BaseException | None:
-    return again(error) if isinstance(error, JournalError) else error
 
 
 class SqliteSession:
@@ -210,7 +186,7 @@ class SqliteSession:
         """See `Session`: the file's lock is held as long as the process lives."""
 
     async def hold(self) -> None:
-        """See `Session`: likewise."""
+        """See `Session`: the same holds here."""
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Session`."""
@@ -218,20 +194,19 @@ class SqliteSession:
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """See `Session`."""
-        found: list[Row | None] = await self._check().ask(
-            lambda table: table.look_up(pairs, workspace)
-        )
-        return found
+        return await self._check().ask(lambda table: table.look_up(pairs, workspace))
 
     async def write(self, row: Row) -> None:
         """See `Session`."""
         writer, values = self._checked(row)
         if self._path is None:
-            writer.submit(_Call(values), 10 * LINGER)
+            writer.submit(Call(values), 10 * _LINGER)
         else:
-            await writer.ask(row=values)
+            written = asyncio.get_running_loop().create_future()
+            writer.submit(Call(values, answer=written), _HURRY)
+            await written
 
-    def record(self, row: Row, done: Callable[[JournalError | None], None]) -> None:
+    def record(self, row: Row, done: Done) -> None:
         """See `Session`."""
         try:
             writer, values = self._checked(row)
@@ -239,10 +214,10 @@ class SqliteSession:
             done(error)
             return
         if self._path is None:
-            writer.submit(_Call(values), 10 * LINGER)
+            writer.submit(Call(values), 10 * _LINGER)
             done(None)
         else:
-            writer.submit(_Call(values, done=done), LINGER)
+            writer.submit(Call(values, done=done), _LINGER)
 
     def _checked(self, row: Row) -> tuple[_Writer, _Values]:
         writer = self._check()
@@ -260,28 +235,20 @@ class SqliteSession:
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
         """See `Session`."""
-        found: list[Row] = await self._check().ask(
-            lambda table: table.rows(wanted, after, limit, workspace)
-        )
-        return found
+        return await self._check().ask(lambda table: table.rows(wanted, after, limit, workspace))
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """See `Session`."""
         values = [self._checked(row)[1] for row in rows]
-        found: list[Row | None] = await self._check().ask(lambda table: table.plan(values))
-        return found
+        return await self._check().ask(lambda table: table.plan(values))
 
     async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
         """Run a statement; see `Table.ask`."""
-        found: list[tuple[Any, ...]] = await self._check().ask(
-            lambda table: table.ask(statement, asked)
-        )
-        return found
+        return await self._check().ask(lambda table: table.ask(statement, asked))
 
     async def workspaces(self) -> list[str]:
         """See `Session`."""
-        found: list[str] = await self._check().ask(lambda table: table.workspaces())
-        return found
+        return await self._check().ask(lambda table: table.workspaces())
 
     async def end_input(self) -> None:
         """See `Session`."""
@@ -290,7 +257,7 @@ class SqliteSession:
     async def note(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""
         writer, now = self._check(), self._runtime.monotonic()
-        if now - self._noted >= NOTE_EVERY:
+        if now - self._noted >= _NOTE_EVERY:
             self._noted = now
             await writer.ask(lambda table: table.update(known(facts)))
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from intercom_async.detaching import Detach
+from intercom_async.journal.calls import sift
 from intercom_async.journal.database import COLUMNS, error_from, row_of
 from intercom_async.journal.errors import (
     JournalError,
@@ -67,16 +68,9 @@ values_of = attrgetter(*COLUMNS)
 
 
 class Table:
-    """A journal that is open for one session.
-
-    Args:
-        path: the file; None for a private temporary database.
-        binding: what the run belongs to.
-        source: where its pairs come from.
-        now: Unix seconds.
+    """A journal that is open for one session; its `path` is None if it is private and temporary.
 
     Attributes:
-        number: of the session.
         kept: what earlier sessions left.
         failure: what went wrong first; nothing is written after it.
     """
@@ -123,7 +117,7 @@ class Table:
                 os.getpid(),
                 socket.gethostname(),
                 source and source.kind,
-                source and source.name and storable(source.name),
+                source and source.name and _storable(source.name),
                 columns and json.dumps(columns),
             ),
         )
@@ -147,7 +141,7 @@ class Table:
         return int(count)
 
     def _look_at_place(self) -> None:
-        """Look whether the path still leads to the file that is written.
+        """Look whether the path still leads to the open file.
 
         Raises:
             JournalWriteError: it was moved, replaced or deleted.
@@ -186,7 +180,7 @@ class Table:
                     self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
     def ask(self, statement: str, asked: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run a statement of another module's; all or nothing of it."""
+        """Run another module's statement, which changes all or nothing."""
         with self._guarded():
             self._look_at_place()
             return self._connection.execute(statement, asked).fetchall()
@@ -207,14 +201,8 @@ class Table:
         """See `Session.plan`."""
         keys = [values[: len(_KEY)] for values in rows]
         found = self._find(keys)
-        new: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        for place, key in enumerate(keys):
-            if found[place] is None and key in new:
-                found[place] = row_of(new[key])
-            elif found[place] is None:
-                new[key] = rows[place]
-        if new:
-            self.write(list(new.values()))
+        if new := sift(found, keys, rows, row_of):
+            self.write(new)
         return found
 
     def workspaces(self) -> list[str]:
@@ -269,11 +257,11 @@ class Table:
             if self.failure is None:
                 self._looked = 0.0
                 self.update(facts)
-                self._settle_down()
+                self._leave_plain()
         finally:
             self.let_go()
 
-    def _settle_down(self) -> None:
+    def _leave_plain(self) -> None:
         """Leave one plain file, which can be read without files beside it, unless it is in use."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
@@ -290,6 +278,6 @@ def _upsert(count: int) -> str:
     return _UPSERT.format(rows=", ".join([row] * count))
 
 
-def storable(name: str) -> str | bytes:
+def _storable(name: str) -> str | bytes:
     """Return a file's name as it is, or its bytes where they are no text."""
     return name if storable_text(name) == name else os.fsencode(name)

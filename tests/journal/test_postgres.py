@@ -240,7 +240,7 @@ class TestOutages:
         await asyncio.to_thread(fragile.stop)
         told: list[JournalError | None] = []
         session.record(row(1), told.append)
-        with pytest.raises(JournalWriteError, match="what was told before is safe"):
+        with pytest.raises(JournalWriteError, match="every result so far is safe"):
             await session.write(row(2))
         assert [type(error) for error in told] == [JournalWriteError]
         await session.close()
