@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from benchmarks.quota_world import Reply
-from intercom_async.transport.limiter import Backlog, Limiter
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.window import Lane, RateLimitPolicy
+from intercom_async.runtime import Runtime
 
 Send = Callable[[], Awaitable[Reply]]
 

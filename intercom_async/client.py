@@ -40,9 +40,12 @@ from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
+from intercom_async.pacing.sharing import SharedBudget, limiter_for
+from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.people import By, Calls, PairSearch
 from intercom_async.raw import RawReply
+from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
@@ -50,10 +53,7 @@ from intercom_async.transport.answers import error_of
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget, limiter_for
-from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from intercom_async.errors import (
 )
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
 
 

@@ -7,7 +7,7 @@ import attrs
 from intercom_async.bulk.results import Tally
 from intercom_async.journal import Session
 from intercom_async.model import Identity
-from intercom_async.transport.transport import Transport
+from intercom_async.transport.sending import Transport
 
 WhoAmI = Callable[[], Awaitable[Identity]]
 

@@ -67,13 +67,13 @@ from intercom_async.journal import (
 )
 from intercom_async.model import Identity
 from intercom_async.observing import OutageStatus, RateLimitStatus
+from intercom_async.pacing.limiter import Backlog, Limiter
 from intercom_async.pairs import Pair, as_detach
 from intercom_async.people import PairSearch
+from intercom_async.runtime import Runtime, TimerHandle
 from intercom_async.transport.http import CONNECTIONS
-from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.retrying import backoff
-from intercom_async.transport.runtime import Runtime, TimerHandle
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 
 BATCH: Final = 128
 """Pairs that are looked up at once at most."""

@@ -42,8 +42,8 @@ except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.server_clock import WINDOW
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.runtime import Runtime
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -236,7 +236,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.transport.limiter.Gate`."""
+    """One limiter's leases; see `intercom_async.pacing.limiter.Gate`."""
 
     def __init__(
         self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime

@@ -12,7 +12,7 @@ that must go on.
 
 import asyncio
 
-from intercom_async.transport.runtime import Runtime, TimerHandle
+from intercom_async.runtime import Runtime, TimerHandle
 
 
 class Deadline:

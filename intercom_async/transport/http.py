@@ -39,14 +39,14 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     readable,
 )
+from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
 from intercom_async.transport.answers import Habit, weigh
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.slots import UNBOUNDED, Slots
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ then gives it back.
 
 import asyncio
 
+from intercom_async.runtime import Runtime, TimerHandle
 from intercom_async.transport.outage import Outage
-from intercom_async.transport.runtime import Runtime, TimerHandle
 
 
 class Turns:

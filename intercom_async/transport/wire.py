@@ -37,11 +37,11 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id, is_plain
 from intercom_async.observing import RateLimitStatus
+from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.retrying import Failure
-from intercom_async.transport.window import RateLimitHeaders
 
 Region = Literal["us", "eu", "au"]
 """Where Intercom hosts a workspace."""

@@ -34,9 +34,9 @@ from intercom_async import (
 )
 from intercom_async.ids import check_id
 from intercom_async.observing import RateLimitStatus
+from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.secret import Secret
 from intercom_async.transport import wire
-from intercom_async.transport.window import RateLimitHeaders
 from intercom_async.transport.wire import Reply
 
 

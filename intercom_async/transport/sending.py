@@ -52,9 +52,11 @@ from intercom_async.observing import (
     RequestSent,
     WaitRefused,
 )
+from intercom_async.pacing.limiter import Limiter
+from intercom_async.pacing.window import Lane, Permit
+from intercom_async.runtime import Runtime
 from intercom_async.transport.answers import Habit
 from intercom_async.transport.http import AttemptFailedError, Http, show_nothing_of
-from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.outage import LONGEST_PAUSE, Outage
 from intercom_async.transport.retrying import (
     Failure,
@@ -65,9 +67,7 @@ from intercom_async.transport.retrying import (
     check_number,
     judge,
 )
-from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.turns import Turns
-from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import (
     Reply,
     Request,

@@ -40,8 +40,8 @@ import attrs
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.server_clock import WINDOW, ServerClock
-from intercom_async.transport.slots import UNBOUNDED, Slots
+from intercom_async.pacing.server_clock import WINDOW, ServerClock
+from intercom_async.pacing.slots import UNBOUNDED, Slots
 
 RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""

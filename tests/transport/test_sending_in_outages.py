@@ -17,17 +17,17 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.observing import Event, OutageBegan, OutageEnded
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.slots import UNBOUNDED
+from intercom_async.pacing.window import Lane, RateLimitPolicy
+from intercom_async.runtime import SYSTEM
 from intercom_async.transport import wire
 from intercom_async.transport.answers import weigh
 from intercom_async.transport.http import AttemptFailedError, Http
-from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.retrying import Failure, RetryPolicy
-from intercom_async.transport.runtime import SYSTEM
-from intercom_async.transport.slots import UNBOUNDED
-from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
-from tests.transport.model_server import ModelServer
+from tests.pacing.model_server import ModelServer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["socketless"])
 

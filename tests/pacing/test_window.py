@@ -9,15 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.server_clock import WINDOW, ServerClock
-from intercom_async.transport.window import (
+from intercom_async.pacing.server_clock import WINDOW, ServerClock
+from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
-from tests.transport.model_server import ModelServer, Traffic
+from tests.pacing.model_server import ModelServer, Traffic
 
 SEEDS = st.integers(0, 2**32 - 1)
 LIMITS = st.sampled_from([1, 3, 30, 83, 167])

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
+from intercom_async.pacing.limiter import Gate, Limiter
+from intercom_async.pacing.window import RateLimitPolicy
+from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.limiter import Gate, Limiter
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.window import RateLimitPolicy
 
 _Limiters = WeakValueDictionary[Hashable, Limiter]
 _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()

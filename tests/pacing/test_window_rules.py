@@ -16,7 +16,7 @@ import pytest
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.window import (
+from intercom_async.pacing.window import (
     Lane,
     Permit,
     QuotaWindow,

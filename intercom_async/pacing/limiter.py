@@ -17,17 +17,17 @@ import attrs
 
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.concurrency import ConcurrencyBound
-from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
-from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.slots import UNBOUNDED, Slots
-from intercom_async.transport.window import (
+from intercom_async.pacing.concurrency import ConcurrencyBound
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.pacing.window import (
     Lane,
     Permit,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
+from intercom_async.runtime import SYSTEM, Runtime, TimerHandle
 
 _BULK: Final = Lane.BULK
 _OVERLOADED: Final = frozenset({502, 503, 504})

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async.errors import RateLimitWaitError
+from intercom_async.pacing.concurrency import LARGEST, SMALLEST
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.sharing import limiter_for
+from intercom_async.pacing.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
+from intercom_async.runtime import SYSTEM
 from intercom_async.secret import Secret
-from intercom_async.transport.concurrency import LARGEST, SMALLEST
-from intercom_async.transport.limiter import Backlog, Limiter
-from intercom_async.transport.runtime import SYSTEM
-from intercom_async.transport.sharing import limiter_for
-from intercom_async.transport.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
 from tests.support.driven_loop import DrivenEventLoop
 
 EPOCH = 1_000_000.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from intercom_async.transport.server_clock import ServerClock
+from intercom_async.pacing.server_clock import ServerClock
 
 
 def told(*replies: tuple[float, float | None, float, float]) -> tuple[ServerClock, list[bool]]:
