@@ -69,7 +69,7 @@ class SharePaced(Strategy):
         while True:
             permit = limiter.try_acquire(lane) or await limiter.acquire(lane)
             reply = await send()
-            limiter.settle(permit, headers=reply.headers, status=reply.status, code=reply.code)
+            limiter.release(permit, headers=reply.headers, status=reply.status, code=reply.code)
             if reply.accepted:
                 return
             if reply.status is None:

@@ -67,10 +67,10 @@ _OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
     DRY_RUN: DryRun,
 }
 _GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-PAGE_SIZE: Final = 150
+_PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
 
-SMALLEST_PAGE: Final = 10
+_SMALLEST_PAGE: Final = 10
 """The same, of a search whose larger pages make a gateway give up."""
 
 _Found = TypeVar("_Found", Conversation, ContactReference)
@@ -573,19 +573,19 @@ class IntercomClient:
         options = self._options(timeout)
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = attrs.evolve(options, retry=retry)
-        size = PAGE_SIZE
+        size = _PAGE_SIZE
         cursor: str | None = None
         cursors: set[str | None] = {None}
         ids: set[str | None] = {None}
         while True:
             asked = request(per_page=size, starting_after=cursor)
             try:
-                reply = await self._call(asked, options if size == SMALLEST_PAGE else brief)
+                reply = await self._call(asked, options if size == _SMALLEST_PAGE else brief)
             except (ServerError, ConnectionFailedError) as error:
-                if size == SMALLEST_PAGE:
+                if size == _SMALLEST_PAGE:
                     raise
                 if isinstance(error, ServerError) and error.status in {502, 504}:
-                    size = max(SMALLEST_PAGE, size // 2)
+                    size = max(_SMALLEST_PAGE, size // 2)
                     continue
                 reply = await self._call(asked, options)  # a smaller page would not help
             found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))

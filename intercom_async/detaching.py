@@ -124,7 +124,7 @@ class Settled:
     request_id: str | None = None
 
 
-LARGE: Final = 64 * 1024
+_LARGE: Final = 64 * 1024
 """Bytes of a page from which decoding is left to a thread: below, it takes a few milliseconds
 at most, whatever is odd about it. Conversations are decoded in steps instead."""
 
@@ -140,7 +140,7 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    if len(reply.body) < LARGE:
+    if len(reply.body) < _LARGE:
         return _decode_body(reply, decode)
     return await asyncio.to_thread(_decode_body, reply, decode)
 
@@ -276,7 +276,7 @@ async def settle(
     except RateLimitWaitError as error:
         settled = Settled(Outcome.FAILED, error=error, refusals=error.refusals)
     else:
-        settled = _judge(reply, change)
+        settled = _read_reply(reply, change)
         # A conversation that does not exist holds no contact, whatever came before.
         certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
         doubt = (doubt or reply.in_doubt) and not certain
@@ -295,7 +295,7 @@ async def settle(
     return settled
 
 
-def _judge(reply: Reply, change: Change) -> Settled:
+def _read_reply(reply: Reply, change: Change) -> Settled:
     """Say what a final reply means, as long as no attempt in doubt came before it."""
     if reply.succeeded:
         outcome, error = change.done, None

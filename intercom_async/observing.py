@@ -30,7 +30,7 @@ from typing import Any, Final
 
 import attrs
 
-LOG_VARIABLE: Final = "INTERCOM_LOG"
+_LOG_VARIABLE: Final = "INTERCOM_LOG"
 
 logger: Final = logging.getLogger("intercom_async")
 logger.addHandler(logging.NullHandler())
@@ -49,11 +49,11 @@ def log_to_stderr(level: str) -> None:
     handler.addFilter(lambda _: not logging.getLogger().handlers)
     logger.addHandler(handler)
     if not known:
-        logger.warning("%s is %r; use debug or info", LOG_VARIABLE, level)
+        logger.warning("%s is %r; use debug or info", _LOG_VARIABLE, level)
 
 
-if os.environ.get(LOG_VARIABLE):
-    log_to_stderr(os.environ[LOG_VARIABLE])
+if os.environ.get(_LOG_VARIABLE):
+    log_to_stderr(os.environ[_LOG_VARIABLE])
 
 
 @attrs.frozen(kw_only=True)

@@ -47,16 +47,16 @@ from intercom_async.runtime import Runtime
 
 logger: Final = logging.getLogger("intercom_async")
 
-LEASE_SECONDS: Final = 0.25
+_LEASE_SECONDS: Final = 0.25
 """Seconds of the whole quota that one lease holds at most."""
 
-LIFETIME: Final = int(3 * WINDOW * 1000)
+_LIFETIME: Final = int(3 * WINDOW * 1000)
 """Milliseconds after which Redis forgets a window."""
 
-TICK: Final = 0.001
+_TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
-SCRIPT: Final = """
+_SCRIPT: Final = """
 local usable, want, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or '0') + tonumber(ARGV[4])
 if told > used then used = told end
@@ -105,7 +105,7 @@ class RedisBudget:
                 raise InvalidArgumentError(name, value, "a positive number of seconds")
         self._owned = isinstance(redis, str)
         self._redis = _connect(redis) if isinstance(redis, str) else redis
-        self._script: Any = self._redis.register_script(SCRIPT)
+        self._script: Any = self._redis.register_script(_SCRIPT)
         self._prefix = prefix
         self.reserve = reserve
         self.deadline = deadline
@@ -195,7 +195,7 @@ class RedisBudget:
             RedisError, OSError, TimeoutError: Redis failed, or took longer than the deadline.
         """
         async with asyncio.timeout(self.deadline):
-            arguments = [usable, want, told, unleased, LIFETIME]
+            arguments = [usable, want, told, unleased, _LIFETIME]
             return int(await self._script(keys=[key], args=arguments))
 
     async def _look(self) -> None:
@@ -268,7 +268,7 @@ class RedisGate:
         if any(waits):
             # Of a used-up window the end is the next moment that can change anything.
             used_up = any(self._lease_of(window).used_up for window in charged)
-            return max(TICK, left) if used_up else self._budget.deadline
+            return max(_TICK, left) if used_up else self._budget.deadline
         self._charged = charged
         return 0.0
 
@@ -351,8 +351,8 @@ class RedisGate:
         """Want as much as lasts about a quarter of a second, by how long the last lease did."""
         lasted = now - self._leased_at
         self._leased_at = now
-        largest = max(1, int(limit * LEASE_SECONDS / WINDOW))
-        if lasted < LEASE_SECONDS:
+        largest = max(1, int(limit * _LEASE_SECONDS / WINDOW))
+        if lasted < _LEASE_SECONDS:
             self._want = min(largest, self._want * 2)
-        elif lasted > 2.0 * LEASE_SECONDS:
+        elif lasted > 2.0 * _LEASE_SECONDS:
             self._want = max(1, self._want // 2)

@@ -174,7 +174,7 @@ class Limiter:
         bounded: bool = True,
         slots: Slots = UNBOUNDED,
     ) -> Permit:
-        """Wait for a permit. It must be handed to `settle` whatever becomes of the request.
+        """Wait for a permit. It must be handed to `release` whatever becomes of the request.
 
         Args:
             lane: interactive or bulk.
@@ -213,7 +213,7 @@ class Limiter:
             if expiry is not None:
                 expiry.cancel()
 
-    def settle(
+    def release(
         self,
         permit: Permit,
         *,
@@ -328,7 +328,7 @@ class Limiter:
         """A waiter leaves without its permit."""
         if granted.done() and not granted.cancelled() and granted.exception() is None:
             # Granted and cancelled in the same turn of the loop.
-            self.settle(granted.result(), headers=None, status=None, sent=False)
+            self.release(granted.result(), headers=None, status=None, sent=False)
         self._wake()  # whoever comes next may need the timer, or nobody does
 
     def _grant(self, queue: _Queue, now: float) -> float | None:

@@ -9,7 +9,7 @@ back is offered at once; so while a slot is free, nobody stands in line for it.
 import math
 from typing import Final, Protocol
 
-RESERVE: Final = 16
+_RESERVE: Final = 16
 """One slot in so many is kept free of bulk requests, so that interactive calls find one."""
 
 
@@ -32,7 +32,7 @@ class Slots:
 
     def __init__(self, limit: int = 0) -> None:
         self._limit = limit or math.inf
-        self._bulk_limit = limit - limit // RESERVE or math.inf
+        self._bulk_limit = limit - limit // _RESERVE or math.inf
         self._interactive: dict[Taker, None] = {}
         self._bulk: dict[Taker, None] = {}
         self.used = 0

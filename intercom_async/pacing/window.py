@@ -46,29 +46,29 @@ from intercom_async.pacing.slots import UNBOUNDED, Slots
 RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
 
-EDGE: Final = 0.5
+_EDGE: Final = 0.5
 """Seconds before a window's end by which pacing aims to have sent everything, besides the time
 that requests need to arrive."""
 
-PRIOR_WEIGHT: Final = 0.1
+_PRIOR_WEIGHT: Final = 0.1
 """How much the last window's share counts in this one, as a part of the limit."""
 
-CREDIT_SECONDS: Final = 0.02
+_CREDIT_SECONDS: Final = 0.02
 """Seconds of the paced rate that may be saved up and sent at once."""
 
-LAG_WINDOWS: Final = 30
+_LAG_WINDOWS: Final = 30
 """Windows after which a lag of the server's counter is forgotten unless it was seen again."""
 
-SMALL_JOB: Final = 0.5
+_SMALL_JOB: Final = 0.5
 """Part of what this process may use that a job may take at once, beside other processes."""
 
-ALONE: Final = 0.99
+_ALONE: Final = 0.99
 """Measured share from which on nobody else seems to use the budget."""
 
-RECHECK: Final = 0.25
+_RECHECK: Final = 0.25
 """Seconds after which a waiting request is looked at again at the latest: estimates age."""
 
-PROBE_PATIENCE: Final = 2.0
+_PROBE_PATIENCE: Final = 2.0
 """Seconds after which an unanswered first request gets company."""
 
 FRESH: Final = 0.005
@@ -77,7 +77,7 @@ FRESH: Final = 0.005
 TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
-LONGEST_BACKOFF: Final = 60.0
+_LONGEST_BACKOFF: Final = 60.0
 """Seconds of a pause after 429s without headers at most."""
 
 LONGEST_PAUSE: Final = 120.0
@@ -254,7 +254,7 @@ class QuotaWindow:
         if now < self._paused_until:
             return self._paused_until - now
         if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
-            return RECHECK  # slow start; an answer is looked at sooner
+            return _RECHECK  # slow start; an answer is looked at sooner
         if not self._limit:
             return self._wait_without_headers(lane, now)
         if self.clock.has_passed(self.reset, now):
@@ -412,7 +412,7 @@ class QuotaWindow:
         """Return how many requests may be out before the first answer."""
         if self._probing_since is None:
             return 1
-        return 1 + int((now - self._probing_since) / PROBE_PATIENCE)
+        return 1 + int((now - self._probing_since) / _PROBE_PATIENCE)
 
     def _wait_without_headers(self, lane: Lane, now: float) -> float:
         rate = self._policy.fallback_limit * self._policy.quota_fraction / WINDOW
@@ -442,7 +442,7 @@ class QuotaWindow:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
             return 0.0
         left = self.reset - self.clock.now(now)
-        pacing = left - EDGE - self._round_trip - 2.0 * self._round_trip_variation
+        pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
         period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
@@ -458,24 +458,24 @@ class QuotaWindow:
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
             # small job.
-            if backlog + self.in_flight <= max(SMALL_JOB, measured) * share * usable:
+            if backlog + self.in_flight <= max(_SMALL_JOB, measured) * share * usable:
                 return 0.0
             if self._alone() and backlog <= self._left_alone() - self._reserved(reserved, now):
                 return 0.0
         if usable < 1.0:
-            return min(RECHECK, self._until_reset(now))
+            return min(_RECHECK, self._until_reset(now))
         rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
             self._fresh_until = now + FRESH
             return 0.0
-        return min(RECHECK, max(TICK, (1.0 - self._credit) / rate))
+        return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
 
     def _alone(self) -> bool:
         """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
-        known = self._prior_known and self._prior >= ALONE and self._penalty >= 1.0
-        return known and by_others <= (1.0 - ALONE) * self._limit
+        known = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
+        return known and by_others <= (1.0 - _ALONE) * self._limit
 
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
@@ -495,12 +495,12 @@ class QuotaWindow:
 
     def _earn(self, rate: float, now: float) -> None:
         earned = self._credit + rate * (now - self._credit_at)
-        self._credit = min(earned, 1.0 + rate * CREDIT_SECONDS)
+        self._credit = min(earned, 1.0 + rate * _CREDIT_SECONDS)
         self._credit_at = now
 
     def _measured_share(self) -> float:
         """Return our part of what this window's budget lost, by the headers alone."""
-        weight = PRIOR_WEIGHT * self._limit
+        weight = _PRIOR_WEIGHT * self._limit
         spent = max(self._own, self._limit - self.remaining)
         return (self._own + weight * self._prior) / (spent + weight)
 
@@ -559,7 +559,7 @@ class QuotaWindow:
         self._remaining_at = now
         self._own = self._seen = 0
         self._lag_age += 1
-        if self._lag_age > LAG_WINDOWS:
+        if self._lag_age > _LAG_WINDOWS:
             self._lag = self._lag_age = 0
         self._penalty = min(1.0, self._penalty * 1.5)
         # Processes that wait for the same edge must not leave it together.
@@ -570,7 +570,7 @@ class QuotaWindow:
         """Send nothing for a while, and come back as slowly as at the start."""
         asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
         asked = min(LONGEST_PAUSE, asked)
-        backoff = min(LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
+        backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
         if now >= self._paused_until:  # refusals of one burst count once
             self._pauses += 1
         self._paused_until = max(self._paused_until, until, now + asked, now + backoff)

@@ -60,7 +60,9 @@ class Habit:
         return True
 
 
-def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -> Doubt | None:
+def doubt_about(
+    request: Request, reply: Reply, *, removed_are_listed: bool = False
+) -> Doubt | None:
     """Return why a reply is not to be believed, None if it is.
 
     Args:
@@ -70,9 +72,9 @@ def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -
     """
     status = reply.status
     if request.raw and 200 <= status < 300:
-        return _weigh_raw(reply)
+        return _doubt_raw(reply)
     if status == SUCCESS:
-        return _weigh_success(request, reply, removed_are_listed)
+        return _doubt_success(request, reply, removed_are_listed)
     if status in IN_DOUBT or status >= 500:
         return Doubt(Failure.TRANSIENT_STATUS, _said(reply), again=True)
     if status < 400:
@@ -130,7 +132,7 @@ _ERRORS: Final = ("error", "error.list")
 _decoder: Final = msgspec.json.Decoder(_Told)
 
 
-def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     if reply.flaw is not None:
         return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     try:
@@ -142,10 +144,10 @@ def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> 
     wanted = request.conversation_id
     if wanted is not None and told.id is not None and str(told.id) != wanted:
         return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
-    return None if request.contact_id is None else _weigh_list(request, told, removed_are_listed)
+    return None if request.contact_id is None else _doubt_list(request, told, removed_are_listed)
 
 
-def _weigh_raw(reply: Reply) -> Doubt | None:
+def _doubt_raw(reply: Reply) -> Doubt | None:
     """Weigh the success of a call whose reply this library does not know.
 
     It may be empty, a list or a file. A web page is not Intercom's, and an error is no success.
@@ -163,7 +165,7 @@ def _weigh_raw(reply: Reply) -> Doubt | None:
     return None
 
 
-def _weigh_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+def _doubt_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     """Compare what a write was to bring about with the contacts that its reply lists."""
     listed = _listed(told)
     if listed is None:

@@ -42,7 +42,7 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.answers import Habit, weigh
+from intercom_async.transport.answers import Habit, doubt_about
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
@@ -62,16 +62,16 @@ BODY_LIMIT: Final = 8 * 1024 * 1024
 CONNECTIONS: Final = 256
 """Connections of a client's own pool."""
 
-ERROR_LIMIT: Final = 64 * 1024
+_ERROR_LIMIT: Final = 64 * 1024
 """The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
 
-LINE_LIMIT: Final = 8190
+_LINE_LIMIT: Final = 8190
 """Bytes of a line of a reply's head."""
 
-HEADERS_LIMIT: Final = 128
+_HEADERS_LIMIT: Final = 128
 """Headers of a reply."""
 
-CONNECT_TIME: Final = 10.0
+_CONNECT_TIME: Final = 10.0
 """Seconds for a connection, when the attempt as a whole has more."""
 
 
@@ -371,7 +371,7 @@ class Http:
         if timeout is None:
             # Connecting gets less than the whole, so that a host that never answers is known
             # to have received nothing. The whole is bounded by `Deadlines`.
-            connect = min(CONNECT_TIME, 0.9 * seconds)
+            connect = min(_CONNECT_TIME, 0.9 * seconds)
             timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
         return timeout
@@ -381,7 +381,7 @@ class Http:
         return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
-        """Send a request once, read the reply within `seconds`, and weigh it: `Reply.doubt`.
+        """Send a request once, read the reply within `seconds`, and doubt_about it: `Reply.doubt`.
 
         Raises:
             AttemptFailedError: no usable reply.
@@ -401,9 +401,9 @@ class Http:
                     allow_redirects=False,
                     raise_for_status=False,
                     auto_decompress=True,
-                    max_line_size=LINE_LIMIT,
-                    max_field_size=LINE_LIMIT,
-                    max_headers=HEADERS_LIMIT,
+                    max_line_size=_LINE_LIMIT,
+                    max_field_size=_LINE_LIMIT,
+                    max_headers=_HEADERS_LIMIT,
                     middlewares=_MIDDLEWARES,
                     proxy=self._proxy,
                 ),
@@ -435,7 +435,7 @@ class Http:
         status = response.status
         flaw: ResponseTooLargeError | None = None
         body = b""
-        limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
+        limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
             body = await _read_body(response.content, limit)
             if len(body) > limit:
@@ -463,7 +463,7 @@ class Http:
             raw=request.raw,
             link=None if status < 400 else headers.get("Link"),
         )
-        doubt = weigh(request, reply, removed_are_listed=self.habit.known)
+        doubt = doubt_about(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:
             return reply
         if doubt.contradiction and connection is not None:

@@ -13,7 +13,7 @@ from yarl import URL
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.transport.wire import is_loopback
 
-CERTIFICATES: Final = "SSL_CERT_FILE"
+_CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_proxy(name: str, proxy: object) -> URL:
@@ -53,7 +53,7 @@ def shown(proxy: URL) -> str:
 def authorities() -> str:
     """Return the file with the certificates that are trusted, for messages."""
     paths = ssl.get_default_verify_paths()
-    return os.environ.get(CERTIFICATES) or paths.cafile or paths.openssl_cafile
+    return os.environ.get(_CERTIFICATES) or paths.cafile or paths.openssl_cafile
 
 
 def tls() -> ssl.SSLContext | bool:
@@ -64,7 +64,7 @@ def tls() -> ssl.SSLContext | bool:
     Raises:
         ClientStateError: SSL_CERT_FILE names no file of certificates.
     """
-    file, folder = os.environ.get(CERTIFICATES), os.environ.get("SSL_CERT_DIR")
+    file, folder = os.environ.get(_CERTIFICATES), os.environ.get("SSL_CERT_DIR")
     if not file:
         return _context(None, folder, 0) if folder else True
     try:
@@ -72,7 +72,7 @@ def tls() -> ssl.SSLContext | bool:
     except OSError as error:  # ssl's own errors are among these
         reason = error.strerror or str(error)
         raise ClientStateError(
-            f"{CERTIFICATES} names {file}, which is of no use: {reason}"
+            f"{_CERTIFICATES} names {file}, which is of no use: {reason}"
         ) from error
 
 

@@ -25,7 +25,7 @@ SPAN: Final = 0.5
 STORM: Final = 100
 """Failures in a row that make an outage however quickly they came."""
 
-FIRST_PAUSE: Final = 1.0
+_FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
 
@@ -61,7 +61,7 @@ class Outage:
         self._ended = -math.inf
         self._calls: set[int] = set()
         self._look_began = 0.0
-        self._pause = FIRST_PAUSE
+        self._pause = _FIRST_PAUSE
         self._reason = ""
 
     @property
@@ -111,7 +111,7 @@ class Outage:
         self.is_open = self.looking = False
         self._calls.clear()
         self._ended = now
-        self._pause = FIRST_PAUSE
+        self._pause = _FIRST_PAUSE
         return ended
 
     def may_look(self, now: float) -> bool:

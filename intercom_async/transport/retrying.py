@@ -122,7 +122,7 @@ class Stop:
     reason: str
 
 
-def judge(
+def decide(
     policy: RetryPolicy,
     *,
     failure: Failure,

@@ -1,8 +1,8 @@
-"""One request made reliable: permit, attempt, observe, verdict, wait.
+"""One request made reliable: permit, attempt, observe, decision, wait.
 
 The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
 the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
-for its own first attempt and goes on from there. `judge` alone decides.
+for its own first attempt and goes on from there. `decide` alone decides.
 
 While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
 that fails counts against their attempts or their time. The others send nothing unless it is time
@@ -65,7 +65,7 @@ from intercom_async.transport.retrying import (
     RetryPolicy,
     Stop,
     check_number,
-    judge,
+    decide,
 )
 from intercom_async.transport.turns import Turns
 from intercom_async.transport.wire import (
@@ -79,15 +79,15 @@ from intercom_async.transport.wire import (
 
 _T = TypeVar("_T")
 
-LOOK_HOLDS: Final = 10.0
+_LOOK_HOLDS: Final = 10.0
 """Seconds for which a look at the token holds: refusals come in bursts."""
 
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
-NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+_NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
 
-PAUSE_WHILE_ANSWERING: Final = 5.0
+_PAUSE_WHILE_ANSWERING: Final = 5.0
 """Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
 of the pairs that are left."""
 
@@ -270,7 +270,7 @@ class Transport:
     async def token_is_good(self, options: CallOptions) -> bool:
         """Whether `GET /me` is answered well, looked at now or a moment ago."""
         async with self._looking:
-            if self._runtime.monotonic() - self._looked_at >= LOOK_HOLDS:
+            if self._runtime.monotonic() - self._looked_at >= _LOOK_HOLDS:
                 try:
                     self._good = (await self.send(me(), options)).succeeded
                 except IntercomError:
@@ -417,7 +417,7 @@ class Transport:
     ) -> None:
         """An attempt was cancelled, and the server may have counted it; or none could be made."""
         sent = not isinstance(error, ClientStateError)
-        limiter.settle(permit, headers=None, status=None, sent=sent)
+        limiter.release(permit, headers=None, status=None, sent=sent)
         if sent:
             self._lost(call, permit, "cancelled", call.attempts + 1)
         self._look_in_vain(call)
@@ -439,7 +439,7 @@ class Transport:
         try:
             await on_send()
         except BaseException:
-            limiter.settle(permit, headers=None, status=None, sent=False)
+            limiter.release(permit, headers=None, status=None, sent=False)
             self._look_in_vain(call)
             raise
 
@@ -458,7 +458,7 @@ class Transport:
                 raise
             if call.looking or not self._outage.is_open:
                 return permit
-            limiter.settle(permit, headers=None, status=None, sent=False)
+            limiter.release(permit, headers=None, status=None, sent=False)
 
     async def _wait_for_turn(self, call: _Call) -> None:
         """Wait until the outage is over or this call may look.
@@ -527,7 +527,7 @@ class Transport:
         self._look_in_vain(
             call,
             asked=failed.retry_after,
-            longest=PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
+            longest=_PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
         )
         return failed
 
@@ -551,7 +551,7 @@ class Transport:
         self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply
     ) -> Reply | _Failed:
         """Take note of a reply; it failed if it is in doubt and another may come."""
-        limiter.settle(permit, headers=reply.headers, status=reply.status)
+        limiter.release(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if call.observed:
             self._report(
@@ -578,7 +578,7 @@ class Transport:
     ) -> _Failed:
         """Settle the permit of an attempt that got no reply."""
         reached = error.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-        limiter.settle(permit, headers=None, status=None, sent=reached, tried=True)
+        limiter.release(permit, headers=None, status=None, sent=reached, tried=True)
         call.attempts += 1
         self._lost(call, permit, error.failure.name.lower(), call.attempts)
         failed = _Failed(error.failure, error.detail, cause=error.__cause__)
@@ -643,7 +643,7 @@ class Transport:
             call.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
         call.refused = reply
         code, _, _ = error_details(reply)
-        limiter.settle(permit, headers=reply.headers, status=429, code=code)
+        limiter.release(permit, headers=reply.headers, status=429, code=code)
         call.refusals += 1
         if self._outage.failures:
             self._recovered(call, limiter)
@@ -658,7 +658,7 @@ class Transport:
         asked = None if reply.headers is None else reply.headers.retry_after
         longest = call.options.retry.retry_after_max
         if call.in_doubt and not call.request.repeatable:
-            advice = NOT_REPEATED
+            advice = _NOT_REPEATED
         elif asked is None or asked <= longest:
             return None
         else:
@@ -691,21 +691,21 @@ class Transport:
         import tenacity  # noqa: PLC0415  most programs never need it
 
         done: list[_Failed] = [first]
-        verdict: Retry | Stop | None = None
+        decision: Retry | Stop | None = None
 
         async def attempt() -> Reply | _Failed:
             return done.pop() if done else await self._attempt(call, limiter)
 
         def wait(state: tenacity.RetryCallState) -> float:
-            nonlocal verdict
-            verdict = self._judge(call, _result_of(state))
-            return verdict.wait if isinstance(verdict, Retry) else 0.0
+            nonlocal decision
+            decision = self._decide(call, _result_of(state))
+            return decision.wait if isinstance(decision, Retry) else 0.0
 
         # One object for each call: a shared one mixes up the counts of concurrent calls.
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_result(lambda result: isinstance(result, _Failed)),
             wait=wait,
-            stop=lambda _: isinstance(verdict, Stop),
+            stop=lambda _: isinstance(decision, Stop),
             before_sleep=lambda state: self._retries(call, _result_of(state), state.upcoming_sleep),
             sleep=self.sleep,
             retry_error_callback=_result_of,
@@ -719,16 +719,16 @@ class Transport:
             raise _unknown(call, error) from error
         if isinstance(result, Reply):
             return result
-        assert isinstance(verdict, Stop)  # noqa: S101  what made it the last
-        self._report_given_up(call, f"{result.reason}; {verdict.reason}", result.request_id)
+        assert isinstance(decision, Stop)  # noqa: S101  what made it the last
+        self._report_given_up(call, f"{result.reason}; {decision.reason}", result.request_id)
         if result.reply is not None:
-            return msgspec.structs.replace(result.reply, advice=verdict.reason)
-        raise _no_answer(call, result, verdict.reason) from result.cause
+            return msgspec.structs.replace(result.reply, advice=decision.reason)
+        raise _no_answer(call, result, decision.reason) from result.cause
 
-    def _judge(self, call: _Call, failed: _Failed) -> Retry | Stop:
+    def _decide(self, call: _Call, failed: _Failed) -> Retry | Stop:
         call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
         if failed.failure.ambiguous and not call.request.repeatable:
-            return Stop(NOT_REPEATED)
+            return Stop(_NOT_REPEATED)
         outage, patient = self.outage, call.options.patient
         if outage is not None and not patient:
             return Stop(str(outage))
@@ -736,7 +736,7 @@ class Transport:
         if excused and not failed.own:
             call.excused += 1
         elapsed = self._runtime.monotonic() - call.began - call.waited - call.away
-        verdict = judge(
+        decision = decide(
             call.options.retry,
             failure=failed.failure,
             attempts=call.attempts - call.excused,
@@ -745,9 +745,9 @@ class Transport:
             budget_allows=patient or self._budget.allows,
             random=self._runtime.random(),
         )
-        if outage is not None and isinstance(verdict, Retry):
+        if outage is not None and isinstance(decision, Retry):
             return Retry(0.0)  # it waits for its turn
-        return verdict
+        return decision
 
     def _retries(self, call: _Call, failed: _Failed, wait: float) -> None:
         """Take note that an attempt failed and another one follows."""

@@ -53,8 +53,8 @@ REGIONS: Final[Mapping[str, str]] = {
 }
 """Base URL of each region in which Intercom hosts workspaces."""
 
-OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
-NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
+_OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
+_NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 
 FILTERS: Final = 15
@@ -183,7 +183,9 @@ def check_token(token: Secret) -> None:
 def check_version(version: object) -> str:
     """Return the value for the `Intercom-Version` header."""
     if isinstance(version, str) and (
-        version in OLDEST_VERSIONS or version in NAMED_VERSIONS or _DATED_VERSION.fullmatch(version)
+        version in _OLDEST_VERSIONS
+        or version in _NAMED_VERSIONS
+        or _DATED_VERSION.fullmatch(version)
     ):
         return version
     raise InvalidArgumentError(

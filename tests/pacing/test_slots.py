@@ -96,7 +96,7 @@ def test_a_pool_without_a_limit_lets_everybody_go() -> None:
 
 
 def _done(limiter: Limiter, permit: Permit) -> None:
-    limiter.settle(permit, headers=None, status=None, sent=False)
+    limiter.release(permit, headers=None, status=None, sent=False)
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])

@@ -13,7 +13,7 @@ from intercom_async.transport.retrying import (
     RetryBudget,
     Stop,
     backoff,
-    judge,
+    decide,
 )
 
 
@@ -26,7 +26,7 @@ def decide(policy: RetryPolicy | None = None, **facts: object) -> Retry | Stop:
         "budget_allows": True,
         "random": 0.5,
     }
-    return judge(policy or RetryPolicy(), **(given_facts | facts))  # type: ignore[arg-type]  # facts by name
+    return decide(policy or RetryPolicy(), **(given_facts | facts))  # type: ignore[arg-type]  # facts by name
 
 
 retryable = [failure for failure in Failure if failure is not Failure.CERTIFICATE]
@@ -52,10 +52,10 @@ def test_retry_after_is_obeyed_when_it_is_longer_than_the_backoff() -> None:
 
 
 def test_a_retry_after_beyond_the_ceiling_ends_the_call_and_names_both_durations() -> None:
-    verdict = decide(retry_after=300.0)
-    assert isinstance(verdict, Stop)
-    assert "300 s" in verdict.reason
-    assert "120 s" in verdict.reason
+    decision = decide(retry_after=300.0)
+    assert isinstance(decision, Stop)
+    assert "300 s" in decision.reason
+    assert "120 s" in decision.reason
 
 
 def test_the_deadline_is_compared_before_sleeping() -> None:
@@ -66,9 +66,9 @@ def test_the_deadline_is_compared_before_sleeping() -> None:
 
 
 def test_a_spent_budget_ends_the_call() -> None:
-    verdict = decide(budget_allows=False)
-    assert isinstance(verdict, Stop)
-    assert "retry budget" in verdict.reason
+    decision = decide(budget_allows=False)
+    assert isinstance(decision, Stop)
+    assert "retry budget" in decision.reason
 
 
 fractions = st.floats(0, 1, exclude_max=True)

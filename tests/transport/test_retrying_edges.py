@@ -1,6 +1,6 @@
 """Defaults, and the values on both sides of every bound of a decision to retry.
 
-Mutation testing finds one wrong change of `verdict` that no test notices: the exponent, bounded
+Mutation testing finds one wrong change of `decision` that no test notices: the exponent, bounded
 so that no float overflows, may be bounded elsewhere.
 """
 
@@ -13,12 +13,12 @@ from intercom_async.transport.retrying import (
     RetryBudget,
     RetryPolicy,
     Stop,
-    judge,
+    decide,
 )
 
 
 def decide(policy: RetryPolicy, *, retry_after: float | None = None) -> Retry | Stop:
-    return judge(
+    return decide(
         policy,
         failure=Failure.DISCONNECTED,
         attempts=1,

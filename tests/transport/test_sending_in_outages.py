@@ -22,7 +22,7 @@ from intercom_async.pacing.slots import UNBOUNDED
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.runtime import SYSTEM
 from intercom_async.transport import wire
-from intercom_async.transport.answers import weigh
+from intercom_async.transport.answers import doubt_about
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.retrying import Failure, RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport
@@ -51,7 +51,7 @@ KINDS = [REFUSED, RESET, TIMED_OUT, UNAVAILABLE]
 
 def _weighed(request: Request, reply: Reply) -> Reply:
     """The reply as `Http` hands it over."""
-    return msgspec.structs.replace(reply, doubt=weigh(request, reply))
+    return msgspec.structs.replace(reply, doubt=doubt_about(request, reply))
 
 
 class Network:
