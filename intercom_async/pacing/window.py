@@ -37,6 +37,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
@@ -156,8 +157,7 @@ class RateLimitPolicy:
     key: Hashable = attrs.field(default=None, validator=_hashable, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class RateLimitHeaders:
+class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one reply tells about the quota; None for what it does not.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from multidict import CIMultiDict
+from multidict import istr
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -366,6 +366,12 @@ def me() -> Request:
 # --- replies -----------------------------------------------------------------------------------
 
 
+_LIMIT: Final = istr("X-RateLimit-Limit")
+_REMAINING: Final = istr("X-RateLimit-Remaining")
+_RESET: Final = istr("X-RateLimit-Reset")
+_DATE: Final = istr("Date")
+_RETRY_AFTER: Final = istr("Retry-After")
+
 _NUMBER: Final = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 _MOST_REQUESTS: Final = 1e9
 _LAST_SECOND: Final = 1e11
@@ -413,13 +419,11 @@ def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeader
         headers: the reply's headers, looked up case-insensitively.
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _within(_number(headers.get("X-RateLimit-Limit", "")), 1, _MOST_REQUESTS)
-    remaining = _within(
-        _number(headers.get("X-RateLimit-Remaining", "")), -_MOST_REQUESTS, _MOST_REQUESTS
-    )
-    reset = _within(_number(headers.get("X-RateLimit-Reset", "")), 0, _LAST_SECOND)
-    date = _http_date(headers.get("Date", ""))
-    asked = headers.get("Retry-After")
+    limit = _within(_number(headers.get(_LIMIT, "")), 1, _MOST_REQUESTS)
+    remaining = _within(_number(headers.get(_REMAINING, "")), -_MOST_REQUESTS, _MOST_REQUESTS)
+    reset = _within(_number(headers.get(_RESET, "")), 0, _LAST_SECOND)
+    date = _http_date(headers.get(_DATE, ""))
+    asked = headers.get(_RETRY_AFTER)
     retry_after = None if asked is None else _retry_after(asked, date, wall)
     if limit is None and remaining is None and reset is None and retry_after is None:
         return None
@@ -563,9 +567,7 @@ def error_for(reply: Reply) -> APIError:
 
 def head_of(reply: Reply) -> ReplyHead:
     """Return what users see of a reply whose body they get in another form."""
-    lines = reply.all_headers.split("\n")
-    headers = CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
-    return ReplyHead(reply.status, request_id_of(reply), headers)
+    return ReplyHead(reply.status, request_id_of(reply), reply.all_headers)
 
 
 def request_id_of(reply: Reply) -> str | None:
