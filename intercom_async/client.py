@@ -71,7 +71,7 @@ _PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
 
 _SMALLEST_PAGE: Final = 10
-"""The same, of a search whose larger pages make a gateway give up."""
+"""The same for a search whose larger pages make a gateway give up."""
 
 _Found = TypeVar("_Found", Conversation, ContactReference)
 
@@ -223,7 +223,7 @@ class IntercomClient:
         await self._http.aclose()
 
     def stats(self) -> ClientStats:
-        """What this client and its views did so far, in numbers."""
+        """Count the calls and requests of this client and its views so far."""
         return self._transport.stats()
 
     @property
@@ -238,7 +238,7 @@ class IntercomClient:
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota as known now, None before the first reply."""
+        """The quota now, None before the first reply."""
         return self._transport.rate_limit
 
     @property
@@ -565,7 +565,7 @@ class IntercomClient:
         decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
         timeout: float | None = None,
     ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
-        """Iterate over what a search's pages hold, and how much there is in all.
+        """Iterate over a search's pages: their entries, and the total count.
 
         A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
         cursors repeat or a page brings nothing new.
@@ -692,12 +692,12 @@ class IntercomClient:
         )
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return what a run works with."""
+        """Return the parts that a run uses."""
         view = self._for_bulk()
         return self._transport, view.whoami, view._interactive  # noqa: SLF001
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
-        """Return a view that waits as long as the quota takes: that is pacing."""
+        """Return a view whose calls wait for the quota without a bound: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class

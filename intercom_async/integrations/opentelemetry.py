@@ -74,7 +74,7 @@ SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that names and attributes follow."""
 
 _OPT_IN: Final = frozenset({"url.scheme", "url.template"})
-"""Attributes that the conventions leave to whoever asks for them."""
+"""Attributes that the conventions call opt-in."""
 
 _NO_ERRORS: Final = {"CancelledError", "GeneratorExit"}
 
@@ -113,8 +113,6 @@ class OpenTelemetryObserver:
     """An observer that turns events into spans and measurements; may serve many clients.
 
     Args:
-        tracer_provider: None for the global one.
-        meter_provider: None for the global one.
         attributes: added to every span and measurement, e.g. to tell workspaces apart; few
             distinct values, because each makes series of its own.
         opt_in: which of `_OPT_IN` to add to requests' spans and measurements. With "url.template"
@@ -321,10 +319,7 @@ class _Call:
 
     Attributes:
         token: ends its being the current span.
-        attributes: of its measurement.
         request: attributes of its requests, None if others see to them.
-        url: of its requests.
-        sent: requests so far.
     """
 
     span: Span

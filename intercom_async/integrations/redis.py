@@ -13,15 +13,15 @@ quota is very small, when links are very slow or when many processes start at th
 
 For each window of the server's clock Redis holds one number: the permits given away in it. A
 process leases a few at a time (about a quarter of a second's worth), by a script, so that
-counting and granting are one step. What a reply tells of the quota raises the number, which so
+counting and granting are one step. A reply's headers raise the number, so that it
 includes requests of others that do not use Redis. A lease lapses with its window, and so does
-the key. What leaves so close to a window's end that it may arrive in the next one is charged to
-both; what must arrive there, to that one alone. Pacing by the headers goes on as before: a
+the key. A request that leaves so close to a window's end that it may arrive in the next one is
+charged to both; one that must arrive there, to that one alone. Pacing by the headers goes on: a
 request leaves when both agree.
 
-Redis is never waited for longer than `deadline`. When it is slow, gone or wrong, the circuit
-opens: requests are paced by the headers alone, at once and without any wait, until a probe finds
-it well again. So they are never blocked by it, and never unlimited either.
+No request waits for Redis longer than `deadline`. When Redis is slow, gone or wrong, the circuit
+opens: the headers alone pace requests, at once, until a probe succeeds. So Redis never blocks
+requests, and they are never unlimited either.
 """
 
 import asyncio
@@ -79,7 +79,6 @@ class RedisBudget:
     Args:
         redis: a URL such as "redis://localhost:6379/0", or a client of the application's, which
             is used and never closed.
-        prefix: of the keys.
         reserve: part of the limit (0 to 1) that is never leased, at least one request of every
             limit above 10: a margin for what the headers tell too late.
         deadline: seconds Redis may take for an answer before the circuit opens.
@@ -155,7 +154,7 @@ class RedisBudget:
         return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
 
     def trusted(self, runtime: Runtime) -> bool:
-        """Whether to ask Redis at all; looks after it while it is not well."""
+        """Whether to ask Redis at all; probes it while the circuit is open."""
         if not self._broken or self._closed:
             return not self._closed
         now = runtime.monotonic()
@@ -165,7 +164,7 @@ class RedisBudget:
         return False
 
     def spawn(self, work: Any) -> "asyncio.Task[None]":
-        """Run something beside the calls that want it; ended by `aclose`."""
+        """Run something in the background until `aclose`."""
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -185,9 +184,6 @@ class RedisBudget:
         """Take up to `want` permits and return how many there were.
 
         Args:
-            key: of the window.
-            usable: permits it has in all.
-            want: permits wanted.
             told: permits used as the server told, -1 for nothing told.
             unleased: permits this process used without a lease and did not report yet.
 
@@ -219,12 +215,10 @@ def _connect(url: str) -> Redis:
 
 
 class _Lease:
-    """What this process holds of one window.
+    """This process's permits of one window.
 
     Attributes:
-        permits: leased and not taken.
         used_up: whether Redis had fewer left than were wanted.
-        fetching: the task that leases more, while there is one.
     """
 
     __slots__ = ("fetching", "permits", "used_up")
@@ -296,7 +290,7 @@ class RedisGate:
             self._told_reset, self._told_used = reset, used
 
     def _enter(self, reset: float) -> None:
-        """A window begins: what was leased from earlier ones has lapsed."""
+        """A window begins: leases of earlier ones have lapsed."""
         if self._reset:  # before it, requests went without knowing any window
             self._unleased = 0
         self._reset = reset

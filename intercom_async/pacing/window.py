@@ -1,8 +1,8 @@
-"""How many requests may leave, and when: arithmetic over what replies tell about the quota.
+"""How many requests may leave, and when: arithmetic on the quota headers of replies.
 
 Intercom counts requests in ten-second windows and answers with Limit, Remaining and the window's
-end (Reset). Other processes may spend from the same budget, unseen. Three ideas keep a window
-fully used and nobody refused, without any coordination:
+end (Reset). Other processes may spend from the same budget, unseen. Three ideas use a window up
+without a refusal and without any coordination:
 
 **Pace by what is left.** If everybody sends at (Remaining / time left), Remaining falls towards
 zero and reaches it at the window's edge, not before. A process that only takes its *share* of
@@ -12,7 +12,7 @@ together and need not know how many they are.
 
 **Charge before the server does.** A request in flight counts as spent, also across the edge of
 a window. Remaining never rises within a window, so a reply that was overtaken cannot give
-budget back. What peers probably spent since the last reply is taken off as well.
+budget back. The probable spending of peers since the last reply counts as well.
 
 **Use the server's clock.** See `server_clock`: the window is over when it certainly is over
 there, or when a reply says so.
@@ -21,14 +21,14 @@ Interactive requests skip the pacing and go as long as anything remains; for the
 small reserve, which melts towards the edge so that it is not lost. Small bulk jobs go at once:
 spreading fifty deletes over ten seconds helps nobody.
 
-A 429 comes in three kinds. The window is used up: wait for its end. Remaining was above zero or
+A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
 pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
 backoff.
 
-Before the first reply exactly one request probes; then two more for each answer. While replies
-never carried headers, a plain bucket of `fallback_limit` per window stands in. Everything here
-is pure: `now` (monotonic seconds) is an argument and randomness is handed in.
+Before the first reply exactly one request probes; then two more for each answer. Until a reply
+carries headers, a plain bucket of `fallback_limit` per window takes their place. Everything here is
+pure: `now`, an argument of all, is in monotonic seconds, and randomness is an argument too.
 """
 
 import enum
@@ -48,11 +48,11 @@ RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
 
 _EDGE: Final = 0.5
-"""Seconds before a window's end by which pacing aims to have sent everything, besides the time
-that requests need to arrive."""
+"""Seconds before a window's end at which pacing aims to be through, besides the time that requests
+need to arrive."""
 
 _PRIOR_WEIGHT: Final = 0.1
-"""How much the last window's share counts in this one, as a part of the limit."""
+"""Weight of the last window's share in this one, as a part of the limit."""
 
 _CREDIT_SECONDS: Final = 0.02
 """Seconds of the paced rate that may be saved up and sent at once."""
@@ -64,10 +64,10 @@ _SMALL_JOB: Final = 0.5
 """Part of what this process may use that a job may take at once, beside other processes."""
 
 _ALONE: Final = 0.99
-"""Measured share from which on nobody else seems to use the budget."""
+"""Measured share above which nobody else seems to use the budget."""
 
 _RECHECK: Final = 0.25
-"""Seconds after which a waiting request is looked at again at the latest: estimates age."""
+"""Seconds until a waiting request is looked at again, at most: estimates age."""
 
 _PROBE_PATIENCE: Final = 2.0
 """Seconds after which an unanswered first request gets company."""
@@ -82,8 +82,8 @@ _LONGEST_BACKOFF: Final = 60.0
 """Seconds of a pause after 429s without headers at most."""
 
 LONGEST_PAUSE: Final = 120.0
-"""Seconds after which one request looks whether a server that asked for more has changed its mind:
-a single absurd Retry-After must not stop a client for years."""
+"""Seconds of a pause that a server asks for, at most: one absurd Retry-After must not stop a client
+for years."""
 
 
 class Lane(enum.StrEnum):
@@ -158,7 +158,7 @@ class RateLimitPolicy:
 
 
 class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one reply tells about the quota; None for what it does not.
+    """The quota headers of one reply; None for each that is missing.
 
     Attributes:
         limit: requests allowed per window, 1 or more.
@@ -177,16 +177,12 @@ class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @attrs.define(eq=False)
 class Permit:
-    """The right to send one request, and what was known when it was given.
+    """The right to send one request, and the state of the quota when it was given.
 
     Attributes:
-        lane: the lane it was given to.
-        sent: monotonic seconds when it was given.
         reset: the window it was given in, None when unknown.
         seen: requests of ours whose replies had named that window before.
-        open: whether the request is still to be settled.
         bounded: whether it counts against the bound on concurrency.
-        slots: the connections it has one of.
     """
 
     lane: Lane
@@ -199,12 +195,7 @@ class Permit:
 
 
 class QuotaWindow:
-    """The quota of one budget as one process knows it.
-
-    Args:
-        policy: see `RateLimitPolicy`.
-        random: gives numbers in [0, 1).
-    """
+    """The quota of one budget, as one process sees it."""
 
     def __init__(self, policy: RateLimitPolicy, random: Callable[[], float]) -> None:
         self._policy = policy
@@ -226,7 +217,7 @@ class QuotaWindow:
         self._limit = 0
         self.reset = 0.0
         self.remaining = 0
-        # Nothing below means anything before a reply has told the limit.
+        # What follows means nothing before a reply has named the limit.
         self._remaining_at: float
         self._seen: int
         self._prior: float
@@ -238,7 +229,7 @@ class QuotaWindow:
 
     @property
     def limit(self) -> int | None:
-        """Requests that the server allows per window, None before it told."""
+        """Requests that the server allows per window, None before it said so."""
         return self._limit or None
 
     # --- asking --------------------------------------------------------------------------------
@@ -247,8 +238,6 @@ class QuotaWindow:
         """Return 0.0 if a request may leave now, else the seconds after which to ask again.
 
         Args:
-            lane: interactive or bulk.
-            now: monotonic seconds.
             backlog: requests of the bulk lane that wait, None if more will follow them.
         """
         if now < self._paused_until:
@@ -283,7 +272,6 @@ class QuotaWindow:
 
         Args:
             ahead: interactive requests that wait before it.
-            now: monotonic seconds.
         """
         pause = max(0.0, self._paused_until - now)
         if not self._limit:
@@ -320,13 +308,12 @@ class QuotaWindow:
             waiting_bulk=waiting_bulk,
         )
 
-    # --- telling -------------------------------------------------------------------------------
+    # --- learning -------------------------------------------------------------------------------
 
     def give_back(self, permit: Permit, *, tried: bool = False) -> None:
         """The request was never sent, so nothing was counted.
 
         Args:
-            permit: its permit.
             tried: whether it was tried; connections that are refused at once must not hurry.
         """
         self.in_flight -= 1
@@ -350,15 +337,7 @@ class QuotaWindow:
         code: str | None,
         now: float,
     ) -> None:
-        """Take note of one reply.
-
-        Args:
-            permit: the permit the request went with.
-            headers: what the reply tells about the quota.
-            status: its HTTP status.
-            code: Intercom's error code of a 429.
-            now: monotonic seconds when the reply was there.
-        """
+        """Learn from one reply; `code` is Intercom's error code of a 429."""
         self.in_flight -= 1
         self._answers += 1
         self._learn_round_trip(now - permit.sent)
@@ -395,9 +374,9 @@ class QuotaWindow:
                 self._paused_until = max(self._paused_until, now + asked)
 
     def _told_wait(self, permit: Permit, headers: RateLimitHeaders | None, now: float) -> float:
-        """Return the seconds until the Reset that a refusal tells though it tells no limit.
+        """Return the seconds until the Reset of a refusal that names no limit.
 
-        It may be nonsense, so the clock that is known learns nothing from it.
+        It may be nonsense, so our clock learns nothing from it.
         """
         if headers is None or headers.reset is None:
             return 0.0

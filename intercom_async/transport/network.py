@@ -1,4 +1,4 @@
-"""The way to Intercom, as the caller or the environment names it: proxies and authorities."""
+"""Proxies and certificate authorities, as the caller or the environment names them."""
 
 import os
 import ssl
@@ -34,8 +34,8 @@ def check_proxy(name: str, proxy: object) -> URL:
 def proxy_for(url: URL) -> URL | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY (or the system's settings) name for a URL.
 
-    What goes to a loopback host needs none, and plain http goes nowhere else. The file netrc,
-    which aiohttp would read for a password, is left alone.
+    Requests to a loopback host need none, and plain http goes nowhere else. The file netrc, which
+    aiohttp would read for a password, is not read.
     """
     host = url.host or ""
     proxies = getproxies()
@@ -57,9 +57,9 @@ def authorities() -> str:
 
 
 def tls() -> ssl.SSLContext | bool:
-    """Return whom to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
+    """Return what to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
 
-    aiohttp reads these variables when it is imported, and is silent about a file that is missing.
+    aiohttp reads these variables when it is imported, and does not say that a file is missing.
 
     Raises:
         ClientStateError: SSL_CERT_FILE names no file of certificates.
@@ -72,7 +72,7 @@ def tls() -> ssl.SSLContext | bool:
     except OSError as error:  # ssl's own errors are among these
         reason = error.strerror or str(error)
         raise ClientStateError(
-            f"{_CERTIFICATES} names {file}, which is of no use: {reason}"
+            f"{_CERTIFICATES} names {file}, which cannot be used: {reason}"
         ) from error
 
 

@@ -1,9 +1,9 @@
 """Whether to try again, and when: a pure decision about one failed attempt.
 
 A detach is idempotent in its effect, so repeating it is always safe; only the label of a later
-404 becomes uncertain once an attempt of unknown fate came before. What has to be prevented is
-the storm: hence full jitter, a bounded number of attempts, a bounded time, and one budget per
-client that retries spend and successes earn back, so that trouble ends retrying for all calls
+404 becomes uncertain once an earlier attempt may have been applied. What must not happen is a
+storm of retries: hence full jitter, a bounded number of attempts, a bounded time, and one budget
+per client that retries spend and successes earn back, so that trouble ends retrying for all calls
 together (botocore's retry quota and gRPC's proposal A6 are the models). When everything fails,
 `outage` takes over.
 
@@ -21,7 +21,7 @@ from intercom_async.errors import InvalidArgumentError
 
 
 class Failure(enum.Enum):
-    """How an attempt failed, by what that says of its fate."""
+    """How an attempt failed."""
 
     NOT_SENT = "no connection could be made"
     CERTIFICATE = "the server's certificate was refused"
@@ -135,12 +135,7 @@ def decide(
     """Decide about a call whose newest attempt failed.
 
     Args:
-        policy: the caller's bounds.
-        failure: how the attempt failed.
-        attempts: requests sent so far, the failed one included.
         elapsed: seconds since the first attempt began, waiting for the quota taken off.
-        retry_after: seconds the server asked to wait, or None.
-        budget_allows: whether the client's retry budget pays for one more.
         random: a number in [0, 1).
     """
     if failure is Failure.CERTIFICATE:
@@ -148,16 +143,21 @@ def decide(
     if attempts >= policy.attempts:
         return Stop(f"all {policy.attempts} attempts are used")
     if retry_after is not None and retry_after > policy.retry_after_max:
-        return Stop(
-            f"the server asks for a wait of {retry_after:.0f} s, longer than the "
-            f"{policy.retry_after_max:.0f} s allowed by RetryPolicy(retry_after_max=...)"
-        )
+        return Stop(too_long(retry_after, policy))
     if not budget_allows:
         return Stop("the client's retry budget is spent: too many calls fail")
     wait = max(backoff(policy, attempts=attempts, random=random), retry_after or 0.0)
     if policy.total_time is not None and elapsed + wait >= policy.total_time:
         return Stop(f"another attempt would not fit into the {policy.total_time:.0f} s allowed")
     return Retry(wait)
+
+
+def too_long(asked: float, policy: RetryPolicy) -> str:
+    """Say that the server asks for more patience than the policy has."""
+    return (
+        f"the server asks for a wait of {asked:.0f} s, longer than the "
+        f"{policy.retry_after_max:.0f} s allowed by RetryPolicy(retry_after_max=...)"
+    )
 
 
 def backoff(policy: RetryPolicy, *, attempts: int, random: float) -> float:
@@ -192,5 +192,5 @@ class RetryBudget:
         self._tokens = min(self._capacity, self._tokens + refund + 1.0)
 
     def refill(self) -> None:
-        """An outage is over: what failed in it says nothing of what comes now."""
+        """An outage is over: its failures say nothing about what comes now."""
         self._tokens = self._capacity
