@@ -15,7 +15,7 @@ PACKAGE = Path(intercom_async.__file__).parent
 FLOORS: list[set[str]] = [
     {"_version", "private_files", "replies", "secret", "observing"},
     {"errors"},
-    {"ids", "model"},
+    {"ids", "model", "validators"},
     {"structuring"},
     {"runtime"},
     {"pacing"},

@@ -32,6 +32,7 @@ pure: `now`, an argument of all, is in monotonic seconds, and randomness is an a
 """
 
 import enum
+import functools
 import math
 from collections.abc import Callable, Hashable
 from typing import Any, Final
@@ -43,6 +44,7 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.server_clock import WINDOW, ServerClock
 from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.validators import number, optional
 
 RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
@@ -98,27 +100,7 @@ class Lane(enum.StrEnum):
     BULK = "bulk"
 
 
-def _fraction(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    low_open = attribute.name == "quota_fraction"
-    name, expected = f"RateLimitPolicy.{attribute.name}", "a number from 0 to 1"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidArgumentError(name, value, expected)
-    if not 0 <= value <= 1 or (low_open and value == 0):
-        raise InvalidArgumentError(name, value, f"{expected}, not 0" if low_open else expected)
-
-
-def _patience(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        expected = "a number of seconds, 0 or more, or None"
-        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
-
-
-def _requests(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        expected = "a whole number of requests, 1 or more"
-        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
+_number: Final = functools.partial(number, of="RateLimitPolicy.")
 
 
 def _hashable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -150,10 +132,25 @@ class RateLimitPolicy:
         InvalidArgumentError: a value is out of its range.
     """
 
-    reserve: float = attrs.field(default=0.03, validator=_fraction)
-    quota_fraction: float = attrs.field(default=1.0, validator=_fraction)
-    max_wait: float | None = attrs.field(default=30.0, validator=_patience)
-    fallback_limit: int = attrs.field(default=160, validator=_requests)
+    reserve: float = attrs.field(
+        default=0.03, validator=_number("a number from 0 to 1", lambda value: 0 <= value <= 1)
+    )
+    quota_fraction: float = attrs.field(
+        default=1.0, validator=_number("a number from 0 to 1, not 0", lambda value: 0 < value <= 1)
+    )
+    max_wait: float | None = attrs.field(
+        default=30.0,
+        validator=optional(
+            _number("a number of seconds, 0 or more, or None", lambda value: value >= 0)
+        ),
+    )
+    fallback_limit: int = attrs.field(
+        default=160,
+        validator=_number(
+            "a whole number of requests, 1 or more",
+            lambda value: isinstance(value, int) and value >= 1,
+        ),
+    )
     key: Hashable = attrs.field(default=None, validator=_hashable, repr=False)
 
 

@@ -11,13 +11,11 @@ together (botocore's retry quota and gRPC's proposal A6 are the models). When ev
 """
 
 import enum
-import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from intercom_async.errors import InvalidArgumentError
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE, number, optional
 
 
 class Failure(enum.Enum):
@@ -43,35 +41,6 @@ class Failure(enum.Enum):
 _UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
 
 
-def check_number(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, Any], None]:
-    """Return an attrs validator for a finite number, positive or at least zero."""
-    expected = "0 or more" if zero_too else "a positive number"
-
-    def check(_: object, attribute: Any, value: Any) -> None:
-        if none_too and value is None:
-            return
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not math.isfinite(value)
-            or value < 0
-            or (value == 0 and not zero_too)
-        ):
-            raise InvalidArgumentError(attribute.name, value, expected)
-
-    return check
-
-
-def _check_attempts(_: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidArgumentError(attribute.name, value, "a whole number of at least 1")
-
-
-def _check_jitter(_: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InvalidArgumentError(attribute.name, value, "a fraction from 0 to 1")
-
-
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often and how long a call is tried again. All times in seconds.
@@ -94,18 +63,21 @@ class RetryPolicy:
             until successes fill the budget again.
     """
 
-    attempts: int = attrs.field(default=5, validator=_check_attempts)
-    total_time: float | None = attrs.field(
-        default=120.0, validator=check_number(zero_too=False, none_too=True)
+    attempts: int = attrs.field(
+        default=5,
+        validator=number(
+            "a whole number of at least 1", lambda value: isinstance(value, int) and value >= 1
+        ),
     )
-    attempt_time: float | None = attrs.field(
-        default=None, validator=check_number(zero_too=False, none_too=True)
+    total_time: float | None = attrs.field(default=120.0, validator=optional(POSITIVE))
+    attempt_time: float | None = attrs.field(default=None, validator=optional(POSITIVE))
+    backoff: float = attrs.field(default=0.5, validator=ZERO_OR_MORE)
+    backoff_max: float = attrs.field(default=20.0, validator=ZERO_OR_MORE)
+    jitter: float = attrs.field(
+        default=1.0, validator=number("a fraction from 0 to 1", lambda value: 0 <= value <= 1)
     )
-    backoff: float = attrs.field(default=0.5, validator=check_number(zero_too=True))
-    backoff_max: float = attrs.field(default=20.0, validator=check_number(zero_too=True))
-    jitter: float = attrs.field(default=1.0, validator=_check_jitter)
-    retry_after_max: float = attrs.field(default=120.0, validator=check_number(zero_too=True))
-    budget: float = attrs.field(default=100.0, validator=check_number(zero_too=False))
+    retry_after_max: float = attrs.field(default=120.0, validator=ZERO_OR_MORE)
+    budget: float = attrs.field(default=100.0, validator=POSITIVE)
 
 
 @attrs.frozen

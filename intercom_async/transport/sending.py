@@ -64,7 +64,6 @@ from intercom_async.transport.retrying import (
     RetryBudget,
     RetryPolicy,
     Stop,
-    check_number,
     decide,
     too_long,
 )
@@ -77,6 +76,7 @@ from intercom_async.transport.wire import (
     me,
     request_id_of,
 )
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE, optional
 
 _T = TypeVar("_T")
 
@@ -111,9 +111,9 @@ class CallOptions:
     """
 
     lane: Lane = attrs.field(validator=_check_lane)
-    timeout: float = attrs.field(validator=check_number(zero_too=False))
+    timeout: float = attrs.field(validator=POSITIVE)
     retry: RetryPolicy
-    max_wait: float | None = attrs.field(validator=check_number(zero_too=True, none_too=True))
+    max_wait: float | None = attrs.field(validator=optional(ZERO_OR_MORE))
     bounded: bool = True
     patient: bool = False
 

@@ -126,7 +126,7 @@ def test_a_policy_s_many_numbers_are_told_by_name() -> None:
     ],
 )
 def test_the_ends_of_each_range_belong_to_it(name: str, value: int) -> None:
-    assert getattr(RetryPolicy(**{name: value}), name) == value  # type: ignore[arg-type]  # by name
+    assert getattr(RetryPolicy(**{name: value}), name) == value
 
 
 def test_a_retry_after_of_exactly_the_ceiling_is_waited_for() -> None:
