@@ -143,7 +143,7 @@ async def test_the_last_waiter_cancelled_takes_the_timer_with_it() -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
-async def test_settling_twice_counts_once() -> None:
+async def test_releasing_a_permit_twice_counts_once() -> None:
     limiter = await _warm()
     permit = await limiter.acquire(Lane.BULK)
     _answer(limiter, permit, 70)

@@ -49,7 +49,7 @@ UNAVAILABLE = Failure.TRANSIENT_STATUS
 KINDS = [REFUSED, RESET, TIMED_OUT, UNAVAILABLE]
 
 
-def _weighed(request: Request, reply: Reply) -> Reply:
+def _doubted(request: Request, reply: Reply) -> Reply:
     """The reply as `Http` hands it over."""
     return msgspec.structs.replace(reply, doubt=doubt_about(request, reply))
 
@@ -82,7 +82,7 @@ class Network:
         elif away is not REFUSED:
             await asyncio.sleep(LATENCY)
         if away is UNAVAILABLE:
-            return _weighed(request, Reply(status=self.status, body=b""))
+            return _doubted(request, Reply(status=self.status, body=b""))
         if away is not None:
             raise AttemptFailedError(away, "it is away")
         status, headers = self.server.handle(loop.time())
@@ -91,7 +91,7 @@ class Network:
         self.answered.append(loop.time())
         self.present.set()
         body = b'{"customers": []}' if status == 200 else b""
-        return _weighed(request, Reply(status=status, body=body, headers=headers))
+        return _doubted(request, Reply(status=status, body=body, headers=headers))
 
     def sent_between(self, begin: float, end: float) -> int:
         return sum(begin <= at < end for at in self.sent)
