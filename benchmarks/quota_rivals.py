@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from benchmarks.quota_world import Reply
-from intercom_async.transport.limiter import Backlog, Limiter
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.window import Lane, RateLimitPolicy
+from intercom_async.runtime import Runtime
 
 Send = Callable[[], Awaitable[Reply]]
 
@@ -69,7 +69,7 @@ class SharePaced(Strategy):
         while True:
             permit = limiter.try_acquire(lane) or await limiter.acquire(lane)
             reply = await send()
-            limiter.settle(permit, headers=reply.headers, status=reply.status, code=reply.code)
+            limiter.release(permit, headers=reply.headers, status=reply.status, code=reply.code)
             if reply.accepted:
                 return
             if reply.status is None:

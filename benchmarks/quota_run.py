@@ -14,7 +14,7 @@ import attrs
 from benchmarks.quota_rivals import STRATEGIES, NaiveRetry, Strategy
 from benchmarks.quota_world import WINDOW, Network, Reply, Server, World
 from benchmarks.virtual_time import VirtualEventLoop, VirtualRuntime, run
-from intercom_async.transport.runtime import Runtime
+from intercom_async.runtime import Runtime
 
 BLIND_WORKERS = 4
 START_WITHIN = 1.0

@@ -13,8 +13,8 @@ from typing import Final
 
 import attrs
 
+from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.simulator.quota import Quota
-from intercom_async.transport.window import RateLimitHeaders
 
 WINDOW: Final = 10.0
 FAST: Final = (0.02, 0.2)

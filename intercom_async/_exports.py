@@ -43,6 +43,7 @@ from intercom_async.journal import (
 )
 from intercom_async.model import Conversation, Identity
 from intercom_async.observing import ClientStats, OutageStatus, RateLimitStatus
+from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.people import PairSearch, PeopleSummary
 from intercom_async.pool import IntercomPool, WorkspaceAccess
@@ -51,7 +52,6 @@ from intercom_async.raw import RawReply
 from intercom_async.replies import ReplyHead
 from intercom_async.transport.http import Connector
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.window import Lane, RateLimitPolicy
 from intercom_async.transport.wire import Region
 
 __all__ = [

@@ -40,9 +40,12 @@ from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
+from intercom_async.pacing.sharing import SharedBudget, limiter_for
+from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.people import By, Calls, PairSearch
 from intercom_async.raw import RawReply
+from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
@@ -50,10 +53,7 @@ from intercom_async.transport.answers import error_of
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget, limiter_for
-from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ _OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
     DRY_RUN: DryRun,
 }
 _GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-PAGE_SIZE: Final = 150
+_PAGE_SIZE: Final = 150
 """Conversations asked for per search page: Intercom's maximum."""
 
-SMALLEST_PAGE: Final = 10
-"""The same, of a search whose larger pages make a gateway give up."""
+_SMALLEST_PAGE: Final = 10
+"""The same for a search whose larger pages make a gateway give up."""
 
 _Found = TypeVar("_Found", Conversation, ContactReference)
 
@@ -216,7 +216,7 @@ class IntercomClient:
         await self._http.aclose()
 
     def stats(self) -> ClientStats:
-        """What this client and its views did so far, in numbers."""
+        """Count the calls and requests of this client and its views so far."""
         return self._transport.stats()
 
     @property
@@ -231,7 +231,7 @@ class IntercomClient:
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota as known now, None before the first reply."""
+        """The quota now, None before the first reply."""
         return self._transport.rate_limit
 
     @property
@@ -558,7 +558,7 @@ class IntercomClient:
         decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
         timeout: float | None = None,
     ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
-        """Iterate over what a search's pages hold, and how much there is in all.
+        """Iterate over a search's pages: their entries, and the total count.
 
         A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
         cursors repeat or a page brings nothing new.
@@ -566,19 +566,19 @@ class IntercomClient:
         options = self._options(timeout)
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = attrs.evolve(options, retry=retry)
-        size = PAGE_SIZE
+        size = _PAGE_SIZE
         cursor: str | None = None
         cursors: set[str | None] = {None}
         ids: set[str | None] = {None}
         while True:
             asked = request(per_page=size, starting_after=cursor)
             try:
-                reply = await self._call(asked, options if size == SMALLEST_PAGE else brief)
+                reply = await self._call(asked, options if size == _SMALLEST_PAGE else brief)
             except (ServerError, ConnectionFailedError) as error:
-                if size == SMALLEST_PAGE:
+                if size == _SMALLEST_PAGE:
                     raise
                 if isinstance(error, ServerError) and error.status in {502, 504}:
-                    size = max(SMALLEST_PAGE, size // 2)
+                    size = max(_SMALLEST_PAGE, size // 2)
                     continue
                 reply = await self._call(asked, options)  # a smaller page would not help
             found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))
@@ -685,12 +685,12 @@ class IntercomClient:
         )
 
     def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return what a run works with."""
+        """Return the parts that a run uses."""
         view = self._for_bulk()
         return self._transport, view.whoami, view._interactive  # noqa: SLF001
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
-        """Return a view that waits as long as the quota takes: that is pacing."""
+        """Return a view whose calls wait for the quota without a bound: that is pacing."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class

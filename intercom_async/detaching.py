@@ -1,10 +1,9 @@
 """One detach, or its undo, brought to a certain end: what happened, and how we know.
 
-The single call and the bulk run both stand on `settle`. An answer to a write is believed only if
-`answers.weigh` says so; a DELETE that got any other, or none, is in doubt and may have been
-applied. When the retry is then told 404, or retries run out, a GET looks whether the contact is
-still there. The look is held to the same rule, and what it cannot find out is called unknown.
-Attaching goes the same way, with the opposite goal.
+The single call and the bulk run both use `settle`. A write whose answer `doubt_about` does not
+believe, or that gets none, may have been applied. If its retry then gets a 404, or retries run
+out, a GET checks whether the contact is still there. The same rule holds for the GET; if it shows
+nothing either, the outcome is unknown. Attaching goes the same way, with the opposite goal.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ from intercom_async.observing import logger
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.answers import IN_A_ROW, error_of
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, head_of, request_id_of
 
 
@@ -97,15 +96,14 @@ class Detach:
 
 @attrs.frozen(eq=False)
 class Settled:
-    """What became of one detach, and what it cost.
+    """The outcome of one detach, and its cost.
 
     Attributes:
-        outcome: see `Outcome`.
-        inferred: whether "detached" was concluded from a check rather than told by a reply.
-        in_doubt: whether "failed" was concluded so. A request without an answer may be on its
-            way still and be applied after the check, so a later 404 decides nothing.
-        reply: the reply that holds the conversation of a detached pair.
-        error: the exception that a single call raises for it, None when detached.
+        inferred: whether "detached" comes from a check and not from a reply to the detach.
+        in_doubt: whether "failed" comes from one. A request without an answer may still be on its
+            way and be applied after the check, so a later 404 proves nothing.
+        reply: holds the conversation of a detached pair.
+        error: the exception that a single call raises, None when detached.
         fatal: the error after which no other call can succeed either: 401, a 403 of the whole
             token, a refused certificate, an admin whom Intercom does not know.
         attempts: requests sent, a check's included.
@@ -124,9 +122,9 @@ class Settled:
     request_id: str | None = None
 
 
-LARGE: Final = 64 * 1024
-"""Bytes of a page from which decoding is left to a thread: below, it takes a few milliseconds
-at most, whatever is odd about it. Conversations are decoded in steps instead."""
+_LARGE: Final = 64 * 1024
+"""Bytes of a page above which a thread decodes it: below, that takes a few milliseconds at most,
+however odd the page. Conversations are decoded in steps instead."""
 
 _Decoded = TypeVar("_Decoded")
 _Replied = TypeVar("_Replied", bound=RepliedObject)
@@ -140,7 +138,7 @@ async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    if len(reply.body) < LARGE:
+    if len(reply.body) < _LARGE:
         return _decode_body(reply, decode)
     return await asyncio.to_thread(_decode_body, reply, decode)
 
@@ -153,7 +151,7 @@ def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
 
 
 def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
-    """The error about a body, with what names the reply in a log and to Intercom's support."""
+    """Return the error about a body with the status and request id of its reply."""
     named = ResponseDecodeError(
         error.reason, body=error.body, status=reply.status, request_id=reply.request_id
     )
@@ -174,7 +172,7 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
 
 
 def marked(reply: Reply, found: _Replied) -> _Replied:
-    """Return what a reply held, with the reply's head noted."""
+    """Return a decoded object with its reply's head attached."""
     mark(found, head_of(reply))
     return found
 
@@ -201,14 +199,13 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """What is done to a pair.
+    """An operation on a pair.
 
     Attributes:
-        name: for journals and messages.
         request: builds the request from conversation, contact and admin.
         done: the outcome of a success.
-        attached_after: whether the contact takes part then.
-        outcomes: what other errors of Intercom's than these mean is "failed".
+        attached_after: whether the contact takes part after one.
+        outcomes: of Intercom's errors; any other error means "failed".
     """
 
     name: str
@@ -251,13 +248,7 @@ async def settle(
     """Detach or attach one contact and find out what happened.
 
     Args:
-        transport: sends the requests.
-        pair: conversation and contact.
-        admin_id: the admin in whose name it happens.
-        options: lane, time and retries, for the check as well.
-        change: what to do.
         ambiguous: whether it may have been done before this call, by a run that was killed.
-        on_send: see `Transport.send`.
 
     Raises:
         InvalidArgumentError: an id that cannot be sent; nothing was.
@@ -276,7 +267,7 @@ async def settle(
     except RateLimitWaitError as error:
         settled = Settled(Outcome.FAILED, error=error, refusals=error.refusals)
     else:
-        settled = _judge(reply, change)
+        settled = _read_reply(reply, change)
         # A conversation that does not exist holds no contact, whatever came before.
         certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
         doubt = (doubt or reply.in_doubt) and not certain
@@ -295,8 +286,8 @@ async def settle(
     return settled
 
 
-def _judge(reply: Reply, change: Change) -> Settled:
-    """Say what a final reply means, as long as no attempt in doubt came before it."""
+def _read_reply(reply: Reply, change: Change) -> Settled:
+    """Return what a final reply means if no attempt in doubt came before it."""
     if reply.succeeded:
         outcome, error = change.done, None
     else:
@@ -317,9 +308,9 @@ def _judge(reply: Reply, change: Change) -> Settled:
 async def with_fatal(
     transport: Transport, settled: Settled, error: IntercomError, options: CallOptions
 ) -> Settled:
-    """Add whether an error ends a whole run.
+    """Note whether an error ends a whole run.
 
-    A 403 may be about one conversation: a look at `/me` tells whether the token is good still.
+    A 403 may be about one conversation: a look at `/me` shows whether the token is still good.
     """
     if isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError):
         return attrs.evolve(settled, fatal=error)
@@ -329,8 +320,7 @@ async def with_fatal(
 
 
 LOOKS: Final = (0.0, 1.0, 2.0)
-"""Seconds before each look of a check: one that finds nothing done may have read a replica that
-lags behind."""
+"""Seconds before each look of a check: the first may read a replica that lags behind."""
 
 
 async def _check(
@@ -373,10 +363,10 @@ async def _look(
     settled = attrs.evolve(settled, request_id=request_id_of(reply) or settled.request_id)
     if reply.succeeded:
         return settled, reply
-    told = error_of(reply)
-    if isinstance(told, ConversationNotFoundError):
-        return attrs.evolve(settled, outcome=Outcome.CONVERSATION_MISSING, error=told), None
-    return _unknown(await with_fatal(transport, settled, told, options)), None
+    answered = error_of(reply)
+    if isinstance(answered, ConversationNotFoundError):
+        return attrs.evolve(settled, outcome=Outcome.CONVERSATION_MISSING, error=answered), None
+    return _unknown(await with_fatal(transport, settled, answered, options)), None
 
 
 def _with_requests(settled: Settled, attempts: int, refusals: int) -> Settled:
@@ -397,18 +387,18 @@ def _failed(settled: Settled, *, attached: bool) -> Settled:
 
 
 def _unknown(settled: Settled) -> Settled:
-    told = settled.error
-    if not isinstance(told, UnknownOutcomeError):
-        error = UnknownOutcomeError(
-            f"an attempt may have been applied, and no check could find out; last answer: {told}"
+    error = settled.error
+    if not isinstance(error, UnknownOutcomeError):
+        unknown = UnknownOutcomeError(
+            f"an attempt may have been applied, and no check could find out; last answer: {error}"
         )
-        error.__cause__ = told
-        told = error
-    return attrs.evolve(settled, outcome=Outcome.UNKNOWN, error=told)
+        unknown.__cause__ = error
+        error = unknown
+    return attrs.evolve(settled, outcome=Outcome.UNKNOWN, error=error)
 
 
 async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | None:
-    """The contacts that take part for sure and no others; None if a reply does not prove it.
+    """Return the contacts that take part, None if the reply does not prove it.
 
     It must name the conversation, and list as many contacts as it says there are.
     """

@@ -1,4 +1,4 @@
-"""What a detach would come to, found out without changing anything."""
+"""Foretells the outcome of a detach without changing anything."""
 
 import asyncio
 from collections import Counter
@@ -13,15 +13,15 @@ from intercom_async.errors import (
 )
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
 
 
 class DryRun:
     """Looks at pairs in place of `settle`; remembers what it would have removed.
 
-    An admin is looked up once; a pair in the name of one who does not exist fails. The last
-    contact of a conversation is told with everybody taken off whom the same run removes before.
+    An admin is looked up once; a pair in the name of one who does not exist fails. Who is the last
+    contact of a conversation is reckoned without those that the run would remove before.
     """
 
     def __init__(self) -> None:
@@ -39,9 +39,11 @@ class DryRun:
         ambiguous: bool,
         on_send: Callable[[], Awaitable[None]],
     ) -> Settled:
-        """See `settle`; nothing is ever ambiguous, since nothing is changed."""
+        """See `settle`; nothing is ambiguous, because nothing changes."""
         del ambiguous
-        wire.detach(pair.conversation_id, pair.contact_id, admin_id)  # for what it refuses
+        wire.detach(
+            pair.conversation_id, pair.contact_id, admin_id
+        )  # raises if an id cannot be sent
         problem = await self._admin_problem(transport, str(admin_id), options)
         if problem is not None:
             return problem
@@ -59,7 +61,7 @@ class DryRun:
                 asked = await _ask(transport, wire.get_admin(admin_id), options, None)
                 problem = asked if isinstance(asked, Settled) else None
                 if problem is not None and not isinstance(problem.error, AdminNotFoundError):
-                    return problem  # it may have passed when the next pair asks
+                    return problem  # the next pair may have more luck
                 self._admins[admin_id] = problem
         return self._admins[admin_id]
 
@@ -89,7 +91,7 @@ async def _ask(
     options: CallOptions,
     on_send: Callable[[], Awaitable[None]] | None,
 ) -> Reply | Settled:
-    """Return the reply to a question, or what its failure makes of the pair."""
+    """Return the reply to a question, or the pair's outcome if it fails."""
     try:
         reply = await transport.send(request, options, on_send=on_send)
     except ConnectionFailedError as error:
@@ -98,13 +100,13 @@ async def _ask(
         return Settled(Outcome.FAILED, error=error, refusals=error.refusals)
     if reply.succeeded:
         return reply
-    told = error_of(reply)
-    missing = isinstance(told, ConversationNotFoundError)
+    answered = error_of(reply)
+    missing = isinstance(answered, ConversationNotFoundError)
     settled = Settled(
         Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
-        error=told,
+        error=answered,
         attempts=reply.attempts,
         refusals=reply.refusals,
         request_id=wire.request_id_of(reply),
     )
-    return await with_fatal(transport, settled, told, options)
+    return await with_fatal(transport, settled, answered, options)

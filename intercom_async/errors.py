@@ -1,13 +1,14 @@
 """Every exception of the library, one tree below `IntercomError`.
 
-Classes are cut by what a caller would do next; facts are attributes; no message, attribute or
-chained exception ever holds a token.
+There is a class for each thing a caller would do next; facts are attributes; no message,
+attribute or chained exception ever holds a token. `status` is the HTTP status of a reply, and
+`request_id` Intercom's id of the request, for its support, or None.
 
     IntercomError
     ├── InvalidArgumentError      a value the caller passed; nothing was sent
     ├── ClientStateError          the client was closed, or belongs to another event loop
     ├── WorkspaceAccessError      a pool could not find out how to reach a workspace
-    ├── WrongInputError           nothing of what a run was given exists
+    ├── WrongInputError           none of a run's first conversations exists
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
     ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
@@ -29,7 +30,7 @@ chained exception ever holds a token.
         ├── LastContactError      422, the last contact of a conversation
         ├── RateLimitedError      429
         ├── InvalidRequestError   any other 4xx
-        └── ServerError           5xx, 408 and others that leave it open what happened
+        └── ServerError           5xx, 408 and others after which nobody knows what happened
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,14 +41,10 @@ from intercom_async.replies import ReplyHead
 
 
 def readable(text: str, length: int = 300) -> str:
-    """Return foreign text so that it can stand in a log line: bounded, on one line, encodable.
+    """Return foreign text fit for a log line: bounded, on one line, encodable.
 
     Line breaks would forge log lines, escape codes would drive terminals, and lone surrogates
     (from odd bytes in a header) break whoever writes the text as UTF-8.
-
-    Args:
-        text: what somebody else wrote.
-        length: characters that are kept.
     """
     if len(text) > length:
         text = text[: length - 1] + "…"
@@ -69,8 +66,8 @@ class IntercomError(Exception):
     """The root: catch it to catch whatever this library raises.
 
     Attributes:
-        reply: status, headers and request id of the reply that it is about, None if it is about
-            none or came from a journal.
+        reply: status, headers and request id of the reply behind it; None if there was none, or if
+            it came from a journal.
     """
 
     reply: ReplyHead | None = None
@@ -85,9 +82,9 @@ class InvalidArgumentError(IntercomError, ValueError):
 
     Attributes:
         name: the parameter.
-        value: what was passed, or None where it is a secret.
-        expected: what would have been right.
-        seen: what the value looks like, None where it was not looked at.
+        value: as passed, or None where it is a secret.
+        expected: a usable value, in words.
+        seen: how the value looks, such as "looks like a formula"; None for most.
     """
 
     def __init__(self, name: str, value: object, expected: str, *, seen: str | None = None) -> None:
@@ -109,10 +106,7 @@ class ClientStateError(IntercomError, RuntimeError):
 class WorkspaceAccessError(IntercomError):
     """A pool's directory does not know a workspace, or failed; nothing was sent.
 
-    What the directory raised is the cause.
-
-    Attributes:
-        workspace: key of the workspace.
+    The directory's own exception is the cause.
     """
 
     def __init__(self, workspace: str, reason: str) -> None:
@@ -121,12 +115,9 @@ class WorkspaceAccessError(IntercomError):
 
 
 class WrongInputError(IntercomError):
-    """The first answers of a run say that its input belongs elsewhere; the run stopped.
+    """A run stopped, because its first answers say that the input belongs elsewhere.
 
-    Attributes:
-        missing: conversations that do not exist.
-        answers: pairs that were answered by then.
-        workspace: the workspace, in words.
+    Of so many `answers`, `missing` say that there is no such conversation.
     """
 
     def __init__(self, *, missing: int, answers: int, workspace: str) -> None:
@@ -144,7 +135,7 @@ class RateLimitWaitError(IntercomError):
     """Quota or connections would make a call wait longer than allowed; nothing was done.
 
     Attributes:
-        wait: seconds the call would have to wait, as far as is known now.
+        wait: seconds the call would have to wait, at least.
         max_wait: seconds the caller allowed.
         rate_limit: the quota at that moment.
         refusals: requests of this call that were refused with 429 before.
@@ -196,12 +187,12 @@ class _AttemptedError(IntercomError):
 class ConnectionFailedError(_AttemptedError, ConnectionError):
     """Intercom could not be reached or did not answer, and nothing was changed.
 
-    Either no request left this machine, or it was one that only reads, or a check found that
-    nothing had been done. The last says nothing of a request that is under way still, and may
-    be applied after the check: trying again is safe and tells.
+    Either no request left this machine, or it only reads, or a check found that nothing had been
+    done. A request that is still under way may be applied after the check: trying again is safe
+    and shows which.
 
     Attributes:
-        outage: the outage for which nothing more was sent, None if it was for another reason.
+        outage: the outage because of which nothing more was sent, None for another reason.
     """
 
     outage: OutageStatus | None = None
@@ -212,14 +203,13 @@ class CertificateError(ConnectionFailedError):
 
 
 class UnknownOutcomeError(_AttemptedError):
-    """The connection failed after the request was sent and its fate could not be found out."""
+    """The connection failed after the request was sent, and nobody could find out what it did."""
 
 
 class ResponseTooLargeError(_AttemptedError):
     """A reply was larger than the bound, before or after decompression; the rest was not read.
 
     Attributes:
-        status: HTTP status of the reply.
         limit: the bound in bytes.
     """
 
@@ -239,7 +229,6 @@ class ResponseDecodeError(IntercomError):
     Attributes:
         status: HTTP status of the reply, None when bytes were decoded without a request.
         body: the first bytes of what was received (at most 200).
-        request_id: Intercom's id of the request, for its support.
     """
 
     def __init__(
@@ -262,11 +251,6 @@ class ContradictoryReplyError(_AttemptedError):
     """A reply with status 200 that contradicts itself or the question; it proves nothing.
 
     It is about another conversation, or lists the contact that it says was removed.
-
-    Attributes:
-        reason: what speaks against it.
-        status: HTTP status of the reply.
-        request_id: Intercom's id of the request, for its support.
     """
 
     def __init__(self, reason: str, *, status: int, request_id: str | None = None) -> None:
@@ -283,11 +267,9 @@ class APIError(_AttemptedError):
     """Intercom answered with an error.
 
     Attributes:
-        status: HTTP status.
         code: Intercom's code of the first error, e.g. "not_found", or None.
         message: Intercom's text of the first error, or None.
         errors: all members of the reply's `errors` list, as they came.
-        request_id: Intercom's id of the request, for its support, or None.
         rate_limit: the quota after this reply, or None when no headers came yet.
         retry_after: seconds the server asked to wait, or None.
     """
@@ -345,9 +327,9 @@ class ContactNotFoundError(NotFoundError):
 class AdminNotFoundError(NotFoundError):
     """Intercom does not know the admin in whose name the call was made; nothing was changed.
 
-    What detach and attach say of such an admin is not documented. This is a 404 with the code
-    "admin_not_found", as of other calls, or whose message begins with "Admin". Should Intercom
-    say "Resource Not Found" instead, it cannot be told from a conversation that is missing.
+    How detach and attach answer for such an admin is not documented. This is a 404 with the code
+    "admin_not_found", as from other calls, or whose message begins with "Admin". If Intercom
+    answers "Resource Not Found", a missing conversation looks the same.
     """
 
 
@@ -368,7 +350,7 @@ class InvalidRequestError(APIError):
 
 
 class ServerError(APIError):
-    """5xx, 408, 425, 499 or an undocumented 2xx. The request may or may not have been applied."""
+    """5xx, 408, 425, 499 or an undocumented 2xx. The request may have been applied or not."""
 
 
 _UNSAID: Final[dict[str, Any]] = {
@@ -382,13 +364,7 @@ _UNSAID: Final[dict[str, Any]] = {
 
 
 def rebuilt(name: str | None, text: str | None, **facts: Any) -> IntercomError | None:
-    """Return an error from what a journal keeps of it; None if there was none.
-
-    Args:
-        name: of its class.
-        text: the error in words.
-        facts: attributes that are known.
-    """
+    """Return the error that a journal keeps: name of its class, text and attributes."""
     if name is None:
         return None
     kind = globals().get(name)

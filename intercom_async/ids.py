@@ -1,7 +1,7 @@
-"""One rule for every id, of a single call, a run or a file: what can be one, and what cannot.
+"""One rule for every id, of a single call, a run or a file.
 
-Spreadsheets and data frames turn ids into numbers, dates of nothing and formulas. Sent as they
-are, they name another conversation or none, and "none" reads like a pair that needs no work.
+Spreadsheets and data frames turn ids into numbers, dates and formulas. Sent like that, an id names
+another conversation or none, and "none" reads like a pair that needs no work.
 """
 
 import math
@@ -26,7 +26,7 @@ _AROUND: Final = "".join(
         "\ufeff",
     ]
 )
-"""What copying and saving leave around an id."""
+"""Characters that copying and saving leave around an id."""
 
 _NOTHING: Final = (
     r"[(<\[]?(nan|null|none|nil|n/?a|n\.a\.|nat|undefined|missing|empty|blank)[)>\]]?"
@@ -59,13 +59,13 @@ _LOOKS: Final = [
         (r"[\W_]+", "has no letter and no digit"),
     )
 ]
-"""What cannot be an id, and what it looks like."""
+"""Patterns of what is no id, and how that looks."""
 
 is_plain: Final = re.compile(
     rf"\d{{1,{LONGEST_ID}}}|[A-Za-z0-9][A-Za-z0-9_-]{{15,{LONGEST_ID - 1}}}", re.ASCII
 ).fullmatch
-"""Whether a text is an id like nearly all, of which nothing need be asked: what looks like one and
-is a word, a column's name or an exponent is shorter."""
+"""Whether a text is an id like nearly all, and needs no further look: words, names of columns and
+exponents that look alike are shorter."""
 
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
@@ -77,10 +77,6 @@ def check_id(name: str, value: object) -> str:
     """Return an id as a plain text that can safely stand in a request.
 
     White space around it is left out, and whole numbers become texts.
-
-    Args:
-        name: the parameter or column, for the error.
-        value: what was given.
 
     Raises:
         InvalidArgumentError: it cannot be an id; the message says what it looks like.
@@ -115,7 +111,7 @@ def _text_of(name: str, value: object) -> str:
 
 
 def _why_no_id(text: str) -> str | None:
-    """Return what a trimmed text looks like if it cannot be an id."""
+    """Return how a trimmed text looks if it cannot be an id."""
     if len(text) > LONGEST_ID:
         return _TOO_LONG
     for pattern, seen in _LOOKS:

@@ -1,13 +1,16 @@
-"""What a client lets others see: events, log lines, counters, and its quota and outage as now.
+"""What a client shows of itself: events, log lines, counters, the present quota and outage.
 
 An observer is a plain callable taking one event. It is called synchronously from the event
 loop, in the task that made the call (so its context variables are the caller's), and must be
 quick; when it raises, the error is logged and nothing else happens.
 
-One *call* is one request made reliable: `CallBegan` comes first, then what happened to it, then
-`CallEnded`, whichever way it ended, cancellation included. Every event names its call by
-`call`, a number no other call of the process has. A detach that had to be checked is two calls,
-a DELETE and a GET.
+One *call* is one request made reliable: `CallBegan` comes first, then the events below, then
+`CallEnded`, however it ended, cancellation included. Every event names its call by `call`, a
+number no other call of the process has. A detach that had to be checked is two calls, a DELETE
+and a GET. `elapsed` is in seconds, from the permit of a request or the beginning of a call;
+`attempt` is 1 for the first request of a call, and `attempts` and `refusals` count its answers
+other than 429, and 429; `path` is below the base URL; `reason` is in words; `request_id` is
+Intercom's, if it gave one; `rate_limit` is the quota at that moment.
 
     CallBegan
         QuotaWaited or WaitRefused      only if no permit was free
@@ -30,17 +33,17 @@ from typing import Any, Final
 
 import attrs
 
-LOG_VARIABLE: Final = "INTERCOM_LOG"
+_LOG_VARIABLE: Final = "INTERCOM_LOG"
 
 logger: Final = logging.getLogger("intercom_async")
 logger.addHandler(logging.NullHandler())
 
 
 def log_to_stderr(level: str) -> None:
-    """Show what the library logs, unless the application has log handlers of its own.
+    """Write the library's log lines to stderr, unless the application has log handlers of its own.
 
     Args:
-        level: "debug" for every request, "info" for what went wrong.
+        level: "debug" for every request, "info" for what goes wrong.
     """
     known = level.strip().upper() in {"DEBUG", "INFO"}
     logger.setLevel(level.strip().upper() if known else logging.INFO)
@@ -49,11 +52,11 @@ def log_to_stderr(level: str) -> None:
     handler.addFilter(lambda _: not logging.getLogger().handlers)
     logger.addHandler(handler)
     if not known:
-        logger.warning("%s is %r; use debug or info", LOG_VARIABLE, level)
+        logger.warning("%s is %r; use debug or info", _LOG_VARIABLE, level)
 
 
-if os.environ.get(LOG_VARIABLE):
-    log_to_stderr(os.environ[LOG_VARIABLE])
+if os.environ.get(_LOG_VARIABLE):
+    log_to_stderr(os.environ[_LOG_VARIABLE])
 
 
 @attrs.frozen(kw_only=True)
@@ -132,15 +135,11 @@ class ClientStats:
 
 @attrs.frozen(kw_only=True)
 class _OfCall:
-    """`call` is the number of the call."""
-
     call: int
 
 
 @attrs.frozen(kw_only=True)
 class _OfRequest(_OfCall):
-    """`method` is the HTTP method, `path` the path below the base URL."""
-
     method: str
     path: str
 
@@ -150,7 +149,6 @@ class CallBegan(_OfRequest):
     """A call asks for its first permit.
 
     Attributes:
-        base_url: where requests go, without a trailing slash.
         lane: "interactive" or "bulk".
         instrumented: whether OpenTelemetry's aiohttp instrumentation sees the call's requests.
     """
@@ -175,7 +173,6 @@ class WaitRefused(_OfRequest):
     Attributes:
         wait: seconds the call would have to wait.
         max_wait: seconds it had left to wait.
-        rate_limit: the quota at that moment.
     """
 
     wait: float
@@ -188,11 +185,7 @@ class RequestSent(_OfRequest):
     """One attempt was answered.
 
     Attributes:
-        status: HTTP status.
         elapsed: seconds from sending to the end of the reply.
-        attempt: 1 for the first attempt of a call.
-        request_id: Intercom's id of the request, if it gave one.
-        rate_limit: the quota after the reply.
         already_gone: whether it is a 404 that says the contact to remove is not there: no error.
     """
 
@@ -211,8 +204,6 @@ class RequestLost(_OfRequest):
     Attributes:
         failure: the kind of failure, in lower case: "cancelled", or the name of a `Failure`, such
             as "not_sent", "timed_out" or "disconnected".
-        elapsed: seconds from the permit to the failure.
-        attempt: 1 for the first attempt of a call.
     """
 
     failure: str
@@ -225,11 +216,9 @@ class RequestRetried(_OfRequest):
     """An attempt failed and the call will be tried again.
 
     Attributes:
-        reason: what happened, in words.
         attempt: number of the attempt that failed.
         wait: seconds until the next one.
         ambiguous: whether the failed attempt may have been applied.
-        request_id: Intercom's id of the request, if it gave one.
     """
 
     reason: str
@@ -241,14 +230,7 @@ class RequestRetried(_OfRequest):
 
 @attrs.frozen(kw_only=True)
 class RequestRefused(_OfRequest):
-    """The server answered 429; no attempt is counted, and the call goes back to wait.
-
-    Attributes:
-        code: Intercom's error code.
-        elapsed: seconds from sending to the end of the reply.
-        request_id: Intercom's id of the request, if it gave one.
-        rate_limit: the quota after the reply.
-    """
+    """The server answered 429; no attempt is counted, and the call goes back to wait."""
 
     code: str | None
     elapsed: float
@@ -258,14 +240,7 @@ class RequestRefused(_OfRequest):
 
 @attrs.frozen(kw_only=True)
 class CallGivenUp(_OfRequest):
-    """No further attempt is made after a failed one.
-
-    Attributes:
-        reason: why no further attempt is made, in words.
-        attempts: requests sent.
-        elapsed: seconds since the call began.
-        request_id: Intercom's id of the last request, if it gave one.
-    """
+    """No further attempt is made after a failed one."""
 
     reason: str
     attempts: int
@@ -305,11 +280,7 @@ class CallEnded(_OfRequest):
         error: name of the exception that ended it without a reply ("CancelledError" when it
             was cancelled); None with one.
         attempts: requests sent, refused ones not counted.
-        refusals: requests that were refused with 429.
         waited: seconds spent waiting for the quota.
-        elapsed: seconds since the call began.
-        request_id: Intercom's id of the final request, if it gave one.
-        already_gone: see `RequestSent`.
     """
 
     status: int | None
@@ -376,7 +347,7 @@ class Reporter:
 
     @property
     def observed(self) -> bool:
-        """Whether anybody wants an event for every request; building one is not free."""
+        """Whether anybody wants an event for every request; making one is not free."""
         return self._observer is not None or logger.isEnabledFor(logging.DEBUG)
 
     def report(self, event: Event) -> None:

@@ -25,12 +25,12 @@ from intercom_async.errors import (
 )
 from intercom_async.journal import Journal
 from intercom_async.observing import Observer
+from intercom_async.pacing.sharing import SharedBudget
+from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.pool_run import AllPairs, PoolRun
+from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.transport.http import open_session
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.runtime import SYSTEM, Runtime
-from intercom_async.transport.sharing import SharedBudget
-from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.pairs import Pair, RoutedPair, as_detach, as_routed, check_input
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.transport import Transport
+from intercom_async.runtime import Runtime
+from intercom_async.transport.sending import Transport
 
 Pairs = Iterable[Pair] | AsyncIterable[Pair]
 """The pairs of one workspace."""

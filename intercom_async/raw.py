@@ -11,7 +11,7 @@ import msgspec
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.replies import ReplyHead
 from intercom_async.structuring import decode_json, is_list
-from intercom_async.transport.wire import Reply, Request, head_of
+from intercom_async.transport.wire import Reply, Request, request_id_of
 
 READING: Final = frozenset({"GET", "HEAD"})
 IDEMPOTENT: Final = READING | {"PUT", "DELETE"}
@@ -48,8 +48,7 @@ class RawReply(ReplyHead):
 
 def raw_of(reply: Reply) -> RawReply:
     """Return a reply for who knows what is in it."""
-    head = head_of(reply)
-    return RawReply(head.status, head.request_id, head.headers, reply.body)
+    return RawReply(reply.status, request_id_of(reply), reply.all_headers, reply.body)
 
 
 def request(

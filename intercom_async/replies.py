@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import attrs
+from multidict import CIMultiDict
 
 
 @attrs.frozen(eq=False)
@@ -12,9 +13,14 @@ class ReplyHead:
     Attributes:
         status: HTTP status.
         request_id: Intercom's id of the request, for its support; None if it gave none.
-        headers: by name, in upper or lower case. A token that a server repeats is taken out.
     """
 
     status: int
     request_id: str | None
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    _lines: str = attrs.field(repr=False)  # parsed when somebody asks: hardly anybody does
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, in upper or lower case. A token that a server repeats is taken out."""
+        lines = self._lines.split("\n")
+        return CIMultiDict(zip(lines[::2], lines[1::2], strict=False))

@@ -9,9 +9,6 @@ class Secret:
 
     Error trackers keep the local variables of every frame of a traceback. So a function of this
     library that may fail has no variable that is a token: only one of these.
-
-    Args:
-        value: what the caller gave for a token; checked by `wire.check_token`.
     """
 
     __slots__ = ("_value",)

@@ -15,25 +15,16 @@ PACKAGE = Path(intercom_async.__file__).parent
 FLOORS: list[set[str]] = [
     {"_version", "private_files", "replies", "secret", "observing"},
     {"errors"},
-    {"ids", "model"},
+    {"ids", "model", "validators"},
     {"structuring"},
-    {
-        "transport.runtime",
-        "transport.server_clock",
-        "transport.concurrency",
-        "transport.slots",
-    },
-    {
-        "transport.window",
-        "transport.deadlines",
-        "transport.hiding",
-        "transport.outage",
-    },
+    {"runtime"},
+    {"pacing"},
+    {"transport.deadlines", "transport.hiding", "transport.outage"},
     {"transport.retrying"},
     {"transport.wire"},
     {"transport.answers", "transport.network"},
-    {"transport.http", "transport.limiter", "transport.turns"},
-    {"transport.sharing", "transport.transport"},
+    {"transport.http", "transport.turns"},
+    {"transport.sending"},
     {"detaching", "raw"},
     {"pairs"},
     {"journal", "dry_run"},
@@ -52,18 +43,18 @@ PURE = {
     "ids",
     "pairs",
     "transport.wire",
-    "transport.server_clock",
-    "transport.window",
+    "pacing.server_clock",
+    "pacing.window",
     "transport.retrying",
     "transport.answers",
-    "transport.concurrency",
+    "pacing.concurrency",
     "transport.outage",
-    "transport.slots",
+    "pacing.slots",
 }
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
-    "tenacity": {"transport.transport"},
+    "tenacity": {"transport.sending"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
     "procrastinate": {"integrations", "cli"},
@@ -141,7 +132,7 @@ def test_pure_modules_name_no_clock_loop_or_socket(name: str, tree: ast.Module) 
 
 
 def test_the_clock_is_named_in_the_runtime_only() -> None:
-    core = {entry for floor in FLOORS[:13] for entry in floor} - {"transport.runtime"}
+    core = {entry for floor in FLOORS[:14] for entry in floor} - {"runtime"}
     for name, tree in INNER:
         if entry_of(name) in core:
             named = set(imports(tree))

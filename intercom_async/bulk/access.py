@@ -16,10 +16,10 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.model import Identity
-from intercom_async.transport.limiter import Backlog, Limiter
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.runtime import Runtime
 from intercom_async.transport.retrying import RetryPolicy, backoff
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.transport import Transport
+from intercom_async.transport.sending import Transport
 
 _ODD_ANSWERS: Final = 3
 """Answers to `GET /me` that may make no sense before the run stops."""

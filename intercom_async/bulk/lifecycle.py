@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from intercom_async.errors import ClientStateError
-from intercom_async.transport.runtime import Runtime
+from intercom_async.runtime import Runtime
 
 _Result = TypeVar("_Result")
 _Summary = TypeVar("_Summary")

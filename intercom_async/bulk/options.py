@@ -9,7 +9,7 @@ from intercom_async.detaching import Detach, Settled
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 
 
 def _count(most: int | None) -> Callable[[object, Any, object], None]:

@@ -10,8 +10,8 @@ from intercom_async.detaching import Detach, Outcome, conversation_from
 from intercom_async.errors import APIError, IntercomError, readable
 from intercom_async.journal import Facts
 from intercom_async.model import Conversation
+from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.replies import ReplyHead
-from intercom_async.transport.server_clock import WINDOW
 from intercom_async.transport.wire import Reply, head_of
 
 

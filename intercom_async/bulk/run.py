@@ -62,13 +62,13 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.observing import OutageStatus, RateLimitStatus
+from intercom_async.pacing.limiter import Backlog
 from intercom_async.pairs import Pair, as_detach, check_input
 from intercom_async.people import PairSearch
+from intercom_async.runtime import Runtime, TimerHandle
 from intercom_async.transport.http import CONNECTIONS
-from intercom_async.transport.limiter import Backlog
 from intercom_async.transport.retrying import backoff
-from intercom_async.transport.runtime import Runtime, TimerHandle
-from intercom_async.transport.transport import CallOptions, Transport
+from intercom_async.transport.sending import CallOptions, Transport
 
 _BATCH: Final = 128
 """Pairs that are looked up at once at most."""

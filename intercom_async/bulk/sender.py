@@ -17,7 +17,7 @@ from intercom_async.errors import (
     InvalidArgumentError,
     UnknownOutcomeError,
 )
-from intercom_async.transport.transport import CallOptions
+from intercom_async.transport.sending import CallOptions
 
 if TYPE_CHECKING:
     from intercom_async.journal import Session

@@ -46,9 +46,9 @@ from intercom_async.errors import (
 from intercom_async.journal import Journal, JournalMismatchError, JournalWriteError
 from intercom_async.journal.people import PersonState
 from intercom_async.model import Identity
+from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.people import PeopleSummary
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.server_clock import WINDOW
 
 _STANDARD_OUTPUT: Final = 1  # the file descriptor
 

@@ -18,7 +18,7 @@ from intercom_async.cli.running import amount, say, span
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
 from intercom_async.observing import OutageStatus, RateLimitStatus
-from intercom_async.transport.server_clock import WINDOW
+from intercom_async.pacing.server_clock import WINDOW
 
 _LIVE_INTERVAL: Final = 0.1
 _PLAIN_INTERVAL: Final = 5.0

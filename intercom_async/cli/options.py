@@ -18,10 +18,10 @@ from intercom_async.cli.signals import asking
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
+from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.pairs import COLUMNS
 from intercom_async.people import By
 from intercom_async.transport.http import CONNECTIONS
-from intercom_async.transport.window import RateLimitPolicy
 from intercom_async.transport.wire import Region  # noqa: TC001  typer reads no such hint
 
 _REGION_VARIABLE: Final = "INTERCOM_REGION"

@@ -67,21 +67,21 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-SCOPE: Final = "intercom_async"
+_SCOPE: Final = "intercom_async"
 """Name of the tracer and the meter."""
 
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that names and attributes follow."""
 
-OPT_IN: Final = frozenset({"url.scheme", "url.template"})
-"""Attributes that the conventions leave to whoever asks for them."""
+_OPT_IN: Final = frozenset({"url.scheme", "url.template"})
+"""Attributes that the conventions call opt-in."""
 
 _NO_ERRORS: Final = {"CancelledError", "GeneratorExit"}
 
-DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Bucket boundaries in seconds that the conventions advise for request durations."""
 
-WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
+_WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
 """Bucket boundaries in seconds for waits: the quota comes in windows of ten."""
 
 _TEMPLATES: Final = (
@@ -113,11 +113,9 @@ class OpenTelemetryObserver:
     """An observer that turns events into spans and measurements; may serve many clients.
 
     Args:
-        tracer_provider: None for the global one.
-        meter_provider: None for the global one.
         attributes: added to every span and measurement, e.g. to tell workspaces apart; few
             distinct values, because each makes series of its own.
-        opt_in: which of `OPT_IN` to add to requests' spans and measurements. With "url.template"
+        opt_in: which of `_OPT_IN` to add to requests' spans and measurements. With "url.template"
             spans of requests are named after it, too.
 
     Raises:
@@ -132,24 +130,24 @@ class OpenTelemetryObserver:
         attributes: Mapping[str, str] | None = None,
         opt_in: Collection[str] = (),
     ) -> None:
-        if not OPT_IN.issuperset(opt_in):
-            raise InvalidArgumentError("opt_in", opt_in, f"of {', '.join(sorted(OPT_IN))}")
+        if not _OPT_IN.issuperset(opt_in):
+            raise InvalidArgumentError("opt_in", opt_in, f"of {', '.join(sorted(_OPT_IN))}")
         self._opt_in = frozenset(opt_in)
-        self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, SCHEMA)
+        self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, SCHEMA)
         self._common: _Attributes = dict(attributes or {})
         self._calls: dict[int, _Call] = {}
-        meter = metrics.get_meter(SCOPE, __version__, meter_provider, SCHEMA)
+        meter = metrics.get_meter(_SCOPE, __version__, meter_provider, SCHEMA)
         self._call_duration = meter.create_histogram(
             "intercom.client.call.duration",
             unit="s",
             description="Duration of calls, with their waits and retries.",
-            explicit_bucket_boundaries_advisory=(*DURATIONS, *WAITS[-3:]),
+            explicit_bucket_boundaries_advisory=(*_DURATIONS, *_WAITS[-3:]),
         )
         self._duration = meter.create_histogram(
             "http.client.request.duration",
             unit="s",
             description="Duration of HTTP client requests.",
-            explicit_bucket_boundaries_advisory=DURATIONS,
+            explicit_bucket_boundaries_advisory=_DURATIONS,
         )
         self._retries = meter.create_counter(
             "intercom.client.retries",
@@ -165,7 +163,7 @@ class OpenTelemetryObserver:
             "intercom.client.quota_wait.duration",
             unit="s",
             description="Time that calls waited for the quota.",
-            explicit_bucket_boundaries_advisory=WAITS,
+            explicit_bucket_boundaries_advisory=_WAITS,
         )
         self._waits_refused = meter.create_counter(
             "intercom.client.waits_refused",
@@ -321,10 +319,7 @@ class _Call:
 
     Attributes:
         token: ends its being the current span.
-        attributes: of its measurement.
         request: attributes of its requests, None if others see to them.
-        url: of its requests.
-        sent: requests so far.
     """
 
     span: Span

@@ -13,15 +13,15 @@ quota is very small, when links are very slow or when many processes start at th
 
 For each window of the server's clock Redis holds one number: the permits given away in it. A
 process leases a few at a time (about a quarter of a second's worth), by a script, so that
-counting and granting are one step. What a reply tells of the quota raises the number, which so
+counting and granting are one step. A reply's headers raise the number, so that it
 includes requests of others that do not use Redis. A lease lapses with its window, and so does
-the key. What leaves so close to a window's end that it may arrive in the next one is charged to
-both; what must arrive there, to that one alone. Pacing by the headers goes on as before: a
+the key. A request that leaves so close to a window's end that it may arrive in the next one is
+charged to both; one that must arrive there, to that one alone. Pacing by the headers goes on: a
 request leaves when both agree.
 
-Redis is never waited for longer than `deadline`. When it is slow, gone or wrong, the circuit
-opens: requests are paced by the headers alone, at once and without any wait, until a probe finds
-it well again. So they are never blocked by it, and never unlimited either.
+No request waits for Redis longer than `deadline`. When Redis is slow, gone or wrong, the circuit
+opens: the headers alone pace requests, at once, until a probe succeeds. So Redis never blocks
+requests, and they are never unlimited either.
 """
 
 import asyncio
@@ -42,21 +42,21 @@ except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.server_clock import WINDOW
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.runtime import Runtime
 
 logger: Final = logging.getLogger("intercom_async")
 
-LEASE_SECONDS: Final = 0.25
+_LEASE_SECONDS: Final = 0.25
 """Seconds of the whole quota that one lease holds at most."""
 
-LIFETIME: Final = int(3 * WINDOW * 1000)
+_LIFETIME: Final = int(3 * WINDOW * 1000)
 """Milliseconds after which Redis forgets a window."""
 
-TICK: Final = 0.001
+_TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
-SCRIPT: Final = """
+_SCRIPT: Final = """
 local usable, want, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or '0') + tonumber(ARGV[4])
 if told > used then used = told end
@@ -79,7 +79,6 @@ class RedisBudget:
     Args:
         redis: a URL such as "redis://localhost:6379/0", or a client of the application's, which
             is used and never closed.
-        prefix: of the keys.
         reserve: part of the limit (0 to 1) that is never leased, at least one request of every
             limit above 10: a margin for what the headers tell too late.
         deadline: seconds Redis may take for an answer before the circuit opens.
@@ -105,7 +104,7 @@ class RedisBudget:
                 raise InvalidArgumentError(name, value, "a positive number of seconds")
         self._owned = isinstance(redis, str)
         self._redis = _connect(redis) if isinstance(redis, str) else redis
-        self._script: Any = self._redis.register_script(SCRIPT)
+        self._script: Any = self._redis.register_script(_SCRIPT)
         self._prefix = prefix
         self.reserve = reserve
         self.deadline = deadline
@@ -155,7 +154,7 @@ class RedisBudget:
         return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
 
     def trusted(self, runtime: Runtime) -> bool:
-        """Whether to ask Redis at all; looks after it while it is not well."""
+        """Whether to ask Redis at all; probes it while the circuit is open."""
         if not self._broken or self._closed:
             return not self._closed
         now = runtime.monotonic()
@@ -165,7 +164,7 @@ class RedisBudget:
         return False
 
     def spawn(self, work: Any) -> "asyncio.Task[None]":
-        """Run something beside the calls that want it; ended by `aclose`."""
+        """Run something in the background until `aclose`."""
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -185,9 +184,6 @@ class RedisBudget:
         """Take up to `want` permits and return how many there were.
 
         Args:
-            key: of the window.
-            usable: permits it has in all.
-            want: permits wanted.
             told: permits used as the server told, -1 for nothing told.
             unleased: permits this process used without a lease and did not report yet.
 
@@ -195,7 +191,7 @@ class RedisBudget:
             RedisError, OSError, TimeoutError: Redis failed, or took longer than the deadline.
         """
         async with asyncio.timeout(self.deadline):
-            arguments = [usable, want, told, unleased, LIFETIME]
+            arguments = [usable, want, told, unleased, _LIFETIME]
             return int(await self._script(keys=[key], args=arguments))
 
     async def _look(self) -> None:
@@ -219,12 +215,10 @@ def _connect(url: str) -> Redis:
 
 
 class _Lease:
-    """What this process holds of one window.
+    """This process's permits of one window.
 
     Attributes:
-        permits: leased and not taken.
         used_up: whether Redis had fewer left than were wanted.
-        fetching: the task that leases more, while there is one.
     """
 
     __slots__ = ("fetching", "permits", "used_up")
@@ -236,7 +230,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.transport.limiter.Gate`."""
+    """One limiter's leases; see `intercom_async.pacing.limiter.Gate`."""
 
     def __init__(
         self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime
@@ -268,7 +262,7 @@ class RedisGate:
         if any(waits):
             # Of a used-up window the end is the next moment that can change anything.
             used_up = any(self._lease_of(window).used_up for window in charged)
-            return max(TICK, left) if used_up else self._budget.deadline
+            return max(_TICK, left) if used_up else self._budget.deadline
         self._charged = charged
         return 0.0
 
@@ -296,7 +290,7 @@ class RedisGate:
             self._told_reset, self._told_used = reset, used
 
     def _enter(self, reset: float) -> None:
-        """A window begins: what was leased from earlier ones has lapsed."""
+        """A window begins: leases of earlier ones have lapsed."""
         if self._reset:  # before it, requests went without knowing any window
             self._unleased = 0
         self._reset = reset
@@ -351,8 +345,8 @@ class RedisGate:
         """Want as much as lasts about a quarter of a second, by how long the last lease did."""
         lasted = now - self._leased_at
         self._leased_at = now
-        largest = max(1, int(limit * LEASE_SECONDS / WINDOW))
-        if lasted < LEASE_SECONDS:
+        largest = max(1, int(limit * _LEASE_SECONDS / WINDOW))
+        if lasted < _LEASE_SECONDS:
             self._want = min(largest, self._want * 2)
-        elif lasted > 2.0 * LEASE_SECONDS:
+        elif lasted > 2.0 * _LEASE_SECONDS:
             self._want = max(1, self._want // 2)

@@ -11,7 +11,7 @@ from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.errors import JournalError
 from intercom_async.journal.row import Binding, Row, Source
-from intercom_async.transport.runtime import SYSTEM, Runtime
+from intercom_async.runtime import SYSTEM, Runtime
 
 URLS: Final = ("postgresql://", "postgres://")
 """What the URL of a database begins with."""

@@ -40,7 +40,7 @@ from intercom_async.journal.postgres_connection import (
 from intercom_async.journal.row import Binding, Row, Source
 
 if TYPE_CHECKING:
-    from intercom_async.transport.runtime import TimerHandle
+    from intercom_async.runtime import TimerHandle
 
 LEASE: Final = 30.0
 """Seconds for which a session's workspaces are owned after each statement."""

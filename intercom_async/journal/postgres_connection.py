@@ -13,7 +13,7 @@ from intercom_async.errors import readable
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import JournalError, JournalWriteError
 from intercom_async.journal.row import storable_text
-from intercom_async.transport.runtime import Runtime
+from intercom_async.runtime import Runtime
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 

@@ -17,7 +17,7 @@ from intercom_async.journal.postgres_connection import (
     name_of,
 )
 from intercom_async.journal.row import Binding, Source
-from intercom_async.transport.runtime import SYSTEM
+from intercom_async.runtime import SYSTEM
 
 CHUNK: Final = 50_000
 """Pairs that are committed at once while a run is loaded."""

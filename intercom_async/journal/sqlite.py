@@ -16,7 +16,7 @@ from intercom_async.journal.journal import Facts, Wanted, known
 from intercom_async.journal.outlasting import outlast
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.table import Table, values_of
-from intercom_async.transport.runtime import Runtime
+from intercom_async.runtime import Runtime
 
 MOST: Final = 1000
 """Calls that the thread takes at once at most, and so rows of one commit."""

@@ -17,6 +17,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from intercom_async.errors import ClientStateError, InvalidArgumentError
+from intercom_async.runtime import SYSTEM
 from intercom_async.simulator import wire
 from intercom_async.simulator.endpoints import (
     VERSIONS,
@@ -32,7 +33,6 @@ from intercom_async.simulator.refusals import Refusal, RefusedError
 from intercom_async.simulator.reply import REQUEST_ID, Ending, Reply
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.workspace import Workspace
-from intercom_async.transport.runtime import SYSTEM
 
 Latency = float | tuple[float, float] | Callable[[], float]
 """Seconds, or a range of seconds to draw from, or a function that returns seconds."""

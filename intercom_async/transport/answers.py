@@ -1,10 +1,10 @@
-"""Whether an answer is believed: a pure judgement of one reply to one request.
+"""Whether an answer is believed: a pure rule for one reply to one request.
 
 An answer is believed only if it is Intercom's, answers this very question and contradicts
 nothing. Of Intercom's own answers that is status 200 with a JSON object about what was asked, and
-the fourth hundred with an `error.list`. Anything else leaves open what happened: gateways answer
-in Intercom's place, pages of theirs come with status 200, and a connection that got one reply
-twice answers each question with the one before it.
+a 4xx with an `error.list`. Anything else leaves open what happened: gateways answer in Intercom's
+place, their pages come with status 200, and a connection that got one reply twice answers each
+question with the reply to the one before.
 
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
@@ -60,19 +60,15 @@ class Habit:
         return True
 
 
-def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -> Doubt | None:
-    """Return why a reply is not to be believed, None if it is.
-
-    Args:
-        request: the question.
-        reply: the answer.
-        removed_are_listed: see `Habit`.
-    """
+def doubt_about(
+    request: Request, reply: Reply, *, removed_are_listed: bool = False
+) -> Doubt | None:
+    """Return why a reply is not to be believed, None if it is; see `Habit`."""
     status = reply.status
     if request.raw and 200 <= status < 300:
-        return _weigh_raw(reply)
+        return _doubt_raw(reply)
     if status == SUCCESS:
-        return _weigh_success(request, reply, removed_are_listed)
+        return _doubt_success(request, reply, removed_are_listed)
     if status in IN_DOUBT or status >= 500:
         return Doubt(Failure.TRANSIENT_STATUS, _said(reply), again=True)
     if status < 400:
@@ -84,7 +80,7 @@ def weigh(request: Request, reply: Reply, *, removed_are_listed: bool = False) -
 
 
 def error_of(reply: Reply) -> IntercomError:
-    """Return the exception that a reply stands for which is no believed success."""
+    """Return the exception for a reply that is no believed success."""
     error = _error_of(reply)
     error.reply = head_of(reply)
     return error
@@ -117,7 +113,7 @@ def _said(reply: Reply) -> str:
 
 
 class _Told(msgspec.Struct):
-    """The members of a reply that can speak against it."""
+    """The members of a reply that can contradict the question."""
 
     type: Any = None
     id: Any = None
@@ -130,7 +126,7 @@ _ERRORS: Final = ("error", "error.list")
 _decoder: Final = msgspec.json.Decoder(_Told)
 
 
-def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     if reply.flaw is not None:
         return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     try:
@@ -142,11 +138,11 @@ def _weigh_success(request: Request, reply: Reply, removed_are_listed: bool) -> 
     wanted = request.conversation_id
     if wanted is not None and told.id is not None and str(told.id) != wanted:
         return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
-    return None if request.contact_id is None else _weigh_list(request, told, removed_are_listed)
+    return None if request.contact_id is None else _doubt_list(request, told, removed_are_listed)
 
 
-def _weigh_raw(reply: Reply) -> Doubt | None:
-    """Weigh the success of a call whose reply this library does not know.
+def _doubt_raw(reply: Reply) -> Doubt | None:
+    """Look at the success of a call whose reply this library does not model.
 
     It may be empty, a list or a file. A web page is not Intercom's, and an error is no success.
     """
@@ -163,7 +159,7 @@ def _weigh_raw(reply: Reply) -> Doubt | None:
     return None
 
 
-def _weigh_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `weigh` alone
+def _doubt_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     """Compare what a write was to bring about with the contacts that its reply lists."""
     listed = _listed(told)
     if listed is None:
@@ -201,7 +197,7 @@ def _listed(told: _Told) -> set[str] | None:
     return None
 
 
-# A decoder makes no other kinds; asking for the abstract ones takes longer than all of the rest.
+# A decoder makes no other types; asking for the abstract ones takes longer than all of the rest.
 
 
 def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:

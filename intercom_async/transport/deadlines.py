@@ -2,17 +2,17 @@
 
 A timer of its own for each attempt, as `asyncio.timeout` and aiohttp's total timeout set it, is
 nearly always cancelled before it fires; setting and cancelling it costs a tenth of a request. Here
-an attempt puts itself on a list and takes itself off; a single timer looks at those that are still
-there when the oldest could be due.
+an attempt joins a list and leaves it; one timer looks at those still there when the oldest could
+be due.
 
-Being cut off works as with `asyncio.timeout`: the task is cancelled, and whoever catches the
+An attempt is cut off as by `asyncio.timeout`: its task is cancelled, and whoever catches the
 `CancelledError` asks `leave` whether the deadline was the reason, or somebody else's cancellation
 that must go on.
 """
 
 import asyncio
 
-from intercom_async.transport.runtime import Runtime, TimerHandle
+from intercom_async.runtime import Runtime, TimerHandle
 
 
 class Deadline:
@@ -45,11 +45,7 @@ class Deadline:
 
 
 class Deadlines:
-    """The time bounds of one client's attempts; belongs to one event loop.
-
-    Args:
-        runtime: clock and timer.
-    """
+    """The time bounds of one client's attempts; belongs to one event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -1,9 +1,9 @@
-"""Takes the token out of what servers say: proxies' error pages repeat what they were told.
+"""Takes the token out of what servers send: proxies' error pages repeat the requests they got.
 
-They write it as JSON, URLs and HTML do. An error is short and shown to people, so all of its
-encodings are undone before the token is looked for. The body of a success may be long and is
-shown to nobody: there the token is looked for as it is, and with each character encoded once. No
-regular expression is made of a token: `re` would keep it for the whole process.
+They may encode it as JSON, a URL or HTML. An error is short and people see it, so the search
+undoes all of its encodings first. The body of a success may be long and nobody sees it: there the
+search is for the token as it is, and with each character encoded once. No regular expression is
+made of a token: `re` would keep it for the whole process.
 """
 
 import html
@@ -17,13 +17,13 @@ from intercom_async.secret import Secret
 from intercom_async.structuring import is_list, is_object
 
 HIDDEN: Final = "[token]"
-"""What stands for the token, or for a whole text that repeats it encoded."""
+"""Replaces the token, or a whole text that repeats it encoded."""
 
 SHORTEST: Final = 16
-"""Characters below which a token is a test's, and likely a word that replies use too."""
+"""A shorter token, in characters, is a test's, and likely a word that replies use too."""
 
 _ROUNDS: Final = 4
-"""Encodings of encodings that are undone: JSON that holds HTML that holds a URL is three."""
+"""Layers of encoding that are undone: JSON that holds HTML that holds a URL is three."""
 
 _JSON: Final = re.compile(r"\\+(?:u00([0-9a-fA-F]{2}))?")
 _HTML: Final = re.compile(r"&#([xX]?)0*(?:[0-9a-fA-F]{9,})?")

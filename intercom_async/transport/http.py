@@ -2,8 +2,8 @@
 
 Some habits of aiohttp would break the library's promises and are dealt with here:
 
-- It repeats a DELETE by itself when the connection drops, even a fresh one, and offers no
-  public switch. A client middleware sees every attempt on the wire; ours turns the exceptions
+- It repeats a DELETE by itself when the connection drops, even a fresh one, and has no public
+  switch for that. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
   sent twice) for the answer to the next request. `Connector` does not hand out such a connection;
@@ -13,11 +13,11 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - A connection that got one reply twice answers each question with the one before it. One that
   repeats a request id, or whose answer contradicts the question, is closed.
-- A session sends the cookies of its jar with every token, and whatever it was opened with goes
-  for every request. What matters to us is told with each request, and the middleware checks it.
+- A session sends the cookies of its jar with every token, and its own settings hold for every
+  request. Each request sets what matters to us, and the middleware checks it.
 - Its frames, requests, responses and `ClientResponseError` hold the request's headers, so a
-  traceback with them shows the token. `show_nothing_of` takes them off whatever leaves here, an
-  interruption included.
+  traceback with them shows the token. `show_nothing_of` removes them from every exception that
+  leaves here, cancellations included.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ from intercom_async.errors import (
     ResponseTooLargeError,
     readable,
 )
+from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.answers import Habit, weigh
+from intercom_async.transport.answers import Habit, doubt_about
 from intercom_async.transport.deadlines import Deadline, Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.slots import UNBOUNDED, Slots
 from intercom_async.transport.wire import Reply, Request, is_loopback, quota_headers
 
 if TYPE_CHECKING:
@@ -57,22 +57,22 @@ if TYPE_CHECKING:
 _Error = TypeVar("_Error", bound=BaseException)
 
 BODY_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a reply, decompressed, that are read at most."""
+"""The longest reply, decompressed, in bytes."""
 
 CONNECTIONS: Final = 256
 """Connections of a client's own pool."""
 
-ERROR_LIMIT: Final = 64 * 1024
-"""The same of a reply that is an error: exceptions keep what it says, thousands of them perhaps."""
+_ERROR_LIMIT: Final = 64 * 1024
+"""The same for errors: thousands of exceptions may keep what they say."""
 
-LINE_LIMIT: Final = 8190
-"""Bytes of a line of a reply's head."""
+_LINE_LIMIT: Final = 8190
+"""The longest line of a reply's head, in bytes."""
 
-HEADERS_LIMIT: Final = 128
-"""Headers of a reply."""
+_HEADERS_LIMIT: Final = 128
+"""Headers of one reply, at most."""
 
-CONNECT_TIME: Final = 10.0
-"""Seconds for a connection, when the attempt as a whole has more."""
+_CONNECT_TIME: Final = 10.0
+"""Seconds for connecting, if the attempt has more."""
 
 
 @final
@@ -80,9 +80,8 @@ class AttemptFailedError(Exception):
     """One attempt got no usable reply; never leaves the transport.
 
     Attributes:
-        failure: what that says of the request's fate.
         detail: what happened, in words that are safe to show.
-        way: what else is to be known of the way to Intercom; empty or ", ...".
+        way: the proxy that the request went through; empty or ", ...".
     """
 
     def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
@@ -93,7 +92,7 @@ class AttemptFailedError(Exception):
 
 
 def show_nothing_of(error: _Error) -> _Error:
-    """Return an exception without the frames, and the exceptions, that came before it."""
+    """Return an exception without its traceback and context, which may hold the token."""
     error.__traceback__ = error.__context__ = None
     return error
 
@@ -116,7 +115,7 @@ class _Body(aiohttp.BytesPayload):
 async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Client middleware: let a request out once, to where it may go, and with what is ours."""
+    """Client middleware: send a request once, only where it may go, and with no foreign cookies."""
     if hdrs.COOKIE in request.headers:
         _leave_out_the_jar(request)
     if request.proxy is not None:
@@ -138,14 +137,14 @@ _MIDDLEWARES: Final = (_guard,)
 
 
 def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
-    """Send no cookie of the session's jar, but a header that its owner wrote."""
+    """Take out the cookies of the session's jar; a Cookie header that its owner set stays."""
     del request.headers[hdrs.COOKIE]
     written = request.session.headers.getall(hdrs.COOKIE, [])
     request.headers.extend((hdrs.COOKIE, value) for value in written)
 
 
 def _os_error(error: Exception) -> OSError | None:
-    """What the system said; nothing else of aiohttp's error is safe to show."""
+    """Return the system's error; nothing else of aiohttp's error is safe to show."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return show_nothing_of(error.os_error)
     return None
@@ -184,7 +183,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _describe(error: BaseException) -> str:
-    """The error in words, without what aiohttp packs into `repr`."""
+    """Return the error in words, without the headers that aiohttp puts into `repr`."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{type(error).__name__}: {error.message}"
     text = str(error)
@@ -212,7 +211,7 @@ def _classify(error: Exception) -> Failure:
 
 async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
     """Return a reply's body, to its end or somewhat beyond `limit` bytes."""
-    # As with most replies: all of it came with the head.
+    # The whole of most replies comes with the head.
     body = content.read_nowait() if content.is_eof() else b""
     pieces = [body]
     size = len(body)
@@ -228,7 +227,7 @@ _last_ids: Final["weakref.WeakKeyDictionary[ResponseHandler, str]"] = weakref.We
 
 
 def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
-    """Whether a connection's last reply had the same request id; takes note of this one."""
+    """Whether a connection's last reply had the same request id; remembers this one."""
     if _last_ids.get(connection) == request_id:
         return True
     _last_ids[connection] = request_id
@@ -251,14 +250,11 @@ def slots_of(session: aiohttp.ClientSession) -> Slots:
 
 
 _OWN: Final["WeakSet[aiohttp.ClientSession]"] = WeakSet()
-"""Sessions that the library opened, which go by the environment."""
+"""Sessions that the library opened; they heed the environment's proxies and certificates."""
 
 
 def open_session(connections: int) -> aiohttp.ClientSession:
     """Open a session as the library wants it, inside the running loop.
-
-    Args:
-        connections: of its pool, at most.
 
     Raises:
         ClientStateError: the certificates that the environment names cannot be read.
@@ -280,15 +276,8 @@ class Http:
     """One origin, one token, one connection pool, opened on first use inside the running loop.
 
     Args:
-        base_url: scheme, host and path prefix, without a trailing slash.
-        token: sent with every request, and never shown.
-        headers: sent with every request besides.
         session: used and never closed; without it a session is opened and closed here.
         proxy: goes before the one that the session has or the environment names.
-        runtime: the wall clock for Retry-After dates.
-
-    Attributes:
-        slots: of its connection pool, known once it is `ready`.
     """
 
     def __init__(
@@ -371,7 +360,7 @@ class Http:
         if timeout is None:
             # Connecting gets less than the whole, so that a host that never answers is known
             # to have received nothing. The whole is bounded by `Deadlines`.
-            connect = min(CONNECT_TIME, 0.9 * seconds)
+            connect = min(_CONNECT_TIME, 0.9 * seconds)
             timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
         return timeout
@@ -381,7 +370,7 @@ class Http:
         return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
-        """Send a request once, read the reply within `seconds`, and weigh it: `Reply.doubt`.
+        """Send a request once, read the reply within `seconds`, and doubt_about it: `Reply.doubt`.
 
         Raises:
             AttemptFailedError: no usable reply.
@@ -401,9 +390,9 @@ class Http:
                     allow_redirects=False,
                     raise_for_status=False,
                     auto_decompress=True,
-                    max_line_size=LINE_LIMIT,
-                    max_field_size=LINE_LIMIT,
-                    max_headers=HEADERS_LIMIT,
+                    max_line_size=_LINE_LIMIT,
+                    max_field_size=_LINE_LIMIT,
+                    max_headers=_HEADERS_LIMIT,
                     middlewares=_MIDDLEWARES,
                     proxy=self._proxy,
                 ),
@@ -435,7 +424,7 @@ class Http:
         status = response.status
         flaw: ResponseTooLargeError | None = None
         body = b""
-        limit = ERROR_LIMIT if status >= 300 else BODY_LIMIT
+        limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
         try:
             body = await _read_body(response.content, limit)
             if len(body) > limit:
@@ -463,7 +452,7 @@ class Http:
             raw=request.raw,
             link=None if status < 400 else headers.get("Link"),
         )
-        doubt = weigh(request, reply, removed_are_listed=self.habit.known)
+        doubt = doubt_about(request, reply, removed_are_listed=self.habit.known)
         if doubt is None:
             return reply
         if doubt.contradiction and connection is not None:
@@ -492,7 +481,7 @@ class Http:
         return AttemptFailedError(_classify(error), described)
 
     def _clean(self, text: str) -> str:
-        """Return what a server said as `readable` does, and without the token."""
+        """Return a server's text made readable, without the token."""
         return readable(self._hiding.text(text))
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The way to Intercom, as the caller or the environment names it: proxies and authorities."""
+"""Proxies and certificate authorities, as the caller or the environment names them."""
 
 import os
 import ssl
@@ -13,7 +13,7 @@ from yarl import URL
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.transport.wire import is_loopback
 
-CERTIFICATES: Final = "SSL_CERT_FILE"
+_CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_proxy(name: str, proxy: object) -> URL:
@@ -34,8 +34,8 @@ def check_proxy(name: str, proxy: object) -> URL:
 def proxy_for(url: URL) -> URL | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY (or the system's settings) name for a URL.
 
-    What goes to a loopback host needs none, and plain http goes nowhere else. The file netrc,
-    which aiohttp would read for a password, is left alone.
+    Requests to a loopback host need none, and plain http goes nowhere else. The file netrc, which
+    aiohttp would read for a password, is not read.
     """
     host = url.host or ""
     proxies = getproxies()
@@ -53,18 +53,18 @@ def shown(proxy: URL) -> str:
 def authorities() -> str:
     """Return the file with the certificates that are trusted, for messages."""
     paths = ssl.get_default_verify_paths()
-    return os.environ.get(CERTIFICATES) or paths.cafile or paths.openssl_cafile
+    return os.environ.get(_CERTIFICATES) or paths.cafile or paths.openssl_cafile
 
 
 def tls() -> ssl.SSLContext | bool:
-    """Return whom to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
+    """Return what to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
 
-    aiohttp reads these variables when it is imported, and is silent about a file that is missing.
+    aiohttp reads these variables when it is imported, and does not say that a file is missing.
 
     Raises:
         ClientStateError: SSL_CERT_FILE names no file of certificates.
     """
-    file, folder = os.environ.get(CERTIFICATES), os.environ.get("SSL_CERT_DIR")
+    file, folder = os.environ.get(_CERTIFICATES), os.environ.get("SSL_CERT_DIR")
     if not file:
         return _context(None, folder, 0) if folder else True
     try:
@@ -72,7 +72,7 @@ def tls() -> ssl.SSLContext | bool:
     except OSError as error:  # ssl's own errors are among these
         reason = error.strerror or str(error)
         raise ClientStateError(
-            f"{CERTIFICATES} names {file}, which is of no use: {reason}"
+            f"{_CERTIFICATES} names {file}, which cannot be used: {reason}"
         ) from error
 
 

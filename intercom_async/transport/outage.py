@@ -1,8 +1,8 @@
 """Whether Intercom is away, and when to look whether it is back. Pure.
 
-Failures are an outage when nobody succeeds between them: enough of them, of enough different
-calls (a single pair that always fails is no outage), for long enough (a server that restarts
-drops many connections in one moment). Any answer that is no passing error ends it at once.
+Failures with no success between them are an outage if there are enough of them, of enough
+different calls (a single pair that always fails is no outage), for long enough (a server that
+restarts drops many connections in one moment). Any answer that is no passing error ends it.
 
 While it lasts, one request at a time looks, with jittered pauses that grow between the beginnings
 of two looks.
@@ -25,17 +25,15 @@ SPAN: Final = 0.5
 STORM: Final = 100
 """Failures in a row that make an outage however quickly they came."""
 
-FIRST_PAUSE: Final = 1.0
+_FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
 
 class Outage:
-    """What one client knows of Intercom's absence.
+    """Intercom's absence, as one client sees it.
 
     Attributes:
         failures: in a row, up to now; 0 while all is well.
-        is_open: whether they are an outage.
-        looking: whether a request is on its way to look.
         next_look: monotonic seconds from which on the next one may leave.
     """
 
@@ -61,7 +59,7 @@ class Outage:
         self._ended = -math.inf
         self._calls: set[int] = set()
         self._look_began = 0.0
-        self._pause = FIRST_PAUSE
+        self._pause = _FIRST_PAUSE
         self._reason = ""
 
     @property
@@ -70,24 +68,20 @@ class Outage:
         return self.is_open or len(self._calls) >= CALLS
 
     def status(self, now: float) -> OutageStatus | None:
-        """Return what people want to know of it, None while there is none."""
+        """Return the outage as people see it, None while there is none."""
         if not self.is_open:
             return None
         next_look = 0.0 if self.looking else max(0.0, self.next_look - now)
         return OutageStatus(since=now - self._began, reason=self._reason, next_look=next_look)
 
     def failed(self, now: float, *, call: int, sent: float, reason: str, random: float) -> bool:
-        """Take note of a failure; return whether it begins an outage.
+        """Count a failure; return whether it begins an outage.
 
         Args:
-            now: monotonic seconds.
-            call: which call's request failed.
-            sent: monotonic seconds when that request left.
-            reason: what happened, in words.
-            random: a number in [0, 1).
+            sent: monotonic seconds when that request left; others may have succeeded since.
         """
         if sent < self._ended:
-            return False  # others have succeeded since
+            return False
         if not self.failures:
             self._began = now
         self.failures += 1
@@ -105,13 +99,13 @@ class Outage:
         return True
 
     def succeeded(self, now: float) -> bool:
-        """Take note of an answer; return whether it ends an outage."""
+        """Count an answer; return whether it ends an outage."""
         ended = self.is_open
         self.failures = 0
         self.is_open = self.looking = False
         self._calls.clear()
         self._ended = now
-        self._pause = FIRST_PAUSE
+        self._pause = _FIRST_PAUSE
         return ended
 
     def may_look(self, now: float) -> bool:
@@ -119,20 +113,17 @@ class Outage:
         return not self.looking and now >= self.next_look
 
     def look(self, now: float) -> None:
-        """A request is about to leave; `may_look` has just said yes."""
+        """A request is about to leave; `may_look` has just been true."""
         self.looking = True
         self._look_began = now
 
     def looked(
         self, now: float, *, random: float, asked: float | None = None, longest: float
     ) -> None:
-        """The look is over and found nothing: plan the next one.
+        """The look is over and Intercom is still away: plan the next one.
 
         Args:
-            now: monotonic seconds.
-            random: a number in [0, 1).
             asked: seconds the server asked to wait, None for no such wish.
-            longest: seconds of the pause at most.
         """
         self.looking = False
         self._pause = min(longest, 2.0 * self._pause)

@@ -1,9 +1,9 @@
 """Whether to try again, and when: a pure decision about one failed attempt.
 
 A detach is idempotent in its effect, so repeating it is always safe; only the label of a later
-404 becomes uncertain once an attempt of unknown fate came before. What has to be prevented is
-the storm: hence full jitter, a bounded number of attempts, a bounded time, and one budget per
-client that retries spend and successes earn back, so that trouble ends retrying for all calls
+404 becomes uncertain once an earlier attempt may have been applied. What must not happen is a
+storm of retries: hence full jitter, a bounded number of attempts, a bounded time, and one budget
+per client that retries spend and successes earn back, so that trouble ends retrying for all calls
 together (botocore's retry quota and gRPC's proposal A6 are the models). When everything fails,
 `outage` takes over.
 
@@ -11,17 +11,15 @@ together (botocore's retry quota and gRPC's proposal A6 are the models). When ev
 """
 
 import enum
-import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from intercom_async.errors import InvalidArgumentError
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE, number, optional
 
 
 class Failure(enum.Enum):
-    """How an attempt failed, by what that says of its fate."""
+    """How an attempt failed."""
 
     NOT_SENT = "no connection could be made"
     CERTIFICATE = "the server's certificate was refused"
@@ -41,35 +39,6 @@ class Failure(enum.Enum):
 
 
 _UNAMBIGUOUS: Final = frozenset({Failure.NOT_SENT, Failure.CERTIFICATE})
-
-
-def check_number(*, zero_too: bool, none_too: bool = False) -> Callable[[object, Any, Any], None]:
-    """Return an attrs validator for a finite number, positive or at least zero."""
-    expected = "0 or more" if zero_too else "a positive number"
-
-    def check(_: object, attribute: Any, value: Any) -> None:
-        if none_too and value is None:
-            return
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not math.isfinite(value)
-            or value < 0
-            or (value == 0 and not zero_too)
-        ):
-            raise InvalidArgumentError(attribute.name, value, expected)
-
-    return check
-
-
-def _check_attempts(_: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidArgumentError(attribute.name, value, "a whole number of at least 1")
-
-
-def _check_jitter(_: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InvalidArgumentError(attribute.name, value, "a fraction from 0 to 1")
 
 
 @attrs.frozen(kw_only=True)
@@ -94,18 +63,21 @@ class RetryPolicy:
             until successes fill the budget again.
     """
 
-    attempts: int = attrs.field(default=5, validator=_check_attempts)
-    total_time: float | None = attrs.field(
-        default=120.0, validator=check_number(zero_too=False, none_too=True)
+    attempts: int = attrs.field(
+        default=5,
+        validator=number(
+            "a whole number of at least 1", lambda value: isinstance(value, int) and value >= 1
+        ),
     )
-    attempt_time: float | None = attrs.field(
-        default=None, validator=check_number(zero_too=False, none_too=True)
+    total_time: float | None = attrs.field(default=120.0, validator=optional(POSITIVE))
+    attempt_time: float | None = attrs.field(default=None, validator=optional(POSITIVE))
+    backoff: float = attrs.field(default=0.5, validator=ZERO_OR_MORE)
+    backoff_max: float = attrs.field(default=20.0, validator=ZERO_OR_MORE)
+    jitter: float = attrs.field(
+        default=1.0, validator=number("a fraction from 0 to 1", lambda value: 0 <= value <= 1)
     )
-    backoff: float = attrs.field(default=0.5, validator=check_number(zero_too=True))
-    backoff_max: float = attrs.field(default=20.0, validator=check_number(zero_too=True))
-    jitter: float = attrs.field(default=1.0, validator=_check_jitter)
-    retry_after_max: float = attrs.field(default=120.0, validator=check_number(zero_too=True))
-    budget: float = attrs.field(default=100.0, validator=check_number(zero_too=False))
+    retry_after_max: float = attrs.field(default=120.0, validator=ZERO_OR_MORE)
+    budget: float = attrs.field(default=100.0, validator=POSITIVE)
 
 
 @attrs.frozen
@@ -122,7 +94,7 @@ class Stop:
     reason: str
 
 
-def judge(
+def decide(
     policy: RetryPolicy,
     *,
     failure: Failure,
@@ -135,12 +107,7 @@ def judge(
     """Decide about a call whose newest attempt failed.
 
     Args:
-        policy: the caller's bounds.
-        failure: how the attempt failed.
-        attempts: requests sent so far, the failed one included.
         elapsed: seconds since the first attempt began, waiting for the quota taken off.
-        retry_after: seconds the server asked to wait, or None.
-        budget_allows: whether the client's retry budget pays for one more.
         random: a number in [0, 1).
     """
     if failure is Failure.CERTIFICATE:
@@ -148,16 +115,21 @@ def judge(
     if attempts >= policy.attempts:
         return Stop(f"all {policy.attempts} attempts are used")
     if retry_after is not None and retry_after > policy.retry_after_max:
-        return Stop(
-            f"the server asks for a wait of {retry_after:.0f} s, longer than the "
-            f"{policy.retry_after_max:.0f} s allowed by RetryPolicy(retry_after_max=...)"
-        )
+        return Stop(too_long(retry_after, policy))
     if not budget_allows:
         return Stop("the client's retry budget is spent: too many calls fail")
     wait = max(backoff(policy, attempts=attempts, random=random), retry_after or 0.0)
     if policy.total_time is not None and elapsed + wait >= policy.total_time:
         return Stop(f"another attempt would not fit into the {policy.total_time:.0f} s allowed")
     return Retry(wait)
+
+
+def too_long(asked: float, policy: RetryPolicy) -> str:
+    """Say that the server asks for more patience than the policy has."""
+    return (
+        f"the server asks for a wait of {asked:.0f} s, longer than the "
+        f"{policy.retry_after_max:.0f} s allowed by RetryPolicy(retry_after_max=...)"
+    )
 
 
 def backoff(policy: RetryPolicy, *, attempts: int, random: float) -> float:
@@ -192,5 +164,5 @@ class RetryBudget:
         self._tokens = min(self._capacity, self._tokens + refund + 1.0)
 
     def refill(self) -> None:
-        """An outage is over: what failed in it says nothing of what comes now."""
+        """An outage is over: its failures say nothing about what comes now."""
         self._tokens = self._capacity

@@ -1,23 +1,18 @@
-"""Patient calls wait here for an outage's end; one at a time is let out to look.
+"""Patient calls wait here for the end of an outage; one at a time may look.
 
-First come, first served; who has looked in vain comes back to the end. While nobody waits there
-is no timer. A turn belongs to its call from the moment it is given: a call that is cancelled just
-then gives it back.
+First come, first served; a call that looked in vain goes to the end of the queue. While nobody
+waits there is no timer. A turn belongs to its call from the moment it is given: a call that is
+cancelled just then gives it back.
 """
 
 import asyncio
 
+from intercom_async.runtime import Runtime, TimerHandle
 from intercom_async.transport.outage import Outage
-from intercom_async.transport.runtime import Runtime, TimerHandle
 
 
 class Turns:
-    """The queue of one client.
-
-    Args:
-        outage: says when the next look may leave.
-        runtime: clock and timers.
-    """
+    """The queue of one client."""
 
     def __init__(self, outage: Outage, runtime: Runtime) -> None:
         self._outage = outage

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests built, replies understood. No effect of any kind.
+"""Builds requests and reads replies. Pure.
 
 Ids become exactly one path segment each. That is more than tidiness: pasted unescaped into a
 URL, the conversation id "1?x=1" or "1#f" turns a detach into `DELETE /conversations/1`, the
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from multidict import CIMultiDict
+from multidict import istr
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -37,11 +37,11 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id, is_plain
 from intercom_async.observing import RateLimitStatus
+from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.retrying import Failure
-from intercom_async.transport.window import RateLimitHeaders
 
 Region = Literal["us", "eu", "au"]
 """Where Intercom hosts a workspace."""
@@ -53,12 +53,12 @@ REGIONS: Final[Mapping[str, str]] = {
 }
 """Base URL of each region in which Intercom hosts workspaces."""
 
-OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
-NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
+_OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
+_NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
 _DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
 
 FILTERS: Final = 15
-"""Values that one search may name."""
+"""Values that one search may name, at most."""
 
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
@@ -73,15 +73,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """One call of the API, ready to be sent any number of times.
 
     Attributes:
-        method: HTTP method.
         path: percent-encoded path below the base URL, beginning with "/".
-        body: the JSON document, or None.
-        writes: whether it changes something.
         conversation_id: the conversation that the reply must be about.
-        contact_id: the contact that a write attaches or detaches.
         attaches: whether that contact takes part after the write.
-        query: percent-encoded, without the question mark.
-        raw: whether the caller reads the reply: any success will do that is no page or error.
+        raw: whether the caller reads the reply: any 2xx that is no web page or error will do.
         repeatable: whether it may be sent again when it may have been applied.
     """
 
@@ -101,8 +96,6 @@ class Doubt(msgspec.Struct, frozen=True):
     """Why a reply is not believed.
 
     Attributes:
-        failure: what kind of failure the attempt counts as.
-        reason: what speaks against the reply, in words.
         again: whether another attempt may be answered better.
         contradiction: whether a success contradicts itself or the question. It may answer
             another request, so its connection is not used again.
@@ -117,25 +110,20 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What the server answered to one attempt.
+    """The server's answer to one attempt.
 
     Attributes:
-        status: HTTP status.
         body: as received, decompressed; empty when `flaw` is set.
-        request_id: Intercom's id of the request, if the headers gave one.
         headers: what the reply told about the quota, None when it told nothing.
         flaw: why the body could not be kept, or None.
-        doubt: why the reply is not believed, or None.
-        server: who says to have answered, when in doubt.
+        server: the Server header of a reply in doubt.
         attempts: requests sent for this call so far, refused ones (429) not counted.
-        refusals: attempts of this call that were refused with 429.
         in_doubt: whether an attempt of this call, this one included, may have been applied
             though no believed answer says so.
         rate_limit: the quota after a reply that is an error.
-        advice: what the caller should know beyond what Intercom said, e.g. why it is final.
+        advice: what the caller should do, or why the reply is final.
         all_headers: names and values as received, but without the token, each on a line. Runs
             keep many replies, and as a text their headers take least.
-        raw: see `Request.raw`.
         link: the Link header of an error.
     """
 
@@ -157,7 +145,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether it says that all went well, and is believed."""
+        """Whether it is a success and is believed."""
         good = self.status == SUCCESS or (self.raw and 200 <= self.status < 300)
         return good and self.doubt is None
 
@@ -183,7 +171,9 @@ def check_token(token: Secret) -> None:
 def check_version(version: object) -> str:
     """Return the value for the `Intercom-Version` header."""
     if isinstance(version, str) and (
-        version in OLDEST_VERSIONS or version in NAMED_VERSIONS or _DATED_VERSION.fullmatch(version)
+        version in _OLDEST_VERSIONS
+        or version in _NAMED_VERSIONS
+        or _DATED_VERSION.fullmatch(version)
     ):
         return version
     raise InvalidArgumentError(
@@ -201,7 +191,7 @@ def check_base_url(region: object, base_url: object) -> str:
             raise InvalidArgumentError("region", region, 'one of "us", "eu", "au"')
         return REGIONS[region]
     expected = 'a URL such as "https://api.intercom.io"'
-    # A URL with user information may hold a secret, so no value is shown from here on.
+    # A URL with user information may hold a secret, so no error shows the value from here on.
     if not isinstance(base_url, str) or _UNPRINTABLE.search(base_url) or " " in base_url:
         raise InvalidArgumentError("base_url", None, expected)
     try:
@@ -224,7 +214,7 @@ def check_base_url(region: object, base_url: object) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent to a host stays on this machine."""
+    """Whether requests to a host stay on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
@@ -239,7 +229,7 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
 
 def check_headers(headers: object) -> dict[str, str]:
-    """Return headers that may go with every request; values are not shown, they may be secret."""
+    """Return headers for every request; no error shows their values, which may be secret."""
     if not is_object(headers):
         raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
     checked: dict[str, str] = {}
@@ -364,6 +354,12 @@ def me() -> Request:
 # --- replies -----------------------------------------------------------------------------------
 
 
+_LIMIT: Final = istr("X-RateLimit-Limit")
+_REMAINING: Final = istr("X-RateLimit-Remaining")
+_RESET: Final = istr("X-RateLimit-Reset")
+_DATE: Final = istr("Date")
+_RETRY_AFTER: Final = istr("Retry-After")
+
 _NUMBER: Final = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 _MOST_REQUESTS: Final = 1e9
 _LAST_SECOND: Final = 1e11
@@ -400,24 +396,21 @@ def _retry_after(text: str, date: float | None, wall: float) -> float | None:
 
 
 def _within(number: float | None, low: float, high: float) -> float | None:
-    """The number, if it can mean what it should: beyond the bounds it was never meant so."""
+    """Return a number within its bounds, else None."""
     return number if number is not None and low <= number <= high else None
 
 
 def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeaders | None:
-    """Read what a reply tells about the quota; nonsense counts as not said.
+    """Read what a reply says about the quota; nonsense counts as missing.
 
     Args:
-        headers: the reply's headers, looked up case-insensitively.
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _within(_number(headers.get("X-RateLimit-Limit", "")), 1, _MOST_REQUESTS)
-    remaining = _within(
-        _number(headers.get("X-RateLimit-Remaining", "")), -_MOST_REQUESTS, _MOST_REQUESTS
-    )
-    reset = _within(_number(headers.get("X-RateLimit-Reset", "")), 0, _LAST_SECOND)
-    date = _http_date(headers.get("Date", ""))
-    asked = headers.get("Retry-After")
+    limit = _within(_number(headers.get(_LIMIT, "")), 1, _MOST_REQUESTS)
+    remaining = _within(_number(headers.get(_REMAINING, "")), -_MOST_REQUESTS, _MOST_REQUESTS)
+    reset = _within(_number(headers.get(_RESET, "")), 0, _LAST_SECOND)
+    date = _http_date(headers.get(_DATE, ""))
+    asked = headers.get(_RETRY_AFTER)
     retry_after = None if asked is None else _retry_after(asked, date, wall)
     if limit is None and remaining is None and reset is None and retry_after is None:
         return None
@@ -436,7 +429,7 @@ _LAST_CONTACT: Final = re.compile(
 
 
 _DEEPEST: Final = 64
-"""Levels of an error's entry. Deeper ones could not be pickled, nor the exception with them."""
+"""Levels of an error's entry. An exception with deeper ones could not be pickled."""
 
 
 def _is_deep(entry: object) -> bool:
@@ -457,8 +450,8 @@ def _inner(value: object) -> Iterable[object]:
 def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
     """Return code and message of the first error, and all errors, of an error's body.
 
-    Intercom's own form is the `error.list`. Others are read as far as they go: texts in a list,
-    texts by field (the field is the code), and objects with `code` or `error_key` and `message`.
+    Intercom's own form is the `error.list`. Other forms that are read: texts in a list, texts by
+    field (the field is the code), and objects with `code` or `error_key` and `message`.
     """
     document = _document(reply)
     listed = document.get("errors")
@@ -481,14 +474,14 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
 
 
 def is_error_list(reply: Reply) -> bool:
-    """Whether the body is an error as Intercom words it; stubs of it often leave out the type."""
+    """Whether the body is an error of Intercom's form; test servers often leave out the type."""
     code, _, errors = error_details(reply)
     told = _document(reply).get("type", "error.list")
     return told == "error.list" and bool(errors) and code is not None
 
 
 def is_foreign(reply: Reply) -> bool:
-    """Whether the body is an error that somebody else than Intercom wrote."""
+    """Whether somebody else than Intercom wrote the error."""
     if _document(reply).get("type") in ("error.list", "error"):
         return False
     return error_details(reply)[0] is None
@@ -521,7 +514,7 @@ def _kind_of_error(  # noqa: PLR0911  a table
 
 
 IN_DOUBT: Final = frozenset({408, 425, 499})
-"""Statuses of the fourth hundred after which nobody knows whether the request was applied."""
+"""4xx statuses after which nobody knows whether the request was applied."""
 
 _KINDS: Final[Mapping[int, type[APIError]]] = {
     401: AuthenticationError,
@@ -537,7 +530,7 @@ _ADVICE: Final[Mapping[type[APIError], str]] = {
 
 
 def error_for(reply: Reply) -> APIError:
-    """Return the exception that a reply without the status of a success stands for."""
+    """Return the exception for a reply whose status is no success."""
     code, message, errors = error_details(reply)
     kind = _kind_of_error(reply, code, (message or "").strip().lower())
     advice = reply.advice or _ADVICE.get(kind)
@@ -560,14 +553,12 @@ def error_for(reply: Reply) -> APIError:
 
 
 def head_of(reply: Reply) -> ReplyHead:
-    """Return what users see of a reply whose body they get in another form."""
-    lines = reply.all_headers.split("\n")
-    headers = CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
-    return ReplyHead(reply.status, request_id_of(reply), headers)
+    """Return status, request id and headers of a reply."""
+    return ReplyHead(reply.status, request_id_of(reply), reply.all_headers)
 
 
 def request_id_of(reply: Reply) -> str | None:
-    """Intercom's id of the request: the header's, else the one in an error's body."""
+    """Return Intercom's id of the request: the header's, else the one in an error's body."""
     if reply.request_id is not None or reply.status == SUCCESS:
         return reply.request_id
     found = _document(reply).get("request_id")
@@ -575,7 +566,7 @@ def request_id_of(reply: Reply) -> str | None:
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:
-    """The body's JSON object; an empty one for a body that is none."""
+    """Return the body's JSON object, an empty one if it holds none."""
     try:
         document = decode_json(reply.body)
     except IntercomError:

@@ -148,7 +148,7 @@ async def test_a_bomb_fills_no_memory(hostile: Hostile) -> None:
 
 @pytest.mark.asyncio(loop_factories=["flooded"])
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_run_tells_the_fate_of_every_pair_whatever_it_is_answered(
+async def test_a_run_has_a_result_for_every_pair_however_odd_the_answers(
     seed: int, tmp_path: Path
 ) -> None:
     # 401, 403 and 429 end or delay a run, which is another matter.

@@ -231,10 +231,21 @@ def interrupted(line: int, raised: type[BaseException]) -> Iterator[BaseExceptio
     yield from (each for each in seen if isinstance(each, BaseException))
 
 
+def repr_of_anything(value: object) -> str:
+    try:
+        return repr(value)
+    except AttributeError:
+        return f"<an unfinished {type(value).__name__}>"
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # what is cut off just anywhere
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, StopNow])
-def test_an_interruption_shows_no_token_wherever_it_comes(raised: type[BaseException]) -> None:
+def test_an_interruption_shows_no_token_wherever_it_comes(
+    raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python 3.11 fails to show an object whose `__init__` was cut off.
+    monkeypatch.setattr(traceback, "repr", repr_of_anything, raising=False)
     shots = 0
     for line in range(1, 700, 7):
         for error in interrupted(line, raised):

@@ -5,14 +5,14 @@ import random
 
 import pytest
 
-from intercom_async.transport import wire
-from intercom_async.transport.window import (
+from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
+from intercom_async.transport import wire
 
 ROUND_TRIP = 0.01
 

@@ -27,8 +27,8 @@ from intercom_async.journal import (
     postgres_connection,
 )
 from intercom_async.journal.postgres_runs import Runs
+from intercom_async.runtime import SystemRuntime
 from intercom_async.simulator import Fault, IntercomSimulator
-from intercom_async.transport.runtime import SystemRuntime
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
 

@@ -31,7 +31,7 @@ from intercom_async.journal import (
     table,
 )
 from intercom_async.journal import reader as journal_reader
-from intercom_async.transport.runtime import SystemRuntime
+from intercom_async.runtime import SystemRuntime
 from tests.journal.helpers import (
     ACME,
     InPostgres,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async import IntercomError
+from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.transport import wire
-from intercom_async.transport.answers import IN_A_ROW, Habit, error_of, weigh
-from intercom_async.transport.window import RateLimitHeaders
+from intercom_async.transport.answers import IN_A_ROW, Habit, doubt_about, error_of
 from intercom_async.transport.wire import Reply, Request
 
 DETACH = wire.detach("7", "gone", "1")
@@ -35,7 +35,7 @@ def test_whatever_comes_is_believed_or_stands_for_an_error(
     request: Request, status: int, body: bytes
 ) -> None:
     reply = Reply(status, body)
-    doubt = weigh(request, reply)
+    doubt = doubt_about(request, reply)
     if doubt is None:
         assert status == 200 or 400 <= status < 500
     if doubt is not None or status != 200:
@@ -47,7 +47,7 @@ def test_whatever_comes_is_believed_or_stands_for_an_error(
 @given(documents)
 def test_a_detach_is_never_believed_that_lists_the_contact(document: object) -> None:
     body = {"customers": [{"id": "stays"}, {"id": "gone"}], "x": document}
-    assert weigh(DETACH, Reply(200, json.dumps(body).encode())) is not None
+    assert doubt_about(DETACH, Reply(200, json.dumps(body).encode())) is not None
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,29 @@ def test_a_detach_is_never_believed_that_lists_the_contact(document: object) -> 
     ],
 )
 def test_answers_of_every_version_to_a_detach_are_believed(document: object) -> None:
-    assert weigh(DETACH, Reply(200, json.dumps(document).encode())) is None
+    assert doubt_about(DETACH, Reply(200, json.dumps(document).encode())) is None
 
 
 def test_a_429_is_intercom_s_by_its_words_or_by_its_quota() -> None:
     error_list = b'{"type": "error.list", "errors": [{"code": "rate_limit_exceeded"}]}'
-    assert weigh(DETACH, Reply(429, error_list)) is None
-    assert weigh(DETACH, Reply(429, b"", headers=RateLimitHeaders(reset=1.0))) is None
-    assert weigh(DETACH, Reply(429, b"", headers=RateLimitHeaders(retry_after=1.0))) is not None
-    assert weigh(DETACH, Reply(429, b"")) is not None
+    assert doubt_about(DETACH, Reply(429, error_list)) is None
+    assert doubt_about(DETACH, Reply(429, b"", headers=RateLimitHeaders(reset=1.0))) is None
+    assert (
+        doubt_about(DETACH, Reply(429, b"", headers=RateLimitHeaders(retry_after=1.0))) is not None
+    )
+    assert doubt_about(DETACH, Reply(429, b"")) is not None
 
 
 def test_an_error_in_another_form_is_in_doubt_but_tried_once_only() -> None:
     for body in (b'{"type": "error", "message": "No"}', b'{"error_key": "no", "message": "No"}'):
-        doubt = weigh(DETACH, Reply(400, body))
+        doubt = doubt_about(DETACH, Reply(400, body))
         assert doubt is not None
         assert not doubt.again
 
 
 @pytest.mark.parametrize("request_", [DETACH, READ], ids=["write", "read"])
 def test_an_undocumented_success_is_asked_again_of_a_read_only(request_: Request) -> None:
-    doubt = weigh(request_, Reply(206, b"{}"))
+    doubt = doubt_about(request_, Reply(206, b"{}"))
     assert doubt is not None
     assert doubt.again is not request_.writes
 
@@ -93,5 +95,5 @@ def test_a_habit_is_three_checks_in_a_row() -> None:
     assert [habit.note(gone=gone) for gone in story] == [False] * 5 + [True] + [False] * 2
     assert habit.known
     listing = Reply(200, b'{"customers": [{"id": "gone"}]}')
-    assert weigh(DETACH, listing, removed_are_listed=True) is None
-    assert weigh(ATTACH, listing, removed_are_listed=True) is None
+    assert doubt_about(DETACH, listing, removed_are_listed=True) is None
+    assert doubt_about(ATTACH, listing, removed_are_listed=True) is None

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from intercom_async.runtime import SystemRuntime
 from intercom_async.transport.deadlines import Deadlines
-from intercom_async.transport.runtime import SystemRuntime
 
 
 class _Timer:

@@ -11,11 +11,11 @@ import pytest
 import trustme
 
 from intercom_async import ClientStateError, ResponseTooLargeError
+from intercom_async.runtime import SYSTEM
 from intercom_async.secret import Secret
 from intercom_async.transport import http, wire
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.retrying import Failure
-from intercom_async.transport.runtime import SYSTEM
 from tests.support.raw_server import RawServer, Script, always, in_turn, reply
 
 TOKEN = "marked-token-value"

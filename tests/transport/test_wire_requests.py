@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.secret import Secret
 from intercom_async.transport import wire
 from intercom_async.transport.wire import Request
 
@@ -95,20 +94,3 @@ def test_other_requests_refuse_unusable_ids_by_name() -> None:
 def test_a_text_to_search_for_must_be_one(value: object) -> None:
     with pytest.raises(InvalidArgumentError, match="email must be a non-empty text"):
         wire.search_contacts("email", value, per_page=1, starting_after=None)
-
-
-@pytest.mark.parametrize("token", [None, "", 5, b"abc"])
-def test_a_token_that_is_none_is_refused_as_missing(token: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="token must be a non-empty text"):
-        wire.check_token(Secret(token))
-
-
-@pytest.mark.parametrize("region", [None, 5, [], "US", ""])
-def test_a_region_that_is_none_is_refused(region: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="region"):
-        wire.check_base_url(region, None)
-
-
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "1.3", "1.4", "Preview", "Unstable"])
-def test_every_version_of_the_header_s_enumeration_is_taken(version: str) -> None:
-    assert wire.check_version(version) == version

@@ -24,8 +24,8 @@ from typing import Final
 import attrs
 from multidict import CIMultiDict
 
-from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.window import (
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.window import (
     LONGEST_PAUSE,
     Lane,
     Permit,

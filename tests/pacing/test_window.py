@@ -8,16 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from intercom_async.errors import InvalidArgumentError
-from intercom_async.transport.server_clock import WINDOW, ServerClock
-from intercom_async.transport.window import (
+from intercom_async.pacing.server_clock import WINDOW, ServerClock
+from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
-from tests.transport.model_server import ModelServer, Traffic
+from tests.pacing.model_server import ModelServer, Traffic
 
 SEEDS = st.integers(0, 2**32 - 1)
 LIMITS = st.sampled_from([1, 3, 30, 83, 167])
@@ -336,22 +335,3 @@ def test_the_server_clock_always_contains_the_truth(
         )
         assert agreed
         assert clock.low - 1e-6 <= offset <= clock.high + 1e-6
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ({"reserve": 1.5}, "reserve"),
-        ({"reserve": "much"}, "reserve"),
-        ({"quota_fraction": 0}, "quota_fraction"),
-        ({"quota_fraction": True}, "quota_fraction"),
-        ({"max_wait": -1}, "max_wait"),
-        ({"max_wait": float("nan")}, "max_wait"),
-        ({"fallback_limit": 0}, "fallback_limit"),
-        ({"fallback_limit": 1.5}, "fallback_limit"),
-        ({"key": []}, "key"),
-    ],
-)
-def test_a_policy_out_of_range_names_the_value(arguments: dict[str, object], name: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=name):
-        RateLimitPolicy(**arguments)  # type: ignore[arg-type]

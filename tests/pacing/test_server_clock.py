@@ -2,11 +2,11 @@
 
 import pytest
 
-from intercom_async.transport.server_clock import ServerClock
+from intercom_async.pacing.server_clock import ServerClock
 
 
 def told(*replies: tuple[float, float | None, float, float]) -> tuple[ServerClock, list[bool]]:
-    """Return a clock that has seen replies of (reset, date, sent, received), and its verdicts."""
+    """Return a clock after replies of (reset, date, sent, received), and whether each agreed."""
     clock = ServerClock()
     agreed = [
         clock.observe(reset=reset, date=date, sent=sent, received=received)

@@ -1,7 +1,7 @@
-"""What the server's clock says, told by its replies alone: pure arithmetic.
+"""The server's clock, from its replies alone. Pure.
 
 Windows end by the server's clock, and a machine's own wall clock may be seconds off (that alone
-costs 4 to 5 % refused requests in simulation). Every reply carries proof instead. Its Reset
+costs 4 to 5 % refused requests in simulation). Every reply bounds the difference instead. Its Reset
 names the end of the ten-second window in which it was handled, between sending and receiving:
 
     reset - 10 - received  <=  server time - our monotonic time  <=  reset - sent
@@ -44,8 +44,8 @@ class ServerClock:
             received: our monotonic time when the reply was there.
 
         Returns:
-            Whether it agrees with what was known. If not, only this reply is believed from now
-            on: one of the two clocks has jumped.
+            Whether it agrees with the replies before. If not, one of the two clocks has jumped,
+            and from now on only this reply counts.
         """
         low, high = reset - WINDOW - received, reset - sent
         if date is not None and date - received <= high and low <= date + 1.0 - sent:

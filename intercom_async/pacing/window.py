@@ -1,8 +1,8 @@
-"""How many requests may leave, and when: arithmetic over what replies tell about the quota.
+"""How many requests may leave, and when: arithmetic on the quota headers of replies.
 
 Intercom counts requests in ten-second windows and answers with Limit, Remaining and the window's
-end (Reset). Other processes may spend from the same budget, unseen. Three ideas keep a window
-fully used and nobody refused, without any coordination:
+end (Reset). Other processes may spend from the same budget, unseen. Three ideas use a window up
+without a refusal and without any coordination:
 
 **Pace by what is left.** If everybody sends at (Remaining / time left), Remaining falls towards
 zero and reaches it at the window's edge, not before. A process that only takes its *share* of
@@ -12,7 +12,7 @@ together and need not know how many they are.
 
 **Charge before the server does.** A request in flight counts as spent, also across the edge of
 a window. Remaining never rises within a window, so a reply that was overtaken cannot give
-budget back. What peers probably spent since the last reply is taken off as well.
+budget back. The probable spending of peers since the last reply counts as well.
 
 **Use the server's clock.** See `server_clock`: the window is over when it certainly is over
 there, or when a reply says so.
@@ -21,54 +21,57 @@ Interactive requests skip the pacing and go as long as anything remains; for the
 small reserve, which melts towards the edge so that it is not lost. Small bulk jobs go at once:
 spreading fifty deletes over ten seconds helps nobody.
 
-A 429 comes in three kinds. The window is used up: wait for its end. Remaining was above zero or
+A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
 pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
 backoff.
 
-Before the first reply exactly one request probes; then two more for each answer. While replies
-never carried headers, a plain bucket of `fallback_limit` per window stands in. Everything here
-is pure: `now` (monotonic seconds) is an argument and randomness is handed in.
+Before the first reply exactly one request probes; then two more for each answer. Until a reply
+carries headers, a plain bucket of `fallback_limit` per window takes their place. Everything here is
+pure: `now`, an argument of all, is in monotonic seconds, and randomness is an argument too.
 """
 
 import enum
+import functools
 import math
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.server_clock import WINDOW, ServerClock
-from intercom_async.transport.slots import UNBOUNDED, Slots
+from intercom_async.pacing.server_clock import WINDOW, ServerClock
+from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.validators import number, optional
 
 RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
 
-EDGE: Final = 0.5
-"""Seconds before a window's end by which pacing aims to have sent everything, besides the time
-that requests need to arrive."""
+_EDGE: Final = 0.5
+"""Seconds before a window's end at which pacing aims to be through, besides the time that requests
+need to arrive."""
 
-PRIOR_WEIGHT: Final = 0.1
-"""How much the last window's share counts in this one, as a part of the limit."""
+_PRIOR_WEIGHT: Final = 0.1
+"""Weight of the last window's share in this one, as a part of the limit."""
 
-CREDIT_SECONDS: Final = 0.02
+_CREDIT_SECONDS: Final = 0.02
 """Seconds of the paced rate that may be saved up and sent at once."""
 
-LAG_WINDOWS: Final = 30
+_LAG_WINDOWS: Final = 30
 """Windows after which a lag of the server's counter is forgotten unless it was seen again."""
 
-SMALL_JOB: Final = 0.5
+_SMALL_JOB: Final = 0.5
 """Part of what this process may use that a job may take at once, beside other processes."""
 
-ALONE: Final = 0.99
-"""Measured share from which on nobody else seems to use the budget."""
+_ALONE: Final = 0.99
+"""Measured share above which nobody else seems to use the budget."""
 
-RECHECK: Final = 0.25
-"""Seconds after which a waiting request is looked at again at the latest: estimates age."""
+_RECHECK: Final = 0.25
+"""Seconds until a waiting request is looked at again, at most: estimates age."""
 
-PROBE_PATIENCE: Final = 2.0
+_PROBE_PATIENCE: Final = 2.0
 """Seconds after which an unanswered first request gets company."""
 
 FRESH: Final = 0.005
@@ -77,12 +80,12 @@ FRESH: Final = 0.005
 TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
-LONGEST_BACKOFF: Final = 60.0
+_LONGEST_BACKOFF: Final = 60.0
 """Seconds of a pause after 429s without headers at most."""
 
 LONGEST_PAUSE: Final = 120.0
-"""Seconds after which one request looks whether a server that asked for more has changed its mind:
-a single absurd Retry-After must not stop a client for years."""
+"""Seconds of a pause that a server asks for, at most: one absurd Retry-After must not stop a client
+for years."""
 
 
 class Lane(enum.StrEnum):
@@ -97,27 +100,7 @@ class Lane(enum.StrEnum):
     BULK = "bulk"
 
 
-def _fraction(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    low_open = attribute.name == "quota_fraction"
-    name, expected = f"RateLimitPolicy.{attribute.name}", "a number from 0 to 1"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidArgumentError(name, value, expected)
-    if not 0 <= value <= 1 or (low_open and value == 0):
-        raise InvalidArgumentError(name, value, f"{expected}, not 0" if low_open else expected)
-
-
-def _patience(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        expected = "a number of seconds, 0 or more, or None"
-        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
-
-
-def _requests(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        expected = "a whole number of requests, 1 or more"
-        raise InvalidArgumentError(f"RateLimitPolicy.{attribute.name}", value, expected)
+_number: Final = functools.partial(number, of="RateLimitPolicy.")
 
 
 def _hashable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -149,16 +132,30 @@ class RateLimitPolicy:
         InvalidArgumentError: a value is out of its range.
     """
 
-    reserve: float = attrs.field(default=0.03, validator=_fraction)
-    quota_fraction: float = attrs.field(default=1.0, validator=_fraction)
-    max_wait: float | None = attrs.field(default=30.0, validator=_patience)
-    fallback_limit: int = attrs.field(default=160, validator=_requests)
+    reserve: float = attrs.field(
+        default=0.03, validator=_number("a number from 0 to 1", lambda value: 0 <= value <= 1)
+    )
+    quota_fraction: float = attrs.field(
+        default=1.0, validator=_number("a number from 0 to 1, not 0", lambda value: 0 < value <= 1)
+    )
+    max_wait: float | None = attrs.field(
+        default=30.0,
+        validator=optional(
+            _number("a number of seconds, 0 or more, or None", lambda value: value >= 0)
+        ),
+    )
+    fallback_limit: int = attrs.field(
+        default=160,
+        validator=_number(
+            "a whole number of requests, 1 or more",
+            lambda value: isinstance(value, int) and value >= 1,
+        ),
+    )
     key: Hashable = attrs.field(default=None, validator=_hashable, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class RateLimitHeaders:
-    """What one reply tells about the quota; None for what it does not.
+class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The quota headers of one reply; None for each that is missing.
 
     Attributes:
         limit: requests allowed per window, 1 or more.
@@ -177,16 +174,12 @@ class RateLimitHeaders:
 
 @attrs.define(eq=False)
 class Permit:
-    """The right to send one request, and what was known when it was given.
+    """The right to send one request, and the state of the quota when it was given.
 
     Attributes:
-        lane: the lane it was given to.
-        sent: monotonic seconds when it was given.
         reset: the window it was given in, None when unknown.
         seen: requests of ours whose replies had named that window before.
-        open: whether the request is still to be settled.
         bounded: whether it counts against the bound on concurrency.
-        slots: the connections it has one of.
     """
 
     lane: Lane
@@ -199,12 +192,7 @@ class Permit:
 
 
 class QuotaWindow:
-    """The quota of one budget as one process knows it.
-
-    Args:
-        policy: see `RateLimitPolicy`.
-        random: gives numbers in [0, 1).
-    """
+    """The quota of one budget, as one process sees it."""
 
     def __init__(self, policy: RateLimitPolicy, random: Callable[[], float]) -> None:
         self._policy = policy
@@ -226,7 +214,7 @@ class QuotaWindow:
         self._limit = 0
         self.reset = 0.0
         self.remaining = 0
-        # Nothing below means anything before a reply has told the limit.
+        # What follows means nothing before a reply has named the limit.
         self._remaining_at: float
         self._seen: int
         self._prior: float
@@ -238,7 +226,7 @@ class QuotaWindow:
 
     @property
     def limit(self) -> int | None:
-        """Requests that the server allows per window, None before it told."""
+        """Requests that the server allows per window, None before it said so."""
         return self._limit or None
 
     # --- asking --------------------------------------------------------------------------------
@@ -247,14 +235,12 @@ class QuotaWindow:
         """Return 0.0 if a request may leave now, else the seconds after which to ask again.
 
         Args:
-            lane: interactive or bulk.
-            now: monotonic seconds.
             backlog: requests of the bulk lane that wait, None if more will follow them.
         """
         if now < self._paused_until:
             return self._paused_until - now
         if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
-            return RECHECK  # slow start; an answer is looked at sooner
+            return _RECHECK  # slow start; an answer is looked at sooner
         if not self._limit:
             return self._wait_without_headers(lane, now)
         if self.clock.has_passed(self.reset, now):
@@ -283,7 +269,6 @@ class QuotaWindow:
 
         Args:
             ahead: interactive requests that wait before it.
-            now: monotonic seconds.
         """
         pause = max(0.0, self._paused_until - now)
         if not self._limit:
@@ -320,13 +305,12 @@ class QuotaWindow:
             waiting_bulk=waiting_bulk,
         )
 
-    # --- telling -------------------------------------------------------------------------------
+    # --- learning -------------------------------------------------------------------------------
 
     def give_back(self, permit: Permit, *, tried: bool = False) -> None:
         """The request was never sent, so nothing was counted.
 
         Args:
-            permit: its permit.
             tried: whether it was tried; connections that are refused at once must not hurry.
         """
         self.in_flight -= 1
@@ -350,15 +334,7 @@ class QuotaWindow:
         code: str | None,
         now: float,
     ) -> None:
-        """Take note of one reply.
-
-        Args:
-            permit: the permit the request went with.
-            headers: what the reply tells about the quota.
-            status: its HTTP status.
-            code: Intercom's error code of a 429.
-            now: monotonic seconds when the reply was there.
-        """
+        """Learn from one reply; `code` is Intercom's error code of a 429."""
         self.in_flight -= 1
         self._answers += 1
         self._learn_round_trip(now - permit.sent)
@@ -395,9 +371,9 @@ class QuotaWindow:
                 self._paused_until = max(self._paused_until, now + asked)
 
     def _told_wait(self, permit: Permit, headers: RateLimitHeaders | None, now: float) -> float:
-        """Return the seconds until the Reset that a refusal tells though it tells no limit.
+        """Return the seconds until the Reset of a refusal that names no limit.
 
-        It may be nonsense, so the clock that is known learns nothing from it.
+        It may be nonsense, so our clock learns nothing from it.
         """
         if headers is None or headers.reset is None:
             return 0.0
@@ -412,7 +388,7 @@ class QuotaWindow:
         """Return how many requests may be out before the first answer."""
         if self._probing_since is None:
             return 1
-        return 1 + int((now - self._probing_since) / PROBE_PATIENCE)
+        return 1 + int((now - self._probing_since) / _PROBE_PATIENCE)
 
     def _wait_without_headers(self, lane: Lane, now: float) -> float:
         rate = self._policy.fallback_limit * self._policy.quota_fraction / WINDOW
@@ -442,7 +418,7 @@ class QuotaWindow:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
             return 0.0
         left = self.reset - self.clock.now(now)
-        pacing = left - EDGE - self._round_trip - 2.0 * self._round_trip_variation
+        pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
         period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
@@ -458,24 +434,24 @@ class QuotaWindow:
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
             # small job.
-            if backlog + self.in_flight <= max(SMALL_JOB, measured) * share * usable:
+            if backlog + self.in_flight <= max(_SMALL_JOB, measured) * share * usable:
                 return 0.0
             if self._alone() and backlog <= self._left_alone() - self._reserved(reserved, now):
                 return 0.0
         if usable < 1.0:
-            return min(RECHECK, self._until_reset(now))
+            return min(_RECHECK, self._until_reset(now))
         rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
             self._fresh_until = now + FRESH
             return 0.0
-        return min(RECHECK, max(TICK, (1.0 - self._credit) / rate))
+        return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
 
     def _alone(self) -> bool:
         """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
-        known = self._prior_known and self._prior >= ALONE and self._penalty >= 1.0
-        return known and by_others <= (1.0 - ALONE) * self._limit
+        known = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
+        return known and by_others <= (1.0 - _ALONE) * self._limit
 
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
@@ -495,12 +471,12 @@ class QuotaWindow:
 
     def _earn(self, rate: float, now: float) -> None:
         earned = self._credit + rate * (now - self._credit_at)
-        self._credit = min(earned, 1.0 + rate * CREDIT_SECONDS)
+        self._credit = min(earned, 1.0 + rate * _CREDIT_SECONDS)
         self._credit_at = now
 
     def _measured_share(self) -> float:
         """Return our part of what this window's budget lost, by the headers alone."""
-        weight = PRIOR_WEIGHT * self._limit
+        weight = _PRIOR_WEIGHT * self._limit
         spent = max(self._own, self._limit - self.remaining)
         return (self._own + weight * self._prior) / (spent + weight)
 
@@ -559,7 +535,7 @@ class QuotaWindow:
         self._remaining_at = now
         self._own = self._seen = 0
         self._lag_age += 1
-        if self._lag_age > LAG_WINDOWS:
+        if self._lag_age > _LAG_WINDOWS:
             self._lag = self._lag_age = 0
         self._penalty = min(1.0, self._penalty * 1.5)
         # Processes that wait for the same edge must not leave it together.
@@ -570,7 +546,7 @@ class QuotaWindow:
         """Send nothing for a while, and come back as slowly as at the start."""
         asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
         asked = min(LONGEST_PAUSE, asked)
-        backoff = min(LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
+        backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
         if now >= self._paused_until:  # refusals of one burst count once
             self._pauses += 1
         self._paused_until = max(self._paused_until, until, now + asked, now + backoff)

@@ -1,4 +1,4 @@
-"""How many bulk requests may be in flight: computed from rate and latency, not tuned.
+"""How many bulk requests may be in flight, computed from rate and latency.
 
 By Little's law a paced rate of `limit / 10` per second at a latency of `p95` seconds keeps
 their product in flight; half as much again is left for variation. The quota paces the run, so
@@ -37,12 +37,7 @@ class ConcurrencyBound:
         self._overloads = 0
 
     def observe(self, elapsed: float, *, overloaded: bool) -> None:
-        """Take note of one attempt.
-
-        Args:
-            elapsed: seconds from its permit to its end.
-            overloaded: whether it timed out, or was answered with 502, 503 or 504.
-        """
+        """Count an attempt; overloaded is one that timed out or got 502, 503 or 504."""
         self._answers += 1
         self._overloads += overloaded
         if len(self._latencies) < _SAMPLES:
@@ -51,11 +46,7 @@ class ConcurrencyBound:
             self._latencies[self._answers % _SAMPLES] = elapsed
 
     def next_window(self, limit: int) -> None:
-        """Compute the bound anew.
-
-        Args:
-            limit: requests the server allows per window of ten seconds.
-        """
+        """Compute the bound for a window of `limit` requests in ten seconds."""
         if not self._answers:
             return
         if self._overloads > _OVERLOADED * max(self._answers, _FEW):

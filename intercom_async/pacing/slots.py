@@ -1,15 +1,15 @@
-"""The connections of one pool, as the limiters that share it see them. Pure.
+"""The connections of one pool, shared by limiters. Pure.
 
-A request that has no connection has not been sent. So a limiter takes a slot before it grants a
-permit, and the permit's end gives it back. A limiter that finds none stands in line: first those
+A request without a connection has not been sent. So a limiter takes a slot before it grants a
+permit, and gives it back with the permit. A limiter that finds none stands in line: first those
 with interactive calls, then those with bulk requests, each line in turns. A slot that is given
-back is offered at once; so while a slot is free, nobody stands in line for it.
+back is offered at once; so nobody stands in line while a slot is free.
 """
 
 import math
 from typing import Final, Protocol
 
-RESERVE: Final = 16
+_RESERVE: Final = 16
 """One slot in so many is kept free of bulk requests, so that interactive calls find one."""
 
 
@@ -32,7 +32,7 @@ class Slots:
 
     def __init__(self, limit: int = 0) -> None:
         self._limit = limit or math.inf
-        self._bulk_limit = limit - limit // RESERVE or math.inf
+        self._bulk_limit = limit - limit // _RESERVE or math.inf
         self._interactive: dict[Taker, None] = {}
         self._bulk: dict[Taker, None] = {}
         self.used = 0
@@ -46,7 +46,7 @@ class Slots:
         self.used += 1
 
     def stand_in_line(self, taker: Taker, *, bulk: bool) -> None:
-        """Let a taker know when it may have a slot; who stands in line already keeps the place."""
+        """Tell a taker when it may have a slot; one that stands in line already keeps its place."""
         (self._bulk if bulk else self._interactive)[taker] = None
 
     def give_back(self) -> None:

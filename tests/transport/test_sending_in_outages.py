@@ -17,17 +17,17 @@ from intercom_async.errors import (
     UnknownOutcomeError,
 )
 from intercom_async.observing import Event, OutageBegan, OutageEnded
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.slots import UNBOUNDED
+from intercom_async.pacing.window import Lane, RateLimitPolicy
+from intercom_async.runtime import SYSTEM
 from intercom_async.transport import wire
-from intercom_async.transport.answers import weigh
+from intercom_async.transport.answers import doubt_about
 from intercom_async.transport.http import AttemptFailedError, Http
-from intercom_async.transport.limiter import Backlog, Limiter
 from intercom_async.transport.retrying import Failure, RetryPolicy
-from intercom_async.transport.runtime import SYSTEM
-from intercom_async.transport.slots import UNBOUNDED
-from intercom_async.transport.transport import CallOptions, Transport
-from intercom_async.transport.window import Lane, RateLimitPolicy
+from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
-from tests.transport.model_server import ModelServer
+from tests.pacing.model_server import ModelServer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["socketless"])
 
@@ -49,9 +49,9 @@ UNAVAILABLE = Failure.TRANSIENT_STATUS
 KINDS = [REFUSED, RESET, TIMED_OUT, UNAVAILABLE]
 
 
-def _weighed(request: Request, reply: Reply) -> Reply:
+def _doubted(request: Request, reply: Reply) -> Reply:
     """The reply as `Http` hands it over."""
-    return msgspec.structs.replace(reply, doubt=weigh(request, reply))
+    return msgspec.structs.replace(reply, doubt=doubt_about(request, reply))
 
 
 class Network:
@@ -82,7 +82,7 @@ class Network:
         elif away is not REFUSED:
             await asyncio.sleep(LATENCY)
         if away is UNAVAILABLE:
-            return _weighed(request, Reply(status=self.status, body=b""))
+            return _doubted(request, Reply(status=self.status, body=b""))
         if away is not None:
             raise AttemptFailedError(away, "it is away")
         status, headers = self.server.handle(loop.time())
@@ -91,7 +91,7 @@ class Network:
         self.answered.append(loop.time())
         self.present.set()
         body = b'{"customers": []}' if status == 200 else b""
-        return _weighed(request, Reply(status=status, body=body, headers=headers))
+        return _doubted(request, Reply(status=status, body=body, headers=headers))
 
     def sent_between(self, begin: float, end: float) -> int:
         return sum(begin <= at < end for at in self.sent)

@@ -16,7 +16,7 @@ import pytest
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.window import (
+from intercom_async.pacing.window import (
     Lane,
     Permit,
     QuotaWindow,
@@ -132,6 +132,14 @@ def test_the_ends_of_each_range_belong_to_it(name: str, value: object) -> None:
         ("reserve", True, "a number from 0 to 1"),
         ("quota_fraction", 1.1, "a number from 0 to 1, not 0"),
         ("quota_fraction", None, "a number from 0 to 1"),
+        ("reserve", "much", "a number from 0 to 1"),
+        ("quota_fraction", 0, "a number from 0 to 1, not 0"),
+        ("quota_fraction", True, "a number from 0 to 1"),
+        ("max_wait", -1, "a number of seconds, 0 or more, or None"),
+        ("max_wait", float("nan"), "a number of seconds, 0 or more, or None"),
+        ("fallback_limit", 0, "a whole number of requests, 1 or more"),
+        ("fallback_limit", 1.5, "a whole number of requests, 1 or more"),
+        ("key", [], "a hashable value or None"),
         ("max_wait", True, "a number of seconds, 0 or more, or None"),
         ("max_wait", "long", "a number of seconds, 0 or more, or None"),
         ("fallback_limit", True, "a whole number of requests, 1 or more"),
@@ -205,9 +213,11 @@ def test_the_first_request_of_all_goes_at_once(lane: Lane) -> None:
 
 def test_two_more_requests_than_were_answered_may_be_out() -> None:
     quota = known(mine=3, remaining=97)
-    for _ in range(5):
+    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
+    permit = quota.take(Lane.INTERACTIVE, 0.0)
+    for _ in range(4):
         assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
-        permit = quota.take(Lane.INTERACTIVE, 0.0)
+        quota.take(Lane.INTERACTIVE, 0.0)
     assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
     quota.lost(permit, 0.0)  # makes room for itself and one more, as an answer does
     for _ in range(2):

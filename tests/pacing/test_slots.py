@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async import IntercomClient, Lane, RateLimitPolicy, RateLimitWaitError
+from intercom_async.pacing.limiter import Limiter
+from intercom_async.pacing.slots import Slots
+from intercom_async.pacing.window import Permit
 from intercom_async.simulator import IntercomSimulator
-from intercom_async.transport.limiter import Limiter
-from intercom_async.transport.slots import Slots
-from intercom_async.transport.window import Permit
 
 
 class Workspace:
@@ -96,7 +96,7 @@ def test_a_pool_without_a_limit_lets_everybody_go() -> None:
 
 
 def _done(limiter: Limiter, permit: Permit) -> None:
-    limiter.settle(permit, headers=None, status=None, sent=False)
+    limiter.release(permit, headers=None, status=None, sent=False)
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])

@@ -1,15 +1,15 @@
-"""One request made reliable: permit, attempt, observe, verdict, wait.
+"""One request made reliable: get a permit, attempt, learn from the answer, decide, wait.
 
 The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
 the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
-for its own first attempt and goes on from there. `judge` alone decides.
+for its own first attempt and goes on from there. `decide` alone says whether to.
 
 While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
 that fails counts against their attempts or their time. The others send nothing unless it is time
 to look whether it is back, and end with what they know.
 
-What can take long (waiting for the quota, for the end of an outage, before a retry) ends at once
-when the client is closed.
+Closing the client ends at once what can take long: waits for the quota, for the end of an outage
+and before a retry.
 """
 
 import asyncio
@@ -52,9 +52,11 @@ from intercom_async.observing import (
     RequestSent,
     WaitRefused,
 )
+from intercom_async.pacing.limiter import Limiter
+from intercom_async.pacing.window import Lane, Permit
+from intercom_async.runtime import Runtime
 from intercom_async.transport.answers import Habit
 from intercom_async.transport.http import AttemptFailedError, Http, show_nothing_of
-from intercom_async.transport.limiter import Limiter
 from intercom_async.transport.outage import LONGEST_PAUSE, Outage
 from intercom_async.transport.retrying import (
     Failure,
@@ -62,12 +64,10 @@ from intercom_async.transport.retrying import (
     RetryBudget,
     RetryPolicy,
     Stop,
-    check_number,
-    judge,
+    decide,
+    too_long,
 )
-from intercom_async.transport.runtime import Runtime
 from intercom_async.transport.turns import Turns
-from intercom_async.transport.window import Lane, Permit
 from intercom_async.transport.wire import (
     Reply,
     Request,
@@ -76,20 +76,21 @@ from intercom_async.transport.wire import (
     me,
     request_id_of,
 )
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE, optional
 
 _T = TypeVar("_T")
 
-LOOK_HOLDS: Final = 10.0
-"""Seconds for which a look at the token holds: refusals come in bursts."""
+_LOOK_HOLDS: Final = 10.0
+"""Seconds for which one look at the token serves all: refusals come in bursts."""
 
 _NUMBERS: Final = itertools.count(1)
 """Numbers of calls, for events; of the whole process, because clients may share an observer."""
 
-NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+_NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
 
-PAUSE_WHILE_ANSWERING: Final = 5.0
-"""Seconds between two looks at most while Intercom itself answers, with 500: that may be the fault
-of the pairs that are left."""
+_PAUSE_WHILE_ANSWERING: Final = 5.0
+"""The longest pause between two looks, in seconds, while Intercom itself answers, with 500: the
+pairs that are left may be the reason."""
 
 
 def _check_lane(_: object, __: object, value: Lane) -> None:
@@ -102,20 +103,17 @@ class CallOptions:
     """What may differ from call to call.
 
     Attributes:
-        lane: interactive calls go ahead of bulk ones.
         timeout: seconds for one attempt.
-        retry: how often and how long.
-        max_wait: seconds a call of the interactive lane may wait for the quota; None for as
-            long as it takes.
+        max_wait: seconds a call of the interactive lane may wait for the quota; None for no bound.
         bounded: whether a bulk request counts against the computed bound on concurrency.
         patient: whether it waits for the end of an outage, as long as that takes. The retry
             budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
     lane: Lane = attrs.field(validator=_check_lane)
-    timeout: float = attrs.field(validator=check_number(zero_too=False))
+    timeout: float = attrs.field(validator=POSITIVE)
     retry: RetryPolicy
-    max_wait: float | None = attrs.field(validator=check_number(zero_too=True, none_too=True))
+    max_wait: float | None = attrs.field(validator=optional(ZERO_OR_MORE))
     bounded: bool = True
     patient: bool = False
 
@@ -134,6 +132,7 @@ class _Call:
     request: Request
     options: CallOptions
     on_send: Callable[[], Awaitable[None]] | None
+    limiter: Limiter
     began: float
     number: int = attrs.field(factory=_NUMBERS.__next__)
     waited: float = 0.0
@@ -150,14 +149,7 @@ class _Call:
 
 @attrs.frozen(eq=False)
 class _Failed:
-    """An attempt without a final answer.
-
-    Attributes:
-        failure: what that says of the request's fate.
-        detail: what happened, in words.
-        reply: the reply, when there was one.
-        cause: the operating system's error, when there was one.
-    """
+    """An attempt without a final answer; `cause` is the system's error, if there was one."""
 
     failure: Failure
     detail: str
@@ -184,15 +176,7 @@ class _Failed:
 
 
 class Transport:
-    """Sends requests for one client.
-
-    Args:
-        http: makes single attempts.
-        limiter: called once, inside the running loop, to get the budget's limiter.
-        retry_budget: tokens, shared by all calls of the client; see `RetryPolicy.budget`.
-        observer: called with every event.
-        runtime: clock, sleep and randomness.
-    """
+    """Sends requests for one client."""
 
     def __init__(
         self,
@@ -223,7 +207,7 @@ class Transport:
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota as known now, None before the first reply."""
+        """The quota now, None before the first reply."""
         return None if self._limiter is None else self._limiter.status()
 
     @property
@@ -247,7 +231,7 @@ class Transport:
                 await self.sleep(seconds - outage.since)
 
     def stats(self) -> ClientStats:
-        """Return what happened so far, in numbers."""
+        """Count what happened so far."""
         return ClientStats(
             **self._counts,
             requests=self._replies.total() + self._counts["lost"],
@@ -257,20 +241,20 @@ class Transport:
         )
 
     def close(self) -> None:
-        """Let every call that waits fail now, and every later one."""
+        """Make every call that waits fail now, and every later one."""
         self._closed = True
         while self._waits:  # each once: a timeout that is ending must not be moved again
             self._waits.pop().reschedule(0.0)  # long past on the loop's clock
 
     @property
     def habit(self) -> Habit:
-        """What checks of this client's writes have shown."""
+        """What checks of this client's writes have shown; see `Habit`."""
         return self._http.habit
 
     async def token_is_good(self, options: CallOptions) -> bool:
         """Whether `GET /me` is answered well, looked at now or a moment ago."""
         async with self._looking:
-            if self._runtime.monotonic() - self._looked_at >= LOOK_HOLDS:
+            if self._runtime.monotonic() - self._looked_at >= _LOOK_HOLDS:
                 try:
                     self._good = (await self.send(me(), options)).succeeded
                 except IntercomError:
@@ -309,8 +293,6 @@ class Transport:
         """Return the final reply, whatever its status.
 
         Args:
-            request: what to send.
-            options: lane, time and retries.
             on_send: awaited before each attempt, when that has its permit; a request that is
                 cancelled before it returned once certainly was not sent. What it raises is raised.
 
@@ -321,16 +303,15 @@ class Transport:
             UnknownOutcomeError: no attempt was answered, at least one may have been applied.
             ClientStateError: the client is closed or belongs to another loop.
         """
-        limiter = self.limiter
-        call = _Call(request, options, on_send, self._runtime.monotonic())
+        call = _Call(request, options, on_send, self.limiter, self._runtime.monotonic())
         self._counts["calls"] += 1
         call.observed = self._reporter.observed
         if call.observed:
-            return await self._send_observed(call, limiter)
-        return await self._send(call, limiter)
+            return await self._send_observed(call)
+        return await self._send(call)
 
-    async def _send_observed(self, call: _Call, limiter: Limiter) -> Reply:
-        """Frame the call in its first and its last event."""
+    async def _send_observed(self, call: _Call) -> Reply:
+        """Send, and report the call's first and last event."""
         self._report(
             CallBegan,
             call,
@@ -341,7 +322,7 @@ class Transport:
         reply: Reply | None = None
         error: str | None = None
         try:
-            reply = await self._send(call, limiter)
+            reply = await self._send(call)
             return reply  # noqa: TRY300  the last event follows in any case
         except BaseException as raised:
             error = type(raised).__name__
@@ -360,12 +341,10 @@ class Transport:
                 already_gone=reply is not None and _already_gone(call.request, reply),
             )
 
-    async def _send(self, call: _Call, limiter: Limiter) -> Reply:
-        attempted = await self._attempt(call, limiter)
+    async def _send(self, call: _Call) -> Reply:
+        attempted = await self._attempt(call)
         reply = (
-            await self._try_again(call, limiter, attempted)
-            if isinstance(attempted, _Failed)
-            else attempted
+            await self._try_again(call, attempted) if isinstance(attempted, _Failed) else attempted
         )
         if reply.succeeded:
             self._budget.earn(call.refund)
@@ -376,48 +355,46 @@ class Transport:
             attempts=call.attempts,
             refusals=call.refusals,
             in_doubt=call.in_doubt,
-            rate_limit=None if reply.succeeded else limiter.status(),
+            rate_limit=None if reply.succeeded else call.limiter.status(),
         )
 
-    async def _attempt(self, call: _Call, limiter: Limiter) -> Reply | _Failed:
+    async def _attempt(self, call: _Call) -> Reply | _Failed:
         """Send once and return the answer; 429 waits for the quota and sends again."""
         seconds = call.options.retry.attempt_time or call.options.timeout
         while True:
             permit = None
             if not self._outage.is_open:
-                permit = limiter.try_acquire(
+                permit = call.limiter.try_acquire(
                     call.options.lane, bounded=call.options.bounded, slots=self._http.slots
                 )
             if permit is None:
-                permit = await self._wait_for_permit(call, limiter)
+                permit = await self._wait_for_permit(call)
             if call.on_send is not None:
-                await self._announce(call, call.on_send, limiter, permit)
+                await self._announce(call, call.on_send, permit)
             answer: Reply | BaseException
             try:
                 answer = await self._http.attempt(call.request, seconds=seconds)
             except BaseException as error:  # noqa: BLE001  raised below
                 answer = show_nothing_of(error)
             if isinstance(answer, AttemptFailedError):
-                return self._without_reply(call, limiter, permit, answer)
+                return self._without_reply(call, permit, answer)
             if isinstance(answer, BaseException):
-                self._interrupted(call, limiter, permit, answer)
+                self._interrupted(call, permit, answer)
                 try:
                     raise answer  # outside the handler: nothing of the HTTP client hangs on it
                 finally:
                     del answer  # or traceback and frame would keep each other alive
             self._replies[answer.status] += 1
             if answer.status != 429:
-                return self._answered(call, limiter, permit, answer)
-            refusal = self._refused(call, limiter, permit, answer)
+                return self._answered(call, permit, answer)
+            refusal = self._refused(call, permit, answer)
             if refusal is not None:
                 return refusal
 
-    def _interrupted(
-        self, call: _Call, limiter: Limiter, permit: Permit, error: BaseException
-    ) -> None:
-        """An attempt was cancelled, and the server may have counted it; or none could be made."""
+    def _interrupted(self, call: _Call, permit: Permit, error: BaseException) -> None:
+        """An attempt was cancelled, and the server may have counted it; or it could not be made."""
         sent = not isinstance(error, ClientStateError)
-        limiter.settle(permit, headers=None, status=None, sent=sent)
+        call.limiter.release(permit, headers=None, status=None, sent=sent)
         if sent:
             self._lost(call, permit, "cancelled", call.attempts + 1)
         self._look_in_vain(call)
@@ -432,33 +409,32 @@ class Transport:
         self,
         call: _Call,
         on_send: Callable[[], Awaitable[None]],
-        limiter: Limiter,
         permit: Permit,
     ) -> None:
-        """Let the caller know, before each attempt, that it is about to be sent."""
+        """Tell the caller that a request is about to leave."""
         try:
             await on_send()
         except BaseException:
-            limiter.settle(permit, headers=None, status=None, sent=False)
+            call.limiter.release(permit, headers=None, status=None, sent=False)
             self._look_in_vain(call)
             raise
 
-    async def _wait_for_permit(self, call: _Call, limiter: Limiter) -> Permit:
+    async def _wait_for_permit(self, call: _Call) -> Permit:
         """Wait for the end of an outage, or for the turn to look; then for the quota."""
         lane, bounded = call.options.lane, call.options.bounded
         while True:
             if self._outage.is_open:
                 await self._wait_for_turn(call)
             try:
-                permit = limiter.try_acquire(lane, bounded=bounded, slots=self._http.slots)
+                permit = call.limiter.try_acquire(lane, bounded=bounded, slots=self._http.slots)
                 if permit is None:
-                    permit = await self._wait_for_quota(call, limiter)
+                    permit = await self._wait_for_quota(call)
             except BaseException:
                 self._look_in_vain(call)
                 raise
             if call.looking or not self._outage.is_open:
                 return permit
-            limiter.settle(permit, headers=None, status=None, sent=False)
+            call.limiter.release(permit, headers=None, status=None, sent=False)
 
     async def _wait_for_turn(self, call: _Call) -> None:
         """Wait until the outage is over or this call may look.
@@ -484,7 +460,7 @@ class Transport:
     def _look_in_vain(
         self, call: _Call, *, asked: float | None = None, longest: float = LONGEST_PAUSE
     ) -> None:
-        """If the call was to look, that is over; the next look is for the next call."""
+        """End the call's look, if it had one; the next call may look."""
         if not call.looking:
             return
         call.looking = False
@@ -504,7 +480,7 @@ class Transport:
         return _unknown(call, error) if call.in_doubt else error
 
     def _failed(self, call: _Call, permit: Permit, failed: _Failed) -> _Failed:
-        """Take note of a failed attempt as a sign of an outage."""
+        """Count a failed attempt towards an outage."""
         if failed.failure is Failure.CERTIFICATE:
             self._look_in_vain(call)
             return failed
@@ -527,11 +503,11 @@ class Transport:
         self._look_in_vain(
             call,
             asked=failed.retry_after,
-            longest=PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
+            longest=_PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
         )
         return failed
 
-    def _recovered(self, call: _Call, limiter: Limiter) -> None:
+    def _recovered(self, call: _Call) -> None:
         """An answer came after failures."""
         now = self._runtime.monotonic()
         call.looking = False
@@ -540,18 +516,16 @@ class Transport:
             return
         self._away.clear()
         self._budget.refill()
-        limiter.recovered()
+        call.limiter.recovered()
         self._turns.release()
         assert status is not None  # noqa: S101  it was open
         self._reporter.report(
             OutageEnded(call=call.number, seconds=status.since, failures=failures)
         )
 
-    def _answered(
-        self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply
-    ) -> Reply | _Failed:
-        """Take note of a reply; it failed if it is in doubt and another may come."""
-        limiter.settle(permit, headers=reply.headers, status=reply.status)
+    def _answered(self, call: _Call, permit: Permit, reply: Reply) -> Reply | _Failed:
+        """Learn from a reply; one in doubt failed if another attempt may do better."""
+        call.limiter.release(permit, headers=reply.headers, status=reply.status)
         call.attempts += 1
         if call.observed:
             self._report(
@@ -561,7 +535,7 @@ class Transport:
                 elapsed=self._runtime.monotonic() - permit.sent,
                 attempt=call.attempts,
                 request_id=request_id_of(reply),
-                rate_limit=limiter.status(),
+                rate_limit=call.limiter.status(),
                 already_gone=_already_gone(call.request, reply),
             )
         doubt = reply.doubt
@@ -570,28 +544,26 @@ class Transport:
                 return self._failed(call, permit, _Failed(doubt.failure, doubt.reason, reply))
             call.in_doubt = call.in_doubt or call.request.writes
         if self._outage.failures:
-            self._recovered(call, limiter)
+            self._recovered(call)
         return reply
 
-    def _without_reply(
-        self, call: _Call, limiter: Limiter, permit: Permit, error: AttemptFailedError
-    ) -> _Failed:
-        """Settle the permit of an attempt that got no reply."""
+    def _without_reply(self, call: _Call, permit: Permit, error: AttemptFailedError) -> _Failed:
+        """Release the permit of an attempt that got no reply."""
         reached = error.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
-        limiter.settle(permit, headers=None, status=None, sent=reached, tried=True)
+        call.limiter.release(permit, headers=None, status=None, sent=reached, tried=True)
         call.attempts += 1
         self._lost(call, permit, error.failure.name.lower(), call.attempts)
         failed = _Failed(error.failure, error.detail, cause=error.__cause__)
         return self._failed(call, permit, failed)
 
-    async def _wait_for_quota(self, call: _Call, limiter: Limiter) -> Permit:
+    async def _wait_for_quota(self, call: _Call) -> Permit:
         lane, max_wait = call.options.lane, call.options.max_wait
         patience = None if max_wait is None else max(0.0, max_wait - call.waited)
         began = self._runtime.monotonic()
         self._counts["waits"] += 1
         try:
             permit = await self._unless_closed(
-                limiter.acquire(
+                call.limiter.acquire(
                     lane,
                     max_wait=patience,
                     bounded=call.options.bounded,
@@ -637,35 +609,31 @@ class Transport:
         finally:
             self._waits.discard(scope)
 
-    def _refused(self, call: _Call, limiter: Limiter, permit: Permit, reply: Reply) -> Reply | None:
-        """Take note of a 429; return it unless the call waits for the quota and goes on."""
+    def _refused(self, call: _Call, permit: Permit, reply: Reply) -> Reply | None:
+        """Learn from a 429; return it unless the call waits for the quota and sends again."""
         if reply.doubt is not None and call.request.writes:
             call.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
         call.refused = reply
         code, _, _ = error_details(reply)
-        limiter.settle(permit, headers=reply.headers, status=429, code=code)
+        call.limiter.release(permit, headers=reply.headers, status=429, code=code)
         call.refusals += 1
         if self._outage.failures:
-            self._recovered(call, limiter)
+            self._recovered(call)
         self._report(
             RequestRefused,
             call,
             code=None if code is None else readable(code),
             elapsed=self._runtime.monotonic() - permit.sent,
             request_id=request_id_of(reply),
-            rate_limit=limiter.status(),
+            rate_limit=call.limiter.status(),
         )
         asked = None if reply.headers is None else reply.headers.retry_after
-        longest = call.options.retry.retry_after_max
         if call.in_doubt and not call.request.repeatable:
-            advice = NOT_REPEATED
-        elif asked is None or asked <= longest:
+            advice = _NOT_REPEATED
+        elif asked is None or asked <= call.options.retry.retry_after_max:
             return None
         else:
-            advice = (
-                f"the server asks for a wait of {asked:.0f} s, longer than the {longest:.0f} s "
-                "allowed by RetryPolicy(retry_after_max=...)"
-            )
+            advice = too_long(asked, call.options.retry)
         self._report_given_up(call, advice, request_id_of(reply))
         return msgspec.structs.replace(reply, advice=advice)
 
@@ -686,26 +654,26 @@ class Transport:
             kind(call=call.number, method=request.method, path=request.path, **facts)
         )
 
-    async def _try_again(self, call: _Call, limiter: Limiter, first: _Failed) -> Reply:
-        """Go on after a failed first attempt: end in a reply or an error."""
+    async def _try_again(self, call: _Call, first: _Failed) -> Reply:
+        """Go on after a failed first attempt, until a reply or an error."""
         import tenacity  # noqa: PLC0415  most programs never need it
 
         done: list[_Failed] = [first]
-        verdict: Retry | Stop | None = None
+        decision: Retry | Stop | None = None
 
         async def attempt() -> Reply | _Failed:
-            return done.pop() if done else await self._attempt(call, limiter)
+            return done.pop() if done else await self._attempt(call)
 
         def wait(state: tenacity.RetryCallState) -> float:
-            nonlocal verdict
-            verdict = self._judge(call, _result_of(state))
-            return verdict.wait if isinstance(verdict, Retry) else 0.0
+            nonlocal decision
+            decision = self._decide(call, _result_of(state))
+            return decision.wait if isinstance(decision, Retry) else 0.0
 
         # One object for each call: a shared one mixes up the counts of concurrent calls.
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_result(lambda result: isinstance(result, _Failed)),
             wait=wait,
-            stop=lambda _: isinstance(verdict, Stop),
+            stop=lambda _: isinstance(decision, Stop),
             before_sleep=lambda state: self._retries(call, _result_of(state), state.upcoming_sleep),
             sleep=self.sleep,
             retry_error_callback=_result_of,
@@ -713,22 +681,22 @@ class Transport:
         try:
             result: Reply | _Failed = await retrying(attempt)
         except ClientStateError as error:
-            # Closed under the call: what was sent before stays in doubt.
+            # The client was closed during the call: what was sent before stays in doubt.
             if not call.in_doubt:
                 raise
             raise _unknown(call, error) from error
         if isinstance(result, Reply):
             return result
-        assert isinstance(verdict, Stop)  # noqa: S101  what made it the last
-        self._report_given_up(call, f"{result.reason}; {verdict.reason}", result.request_id)
+        assert isinstance(decision, Stop)  # noqa: S101  or there would be another attempt
+        self._report_given_up(call, f"{result.reason}; {decision.reason}", result.request_id)
         if result.reply is not None:
-            return msgspec.structs.replace(result.reply, advice=verdict.reason)
-        raise _no_answer(call, result, verdict.reason) from result.cause
+            return msgspec.structs.replace(result.reply, advice=decision.reason)
+        raise _no_answer(call, result, decision.reason) from result.cause
 
-    def _judge(self, call: _Call, failed: _Failed) -> Retry | Stop:
+    def _decide(self, call: _Call, failed: _Failed) -> Retry | Stop:
         call.in_doubt = call.in_doubt or (failed.failure.ambiguous and call.request.writes)
         if failed.failure.ambiguous and not call.request.repeatable:
-            return Stop(NOT_REPEATED)
+            return Stop(_NOT_REPEATED)
         outage, patient = self.outage, call.options.patient
         if outage is not None and not patient:
             return Stop(str(outage))
@@ -736,7 +704,7 @@ class Transport:
         if excused and not failed.own:
             call.excused += 1
         elapsed = self._runtime.monotonic() - call.began - call.waited - call.away
-        verdict = judge(
+        decision = decide(
             call.options.retry,
             failure=failed.failure,
             attempts=call.attempts - call.excused,
@@ -745,12 +713,12 @@ class Transport:
             budget_allows=patient or self._budget.allows,
             random=self._runtime.random(),
         )
-        if outage is not None and isinstance(verdict, Retry):
+        if outage is not None and isinstance(decision, Retry):
             return Retry(0.0)  # it waits for its turn
-        return verdict
+        return decision
 
     def _retries(self, call: _Call, failed: _Failed, wait: float) -> None:
-        """Take note that an attempt failed and another one follows."""
+        """Count and report an attempt that failed and is followed by another."""
         if not call.options.patient:
             call.refund += self._budget.spend(failed.failure)
         self._counts["retries"] += 1
@@ -766,7 +734,7 @@ class Transport:
 
 
 def _result_of(state: Any) -> Any:
-    """Return what the newest attempt under tenacity came to."""
+    """Return the result of the newest attempt under tenacity."""
     return state.outcome.result()
 
 
@@ -778,7 +746,7 @@ def _already_gone(request: Request, reply: Reply) -> bool:
 
 
 def _refused_before(call: _Call, refusal: Reply, error: RateLimitWaitError) -> RateLimitWaitError:
-    """The error, with what Intercom said to the call before."""
+    """Return the error with what Intercom answered to the call before."""
     return RateLimitWaitError(
         wait=error.wait,
         max_wait=error.max_wait,
@@ -789,7 +757,7 @@ def _refused_before(call: _Call, refusal: Reply, error: RateLimitWaitError) -> R
 
 
 def _unknown(call: _Call, error: IntercomError) -> UnknownOutcomeError:
-    """Name the error of a call that was in doubt already when it could not go on."""
+    """Return the error of a call that was in doubt already when it could not go on."""
     unknown = UnknownOutcomeError(f"the request may have been applied, and {error}")
     unknown.attempts, unknown.refusals = call.attempts, call.refusals
     return unknown
@@ -798,7 +766,7 @@ def _unknown(call: _Call, error: IntercomError) -> UnknownOutcomeError:
 def _no_answer(
     call: _Call, failed: _Failed, reason: str
 ) -> ConnectionFailedError | UnknownOutcomeError:
-    """Name the error of a call that got no reply at all."""
+    """Return the error of a call that got no reply at all."""
     text = f"{failed.reason}; {reason} (attempts: {call.attempts})"
     error: ConnectionFailedError | UnknownOutcomeError
     if call.in_doubt:

@@ -1,7 +1,7 @@
 """Clock, timers, sleep and randomness: the only module of the core that names them.
 
-All durations are measured by the running event loop's own clock. A loop whose clock is driven
-by a test therefore drives the whole library, and nothing has to be patched.
+The running event loop's own clock measures all durations. So a test that drives the loop's clock
+drives the whole library, and need not patch anything.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class TimerHandle(Protocol):
-    """What `Runtime.call_later` returns."""
+    """A timer of `Runtime.call_later`."""
 
     def cancel(self) -> None:
         """Keep the callback from being called; harmless when it already was."""

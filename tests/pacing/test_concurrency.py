@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercom_async.transport.concurrency import LARGEST, SMALLEST, ConcurrencyBound
+from intercom_async.pacing.concurrency import LARGEST, SMALLEST, ConcurrencyBound
 
 
 def _window(

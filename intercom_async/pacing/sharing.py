@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
+from intercom_async.pacing.limiter import Gate, Limiter
+from intercom_async.pacing.window import RateLimitPolicy
+from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.limiter import Gate, Limiter
-from intercom_async.transport.runtime import Runtime
-from intercom_async.transport.window import RateLimitPolicy
 
 _Limiters = WeakValueDictionary[Hashable, Limiter]
 _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()
@@ -28,8 +28,7 @@ class SharedBudget(Protocol):
 
         Args:
             name: of the budget, the same in every process; holds no secret.
-            wake: to be called when what `wait` would return may have changed.
-            runtime: the clock.
+            wake: call it when the result of `wait` may have changed.
         """
         ...
 
@@ -43,14 +42,8 @@ def limiter_for(
 ) -> Callable[[], Limiter]:
     """Return a function that finds or makes the budget's limiter inside the running loop.
 
-    A limiter lives as long as a client uses it.
-
-    Args:
-        token: the access token; only its hash is kept.
-        base_url: where requests go.
-        policy: `key` overrides the token; see `RateLimitPolicy.key`.
-        runtime: clock, timers and randomness of a new limiter.
-        shared: the budget shared with other processes, if there is one.
+    A limiter lives as long as a client uses it. Of the token only a hash is kept, and with
+    `RateLimitPolicy.key` not even that.
     """
     owner: Hashable = policy.key
     if owner is None:
@@ -75,6 +68,6 @@ def limiter_for(
 
 
 def _name(owner: Hashable, base_url: str) -> str:
-    """Return a budget's name that is the same in every process and tells nothing of the token."""
+    """Return a name for a budget, the same in every process, that does not disclose the token."""
     said = owner if isinstance(owner, bytes) else repr(owner).encode()
     return hashlib.sha256(said + base_url.encode()).hexdigest()[:24]

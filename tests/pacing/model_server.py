@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from intercom_async.simulator.quota import Quota
-from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.window import (
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
     Permit,
     QuotaWindow,
     RateLimitHeaders,
 )
+from intercom_async.simulator.quota import Quota
 
 
 @attrs.define

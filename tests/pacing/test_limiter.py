@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_async.errors import RateLimitWaitError
+from intercom_async.pacing.concurrency import LARGEST, SMALLEST
+from intercom_async.pacing.limiter import Backlog, Limiter
+from intercom_async.pacing.sharing import limiter_for
+from intercom_async.pacing.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
+from intercom_async.runtime import SYSTEM
 from intercom_async.secret import Secret
-from intercom_async.transport.concurrency import LARGEST, SMALLEST
-from intercom_async.transport.limiter import Backlog, Limiter
-from intercom_async.transport.runtime import SYSTEM
-from intercom_async.transport.sharing import limiter_for
-from intercom_async.transport.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
 from tests.support.driven_loop import DrivenEventLoop
 
 EPOCH = 1_000_000.0
@@ -27,7 +27,7 @@ def _answer(limiter: Limiter, permit: Permit, remaining: int, *, limit: int = 10
     headers = RateLimitHeaders(
         limit=limit, remaining=remaining, reset=(at // 10 + 1) * 10, date=at // 1
     )
-    limiter.settle(permit, headers=headers, status=200)
+    limiter.release(permit, headers=headers, status=200)
 
 
 async def _warm(limit: int = 100, remaining: int | None = None) -> Limiter:
@@ -111,7 +111,7 @@ async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
     with pytest.raises(RateLimitWaitError):
         await limiter.acquire(Lane.INTERACTIVE, max_wait=2.0)
     assert loop.time() - began == pytest.approx(2.0, abs=0.5)
-    limiter.settle(held, headers=None, status=None, sent=False)
+    limiter.release(held, headers=None, status=None, sent=False)
     assert _idle(limiter)
 
 
@@ -122,11 +122,11 @@ async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
     first = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
     second = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
     await asyncio.sleep(0)
-    limiter.settle(held, headers=None, status=None, sent=False)  # grants the first
+    limiter.release(held, headers=None, status=None, sent=False)  # grants the first
     first.cancel()
     permit = await asyncio.wait_for(second, 1.0)
     assert first.cancelled()
-    limiter.settle(permit, headers=None, status=None, sent=False)
+    limiter.release(permit, headers=None, status=None, sent=False)
     assert _idle(limiter)
 
 
@@ -143,12 +143,12 @@ async def test_the_last_waiter_cancelled_takes_the_timer_with_it() -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
-async def test_settling_twice_counts_once() -> None:
+async def test_releasing_a_permit_twice_counts_once() -> None:
     limiter = await _warm()
     permit = await limiter.acquire(Lane.BULK)
     _answer(limiter, permit, 70)
     _answer(limiter, permit, 3)
-    limiter.settle(permit, headers=None, status=None)
+    limiter.release(permit, headers=None, status=None)
     status = limiter.status()
     assert status is not None
     assert status.remaining == 70
@@ -166,7 +166,7 @@ def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
         try:
             await asyncio.sleep(dice.uniform(0, 0.5))
         except asyncio.CancelledError:
-            limiter.settle(permit, headers=None, status=None)
+            limiter.release(permit, headers=None, status=None)
             raise
         left[0] = max(0, left[0] - 1)
         _answer(limiter, permit, left[0], limit=30)
@@ -210,7 +210,7 @@ async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherw
     _answer(limiter, out.pop(), 90_000, limit=100_000)
     out.append(await waiter)
     for permit in (*out, free, urgent):
-        limiter.settle(permit, headers=None, status=None, sent=False)
+        limiter.release(permit, headers=None, status=None, sent=False)
     assert _idle(limiter)
 
 
@@ -228,7 +228,7 @@ async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
     permits = [await task for task in waiting]
     assert loop.time() - began < 0.5
     for permit in permits:
-        limiter.settle(permit, headers=None, status=None, sent=False)
+        limiter.release(permit, headers=None, status=None, sent=False)
     assert _idle(limiter)
 
 
@@ -238,7 +238,7 @@ async def test_after_an_outage_the_bound_is_as_if_the_server_had_never_suffered(
     for _ in range(5):
         for _ in range(30):
             permit = await limiter.acquire(Lane.BULK, bounded=False)
-            limiter.settle(permit, headers=None, status=503)
+            limiter.release(permit, headers=None, status=503)
         await asyncio.sleep(10.0)
     assert limiter._concurrency.value < SMALLEST / 4
     limiter.recovered()

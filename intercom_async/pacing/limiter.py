@@ -1,8 +1,8 @@
 """Requests queue here for quota and connection; `window` and `slots` decide, this module wakes.
 
 Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
-answer, a cancellation, the end of an input, a free connection) as many waiters as may leave are
-woken, and one timer is set for the moment at which the next one should be looked at. While nobody
+answer, a cancellation, the end of an input, a free connection) the limiter wakes as many waiters
+as may leave, and sets one timer for the moment to look at the next. While nobody
 waits there is no timer and no task. A permit belongs to its waiter from the moment it is granted:
 a waiter cancelled just then gives it back, and the next one is woken.
 """
@@ -17,17 +17,17 @@ import attrs
 
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
-from intercom_async.transport.concurrency import ConcurrencyBound
-from intercom_async.transport.runtime import SYSTEM, Runtime, TimerHandle
-from intercom_async.transport.server_clock import WINDOW
-from intercom_async.transport.slots import UNBOUNDED, Slots
-from intercom_async.transport.window import (
+from intercom_async.pacing.concurrency import ConcurrencyBound
+from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.slots import UNBOUNDED, Slots
+from intercom_async.pacing.window import (
     Lane,
     Permit,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
+from intercom_async.runtime import SYSTEM, Runtime, TimerHandle
 
 _BULK: Final = Lane.BULK
 _OVERLOADED: Final = frozenset({502, 503, 504})
@@ -47,7 +47,6 @@ class _Queue:
     """One lane's waiters, first in, first out.
 
     Attributes:
-        lane: whose.
         waiters: in order; those that gave up stay until they come to the head.
         waiting: how many have not given up.
     """
@@ -59,17 +58,13 @@ class _Queue:
 
 @attrs.define(eq=False)
 class Backlog:
-    """What a bulk run will still ask for, besides the requests that wait already.
-
-    Attributes:
-        unread: pairs it has not read yet, None when unknown.
-    """
+    """The `unread` pairs of a bulk run, None if nobody knows how many."""
 
     unread: int | None
 
 
 class Gate(Protocol):
-    """What one limiter knows of a budget shared with other processes.
+    """One limiter's view of a budget shared with other processes.
 
     A permit is granted when the limiter's own window and the gate agree, so a gate can only slow
     down, never speed up. Every call is quick and none blocks.
@@ -79,33 +74,22 @@ class Gate(Protocol):
         """Return 0.0 if a permit may be taken now, else the seconds after which to ask again.
 
         Args:
-            limit: requests the server allows per window.
             reset: Unix second, on the server's clock, at which its current window ends.
-            left: seconds until then.
-            now: monotonic seconds.
         """
         ...
 
     def known_wait(self, *, reset: float, left: float) -> float:
-        """Return the seconds that certainly have to be waited, as far as is known.
-
-        Args:
-            reset: as for `wait`.
-            left: as for `wait`.
-        """
+        """Return the seconds that an interactive request certainly has to wait."""
         ...
 
     def take(self) -> None:
-        """A permit is taken: `wait` has just returned 0.0, or no window is known yet."""
+        """A permit is taken: `wait` has just returned 0.0, or no reply has named a window yet."""
         ...
 
     def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
-        """A reply told what is left of a window.
+        """A reply said what is left of a window.
 
         Args:
-            limit: requests allowed per window.
-            remaining: requests left in it.
-            reset: Unix second at which it ends.
             elapsed: seconds from the request's permit to the reply.
         """
         ...
@@ -115,8 +99,6 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        policy: see `RateLimitPolicy`.
-        runtime: clock, timers and randomness.
         share: given what wakes this limiter, returns the gate of a budget shared with other
             processes; None for no such budget.
     """
@@ -147,9 +129,7 @@ class Limiter:
         """Return a permit if one is free and nobody waits for it, else None.
 
         Args:
-            lane: interactive or bulk.
             bounded: whether a bulk request counts against the computed bound on concurrency.
-            slots: the connections it needs one of.
         """
         if self._interactive.waiting or not slots.free(bulk=lane is _BULK):
             return None
@@ -174,13 +154,7 @@ class Limiter:
         bounded: bool = True,
         slots: Slots = UNBOUNDED,
     ) -> Permit:
-        """Wait for a permit. It must be handed to `settle` whatever becomes of the request.
-
-        Args:
-            lane: interactive or bulk.
-            max_wait: seconds to wait at most, None for as long as it takes.
-            bounded: see `try_acquire`.
-            slots: see `try_acquire`.
+        """Wait at most `max_wait` seconds for a permit, which `release` must get back in any case.
 
         Raises:
             RateLimitWaitError: more patience is needed than `max_wait`; raised at once when
@@ -213,7 +187,7 @@ class Limiter:
             if expiry is not None:
                 expiry.cancel()
 
-    def settle(
+    def release(
         self,
         permit: Permit,
         *,
@@ -223,15 +197,11 @@ class Limiter:
         sent: bool = True,
         tried: bool = False,
     ) -> None:
-        """Hand a permit back and learn from what became of its request; harmless when repeated.
+        """Take a permit back and learn from its request; harmless when repeated.
 
         Args:
-            permit: what `acquire` returned.
-            headers: what the reply tells about the quota, None for no such headers.
-            status: HTTP status of the reply, None for no reply.
-            code: Intercom's error code of a 429.
             sent: False if the request certainly never left.
-            tried: then, whether a connection for it was tried.
+            tried: whether a connection was tried for one that never left.
         """
         if not permit.open:
             return
@@ -255,13 +225,13 @@ class Limiter:
             self._wake()
 
     def recovered(self) -> None:
-        """An outage is over: what was learnt of the server's load in it means nothing now."""
+        """An outage is over: the load that was measured in it means nothing now."""
         self._concurrency = ConcurrencyBound()
         if self._bulk.waiting:
             self._wake()
 
     def expect(self, backlog: Backlog) -> None:
-        """A bulk run has begun: what waits is not all there is to do."""
+        """A bulk run has begun: more will follow the requests that wait."""
         self._backlogs.append(backlog)
 
     def forget(self, backlog: Backlog) -> None:
@@ -271,7 +241,7 @@ class Limiter:
 
     @property
     def limit(self) -> int | None:
-        """Requests the server allows per window, None while that is unknown."""
+        """Requests the server allows per window, None before it said so."""
         return self._window.limit
 
     def status(self) -> RateLimitStatus | None:
@@ -328,7 +298,7 @@ class Limiter:
         """A waiter leaves without its permit."""
         if granted.done() and not granted.cancelled() and granted.exception() is None:
             # Granted and cancelled in the same turn of the loop.
-            self.settle(granted.result(), headers=None, status=None, sent=False)
+            self.release(granted.result(), headers=None, status=None, sent=False)
         self._wake()  # whoever comes next may need the timer, or nobody does
 
     def _grant(self, queue: _Queue, now: float) -> float | None:
@@ -366,7 +336,7 @@ class Limiter:
         return wait
 
     def _wait_at(self, gate: Gate, now: float) -> float:
-        """Ask the shared budget; before the first reply nobody knows which window to ask for."""
+        """Ask the shared budget; before the first reply there is no window to ask for."""
         window = self._window
         if window.limit is None:
             return 0.0

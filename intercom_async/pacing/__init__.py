@@ -1,0 +1,1 @@
+"""Paces requests by the quota: when one may leave, on the clock of the server."""

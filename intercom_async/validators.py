@@ -1,0 +1,29 @@
+"""Validators of the numbers that callers set, for attrs."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+from intercom_async.errors import InvalidArgumentError
+
+
+def number(
+    expected: str, fits: Callable[[float], bool], *, of: str = ""
+) -> Callable[[object, Any, Any], None]:
+    """Return a validator that refuses all but numbers that fit; a bool is no number.
+
+    `expected` says in words what `fits` tests, and `of` stands before the attribute's name.
+    """
+
+    def validate(_: object, attribute: Any, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+            raise InvalidArgumentError(of + attribute.name, value, expected)
+
+    return validate
+
+
+optional: Final[Callable[[Any], Any]] = attrs.validators.optional
+POSITIVE: Final = number("a positive number", lambda value: 0 < value < math.inf)
+ZERO_OR_MORE: Final = number("0 or more", lambda value: 0 <= value < math.inf)
