@@ -80,6 +80,10 @@ class Input:
 def find_input(options: BulkOptions, console: Console) -> Input:
     """Say where the pairs or people come from."""
     given = [one for one in (options.source, options.people, options.undo) if one is not None]
+    for one in (*given, options.journal):
+        if str(one).startswith(("postgresql:", "postgres:")):  # not shown: it may hold a password
+            expected = "a file; `intercom-async submit` and `work` are for runs in PostgreSQL"
+            raise InvalidArgumentError("SOURCE or --journal", None, expected)
     if len(given) > 1:
         other = "--undo" if options.undo else "--people"
         raise InvalidArgumentError("SOURCE", options.source, f"left out with {other}")
