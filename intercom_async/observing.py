@@ -31,6 +31,7 @@ from typing import Any, Final
 import attrs
 
 LOG_VARIABLE: Final = "INTERCOM_LOG"
+_STDERR: Final = "intercom_async on stderr"
 
 logger: Final = logging.getLogger("intercom_async")
 logger.addHandler(logging.NullHandler())
@@ -39,12 +40,18 @@ logger.addHandler(logging.NullHandler())
 def log_to_stderr(level: str) -> None:
     """Show what the library logs, unless the application has log handlers of its own.
 
+    If it is called again, whichever asked for more decides.
+
     Args:
         level: "debug" for every request, "info" for what went wrong.
     """
     known = level.strip().upper() in {"DEBUG", "INFO"}
     logger.setLevel(level.strip().upper() if known else logging.INFO)
+    for before in [one for one in logger.handlers if one.name == _STDERR]:
+        logger.removeHandler(before)
+        logger.setLevel(min(before.level, logger.level))
     handler = logging.StreamHandler()
+    handler.name, handler.level = _STDERR, logger.level
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(lambda _: not logging.getLogger().handlers)
     logger.addHandler(handler)

@@ -84,3 +84,5 @@ app(["-v", "simulate", "--help"], standalone_mode=False)
 """
     )
     assert stderr_of(program, None).count("attempt 1 failed") == 1
+    shown = stderr_of(program, "debug")
+    assert shown.count("attempt 1 failed") == shown.count("/me: 200") == 1
