@@ -12,6 +12,7 @@ from intercom_async.cli.demo import show
 from intercom_async.cli.running import ExitStatus
 from intercom_async.cli.simulating import SHARE, order, picture
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.cli.conftest import Command
 from tests.simulator.asking import until
 
 
@@ -34,6 +35,12 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
         InvalidArgumentError, match=r"one or more of outage, html, late, latency.* 'outgae'"
     ):
         order(IntercomSimulator(), ["outgae"])
+
+
+def test_a_port_that_is_taken_is_named(command: Command, simulator: IntercomSimulator) -> None:
+    ended = command("simulate", "--port", simulator.url.rpartition(":")[2])
+    assert ended.status == 2
+    assert "--port must be a free port" in ended.err
 
 
 async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
