@@ -172,12 +172,16 @@ class TestCalls:
         [
             ("method", "TRACE"),
             ("method", None),
+            ("method", "HEAD"),
             ("json", object()),
             ("json", {"a": {1j}}),
             ("params", ["a"]),
             ("params", {"a": "\ud800"}),
+            ("params", {"a": {"b": 1}}),
+            ("params", {"a": [{1}]}),
             ("lane", "fast"),
             ("timeout", 0),
+            ("timeout", 10**400),
         ],
     )
     async def test_what_cannot_be_sent_is_refused_by_name(
@@ -386,6 +390,7 @@ class TestOptions:
                 for value in (
                     {"authorization": "hidden-word"},
                     {"Cookie": "hidden-word"},
+                    {"Proxy-Authorization": "hidden-word"},
                     {"Intercom-Version": "hidden-word"},
                     {"X-A": "hidden-word\r\nX-B: c"},
                     {"X A": "hidden-word"},

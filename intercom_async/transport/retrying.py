@@ -11,7 +11,7 @@ together (botocore's retry quota and gRPC's proposal A6 are the models). When ev
 """
 
 import enum
-import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -53,8 +53,7 @@ def check_number(*, zero_too: bool, none_too: bool = False) -> Callable[[object,
         if (
             not isinstance(value, int | float)
             or isinstance(value, bool)
-            or not math.isfinite(value)
-            or value < 0
+            or not 0 <= value <= sys.float_info.max
             or (value == 0 and not zero_too)
         ):
             raise InvalidArgumentError(attribute.name, value, expected)

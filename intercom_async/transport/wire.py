@@ -232,6 +232,7 @@ _OWN_HEADERS: Final = frozenset(
     {
         *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
         *("connection", "content-length", "content-type", "transfer-encoding"),
+        "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
     }
 )
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -248,7 +249,8 @@ def check_headers(headers: object) -> dict[str, str]:
             raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
         expected = None
         if name.lower() in _OWN_HEADERS:
-            expected = f"without {name}, which is the library's (token, version, user_agent_suffix)"
+            own = "token, version, user_agent_suffix, proxy"
+            expected = f"without {name}, which is the library's ({own})"
         elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             expected = f"printable ASCII texts, that of {name} too"
         if expected is not None:
