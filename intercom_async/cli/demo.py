@@ -69,7 +69,7 @@ async def show(
     kept = _kept(journal)
     simulator = IntercomSimulator(limit=limit, latency=LATENCY, seed=seed, port=kept.port)
     populated = simulator.workspace.populate(conversations=pairs)
-    if not set(populated).issuperset(kept.detached):
+    if not set(populated).issuperset(kept.pairs):
         raise InvalidArgumentError("--journal", str(journal), "of the same --pairs and --seed")
     for pair in kept.detached:  # the simulator is as the earlier session left it
         simulator.workspace.detach(*pair)
@@ -133,9 +133,10 @@ def _agrees(console: Console, mismatches: list[str], reported: int) -> bool:
 
 @attrs.frozen
 class _Kept:
-    """What an earlier session left: the simulator's port, and the pairs that were detached."""
+    """What an earlier session left: the simulator's port, its pairs, and those detached."""
 
     port: int = 0
+    pairs: tuple[tuple[str, str], ...] = ()
     detached: tuple[tuple[str, str], ...] = ()
 
 
@@ -143,9 +144,10 @@ def _kept(journal: Path | None) -> _Kept:
     if journal is None or not is_journal(journal):
         return _Kept()
     with reader.open(journal) as found:
-        rows = found.rows({Outcome.DETACHED, Outcome.ALREADY_ABSENT})
-        detached = tuple((row.conversation_id, row.contact_id) for row in rows)
-        return _Kept(urlsplit(found.binding.base_url).port or 0, detached)
+        states = {(row.conversation_id, row.contact_id): row.state for row in found.rows()}
+        gone = {Outcome.DETACHED, Outcome.ALREADY_ABSENT}
+        detached = tuple(pair for pair, state in states.items() if state in gone)
+        return _Kept(urlsplit(found.binding.base_url).port or 0, tuple(states), detached)
 
 
 def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:

@@ -118,6 +118,9 @@ def people_from(
     one_per_address: bool = False,
 ) -> Input:
     """Say where people come from."""
+    if reader.is_journal(path):
+        seen = "is the journal of a run: give it as SOURCE to go on"
+        raise InvalidArgumentError("a file of people", str(path), "CSV or JSON lines", seen=seen)
     column = PEOPLE[by]
     named = {column: parse_columns(columns).get(column, column)}
     return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,8 @@ class TestADemoWithAJournal:
         await show(pairs=3, limit=167, seed=1, console=console, journal=journal)
         with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
             await show(pairs=3, limit=167, seed=2, console=console, journal=journal)
+        with closing(sqlite3.connect(journal)) as table:  # as a killed demo leaves its last pairs
+            table.execute("UPDATE pair SET state = 'pending'")
+            table.commit()
+        with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
+            await show(pairs=2, limit=167, seed=1, console=console, journal=journal)
