@@ -53,10 +53,16 @@ def log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler()
     handler.name, handler.level = _STDERR, logger.level
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    handler.addFilter(lambda _: not _has_others(handler))
     logger.addHandler(handler)
     if not known:
         logger.warning("%s is %r; use debug or info", LOG_VARIABLE, level)
+
+
+def _has_others(own: logging.Handler) -> bool:
+    """Whether the application shows the library's lines by a handler of its own."""
+    handlers = {*logging.getLogger().handlers, *logger.handlers} - {own}
+    return not all(isinstance(one, logging.NullHandler) for one in handlers)
 
 
 if os.environ.get(LOG_VARIABLE):
