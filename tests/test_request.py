@@ -17,6 +17,7 @@ from intercom_async import (
     IntercomError,
     InvalidArgumentError,
     Lane,
+    NotFoundError,
     RateLimitWaitError,
     RawReply,
     RedirectError,
@@ -136,6 +137,13 @@ class TestCalls:
             await answered(data)
         assert raised.value.reply is not None
         assert raised.value.reply.status == int(data[9:12])
+
+    async def test_what_is_missing_is_not_called_a_conversation(
+        self, client: IntercomClient
+    ) -> None:
+        with pytest.raises(NotFoundError, match="Resource Not Found") as raised:
+            await client.request("GET", "/tags/17")
+        assert type(raised.value) is NotFoundError
 
     @pytest.mark.parametrize(
         "path",

@@ -511,7 +511,7 @@ def _kind_of_error(  # noqa: PLR0911  a table
     if status == 404:
         if code == "admin_not_found" or message.startswith("admin"):
             return AdminNotFoundError
-        if not is_error_list(reply):
+        if reply.raw or not is_error_list(reply):
             return NotFoundError
         # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):
