@@ -50,7 +50,7 @@ async def test_the_documented_headers_go_out(stubs: aioresponses, client: Interc
     assert headers["Content-Type"] == "application/json"
     assert headers["Intercom-Version"] == "Preview"
     assert headers["User-Agent"].startswith("intercom_async/")
-    assert call.kwargs["data"] == b'{"admin_id":"1"}'
+    assert call.kwargs["data"].decode() == '{"admin_id":"1"}'
     assert call.kwargs["allow_redirects"] is False
 
 

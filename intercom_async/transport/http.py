@@ -130,8 +130,8 @@ async def _guard(
         aiohttp.ClientHttpProxyError,
     ) as error:
         way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
-        failed = AttemptFailedError(_classify(error), _describe(error), way)
-        raise failed from _os_error(error)
+        # Without a name for it: the frame, which it leads to, would keep it alive.
+        raise AttemptFailedError(_classify(error), _describe(error), way) from _os_error(error)
 
 
 _MIDDLEWARES: Final = (_guard,)
