@@ -438,7 +438,7 @@ class IntercomClient:
         out. Only success (2xx) returns.
 
         A call that may have been applied, since its answer was lost or a 5xx, is sent again only
-        if that does no harm. So it is with GET, HEAD, PUT and DELETE (the second answer may then
+        if that does no harm. So it is with GET, PUT and DELETE (the second answer may then
         be a 404), and with POST and PATCH only if you say `idempotent=True`, as of a search.
         Otherwise `UnknownOutcomeError` or `ServerError` is raised after the one attempt. What
         certainly was not applied (429, no connection) is repeated in any case.

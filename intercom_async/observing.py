@@ -34,6 +34,7 @@ from typing import Any, Final
 import attrs
 
 _LOG_VARIABLE: Final = "INTERCOM_LOG"
+_STDERR: Final = "intercom_async on stderr"
 
 logger: Final = logging.getLogger("intercom_async")
 logger.addHandler(logging.NullHandler())
@@ -42,17 +43,29 @@ logger.addHandler(logging.NullHandler())
 def log_to_stderr(level: str) -> None:
     """Write the library's log lines to stderr, unless the application has log handlers of its own.
 
+    If it is called again, whichever asked for more decides.
+
     Args:
         level: "debug" for every request, "info" for what goes wrong.
     """
     known = level.strip().upper() in {"DEBUG", "INFO"}
     logger.setLevel(level.strip().upper() if known else logging.INFO)
+    for before in [one for one in logger.handlers if one.name == _STDERR]:
+        logger.removeHandler(before)
+        logger.setLevel(min(before.level, logger.level))
     handler = logging.StreamHandler()
+    handler.name, handler.level = _STDERR, logger.level
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    handler.addFilter(lambda _: not _has_others(handler))
     logger.addHandler(handler)
     if not known:
         logger.warning("%s is %r; use debug or info", _LOG_VARIABLE, level)
+
+
+def _has_others(own: logging.Handler) -> bool:
+    """Whether the application shows the library's lines by a handler of its own."""
+    handlers = {*logging.getLogger().handlers, *logger.handlers} - {own}
+    return not all(isinstance(one, logging.NullHandler) for one in handlers)
 
 
 if os.environ.get(_LOG_VARIABLE):

@@ -70,6 +70,7 @@ _FINAL: Final = (
 )
 """Errors after which no other search can succeed."""
 
+_OTHERS: Final = "the search returned others than it was asked for"
 _SHOWN: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
 _EXAMPLES: Final = 100
 """People that a summary names at most."""
@@ -353,7 +354,13 @@ class PairSearch:
             return
         contacts = {contact.id: contact for contact in answer if contact.id is not None}
         merged = False
-        if person.by == "contact" and person.value not in contacts:
+        if person.by == "contact" and person.value in contacts:
+            contacts = {person.value: contacts[person.value]}
+        elif person.by == "contact" and len(contacts) > 1:
+            person.note = _OTHERS
+            self._turn(person, PersonState.FAILED)
+            return
+        elif person.by == "contact":
             contact = next(iter(contacts.values()), None) or await self._follow(person.value)
             contacts = {} if contact is None or contact.id is None else {contact.id: contact}
             merged = bool(contacts) and person.value not in contacts
@@ -377,18 +384,20 @@ class PairSearch:
     ) -> dict[str, list[ContactReference]] | None:
         """Search contacts; None if nobody can tell which of the values one belongs to."""
         found: dict[str, list[ContactReference]] = {value: [] for value in values}
-        plain = {value.casefold(): value for value in values}
+        # Intercom may ignore the case of an address, so each spelling of it is the same person.
+        plain = str.casefold if by == "email" else str
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)
         async for contacts, _ in self._calls.contacts(self._counted(request)):
             for contact in contacts:
-                name = {"contact": contact.id, "external-id": contact.external_id}.get(by)
-                if by == "email":
-                    name = plain.get(str(contact.extra.get("email")).casefold())
-                if len(values) == 1:
-                    name = values[0]
-                if name not in found:
+                name = contact.extra.get("email") if by == "email" else contact.external_id
+                name = contact.id if by == "contact" else name
+                names = [one for one in values if plain(one) == plain(str(name))]
+                if len(values) == 1 and (name is None or by == "contact"):  # perhaps a merged one
+                    names = [*values]
+                if not names:
                     return None
-                found[name].append(contact)
+                for one in names:
+                    found[one].append(contact)
         return found
 
     async def _follow(self, contact_id: str) -> ContactReference | None:
@@ -519,7 +528,8 @@ class PairSearch:
                     return
         for name in names:
             try:
-                yield {name: (await search([name]) or {}).get(name, [])}
+                alone = await search([name])
+                yield {name: _OTHERS if alone is None else alone[name]}
             except (InvalidRequestError, InvalidArgumentError) as error:
                 refused = ""
                 yield {name: readable(str(error))}

@@ -13,8 +13,7 @@ from intercom_async.replies import ReplyHead
 from intercom_async.structuring import decode_json, is_list
 from intercom_async.transport.wire import Reply, Request, request_id_of
 
-READING: Final = frozenset({"GET", "HEAD"})
-IDEMPOTENT: Final = READING | {"PUT", "DELETE"}
+IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
 _METHODS: Final = IDEMPOTENT | {"POST", "PATCH"}
 
 _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+", re.ASCII)
@@ -71,7 +70,7 @@ def request(
         verb,
         _check_path(path),
         None if json is None else _encoded(json),
-        writes=verb not in READING,
+        writes=verb != "GET",
         query=_query(params),
         raw=True,
         repeatable=verb in IDEMPOTENT if idempotent is None else idempotent,
@@ -117,6 +116,9 @@ def _query(params: Mapping[str, object] | None) -> str:
             for value in values
             if value is not None
         )
+    for name, value in pairs:
+        if isinstance(value, Iterable) and not isinstance(value, str):  # `str` would quote Python
+            raise InvalidArgumentError("params", None, f"texts, numbers and lists of them: {name}")
     try:
         return urlencode(pairs)
     except UnicodeError:

@@ -1,6 +1,6 @@
 """Validators of the numbers that callers set, for attrs."""
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,5 +25,5 @@ def number(
 
 
 optional: Final[Callable[[Any], Any]] = attrs.validators.optional
-POSITIVE: Final = number("a positive number", lambda value: 0 < value < math.inf)
-ZERO_OR_MORE: Final = number("0 or more", lambda value: 0 <= value < math.inf)
+POSITIVE: Final = number("a positive number", lambda value: 0 < value <= sys.float_info.max)
+ZERO_OR_MORE: Final = number("0 or more", lambda value: 0 <= value <= sys.float_info.max)

@@ -71,8 +71,16 @@ def test_the_environment_says_what_is_shown(level: str | None, retried: int, sen
     assert ("use debug or info" in shown) is (level == "loud")
 
 
-def test_an_application_with_handlers_of_its_own_sees_each_line_once() -> None:
-    shown = stderr_of(PROGRAM.format(before="logging.basicConfig()"), "info")
+@pytest.mark.parametrize(
+    "before",
+    [
+        "logging.basicConfig()",
+        "logging.getLogger('intercom_async').addHandler(logging.StreamHandler())",
+        "logging.getLogger().addHandler(logging.NullHandler())",
+    ],
+)
+def test_an_application_with_handlers_of_its_own_sees_each_line_once(before: str) -> None:
+    shown = stderr_of(PROGRAM.format(before=before), "info")
     assert shown.count("attempt 1 failed") == 1
 
 
@@ -84,3 +92,5 @@ app(["-v", "simulate", "--help"], standalone_mode=False)
 """
     )
     assert stderr_of(program, None).count("attempt 1 failed") == 1
+    shown = stderr_of(program, "debug")
+    assert shown.count("attempt 1 failed") == shown.count("/me: 200") == 1

@@ -94,6 +94,14 @@ class TestProxies:
                 await lent.whoami()
         assert proxy.requested == [("CONNECT", f"{HOST}:443")] * 2
 
+    async def test_a_blank_variable_names_none(self, environment: pytest.MonkeyPatch) -> None:
+        environment.setenv("HTTPS_PROXY", " ")
+        url = "https://api.intercom.invalid"
+        async with IntercomClient(TOKEN, base_url=url, retry=ONCE) as client:
+            with pytest.raises(ConnectionFailedError) as raised:
+                await client.whoami()
+        assert "proxy" not in str(raised.value)
+
     @pytest.mark.parametrize("exempt", ["api.intercom.invalid", "a.b, .invalid", "*"])
     async def test_no_proxy_exempts_hosts_and_domains(
         self, proxy: Proxy, environment: pytest.MonkeyPatch, exempt: str

@@ -25,6 +25,7 @@ from intercom_async.people import By
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
 from tests.support.postgres_server import PostgresServer
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -169,6 +170,41 @@ class TestFinding:
         assert summary.duplicates == 1
         assert summary.states == {"done": 20, "failed": 1}
         assert [one.value for one in summary.examples] == ["#N/A"]
+
+    async def test_spellings_of_one_address_that_differ_in_case_are_all_found(
+        self, client: IntercomClient, sim: IntercomSimulator
+    ) -> None:
+        pairs = town(sim, 2, conversations=2)
+        given, summary = await found(client, ["p0@x.example", "P0@X.example", "p1@x.example"])
+        assert sorted(given) == sorted(pairs)
+        assert summary.states == {"done": 3}
+
+    @pytest.mark.parametrize(("by", "people"), [("email", 2), ("external-id", 1), ("contact", 2)])
+    async def test_a_search_that_returns_others_than_asked_for_fails_and_takes_nobody(
+        self, by: By, people: int
+    ) -> None:
+        others = b"".join(
+            b',{"type":"contact","id":"%d","email":"%d@y.example","external_id":"x%d"}' % (n, n, n)
+            for n in range(1, 4)
+        )
+        page = reply(b'{"type":"list","data":[%b],"total_count":3}' % others[1:])
+        async with (
+            RawServer(always(page)) as server,
+            IntercomClient("token", base_url=server.url, retry=RETRY) as client,
+        ):
+            given, summary = await found(client, addresses(people), by=by)
+        assert given == []
+        assert summary.states == {"failed": people}
+        assert "returned others than it was asked for" in str(summary.examples[0].note)
+
+    async def test_of_a_search_by_id_that_returns_others_too_one_contact_is_taken(self) -> None:
+        page = reply(b'{"type":"list","data":[{"id":"c1"},{"id":"c2"}],"total_count":2}')
+        async with (
+            RawServer(always(page)) as server,
+            IntercomClient("token", base_url=server.url, retry=RETRY) as lied_to,
+        ):
+            _, summary = await found(lied_to, ["c1"], by="contact")
+        assert summary.contacts == 1
 
     async def test_people_may_come_from_an_async_generator_and_leaving_early_leaves_nothing(
         self, sim: IntercomSimulator

@@ -17,6 +17,7 @@ from intercom_async import (
     IntercomError,
     InvalidArgumentError,
     Lane,
+    NotFoundError,
     RateLimitWaitError,
     RawReply,
     RedirectError,
@@ -137,6 +138,13 @@ class TestCalls:
         assert raised.value.reply is not None
         assert raised.value.reply.status == int(data[9:12])
 
+    async def test_what_is_missing_is_not_called_a_conversation(
+        self, client: IntercomClient
+    ) -> None:
+        with pytest.raises(NotFoundError, match="Resource Not Found") as raised:
+            await client.request("GET", "/tags/17")
+        assert type(raised.value) is NotFoundError
+
     @pytest.mark.parametrize(
         "path",
         [
@@ -172,12 +180,16 @@ class TestCalls:
         [
             ("method", "TRACE"),
             ("method", None),
+            ("method", "HEAD"),
             ("json", object()),
             ("json", {"a": {1j}}),
             ("params", ["a"]),
             ("params", {"a": "\ud800"}),
+            ("params", {"a": {"b": 1}}),
+            ("params", {"a": [{1}]}),
             ("lane", "fast"),
             ("timeout", 0),
+            ("timeout", 10**400),
         ],
     )
     async def test_what_cannot_be_sent_is_refused_by_name(
@@ -386,6 +398,7 @@ class TestOptions:
                 for value in (
                     {"authorization": "hidden-word"},
                     {"Cookie": "hidden-word"},
+                    {"Proxy-Authorization": "hidden-word"},
                     {"Intercom-Version": "hidden-word"},
                     {"X-A": "hidden-word\r\nX-B: c"},
                     {"X A": "hidden-word"},

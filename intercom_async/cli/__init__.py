@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+from typing import NoReturn
 
 from intercom_async.cli.signals import listening
 
@@ -11,6 +12,8 @@ USAGE = 2
 """Exit status for a command that was given something it cannot use."""
 INTERRUPTED = 4
 """Exit status after Ctrl-C or SIGTERM."""
+_TYPER_INTERRUPTED = 130
+"""The same in typer's words, while it reads the command line or ends a command."""
 
 
 def main() -> None:
@@ -29,8 +32,16 @@ def main() -> None:
             )
             sys.exit(USAGE)
         except KeyboardInterrupt:
-            sys.stderr.write("interrupted\n")
-            sys.exit(INTERRUPTED)
+            _interrupted()
+        except SystemExit as ending:
+            if ending.code != _TYPER_INTERRUPTED:
+                raise
+            _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    sys.stderr.write("interrupted\n")
+    sys.exit(INTERRUPTED)
 
 
 def _mend_streams() -> None:

@@ -100,17 +100,17 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
 
 def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
     """Return the simulator, its pairs, and how many of them an earlier session detached."""
-    port, detached = 0, list[tuple[str, str]]()
+    port, known, detached = 0, list[tuple[str, str]](), list[tuple[str, str]]()
     if options.journal is not None:
         if options.svg is not None:
             kept = (("--journal", file) for file in journal_files(options.journal))
             refuse_same_files(kept, [("--svg", options.svg)])
-        port, detached = _left_behind(options.journal)
+        port, known, detached = _left_behind(options.journal)
     simulator = IntercomSimulator(
         limit=options.limit, latency=_LATENCY, seed=options.seed, port=port
     )
     pairs = simulator.workspace.populate(conversations=options.pairs)
-    if not set(pairs).issuperset(detached):
+    if not set(pairs).issuperset(known):
         expected = "the journal of a demo with the same --pairs and --seed"
         raise InvalidArgumentError("--journal", str(options.journal), expected)
     for pair in detached:  # this simulator knows nothing of the earlier session
@@ -146,14 +146,17 @@ def _agreement(mismatches: list[str], reported: int) -> Iterator[RenderableType]
         yield Text(agreed, "bold green")
 
 
-def _left_behind(journal: Path) -> tuple[int, list[tuple[str, str]]]:
-    """Return the port and the detached pairs of the earlier session: 0 and none without one."""
+def _left_behind(
+    journal: Path,
+) -> tuple[int, list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the earlier session's port, its pairs and the detached ones: none without one."""
     if not reader.is_journal(journal):
-        return 0, []
+        return 0, [], []
     with reader.open(journal) as found:
-        rows = found.rows({Outcome.DETACHED, Outcome.ALREADY_ABSENT})
-        detached = [(row.conversation_id, row.contact_id) for row in rows]
-        return urlsplit(found.binding.base_url).port or 0, detached
+        states = {(row.conversation_id, row.contact_id): row.state for row in found.rows()}
+        gone = {Outcome.DETACHED, Outcome.ALREADY_ABSENT}
+        detached = [pair for pair, state in states.items() if state in gone]
+        return urlsplit(found.binding.base_url).port or 0, list(states), detached
 
 
 def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:

@@ -79,6 +79,10 @@ class Input:
 def find_input(options: BulkOptions, console: Console) -> Input:
     """Return the input that the options name."""
     given = [one for one in (options.source, options.people, options.undo) if one is not None]
+    for one in (*given, options.journal):
+        if str(one).startswith(("postgresql:", "postgres:")):  # not shown: it may hold a password
+            expected = "a file; `intercom-async submit` and `work` are for runs in PostgreSQL"
+            raise InvalidArgumentError("SOURCE or --journal", None, expected)
     if len(given) > 1:
         other = "--undo" if options.undo else "--people"
         raise InvalidArgumentError("SOURCE", options.source, f"left out with {other}")
@@ -113,6 +117,9 @@ def people_from(
     one_per_address: bool = False,
 ) -> Input:
     """Return an input of people."""
+    if reader.is_journal(path):
+        seen = "is the journal of a run: give it as SOURCE to go on"
+        raise InvalidArgumentError("a file of people", str(path), "CSV or JSON lines", seen=seen)
     column = PEOPLE[by]
     named = {column: parse_columns(columns).get(column, column)}
     return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)

@@ -103,14 +103,17 @@ def _opened(source: str) -> contextlib.AbstractContextManager[TextIO]:
 
 
 def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
-    header = next(rows, list[str]())
-    if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
-        raise InvalidArgumentError(
-            "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
-        )
-    for row in rows:
-        if row:
-            yield tuple(cell.strip() for cell in row)
+    try:
+        header = next(rows, list[str]())
+        if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
+            raise InvalidArgumentError(
+                "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
+            )
+        for row in rows:
+            if row:
+                yield tuple(cell.strip() for cell in row)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidArgumentError("SOURCE", None, f"CSV in UTF-8 ({error})") from error
 
 
 async def work(options: WorkOptions) -> ExitStatus:

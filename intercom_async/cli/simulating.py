@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -89,7 +90,14 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
             write_pairs(pairs, options.pairs)
         if options.people is not None:
             _write_lines(["email", *addresses], options.people)
-        async with simulator:
+        try:
+            await simulator.start()
+        except OSError as error:
+            reason = f"cannot be had: {os.strerror(error.errno or 0)}"
+            raise InvalidArgumentError(
+                "--port", options.port, "a free port", seen=reason
+            ) from error
+        async with contextlib.aclosing(simulator):
             limit = simulator.quota.limit
             say(console, f"serving on {simulator.url}, {limit} requests per 10 seconds", "bold")
             say(console, f"token {simulator.token}, admin {simulator.admin_id}; try:")

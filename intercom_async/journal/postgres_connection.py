@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from intercom_async.errors import readable
+from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import postgres_sql as sql
 from intercom_async.journal.errors import JournalError, JournalWriteError
 from intercom_async.journal.row import storable_text
@@ -41,9 +41,22 @@ _DEFAULTS: Final = {
 }
 
 
+def parts_of(url: str) -> dict[str, Any]:
+    """Return what a URL says; psycopg's own words about a wrong one may quote its password.
+
+    Raises:
+        InvalidArgumentError: it cannot be read.
+    """
+    with contextlib.suppress(psycopg.ProgrammingError):
+        return conninfo_to_dict(url)
+    raise InvalidArgumentError(
+        "journal", None, "a postgresql:// URL with options of libpq's, special characters as %40"
+    )
+
+
 def name_of(url: str, run: str, workspace: str) -> str:
     """Name a run for messages; the URL may hold a password."""
-    facts = conninfo_to_dict(url)
+    facts = parts_of(url)
     place = f"{facts.get('host') or 'local'}/{facts.get('dbname') or ''}"
     return f"postgresql://{place} (run {run}{f', workspace {workspace}' if workspace else ''})"
 
@@ -56,7 +69,7 @@ def storable(value: Any) -> Any:
 
 def connecting(url: str) -> dict[str, Any]:
     """Return our defaults for a connection, except those that the URL sets."""
-    asked = conninfo_to_dict(url)
+    asked = parts_of(url)
     return {name: value for name, value in _DEFAULTS.items() if name not in asked}
 
 

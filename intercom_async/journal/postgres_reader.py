@@ -5,11 +5,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from intercom_async.journal.database import COLUMNS
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.postgres_connection import connecting, error_from
+from intercom_async.journal.postgres_connection import connecting, error_from, parts_of
 from intercom_async.journal.reader import SESSION, Reader
 
 _FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
@@ -31,13 +30,14 @@ class PostgresReader(Reader):
     """A run as it was at one moment; see `Reader`.
 
     Raises:
+        InvalidArgumentError: the URL cannot be read.
         JournalError: the database cannot be used, or has no such run.
     """
 
     in_file = False
 
     def __init__(self, url: str, run: str) -> None:
-        facts = conninfo_to_dict(url)
+        facts = parts_of(url)
         user, port = facts.get("user"), facts.get("port")
         address = (
             f"{f'{user}@' if user else ''}{facts.get('host') or ''}{f':{port}' if port else ''}"

@@ -15,6 +15,7 @@ from intercom_async.journal.postgres_connection import (
     ensure_schema,
     error_from,
     name_of,
+    parts_of,
 )
 from intercom_async.journal.row import Binding, Source
 from intercom_async.runtime import SYSTEM
@@ -51,6 +52,7 @@ class Runs:
     """The runs of the database at `url`; see `Journal` for `prepare`."""
 
     def __init__(self, url: str, *, prepare: bool = True) -> None:
+        parts_of(url)  # now, before an engine puts what it cannot read of it into its log
         self.url = url
         self._prepare = prepare
         self._made = False

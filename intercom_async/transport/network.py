@@ -39,7 +39,7 @@ def proxy_for(url: URL) -> URL | None:
     """
     host = url.host or ""
     proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
+    proxy = (proxies.get(url.scheme) or proxies.get("all") or "").strip()
     if not proxy or is_loopback(host) or proxy_bypass(f"{host}:{url.port}"):
         return None
     return check_proxy("HTTPS_PROXY", proxy if "://" in proxy else f"http://{proxy}")

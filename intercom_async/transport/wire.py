@@ -222,6 +222,7 @@ _OWN_HEADERS: Final = frozenset(
     {
         *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
         *("connection", "content-length", "content-type", "transfer-encoding"),
+        "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
     }
 )
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -238,7 +239,8 @@ def check_headers(headers: object) -> dict[str, str]:
             raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
         expected = None
         if name.lower() in _OWN_HEADERS:
-            expected = f"without {name}, which is the library's (token, version, user_agent_suffix)"
+            own = "token, version, user_agent_suffix, proxy"
+            expected = f"without {name}, which is the library's ({own})"
         elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             expected = f"printable ASCII texts, that of {name} too"
         if expected is not None:
@@ -502,7 +504,7 @@ def _kind_of_error(  # noqa: PLR0911  a table
     if status == 404:
         if code == "admin_not_found" or message.startswith("admin"):
             return AdminNotFoundError
-        if not is_error_list(reply):
+        if reply.raw or not is_error_list(reply):
             return NotFoundError
         # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):

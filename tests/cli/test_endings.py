@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import typer
 
+from intercom_async.cli import main
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
 from tests.support.rows import settled_in
@@ -265,3 +267,19 @@ class TestStreams:
         assert "3 detached" in ended.stdout
         assert "\x1b[32m" not in ended.stdout
         assert "\x1b[1;32m" not in ended.stdout
+
+
+def test_ctrl_c_while_the_command_line_is_read_is_told_and_ends_in_status_4(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    other = typer.Typer()
+    other.command()(interrupted)
+    monkeypatch.setattr("intercom_async.cli.app.app", other)
+    monkeypatch.setattr(sys, "argv", ["intercom-async"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    assert capsys.readouterr().err == "interrupted\n"

@@ -45,3 +45,23 @@ def test_what_cannot_be_used_is_named_without_a_token(command: Command, tmp_path
     assert told.status == 2
     assert "marked-token" not in told.err
     assert "the name of a run" in command("status", "--run", "none").err
+
+
+def test_a_file_that_is_no_utf_8_is_refused_in_words(command: Command, tmp_path: Path) -> None:
+    source = tmp_path / "triples.csv"
+    source.write_bytes(b"workspace,conversation_id,contact_id\nM\xfcller,1,a\n")
+    told = command("submit", str(source), "--prepare")
+    assert told.status == 2
+    assert "CSV in UTF-8" in told.err
+
+
+def test_an_address_that_cannot_be_read_is_refused_at_once_and_not_shown(
+    command: Command, tmp_path: Path
+) -> None:
+    source = tmp_path / "workspaces.json"
+    source.write_text("{}")
+    for given in (("submit", str(source)), ("work", str(source)), ("status",)):
+        told = command(*given, "--database", "postgresql://me:marked%zz@127.0.0.1:9/db")
+        assert told.status == 2
+        assert "postgresql:// URL" in told.err
+        assert "marked" not in told.err

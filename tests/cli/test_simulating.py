@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.running import ExitStatus
 from intercom_async.cli.simulating import SHARE, order, picture
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.cli.conftest import Command
 from tests.simulator.asking import until
 
 
@@ -34,6 +37,12 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
         InvalidArgumentError, match=r"one or more of outage, html, late, latency.* 'outgae'"
     ):
         order(IntercomSimulator(), ["outgae"])
+
+
+def test_a_port_that_is_taken_is_named(command: Command, simulator: IntercomSimulator) -> None:
+    ended = command("simulate", "--port", simulator.url.rpartition(":")[2])
+    assert ended.status == 2
+    assert "--port must be a free port" in ended.err
 
 
 async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
@@ -82,3 +91,8 @@ class TestADemoWithAJournal:
         await demo(DemoOptions(pairs=3, journal=journal), console)
         with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
             await demo(DemoOptions(pairs=3, seed=2, journal=journal), console)
+        with closing(sqlite3.connect(journal)) as table:  # as a killed demo leaves its last pairs
+            table.execute("UPDATE pair SET state = 'pending'")
+            table.commit()
+        with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
+            await demo(DemoOptions(pairs=2, journal=journal), console)

@@ -25,6 +25,7 @@ from intercom_async.journal import (
     Wanted,
     postgres,
     postgres_connection,
+    reader,
 )
 from intercom_async.journal.postgres_runs import Runs
 from intercom_async.runtime import SystemRuntime
@@ -250,6 +251,17 @@ class TestOutages:
         with pytest.raises(JournalWriteError, match="nothing was sent") as caught:
             await Journal(url, run="run").open(ACME)
         assert "marked-password" not in str(caught.value) + caught.value.path
+
+    @pytest.mark.parametrize(
+        "url", ["me:marked pass word@db/x", "me:marked%zz@db/x", "db/x?a=marked"]
+    )
+    async def test_a_url_that_cannot_be_read_is_refused_and_not_shown(self, url: str) -> None:
+        with pytest.raises(InvalidArgumentError, match="postgresql:// URL") as caught:
+            await Journal(f"postgresql://{url}", run="run").open(ACME)
+        with pytest.raises(InvalidArgumentError, match="postgresql:// URL"):
+            reader.open(f"postgresql://{url}", run="run")
+        assert "marked" not in str(caught.value)
+        assert caught.value.__context__ is None
 
     async def test_a_name_of_the_run_is_asked_for(self) -> None:
         with pytest.raises(InvalidArgumentError, match="PostgreSQL holds many"):
