@@ -5,7 +5,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from intercom_async.errors import ClientStateError
@@ -120,12 +119,7 @@ class Run(ABC, Generic[_Result, _Summary]):
         self._entered = True
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._abandon()
 
     async def __aiter__(self) -> AsyncGenerator[_Result]:

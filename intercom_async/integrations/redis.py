@@ -28,7 +28,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final, Self
 
 from intercom_async.integrations import missing
@@ -122,12 +121,7 @@ class RedisBudget:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

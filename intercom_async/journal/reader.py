@@ -9,7 +9,6 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import Any, Final, Self
 
 import attrs
@@ -75,12 +74,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
 Script = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
@@ -38,12 +37,7 @@ class Listener:
         self.listen()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.refuse()
 
     def listen(self) -> None:
