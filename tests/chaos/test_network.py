@@ -116,14 +116,20 @@ async def test_a_run_agrees_with_the_server_under_everything_at_once(
     retry: RetryPolicy, tmp_path: Path
 ) -> None:
     strikes = dict.fromkeys(Strike, 0.4 / len(Strike)) | {Strike.REFUSED: 0.01}
-    async with IntercomSimulator(limit=1667) as sim:
-        work = sim.workspace.populate(conversations=4 * PAIRS)
-        async with FaultProxy(sim.url, strikes, delay=0.3) as proxy:
-            if retry is NEVER:  # a run ends when it cannot ask whose it is
-                proxy.strike_only(b"DELETE", b"GET /conversations/")
-            reported = await run_at(proxy.url, sim, work, tmp_path / "journal", retry=retry)
-        assert set(proxy.struck) == set(Strike)
-        assert list(reported.values()).count(Outcome.DETACHED) > 0.5 * PAIRS
+    async with (
+        IntercomSimulator(limit=1667) as sim,
+        FaultProxy(sim.url, strikes, delay=0.3) as proxy,
+    ):
+        if retry is NEVER:  # a run ends when it cannot ask whose it is
+            proxy.strike_only(b"DELETE", b"GET /conversations/")
+        runs = 0
+        while set(proxy.struck) != set(Strike):  # chance may leave one out, not for long
+            runs += 1
+            assert runs < 10
+            work = sim.workspace.populate(conversations=4 * PAIRS)
+            path = tmp_path / f"journal-{runs}"
+            reported = await run_at(proxy.url, sim, work, path, retry=retry)
+            assert list(reported.values()).count(Outcome.DETACHED) > 0.5 * PAIRS
 
 
 async def test_a_request_that_arrives_after_its_pair_was_called_failed_is_found_by_the_next_run(
