@@ -94,7 +94,13 @@ async def bulk(options: BulkOptions) -> ExitStatus:
             interrupter = Interrupter(run, console)
             failure: Exception | None = None
             also = None if search is None else lambda: people_line(search.summary)
-            display = Display(console, run, total=None if search else total, also=also)
+            display = Display(
+                console,
+                run,
+                total=None if search else total,
+                also=also,
+                dry_run=options.dry_run,
+            )
             absent: set[str] = set()
             with interrupts(interrupter):
                 try:

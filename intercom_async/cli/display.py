@@ -50,7 +50,12 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 
 
 def progress_line(
-    summary: DetachSummary, status: RateLimitStatus | None, *, rate: float, total: int | None
+    summary: DetachSummary,
+    status: RateLimitStatus | None,
+    *,
+    rate: float,
+    total: int | None,
+    dry_run: bool = False,
 ) -> Text:
     """Return a run's progress as one line, the most important numbers first."""
     done = summary.total + summary.settled_before
@@ -60,7 +65,7 @@ def progress_line(
     text.append(f"  {rate:.0f}/s")
     if status is not None and status.limit is not None:
         text.append(f" of {status.limit / WINDOW:.0f}", "dim")
-    text.append("  ").append_text(outcome_counts(summary))
+    text.append("  ").append_text(outcome_counts(summary, dry_run=dry_run))
     if summary.retries:
         text.append(f"{summary.retries:,} retries  ")
     if summary.refusals:
@@ -87,7 +92,9 @@ class Display:
         *,
         total: int | None,
         also: Callable[[], str] | None = None,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._console = console
         self._run = run
         self._total = total
@@ -122,7 +129,9 @@ class Display:
     def _lines(self) -> list[Text]:
         summary, outage = self._run.summary, self._run.outage
         rate = self._rate(summary)
-        line = progress_line(summary, self._run.rate_limit, rate=rate, total=self._total)
+        line = progress_line(
+            summary, self._run.rate_limit, rate=rate, total=self._total, dry_run=self._dry_run
+        )
         lines = [line] if self._also is None else [line, Text(self._also(), "dim")]
         return lines if outage is None else [*lines, outage_line(outage, time.time())]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
 from intercom_async.bulk.results import Cause
-from intercom_async.cli.display import Display, outage_line, show_summary
+from intercom_async.cli.display import Display, outage_line, progress_line, show_summary
 from intercom_async.cli.running import amount
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.observing import OutageStatus
@@ -103,3 +103,12 @@ class TestProgress:
         assert bar.startswith(f"\x1b[{colour}m━")
         assert len(lines) == (1 if outage is None else 2)
         assert max(len(re.sub(r"\x1b\[[\d;]*m", "", line)) for line in lines) <= 80
+
+    @pytest.mark.parametrize(
+        ("dry_run", "told"), [(True, "3 would be detached"), (False, "3 detached")]
+    )
+    def test_a_dry_run_only_says_what_would_be(self, told: str, *, dry_run: bool) -> None:
+        line = progress_line(
+            summary({Outcome.DETACHED: 3}), None, rate=1.0, total=None, dry_run=dry_run
+        )
+        assert f"  {told}  " in line.plain
