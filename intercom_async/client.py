@@ -20,6 +20,7 @@ from intercom_async import raw
 from intercom_async._version import __version__
 from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
 from intercom_async.bulk.part import Part
+from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
 from intercom_async.detaching import (
     ATTACH,
@@ -606,6 +607,7 @@ class IntercomClient:
         dry_run: bool = False,
         stop_after_missing: int | None = 100,
         outage_patience: float = 900.0,
+        progress: Callable[[DetachSummary], object] | None = None,
     ) -> DetachRun:
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
@@ -622,6 +624,8 @@ class IntercomClient:
             stop_after_missing: stop when so many answers came, nothing was detached, and at
                 least 95 % of the conversations do not exist; None never to.
             outage_patience: seconds that Intercom may be away before the run stops.
+            progress: called with the run's numbers every two seconds, and once more at the end.
+                What it raises stops the run and is raised.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
@@ -638,6 +642,7 @@ class IntercomClient:
             concurrency=concurrency,
             stop_after_missing=stop_after_missing,
             outage_patience=outage_patience,
+            progress=progress,
         )
         return self.run(options, pairs, as_journal(journal))
 
@@ -646,17 +651,20 @@ class IntercomClient:
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
         journal: str | os.PathLike[str] | Journal | None = None,
+        progress: Callable[[DetachSummary], object] | None = None,
         **options: Unpack[BulkOptions],
     ) -> DetachRun:
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
-        It takes `admin_id`, `concurrency`, `stop_after_missing` and `outage_patience` like it,
-        and a pair that is done is `Outcome.ATTACHED`.
+        It takes `admin_id`, `concurrency`, `stop_after_missing`, `outage_patience` and `progress`
+        like it, and a pair that is done is `Outcome.ATTACHED`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
-        asked = RunOptions(operation=ATTACH.name, base_url=self._base_url, **options)
+        asked = RunOptions(
+            operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
+        )
         return self.run(asked, pairs, as_journal(journal))
 
     def run(

@@ -553,3 +553,27 @@ class TestPace:
                 assert run.summary.total >= seen
         assert "100 pairs" in str(run.summary)
         assert "100 detached" in str(run.summary)
+
+    async def test_progress_is_told_every_two_seconds_and_at_the_end(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        sim.quota.limit = 100
+        pairs = sim.workspace.populate(conversations=250)
+        seen: list[DetachSummary] = []
+        summary = await client.detach_contacts(pairs, admin_id=sim.admin_id, progress=seen.append)
+        assert [one.total for one in seen] == sorted(one.total for one in seen)
+        assert len(seen) >= summary.elapsed / 2.0
+        assert seen[-1].outcomes == summary.outcomes
+
+    async def test_what_progress_raises_stops_the_run(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=50)
+
+        def fail(summary: DetachSummary) -> None:
+            raise ArithmeticError(summary.total)
+
+        with pytest.raises(ArithmeticError):
+            await client.detach_contacts(pairs, admin_id=sim.admin_id, progress=fail)
+        with pytest.raises(InvalidArgumentError, match="progress"):
+            await client.detach_contacts(pairs, progress=1)  # type: ignore[arg-type]  # on purpose

@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypedDict
 
 import attrs
 
+from intercom_async.bulk.results import DetachSummary
 from intercom_async.detaching import Detach, Settled
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
@@ -24,6 +25,11 @@ def _count(most: int | None) -> Callable[[object, Any, object], None]:
             raise InvalidArgumentError(attribute.name, value, f"{expected}, or None")
 
     return check
+
+
+def _callable_or_none(_: object, attribute: Any, value: object) -> None:
+    if value is not None and not callable(value):
+        raise InvalidArgumentError(attribute.name, value, "a function of a DetachSummary, or None")
 
 
 def _admin_id(value: str | int | None) -> str | None:
@@ -76,6 +82,7 @@ class RunOptions:
         stop_after_missing: conversations that may be missing, with no pair detached, before the
             run stops; None for any number.
         outage_patience: seconds that Intercom may be away before the run stops.
+        progress: called with the run's numbers every two seconds, and once more at the end.
     """
 
     operation: str
@@ -84,3 +91,6 @@ class RunOptions:
     concurrency: int | None = attrs.field(default=None, validator=_count(CONNECTIONS))
     stop_after_missing: int | None = attrs.field(default=100, validator=_count(None))
     outage_patience: float = attrs.field(default=900.0, validator=_seconds)
+    progress: Callable[[DetachSummary], object] | None = attrs.field(
+        default=None, validator=_callable_or_none
+    )

@@ -262,6 +262,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._surely(self._close_journal)
         except JournalError as error:
             self._failure = self._failure or error
+        self._show_progress()
 
     async def _until_tasks_are_gone(self) -> None:
         reader = set[asyncio.Task[None]]() if self._reader is None else {self._reader}
@@ -290,7 +291,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     f"of {patience:.0f} s; the last error: {outage.reason}"
                 )
             )
+        self._show_progress()
         self._timer = self._runtime.call_later(_LOOK, self._look_at_outage)
+
+    def _show_progress(self) -> None:
+        if self._asked.progress is not None:
+            try:
+                self._asked.progress(self.summary)
+            except Exception as error:  # noqa: BLE001  the caller's own, and the caller gets it
+                self._fail(error)
 
     def _stop_for(self, error: IntercomError) -> None:
         """End the run for a reason that the summary gives."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -80,7 +80,7 @@ async def bulk(options: BulkOptions) -> ExitStatus:
         if given.by is not None:
             search = client.find_pairs(feed, by=given.by, one_per_address=given.one_per_address)
         start = client.attach_contacts if options.verb == "attach" else client.detach_contacts
-        extra = {"dry_run": True} if options.dry_run else {}
+        extra: Any = {"dry_run": True} if options.dry_run else {}
         with closing(Results(options.output, console, resumes=resumes)) as results:
             run = start(
                 search or feed,
