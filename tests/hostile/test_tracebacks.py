@@ -210,8 +210,9 @@ def interrupted(line: int, raised: type[BaseException]) -> Iterator[BaseExceptio
         ):
             sys.settrace(Interruption(line, raised))
             await client.detach_contact("1", "2", admin_id="3")
-            sys.settrace(None)
+            sys.settrace(before)
 
+    before = sys.gettrace()  # of whoever counts lines
     seen: list[Any] = []
     with closing(asyncio.new_event_loop()) as loop:
         loop.set_exception_handler(lambda _, context: seen.append(context.get("exception")))
@@ -222,7 +223,7 @@ def interrupted(line: int, raised: type[BaseException]) -> Iterator[BaseExceptio
         except raised as error:
             seen.append(error)
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
             while left := asyncio.all_tasks(loop):
                 for each in left:
                     each.cancel()
