@@ -61,12 +61,12 @@ class Sender:
     async def send(self, item: Item) -> Settled:
         """Bring a pair to its end; whatever happens on the way is in the answer."""
         task = _this_task()
-        sent = item.in_doubt
+        sent, attempts = item.in_doubt, 0
 
         async def announce() -> None:
-            nonlocal sent
+            nonlocal sent, attempts
             await self._announce(item)
-            sent = True
+            sent, attempts = True, attempts + 1
             self._unsent.discard(task)
 
         self._tasks.add(task)
@@ -94,17 +94,19 @@ class Sender:
             # The client was closed, the disk is full, or nobody can say whose token it is. The
             # run stops behind this call: here that would cancel this very task.
             outcome = Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED
-            return Settled(outcome, error=error, fatal=error)
+            return Settled(outcome, error=error, fatal=error, attempts=attempts)
         except asyncio.CancelledError:
             if task in self._recalled:
                 task.uncancel()
-                return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_RECALLED))
+                return Settled(
+                    Outcome.UNKNOWN, error=UnknownOutcomeError(_RECALLED), attempts=attempts
+                )
             if not self.stopping:
                 self.interrupted()
             task.uncancel()
             if not sent:
                 return Settled(Outcome.NOT_ATTEMPTED)
-            return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_CUT_OFF))
+            return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_CUT_OFF), attempts=attempts)
         finally:
             self._tasks.discard(task)
             self._unsent.discard(task)

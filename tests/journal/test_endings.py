@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -262,13 +263,15 @@ async def test_a_temporary_journal_that_fails_tells_the_next_write(
     session = await opened(None)
 
     async def give() -> None:
-        for number in range(5000):
+        for number in itertools.count():
             await session.write(row(number, error="x" * 300))
             await asyncio.sleep(0)
 
-    with pytest.raises(JournalWriteError, match="full"):
-        await give()
-    await session.close()
+    try:
+        with pytest.raises(JournalWriteError, match="full"):
+            await asyncio.wait_for(give(), 30.0)
+    finally:
+        await session.close()
     assert threads() == []
 
 
