@@ -540,7 +540,8 @@ class TestAnyDocument:
         found = assert_round_trip(document)
         assert isinstance(found.participants, tuple)
         assert isinstance(found.participants_known, bool)
-        assert decode_stepwise(document)[0] == attrs.evolve(found, id=found.id or "1295")
+        expected = attrs.evolve(found, id="1295" if found.id is None else found.id)
+        assert decode_stepwise(document)[0] == expected
         decode_identity(json.dumps(document))
         decode_page(json.dumps(document))
 
