@@ -252,9 +252,7 @@ class TestOutages:
             await Journal(url, run="run").open(ACME)
         assert "marked-password" not in str(caught.value) + caught.value.path
 
-    @pytest.mark.parametrize(
-        "url", ["me:marked pass word@db/x", "me:marked%zz@db/x", "db/x?a=marked"]
-    )
+    @pytest.mark.parametrize("url", ["me:marked%zz@db/x", "db/x?a=marked"])
     async def test_a_url_that_cannot_be_read_is_refused_and_not_shown(self, url: str) -> None:
         with pytest.raises(InvalidArgumentError, match="postgresql:// URL") as caught:
             await Journal(f"postgresql://{url}", run="run").open(ACME)
