@@ -1,7 +1,8 @@
 """What a run does, and what it was asked for."""
 
+import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypedDict
+from typing import Any, Final, Protocol, TypedDict
 
 import attrs
 
@@ -11,20 +12,20 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
 from intercom_async.transport.sending import CallOptions, Transport
+from intercom_async.validators import number, optional
+
+_SECONDS: Final = number("a positive number of seconds", lambda value: value > 0)
 
 
-def _count(most: int | None) -> Callable[[object, Any, object], None]:
+def _count(most: int | None) -> Any:
     """Return a validator for None or a whole number from 1 to `most`."""
     expected = (
         "a whole number of at least 1" if most is None else f"a whole number from 1 to {most}"
     )
-
-    def check(_: object, attribute: Any, value: object) -> None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if value is not None and (not whole or (most is not None and value > most)):  # type: ignore[operator]  # a whole number
-            raise InvalidArgumentError(attribute.name, value, f"{expected}, or None")
-
-    return check
+    limit = math.inf if most is None else most
+    return optional(
+        number(f"{expected}, or None", lambda value: isinstance(value, int) and 1 <= value <= limit)
+    )
 
 
 def _callable_or_none(_: object, attribute: Any, value: object) -> None:
@@ -34,11 +35,6 @@ def _callable_or_none(_: object, attribute: Any, value: object) -> None:
 
 def _admin_id(value: str | int | None) -> str | None:
     return None if value is None else check_id("admin_id", value)
-
-
-def _seconds(_: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise InvalidArgumentError(attribute.name, value, "a positive number of seconds")
 
 
 class Operation(Protocol):
@@ -90,7 +86,7 @@ class RunOptions:
     admin_id: str | None = attrs.field(default=None, converter=_admin_id)
     concurrency: int | None = attrs.field(default=None, validator=_count(CONNECTIONS))
     stop_after_missing: int | None = attrs.field(default=100, validator=_count(None))
-    outage_patience: float = attrs.field(default=900.0, validator=_seconds)
+    outage_patience: float = attrs.field(default=900.0, validator=_SECONDS)
     progress: Callable[[DetachSummary], object] | None = attrs.field(
         default=None, validator=_callable_or_none
     )
