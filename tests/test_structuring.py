@@ -17,14 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
-from intercom_async.model import (
-    ContactPage,
-    Contacts,
-    Conversation,
-    NumericId,
-    Priority,
-    State,
-)
+from intercom_async.model import ContactPage, Contacts, Conversation, NumericId
 from intercom_async.structuring import (
     STEP,
     conversations,
@@ -95,8 +88,7 @@ class TestUsualDocuments:
         found = assert_round_trip(RETRIEVED)
         assert found.extra == {}
         assert (found.id, found.created_at) == ("471", MOMENT)
-        assert found.state is State.SNOOZED
-        assert found.priority is Priority.HIGH
+        assert (found.state, found.priority) == ("snoozed", "high")
         assert found.admin_assignee_id == "0"
         assert [contact.id for contact in found.participants] == ["667d60d1", "667d60d2"]
         part = found.conversation_parts.conversation_parts[0]
@@ -134,8 +126,6 @@ class TestUsualDocuments:
             {"source": {"new": 1}},
             {"id": -1},
             {"id": 2**63},
-            {"state": "archived"},
-            {"state": "null"},
             {"open": 1},
             {"created_at": -1},
             {"created_at": YEAR_3000},  # not every system converts it
@@ -247,9 +237,7 @@ class TestNothingIsGuessed:
     def test_a_value_nobody_documented_is_text(self) -> None:
         document = {"state": "archived", "priority": "x", "source": {"type": "fax"}}
         found = assert_round_trip(document)
-        assert found.state == "archived"
-        assert not isinstance(found.state, State)
-        assert found.extra == {}
+        assert (found.state, found.extra) == ("archived", {})
 
     def test_unknown_members_are_kept_at_their_own_level(self) -> None:
         document = {"new": {"a": None}, "source": {"author": {"mood": 1}}, "extra": 3}

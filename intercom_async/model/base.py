@@ -1,14 +1,12 @@
 """What all of Intercom's objects share."""
 
 from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
 from intercom_async.replies import ReplyHead
-
-_Values = TypeVar("_Values", bound=StrEnum)
 
 
 class NumericId(str):
@@ -37,17 +35,8 @@ class _Number(Enum):
 if TYPE_CHECKING:
     Id: TypeAlias = str
     """An id given by Intercom. Always text here, whatever it was on the wire."""
-
-    OrText: TypeAlias = _Values | str
-    """`OrText[State]` is a documented value, or other text: Intercom adds values at any time."""
 else:  # what msgspec can decode directly, see `structuring.fast_path`
     Id = str | _Number
-
-    class OrText:
-        """Only the documented values: `structuring` leaves other text to a hook."""
-
-        def __class_getitem__(cls, values: type[StrEnum]) -> type[StrEnum]:
-            return values
 
 
 _nothing = cast("Callable[[], dict[str, Any]]", dict)
@@ -66,7 +55,7 @@ class IntercomObject:
             its field, the value here is exact and the field holds the closest to it.
     """
 
-    extra: Mapping[str, Any] = attrs.field(factory=_nothing, hash=False)
+    extra: Mapping[str, Any] = attrs.field(factory=_nothing)
 
     def __repr__(self) -> str:
         """Name the members that are there; most of them never are."""
@@ -85,9 +74,8 @@ class IntercomObject:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
-        """Leave out members that hold mappings."""
-        hashed = (field.name for field in attrs.fields(type(self)) if field.hash is not False)
-        return hash((type(self), *(getattr(self, name) for name in hashed)))
+        """Go by what members may hold: most of them hold mappings somewhere below."""
+        return hash((type(self), getattr(self, "id", None)))
 
 
 class RepliedObject(IntercomObject):

@@ -6,16 +6,8 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import (
-    AIAgentSourceType,
-    AIAnswerType,
-    ResolutionState,
-    RevieweeType,
-    SalesAgentOutcome,
-    SlaStatus,
-)
-from intercom_async.model.people import ContactReference, Reference
+from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.people import ContactReference, NamedReference, Reference
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -95,11 +87,15 @@ class FirstContactReply(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaApplied(IntercomObject):
-    """A service level agreement; `sla_status` is None once it was taken off by hand."""
+    """A service level agreement; its status is None once it was taken off by hand.
+
+    Attributes:
+        sla_status: "hit", "missed", "active" or "cancelled".
+    """
 
     type: str | None = None
     sla_name: str | None = None
-    sla_status: OrText[SlaStatus] | None = None
+    sla_status: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -116,9 +112,9 @@ class MonitorEvaluation(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ReviewedTeammate(IntercomObject):
-    """Whose work was reviewed; `type` is "ai" also when it was no single teammate's."""
+    """Whose work was reviewed; `type` is "admin", or "ai" also for no single teammate."""
 
-    type: OrText[RevieweeType] | None = None
+    type: str | None = None
     admin_id: Id | None = None
 
 
@@ -187,14 +183,19 @@ class AIAgent(IntercomObject):
     """The AI agent's part in a conversation.
 
     Attributes:
-        last_answer_type: None when it gave no answer; so is `resolution_state`.
+        source_type: what brought it in: "essentials_plan_setup", "profile", "workflow",
+            "workflow_preview" or "fin_preview".
+        last_answer_type: "ai_answer" or "custom_answer"; None when it gave no answer.
+        resolution_state: how its part ended: "assumed_resolution", "confirmed_resolution",
+            "escalated" ("routed_to_team" before API 2.15), "negative_feedback" ("abandoned"
+            before) or "procedure_handoff"; None when it gave no answer.
         rating: the contact's, 1 to 5; `created_at` and `updated_at` are its times.
     """
 
-    source_type: OrText[AIAgentSourceType] | None = None
+    source_type: str | None = None
     source_title: str | None = None
-    last_answer_type: OrText[AIAnswerType] | None = None
-    resolution_state: OrText[ResolutionState] | None = None
+    last_answer_type: str | None = None
+    resolution_state: str | None = None
     rating: int | None = None
     rating_remark: str | None = None
     created_at: datetime | None = None
@@ -204,20 +205,17 @@ class AIAgent(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SalesAgent(IntercomObject):
-    """The sales agent's part in a conversation; `routing_outcome` is one of your own routes."""
+    """The sales agent's part in a conversation.
 
-    outcome: OrText[SalesAgentOutcome] | None = None
+    Attributes:
+        outcome: "qualified", "disqualified", "product_discovery", "escalated_to_support" or
+            "spam".
+        routing_outcome: one of your own routes.
+    """
+
+    outcome: str | None = None
     routing_outcome: str | None = None
-    collected_data: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class AISubtopic(IntercomObject):
-    """A narrower subject that was found in a conversation."""
-
-    type: str | None = None
-    name: str | None = None
-    id: Id | None = None
+    collected_data: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -226,7 +224,7 @@ class AITopic(IntercomObject):
 
     type: str | None = None
     topic_name: str | None = None
-    subtopics: tuple[AISubtopic, ...] | None = None
+    subtopics: tuple[NamedReference, ...] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

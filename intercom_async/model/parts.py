@@ -6,16 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import (
-    ActionResult,
-    DeliveredAs,
-    Priority,
-    SlaStatus,
-    SlaTargetType,
-    SourceType,
-    State,
-)
+from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.people import Author, Reference
 
 
@@ -72,19 +63,15 @@ class EmailMessageMetadata(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Recipient(IntercomObject):
-    """Whom a first e-mail was sent to; `type` is "to", "cc" or "bcc"."""
+    """Whom a first e-mail was sent to ("to", "cc" or "bcc"), or where an answer to it goes.
+
+    The latter has a name, and no type.
+    """
 
     type: str | None = None
     email: str | None = None
-    drop_reason: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ReplyTo(IntercomObject):
-    """Where an answer to a first e-mail goes; not always where it came from."""
-
-    email: str | None = None
     name: str | None = None
+    drop_reason: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -92,17 +79,21 @@ class Source(IntercomObject):
     """The message or event a conversation began with.
 
     Attributes:
-        type: where it came from; any text since API 2.16.
+        type: where it came from, such as "conversation", "email", "phone_call", "push", "sms" or
+            "whatsapp"; any text since API 2.16.
+        delivered_as: who began it, and how: "customer_initiated", "campaigns_initiated",
+            "operator_initiated", "automated" or "admin_initiated".
+        reply_to: not always where it came from.
         subject: of an e-mail; may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
     """
 
-    type: OrText[SourceType] | None = None
+    type: str | None = None
     id: Id | None = None
-    delivered_as: OrText[DeliveredAs] | None = None
+    delivered_as: str | None = None
     recipients: tuple[Recipient, ...] | None = None
-    reply_to: tuple[ReplyTo, ...] | None = None
+    reply_to: tuple[Recipient, ...] | None = None
     subject: str | None = None
     body: str | None = None
     author: Author | None = None
@@ -113,44 +104,24 @@ class Source(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Named(IntercomObject):
-    """A workflow or an attribute, by its name."""
+class EventSubject(IntercomObject):
+    """The workflow, attribute or custom action of an event, or what a workflow did.
 
+    Workflows and attributes have a name; actions also a result, "success" or "failed", once they
+    finished; what a workflow did has a type and a result.
+    """
+
+    type: str | None = None
     name: str | None = None
+    result: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AttributeValue(IntercomObject):
     """The value that an attribute was given, any JSON; older events have no `previous` one."""
 
-    name: Any = attrs.field(default=None, hash=False)
-    previous: Any = attrs.field(default=None, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class CustomAction(IntercomObject):
-    """A custom action; it has no `result` when it only started."""
-
-    name: str | None = None
-    result: OrText[ActionResult] | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class WorkflowEvent(IntercomObject):
-    """What a workflow did."""
-
-    type: str | None = None
-    result: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class SlaDefinition(IntercomObject):
-    """The targets of a service level agreement, all in seconds."""
-
-    first_reply_time: int | None = None
-    next_reply_time: int | None = None
-    resolution_time: int | None = None
-    time_to_close: int | None = None
+    name: Any = None
+    previous: Any = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -163,28 +134,31 @@ class EventDetails(IntercomObject):
     Attributes:
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
+        sla_definition: the seconds that the agreement allows, by target: "first_reply_time",
+            "next_reply_time", "resolution_time" and "time_to_close".
         sla_target_type: the target that was missed.
-        current_sla_status: how the agreement stood as a whole.
-        sla_states: how each target stood, by its name: `status`, and `seconds_remaining`.
+        current_sla_status: how the agreement stood as a whole: "hit", "missed", "active",
+            "canceled" or "paused".
+        sla_states: how each target stood: `status`, and `seconds_remaining`.
     """
 
-    workflow: Named | None = None
-    attribute: Named | None = None
+    workflow: EventSubject | None = None
+    attribute: EventSubject | None = None
     value: AttributeValue | None = None
-    action: CustomAction | None = None
-    event: WorkflowEvent | None = None
+    action: EventSubject | None = None
+    event: EventSubject | None = None
     call_id: Id | None = None
     tags_added: tuple[str, ...] | None = None
     tags_removed: tuple[str, ...] | None = None
     until: str | None = None
     custom_until_time: datetime | None = None
-    current_priority: OrText[Priority] | None = None
-    previous_priority: OrText[Priority] | None = None
+    current_priority: str | None = None
+    previous_priority: str | None = None
     sla_name: str | None = None
-    sla_definition: SlaDefinition | None = None
-    sla_target_type: OrText[SlaTargetType] | None = None
-    current_sla_status: OrText[SlaStatus] | None = None
-    sla_states: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    sla_definition: Mapping[str, Any] | None = None
+    sla_target_type: str | None = None
+    current_sla_status: str | None = None
+    sla_states: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -193,7 +167,7 @@ class QuickReplyOption(IntercomObject):
 
     text: str | None = None
     uuid: str | None = None
-    translations: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    translations: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -214,7 +188,7 @@ class ConversationPart(IntercomObject):
         body: the text, as HTML unless plain text was asked for; None for events.
         assigned_to: whom it assigned the conversation to, if it did.
         external_id: the id your own system gave it.
-        state: the conversation's state when the part was created.
+        state: the conversation's state when the part was created; "open", "closed" or "snoozed".
         translations: of the body, when asked for; any JSON, as it came.
     """
 
@@ -232,11 +206,11 @@ class ConversationPart(IntercomObject):
     redacted: bool | None = None
     email_message_metadata: EmailMessageMetadata | None = None
     metadata: PartMetadata | None = None
-    state: OrText[State] | None = None
+    state: str | None = None
     tags: tuple[Tag, ...] | None = None
     event_details: EventDetails | None = None
     app_package_code: str | None = None
-    translations: Any = attrs.field(default=None, hash=False)
+    translations: Any = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

@@ -9,10 +9,19 @@ from intercom_async.model.base import Id, IntercomObject, RepliedObject
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Reference(IntercomObject):
-    """A pointer to another object: an admin, a team, a contact."""
+    """A pointer to another object: an admin, a team, a contact, a ticket of another helpdesk."""
 
     type: str | None = None
     id: Id | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class NamedReference(IntercomObject):
+    """A pointer with a name: an admin's role, a company's plan, a narrower subject."""
+
+    type: str | None = None
+    id: Id | None = None
+    name: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -74,15 +83,6 @@ class TeamPriorityLevel(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Role(IntercomObject):
-    """The role an admin was given."""
-
-    type: str | None = None
-    id: Id | None = None
-    name: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Admin(IntercomObject):
     """A teammate with access to the workspace; `avatar` is the address of a picture."""
 
@@ -98,7 +98,7 @@ class Admin(IntercomObject):
     team_ids: tuple[Id, ...] | None = None
     avatar: str | None = None
     team_priority_level: TeamPriorityLevel | None = None
-    role: Role | None = None
+    role: NamedReference | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -152,5 +152,5 @@ class Identity(RepliedObject):
     has_inbox_seat: bool | None = None
     team_ids: tuple[Id, ...] | None = None
     avatar: Avatar | None = None
-    role: Role | None = None
+    role: NamedReference | None = None
     app: App | None = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -43,7 +42,6 @@ def converter(*, parsed: bool) -> "Converter":
     made.register_structure_hook(int | float, values.number)
     made.register_structure_hook(Id, values.id_text)
     made.register_structure_hook(datetime, values.time)
-    made.register_structure_hook(StrEnum, values.choice)
     made.register_structure_hook(Any, values.free)
     made.register_structure_hook_func(lambda hint: hint == Mapping[str, Any], values.free_map)
     made.register_structure_hook_factory(is_tuple, _structure_tuple)
@@ -51,7 +49,6 @@ def converter(*, parsed: bool) -> "Converter":
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
-    made.register_unstructure_hook(StrEnum, str)
     made.register_unstructure_hook(tuple, lambda found: [made.unstructure(each) for each in found])
     made.register_unstructure_hook(list, lambda found: found)
     made.register_unstructure_hook(Mapping, lambda found: found)

@@ -8,7 +8,6 @@ JSON value says more than the result.
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 import attrs
@@ -57,16 +56,6 @@ def id_text(value: Any, _: Any) -> Any:
     if isinstance(value, str):
         return value
     return NumericId(value) if type(value) is int and value in _ID_RANGE else NOTHING
-
-
-def choice(value: Any, kind: type[StrEnum]) -> Any:
-    """Take a documented value; other text stays text."""
-    if not isinstance(value, str):
-        return NOTHING
-    try:
-        return kind(value)
-    except ValueError:
-        return value
 
 
 def free(value: Any, _: Any) -> Any:
