@@ -202,7 +202,7 @@ MISFITS: Final[dict[str, list[Any]]] = {
         -62_135_596_801,  # before the year 1
         "2024-06-27T12:55:51",  # without a zone it is no moment
         *("2024-06-27", "2024-99-27T12:55:51Z", "0001-01-01T00:00:00+14:00"),
-        *("20240627", "20240627T125551Z", "2024-06-27_12:55:51Z", "١٧١٩٤٩٢٩٥١"),
+        *("20240627", str(NOON), "١٧١٩٤٩٢٩٥١"),
     ],
 }
 
@@ -307,13 +307,11 @@ class TestTimes:
         [
             (NOON * 1000, MOMENT),
             (float(NOON * 1000), MOMENT),
-            (str(NOON), MOMENT),
-            (f"{NOON}.0", MOMENT),
-            (str(NOON * 1000), MOMENT),
             ("2024-06-27T12:55:51Z", MOMENT),
             ("2024-06-27T12:55:51.000Z", MOMENT),
             ("2024-06-27T14:55:51+02:00", MOMENT),
             ("2024-06-27 12:55:51+00:00", MOMENT),
+            ("20240627T125551Z", MOMENT),
             (1000.00000001, datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)),
             (10**11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
             (1e11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
