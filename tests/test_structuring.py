@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import pickle
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import ContactPage, Contacts, Conversation, NumericId
 from intercom_async.structuring import (
     STEP,
-    conversations,
     converter,
     decode_contacts,
     decode_conversation,
