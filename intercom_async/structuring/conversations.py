@@ -1,6 +1,6 @@
 """Decodes and encodes conversations, long ones in steps."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any, Final, cast
 
 import attrs
@@ -31,12 +31,12 @@ def prepare() -> None:
 
 
 def decode_conversation(
-    body: bytes | str | Mapping[str, Any], *, default_id: str | None = None
+    body: bytes | str | dict[str, Any], *, default_id: str | None = None
 ) -> Conversation:
     """Return the conversation that a reply holds.
 
     Args:
-        body: the reply's body, or its JSON object. Values of a mapping are kept, not copied.
+        body: the reply's body, or its JSON object. Free values of an object are kept, not copied.
         default_id: the `id` of the result if the document has no usable one.
 
     Raises:
@@ -46,9 +46,7 @@ def decode_conversation(
         usual = decode_usual(body, Conversation, default_id=default_id)
         if usual is not None:
             return usual
-        conversation = structure(json_object(body), Conversation)
-    else:
-        conversation = structure(json_object(body), Conversation, parsed=False)
+    conversation = structure(json_object(body), Conversation)
     if conversation.id is None and default_id is not None:
         return attrs.evolve(conversation, id=default_id)
     return conversation
@@ -63,7 +61,7 @@ def encode_conversation(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: a time without a time zone.
     """
-    return cast("dict[str, Any]", converter(parsed=True).unstructure(conversation))
+    return cast("dict[str, Any]", converter().unstructure(conversation))
 
 
 def decode_in_steps(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from intercom_async.model import Id, IntercomObject, NumericId
@@ -18,20 +18,13 @@ _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
 
 
-def structure(document: Mapping[str, Any], kind: type[_T], *, parsed: bool = True) -> _T:
-    """Make an object of the model of any JSON object.
-
-    Args:
-        document: the JSON object.
-        kind: the class of the object.
-        parsed: whether `decode_json` made the document. In others, msgspec would overlook the
-            unknown members of mappings that are no dicts, so the hooks must do all of it.
-    """
-    return converter(parsed=parsed).structure(document, kind)
+def structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
+    """Make an object of the model of any JSON object."""
+    return converter().structure(document, kind)
 
 
 @cache
-def converter(*, parsed: bool) -> "Converter":
+def converter() -> "Converter":
     """Return the converter, made on first use."""
     from cattrs import Converter  # noqa: PLC0415  its import takes long, see `prepare`
 
@@ -45,7 +38,7 @@ def converter(*, parsed: bool) -> "Converter":
     made.register_structure_hook(Any, values.free)
     made.register_structure_hook_func(lambda hint: hint == Mapping[str, Any], values.free_map)
     made.register_structure_hook_factory(is_tuple, _structure_tuple)
-    made.register_structure_hook_factory(is_model, partial(_structure_object, parsed=parsed))
+    made.register_structure_hook_factory(is_model, _structure_object)
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
@@ -56,13 +49,13 @@ def converter(*, parsed: bool) -> "Converter":
     return made
 
 
-def _structure_object(kind: type[IntercomObject], made: "Converter", *, parsed: bool) -> _Hook:
+def _structure_object(kind: type[IntercomObject], made: "Converter") -> _Hook:
     hooks = {name: (hint, made.get_structure_hook(hint)) for name, hint in members(kind).items()}
 
     def structure_object(value: Any, _: Any) -> Any:
         if not is_object(value):
             return NOTHING
-        usual = convert_usual(value, kind) if parsed else None
+        usual = convert_usual(value, kind)
         if usual is not None:
             return usual
         fields: dict[str, Any] = {}
