@@ -91,7 +91,7 @@ class TestUsualDocuments:
         part = found.conversation_parts.conversation_parts[0]
         assert (part.id, part.tags) == ("81", None)
         assert part.author.from_ai_agent is True
-        assert found.scorecards[0].score == 0.85
+        assert found.company.monthly_spend == 155.5
 
     @pytest.mark.parametrize(
         "document",
@@ -99,7 +99,7 @@ class TestUsualDocuments:
             *(DETACH_REPLY, RETRIEVED, {}),
             *({"id": 0}, {"id": 2**63 - 1}, {"title": "null", "id": "null"}),
             *({"created_at": 0}, {"created_at": YEAR_3000 - 1}),
-            {"scorecards": [{"score": 1}, {"score": sys.float_info.max}]},
+            {"company": {"monthly_spend": sys.float_info.max}},
         ],
         ids=lambda document: repr(document)[:30],
     )
@@ -205,10 +205,10 @@ class TestNothingIsGuessed:
         assert found.extra == {"total_count": value}
 
     @pytest.mark.parametrize("value", ['"0.5"', "true", "NaN", "Infinity", "-Infinity", "1e999"])
-    def test_a_score_is_a_number_that_is_one_or_none(self, value: str) -> None:
-        found: Any = decode_conversation(f'{{"scorecards": [{{"score": {value}}}]}}').scorecards
-        assert found[0].score is None
-        assert repr(found[0].extra["score"]) == repr(json.loads(value))
+    def test_an_amount_is_a_number_that_is_one_or_none(self, value: str) -> None:
+        found: Any = decode_conversation(f'{{"company": {{"monthly_spend": {value}}}}}').company
+        assert found.monthly_spend is None
+        assert repr(found.extra["monthly_spend"]) == repr(json.loads(value))
 
     def test_a_value_nobody_documented_is_text(self) -> None:
         document = {"state": "archived", "priority": "x", "source": {"type": "fax"}}

@@ -13,9 +13,7 @@ from intercom_async.model.insights import (
     AITopics,
     ConversationRating,
     FirstContactReply,
-    MonitorEvaluation,
     SalesAgent,
-    Scorecard,
     SlaApplied,
     Statistics,
 )
@@ -73,7 +71,7 @@ class Conversation(RepliedObject):
         conversation_parts: messages, notes and events; only when retrieved by its id.
         external_references: the same conversation in other helpdesks and CRMs, with types such as
             "zendesk_ticket".
-        monitor_evaluations, scorecards: only when asked for.
+        monitor_evaluations, scorecards: only when asked for; any JSON, as it came.
         topics, ticket: an older list of subjects, and the ticket it became; replies hold them,
             Intercom's description does not.
     """
@@ -111,8 +109,8 @@ class Conversation(RepliedObject):
     ai_topics: AITopics | None = None
     channel: Channel | None = None
     external_references: tuple[Reference, ...] | None = None
-    monitor_evaluations: tuple[MonitorEvaluation, ...] | None = None
-    scorecards: tuple[Scorecard, ...] | None = None
+    monitor_evaluations: Any = None
+    scorecards: Any = None
     topics: Any = None
     ticket: Any = None
 

@@ -1,4 +1,4 @@
-"""Facts about a conversation: figures, ratings, reviews, and what AI agents did."""
+"""Facts about a conversation: figures, ratings, and what AI agents did."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -96,67 +96,6 @@ class SlaApplied(IntercomObject):
     type: str | None = None
     sla_name: str | None = None
     sla_status: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class MonitorEvaluation(IntercomObject):
-    """A monitor flagged the conversation; its name and type are None once it is deleted."""
-
-    monitor_id: Id | None = None
-    monitor_name: str | None = None
-    monitor_type: str | None = None
-    result: str | None = None
-    explanation: str | None = None
-    evaluated_at: datetime | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ReviewedTeammate(IntercomObject):
-    """Whose work was reviewed; `type` is "admin", or "ai" also for no single teammate."""
-
-    type: str | None = None
-    admin_id: Id | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class EvaluatorResult(IntercomObject):
-    """What one criterion came to.
-
-    Attributes:
-        value: the chosen label, e.g. "pass".
-        source: who chose it, e.g. "ai" or "human".
-        reason_ids: why, from a list; `other_text` is what the reviewer added to that list.
-    """
-
-    value: str | None = None
-    source: str | None = None
-    reasoning: str | None = None
-    reason_ids: tuple[Id, ...] | None = None
-    other_text: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Evaluator(IntercomObject):
-    """One criterion of a scorecard; no `result` while it was not scored."""
-
-    evaluator_id: Id | None = None
-    result: EvaluatorResult | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Scorecard(IntercomObject):
-    """A review of the conversation; `passed` and `score` are None while it was not scored."""
-
-    scorecard_id: Id | None = None
-    scorecard_version_id: Id | None = None
-    name: str | None = None
-    scorecard_type: str | None = None
-    passed: bool | None = None
-    score: int | float | None = None
-    ai_score: int | float | None = None
-    evaluated_at: datetime | None = None
-    reviewed_teammate: ReviewedTeammate | None = None
-    evaluators: tuple[Evaluator, ...] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

@@ -43,12 +43,19 @@ class Attachment(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class EmailAddressHeader(IntercomObject):
-    """One address in the head of an e-mail; `type` names the header, e.g. "from"."""
+class EmailAddress(IntercomObject):
+    """An address of an e-mail, which Intercom calls `email_address` in heads, `email` elsewhere.
+
+    Attributes:
+        type: the header, e.g. "from", or "to", "cc" or "bcc" of a recipient.
+        drop_reason: why nothing was sent to a recipient.
+    """
 
     type: str | None = None
     email_address: str | None = None
+    email: str | None = None
     name: str | None = None
+    drop_reason: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -56,22 +63,9 @@ class EmailMessageMetadata(IntercomObject):
     """A message sent as an e-mail; `history` is the quoted thread below a first one, as HTML."""
 
     subject: str | None = None
-    email_address_headers: tuple[EmailAddressHeader, ...] | None = None
+    email_address_headers: tuple[EmailAddress, ...] | None = None
     message_id: str | None = None
     history: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Recipient(IntercomObject):
-    """Whom a first e-mail was sent to ("to", "cc" or "bcc"), or where an answer to it goes.
-
-    The latter has a name, and no type.
-    """
-
-    type: str | None = None
-    email: str | None = None
-    name: str | None = None
-    drop_reason: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -83,7 +77,7 @@ class Source(IntercomObject):
             "whatsapp"; any text since API 2.16.
         delivered_as: who began it, and how: "customer_initiated", "campaigns_initiated",
             "operator_initiated", "automated" or "admin_initiated".
-        reply_to: not always where it came from.
+        recipients, reply_to: of a first e-mail; answers need not go where it came from.
         subject: of an e-mail; may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
@@ -92,8 +86,8 @@ class Source(IntercomObject):
     type: str | None = None
     id: Id | None = None
     delivered_as: str | None = None
-    recipients: tuple[Recipient, ...] | None = None
-    reply_to: tuple[Recipient, ...] | None = None
+    recipients: tuple[EmailAddress, ...] | None = None
+    reply_to: tuple[EmailAddress, ...] | None = None
     subject: str | None = None
     body: str | None = None
     author: Author | None = None
@@ -117,14 +111,6 @@ class EventSubject(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class AttributeValue(IntercomObject):
-    """The value that an attribute was given, any JSON; older events have no `previous` one."""
-
-    name: Any = None
-    previous: Any = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class EventDetails(IntercomObject):
     """The details of an event: the members of all kinds of events, most of them None.
 
@@ -132,6 +118,8 @@ class EventDetails(IntercomObject):
     The API's Preview version describes fifteen kinds.
 
     Attributes:
+        value: what an attribute was given, as `name`, and in newer events its `previous` value;
+            both may be any JSON.
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
         sla_definition: the seconds that the agreement allows, by target: "first_reply_time",
@@ -144,7 +132,7 @@ class EventDetails(IntercomObject):
 
     workflow: EventSubject | None = None
     attribute: EventSubject | None = None
-    value: AttributeValue | None = None
+    value: Mapping[str, Any] | None = None
     action: EventSubject | None = None
     event: EventSubject | None = None
     call_id: Id | None = None

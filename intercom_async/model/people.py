@@ -1,6 +1,7 @@
 """Contacts, teammates and authors, and the admin behind a token."""
 
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -83,8 +84,14 @@ class TeamPriorityLevel(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Admin(IntercomObject):
-    """A teammate with access to the workspace; `avatar` is the address of a picture."""
+class Admin(RepliedObject):
+    """A teammate with access to the workspace.
+
+    Attributes:
+        id: Intercom's id of the admin; a detach can be done in this admin's name.
+        away_mode_reassign: whether new replies are then assigned to the default inbox.
+        avatar: the picture: its address, or an object with that as `image_url`.
+    """
 
     type: str | None = None
     id: Id | None = None
@@ -96,17 +103,9 @@ class Admin(IntercomObject):
     away_status_reason_id: Id | None = None
     has_inbox_seat: bool | None = None
     team_ids: tuple[Id, ...] | None = None
-    avatar: str | None = None
+    avatar: Any = None
     team_priority_level: TeamPriorityLevel | None = None
     role: NamedReference | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Avatar(IntercomObject):
-    """The picture of an admin."""
-
-    type: str | None = None
-    image_url: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -131,26 +130,12 @@ class App(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Identity(RepliedObject):
+class Identity(Admin):
     """The admin an access token belongs to, with its workspace: the answer of `GET /me`.
 
     Attributes:
-        id: Intercom's id of the admin; a detach can be done in this admin's name.
         email_verified: whether that address was verified; do not trust it as a login otherwise.
-        away_mode_reassign: whether new replies are then assigned to the default inbox.
-        avatar: the picture; an object here, while `Admin` has the bare address.
     """
 
-    type: str | None = None
-    id: Id | None = None
-    name: str | None = None
-    email: str | None = None
     email_verified: bool | None = None
-    job_title: str | None = None
-    away_mode_enabled: bool | None = None
-    away_mode_reassign: bool | None = None
-    has_inbox_seat: bool | None = None
-    team_ids: tuple[Id, ...] | None = None
-    avatar: Avatar | None = None
-    role: NamedReference | None = None
     app: App | None = None

@@ -31,7 +31,7 @@ COMPANY = f"""
     notes{{type notes{{type id created_at company{{{REFERENCE}}} author{{{ADMIN}}} body}}}}
 """
 EVENT = """
-    workflow{name} attribute{name} value{name previous} action{name result}
+    workflow{name} attribute{name} value action{name result}
     event{type result} call_id tags_added tags_removed until custom_until_time
     current_priority previous_priority sla_name sla_definition
     sla_target_type current_sla_status sla_states
@@ -79,19 +79,11 @@ CONVERSATION = f"""
     sales_agent_participated sales_agent{{outcome routing_outcome collected_data}}
     ai_topics{{type topics{{type topic_name subtopics{{type id name}}}}}}
     channel{{initial current}} external_references{{type id}}
-    monitor_evaluations{{
-        monitor_id monitor_name monitor_type result explanation evaluated_at
-    }}
-    scorecards{{
-        scorecard_id scorecard_version_id name scorecard_type passed score ai_score evaluated_at
-        reviewed_teammate{{type admin_id}}
-        evaluators{{evaluator_id result{{value source reasoning reason_ids other_text}}}}
-    }}
-    topics ticket
+    monitor_evaluations scorecards topics ticket
 """
 IDENTITY = """
     type id name email email_verified job_title away_mode_enabled away_mode_reassign
-    has_inbox_seat team_ids avatar{type image_url} role{type id name}
+    has_inbox_seat team_ids avatar role{type id name}
     app{type id_code name region timezone created_at identity_verification secure}
 """
 
@@ -119,10 +111,11 @@ def paths_of(kind: type[IntercomObject]) -> Iterator[str]:
 
 KINDS = sorted(all_kinds(Conversation) | all_kinds(Identity), key=lambda kind: kind.__name__)
 
-SHARED = {"type", "id", "name", "result", "drop_reason", "applied_at", "applied_by", "history"} | {
-    "from_ai_agent",
-    "is_ai_answer",
-}
+SHARED = """
+    type id name result email email_address drop_reason applied_at applied_by history
+    from_ai_agent is_ai_answer
+    away_status_reason_id team_priority_level primary_team_ids secondary_team_ids
+"""
 """One class serves for similar objects, so it has one of these too many in some places."""
 
 
@@ -132,7 +125,7 @@ def test_the_model_has_every_known_member_and_no_other(
 ) -> None:
     known, found = set(paths(text)), set(paths_of(kind))
     assert known - found == set()
-    assert {path.split(".")[-1] for path in found - known} <= SHARED
+    assert {path.split(".")[-1] for path in found - known} <= set(paths(SHARED))
 
 
 @pytest.mark.parametrize("kind", KINDS)
