@@ -30,6 +30,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+import attrs
+
 from intercom_async.integrations import missing
 
 try:
@@ -56,17 +58,17 @@ _TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _SCRIPT: Final = """
-local usable, want, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local usable, want, reported = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or '0') + tonumber(ARGV[4])
-if told > used then used = told end
+if reported > used then used = reported end
 local granted = math.max(0, math.min(want, usable - used))
 redis.call('SET', KEYS[1], used + granted, 'PX', ARGV[5])
 return granted
 """
 """Take up to `want` permits of a window; one step, so that no two processes get the same ones.
 
-KEYS: the window. ARGV: permits there are, permits wanted, permits used as the server told (-1
-for nothing told), permits this process used without a lease, milliseconds to keep the number.
+KEYS: the window. ARGV: permits there are, permits wanted, permits used as the server reported
+(-1 for no report), permits this process used without a lease, milliseconds to keep the number.
 """
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -147,7 +149,7 @@ class RedisBudget:
         """Return how many permits of a window may be leased."""
         return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
 
-    def trusted(self, runtime: Runtime) -> bool:
+    def may_lease(self, runtime: Runtime) -> bool:
         """Whether to ask Redis at all; probes it while the circuit is open."""
         if not self._broken or self._closed:
             return not self._closed
@@ -164,8 +166,8 @@ class RedisBudget:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def breaks(self, error: Exception, runtime: Runtime) -> None:
-        """Open the circuit."""
+    def open_circuit(self, error: Exception, runtime: Runtime) -> None:
+        """Pace by the headers alone until a probe succeeds."""
         self._probe_at = runtime.monotonic() + self.probe_every
         if not self._broken:
             self._broken = True
@@ -174,18 +176,20 @@ class RedisBudget:
                 type(error).__name__,
             )
 
-    async def lease(self, key: str, *, usable: int, want: int, told: int, unleased: int = 0) -> int:
+    async def lease(
+        self, key: str, *, usable: int, want: int, reported: int, unleased: int = 0
+    ) -> int:
         """Take up to `want` permits and return how many there were.
 
         Args:
-            told: permits used as the server told, -1 for nothing told.
+            reported: permits used as the server reported, -1 for no report.
             unleased: permits this process used without a lease and did not report yet.
 
         Raises:
             RedisError, OSError, TimeoutError: Redis failed, or took longer than the deadline.
         """
         async with asyncio.timeout(self.deadline):
-            arguments = [usable, want, told, unleased, _LIFETIME]
+            arguments = [usable, want, reported, unleased, _LIFETIME]
             return int(await self._script(keys=[key], args=arguments))
 
     async def _look(self) -> None:
@@ -204,10 +208,11 @@ class RedisBudget:
 def _connect(url: str) -> Redis:
     # No retries: falling back is better than waiting.
     from_url: Any = Redis.from_url  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # untyped options
-    found: Redis = from_url(url, retry=Retry(NoBackoff(), 0))
-    return found
+    connected: Redis = from_url(url, retry=Retry(NoBackoff(), 0))
+    return connected
 
 
+@attrs.define(eq=False)
 class _Lease:
     """This process's permits of one window.
 
@@ -215,12 +220,9 @@ class _Lease:
         used_up: whether Redis had fewer left than were wanted.
     """
 
-    __slots__ = ("fetching", "permits", "used_up")
-
-    def __init__(self) -> None:
-        self.permits = 0
-        self.used_up = False
-        self.fetching: asyncio.Task[None] | None = None
+    permits: int = 0
+    used_up: bool = False
+    fetching: "asyncio.Task[None] | None" = None
 
 
 class RedisGate:
@@ -237,8 +239,8 @@ class RedisGate:
         self._reset = 0.0
         self._charged: tuple[float, ...] = ()
         self._unleased = 0
-        self._told_reset = 0.0
-        self._told_used = -1
+        self._reported_reset = 0.0
+        self._reported_used = -1
         self._want = 1
         self._leased_at = -math.inf
         self._round_trip = 0.1
@@ -249,7 +251,7 @@ class RedisGate:
         if reset != self._reset:
             self._enter(reset)
         self._charged = ()
-        if not self._budget.trusted(self._runtime):
+        if not self._budget.may_lease(self._runtime):
             return 0.0
         charged = self._windows(reset, left)
         waits = [self._wait_for(window, limit, now) for window in charged]
@@ -280,8 +282,10 @@ class RedisGate:
         self._round_trip += error / 8.0
         self._variation += (abs(error) - self._variation) / 4.0
         used = limit - remaining
-        if reset > self._told_reset or (reset == self._told_reset and used > self._told_used):
-            self._told_reset, self._told_used = reset, used
+        if reset > self._reported_reset or (
+            reset == self._reported_reset and used > self._reported_used
+        ):
+            self._reported_reset, self._reported_used = reset, used
 
     def _enter(self, reset: float) -> None:
         """A window begins: leases of earlier ones have lapsed."""
@@ -300,10 +304,7 @@ class RedisGate:
         return (reset + WINDOW,) if left < earliest else (reset, reset + WINDOW)
 
     def _lease_of(self, window: float) -> _Lease:
-        lease = self._leases.get(window)
-        if lease is None:
-            lease = self._leases[window] = _Lease()
-        return lease
+        return self._leases.setdefault(window, _Lease())
 
     def _wait_for(self, window: float, limit: int, now: float) -> bool:
         """Whether there is no permit of a window; fetches more before the last is taken."""
@@ -323,11 +324,11 @@ class RedisGate:
                 f"{self._key}:{window:.0f}",
                 usable=self._budget.usable(limit),
                 want=want,
-                told=self._told_used if window == self._told_reset else -1,
+                reported=self._reported_used if window == self._reported_reset else -1,
                 unleased=unleased,
             )
         except _FAILURES as error:
-            self._budget.breaks(error, self._runtime)
+            self._budget.open_circuit(error, self._runtime)
         else:
             lease.permits += granted
             lease.used_up = granted < want

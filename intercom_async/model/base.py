@@ -89,6 +89,6 @@ class RepliedObject(IntercomObject):
         return getattr(self, "_reply", None)
 
 
-def mark(found: RepliedObject, reply: ReplyHead) -> None:
+def mark(replied: RepliedObject, reply: ReplyHead) -> None:
     """Note the reply that a new object came with."""
-    object.__setattr__(found, "_reply", reply)
+    object.__setattr__(replied, "_reply", reply)

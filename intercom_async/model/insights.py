@@ -36,7 +36,7 @@ class Statistics(IntercomObject):
         last_assignment_admin_reply_at: the first admin reply since the last assignment.
         count_conversation_parts: the first message is one of them.
         handling_time: from assignment to close.
-        adjusted_handling_time: the same without times nobody worked on it.
+        adjusted_handling_time: the same without the times when no teammate worked on it.
     """
 
     type: str | None = None
@@ -159,7 +159,7 @@ class SalesAgent(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopic(IntercomObject):
-    """A subject that was found in a conversation."""
+    """A subject that Intercom sees in a conversation."""
 
     type: str | None = None
     topic_name: str | None = None
@@ -168,7 +168,7 @@ class AITopic(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopics(IntercomObject):
-    """The subjects that were found in a conversation."""
+    """The subjects that Intercom sees in a conversation."""
 
     type: str | None = None
     topics: tuple[AITopic, ...] | None = None

@@ -42,9 +42,11 @@ def converter() -> "Converter":
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
-    made.register_unstructure_hook(tuple, lambda found: [made.unstructure(each) for each in found])
-    made.register_unstructure_hook(list, lambda found: found)
-    made.register_unstructure_hook(Mapping, lambda found: found)
+    made.register_unstructure_hook(
+        tuple, lambda entries: [made.unstructure(each) for each in entries]
+    )
+    made.register_unstructure_hook(list, lambda value: value)
+    made.register_unstructure_hook(Mapping, lambda value: value)
     made.register_unstructure_hook_factory(is_model, _unstructure_object)
     return made
 
@@ -65,10 +67,10 @@ def _structure_object(kind: type[IntercomObject], made: "Converter") -> _Hook:
                 extra[name] = raw
             elif raw is not None:
                 hint, hook = hooks[name]
-                found = hook(raw, hint)
-                if type(found) is Partly:
-                    extra[name], found = raw, found.value
-                fields[name] = found
+                member = hook(raw, hint)
+                if type(member) is Partly:
+                    extra[name], member = raw, member.value
+                fields[name] = member
         return kind(extra=extra, **fields)
 
     return structure_object
@@ -81,10 +83,10 @@ def _structure_tuple(hint: Any, made: "Converter") -> _Hook:
     def structure_tuple(value: Any, _: Any) -> Any:
         if not is_list(value):
             return NOTHING
-        found = [hook(entry, inner) for entry in value]
-        if Partly not in map(type, found):
-            return tuple(found)
-        return Partly(tuple(entry for entry in found if type(entry) is not Partly))
+        entries = [hook(entry, inner) for entry in value]
+        if Partly not in map(type, entries):
+            return tuple(entries)
+        return Partly(tuple(entry for entry in entries if type(entry) is not Partly))
 
     return structure_tuple
 
@@ -95,10 +97,11 @@ def _unstructure_object(
     names = list(members(kind))
 
     def unstructure_object(value: IntercomObject) -> dict[str, Any]:
-        found = {name: getattr(value, name) for name in names}
-        document = {
-            name: made.unstructure(member) for name, member in found.items() if member is not None
-        }
+        document: dict[str, Any] = {}
+        for name in names:
+            member = getattr(value, name)
+            if member is not None:
+                document[name] = made.unstructure(member)
         return {**document, **value.extra}
 
     return unstructure_object
