@@ -239,8 +239,7 @@ class RedisGate:
         self._reset = 0.0
         self._charged: tuple[float, ...] = ()
         self._unleased = 0
-        self._reported_reset = 0.0
-        self._reported_used = -1
+        self._reported = (0.0, -1)  # the end of a window, permits used in it
         self._want = 1
         self._leased_at = -math.inf
         self._round_trip = 0.1
@@ -281,11 +280,7 @@ class RedisGate:
         error = elapsed - self._round_trip
         self._round_trip += error / 8.0
         self._variation += (abs(error) - self._variation) / 4.0
-        used = limit - remaining
-        if reset > self._reported_reset or (
-            reset == self._reported_reset and used > self._reported_used
-        ):
-            self._reported_reset, self._reported_used = reset, used
+        self._reported = max(self._reported, (reset, limit - remaining))
 
     def _enter(self, reset: float) -> None:
         """A window begins: leases of earlier ones have lapsed."""
@@ -319,12 +314,13 @@ class RedisGate:
         want = self._want
         # What went out without a lease is counted now, once.
         unleased, self._unleased = self._unleased, 0
+        reset, used = self._reported
         try:
             granted = await self._budget.lease(
                 f"{self._key}:{window:.0f}",
                 usable=self._budget.usable(limit),
                 want=want,
-                reported=self._reported_used if window == self._reported_reset else -1,
+                reported=used if window == reset else -1,
                 unleased=unleased,
             )
         except _FAILURES as error:

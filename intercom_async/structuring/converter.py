@@ -42,9 +42,7 @@ def converter() -> "Converter":
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
-    made.register_unstructure_hook(
-        tuple, lambda entries: [made.unstructure(each) for each in entries]
-    )
+    made.register_unstructure_hook(tuple, lambda value: [made.unstructure(one) for one in value])
     made.register_unstructure_hook(list, lambda value: value)
     made.register_unstructure_hook(Mapping, lambda value: value)
     made.register_unstructure_hook_factory(is_model, _unstructure_object)
