@@ -32,13 +32,13 @@ from intercom_async.structuring import (
     prepare,
 )
 from tests.fuzz.comparing import alike
+from tests.fuzz.targets.decoding import check, in_steps
 from tests.model.documents import (
     ANY_JSON,
     DETACH_REPLY,
     JSON,
     RETRIEVED,
     documents,
-    fits,
     odd_documents,
 )
 
@@ -54,22 +54,14 @@ def usual(document: JSON) -> Conversation | None:
 
 
 def decode(document: JSON) -> Any:
-    """Decode text; bytes and the JSON object must give the same.
+    """Decode in every way there is, check that nothing is lost, and return the conversation.
 
-    The type checker is not told what it is, because all members of a conversation are optional.
+    The type checker does not learn what it is, because all members of a conversation are optional.
     """
-    text = json.dumps(document)
-    found = decode_conversation(text)
-    assert found == decode_conversation(text.encode()) == decode_conversation(document)
-    return found
-
-
-def assert_round_trip(document: JSON) -> Any:
-    found = decode(document)
-    encoded = encode_conversation(found)
-    assert alike(encoded, document, null_is_absent=True)
-    assert decode(encoded) == found
-    assert fits(found, Conversation)
+    body = json.dumps(document).encode()
+    check(body)
+    found = decode_conversation(body)
+    assert found == decode_conversation(body.decode())
     return found
 
 
@@ -82,7 +74,7 @@ class TestUsualDocuments:
         assert found.participants_known
 
     def test_a_retrieved_conversation_decodes_completely(self) -> None:
-        found = assert_round_trip(RETRIEVED)
+        found = decode(RETRIEVED)
         assert found.extra == {}
         assert (found.id, found.created_at) == ("471", MOMENT)
         assert (found.state, found.priority) == ("snoozed", "high")
@@ -104,7 +96,7 @@ class TestUsualDocuments:
         ids=lambda document: repr(document)[:30],
     )
     def test_take_the_fast_path(self, document: JSON) -> None:
-        assert usual(document) == assert_round_trip(document)
+        assert usual(document) == decode(document)
 
     @pytest.mark.parametrize(
         "document",
@@ -117,7 +109,7 @@ class TestUsualDocuments:
     )
     def test_what_needs_thought_does_not_take_it(self, document: JSON) -> None:
         assert usual(document) is None
-        assert_round_trip(document)
+        decode(document)
 
     def test_a_decoded_conversation_is_an_ordinary_value(self) -> None:
         found = decode(RETRIEVED)
@@ -161,7 +153,7 @@ class TestParticipants:
     def test_are_read_from_either_list(
         self, document: JSON, ids: list[str | None], known: bool
     ) -> None:
-        found = assert_round_trip(document)
+        found = decode(document)
         assert [contact.id for contact in found.participants] == ids
         assert found.participants_known is known
 
@@ -194,13 +186,13 @@ class TestNothingIsGuessed:
         ("name", "value"), [(name, value) for name, values in MISFITS.items() for value in values]
     )
     def test_a_value_of_another_type_is_kept_raw(self, name: str, value: Any) -> None:
-        found = assert_round_trip({name: value})
+        found = decode({name: value})
         assert getattr(found, name) is None
         assert found.extra == {name: value}
 
     @pytest.mark.parametrize("value", ["1", 1.9, 1.0, True, [1]])
     def test_a_count_is_a_whole_number_or_none(self, value: Any) -> None:
-        found = assert_round_trip({"linked_objects": {"total_count": value}}).linked_objects
+        found = decode({"linked_objects": {"total_count": value}}).linked_objects
         assert found.total_count is None
         assert found.extra == {"total_count": value}
 
@@ -212,12 +204,12 @@ class TestNothingIsGuessed:
 
     def test_a_value_nobody_documented_is_text(self) -> None:
         document = {"state": "archived", "priority": "x", "source": {"type": "fax"}}
-        found = assert_round_trip(document)
+        found = decode(document)
         assert (found.state, found.extra) == ("archived", {})
 
     def test_unknown_members_are_kept_at_their_own_level(self) -> None:
         document = {"new": {"a": None}, "source": {"author": {"mood": 1}}, "extra": 3}
-        found = assert_round_trip(document)
+        found = decode(document)
         assert found.extra == {"new": {"a": None}, "extra": 3}
         assert found.source.author.extra == {"mood": 1}
 
@@ -236,7 +228,7 @@ class TestIds:
 
     @pytest.mark.parametrize("number", [-(2**63), -1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1])
     def test_large_numbers_are_exact(self, number: int) -> None:
-        assert assert_round_trip({"id": number}).id == str(number)
+        assert decode({"id": number}).id == str(number)
 
     def test_lists_of_ids_may_mix_both(self) -> None:
         found = decode_identity(b'{"team_ids": [1, "2", null]}')
@@ -266,7 +258,7 @@ class TestTimes:
 
     @pytest.mark.parametrize("value", [NOON + 0.5, NOON + 0.123456, NOON + 0.0])
     def test_fractions_survive(self, value: float) -> None:
-        found = assert_round_trip({"created_at": value})
+        found = decode({"created_at": value})
         assert found.created_at.timestamp() == value
         assert found.extra == {}
 
@@ -287,12 +279,12 @@ class TestTimes:
         ],
     )
     def test_other_forms_are_understood_and_kept(self, value: Any, moment: datetime) -> None:
-        found = assert_round_trip({"created_at": value})
+        found = decode({"created_at": value})
         assert found.created_at == moment
         assert found.extra == {"created_at": value}
 
     def test_the_largest_seconds_are_one_less_than_the_least_milliseconds(self) -> None:
-        found = assert_round_trip({"created_at": 10**11 - 1})
+        found = decode({"created_at": 10**11 - 1})
         assert found.created_at == datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)
 
     def test_a_time_without_a_zone_is_refused_when_encoding(self) -> None:
@@ -349,7 +341,7 @@ class TestBodies:
         ],
     )
     def test_the_error_names_the_place_in_the_whole_body(self, body: bytes) -> None:
-        decoder = decode_page if b"pages" in body else decode_stepwise
+        decoder: Callable[[bytes], object] = decode_page if b"pages" in body else in_steps
         place = body.index(b"\xff")
         with pytest.raises(ResponseDecodeError, match=f"position {place}") as raised:
             decoder(body)
@@ -485,44 +477,15 @@ class TestAnyDocument:
     def test_as_promised_takes_the_fast_path_and_encodes_to_plain_json(
         self, document: JSON
     ) -> None:
-        assert usual(document) == assert_round_trip(document)
+        assert usual(document) == decode(document)
         assert own_types_of_json(encode_conversation(decode(RETRIEVED | document)))
 
     @given(odd_documents(Conversation) | st.dictionaries(st.text(), ANY_JSON))
     @SLOW_TO_MAKE
     def test_however_odd_decodes_and_round_trips(self, document: JSON) -> None:
-        found = assert_round_trip(document)
+        found = decode(document)
         assert isinstance(found.participants, tuple)
         assert isinstance(found.participants_known, bool)
-        expected = attrs.evolve(found, id="1295" if found.id is None else found.id)
-        assert decode_stepwise(document)[0] == expected
-        decode_identity(json.dumps(document))
-        decode_page(json.dumps(document))
-
-
-def decode_stepwise(document: JSON | bytes) -> tuple[Conversation, int]:
-    """Decode in steps; return the conversation and how often the decoding paused."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    steps = decode_in_steps(body, default_id="1295")
-    pauses = 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value, pauses
-        pauses += 1
-
-
-def decode_whole(body: bytes) -> tuple[Conversation, int]:
-    return decode_conversation(body, default_id="1295"), 0
-
-
-def outcome(decoder: Callable[[bytes], tuple[Conversation, int]], body: bytes) -> object:
-    """What was decoded, or what the error says."""
-    try:
-        return repr(decoder(body)[0])  # as text, because a NaN does not equal itself
-    except ResponseDecodeError as error:
-        return error.reason, error.body
 
 
 LONG_TEXT: Final = "x" * 2000
@@ -534,19 +497,23 @@ def long_conversation(count: int, **changes: Any) -> JSON:
     return RETRIEVED | {"conversation_parts": {"conversation_parts": parts, "total_count": count}}
 
 
+def pauses(document: JSON) -> int:
+    """How often decoding in steps lets others run."""
+    return sum(1 for _ in decode_in_steps(json.dumps(document).encode()))
+
+
 class TestInSteps:
     @pytest.mark.parametrize("changes", [{}, {"mood": "calm"}, {"redacted": "no", "id": None}])
     def test_a_long_conversation_pauses_and_is_the_same(self, changes: JSON) -> None:
         document = long_conversation(200, **changes) | {"mood": "calm"}
-        found, pauses = decode_stepwise(document)
-        assert found == assert_round_trip(document)
-        assert pauses > 200 * len(LONG_TEXT) // STEP
+        decode(document)
+        assert pauses(document) > 200 * len(LONG_TEXT) // STEP
 
     @pytest.mark.parametrize(("size", "at_a_time"), [(STEP, 1), (STEP - 1, 2), (STEP // 3, 4)])
     def test_it_pauses_as_soon_as_a_step_is_done(self, size: int, at_a_time: int) -> None:
         part = {"body": "x" * (size - len(b'{"body": ""}'))}
-        _, pauses = decode_stepwise({"conversation_parts": {"conversation_parts": [part] * 11}})
-        assert pauses == 3 + 11 // at_a_time  # the first three are for finding the parts
+        document: JSON = {"conversation_parts": {"conversation_parts": [part] * 11}}
+        assert pauses(document) == 3 + 11 // at_a_time  # the first three are for finding the parts
 
     @pytest.mark.parametrize(
         "parts",
@@ -559,8 +526,7 @@ class TestInSteps:
         ],
     )
     def test_parts_that_are_none_change_nothing(self, parts: Any) -> None:
-        document = RETRIEVED | {"conversation_parts": parts}
-        assert decode_stepwise(document)[0] == decode(document)
+        decode(RETRIEVED | {"conversation_parts": parts})
 
     @given(
         st.integers(0, len(json.dumps(RETRIEVED))),
@@ -569,8 +535,7 @@ class TestInSteps:
     )
     def test_a_broken_body_comes_to_the_same(self, place: int, cut: int, put: bytes) -> None:
         body = json.dumps(RETRIEVED).encode()
-        body = body[:place] + put + body[place + cut :]
-        assert outcome(decode_stepwise, body) == outcome(decode_whole, body)
+        check(body[:place] + put + body[place + cut :])
 
 
 class TestPreparing:
@@ -581,10 +546,9 @@ class TestPreparing:
         prepare()
         misses = [each.cache_info().misses for each in made]
         for changes in ({}, {"mood": "calm"}):
-            document = long_conversation(2, **changes)
-            found, _ = decode_stepwise(document)
-            assert found == decode_conversation(json.dumps(document))
-            encode_conversation(found)
+            body = json.dumps(long_conversation(2, **changes)).encode()
+            assert in_steps(body) == decode_conversation(body, default_id="1295")
+            encode_conversation(decode_conversation(body))
         assert [each.cache_info().misses for each in made] == misses
 
     def test_is_what_imports_cattrs_and_not_needed(self) -> None:
