@@ -50,12 +50,14 @@ class IntercomObject:
     for a member that was null, absent, or of another type.
 
     Attributes:
+        type: Intercom's name for the kind of object, such as "admin"; few have none.
         extra: members that this model does not have, by their wire name, as they came; and the raw
             value of each member that did not quite fit its field. When a member is here and in
             its field, the value here is exact and the field holds the closest to it.
     """
 
     extra: Mapping[str, Any] = attrs.field(factory=_nothing)
+    type: str | None = None
 
     def __repr__(self) -> str:
         """Name the members that are there; most of them never are."""

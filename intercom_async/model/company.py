@@ -18,7 +18,6 @@ class Segment(IntercomObject):
     A contact is a lead in `person_type`.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     created_at: datetime | None = None
@@ -31,7 +30,6 @@ class Segment(IntercomObject):
 class Segments(IntercomObject):
     """The segments a company belongs to."""
 
-    type: str | None = None
     segments: tuple[Segment, ...] | None = None
 
 
@@ -39,7 +37,6 @@ class Segments(IntercomObject):
 class Note(IntercomObject):
     """What a teammate wrote down about a company; `body` is HTML."""
 
-    type: str | None = None
     id: Id | None = None
     created_at: datetime | None = None
     company: Reference | None = None
@@ -51,7 +48,6 @@ class Note(IntercomObject):
 class Notes(IntercomObject):
     """The notes about a company."""
 
-    type: str | None = None
     notes: tuple[Note, ...] | None = None
 
 
@@ -67,7 +63,6 @@ class Company(IntercomObject):
             fractions happen.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     app_id: Id | None = None

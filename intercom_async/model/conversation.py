@@ -29,7 +29,6 @@ class LinkedObject(IntercomObject):
         category: of a ticket: "Customer", "Back-office" or "Tracker".
     """
 
-    type: str | None = None
     id: Id | None = None
     category: str | None = None
 
@@ -38,7 +37,6 @@ class LinkedObject(IntercomObject):
 class LinkedObjects(IntercomObject):
     """Linked tickets and conversations: `data` holds 1000 at most, `total_count` counts all."""
 
-    type: str | None = None
     total_count: int | None = None
     has_more: bool | None = None
     data: tuple[LinkedObject, ...] | None = None
@@ -76,7 +74,6 @@ class Conversation(RepliedObject):
             Intercom's description does not.
     """
 
-    type: str | None = None
     id: Id | None = None
     title: str | None = None
     created_at: datetime | None = None

@@ -39,7 +39,6 @@ class Statistics(IntercomObject):
         adjusted_handling_time: the same without the times when no teammate worked on it.
     """
 
-    type: str | None = None
     time_to_assignment: int | None = None
     time_to_admin_reply: int | None = None
     time_to_first_close: int | None = None
@@ -81,7 +80,6 @@ class FirstContactReply(IntercomObject):
     """The first message of a contact; `url` is the page it was written on."""
 
     created_at: datetime | None = None
-    type: str | None = None
     url: str | None = None
 
 
@@ -93,7 +91,6 @@ class SlaApplied(IntercomObject):
         sla_status: "hit", "missed", "active" or "cancelled".
     """
 
-    type: str | None = None
     sla_name: str | None = None
     sla_status: str | None = None
 
@@ -112,7 +109,6 @@ class ContentSource(IntercomObject):
 class ContentSources(IntercomObject):
     """What the AI agent answered from."""
 
-    type: str | None = None
     total_count: int | None = None
     content_sources: tuple[ContentSource, ...] | None = None
 
@@ -161,7 +157,6 @@ class SalesAgent(IntercomObject):
 class AITopic(IntercomObject):
     """A subject that Intercom sees in a conversation."""
 
-    type: str | None = None
     topic_name: str | None = None
     subtopics: tuple[NamedReference, ...] | None = None
 
@@ -170,5 +165,4 @@ class AITopic(IntercomObject):
 class AITopics(IntercomObject):
     """The subjects that Intercom sees in a conversation."""
 
-    type: str | None = None
     topics: tuple[AITopic, ...] | None = None

@@ -14,7 +14,6 @@ from intercom_async.model.people import Author, Reference
 class Tag(IntercomObject):
     """A label; `applied_at` and `applied_by` are there only on conversations."""
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     applied_at: datetime | None = None
@@ -25,7 +24,6 @@ class Tag(IntercomObject):
 class Tags(IntercomObject):
     """The labels of a conversation or a company."""
 
-    type: str | None = None
     tags: tuple[Tag, ...] | None = None
 
 
@@ -33,7 +31,6 @@ class Tags(IntercomObject):
 class Attachment(IntercomObject):
     """A file that came with a message: `filesize` in bytes, an image's size in pixels."""
 
-    type: str | None = None
     name: str | None = None
     url: str | None = None
     content_type: str | None = None
@@ -51,7 +48,6 @@ class EmailAddress(IntercomObject):
         drop_reason: why nothing was sent to a recipient.
     """
 
-    type: str | None = None
     email_address: str | None = None
     email: str | None = None
     name: str | None = None
@@ -77,13 +73,13 @@ class Source(IntercomObject):
             "whatsapp"; any text since API 2.16.
         delivered_as: who began it, and how: "customer_initiated", "campaigns_initiated",
             "operator_initiated", "automated" or "admin_initiated".
-        recipients, reply_to: of a first e-mail; answers need not go where it came from.
+        recipients: whom a first e-mail was sent to.
+        reply_to: where an answer to it goes; not always where it came from.
         subject: of an e-mail; may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
     """
 
-    type: str | None = None
     id: Id | None = None
     delivered_as: str | None = None
     recipients: tuple[EmailAddress, ...] | None = None
@@ -105,7 +101,6 @@ class EventSubject(IntercomObject):
     finished; what a workflow did has a type and a result.
     """
 
-    type: str | None = None
     name: str | None = None
     result: str | None = None
 
@@ -180,7 +175,6 @@ class ConversationPart(IntercomObject):
         translations: of the body, when asked for; any JSON, as it came.
     """
 
-    type: str | None = None
     id: Id | None = None
     part_type: str | None = None
     body: str | None = None
@@ -210,6 +204,5 @@ class ConversationParts(IntercomObject):
         total_count: of all parts; without the first message, which is the `source`.
     """
 
-    type: str | None = None
     conversation_parts: tuple[ConversationPart, ...] | None = None
     total_count: int | None = None

@@ -12,7 +12,6 @@ from intercom_async.model.base import Id, IntercomObject, RepliedObject
 class Reference(IntercomObject):
     """A pointer to another object: an admin, a team, a contact, a ticket of another helpdesk."""
 
-    type: str | None = None
     id: Id | None = None
 
 
@@ -20,7 +19,6 @@ class Reference(IntercomObject):
 class NamedReference(IntercomObject):
     """A pointer with a name: an admin's role, a company's plan, a narrower subject."""
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
 
@@ -34,7 +32,6 @@ class ContactReference(RepliedObject):
         external_id: the id your own system gave it.
     """
 
-    type: str | None = None
     id: Id | None = None
     external_id: Id | None = None
 
@@ -43,7 +40,6 @@ class ContactReference(RepliedObject):
 class Contacts(IntercomObject):
     """The contacts of a conversation; more than one only in group conversations."""
 
-    type: str | None = None
     contacts: tuple[ContactReference, ...] | None = None
 
 
@@ -51,7 +47,6 @@ class Contacts(IntercomObject):
 class Teammates(IntercomObject):
     """Who wrote at least one part: `admins` in replies, `teammates` in the description."""
 
-    type: str | None = None
     teammates: tuple[Reference, ...] | None = None
     admins: tuple[Reference, ...] | None = None
 
@@ -67,7 +62,6 @@ class Author(IntercomObject):
         email: "" when there is none.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     email: str | None = None
@@ -93,7 +87,6 @@ class Admin(RepliedObject):
         avatar: the picture: its address, or an object with that as `image_url`.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     email: str | None = None
@@ -119,7 +112,6 @@ class App(IntercomObject):
         secure: the same by its older name; replies hold it, the description does not.
     """
 
-    type: str | None = None
     id_code: str | None = None
     name: str | None = None
     region: str | None = None
