@@ -25,9 +25,10 @@ requests, and they are never unlimited either.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
 import attrs
@@ -44,7 +45,6 @@ except ModuleNotFoundError as error:
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pacing.server_clock import WINDOW
-from intercom_async.runtime import Runtime
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -111,9 +111,7 @@ class RedisBudget:
         self.deadline = deadline
         self.probe_every = probe_every
         self._broken = False
-        self._probe_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._probe: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -141,40 +139,29 @@ class RedisBudget:
         """Whether permits are leased from Redis now; False while it is slow, gone or closed."""
         return not self._broken and not self._closed
 
-    def gate(self, name: str, *, wake: Callable[[], None], runtime: Runtime) -> "RedisGate":
+    def gate(self, name: str, *, wake: Callable[[], None]) -> "RedisGate":
         """See `SharedBudget.gate`."""
-        return RedisGate(self, f"{self._prefix}:{name}", wake, runtime)
+        return RedisGate(self, f"{self._prefix}:{name}", wake)
 
     def usable(self, limit: int) -> int:
         """Return how many permits of a window may be leased."""
         return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
 
-    def may_lease(self, runtime: Runtime) -> bool:
-        """Whether to ask Redis at all; probes it while the circuit is open."""
-        if not self._broken or self._closed:
-            return not self._closed
-        now = runtime.monotonic()
-        if now >= self._probe_at and self._probe is None:
-            self._probe_at = now + self.probe_every
-            self._probe = self.spawn(self._look())
-        return False
-
-    def spawn(self, work: Any) -> "asyncio.Task[None]":
-        """Run something in the background until `aclose`."""
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background; `aclose` cancels it."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
-    def open_circuit(self, error: Exception, runtime: Runtime) -> None:
+    def open_circuit(self, error: Exception) -> None:
         """Pace by the headers alone until a probe succeeds."""
-        self._probe_at = runtime.monotonic() + self.probe_every
         if not self._broken:
             self._broken = True
             logger.warning(
                 "Redis failed (%s); requests are paced by the rate-limit headers alone",
                 type(error).__name__,
             )
+            self.spawn(self._probe())
 
     async def lease(
         self, key: str, *, usable: int, want: int, reported: int, unleased: int = 0
@@ -192,16 +179,13 @@ class RedisBudget:
             arguments = [usable, want, reported, unleased, _LIFETIME]
             return int(await self._script(keys=[key], args=arguments))
 
-    async def _look(self) -> None:
-        try:
-            async with asyncio.timeout(self.deadline):
+    async def _probe(self) -> None:
+        while self._broken:
+            await asyncio.sleep(self.probe_every)
+            with contextlib.suppress(*_FAILURES):
                 # Asked for nothing, the script shows that leases would work.
-                await self._script(keys=[f"{self._prefix}:probe"], args=[0, 0, 0, 0, 1])
-        except _FAILURES:
-            return
-        finally:
-            self._probe = None
-        self._broken = False
+                await self.lease(f"{self._prefix}:probe", usable=0, want=0, reported=0)
+                self._broken = False
         logger.info("Redis is well again; permits are leased from it")
 
 
@@ -222,19 +206,16 @@ class _Lease:
 
     permits: int = 0
     used_up: bool = False
-    fetching: "asyncio.Task[None] | None" = None
+    fetching: bool = False
 
 
 class RedisGate:
     """One limiter's leases; see `intercom_async.pacing.limiter.Gate`."""
 
-    def __init__(
-        self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime
-    ) -> None:
+    def __init__(self, budget: RedisBudget, key: str, wake: Callable[[], None]) -> None:
         self._budget = budget
         self._key = key
         self._wake = wake
-        self._runtime = runtime
         self._leases: dict[float, _Lease] = {}
         self._reset = 0.0
         self._charged: tuple[float, ...] = ()
@@ -250,7 +231,7 @@ class RedisGate:
         if reset != self._reset:
             self._enter(reset)
         self._charged = ()
-        if not self._budget.may_lease(self._runtime):
+        if not self._budget.working:
             return 0.0
         charged = self._windows(reset, left)
         waits = [self._wait_for(window, limit, now) for window in charged]
@@ -304,8 +285,9 @@ class RedisGate:
     def _wait_for(self, window: float, limit: int, now: float) -> bool:
         """Whether there is no permit of a window; fetches more before the last is taken."""
         lease = self._lease_of(window)
-        if lease.permits <= self._want // 2 and not lease.used_up and lease.fetching is None:
-            lease.fetching = self._budget.spawn(self._fetch(lease, window, limit, now))
+        if lease.permits <= self._want // 2 and not lease.used_up and not lease.fetching:
+            lease.fetching = True
+            self._budget.spawn(self._fetch(lease, window, limit, now))
         return lease.permits <= 0
 
     async def _fetch(self, lease: _Lease, window: float, limit: int, now: float) -> None:
@@ -324,12 +306,12 @@ class RedisGate:
                 unleased=unleased,
             )
         except _FAILURES as error:
-            self._budget.open_circuit(error, self._runtime)
+            self._budget.open_circuit(error)
         else:
             lease.permits += granted
             lease.used_up = granted < want
         finally:
-            lease.fetching = None
+            lease.fetching = False
             self._wake()
 
     def _adapt(self, limit: int, now: float) -> None:
