@@ -3,11 +3,7 @@
 import pytest
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.simulator import Refusal, RefusedError, Workspace
-
-
-def refused(refusal: Refusal) -> "pytest.RaisesExc[RefusedError]":
-    return pytest.raises(RefusedError, check=lambda error: error.refusal is refusal)
+from intercom_async.simulator import RefusedError, Workspace
 
 
 def test_contact_ids_are_24_hexadecimal_digits_and_repeat_with_the_seed() -> None:
@@ -40,12 +36,11 @@ def test_every_populated_pair_can_be_detached_in_any_order() -> None:
 
 def test_without_kept_contacts_each_conversation_refuses_its_last() -> None:
     workspace = Workspace()
-    pairs = workspace.populate(conversations=3, contacts_per_conversation=2, kept=0)
-    for first, last in zip(pairs[::2], pairs[1::2], strict=True):
-        workspace.detach(*first)
-        with refused(Refusal.LAST_CUSTOMER):
-            workspace.detach(*last)
-        assert workspace.attached(*last)
+    first, last = workspace.populate(conversations=1, contacts_per_conversation=2, kept=0)
+    workspace.detach(*first)
+    with pytest.raises(RefusedError, match="last customer"):
+        workspace.detach(*last)
+    assert workspace.attached(*last)
 
 
 def test_a_conversation_needs_somebody() -> None:
@@ -53,41 +48,14 @@ def test_a_conversation_needs_somebody() -> None:
         Workspace().add_conversation([])
 
 
-def test_nobody_is_detached_twice_or_from_where_they_are_not() -> None:
-    workspace = Workspace()
-    (pair,) = workspace.populate(conversations=1)
-    workspace.detach(*pair)
-    with refused(Refusal.USER_NOT_FOUND):
-        workspace.detach(*pair)
-    with refused(Refusal.RESOURCE_NOT_FOUND):
-        workspace.detach("0", pair[1])
-    assert workspace.detached.total() == 1
-    assert not workspace.attached("0", pair[1])
-
-
-def test_attaching_is_counted_again_when_it_is_undone_again() -> None:
+def test_a_detach_that_is_undone_and_done_again_is_counted_twice() -> None:
     workspace = Workspace()
     (pair,) = workspace.populate(conversations=1)
     for _ in range(2):
         workspace.detach(*pair)
         workspace.attach(*pair)
-        workspace.attach(*pair)
     assert workspace.detached[pair] == 2
-    assert workspace.participants(pair[0]).count(pair[1]) == 1
     assert workspace.contacts[pair[1]].conversation_ids == (pair[0],)
-    with refused(Refusal.RESOURCE_NOT_FOUND):
-        workspace.attach(pair[0], "nobody")
-
-
-def test_a_deleted_conversation_is_gone_for_its_contacts_too() -> None:
-    workspace = Workspace()
-    (pair,) = workspace.populate(conversations=1)
-    workspace.delete_conversation(pair[0])
-    assert workspace.deleted == [pair[0]]
-    assert pair[0] not in workspace.conversations
-    assert workspace.contacts[pair[1]].conversation_ids == ()
-    with pytest.raises(KeyError):
-        workspace.participants(pair[0])
 
 
 def test_numbers_given_by_hand_are_not_given_again() -> None:
