@@ -22,28 +22,31 @@ HOLD_MS: Final = 5.0
 
 def measure(options: Options) -> list[Comparison]:
     """Measure usual documents with every rival, odd ones with those that survive them."""
-    decoders: dict[str, Decode] = {}
-    notes: list[str] = []
-    for name, rival in DECODE_RIVALS.items():
-        if rival.missing is None:
-            decoders[name] = rival.make()
-        else:
-            notes.append(f"{name}: left out, {rival.missing} is not installed")
-    gc.collect()
-    gc.freeze()  # the rivals' own modules are nobody's garbage
-    found = [
-        _compare(f"decode, {name}", body, decoders, options, bound=BOUND, notes=notes)
-        for name, body in USUAL.items()
+    decoders = {
+        name: rival.make() for name, rival in DECODE_RIVALS.items() if rival.missing is None
+    }
+    notes = [
+        f"{name}: left out, {rival.missing} is not installed"
+        for name, rival in DECODE_RIVALS.items()
+        if rival.missing is not None
     ]
     lenient: dict[str, Decode] = {
-        name: decode for name, decode in decoders.items() if name in {FLOOR, CODEC, OURS}
+        name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders
     }
-    found.append(_compare("decode, detach reply", DETACH_REPLY, lenient, options))
-    odd = list(ODD.items())[:: 2 if options.quick else 1]
-    found += [
-        _compare(f"decode, {name}", body, lenient, options, bound=ODD_BOUND) for name, body in odd
+    gc.collect()
+    gc.freeze()  # the rivals' own modules are nobody's garbage
+    return [
+        *(
+            _compare(name, USUAL[name], decoders, options, bound=BOUND, notes=notes)
+            for name in USUAL
+        ),
+        _compare("detach reply", DETACH_REPLY, lenient, options),
+        *(
+            _compare(name, ODD[name], lenient, options, bound=ODD_BOUND)
+            for name in list(ODD)[:: 2 if options.quick else 1]
+        ),
+        _holds(options),
     ]
-    return [*found, _holds(options)]
 
 
 def _compare(
@@ -55,17 +58,18 @@ def _compare(
     bound: float | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    baseline = FLOOR if FLOOR in decoders else CODEC
-    repeats = {contestant: _repeats(decoders[contestant], body, options) for contestant in decoders}
+    repeats = {
+        contestant: _repeats(decode, body, options) for contestant, decode in decoders.items()
+    }
     rounds: dict[str, list[float]] = {contestant: [] for contestant in decoders}
     for number in range(options.rounds):
         for contestant in in_turn(list(decoders), number):
             seconds = _time(decoders[contestant], body, repeats[contestant])
             rounds[contestant].append(seconds * 1e6)
     return Comparison(
-        name=f"{name} ({len(body) / 1000:.1f} kB)",
+        name=f"decode, {name} ({len(body) / 1000:.1f} kB)",
         unit="µs of CPU",
-        baseline=baseline,
+        baseline=FLOOR if FLOOR in decoders else CODEC,
         rounds=rounds,
         bounds={} if bound is None else {OURS: Bound("ratio", bound)},
         notes=notes,
@@ -90,15 +94,14 @@ def _time(decode: Decode, body: bytes, repeats: int) -> float:
 def _holds(options: Options) -> Comparison:
     """Measure the longest time between two turns of the loop while a client decodes a reply."""
     bodies = USUAL | {name: body for name, body in ODD.items() if name.startswith("500")}
-    rounds: dict[str, list[float]] = {name: [] for name in bodies}
-    for _ in range(options.rounds):
-        for name, body in bodies.items():
-            rounds[name].append(asyncio.run(_longest_hold(body)) * 1e3)
     return Comparison(
         name="longest hold of the event loop by a decoding",
         unit="ms of CPU",
         baseline="small",
-        rounds=rounds,
+        rounds={
+            name: [asyncio.run(_longest_hold(body)) * 1e3 for _ in range(options.rounds)]
+            for name, body in bodies.items()
+        },
         bounds={name: Bound("value", HOLD_MS) for name in bodies},
     )
 

@@ -1,4 +1,4 @@
-"""The figures of a benchmark: medians, spread, ratios, bounds. Pure.
+"""The figures of a benchmark: medians, extremes, ratios, bounds. Pure.
 
 Each round measures every contestant once, so other programs disturb all of a round's figures alike.
 The median is taken of ratios within rounds, so the machine's speed does not count.
@@ -6,7 +6,7 @@ The median is taken of ratios within rounds, so the machine's speed does not cou
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -15,20 +15,16 @@ Kind = Literal["ratio", "difference", "value"]
 
 @attrs.frozen
 class Spread:
-    """A median, the extremes, and as noise the width of the middle half."""
+    """A median and the extremes."""
 
     median: float
     low: float
     high: float
-    noise: float
 
 
 def spread(values: Sequence[float]) -> Spread:
     """Summarise the rounds of one figure."""
-    if len(values) < 2:
-        return Spread(values[0], values[0], values[0], 0.0)
-    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return Spread(median, min(values), max(values), upper - lower)
+    return Spread(statistics.median(values), min(values), max(values))
 
 
 @attrs.frozen
@@ -85,10 +81,10 @@ class Comparison:
         bound = self.bounds.get(contestant)
         if bound is None:
             return ""
-        found = spread(self.figures(contestant, bound.kind)).median
-        if bound.holds(found):
+        figure = spread(self.figures(contestant, bound.kind)).median
+        if bound.holds(figure):
             return f"{bound}: holds"
-        over = f", by {abs(found / bound.limit - 1.0):.0%}" if bound.limit else ""
+        over = f", by {abs(figure / bound.limit - 1.0):.0%}" if bound.limit else ""
         return f"{bound}: MISSED{over}"
 
 
@@ -105,8 +101,3 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
     """Return the contestants in an order of which each round has another one first."""
     shift = number % len(names)
     return [*names[shift:], *names[:shift]]
-
-
-def to_json(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Return comparisons as JSON's own types."""
-    return [attrs.asdict(comparison) for comparison in comparisons]
