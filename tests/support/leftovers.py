@@ -1,4 +1,4 @@
-"""Whether something was left behind: tasks and sockets, counted before and after."""
+"""Whether something was left behind: tasks, sockets, permits, calls that wait for one."""
 
 import asyncio
 import os
@@ -6,6 +6,16 @@ import stat
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from intercom_async import IntercomClient
+
+
+def holds_nothing(client: IntercomClient) -> bool:
+    """Whether no request is in flight and no call waits for its turn, as the client says."""
+    status = client.rate_limit
+    return status is None or not (
+        status.in_flight or status.waiting_interactive or status.waiting_bulk
+    )
 
 
 def open_sockets() -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from intercom_async import IntercomClient
 from intercom_async.simulator import IntercomSimulator
+from tests.support.leftovers import holds_nothing
 
 TOKEN = "marked-token-value"
 
@@ -31,10 +32,7 @@ class Opened:
 
     def holds_nothing(self) -> bool:
         """Whether no permit is out and no call waits for one."""
-        status = self.client.rate_limit
-        return status is None or (
-            status.in_flight == 0 and status.waiting_interactive == 0 and status.waiting_bulk == 0
-        )
+        return holds_nothing(self.client)
 
 
 def path_of(pair: tuple[str, str]) -> str:
