@@ -32,7 +32,7 @@ from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
 from tests.hostile.catalogue import CATALOGUE, Hostile, error, http
 from tests.hostile.serving import HostileServer
-from tests.support.raw_server import RawServer, always, in_turn, reply
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.secret_search import holders_of, texts_of
 
 TOKEN = "dG9rOm1hcmtlZC/zZWNy+XQrKw=="
@@ -292,35 +292,6 @@ def test_a_token_is_not_pickled(protocol: int) -> None:
 def test_a_copy_of_a_token_is_the_token(copied: Callable[[Secret], Secret]) -> None:
     secret = Secret(TOKEN)
     assert copied(secret) is secret
-
-
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
-async def test_no_request_leaves_for_another_origin(status: int) -> None:
-    async with RawServer(always(reply())) as other:
-        lines = f"Location: {other.url}/me\r\nRefresh: 0; url={other.url}\r\n"
-        moved = reply(status=f"{status} Moved", headers=lines)
-        async with (
-            RawServer(always(moved)) as server,
-            IntercomClient(TOKEN, base_url=server.url, retry=ONCE) as client,
-        ):
-            with pytest.raises(intercom_async.UnknownOutcomeError) as caught:
-                await client.detach_contact("1", "2", admin_id="3")
-            assert isinstance(caught.value.__cause__, intercom_async.RedirectError)
-            assert len(server.requests) == 2  # the detach and the look
-        assert other.requests == []
-
-
-async def test_no_cookie_of_one_workspace_is_sent_with_the_token_of_another() -> None:
-    cookie = reply(headers="Set-Cookie: session=first; Path=/\r\n")
-    async with (
-        RawServer(in_turn(cookie, reply())) as server,
-        IntercomClient("first", base_url=server.url) as first,
-        IntercomClient("second", base_url=server.url) as second,
-    ):
-        await first.detach_contact("1", "2", admin_id="3")
-        await second.detach_contact("1", "2", admin_id="3")
-        await first.detach_contact("1", "3", admin_id="3")
-        assert not [each for each in server.requests if b"session=first" in each]
 
 
 @pytest.mark.parametrize("host", ["api.intercom.io", "127.0.0.1.example", "[::2]", "127.1.example"])
