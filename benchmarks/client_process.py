@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import importlib.util
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
@@ -28,14 +27,6 @@ class Cost:
     cpu: float
     wall: float
     peak: int
-
-
-def why_not(rival: str, *, uvloop: bool = False) -> str | None:
-    """Return why a rival cannot be measured, None if it can."""
-    for module in (RIVALS[rival].needs, "uvloop" if uvloop else None):
-        if module is not None and importlib.util.find_spec(module) is None:
-            return f"{rival}: left out, {module} is not installed"
-    return None
 
 
 async def _measure(burst: Burst, calls: int, in_flight: int) -> Cost:

@@ -1,6 +1,7 @@
 """What decoding a conversation costs beside reading its JSON, and how long it holds the loop."""
 
 import asyncio
+import functools
 import gc
 import time
 from collections.abc import Sequence
@@ -8,28 +9,22 @@ from typing import Final
 
 from benchmarks.decode_documents import DETACH_REPLY, ODD, USUAL
 from benchmarks.decode_rivals import CODEC, DECODE_RIVALS, FLOOR, OURS, Decode
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, installed, measured
 from intercom_async.detaching import read_conversation
 from intercom_async.transport.wire import Reply
 
 BOUND: Final = 4.0
 ODD_BOUND: Final = 12.0
-TURN: Final = 0.02
-"""Seconds of CPU, roughly, that a decoder's turn takes."""
+TURN: Final = 20_000
+"""Microseconds of CPU, roughly, that a decoder's turn takes."""
 
 HOLD_MS: Final = 5.0
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure usual documents with every rival, odd ones with those that survive them."""
-    decoders = {
-        name: rival.make() for name, rival in DECODE_RIVALS.items() if rival.missing is None
-    }
-    notes = [
-        f"{name}: left out, {rival.missing} is not installed"
-        for name, rival in DECODE_RIVALS.items()
-        if rival.missing is not None
-    ]
+    present, notes = installed({name: rival.needs for name, rival in DECODE_RIVALS.items()})
+    decoders = {name: DECODE_RIVALS[name].make() for name in present}
     lenient: dict[str, Decode] = {
         name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders
     }
@@ -58,19 +53,15 @@ def _compare(
     bound: float | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    repeats = {
-        contestant: _repeats(decode, body, options) for contestant, decode in decoders.items()
+    turns = {
+        contestant: functools.partial(_time, decode, body, _repeats(decode, body, options))
+        for contestant, decode in decoders.items()
     }
-    rounds: dict[str, list[float]] = {contestant: [] for contestant in decoders}
-    for number in range(options.rounds):
-        for contestant in in_turn(list(decoders), number):
-            seconds = _time(decoders[contestant], body, repeats[contestant])
-            rounds[contestant].append(seconds * 1e6)
     return Comparison(
         name=f"decode, {name} ({len(body) / 1000:.1f} kB)",
         unit="µs of CPU",
         baseline=FLOOR if FLOOR in decoders else CODEC,
-        rounds=rounds,
+        rounds=measured(turns, options.rounds),
         bounds={} if bound is None else {OURS: Bound("ratio", bound)},
         notes=notes,
     )
@@ -84,11 +75,11 @@ def _repeats(decode: Decode, body: bytes, options: Options) -> int:
 
 
 def _time(decode: Decode, body: bytes, repeats: int) -> float:
-    """Return the seconds of CPU that one of `repeats` decodings takes."""
+    """Return the microseconds of CPU that one of `repeats` decodings takes."""
     began = time.process_time()
     for _ in range(repeats):
         decode(body)
-    return (time.process_time() - began) / repeats
+    return (time.process_time() - began) / repeats * 1e6
 
 
 def _holds(options: Options) -> Comparison:
@@ -98,24 +89,27 @@ def _holds(options: Options) -> Comparison:
         name="longest hold of the event loop by a decoding",
         unit="ms of CPU",
         baseline="small",
-        rounds={
-            name: [asyncio.run(_longest_hold(body)) * 1e3 for _ in range(options.rounds)]
-            for name, body in bodies.items()
-        },
+        rounds=measured(
+            {name: functools.partial(_hold, body) for name, body in bodies.items()}, options.rounds
+        ),
         bounds={name: Bound("value", HOLD_MS) for name in bodies},
     )
 
 
-async def _longest_hold(body: bytes) -> float:
-    """Return the longest turn of the loop's thread, in seconds of its CPU.
+def _hold(body: bytes) -> float:
+    """Return the longest turn of the loop's thread, in milliseconds of its CPU.
 
     On the clock it would be the other programs' turns that are measured.
     """
-    decoding = asyncio.create_task(read_conversation(Reply(status=200, body=body), "1295"))
-    longest, last = 0.0, time.thread_time()
-    while not decoding.done():
-        await asyncio.sleep(0)
-        now = time.thread_time()
-        longest, last = max(longest, now - last), now
-    await decoding
-    return longest
+
+    async def decode() -> float:
+        decoding = asyncio.create_task(read_conversation(Reply(status=200, body=body), "1295"))
+        longest, last = 0.0, time.thread_time()
+        while not decoding.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+        await decoding
+        return longest * 1e3
+
+    return asyncio.run(decode())

@@ -1,15 +1,17 @@
-"""The figures of a benchmark: medians, extremes, ratios, bounds. Pure.
+"""The figures of a benchmark: medians, extremes, ratios, bounds.
 
 Each round measures every contestant once, so other programs disturb all of a round's figures alike.
 The median is taken of ratios within rounds, so the machine's speed does not count.
 """
 
+import importlib.util
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import attrs
 
+T = TypeVar("T")
 Kind = Literal["ratio", "difference", "value"]
 
 
@@ -101,3 +103,23 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
     """Return the contestants in an order of which each round has another one first."""
     shift = number % len(names)
     return [*names[shift:], *names[:shift]]
+
+
+def measured(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Let every contestant measure itself once a round; return what each found."""
+    found: dict[str, list[T]] = {name: [] for name in contestants}
+    for number in range(rounds):
+        for name in in_turn(list(contestants), number):
+            found[name].append(contestants[name]())
+    return found
+
+
+def installed(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Return the contestants whose modules are there, and in words who is left out."""
+    missing = {
+        name: [module for module in modules if importlib.util.find_spec(module) is None]
+        for name, modules in needs.items()
+    }
+    present = [name for name in needs if not missing[name]]
+    notes = [f"{name}: left out, no {modules[0]}" for name, modules in missing.items() if modules]
+    return present, notes

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import multiprocessing
 import tempfile
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, measured
 from benchmarks.processes import peak
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
@@ -24,24 +25,27 @@ _BINDING: Final = Binding(operation="detach", base_url="https://api.intercom.io"
 def measure(options: Options) -> list[Comparison]:
     """Measure runs that send nothing: every pair is announced and recorded, each awaited."""
     count = 2_000 if options.quick else 20_000
-    speed: dict[str, list[float]] = {DISK: [], TEMPORARY: []}
-    cpu: dict[str, list[float]] = {DISK: [], TEMPORARY: []}
-    for number in range(options.rounds):
-        for name in in_turn(list(speed), number):
-            with tempfile.TemporaryDirectory() as folder:
-                path = None if name == TEMPORARY else Path(folder) / "run.db"
-                seconds, used = asyncio.run(_run(path, count))
-            speed[name].append(count / seconds)
-            cpu[name].append(used / count * 1e6)
+    runs = measured(
+        {
+            DISK: functools.partial(_run, count),
+            TEMPORARY: functools.partial(_run, count, keep=False),
+        },
+        options.rounds,
+    )
     return [
         Comparison(
             name=f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
             unit="pairs/s",
             baseline=DISK,
-            rounds=speed,
+            rounds={name: [count / taken for taken, _ in each] for name, each in runs.items()},
             bounds={DISK: Bound("value", 5_000, least=True)},
         ),
-        Comparison(name="the same", unit="us of CPU a pair", baseline=DISK, rounds=cpu),
+        Comparison(
+            name="the same",
+            unit="us of CPU a pair",
+            baseline=DISK,
+            rounds={name: [used / count * 1e6 for _, used in each] for name, each in runs.items()},
+        ),
         *_resumed([count, *([1_000_000] if options.million else [])], min(options.rounds, 2)),
     ]
 
@@ -63,7 +67,13 @@ def _row(number: int, state: str) -> Row:
     )
 
 
-async def _run(path: Path | None, count: int) -> tuple[float, float]:
+def _run(count: int, *, keep: bool = True) -> tuple[float, float]:
+    """Return the seconds, and seconds of CPU, that so many pairs take."""
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_write(Path(folder) / "run.db" if keep else None, count))
+
+
+async def _write(path: Path | None, count: int) -> tuple[float, float]:
     session = await Journal(path).open(_BINDING)
     numbers = iter(range(count))
     began, used = time.perf_counter(), time.process_time()

@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.client_process import ClientEndedError, Cost, client_process, why_not
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.client_process import ClientEndedError, Cost, client_process
+from benchmarks.figures import Bound, Comparison, Options, in_turn, installed
 from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS, SKIPPING
 
@@ -41,11 +41,12 @@ def measure(options: Options) -> list[Comparison]:
 def _measure(
     server: LoadServer, rivals: list[str], options: Options, *, uvloop: bool
 ) -> list[Comparison]:
-    missing = {name: reason for name in rivals if (reason := why_not(name, uvloop=uvloop))}
-    present = [name for name in rivals if name not in missing]
+    also = ["uvloop"] if uvloop else []
+    present, notes = installed({name: [*RIVALS[name].needs, *also] for name in rivals})
     if not present:
-        print(f"\noverhead on uvloop: left out, {next(iter(missing.values()))}")
+        print(f"\noverhead on uvloop: {notes[0]}")
         return []
+    failed: set[str] = set()
     levels = IN_FLIGHT[1:3] if options.quick else IN_FLIGHT
     costs: dict[int, dict[str, list[Cost]]] = {
         level: {name: [] for name in present if level <= 64 or RIVALS[name].weight < SLOW}
@@ -62,7 +63,7 @@ def _measure(
             for client in clients.values():
                 client.burst(WARM_UP, IN_FLIGHT[1])
             for level in levels:
-                running = [name for name in costs[level] if name not in missing]
+                running = [name for name in costs[level] if name not in failed]
                 for name in in_turn(running, number):
                     calls = max(20, int(CALLS / RIVALS[name].weight))
                     try:
@@ -71,15 +72,16 @@ def _measure(
                     except ClientEndedError as error:
                         if name == BARE:
                             raise
-                        missing[name] = f"{name}: left out, {error}"
+                        failed.add(name)
+                        notes.append(f"{name}: left out, {error}")
     return [
         comparison
         for level in levels
         for comparison in _compare(
             f"{level} in flight{' on uvloop' if uvloop else ''}",
-            {name: series for name, series in costs[level].items() if name not in missing},
+            {name: series for name, series in costs[level].items() if name not in failed},
             {OURS: COST_ON_UVLOOP if uvloop else COST[level], **COST_OF_BULK},
-            [*missing.values(), *server.notes],
+            [*notes, *server.notes],
         )
     ]
 

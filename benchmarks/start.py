@@ -1,13 +1,13 @@
 """The CPU time of importing the library in a fresh interpreter."""
 
-import importlib.util
+import functools
 import os
 import resource
 import subprocess
 import sys
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, installed, measured
 
 EMPTY: Final = "pass"
 BASELINE: Final = "import aiohttp"
@@ -29,21 +29,18 @@ def _run(code: str) -> float:
 
 def measure(options: Options) -> list[Comparison]:
     """Measure programs that import one thing and end."""
-    rivals = [each for each in RIVALS if importlib.util.find_spec(each.split()[1]) is not None]
-    programs = [EMPTY, BASELINE, OURS, USED, *rivals]
-    times: dict[str, list[float]] = {program: [] for program in programs}
-    for program in programs:  # writes what is compiled once
-        _run(program)
-    for number in range(options.rounds):
-        for program in in_turn(programs, number):
-            times[program].append(_run(program))
+    rivals, notes = installed({rival: [rival.split()[1]] for rival in RIVALS})
+    programs = {
+        code: functools.partial(_run, code) for code in (EMPTY, BASELINE, OURS, USED, *rivals)
+    }
+    measured(programs, 1)  # writes what is compiled once
     return [
         Comparison(
             name="start of a program",
             unit="ms of CPU",
             baseline=BASELINE,
-            rounds=times,
+            rounds=measured(programs, options.rounds),
             bounds={OURS: Bound("ratio", 1.1)},
-            notes=[f"{each}: left out, not installed" for each in RIVALS if each not in rivals],
+            notes=notes,
         )
     ]

@@ -14,7 +14,7 @@ LAST_CUSTOMER = (422, "parameter_invalid", "Removing the last customer is not al
 DETACH = ("DELETE", "/conversations/1/customers/anna")
 ATTACH = ("POST", "/conversations/1/customers")
 SEARCH = ("POST", "/conversations/search")
-ADMIN = {"admin_id": "5017690"}
+ADMIN: dict[str, Any] = {"admin_id": "5017690"}
 
 
 @pytest.fixture
