@@ -64,16 +64,11 @@ def _hold(reply: Reply) -> None:
     reply.held = True
 
 
-def _truncate(reply: Reply) -> None:
-    reply.ending = Ending.TRUNCATED
+def _end(ending: Ending) -> Callable[[Reply], None]:
+    def alter(reply: Reply) -> None:
+        reply.ending = ending
 
-
-def _close(reply: Reply) -> None:
-    reply.ending = Ending.CLOSED
-
-
-def _reset(reply: Reply) -> None:
-    reply.ending = Ending.RESET
+    return alter
 
 
 def _server_error(reply: Reply, *, status: int = 500) -> None:
@@ -215,19 +210,19 @@ class Fault(enum.Enum):
     EMPTY_BODY = "empty_body", When.AFTERWARDS, _empty
     """Applied and answered 200, with nothing in it."""
 
-    TRUNCATED_BODY = "truncated_body", When.AFTERWARDS, _truncate
+    TRUNCATED_BODY = "truncated_body", When.AFTERWARDS, _end(Ending.TRUNCATED)
     """Applied; the connection closes in the middle of the body."""
 
-    RESET_BEFORE_APPLYING = "reset_before_applying", When.INSTEAD, _reset
+    RESET_BEFORE_APPLYING = "reset_before_applying", When.INSTEAD, _end(Ending.RESET)
     """The connection is reset (RST), nothing applied."""
 
-    RESET_AFTER_APPLYING = "reset_after_applying", When.AFTERWARDS, _reset
+    RESET_AFTER_APPLYING = "reset_after_applying", When.AFTERWARDS, _end(Ending.RESET)
     """The connection is reset (RST) although the request was applied."""
 
-    CLOSE_BEFORE_APPLYING = "close_before_applying", When.INSTEAD, _close
+    CLOSE_BEFORE_APPLYING = "close_before_applying", When.INSTEAD, _end(Ending.CLOSED)
     """The connection is closed in order without a reply, nothing applied."""
 
-    CLOSE_AFTER_APPLYING = "close_after_applying", When.AFTERWARDS, _close
+    CLOSE_AFTER_APPLYING = "close_after_applying", When.AFTERWARDS, _end(Ending.CLOSED)
     """The connection is closed in order without a reply, the request was applied."""
 
     HANG = "hang", When.HOLDING, _nothing

@@ -30,7 +30,7 @@ from intercom_async.journal import reader
 from intercom_async.observing import Event
 from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
-from tests.hostile.catalogue import CATALOGUE, Hostile, error, http
+from tests.hostile.catalogue import Hostile, error, http
 from tests.hostile.serving import HostileServer
 from tests.support.raw_server import RawServer, always, reply
 from tests.support.secret_search import holders_of, texts_of
@@ -50,7 +50,6 @@ def entities(text: str) -> str:
     return "".join(f"&#{ord(char)};" for char in text)
 
 
-ENDLESS = [each for each in CATALOGUE if each.endless]
 ONCE = RetryPolicy(attempts=1)
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ECHOES = (
@@ -224,31 +223,6 @@ async def test_a_token_that_is_echoed_is_in_nothing_that_anybody_can_see(
     written[-1].encode()
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-@pytest.mark.asyncio(loop_factories=["flooded"])
-@pytest.mark.parametrize("part", range(8))
-async def test_no_reply_however_odd_shows_the_token(part: int, ears: Ears) -> None:
-    # Those without an end are all alike here, and take long.
-    replies = [each for each in CATALOGUE if not each.endless or each is ENDLESS[0]][part::8]
-    telescope = Telescope()
-    texts: list[str] = []
-    for hostile in replies:
-        async with (
-            HostileServer(hostile) as server,
-            IntercomClient(
-                TOKEN, base_url=server.url, timeout=0.2, retry=ONCE, observer=telescope
-            ) as client,
-        ):
-            for call in (client.whoami(), client.detach_contact("1295", "5ba682d2", admin_id="5")):
-                try:
-                    texts.append(repr(await call))
-                except IntercomError as raised:
-                    texts += texts_of(raised)
-            texts += [repr(client), repr(vars(client)), repr(vars(client._transport))]
-            assert TOKEN.encode() in server.requests[0]
-    for text in [*texts, *telescope.texts(), ears.heard.getvalue()]:
-        assert MARK not in text
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])

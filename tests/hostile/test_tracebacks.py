@@ -57,7 +57,14 @@ OPTIONS: dict[str, Any] = {
     "rate_limit": 5,
     "observer": 5,
 }
-TOKENS = (TOKEN + "\n", f"Bearer {TOKEN}", f'"{TOKEN} "', "ü" + TOKEN, TOKEN.encode(), [TOKEN])
+TOKENS: tuple[Any, ...] = (
+    TOKEN + "\n",
+    f"Bearer {TOKEN}",
+    f'"{TOKEN} "',
+    "ü" + TOKEN,
+    TOKEN.encode(),
+    [TOKEN],
+)
 UNUSABLE: dict[str, Callable[[], object]] = {
     **{
         option: functools.partial(IntercomClient, TOKEN, **{option: value})
