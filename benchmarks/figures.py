@@ -106,12 +106,12 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
 
 
 def measured(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Let every contestant measure itself once a round; return what each found."""
-    found: dict[str, list[T]] = {name: [] for name in contestants}
+    """Let every contestant measure itself once a round; return the figures of each."""
+    figures: dict[str, list[T]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in in_turn(list(contestants), number):
-            found[name].append(contestants[name]())
-    return found
+            figures[name].append(contestants[name]())
+    return figures
 
 
 def installed(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:

@@ -92,11 +92,11 @@ async def _work(session: Session, numbers: Iterator[int]) -> None:
 def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
     """Measure journals that hold so many settled pairs, each filled and read by a new process."""
     context = multiprocessing.get_context("spawn")
-    measured: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
-    for size, found in zip(sizes, measured.values(), strict=True):
+    figures: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
+    for size, rows in zip(sizes, figures.values(), strict=True):
         for _ in range(rounds):
             with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-                found.append(pool.submit(_one_resumed, size).result())
+                rows.append(pool.submit(_one_resumed, size).result())
     kinds = (
         ("opened again", "ms", None),
         (f"passed over, {BATCH} pairs at a time", "us a pair", Bound("value", 10.0)),
@@ -107,9 +107,9 @@ def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
         Comparison(
             name=f"a journal of settled pairs: {title}",
             unit=unit,
-            baseline=next(iter(measured)),
-            rounds={name: [row[place] for row in rows] for name, rows in measured.items()},
-            bounds={} if bound is None else dict.fromkeys(measured, bound),
+            baseline=next(iter(figures)),
+            rounds={name: [row[place] for row in rows] for name, rows in figures.items()},
+            bounds={} if bound is None else dict.fromkeys(figures, bound),
         )
         for place, (title, unit, bound) in enumerate(kinds)
     ]
@@ -140,8 +140,8 @@ async def _resume(path: Path, count: int) -> tuple[float, float]:
     for start in range(0, count, BATCH):
         pairs = [_pair(number) for number in range(start, min(start + BATCH, count))]
         began = time.perf_counter()
-        found = await session.look_up(pairs)
+        rows = await session.look_up(pairs)
         looking += time.perf_counter() - began
-        assert all(found)
+        assert all(rows)
     await session.close()
     return opened, looking

@@ -125,10 +125,10 @@ class Endpoints:
         _, contact_ids = self._asked(body, {"contact_ids"})
         contacts = [workspace.contacts[one] for one in contact_ids if one in workspace.contacts]
         ids = dict.fromkeys(id_ for contact in contacts for id_ in contact.conversation_ids)
-        found = [workspace.conversations[id_] for id_ in ids]
+        matches = [workspace.conversations[id_] for id_ in ids]
         return {"type": "conversation.list"} | _page(
             "conversations",
-            found,
+            matches,
             lambda record: documents.conversation(record, workspace),
             body,
             _CONVERSATIONS_PER_PAGE,
@@ -136,12 +136,14 @@ class Endpoints:
 
     def _search_contacts(self, body: Document) -> Document:
         field, values = self._asked(body, {"id", "email", "external_id"})
-        found = [
+        matches = [
             contact
             for value in dict.fromkeys(values)
             for contact in self.workspace.contacts_with(field, value)
         ]
-        return {"type": "list"} | _page("data", found, documents.contact, body, _CONTACTS_PER_PAGE)
+        return {"type": "list"} | _page(
+            "data", matches, documents.contact, body, _CONTACTS_PER_PAGE
+        )
 
     def _asked(self, body: Document, fields: Collection[str]) -> tuple[str, list[str]]:
         """Return which values of which field are searched for."""
@@ -176,7 +178,7 @@ def _json_object(request: Request) -> Document:
 
 def _page(
     name: str,
-    found: Collection[_T],
+    matches: Collection[_T],
     show: Callable[[_T], Document],
     body: Document,
     default_size: int,
@@ -186,20 +188,20 @@ def _page(
     pagination = cast("Document", asked) if isinstance(asked, dict) else {}
     size = _page_size(pagination.get("per_page", default_size))
     # The cursor is a position: items that leave the set between two pages shift the rest.
-    first = min(_position(pagination.get("starting_after")), len(found))
+    first = min(_position(pagination.get("starting_after")), len(matches))
     last = first + size
     number = first // size + 1
     pages: Document = {
         "type": "pages",
         "page": number,
         "per_page": size,
-        "total_pages": -(-len(found) // size),
+        "total_pages": -(-len(matches) // size),
     }
-    if last < len(found):
+    if last < len(matches):
         cursor = base64.urlsafe_b64encode(str(last).encode()).decode()
         pages["next"] = {"page": number + 1, "starting_after": cursor}
-    items = [show(item) for item in itertools.islice(found, first, last)]
-    return {"pages": pages, "total_count": len(found), name: items}
+    items = [show(item) for item in itertools.islice(matches, first, last)]
+    return {"pages": pages, "total_count": len(matches), name: items}
 
 
 def _page_size(asked: object) -> int:
