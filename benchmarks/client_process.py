@@ -53,10 +53,6 @@ def _run(pipe: "Connection[Any, Any]", rival: str, url: str, uvloop: bool) -> No
         runner.run(obey())
 
 
-class ClientEndedError(Exception):
-    """A client ended before its burst did."""
-
-
 @attrs.frozen
 class Client:
     """A rival waiting for orders."""
@@ -71,15 +67,12 @@ class Client:
         """Return what the burst took.
 
         Raises:
-            ClientEndedError: the process ended, or the burst lasted too long.
+            EOFError: the process failed; its traceback is above.
+            TimeoutError: the burst lasted too long.
         """
         if not self._pipe.poll(_PATIENCE):
-            raise ClientEndedError("a burst did not end in time")
-        try:
-            cost = self._pipe.recv()
-        except EOFError:
-            raise ClientEndedError("it failed; its traceback is above") from None
-        assert isinstance(cost, Cost)
+            raise TimeoutError("a burst did not end in time")
+        cost: Cost = self._pipe.recv()
         return cost
 
     def burst(self, calls: int, in_flight: int) -> Cost:

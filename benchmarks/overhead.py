@@ -5,10 +5,10 @@ numbers of requests in flight; then the same on uvloop. The limiter and retries 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks.client_process import ClientEndedError, Cost, client_process
+from benchmarks.client_process import Cost, client_process
 from benchmarks.figures import Bound, Comparison, Options, in_turn, installed
 from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS, SKIPPING
@@ -69,11 +69,11 @@ def _measure(
                     try:
                         with server.watched():
                             costs[level][name].append(clients[name].burst(calls, level))
-                    except ClientEndedError as error:
+                    except (EOFError, TimeoutError) as error:
                         if name == BARE:
                             raise
                         failed.add(name)
-                        notes.append(f"{name}: left out, {error}")
+                        notes.append(f"{name}: left out, {error!r}")
     return [
         comparison
         for level in levels
@@ -89,22 +89,22 @@ def _measure(
 def _compare(
     where: str, costs: dict[str, list[Cost]], limits: dict[str, float], notes: Sequence[str]
 ) -> list[Comparison]:
-    cpu = Comparison(
-        name=f"call, {where}",
-        unit="µs of CPU",
-        baseline=BARE,
-        rounds={
-            name: [cost.cpu / cost.calls * 1e6 for cost in series] for name, series in costs.items()
-        },
-        bounds={name: Bound("ratio", limit) for name, limit in limits.items() if name in costs},
-        notes=notes,
-    )
-    speed = Comparison(
-        name=f"throughput, {where}",
-        unit="calls per second",
-        baseline=BARE,
-        rounds={
-            name: [cost.calls / cost.wall for cost in series] for name, series in costs.items()
-        },
-    )
-    return [cpu, speed]
+    def rounds(figure: Callable[[Cost], float]) -> dict[str, list[float]]:
+        return {name: [figure(cost) for cost in series] for name, series in costs.items()}
+
+    return [
+        Comparison(
+            name=f"call, {where}",
+            unit="µs of CPU",
+            baseline=BARE,
+            rounds=rounds(lambda cost: cost.cpu / cost.calls * 1e6),
+            bounds={name: Bound("ratio", limit) for name, limit in limits.items() if name in costs},
+            notes=notes,
+        ),
+        Comparison(
+            name=f"throughput, {where}",
+            unit="calls per second",
+            baseline=BARE,
+            rounds=rounds(lambda cost: cost.calls / cost.wall),
+        ),
+    ]
