@@ -97,6 +97,9 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error_and_shows_
             assert not isinstance(result, ClientStateError)
             if isinstance(result, IntercomError):
                 seen += texts_of(result)
+                assert f"{result} {getattr(result, 'request_id', None)}".isprintable()
+                assert len(str(result)) < 2000
+                assert len(repr(vars(result))) < 100_000  # an error keeps no megabytes
                 assert "CancelledError" not in str(result)  # which users did not do
                 assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
             else:
@@ -117,6 +120,9 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error_and_shows_
         assert TOKEN.encode() in server.requests[0]
     assert not [record for record in caplog.records if record.exc_info]
     assert not [text for text in [*seen, caplog.text] if TOKEN in text]
+    for line in [record.getMessage() for record in caplog.records]:
+        assert line.isprintable()
+        assert len(line) < 2000
 
 
 @pytest.mark.asyncio(loop_factories=["flooded"])
