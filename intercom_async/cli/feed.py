@@ -6,7 +6,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final, Generic, TypeVar
 
-from intercom_async.cli.sources import BadLine, SourceError
+from intercom_async.cli.sources import BadLine
+from intercom_async.cli.text import SourceError
 
 _AHEAD: Final = 2000
 """Lines to read ahead, at most."""

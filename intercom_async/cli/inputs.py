@@ -9,11 +9,10 @@ from typing import Any, Final
 import attrs
 from rich.console import Console
 
-from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import BulkOptions, parse_columns
 from intercom_async.cli.running import amount, say
-from intercom_async.cli.sources import BadLine, read_pairs, read_people
+from intercom_async.cli.sources import PEOPLE, BadLine, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal import SETTLED, Binding, Source, reader

@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hint
 import attrs
 import typer
 
-from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
 from intercom_async.cli.signals import asking
+from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError

@@ -14,15 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercom_async.cli import rows
 from intercom_async.cli.options import parse_columns
-from intercom_async.cli.sources import BadLine, SourceError, read_pairs
+from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.text import SourceError
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
 
+def opened(data: bytes) -> io.BufferedReader:
+    return io.BufferedReader(io.BytesIO(data))
+
+
 def read(data: bytes, columns: dict[str, str] | None = None) -> list[Detach | BadLine]:
-    return list(read_pairs(io.BytesIO(data), "pairs.csv", columns=columns))
+    return list(read_pairs(opened(data), "pairs.csv", columns=columns))
 
 
 def test_csv_columns_are_found_by_name_in_any_order() -> None:
@@ -113,15 +117,6 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
     assert bad.line == 2
     assert "the row ends in line 4" in bad.problem
     assert found == Detach("4", "c4")
-
-
-def test_what_lies_behind_an_open_quote_is_not_held_in_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rows, "_IN_MEMORY", 100)
-    rest = b"".join(b"%d,c%d\n" % (n, n) for n in range(10, 5000))
-    found = read(b'conversation_id,contact_id\n"1,c1\n' + rest)
-    assert found[1:] == [Detach(str(n), f"c{n}") for n in range(10, 5000)]
 
 
 @pytest.mark.parametrize(
@@ -233,11 +228,11 @@ def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(spoil: Callable[[byte
     data = spoil(gzip.compress(f"conversation_id,contact_id\n{text}".encode()))
     found: list[Detach | BadLine] = []
     with pytest.raises(SourceError, match="the gzip file is damaged or cut off") as caught:
-        found.extend(read_pairs(io.BytesIO(data), "pairs.gz"))
+        found.extend(read_pairs(opened(data), "pairs.gz"))
     assert caught.value.line > 1000
     read_so_far: list[Detach | BadLine] = []
     with pytest.raises(SourceError):
-        for entry in read_pairs(io.BytesIO(data), "pairs.gz"):
+        for entry in read_pairs(opened(data), "pairs.gz"):
             read_so_far.append(entry)  # noqa: PERF402  what came before it raises
     assert read_so_far == pairs[: len(read_so_far)]
     assert len(read_so_far) == caught.value.line - 1
@@ -289,11 +284,14 @@ def test_a_header_that_names_a_column_twice_is_refused() -> None:
         read(b"contact_id,conversation_id,contact_id\n1,2,3\n")
 
 
-def test_a_line_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intercom_async.cli.lines.LONGEST_LINE", 1000)
-    found = read_pairs(io.BytesIO(b"conversation_id,contact_id\n1,c1\n" + b"x" * 2000), "pairs")
+@pytest.mark.parametrize("data", [b"x" * 200_000, b'2,"c2\n' + b"3,c3\n" * 50_000])
+def test_a_line_and_a_row_without_an_end_are_refused(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intercom_async.cli.text.LONGEST", 1000)
+    found = read_pairs(opened(b"conversation_id,contact_id\n1,c1\n" + data), "pairs")
     assert next(found) == Detach("1", "c1")
-    with pytest.raises(SourceError, match="line 3: longer than 1,000 bytes"):
+    with pytest.raises(SourceError, match="line 3: longer than 1,000 characters; is a quote never"):
         next(found)
 
 
@@ -357,7 +355,7 @@ def test_an_empty_array_has_no_pairs(data: bytes) -> None:
 def test_a_spoilt_array_is_an_error_behind_its_good_pairs(
     behind: bytes, line: int, problem: str
 ) -> None:
-    found = read_pairs(io.BytesIO(b'[["1", "c1"],\n7,\n["2", "c2"]' + behind), "pairs.json")
+    found = read_pairs(opened(b'[["1", "c1"],\n7,\n["2", "c2"]' + behind), "pairs.json")
     assert next(found) == Detach("1", "c1")
     assert isinstance(next(found), BadLine)
     assert next(found) == Detach("2", "c2")
