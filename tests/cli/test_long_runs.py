@@ -96,7 +96,7 @@ class TestJournal:
         moved = source.rename(tmp_path / "moved.csv")
         ended = command("detach", journal, *base, "--json")
         assert ended.status == 1
-        assert "was not read to its end and cannot be read again" in ended.err
+        assert "was not read to its end; for the rest, run: detach INPUT" in ended.err
         assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
         assert 10 < simulator.applied.total() < 1500
         assert command("detach", moved, *base, "--journal", journal).status == 0
