@@ -113,21 +113,21 @@ async def attach(options: AttachOptions) -> ExitStatus:
 
 
 async def whoami(options: Connection) -> ExitStatus:
-    """Show the admin and the workspace that the token belongs to."""
+    """Show the admin and the workspace that the token belongs to, and the value for --region."""
     async with options.open_client() as client:
         me = await client.whoami()
+    app = me.app
     shown = {
         "admin": {"id": me.id, "name": me.name, "email": me.email},
-        "workspace": None if me.app is None else {"id": me.app.id_code, "name": me.app.name},
-        "region": None if me.app is None else me.app.region,
+        "workspace": None if app is None else {"id": app.id_code, "name": app.name},
+        "region": None if app is None or app.region is None else app.region.lower(),
     }
     if options.as_json:
         print_out(json.dumps(shown))
         return ExitStatus.SETTLED
     for name, value in shown.items():
         texts = value.values() if isinstance(value, dict) else [value or "unknown"]
-        line = "  ".join(text for text in texts if text)
-        print_out(readable(f"{name:<9}  {line}"))
+        print_out(readable(f"{name:<9}  {'  '.join(filter(None, texts))}"))
     return ExitStatus.SETTLED
 
 

@@ -1,6 +1,8 @@
 """The commands `detach` and `attach`: one run from its input to its summary."""
 
-from contextlib import AbstractAsyncContextManager, closing, nullcontext
+import math
+import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +17,9 @@ from intercom_async.cli.ending import Ending
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import BulkOptions
-from intercom_async.cli.people import LOOKED_AT, people_line, strangers
-from intercom_async.cli.question import confirmed, question_of
-from intercom_async.cli.running import ExitStatus, say
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.people import LOOKED_AT, WARNING, people_line, strangers
+from intercom_async.cli.running import ExitStatus, amount, say, span
+from intercom_async.cli.signals import interruptible, interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import (
@@ -31,6 +32,7 @@ from intercom_async.errors import (
 )
 from intercom_async.journal import Journal, JournalMismatchError
 from intercom_async.model import Identity
+from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.transport.retrying import RetryPolicy
 
 _STANDARD_OUTPUT: Final = 1  # the file descriptor
@@ -42,15 +44,17 @@ async def bulk(options: BulkOptions) -> ExitStatus:
     given = find_input(options, console)
     journal = None if options.dry_run else options.journal or given.journal
     _keep_apart(options, given, journal)
-    resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
     admin_id = options.admin()
     async with options.open_client(reserve=options.reserve) as client:
         _check_binding(given, client, None)
         total = await _count(options, given, console)
         identity = await _identify(client, console)
         _check_binding(given, client, identity)
-        question = question_of(options, client, identity, given, total, resumes=resumes)
-        if total != 0 and not confirmed(options, question, console):
+        resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
+        rest = "the rest of " if resumes else ""
+        question = f"{options.verb.capitalize()} {rest}{_how_many(given, total)}"
+        question += _as_whom(identity, admin_id) + _how_long(client, given, total)
+        if total != 0 and not _confirmed(options, f"{question}?", console):
             say(console, "nothing was done")
             return ExitStatus.INTERRUPTED
         feed = given.feed(console, strict=options.strict, limit=options.limit)
@@ -77,15 +81,24 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 dry_run=options.dry_run,
             )
             interrupter = Interrupter(run, console)
+            absent: set[str] = set()
+            failure: Exception | None = None
             with interrupts(interrupter):
-                absent, failure = await _work_off(
-                    run, results, nullcontext() if options.quiet else display
-                )
+                try:
+                    async with run, nullcontext() if options.quiet else display:
+                        async for result in run:
+                            if result.outcome is Outcome.ALREADY_ABSENT and len(absent) < LOOKED_AT:
+                                absent.add(result.detach.contact_id)
+                            if results.lost is None and not results.write(result):
+                                run.stop(drain=False)
+                except Exception as error:  # noqa: BLE001  raised again below the summary
+                    failure = error
+                results.close()
                 summary = run.summary
                 if feed is None:  # the run read nothing; the journal knows whether all was read
                     ended = given.missing is None and (search is None or summary.input_ended)
                     summary = attrs.evolve(summary, input_ended=ended)
-                ending = Ending(
+                return Ending(
                     options=options,
                     summary=summary,
                     people=None if search is None else search.summary,
@@ -96,27 +109,7 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                     failure=failure,
                     lost=results.lost,
                     interrupted=interrupter.presses > 0,
-                )
-                return ending.show(console)
-
-
-async def _work_off(
-    run: DetachRun, results: Results, display: AbstractAsyncContextManager[object]
-) -> tuple[set[str], Exception | None]:
-    """Write the results; return some of the contacts that were absent, and what the run raised."""
-    absent: set[str] = set()
-    failure: Exception | None = None
-    try:
-        async with run, display:
-            async for result in run:
-                if result.outcome is Outcome.ALREADY_ABSENT and len(absent) < LOOKED_AT:
-                    absent.add(result.detach.contact_id)
-                if results.lost is None and not results.write(result):
-                    run.stop(drain=False)
-    except Exception as error:  # noqa: BLE001  raised again below the summary
-        failure = error
-    results.close()
-    return absent, failure
+                ).show(console)
 
 
 def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
@@ -172,6 +165,49 @@ async def _identify(client: IntercomClient, console: Console) -> Identity | None
         raise typer.Exit(ExitStatus.STOPPED) from None
     except IntercomError:
         return None  # the pairs may work all the same
+
+
+def _how_many(given: Input, total: int | None) -> str:
+    contacts = "contacts" if total is None else amount(total, "contact")
+    return contacts if given.by is None else f"{contacts} from every group conversation"
+
+
+def _as_whom(identity: Identity | None, admin_id: str | None) -> str:
+    text = ""
+    if identity is not None and identity.app is not None:
+        app = identity.app
+        region = f" ({readable(app.region, 20)})" if app.region else ""
+        text = f" in {readable(app.name or app.id_code or 'this workspace', 80)}{region}"
+    if identity is not None and admin_id in {None, identity.id}:
+        return f"{text} as {readable(identity.name or 'admin', 80)} ({identity.id})"
+    return text if admin_id is None else f"{text} as admin {readable(admin_id, 80)}"
+
+
+def _how_long(client: IntercomClient, given: Input, total: int | None) -> str:
+    limit = None if client.rate_limit is None else client.rate_limit.limit
+    if not total or not limit or given.by is not None:
+        return ""
+    rate = limit * 60 / WINDOW
+    minutes = math.ceil(total / rate)
+    time = "less than a minute" if minutes <= 1 else f"about {span(minutes * 60)}"
+    return f", {time} at {float(f'{rate:.2g}'):,.0f} a minute"
+
+
+def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
+    """Ask before anything is changed, unless nobody is at the terminal."""
+    if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    try:
+        with interruptible():
+            if options.verb == "detach":
+                say(console, WARNING, "dim")
+            console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+            answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    if not answer.endswith("\n"):
+        console.print()
+    return answer.strip().lower() in {"y", "yes"}
 
 
 class Interrupter:

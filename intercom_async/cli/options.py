@@ -1,6 +1,5 @@
 """The options that commands share, and how a class of options becomes a command."""
 
-import functools
 import getpass
 import inspect
 import os
@@ -13,7 +12,7 @@ import attrs
 import typer
 
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
-from intercom_async.cli.signals import asking
+from intercom_async.cli.signals import interruptible
 from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
@@ -35,14 +34,17 @@ def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
 
     A bool is a flag without a --no- form.
     """
-    make = functools.partial(typer.Option, help=text, **facts)
-    return attrs.field(default=default, metadata={_TYPER: (make, names)})
+
+    def make(name: str) -> Any:
+        return typer.Option(*names or (f"--{name.replace('_', '-')}",), help=text, **facts)
+
+    return attrs.field(default=default, metadata={_TYPER: make})
 
 
 def argument(default: Any, text: str, **facts: Any) -> Any:
     """Return a field that is a positional argument of the command line."""
-    make = functools.partial(typer.Argument, help=text, **facts)
-    return attrs.field(default=default, metadata={_TYPER: (make, None)})
+    make = typer.Argument(help=text, **facts)
+    return attrs.field(default=default, metadata={_TYPER: lambda _: make})
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +85,7 @@ class Connection:
         if os.environ.get(TOKEN_VARIABLE):
             return None
         if sys.stdin.isatty():
-            with asking():
+            with interruptible():
                 return getpass.getpass("Intercom access token: ").strip()
         expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
@@ -180,15 +182,15 @@ def command(
     parameters: list[inspect.Parameter] = []
     for name in own_first:
         if name in fields and _TYPER in fields[name].metadata:
-            make, names = fields[name].metadata[_TYPER]
-            default = fields[name].default
-            if default is attrs.NOTHING:
-                default = inspect.Parameter.empty
-            if names == ():
-                names = (f"--{name.replace('_', '-')}",)
-            hint: Any = Annotated[hints[name], make(*names or ())]
-            kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(inspect.Parameter(name, kind, default=default, annotation=hint))
+            default: Any = fields[name].default
+            parameters.append(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if default is attrs.NOTHING else default,
+                    annotation=Annotated[hints[name], fields[name].metadata[_TYPER](name)],
+                )
+            )
     call.__name__, call.__doc__ = work.__name__, work.__doc__
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     vars(call)["__signature__"] = inspect.Signature(parameters)

@@ -250,7 +250,7 @@ class TestWhoami:
     def test_json_says_the_same(self, command: Command, simulator: IntercomSimulator) -> None:
         told = json.loads(command("whoami", "--base-url", simulator.url, "--json").out)
         assert told["admin"]["id"] == simulator.admin_id
-        assert told["region"] == "US"
+        assert told["region"] == "us"
 
     def test_control_codes_in_names_are_spelled_out(
         self, command: Command, simulator: IntercomSimulator
@@ -277,7 +277,7 @@ class TestWhoami:
         ended = command("whoami", "--base-url", simulator.url)
         assert ended.status == 0
         assert simulator.admin_id in ended.out
-        assert "US" in ended.out
+        assert "region     us" in ended.out
 
     def test_the_token_comes_from_a_hidden_prompt(
         self, command: Command, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
