@@ -113,7 +113,7 @@ async def attach(options: AttachOptions) -> ExitStatus:
 
 
 async def whoami(options: Connection) -> ExitStatus:
-    """Show the admin and the workspace that the token belongs to, and the value for --region."""
+    """Show the admin and the workspace that the token belongs to."""
     async with options.open_client() as client:
         me = await client.whoami()
     app = me.app
