@@ -19,7 +19,8 @@ _GZIP: Final = b"\x1f\x8b"
 _ARCHIVES: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """The first bytes of .xlsx and .ods, and of the older .xls."""
 
-_SPACE: Final = re.compile(r"\s*")
+_LINE: Final = re.compile(r"[^\n]*+\n")
+_NEXT: Final = re.compile(r"\s*+(\S)")
 
 
 class SourceError(IntercomError):
@@ -63,26 +64,19 @@ class Text:
 
     def line_end(self) -> int:
         """Return the end of the next line, 0 behind the last one."""
-        while True:
-            end = self.text.find("\n", self.at) + 1
-            if end or not self.grow():
-                return end
+        line = self.match(_LINE)
+        return 0 if line is None else line.end()
 
     def line_ahead(self) -> str:
         """Return the next line without passing it, "" behind the last one."""
-        end = self.line_end()
-        return self.text[self.at : end]
+        line = self.match(_LINE)
+        return "" if line is None else line[0]
 
     def look(self) -> str:
         """Pass white space, and return the character after it, "" at the end."""
-        while True:
-            space = _SPACE.match(self.text, self.at)
-            assert space is not None  # noqa: S101  it also matches nothing
-            self.take(space.end())
-            if self.at < len(self.text):
-                return self.text[self.at]
-            if not self.grow():
-                return ""
+        found = self.match(_NEXT)
+        self.take(len(self.text) if found is None else found.start(1))
+        return "" if found is None else found[1]
 
     def match(self, pattern: re.Pattern[str], longest: int | None = None) -> re.Match[str] | None:
         """Match what comes next, and read on until it matches; None if it does not."""
