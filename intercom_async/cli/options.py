@@ -4,9 +4,9 @@ import getpass
 import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, cast, get_type_hints
 
 import attrs
 import typer
@@ -112,20 +112,29 @@ class ByOptions:
 
 
 @attrs.frozen(kw_only=True)
-class BulkOptions(Connection):
-    """The options of a run."""
+class BulkOptions(ByOptions, Connection):
+    """The options of `detach` and `attach`, each of which lacks some of them."""
 
-    verb: ClassVar[str]
-
+    verb: str = "detach"
     source: str | None = argument(
         None,
         "CSV with a header, JSON lines, or the journal of a run, which then goes on; "
         "- for standard input.",
         show_default=False,
     )
+    people: Path | None = option(
+        None, "Detach these people from every group conversation; - for standard input."
+    )
+    undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
+    with_inferred: bool = option(
+        False,
+        "Also put back pairs whose removal is known from a check alone.",
+        "--with-inferred",
+    )
     journal: Path | None = option(
         None, "Keep each pair's outcome in this database; the same command goes on from it."
     )
+    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
     admin_id: str | None = option(
         None, f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own."
     )
@@ -147,13 +156,6 @@ class BulkOptions(Connection):
         None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS
     )
     reserve: float = option(3.0, "Percent of the quota left to other programs.", min=0, max=100)
-    # Each of these is an option of one command only, which overrides it.
-    dry_run: bool = False
-    people: Path | None = None
-    by: By = "email"
-    one_per_address: bool = False
-    undo: Path | None = None
-    with_inferred: bool = False
 
     def admin(self) -> str | None:
         """Return the admin that was named, None for the token's own."""
@@ -167,9 +169,13 @@ Ending = Coroutine[Any, Any, ExitStatus] | ExitStatus
 
 
 def command(
-    app: typer.Typer, options: type[Options], work: Callable[[Options], Ending], *examples: str
+    app: typer.Typer,
+    options: type[Options],
+    work: Callable[[Options], Ending],
+    *examples: str,
+    without: Collection[str] = (),
 ) -> None:
-    """Add a command whose options are the fields of `options`, and which does `work`."""
+    """Add a command that does `work`; its options are the fields of `options`, without some."""
 
     def call(**given: Any) -> None:
         raise typer.Exit(carry_out(lambda: work(options(**given))))
@@ -181,7 +187,7 @@ def command(
     )
     parameters: list[inspect.Parameter] = []
     for name in own_first:
-        if name in fields and _TYPER in fields[name].metadata:
+        if name in fields and _TYPER in fields[name].metadata and name not in without:
             default: Any = fields[name].default
             parameters.append(
                 inspect.Parameter(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def source(simulator: IntercomSimulator, tmp_path: Path) -> Path:
 
 @contextmanager
 def process(
-    *arguments: object, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
+    arguments: Sequence[object], *, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
 ) -> Generator["subprocess.Popen[bytes]"]:
     """Start a command in a session of its own; end it, whatever the test does."""
     with subprocess.Popen(
@@ -56,7 +56,7 @@ def process(
 def at_terminal(*arguments: object) -> Generator[tuple["subprocess.Popen[bytes]", int]]:
     """Start a command at a terminal of its own; yield our end of that, too."""
     ours, theirs = pty.openpty()
-    with process(*COMMAND, *arguments, stdin=theirs, output=theirs) as started:
+    with process([*COMMAND, *arguments], stdin=theirs, output=theirs) as started:
         os.close(theirs)
         yield started, ours
     os.close(ours)
@@ -105,7 +105,7 @@ class TestSignals:
         if subprocess.run([*container, "true"], capture_output=True, check=False).returncode:
             pytest.skip("no right to make a container")
         detach = (*container, *COMMAND, "detach", source, "--json", "--concurrency", 2)
-        with process(*detach, "--journal", source.with_name("run.db")) as run:
+        with process([*detach, "--journal", source.with_name("run.db")]) as run:
             wait_until(lambda: simulator.applied.total() >= 10)
             children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
             first = children.read_text(encoding="ascii").split()[0] if in_container else run.pid
@@ -121,7 +121,7 @@ class TestSignals:
         self, simulator: IntercomSimulator, source: Path
     ) -> None:
         simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
-        with process(*COMMAND, "detach", source, "--json") as run:
+        with process([*COMMAND, "detach", source, "--json"]) as run:
             assert run.stderr is not None
             wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
             run.send_signal(signal.SIGTERM)
@@ -135,7 +135,7 @@ class TestSignals:
     def test_a_silent_pipe_holds_nothing_up(
         self, simulator: IntercomSimulator, source: Path, number: signal.Signals
     ) -> None:
-        with process(*COMMAND, "detach", "-", "--json", stdin=subprocess.PIPE) as run:
+        with process([*COMMAND, "detach", "-", "--json"], stdin=subprocess.PIPE) as run:
             assert run.stdin is not None
             assert run.stdout is not None
             run.stdin.write(source.read_bytes())
