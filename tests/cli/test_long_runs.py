@@ -27,7 +27,7 @@ def interrupt(
     pairs = simulator.workspace.populate(conversations=1500)
     write_csv(source, pairs)
     presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
-    ended = command("detach", source, "--journal", journal, "--concurrency", 1)
+    ended = command("detach", source, "--journal", journal, "--concurrency", 1, "--json")
     presser.join()
     assert ended.status == 4
     assert 10 <= simulator.applied.total() < 1500
@@ -39,8 +39,10 @@ class TestJournal:
         self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
     ) -> None:
         pairs, ended = interrupt(command, simulator, source, journal)
+        assert "requests in flight finish; press Ctrl-C again to stop at once" in ended.err
         assert f"to go on:\n  intercom-async detach {source}" in ended.err
-        done = simulator.applied.total()
+        outcomes, done = json.loads(ended.out)["outcomes"], simulator.applied.total()
+        assert (outcomes["unknown"], outcomes["detached"]) == (0, done)
         ended = command("detach", source, "--journal", journal, "--json")
         assert ended.status == 0
         summary = json.loads(ended.out)
@@ -233,7 +235,9 @@ class TestFind:
         assert found.status == 0
         pairs = [f"{conversation},{contact}" for conversation in groups]
         assert found.out.splitlines() == ["conversation_id,contact_id", *pairs]
-        source.write_text(found.out, encoding="utf-8")
+        lines = command("find", "--contact", contact, "--json").out
+        assert [json.loads(line)["conversation_id"] for line in lines.splitlines()] == groups
+        source.write_text(lines, encoding="utf-8")
         with source.open(encoding="utf-8") as stream:
             monkeypatch.setattr(sys, "stdin", stream)
             assert command("detach", "-").status == 0
