@@ -148,8 +148,9 @@ def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None
 
 def _input(source: Source, file: Path | int, name: str, **facts: Any) -> Input:
     columns = source.columns or {}
-    by = next((by for by, column in PEOPLE.items() if column in columns), None)
-    by = by if _PEOPLE in source.kind else None
+    by: By | None = None
+    if _PEOPLE in source.kind:
+        by = next((one for one, column in PEOPLE.items() if column in columns), None)
 
     def entries() -> Iterator[Any]:
         # Not sys.stdin: a thread that waits in it would keep the process from ending.

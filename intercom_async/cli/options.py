@@ -43,8 +43,11 @@ def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
 
 def argument(default: Any, text: str, **facts: Any) -> Any:
     """Return a field that is a positional argument of the command line."""
-    make = typer.Argument(help=text, **facts)
-    return attrs.field(default=default, metadata={_TYPER: lambda _: make})
+
+    def make(_name: str) -> Any:
+        return typer.Argument(help=text, **facts)
+
+    return attrs.field(default=default, metadata={_TYPER: make})
 
 
 @attrs.frozen(kw_only=True)
