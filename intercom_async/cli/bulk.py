@@ -139,8 +139,8 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
         app_id=None if app is None else app.id_code,
         app_name=None if app is None else app.name,
     )
-    if (found := given.binding.mismatch(now)) is not None:
-        what, expected, got = found
+    if (difference := given.binding.mismatch(now)) is not None:
+        what, expected, got = difference
         raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
 
 

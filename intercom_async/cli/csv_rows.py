@@ -57,30 +57,30 @@ class Columns:
         """The file's names of the columns that each record must have."""
         return self.names[: self.required]
 
-    def refusal(self, found: Sequence[str]) -> str:
+    def refusal(self, header: Sequence[str]) -> str:
         """Say what a header lacks, what it has, and which option would help."""
-        lacking = " and ".join(repr(name) for name in self.wanted if name not in found)
-        shown = ", ".join(map(repr, found[:_SHOWN]))
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return f"the header lacks {lacking}; found {shown}{more}. {self._advice(found)}"
+        lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
+        shown = ", ".join(map(repr, header[:_SHOWN]))
+        more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
+        return f"the header lacks {lacking}; found {shown}{more}. {self._advice(header)}"
 
-    def _advice(self, found: Sequence[str]) -> str:
-        guessed = {column: _guess(column, found) for column in self.ours}
+    def _advice(self, header: Sequence[str]) -> str:
+        guessed = {column: _guess(column, header) for column in self.ours}
         required = self.ours[: self.required]
         if all(guessed[column] for column in required):
             named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
             return f"Try --columns {shlex.quote(','.join(named))}"
-        for name in found:
+        for name in header:
             if name in self.otherwise:
                 return self.otherwise[name]
         shown = ",".join(f"{column}=..." for column in required)
         return f"Name the column{'s' * (self.required > 1)} with --columns {shown}"
 
 
-def _guess(column: str, found: Sequence[str]) -> str | None:
+def _guess(column: str, header: Sequence[str]) -> str | None:
     simple = {
         "".join(filter(str.isalnum, name.lower())): name
-        for name in reversed(found)
+        for name in reversed(header)
         if "," not in name and readable(name) == name
     }
     return next((simple[likely] for likely in _LIKELY[column] if likely in simple), None)
@@ -117,7 +117,7 @@ def _read_header(text: Text, columns: Columns) -> tuple[str, Sequence[str]]:
         raise text.error(
             "neither UTF-8 nor UTF-16 with a byte order mark; save the file as CSV (UTF-8)"
         )
-    found: Sequence[str] = ()
+    longest: Sequence[str] = ()
     for delimiter in delimiters:
         row = text.match(_patterns(delimiter)[0], _LONGEST_HEADER)
         cells = None if row is None else _cells(row[0], delimiter)
@@ -130,8 +130,8 @@ def _read_header(text: Text, columns: Columns) -> tuple[str, Sequence[str]]:
         if set(columns.wanted) <= set(names):
             text.take(row.end())
             return delimiter, names
-        found = max(found, names, key=len)
-    raise text.error(columns.refusal(found))
+        longest = max(longest, names, key=len)
+    raise text.error(columns.refusal(longest))
 
 
 def _name(cell: str) -> str:
@@ -172,16 +172,16 @@ def _rows(text: Text, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     alone = False
     while end := text.line_end():
         number = text.line
-        found = pattern.match(text.text, text.at, end) if alone else text.match(pattern)
-        if found is None:
+        row = pattern.match(text.text, text.at, end) if alone else text.match(pattern)
+        if row is None:
             alone = True
             text.take(text.line_end())
             yield number, "not CSV (a quote is never closed)"
             continue
-        row = text.take(found.end())
-        if row.isspace():
+        line = text.take(row.end())
+        if line.isspace():
             continue
-        cells = _cells(row, delimiter)
+        cells = _cells(line, delimiter)
         if cells is None:
             up_to = f"; the row ends in line {text.line - 1}" if text.line - number > 1 else ""
             yield number, f'not CSV (a quote in a quoted cell must be doubled: ""{up_to})'

@@ -24,6 +24,10 @@ from intercom_async.people import By
 _LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
 
+_LEFT_OUT: Final = (
+    "left out: only a check said that they were removed, so they may have been absent before the "
+    "run; --with-inferred puts them back too:"
+)
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
 _PEOPLE: Final = " of people"
@@ -41,7 +45,7 @@ class Input:
         files: the files that must not be written meanwhile, by the option that names them.
         journal: the run's journal, unless an option names another.
         binding: the workspace of the journal that the input comes from.
-        total: the number of pairs, where that is known without reading.
+        total: the number of pairs, where nothing need be read for it.
         by: what names people; None for pairs.
         missing: why a part of the input can no longer be read.
     """
@@ -138,19 +142,21 @@ def _file_of(source: Source) -> Path | None:
 def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None) -> Input:
     if str(path) == "-":
         source = Source(kind=_STANDARD_INPUT + ending, columns=columns or None)
-        return _input(source, sys.stdin.fileno(), _STANDARD_INPUT)
+        return _input(source, sys.stdin.fileno())
     regular = stat.S_ISREG(path.stat().st_mode)
     # A run with --limit is complete without the rest of its file.
     kind = "file" if regular and limit is None else "a part of a file"
-    source = Source(kind=kind + ending, name=str(path.absolute()), columns=columns or None)
-    return _input(source, path, str(path), countable=regular)
+    name = str(path.absolute())
+    return _input(Source(kind=kind + ending, name=name, columns=columns or None), path)
 
 
-def _input(source: Source, file: Path | int, name: str, **facts: Any) -> Input:
+def _input(source: Source, file: Path | int, **facts: Any) -> Input:
     columns = source.columns or {}
     by: By | None = None
     if _PEOPLE in source.kind:
         by = next((one for one, column in PEOPLE.items() if column in columns), None)
+    option = "SOURCE" if by is None else "--people"
+    name, option = (str(file), option) if isinstance(file, Path) else (_STANDARD_INPUT,) * 2
 
     def entries() -> Iterator[Any]:
         # Not sys.stdin: a thread that waits in it would keep the process from ending.
@@ -160,12 +166,12 @@ def _input(source: Source, file: Path | int, name: str, **facts: Any) -> Input:
             else:
                 yield from read_people(stream, name, by=by, columns=columns)
 
-    option = "SOURCE" if by is None else "--people"
     return Input(
         entries=entries,
         name=name,
         source=source,
-        files={option if isinstance(file, Path) else name: file},
+        countable=isinstance(file, Path) and file.is_file(),
+        files={option: file},
         by=by,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
         **facts,
@@ -188,14 +194,14 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         file = _file_of(unread)
         if file is not None and unread.kind != "undo":
             say(console, f"the run had not read {file} to its end; reading on", "dim")
-            return _input(unread, file, str(file), countable=True, journal=path, binding=binding)
+            return _input(unread, file, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         again = ["--undo", str(file)] if file else ["INPUT"]
         missing = (
             f"the input ({where}) was not read to its end; for the rest, run: "
             f"{shlex.join([verb, *again, '--journal', str(path)])}"
         )
-    known = all(PersonState(state).settled for state in people)
+    complete = all(PersonState(state).settled for state in people)
     return Input(
         entries=None,
         by="email" if people else None,  # the journal knows each one's own
@@ -204,7 +210,7 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         source=Source(kind="journal", name=str(path.absolute())),
         journal=path,
         binding=binding,
-        total=sum(n for state, n in counts.items() if state not in SETTLED) if known else None,
+        total=sum(n for state, n in counts.items() if state not in SETTLED) if complete else None,
         missing=missing,
     )
 
@@ -242,16 +248,11 @@ def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
 
 
 def _show_left_out(journal: reader.Reader, console: Console) -> None:
-    left_out = 0
-    for left_out, row in enumerate(journal.rows(_DETACHED, inferred=True), start=1):
-        if left_out == 1:
-            say(
-                console,
-                "left out: only a check said that they were removed, so they may have been absent "
-                "before the run; --with-inferred puts them back too:",
-                "yellow",
-            )
-        if left_out <= _LISTED:
+    count = 0
+    for count, row in enumerate(journal.rows(_DETACHED, inferred=True), start=1):
+        if count == 1:
+            say(console, _LEFT_OUT, "yellow")
+        if count <= _LISTED:
             say(console, f"  {row.conversation_id},{row.contact_id}", "yellow")
-    if left_out:
-        say(console, f"  {amount(left_out, 'pair')} in all", "yellow")
+    if count:
+        say(console, f"  {amount(count, 'pair')} in all", "yellow")

@@ -131,7 +131,7 @@ class BulkOptions(ByOptions, Connection):
     undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
     with_inferred: bool = option(
         False,
-        "Also put back pairs whose removal is known from a check alone.",
+        "Also put back pairs whose removal only a check confirmed.",
         "--with-inferred",
     )
     journal: Path | None = option(

@@ -74,17 +74,17 @@ class Text:
 
     def look(self) -> str:
         """Pass white space, and return the character after it, "" at the end."""
-        found = self.match(_NEXT)
-        self.take(len(self.text) if found is None else found.start(1))
-        return "" if found is None else found[1]
+        ahead = self.match(_NEXT)
+        self.take(len(self.text) if ahead is None else ahead.start(1))
+        return "" if ahead is None else ahead[1]
 
     def match(self, pattern: re.Pattern[str], longest: int | None = None) -> re.Match[str] | None:
         """Match what comes next, and read on until it matches; None if it does not."""
-        while (found := pattern.match(self.text, self.at)) is None:
+        while (ahead := pattern.match(self.text, self.at)) is None:
             beyond = longest is not None and len(self.text) - self.at > longest
             if beyond or not self.grow():
                 return None
-        return found
+        return ahead
 
     def grow(self) -> bool:
         """Read on; return False at the end. A long text doubles, so that little is read twice."""
