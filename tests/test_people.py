@@ -1,6 +1,7 @@
 """From people to pairs: who is looked up, which pairs come of it, and what a journal keeps."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections import Counter
@@ -206,6 +207,24 @@ class TestFinding:
             _, summary = await found(lied_to, ["c1"], by="contact")
         assert summary.contacts == 1
 
+    async def test_a_search_whose_pages_never_end_fails_the_person_with_a_note(self) -> None:
+        async def script(number: int, writer: asyncio.StreamWriter) -> None:
+            document = {"data": [{"id": "c0", "email": "p0@x.example"}]}
+            if number > 1:
+                page = [{"id": f"{number}-{place}"} for place in range(150)]
+                following = {"next": {"starting_after": f"page-{number}"}}
+                document = {"conversations": page, "total_count": 150, "pages": following}
+            writer.write(reply(json.dumps(document).encode()))
+
+        async with (
+            RawServer(script) as server,
+            IntercomClient("token", base_url=server.url, retry=RETRY) as client,
+        ):
+            given, summary = await found(client, addresses(1))
+            assert len(server.requests) < 100
+        assert (given, summary.states) == ([], {"failed": 1})
+        assert "10,350 results, far more than it announced" in str(summary.examples[0].note)
+
     async def test_people_may_come_from_an_async_generator_and_leaving_early_leaves_nothing(
         self, sim: IntercomSimulator
     ) -> None:
@@ -328,7 +347,7 @@ class TestInARun:
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert second.summary.states == people_in(path) == {"done": 3}
 
-    async def test_what_failed_for_a_passing_reason_is_searched_once_more_at_the_end(
+    async def test_people_whose_batch_failed_for_a_passing_reason_are_searched_one_by_one(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = town(sim, 20, conversations=1)
@@ -359,6 +378,15 @@ class TestInARun:
         )
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert sim.applied.total() == 0
+
+    async def test_searches_count_in_the_requests_of_the_run(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = town(sim, 20, conversations=2)
+        summary = await client.detach_contacts(
+            client.find_pairs(addresses(20)), admin_id=sim.admin_id
+        )
+        assert summary.requests == len(pairs) + 4 == sim.requests.total
 
     @pytest.mark.asyncio(loop_factories=["uvloop"])  # the database takes its time
     async def test_a_journal_in_postgresql_keeps_the_pairs_alone(
