@@ -209,7 +209,7 @@ class TestFinding:
 
     async def test_a_search_whose_pages_never_end_fails_the_person_with_a_note(self) -> None:
         async def script(number: int, writer: asyncio.StreamWriter) -> None:
-            document = {"data": [{"id": "c0", "email": "p0@x.example"}]}
+            document: dict[str, object] = {"data": [{"id": "c0", "email": "p0@x.example"}]}
             if number > 1:
                 page = [{"id": f"{number}-{place}"} for place in range(150)]
                 following = {"next": {"starting_after": f"page-{number}"}}
