@@ -76,24 +76,24 @@ class Lookup:
         Raises:
             ContradictoryReplyError: nobody can tell which of the people a contact is.
         """
-        found: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
+        contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)
         async for contact in self._entries(self.calls.contacts, request):
             for value in _named(contact, by, values):
-                found[value][contact.id] = contact
+                contacts[value][contact.id] = contact
         if by == "contact":
-            return {value: await self._unmerged(value, found[value]) for value in values}
-        return found
+            return {value: await self._unmerged(value, contacts[value]) for value in values}
+        return contacts
 
     async def _unmerged(
-        self, contact_id: str, found: dict[str, ContactReference]
+        self, contact_id: str, contacts: dict[str, ContactReference]
     ) -> dict[str, ContactReference]:
         """Return the contact with an id, or else the one that it was merged into."""
-        if contact_id in found:
-            return {contact_id: found[contact_id]}
-        if len(found) > 1:
+        if contact_id in contacts:
+            return {contact_id: contacts[contact_id]}
+        if len(contacts) > 1:
             raise _contradiction(_OTHERS)
-        return found or await self._follow(contact_id)
+        return contacts or await self._follow(contact_id)
 
     async def _follow(self, contact_id: str) -> dict[str, ContactReference]:
         """Ask for a contact that no search finds, and for the one it was merged into."""
@@ -160,8 +160,10 @@ class Lookup:
                         yield entry
                 seen |= passed
                 if len(seen) > most:
-                    found = f"{len(seen):,} results, far more than it announced, and more follow"
-                    raise _contradiction(f"the search has {found}")
+                    raise _contradiction(
+                        f"the search has {len(seen):,} results, far more than it announced, and "
+                        "more follow"
+                    )
             if len(totals) == 1 and len(passed) >= (totals.pop() or 0):
                 break
             idle = idle + 1 if len(seen) == before else 0

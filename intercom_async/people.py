@@ -321,10 +321,10 @@ class PairSearch:
 
     async def _look_up(self, people: list[Person]) -> None:
         """Find out which contacts some people, all named by the same, are."""
-        found = await self._lookup.contacts(people[0].by, [person.value for person in people])
+        contacts_of = await self._lookup.contacts(people[0].by, [person.value for person in people])
         async with self._changing(people):
             for person in people:
-                contacts = found[person.value]
+                contacts = contacts_of[person.value]
                 merged = person.by == "contact" and bool(contacts) and person.value not in contacts
                 person.contacts, person.merged = [*contacts], int(merged)
                 person.without_email = sum(not one.extra.get("email") for one in contacts.values())

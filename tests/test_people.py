@@ -81,7 +81,7 @@ class TestFinding:
         assert searches(sim) == {"contacts": 2, "conversations": 4}
         assert summary.searches == 6
 
-    async def test_where_batches_are_refused_people_are_searched_one_by_one_and_that_is_told_once(
+    async def test_where_batches_are_refused_people_are_searched_one_by_one_and_one_warning_says_so(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, "intercom_async")
@@ -264,10 +264,10 @@ class TestInARun:
             async with client.detach_contacts(
                 client.find_pairs(addresses(300)), admin_id=sim.admin_id, journal=path
             ) as run:
-                told = 0
+                taken = 0
                 async for _ in run:
-                    told += 1
-                    if told == 50:
+                    taken += 1
+                    if taken == 50:
                         break
             before = searches(sim)
             kept = people_in(path)

@@ -1,4 +1,4 @@
-"""Lists of people on the command line: detached, found, killed, and told of."""
+"""Lists of people on the command line: detached, found, killed, and said of."""
 
 import json
 import signal
@@ -50,8 +50,8 @@ class TestDetach:
             pair for pair in pairs if pair[1] == "c1"
         }
         with closing(sqlite3.connect(tmp_path / "run.db")) as journal:
-            told = "SELECT state, count(*), sum(pairs), sum(unsettled) FROM people GROUP BY state"
-            assert journal.execute(told).fetchall() == [
+            said = "SELECT state, count(*), sum(pairs), sum(unsettled) FROM people GROUP BY state"
+            assert journal.execute(said).fetchall() == [
                 ("ambiguous", 1, 0, 0),
                 ("done", 19, 57, 0),
                 ("not_found", 1, 0, 0),
@@ -69,7 +69,7 @@ class TestDetach:
             assert ended.status == 2
             assert "is the journal of a run: give it as SOURCE to go on" in ended.err
 
-    def test_a_merged_contact_is_followed_and_told_and_json_has_it_all(
+    def test_a_merged_contact_is_followed_and_json_has_it_all(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         town(simulator, 2, conversations=1)
@@ -77,10 +77,10 @@ class TestDetach:
         source = write(tmp_path / "people.csv", "contact_id", "c0")
         ended = command("detach", "--people", source, "--by", "contact", *base, "--json")
         assert ended.status == 0
-        told = json.loads(ended.out)
-        assert told["outcomes"]["detached"] == 2
-        assert told["people"]["states"] == {"done": 1}
-        assert (told["people"]["merged"], told["people"]["without_email"]) == (1, 0)
+        document = json.loads(ended.out)
+        assert document["outcomes"]["detached"] == 2
+        assert document["people"]["states"] == {"done": 1}
+        assert (document["people"]["merged"], document["people"]["without_email"]) == (1, 0)
 
     def test_a_run_that_is_killed_twice_goes_on_and_every_count_agrees(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -101,9 +101,9 @@ class TestDetach:
             with process([*COMMAND, "detach", journal, "--json", "--quiet"]) as running:
                 out, _ = running.communicate(timeout=60)
             assert running.returncode == 0
-            told = json.loads(out)
-            assert told["people"]["states"] == {"done": 60}
-            assert told["total"] + told["settled_before"] == len(pairs)
+            document = json.loads(out)
+            assert document["people"]["states"] == {"done": 60}
+            assert document["total"] + document["settled_before"] == len(pairs)
             assert set(simulator.applied) == pairs
             assert set(simulator.applied.values()) == {1}
             with closing(sqlite3.connect(journal)) as table:
@@ -175,7 +175,7 @@ class TestDetach:
         assert ended.status == 2
         assert said in ended.err
 
-    def test_when_many_are_absent_it_is_told_how_many_nobody_knows(
+    def test_when_many_are_absent_it_is_written_how_many_nobody_knows(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
         pairs = town(simulator, 20, conversations=1)

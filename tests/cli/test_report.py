@@ -65,7 +65,7 @@ def test_a_complete_run_says_so_and_ends_in_status_0(command: Command, path: Pat
 
 
 @pytest.mark.parametrize(
-    ("facts", "command_told"),
+    ("facts", "go_on"),
     [
         ({}, "detach {} --region eu"),
         ({"base_url": "https://api.intercom.io"}, "detach {}"),
@@ -74,7 +74,7 @@ def test_a_complete_run_says_so_and_ends_in_status_0(command: Command, path: Pat
     ],
 )
 def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
-    command: Command, tmp_path: Path, facts: dict[str, Any], command_told: str
+    command: Command, tmp_path: Path, facts: dict[str, Any], go_on: str
 ) -> None:
     path = write(tmp_path / "my run.db", [pair(1), failed(2)], **facts)
     ended = command("report", path)
@@ -82,7 +82,7 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     assert ended.out.startswith("1 pair is not settled.\n")
     listing, go_on = re.findall(r"^  intercom-async (.*)$", ended.out, re.MULTILINE)
     assert listing == f"export '{path}' --csv --state unsettled"
-    assert go_on == command_told.format(f"'{path}'")
+    assert go_on == go_on.format(f"'{path}'")
     commands = re.findall(
         r'<code class="command">intercom-async (.*)</code>', page_of(command, path)
     )
@@ -90,7 +90,7 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
 
 
 @pytest.mark.parametrize(
-    ("facts", "told", "command_told"),
+    ("facts", "said", "go_on"),
     [
         ({}, "Every pair so far is settled.", "detach {} --region eu"),
         ({"source_kind": "standard input", "source_name": None}, "(standard input) was not", None),
@@ -99,16 +99,16 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     ],
 )
 def test_an_input_that_was_not_read_to_its_end_leaves_a_run_incomplete(
-    command: Command, path: Path, facts: dict[str, Any], told: str, command_told: str | None
+    command: Command, path: Path, facts: dict[str, Any], said: str, go_on: str | None
 ) -> None:
     write(path, [pair(1)], [session(read=False, **facts)])
     ended = command("report", path)
     assert ended.status == 1
-    assert told in ended.out
-    if command_told is None:
+    assert said in ended.out
+    if go_on is None:
         assert "To go on" not in ended.out
     else:
-        assert ended.out.endswith(f"{command_told.format(path)}\n")
+        assert ended.out.endswith(f"{go_on.format(path)}\n")
 
 
 def test_a_session_that_resumed_without_input_does_not_undo_that_the_input_was_read(
@@ -133,15 +133,19 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
 ) -> None:
     write(path, *a_bad_night())
     ended = command("report", path, "--json")
-    told = json.loads(ended.out)
+    document = json.loads(ended.out)
     assert ended.status == 1
-    assert told["states"] == {"detached": 1501, "failed": 3, "pending": 1, "sending": 1}
-    assert (told["pairs"], told["settled"], told["complete"]) == (1506, 1501, False)
-    assert (told["requests"], told["retries"], told["refusals"]) == (1519, 13, 4)
-    assert (told["settled_before"], told["duplicates"], told["second_tries"]) == (1001, 2, 1)
-    assert (told["elapsed"], told["quota"], told["inferred"]) == (120.0, 250, 1)
-    assert sum(cause["pairs"] for cause in told["causes"]) == 5
-    columns = told["timeline"]
+    assert document["states"] == {"detached": 1501, "failed": 3, "pending": 1, "sending": 1}
+    assert (document["pairs"], document["settled"], document["complete"]) == (1506, 1501, False)
+    assert (document["requests"], document["retries"], document["refusals"]) == (1519, 13, 4)
+    assert (document["settled_before"], document["duplicates"], document["second_tries"]) == (
+        1001,
+        2,
+        1,
+    )
+    assert (document["elapsed"], document["quota"], document["inferred"]) == (120.0, 250, 1)
+    assert sum(cause["pairs"] for cause in document["causes"]) == 5
+    columns = document["timeline"]
     assert sum(column["pairs"] for column in columns) == 1504
     assert sum(column["settled"] for column in columns) == 1501
     text = command("report", path).out
@@ -161,19 +165,19 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
 
 
 @pytest.mark.parametrize(
-    ("rate", "told"), [(0.0123, "0.012"), (9.7, "9.7"), (9.96, "10"), (1234.5, "1,234")]
+    ("rate", "said"), [(0.0123, "0.012"), (9.7, "9.7"), (9.96, "10"), (1234.5, "1,234")]
 )
-def test_a_rate_is_written_as_people_write_numbers(rate: float, told: str) -> None:
-    assert words.rate(rate) == told
+def test_a_rate_is_written_as_people_write_numbers(rate: float, said: str) -> None:
+    assert words.rate(rate) == said
 
 
-def test_what_a_killed_session_had_not_counted_yet_is_told_by_its_pairs(
+def test_what_a_killed_session_had_not_counted_yet_is_written_by_its_pairs(
     command: Command, path: Path
 ) -> None:
     kept = session(ended=False, requests=1, retries=0, refusals=0)
     write(path, [pair(1, attempts=3), pair(2, refusals=2), pair(3)], [kept])
-    told = json.loads(command("report", path, "--json").out)
-    assert (told["requests"], told["retries"], told["refusals"]) == (5, 2, 2)
+    document = json.loads(command("report", path, "--json").out)
+    assert (document["requests"], document["retries"], document["refusals"]) == (5, 2, 2)
 
 
 def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path: Path) -> None:
@@ -190,19 +194,19 @@ def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "said"),
     [
         ("refused_last_contact", "3 refused last contact: it is the only contact of its"),
         ("already_absent", "No contact was in its conversation."),
     ],
 )
 def test_settled_pairs_that_somebody_should_look_at_are_shown(
-    command: Command, path: Path, state: str, told: str
+    command: Command, path: Path, state: str, said: str
 ) -> None:
     write(path, [pair(n, state) for n in range(1, 4)])
     ended = command("report", path)
     assert ended.status == 0
-    assert told in ended.out
+    assert said in ended.out
 
 
 def test_any_number_of_causes_gives_a_short_text_and_a_bounded_page(
@@ -305,7 +309,7 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
     html = page_of(command, path)
     assert stat.S_IMODE(path.with_suffix(".html").stat().st_mode) == 0o600
     text = text_of(html)
-    for told in (
+    for said in (
         "5 pairs are not settled. The input was not read to its end.",
         f"intercom-async detach {path} --region eu",
         "3 failed Intercom had a fault of its own, which may have passed by now",
@@ -316,11 +320,11 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
         "2025-01-31 22:00:00",
         "goes on, or was killed",
     ):
-        assert told in text
+        assert said in text
     assert "default-src 'none'" in html
     assert not re.search(r"@import|url\(", html)
-    for told in ("prefers-color-scheme: dark", "max-width: 640px", "@media print", "viewport"):
-        assert told in html
+    for said in ("prefers-color-scheme: dark", "max-width: 640px", "@media print", "viewport"):
+        assert said in html
 
 
 def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(
@@ -383,12 +387,12 @@ def test_a_run_of_any_length_fits_any_width(seconds: int, pieces: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "said"),
     [(0, "0 s"), (0.44, "0.4 s"), (9.96, "10 s"), (59.6, "1 min"), (187, "3 min 7 s"),
      (7500, "2 h 5 min"), (345600, "4 d")],
 )  # fmt: skip
-def test_a_duration_is_told_the_way_it_is_spoken(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+def test_a_duration_is_written_the_way_it_is_spoken(seconds: float, said: str) -> None:
+    assert span(seconds) == said
 
 
 def test_a_share_is_never_rounded_to_nothing_or_all() -> None:

@@ -88,10 +88,10 @@ class TestADemoWithAJournal:
         await asyncio.wait({first})
         assert await show() is ExitStatus.SETTLED, out.getvalue()
         assert await show() is ExitStatus.SETTLED
-        told = out.getvalue()
-        assert told.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
-        assert "the rest of 300 contacts" in told
-        assert "All 0 results agree" in told  # the third time there was nothing to do
+        text = out.getvalue()
+        assert text.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
+        assert "the rest of 300 contacts" in text
+        assert "All 0 results agree" in text  # the third time there was nothing to do
 
     async def test_draws_its_last_screen_but_never_onto_its_journal(self, tmp_path: Path) -> None:
         journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"

@@ -172,10 +172,11 @@ def gather(reader: Reader) -> Facts:
         facts.second_tries += second_tries
     facts.states = {state: count for state, count in facts.states.items() if count}
     facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
-    examples = reader.query(_CAUSES, _WITH_CAUSE)
-    for _, alike in itertools.groupby(examples, key=operator.itemgetter(0)):
-        (_, pairs, *_), *_ = found = [*alike]
-        rows = [row_of(values[2:]) for values in found]
+    for _, alike in itertools.groupby(
+        reader.query(_CAUSES, _WITH_CAUSE), key=operator.itemgetter(0)
+    ):
+        (_, pairs, *_), *_ = examples = [*alike]
+        rows = [row_of(values[2:]) for values in examples]
         one = rows[0]
         facts.causes.append(
             Cause(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)
