@@ -323,7 +323,7 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
         assert said in text
     assert "default-src 'none'" in html
     assert not re.search(r"@import|url\(", html)
-    for said in ("prefers-color-scheme: dark", "max-width: 640px", "@media print", "viewport"):
+    for said in ("light-dark(", "max-width: 640px", "@media print", "viewport"):
         assert said in html
 
 
