@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from intercom_async import (
+    APIError,
+    ContactNotFoundError,
+    ConversationNotFoundError,
+    LastContactError,
+)
 from intercom_async.cli.report import words
 from intercom_async.cli.report.timeline import Column, base_for, lay_out
 from intercom_async.cli.running import span
 from tests.cli.conftest import Command
 from tests.cli.journals import NASTY, T0, failed, insert, pair, session, write
+
+SETTLING = {ContactNotFoundError, ConversationNotFoundError, LastContactError}
 
 
 @pytest.fixture
@@ -191,6 +200,20 @@ def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path
     text = command("report", path).out
     assert "7 failed: Intercom had a fault of its own, which may have passed by now" in text
     assert "for example conversation c1, contact k1, request id r1x" in text
+
+
+def kinds(kind: type[APIError]) -> Iterator[type[APIError]]:
+    for each in kind.__subclasses__():
+        yield from (each, *kinds(each))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds(APIError) if kind not in SETTLING])
+def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(
+    command: Command, path: Path, kind: type[APIError]
+) -> None:
+    write(path, [failed(1, error_type=kind.__name__)])
+    assert "\n1 failed: " in command("report", path).out
+    assert "another error" not in command("report", path).out
 
 
 @pytest.mark.parametrize(
