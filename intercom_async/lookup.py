@@ -62,11 +62,10 @@ class Lookup:
         self.alone = 0
         self._every = every
 
-    def _count(self, request: wire.Request) -> wire.Request:
+    def _count(self) -> None:
         self.requests += 1
         if self.run is not None:
             self.run.requests += 1
-        return request
 
     async def contacts(
         self, by: str, values: Sequence[str]
@@ -98,7 +97,8 @@ class Lookup:
     async def _follow(self, contact_id: str) -> dict[str, ContactReference]:
         """Ask for a contact that no search finds, and for the one it was merged into."""
         for _ in range(_HOPS):
-            reply = await self.calls.send(self._count(wire.get_contact(contact_id)))
+            self._count()
+            reply = await self.calls.send(wire.get_contact(contact_id))
             if reply.succeeded:
                 page = decode_contacts(b'{"data":[%b]}' % reply.body)
                 return {contact.id: contact for contact in page.contacts if contact.id}
@@ -146,12 +146,17 @@ class Lookup:
         Raises:
             ContradictoryReplyError: it finds so much more than announced that it may have no end.
         """
+
+        def counted(**page: Any) -> wire.Request:
+            self._count()
+            return request(**page)
+
         seen = set[str]()
         most: int | None = None
         idle = 0
         while idle < _IDLE:
             before, passed, totals = len(seen), set[str](), set[int | None]()
-            async for entries, total in search(lambda **page: self._count(request(**page))):
+            async for entries, total in search(counted):
                 most = _MARGIN + 2 * (total or 0) if most is None else most
                 totals.add(total)
                 for entry in entries:

@@ -27,7 +27,8 @@ def progress(now: DetachSummary, **facts: Any) -> str:
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system="standard")
     run: Any = SimpleNamespace(summary=now, rate_limit=None, outage=facts.pop("outage", None))
-    console.print(Display(console, run, **{"total": None, **facts}).picture())
+    options: dict[str, Any] = {"total": None, **facts}
+    console.print(Display(console, run, **options).picture())
     return out.getvalue()
 
 

@@ -32,7 +32,6 @@ def page(facts: Facts) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cut"] = _cut
-    environment.globals.update(bars=_bars, grid=_grid)
     causes = facts.causes[:_CAUSES]
     axis = lay_out(facts.slots, facts.base, most=150, gap=_GAP)
     quota, top = axis.scale(facts.quota)
@@ -42,6 +41,8 @@ def page(facts: Facts) -> str:
         file=Path(facts.path).name,
         version=__version__,
         axis=axis,
+        bars=_bars,
+        grid=_grid,
         gap=_GAP,
         quota=quota,
         top=1.06 * top,
