@@ -2,11 +2,12 @@
 
 import functools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from intercom_async.errors import ContradictoryReplyError
-from intercom_async.model import ContactReference
+from intercom_async.model import ContactReference, Conversation
 from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
 from intercom_async.transport.answers import error_of
@@ -77,9 +78,10 @@ class Lookup:
         """
         contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)
-        async for contact in self._entries(self.calls.contacts, request):
-            for value in _named(contact, by, values):
-                contacts[value][contact.id] = contact
+        async with aclosing(self._entries(self.calls.contacts, request)) as entries:
+            async for contact in entries:
+                for value in _named(contact, by, values):
+                    contacts[value][contact.id] = contact
         if by == "contact":
             return {value: await self._unmerged(value, contacts[value]) for value in values}
         return contacts
@@ -119,24 +121,20 @@ class Lookup:
         pairs: dict[tuple[str, str], None] = {}
         alone = set[str]()
         request = functools.partial(wire.search_conversations, *contact_ids)
-        async for one in self._entries(self.calls.conversations, request):
-            listed = {contact.id for contact in one.participants}
-            takers = [contact_id for contact_id in contact_ids if contact_id in listed]
-            if len(contact_ids) == 1:
-                takers = [*contact_ids]
-            elif not takers or not one.participants_known:
-                raise _contradiction(_OTHERS)
-            # The last contact of a conversation could not be removed anyway.
-            if self._every or len(one.participants) > 1 or not one.participants_known:
-                pairs.update(dict.fromkeys((one.id, taker) for taker in takers))
-            else:
-                alone.add(one.id)
+        async with aclosing(self._entries(self.calls.conversations, request)) as entries:
+            async for one in entries:
+                takers = _takers(one, contact_ids)
+                # The last contact of a conversation could not be removed anyway.
+                if self._every or len(one.participants) > 1 or not one.participants_known:
+                    pairs.update(dict.fromkeys((one.id, taker) for taker in takers))
+                else:
+                    alone.add(one.id)
         self.alone += len(alone)
         return list(pairs)
 
     async def _entries(
         self, search: _Search, request: Callable[..., wire.Request]
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any]:
         """Iterate over what a search finds; some of it may come more than once.
 
         Pages shift while conversations leave the result. So a pass through the pages counts only
@@ -176,6 +174,21 @@ class Lookup:
 
 def _contradiction(reason: str) -> ContradictoryReplyError:
     return ContradictoryReplyError(reason, status=wire.SUCCESS)
+
+
+def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[str]:
+    """Return those of the contacts that were searched for that take part.
+
+    Raises:
+        ContradictoryReplyError: none does, or nobody can tell.
+    """
+    if len(contact_ids) == 1:
+        return contact_ids
+    listed = {contact.id for contact in conversation.participants}
+    takers = [contact_id for contact_id in contact_ids if contact_id in listed]
+    if takers and conversation.participants_known:
+        return takers
+    raise _contradiction(_OTHERS)
 
 
 def _named(contact: ContactReference, by: str, values: Sequence[str]) -> Sequence[str]:
