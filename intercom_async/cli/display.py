@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -49,6 +49,15 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
     return text
 
 
+async def show_live(console: Console, picture: Callable[[], RenderableType]) -> None:
+    """Show a picture that moves, for ever; return at once where the console cannot do that."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                live.update(picture(), refresh=True)
+                await asyncio.sleep(_LIVE_INTERVAL)
+
+
 class Display:
     """An async context manager that shows a run's progress.
 
@@ -82,15 +91,11 @@ class Display:
         await asyncio.wait({self._task})
 
     async def _show(self) -> None:
-        if not self._console.is_terminal or self._console.is_dumb_terminal:
-            while True:
-                await asyncio.sleep(_PLAIN_INTERVAL)
-                for line in self._lines():
-                    self._console.print(line, soft_wrap=True, highlight=False)
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            while True:
-                live.update(self.picture(), refresh=True)
-                await asyncio.sleep(_LIVE_INTERVAL)
+        await show_live(self._console, self.picture)
+        while True:
+            await asyncio.sleep(_PLAIN_INTERVAL)
+            for line in self._lines():
+                self._console.print(line, soft_wrap=True, highlight=False)
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""

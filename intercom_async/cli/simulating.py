@@ -9,11 +9,11 @@ from typing import Final
 
 import attrs
 from rich.console import Console
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from intercom_async.cli.display import show_live
 from intercom_async.cli.options import option
 from intercom_async.cli.running import ExitStatus, amount, say
 from intercom_async.cli.signals import interrupts
@@ -98,11 +98,13 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
                 "cyan",
             )
             say(console, "Ctrl-C to stop", "dim")
-            away = asyncio.create_task(_go_away(simulator)) if goes_away else None
-            await _show(simulator, console, stop)
-            if away is not None:
-                away.cancel()
-                await asyncio.wait({away})
+            background = [asyncio.create_task(show_live(console, lambda: picture(simulator)))]
+            if goes_away:
+                background.append(asyncio.create_task(_go_away(simulator)))
+            await stop.wait()
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
     say(console, f"served {amount(simulator.requests.total, 'request')}")
     return ExitStatus.SETTLED
 
@@ -124,18 +126,6 @@ def _populate(workspace: Workspace, options: SimulateOptions) -> None:
         if path is not None:
             with rewrite(path) as file:  # only its owner can open it
                 file.write("".join(f"{line}\n" for line in lines).encode())
-
-
-async def _show(simulator: IntercomSimulator, console: Console, stop: asyncio.Event) -> None:
-    """Show the quota in a terminal, until the end."""
-    if not console.is_terminal or console.is_dumb_terminal:
-        await stop.wait()
-        return
-    with Live(picture(simulator), console=console, auto_refresh=False, transient=True) as live:
-        while not stop.is_set():
-            live.update(picture(simulator), refresh=True)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.2)
 
 
 async def _go_away(simulator: IntercomSimulator) -> None:
