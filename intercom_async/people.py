@@ -27,9 +27,11 @@ from intercom_async.errors import (
     AuthenticationError,
     CertificateError,
     ClientStateError,
+    ContradictoryReplyError,
     IntercomError,
     InvalidArgumentError,
     InvalidRequestError,
+    NotFoundError,
     PermissionDeniedError,
     readable,
 )
@@ -61,6 +63,14 @@ _FINAL: Final = (
     PermissionDeniedError,
 )
 """Errors after which no other search can succeed."""
+
+_REFUSED: Final = (
+    ContradictoryReplyError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotFoundError,
+)
+"""Errors that the same search would have again."""
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -136,6 +146,8 @@ class PairSearch:
         self._people: People | None = None
         self._pairs = self._find()
         self._found: deque[Detach] = deque()
+        self._again: list[list[Person]] = []
+        self._last_round = False
         self._one_by_one: list[str] = []
         self._tally: Counter[str] = Counter()
         self._examples: dict[str, Person] = {}
@@ -179,8 +191,15 @@ class PairSearch:
         await self._pairs.aclose()
 
     async def _find(self) -> AsyncGenerator[Detach]:
+        async with self._journal():
+            for groups in (self._groups(), self._second_tries()):
+                async with aclosing(self._search_all(groups)) as pairs:
+                    async for pair in pairs:
+                        yield pair
+
+    async def _search_all(self, groups: AsyncGenerator[list[Person]]) -> AsyncGenerator[Detach]:
         searching: set[asyncio.Task[None]] = set()
-        async with self._journal(), aclosing(self._groups()) as groups:
+        async with aclosing(groups):
             try:
                 unread = True
                 while unread or searching or self._found:
@@ -240,6 +259,11 @@ class PairSearch:
         while left := await people.left(wire.FILTERS):
             yield await self._take_up(left)
 
+    async def _second_tries(self) -> AsyncGenerator[list[Person]]:
+        self._last_round = True
+        for group in self._again:
+            yield group
+
     async def _begin(self, group: dict[str, Person]) -> list[Person]:
         """Return the people of a group that are to be searched, and write their rows."""
         session, people = self._kept
@@ -288,36 +312,49 @@ class PairSearch:
     # --- searching -----------------------------------------------------------------------------
 
     async def _search(self, group: list[Person]) -> None:
-        for what, state, step in (
-            ("contacts", PersonState.PENDING, self._look_up),
-            ("conversations", PersonState.LOOKED_UP, self._find_pairs),
-        ):
-            if people := [person for person in group if person.state is state]:
-                await self._take(what, step, people)
+        """Find the pairs of a group; one that fails for now is searched once more at the end."""
+        try:
+            await self._take("contacts", self._look_up, group, PersonState.PENDING)
+            await self._take("conversations", self._find_pairs, group, PersonState.LOOKED_UP)
+        except _FINAL:
+            raise
+        except IntercomError as error:
+            left = [person for person in group if person.state in _OPEN]
+            if self._last_round:
+                await self._fail(left, error)
+            else:
+                self._again.append(left)
 
     async def _take(
-        self, what: str, step: Callable[[list[Person]], Awaitable[None]], people: list[Person]
+        self,
+        what: str,
+        step: Callable[[list[Person]], Awaitable[None]],
+        group: list[Person],
+        state: PersonState,
     ) -> None:
-        """Take a step for people together; one by one where that fails, or Intercom refuses it."""
-        problem: IntercomError | None = None
-        if len(people) == 1 or what not in self._one_by_one:
+        """Take a step for all in a state together; one by one if Intercom does not answer that."""
+        people = [person for person in group if person.state is state]
+        refusal: IntercomError | None = None
+        if len(people) > 1 and what not in self._one_by_one:
             try:
                 return await step(people)
-            except _FINAL:
-                raise
-            except IntercomError as error:
-                problem = error
-        if problem and len(people) == 1:
-            async with self._changing(people):
-                people[0].state, people[0].note = PersonState.FAILED, readable(str(problem))
-            return None
+            except _REFUSED as error:
+                refusal = error
         for person in people:
-            await self._take(what, step, [person])
-        refused = isinstance(problem, InvalidRequestError) and what not in self._one_by_one
-        if refused and all(person.state is not PersonState.FAILED for person in people):
+            try:
+                await step([person])
+            except _REFUSED as error:
+                await self._fail([person], error)
+                refusal = None  # perhaps because of this person
+        if isinstance(refusal, InvalidRequestError) and what not in self._one_by_one:
             self._one_by_one.append(what)
-            logger.warning("%s are searched one by one: %s", what, problem)
+            logger.warning("%s are searched one by one: %s", what, refusal)
         return None
+
+    async def _fail(self, people: Sequence[Person], error: IntercomError) -> None:
+        async with self._changing(people):
+            for person in people:
+                person.state, person.note = PersonState.FAILED, readable(str(error))
 
     async def _look_up(self, people: list[Person]) -> None:
         """Find out which contacts some people, all named by the same, are."""

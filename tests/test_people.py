@@ -299,7 +299,7 @@ class TestInARun:
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert second.summary.states == people_in(path) == {"done": 3}
 
-    async def test_people_whose_batch_failed_for_a_passing_reason_are_searched_one_by_one(
+    async def test_what_failed_for_a_passing_reason_is_searched_once_more_at_the_end(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = town(sim, 20, conversations=1)

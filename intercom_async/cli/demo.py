@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.bulk import DetachResult, DetachSummary
+from intercom_async.bulk import DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.cli.files import journal_files, refuse_same_files
@@ -76,7 +76,7 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
         interrupter = Interrupter(run, console)
         with interrupts(interrupter):
             async with run, Display(console, run, total=len(pairs)):
-                results = [result async for result in run]
+                results = [(result.detach, result.outcome) async for result in run]
     summary = run.summary
     problems = [*_problems(results, simulator)]
     missing = len(pairs) - len(results) - summary.settled_before
@@ -127,12 +127,14 @@ def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, s
     return simulator, pairs, len(detached)
 
 
-def _problems(results: Sequence[DetachResult], simulator: IntercomSimulator) -> Iterator[str]:
+def _problems(
+    results: Sequence[tuple[Detach, Outcome]], simulator: IntercomSimulator
+) -> Iterator[str]:
     """Yield in words what the simulator denies."""
     for result in results:
-        if problem := _check(simulator, result.detach, result.outcome):
+        if problem := _check(simulator, *result):
             yield problem
-    for pair, times in Counter(result.detach for result in results).items():
+    for pair, times in Counter(pair for pair, _ in results).items():
         if times > 1:
             yield f"{pair} was reported {times} times"
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from intercom_async.bulk import DetachSummary
-from intercom_async.bulk.results import Cause
+from intercom_async.bulk import Cause, DetachSummary
 from intercom_async.cli.display import Display, show_summary
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.observing import OutageStatus
