@@ -116,16 +116,25 @@ def _populate(workspace: Workspace, options: SimulateOptions) -> None:
     person = workspace.add_contact(email=_PERSON)
     for _ in range(3):
         workspace.add_conversation([person, workspace.add_contact()])
-    pairs, people = ["conversation_id,contact_id"], ["email"]
-    for number in range(options.conversations):
-        people.append(f"person-{number}@customer.example")
-        contact = workspace.add_contact(email=people[-1])
-        group = workspace.add_conversation([contact, workspace.add_contact()])
-        pairs.append(f"{group},{contact}")
-    for path, lines in ((options.pairs, pairs), (options.people, people)):
-        if path is not None:
-            with rewrite(path) as file:  # only its owner can open it
-                file.write("".join(f"{line}\n" for line in lines).encode())
+    pairs = list[tuple[str, str]]()
+    people = [f"person-{number}@customer.example" for number in range(options.conversations)]
+    for address in people:
+        contact = workspace.add_contact(email=address)
+        pairs.append((workspace.add_conversation([contact, workspace.add_contact()]), contact))
+    if options.pairs is not None:
+        write_pairs(pairs, options.pairs)
+    if options.people is not None:
+        _write_lines(["email", *people], options.people)
+
+
+def write_pairs(pairs: Sequence[tuple[str, str]], path: Path) -> None:
+    """Write a CSV file that `detach` reads and only its owner can open."""
+    _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
+
+
+def _write_lines(lines: Sequence[str], path: Path) -> None:
+    with rewrite(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 async def _go_away(simulator: IntercomSimulator) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from intercom_async.cli.simulating import write_pairs
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command, write_csv
@@ -55,6 +56,13 @@ def test_every_file_is_its_owner_s_alone(
         path.name: 0o600 for path in (journal, output, html, undo)
     }
     assert "old" not in output.read_text()
+
+
+def test_so_are_the_pairs_of_a_simulator(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    write_pairs([("1", "2")], path)
+    assert mode(path) == 0o600
+    assert path.read_text() == "conversation_id,contact_id\n1,2\n"
 
 
 class TestReadAndWritten:
