@@ -3,6 +3,7 @@
 import itertools
 import operator
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -16,7 +17,9 @@ from intercom_async.journal.row import SETTLED, Row, Source, State
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
-_WITH_CAUSE: Final = (*UNSETTLED, str(Outcome.REFUSED_LAST_CONTACT))
+_WITH_ERROR: Final = tuple(
+    map(str, (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REFUSED_LAST_CONTACT))
+)
 
 EXAMPLES: Final = 100
 """Pairs of each cause."""
@@ -40,7 +43,7 @@ SELECT cause, pairs, {", ".join(COLUMNS)} FROM (
     FROM (
         SELECT *, count(*) OVER alike AS pairs,
             row_number() OVER (alike ORDER BY workspace, conversation_id, contact_id) AS place
-        FROM pair WHERE state IN ({", ".join("?" * len(_WITH_CAUSE))})
+        FROM pair WHERE state IN ({", ".join("?" * len(_WITH_ERROR))})
         WINDOW alike AS (PARTITION BY state, error_type, status, code)
     ) AS counted WHERE place <= {EXAMPLES}
 ) AS ranked WHERE cause <= {_MOST} ORDER BY cause, place"""  # noqa: S608  names of our own
@@ -116,7 +119,7 @@ class Facts:
     @property
     def with_cause(self) -> int:
         """The number of pairs that `causes` is about."""
-        return self.count(*_WITH_CAUSE)
+        return self.count(*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)
 
     @property
     def unread(self) -> Source | None:
@@ -172,15 +175,7 @@ def gather(reader: Reader) -> Facts:
         facts.second_tries += second_tries
     facts.states = {state: count for state, count in facts.states.items() if count}
     facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
-    for _, alike in itertools.groupby(
-        reader.query(_CAUSES, _WITH_CAUSE), key=operator.itemgetter(0)
-    ):
-        (_, pairs, *_), *_ = examples = [*alike]
-        rows = [row_of(values[2:]) for values in examples]
-        one = rows[0]
-        facts.causes.append(
-            Cause(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)
-        )
+    facts.causes = _causes(reader, facts.states)
     if facts.pairs:
         facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
@@ -190,3 +185,19 @@ def gather(reader: Reader) -> Facts:
         column.update(pairs=count, retries=retries, refusals=refusals)
         column["settled" if state in SETTLED else "unsettled"] += count
     return facts
+
+
+def _causes(reader: Reader, states: Mapping[str, int]) -> list[Cause]:
+    causes: list[Cause] = []
+    for state in State:  # there may be millions, all for one reason
+        rows = [*itertools.islice(reader.rows([state]), EXAMPLES)]
+        causes += [_cause(states[state], rows)] if rows else []
+    examples = reader.query(_CAUSES, _WITH_ERROR)
+    for (_, pairs), alike in itertools.groupby(examples, key=operator.itemgetter(0, 1)):
+        causes.append(_cause(pairs, [row_of(values[2:]) for values in alike]))
+    return sorted(causes, key=lambda cause: -cause.pairs)
+
+
+def _cause(pairs: int, rows: list[Row]) -> Cause:
+    one = rows[0]
+    return Cause(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)
