@@ -48,7 +48,7 @@ def show_people(console: Console, people: PeopleSummary) -> None:
     for what in people.one_by_one:
         say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
     remarks = (
-        (people.alone, "conversation", "left alone, as it has no other contact"),
+        (people.alone, "conversation", "without another contact, left alone"),
         (people.merged, "contact", "merged into another, which was detached instead"),
         (people.without_email, "contact", "without an e-mail address, which no undo can put back"),
     )
