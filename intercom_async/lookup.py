@@ -140,9 +140,6 @@ class Lookup:
         Pages shift while conversations leave the result. So a pass through the pages counts only
         if it met as many as each page announced. Otherwise it is repeated, until some passes in a
         row bring nothing new.
-
-        Raises:
-            ContradictoryReplyError: it finds so much more than announced that it may have no end.
         """
 
         def counted(**page: Any) -> wire.Request:
@@ -177,11 +174,7 @@ def _contradiction(reason: str) -> ContradictoryReplyError:
 
 
 def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[str]:
-    """Return those of the contacts that were searched for that take part.
-
-    Raises:
-        ContradictoryReplyError: none does, or nobody can tell.
-    """
+    """Return those of the contacts that take part; one must, for they were searched for."""
     if len(contact_ids) == 1:
         return contact_ids
     listed = {contact.id for contact in conversation.participants}
@@ -192,11 +185,7 @@ def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[
 
 
 def _named(contact: ContactReference, by: str, values: Sequence[str]) -> Sequence[str]:
-    """Return those of the values that name a contact.
-
-    Raises:
-        ContradictoryReplyError: none does.
-    """
+    """Return those of the values that name a contact; one must, for it was searched for by them."""
     # Intercom may ignore the case of an address, so each spelling of it is the same person.
     plain = str.casefold if by == "email" else str
     name = {
