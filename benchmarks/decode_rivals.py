@@ -5,7 +5,6 @@ document with one odd member, and the codecs alone give dictionaries.
 """
 
 import datetime as dt
-import importlib.util
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
@@ -93,11 +92,6 @@ class DecodeRival:
 
     make: Callable[[], Decode]
     needs: tuple[str, ...] = ()
-
-    @property
-    def missing(self) -> str | None:
-        """The module that is not there."""
-        return next((name for name in self.needs if importlib.util.find_spec(name) is None), None)
 
 
 DECODE_RIVALS: Final = {
