@@ -7,7 +7,6 @@ document with one odd member, and the codecs alone give dictionaries.
 import datetime as dt
 import types
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Final, cast, get_args
 
 import attrs
@@ -37,9 +36,6 @@ def _plain(hint: Any, convert: _Convert) -> Any:
         return convert(hint)
     if is_tuple(hint):
         return types.GenericAlias(list, (_plain(get_args(hint)[0], convert),))
-    # Of a text with known values, the text: strict models would refuse the next one.
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return str
     plain: dict[Any, Any] = {Id: str | int, int | float: float, Mapping[str, Any]: dict[str, Any]}
     return plain.get(hint, cast("Any", hint))
 
