@@ -44,7 +44,7 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
-from intercom_async.journal.people import Asked, People, Person, PersonState
+from intercom_async.journal.people import People, Person, PersonState
 from intercom_async.model import ContactReference, Conversation
 from intercom_async.pairs import check_input
 from intercom_async.structuring import decode_contacts
@@ -192,7 +192,7 @@ class PairSearch:
             await self._use(session)
 
     async def _use(self, session: Session) -> None:
-        if isinstance(session, Asked):
+        if session.keeps_people:
             self._session, self._people = session, People(session)
             for state, people, contacts, merged, without_email in await self._people.counts():
                 self._tally.update({state: people, "contacts": contacts})

@@ -2,9 +2,11 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import msgspec
+
+from intercom_async.journal.session import Session
 
 _COLUMNS: Final = (
     "by", "value", "state", "contacts", "merged", "without_email", "note", "session",
@@ -61,30 +63,16 @@ class Person(msgspec.Struct, kw_only=True):
     session: int = 0
 
 
-@runtime_checkable
-class Asked(Protocol):
-    """A session whose journal keeps people; one in PostgreSQL does not."""
-
-    @property
-    def number(self) -> int:
-        """1 for the journal's first session."""
-        ...
-
-    async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
-        """Run a statement on the journal."""
-        ...
-
-
 class People:
     """The rows of a session's people."""
 
-    def __init__(self, session: Asked) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
         """Return what is known of some people, by their values."""
         found = await self._session.ask(
-            f"SELECT {_NAMES} FROM person WHERE by = ? "  # noqa: S608  names of our own
+            f"SELECT {_NAMES} FROM person WHERE by = ? "
             "AND value IN (SELECT value FROM json_each(?))",
             by,
             _json(values),
@@ -97,14 +85,14 @@ class People:
             person.session = self._session.number
         places = ", ".join(f"json_extract(value, '$.{name}')" for name in _COLUMNS)
         await self._session.ask(
-            f"INSERT OR REPLACE INTO person ({_NAMES}) SELECT {places} FROM json_each(?)",  # noqa: S608
+            f"INSERT OR REPLACE INTO person ({_NAMES}) SELECT {places} FROM json_each(?)",
             _json(people),
         )
 
     async def left(self, most: int) -> list[Person]:
         """Return people of one kind that earlier sessions left unsettled."""
         found = await self._session.ask(
-            f"SELECT {_NAMES} FROM person WHERE session < ? "  # noqa: S608
+            f"SELECT {_NAMES} FROM person WHERE session < ? "
             "AND state IN ('pending', 'looked_up', 'failed') ORDER BY by, value LIMIT ?",
             self._session.number,
             most,

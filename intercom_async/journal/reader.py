@@ -13,21 +13,14 @@ from typing import Any, Final, Self
 
 import attrs
 
-from intercom_async.journal.database import (
-    APPLICATION_ID,
-    COLUMNS,
-    check_format,
-    connect,
-    error_from,
-    row_of,
-)
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.journal import FACTS, Journal, needing_psycopg
+from intercom_async.journal.journal import Journal, needing_psycopg
 from intercom_async.journal.people import COUNTS
 from intercom_async.journal.row import Binding, Row, Source
+from intercom_async.journal.sqlite_file import APPLICATION_ID, check_format, connect, error_from
+from intercom_async.journal.store import FACTS, KEY, NAMES, row_of
 
 PAGE: Final = 1000
-_KEY: Final = ", ".join(COLUMNS[:3])
 SESSION: Final = (
     "number", "started_at", "ended_at", "process", "host", "source_kind", "source_name",
     "source_columns", "input_ended", *FACTS,
@@ -104,7 +97,7 @@ class Reader:
     @cached_property
     def sessions(self) -> list[KeptSession]:
         """All sessions, the first one first."""
-        found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")  # noqa: S608
+        found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")
         return [_session(dict(zip(SESSION, values, strict=True))) for values in found]
 
     def counts(self) -> dict[str, int]:
@@ -124,14 +117,14 @@ class Reader:
             states: which of them; None for all.
             inferred: whether only those concluded from a check, or only the others.
         """
-        where, asked = f"({_KEY}) > (?, ?, ?)", list[Any]()
+        where, asked = f"({KEY}) > (?, ?, ?)", list[Any]()
         if states is not None:
             where += f" AND state IN ({', '.join('?' * len(states))})"
             asked += map(str, states)
         if inferred is not None:
             where += " AND inferred = ?"
             asked.append(int(inferred))
-        page = f"SELECT {', '.join(COLUMNS)} FROM pair WHERE {where} ORDER BY {_KEY} LIMIT {PAGE}"  # noqa: S608
+        page = f"SELECT {NAMES} FROM pair WHERE {where} ORDER BY {KEY} LIMIT {PAGE}"
         key: tuple[Any, ...] = ("", "", "")
         while found := self.query(page, (*key, *asked)):
             yield from map(row_of, found)

@@ -21,7 +21,7 @@ from intercom_async.journal import (
     JournalWriteError,
     Session,
     Wanted,
-    table,
+    sqlite,
 )
 from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, threads, until
 
@@ -53,13 +53,13 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 def _hold(monkeypatch: pytest.MonkeyPatch, name: str, gate: Gate) -> None:
-    method = getattr(table.Table, name)
+    method = getattr(sqlite.SqliteStore, name)
 
     def held(*args: Any) -> Any:
         gate.pass_through()
         return method(*args)
 
-    monkeypatch.setattr(table.Table, name, held)
+    monkeypatch.setattr(sqlite.SqliteStore, name, held)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ session = asyncio.run(main())
 async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
     path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
     session = await opened(path)
     await session.write(row(0))
     path.unlink()
@@ -253,13 +253,13 @@ async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
 async def test_a_temporary_journal_that_fails_tells_the_next_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = table.Table.write
+    real = sqlite.SqliteStore.write
 
-    def write(self: table.Table, rows: Any) -> None:
+    def write(self: sqlite.SqliteStore, rows: Any) -> None:
         self._connection.execute("PRAGMA max_page_count = 1")
         real(self, rows)
 
-    monkeypatch.setattr(table.Table, "write", write)
+    monkeypatch.setattr(sqlite.SqliteStore, "write", write)
     session = await opened(None)
 
     async def give() -> None:

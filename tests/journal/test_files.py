@@ -25,10 +25,9 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalMismatchError,
     JournalWriteError,
-    database,
     lock,
-    opening,
-    table,
+    sqlite,
+    sqlite_file,
 )
 from intercom_async.journal import reader as journal_reader
 from tests.journal.helpers import ACME, connecting, files, kept, opened, pair, ran, row, threads
@@ -296,10 +295,10 @@ class TestTheDisk:
         await ran(path, row(1))
 
         def connect(path: str, mode: str) -> sqlite3.Connection:
-            return database.connect(path, "ro")
+            return sqlite_file.connect(path, "ro")
 
         # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(opening, "connect", connect)
+        monkeypatch.setattr(sqlite, "connect", connect)
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
@@ -319,7 +318,7 @@ class TestTheDisk:
     async def test_another_program_that_keeps_it_locked_is_named(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(database, "PATIENCE", 0.01)
+        monkeypatch.setattr(sqlite_file, "PATIENCE", 0.01)
         session = await opened(path)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -334,7 +333,7 @@ class TestItsPlace:
     async def test_a_journal_that_leaves_its_place_stops_the_run(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
-        monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+        monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
         session = await opened(path)
         await session.write(row(1))
         moved = path.with_name("moved.db")
@@ -451,7 +450,7 @@ class TestTheLock:
         path.chmod(0o666)
         monkeypatch.delattr(os, "geteuid")
         monkeypatch.setattr(sys, "platform", "win32")
-        assert opening.check_owner(str(path)).st_size == path.stat().st_size
+        assert sqlite_file.check_owner(str(path)).st_size == path.stat().st_size
 
 
 def _loaded_again(module: types.ModuleType) -> types.ModuleType:

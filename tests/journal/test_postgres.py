@@ -24,7 +24,6 @@ from intercom_async.journal import (
     State,
     Wanted,
     postgres,
-    postgres_connection,
     reader,
 )
 from intercom_async.journal.postgres_runs import Runs
@@ -236,7 +235,7 @@ class TestOutages:
     async def test_an_outage_beyond_patience_is_told(
         self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(postgres_connection, "PATIENCE", 0.1)
+        monkeypatch.setattr(postgres, "PATIENCE", 0.1)
         session = await opened(InPostgres(fragile.url, "run"))
         await asyncio.to_thread(fragile.stop)
         told: list[JournalError | None] = []
