@@ -100,35 +100,13 @@ _BIND: Final = """
 """
 
 # The lease is renewed and its row locked before the first row is written: an owner that was
-# replaced finds no row there, and so writes none. What a pair was before is found by its key, one
-# by one (OFFSET 0), whatever the planner believes; a pair that was there and not found there was
-# submitted this very moment.
+# replaced finds no row there, and so writes none.
 _WRITE: Final = f"""
-    WITH lease AS ({_RENEW} RETURNING run),
-    given AS MATERIALIZED (
-        SELECT {NAMES} FROM json_populate_recordset(NULL::intercom_pair, %(rows)s::json)),
-    before AS MATERIALIZED (
-        SELECT given.workspace, given.conversation_id, given.contact_id, found.state
-        FROM given CROSS JOIN LATERAL (
-            SELECT state FROM intercom_pair AS pair
-            WHERE run = %(run)s AND pair.workspace = given.workspace
-                AND pair.conversation_id = given.conversation_id
-                AND pair.contact_id = given.contact_id OFFSET 0) AS found),
-    written AS (
-        INSERT INTO intercom_pair (run, {NAMES}) SELECT lease.run, given.* FROM lease, given
-        ON CONFLICT (run, {KEY}) DO UPDATE SET {UPDATES}
-        RETURNING {KEY}, state, xmax = 0 AS added),
-    changed AS (
-        SELECT workspace, state, 1 AS pairs FROM written
-        UNION ALL
-        SELECT workspace, coalesce(before.state, 'pending'), -1
-        FROM written LEFT JOIN before USING ({KEY}) WHERE NOT added),
-    counted AS (
-        INSERT INTO intercom_count AS kept (run, workspace, state, pairs)
-        SELECT %(run)s, workspace, state, sum(pairs) FROM changed
-        GROUP BY workspace, state HAVING sum(pairs) <> 0 ORDER BY workspace, state
-        ON CONFLICT (run, workspace, state) DO UPDATE SET pairs = kept.pairs + excluded.pairs)
-    SELECT count(*) FROM written
+    WITH lease AS ({_RENEW} RETURNING run)
+    INSERT INTO intercom_pair (run, {NAMES})
+    SELECT lease.run, {", ".join(f"given.{name}" for name in COLUMNS)}
+    FROM lease, json_populate_recordset(NULL::intercom_pair, %(rows)s::json) AS given
+    ON CONFLICT (run, {KEY}) DO UPDATE SET {UPDATES}
 """
 _LOOK_UP: Final = f"""
     SELECT wanted.place, found.* FROM unnest(%(workspaces)s::text[], %(conversations)s::text[],
@@ -305,8 +283,7 @@ class PostgresStore(Store):
         """See `Store`."""
         latest = {(values[0] or self.workspace, *values[1:3]): values[3:] for values in rows}
         given = [dict(zip(COLUMNS, (*key, *latest[key]), strict=True)) for key in sorted(latest)]
-        ((written,),) = self._fetch(_WRITE, rows=_as_json(given))
-        self._expect(len(given), written)
+        self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
         self.renewed = True
 
     def look_up(self, keys: Sequence[Key]) -> list[Row | None]:

@@ -39,20 +39,12 @@ _LOAD_WORKSPACES: Final = """
     ON CONFLICT (run, workspace) DO UPDATE SET loaded = kept.loaded + 1, stopped_by = NULL
 """
 _LOAD_PAIRS: Final = """
-    WITH added AS (
-        INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
-            session, updated_at)
-        SELECT DISTINCT ON (workspace, conversation_id, contact_id)
-            %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(session)s,
-            %(now)s
-        FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
-        ON CONFLICT DO NOTHING RETURNING workspace),
-    counted AS (
-        INSERT INTO intercom_count AS kept (run, workspace, state, pairs)
-        SELECT %(run)s, workspace, 'pending', count(*) FROM added GROUP BY workspace
-        ORDER BY workspace
-        ON CONFLICT (run, workspace, state) DO UPDATE SET pairs = kept.pairs + excluded.pairs)
-    SELECT count(*) FROM added
+    INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
+        session, updated_at)
+    SELECT DISTINCT ON (workspace, conversation_id, contact_id)
+        %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(session)s, %(now)s
+    FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
+    ON CONFLICT DO NOTHING
 """
 _OWNED: Final = """
     EXISTS (SELECT FROM intercom_session AS owner WHERE owner.run = kept.run
@@ -178,8 +170,7 @@ class Runs:
                         copy.write_row(pair)
                 # Workspaces first, in order: two that load at once wait, and do not deadlock.
                 execute(connection, _LOAD_WORKSPACES, facts)
-                ((new,),) = execute(connection, _LOAD_PAIRS, facts)
-            return int(new)
+                return execute(connection, _LOAD_PAIRS, facts).rowcount
 
         return await self._do(work, facts["run"])
 
