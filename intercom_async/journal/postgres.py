@@ -39,17 +39,13 @@ from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.session import Session
 from intercom_async.journal.store import (
     COLUMNS,
-    CONDITIONS,
     KEY,
     NAMES,
     UNSETTLED,
     UPDATES,
     Facts,
-    Key,
     Store,
     Values,
-    Wanted,
-    row_of,
 )
 from intercom_async.journal.writer import Writer
 from intercom_async.runtime import Runtime
@@ -108,22 +104,6 @@ _WRITE: Final = f"""
     FROM lease, json_populate_recordset(NULL::intercom_pair, %(rows)s::json) AS given
     ON CONFLICT (run, {KEY}) DO UPDATE SET {UPDATES}
 """
-_LOOK_UP: Final = f"""
-    SELECT wanted.place, found.* FROM unnest(%(workspaces)s::text[], %(conversations)s::text[],
-        %(contacts)s::text[]) WITH ORDINALITY AS wanted (workspace, conversation_id, contact_id,
-        place)
-    CROSS JOIN LATERAL (
-        SELECT {NAMES} FROM intercom_pair AS pair
-        WHERE run = %(run)s AND pair.workspace = wanted.workspace
-            AND pair.conversation_id = wanted.conversation_id
-            AND pair.contact_id = wanted.contact_id OFFSET 0) AS found
-"""
-_PAGE: Final = f"""
-    SELECT {NAMES} FROM intercom_pair
-    WHERE run = %(run)s AND workspace = %(workspace)s
-        AND (conversation_id, contact_id) > (%(conversation)s, %(contact)s) AND {{wanted}}
-    ORDER BY {KEY} LIMIT %(limit)s
-"""
 _COUNTS: Final = """
     SELECT state, pairs FROM intercom_count
     WHERE run = %(run)s AND workspace = %(workspace)s AND pairs > 0
@@ -142,12 +122,26 @@ _Result = TypeVar("_Result")
 class PostgresStore(Store):
     """The part of the tables that one session owns, over a connection that is made anew.
 
-    `workspace` is the one that is meant by "".
-
     Attributes:
         owned: workspaces that this session took over.
         renewed: whether a write renewed the lease; `PostgresSession` takes the mark away.
         asked_at: when the work began that has no answer yet, by `time.monotonic`.
+    """
+
+    # Pairs are found by their keys, one by one (OFFSET 0), whatever the planner believes.
+    _LOOK_UP = f"""
+        SELECT place - 1, found.*
+        FROM json_array_elements(%(keys)s::json) WITH ORDINALITY AS wanted (key, place)
+        CROSS JOIN LATERAL (
+            SELECT {NAMES} FROM intercom_pair
+            WHERE run = %(run)s AND workspace = key->>0 AND conversation_id = key->>1
+                AND contact_id = key->>2 OFFSET 0) AS found
+    """
+    _PAGE = f"""
+        SELECT {NAMES} FROM intercom_pair
+        WHERE run = %(run)s AND workspace = %(workspace)s
+            AND (conversation_id, contact_id) > (%(conversation)s, %(contact)s) AND {{wanted}}
+        ORDER BY {KEY} LIMIT %(limit)s
     """
 
     def __init__(
@@ -187,8 +181,8 @@ class PostgresStore(Store):
             work_shortly(connection)
             begin_session(connection, source, {**self._facts, "now": now})
             self._take({self.workspace}, binding)
-        self.before = dict(self._fetch(_COUNTS, workspace=self.workspace))
-        ((self.input_ended,),) = self._fetch(_INPUT_ENDED)
+        self.before = dict(self.fetch(_COUNTS, workspace=self.workspace))
+        ((self.input_ended,),) = self.fetch(_INPUT_ENDED)
         self.owned = frozenset({self.workspace})
 
     def _connected(self) -> Connection:
@@ -200,7 +194,8 @@ class PostgresStore(Store):
     def _execute(self, statement: str, **facts: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         return execute(self._connected(), statement, {**self._facts, **facts})
 
-    def _fetch(self, statement: str, **facts: Any) -> list[tuple[Any, ...]]:
+    def fetch(self, statement: str, **facts: Any) -> list[tuple[Any, ...]]:
+        """See `Store`."""
         return self._execute(statement, **facts).fetchall()
 
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
@@ -236,14 +231,12 @@ class PostgresStore(Store):
         Raises:
             JournalLockedError: another session has one of them.
         """
-        new = {workspace or self.workspace for workspace in workspaces} - self.owned
-        if new:
-            connection = self._connected()
-            with connection.transaction():
-                work_shortly(connection)
-                self._expect(1, self._execute(_RENEW).rowcount)
-                self._take(new, Binding(operation="", base_url=""))
-            self.owned |= new
+        connection = self._connected()
+        with connection.transaction():
+            work_shortly(connection)
+            self._expect(1, self._execute(_RENEW).rowcount)
+            self._take(workspaces, Binding(operation="", base_url=""))
+        self.owned |= set(workspaces)
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""
@@ -256,14 +249,14 @@ class PostgresStore(Store):
             "app_name": storable(now.app_name),
         }
         self._execute(_ADD_WORKSPACES, **facts)
-        found = self._fetch(_WORKSPACES, **facts)
+        found = self.fetch(_WORKSPACES, **facts)
         self._execute(_OUST, **facts)
         if self._execute(_OWN, **facts).rowcount != len(workspaces):
             raise JournalLockedError(self.name)
         for base_url, app_id, app_name in found:
             url = (now.base_url and base_url) or now.base_url
             kept = attrs.evolve(now, base_url=url, app_id=app_id, app_name=app_name)
-            self.compare(kept, now)
+            self._compare(kept, now)
 
     def _expect(self, expected: int, changed: int) -> None:
         """Look whether a statement that depends on the lease changed what it should.
@@ -281,47 +274,26 @@ class PostgresStore(Store):
 
     def write(self, rows: Sequence[Values]) -> None:
         """See `Store`."""
-        latest = {(values[0] or self.workspace, *values[1:3]): values[3:] for values in rows}
-        given = [dict(zip(COLUMNS, (*key, *latest[key]), strict=True)) for key in sorted(latest)]
+        latest = {values[:3]: values for values in rows}
+        given = [dict(zip(COLUMNS, latest[key], strict=True)) for key in sorted(latest)]
         self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
         self.renewed = True
 
-    def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
-        """See `Store`."""
-        found: list[Row | None] = [None] * len(keys)
-        asked = {
-            "workspaces": [key[0] or self.workspace for key in keys],
-            "conversations": [key[1] for key in keys],
-            "contacts": [key[2] for key in keys],
-        }
-        for place, *values in self._fetch(_LOOK_UP, **asked):
-            found[place - 1] = row_of(values)
-        return found
-
-    def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
-        """See `Store`."""
-        self.own({workspace})
-        asked = {
-            "workspace": workspace or self.workspace,
-            "conversation": "" if after is None else after.conversation_id,
-            "contact": "" if after is None else after.contact_id,
-            "limit": limit,
-        }
-        statement = _PAGE.format(wanted=CONDITIONS[wanted].format(session=self.number))
-        return list(map(row_of, self._fetch(statement, **asked)))
-
     def workspaces(self) -> list[str]:
         """See `Store`."""
-        return [workspace for (workspace,) in self._fetch(_LEFT)]
+        return [workspace for (workspace,) in self.fetch(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """See `Store`."""
-        self.own({workspace})
         stored = {"app_id": app_id, "app_name": storable(app_name)}
-        found = self._fetch(_BIND, workspace=workspace or self.workspace, **stored)
+        found = self.fetch(_BIND, workspace=workspace, **stored)
         self._expect(1, len(found))
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        self.compare(attrs.evolve(now, app_id=found[0][0], app_name=found[0][1]), now)
+        self._compare(attrs.evolve(now, app_id=found[0][0], app_name=found[0][1]), now)
+
+    def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """See `Store`."""
+        raise NotImplementedError
 
     def update(self, facts: Mapping[str, Any]) -> None:
         """See `Store`."""
@@ -411,20 +383,15 @@ class PostgresSession(Session):
             await self._ask(self._tables.renew)
 
     async def _own(self, workspaces: Collection[str]) -> None:
-        if any((one or self._tables.workspace) not in self._tables.owned for one in workspaces):
-            await self._ask(self._tables.own, workspaces)
+        if new := set(workspaces) - self._tables.owned:
+            await self._ask(self._tables.own, new)
 
     async def write(self, row: Row) -> None:
         """See `Session`. Returns only while the workspace is surely owned."""
-        await self._own([row.workspace])
+        await self._own([row.workspace or self._workspace])
         await super().write(row)
         if self._runtime.monotonic() >= self._until:
             await self.write(row)
-
-    async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
-        """See `Session`."""
-        await self._own([row.workspace for row in rows])
-        return await super().plan(rows)
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """See `Session`."""

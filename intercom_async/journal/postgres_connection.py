@@ -1,12 +1,10 @@
 """Connections to PostgreSQL: made, checked, and errors in our words."""
 
 import contextlib
-import json
-import os
-import socket
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -15,6 +13,7 @@ from intercom_async._version import __version__
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
 from intercom_async.journal.row import Source, storable_text
+from intercom_async.journal.store import origin
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,10 +50,12 @@ def parts_of(url: str) -> dict[str, Any]:
 
 
 def name_of(url: str, run: str, workspace: str = "") -> str:
-    """Name a run for messages; the URL may hold a password."""
+    """Name a run for messages, as a URL without its password."""
     facts = parts_of(url)
-    place = f"{facts.get('host') or 'local'}/{facts.get('dbname') or ''}"
-    return f"postgresql://{place} (run {run}{f', workspace {workspace}' if workspace else ''})"
+    user = f"{facts['user']}@" if facts.get("user") else ""
+    port = f":{facts['port']}" if facts.get("port") else ""
+    place = f"{user}{facts.get('host') or ''}{port}/{facts.get('dbname') or ''}"
+    return f"postgresql://{place}?run={quote(run)}{workspace and f' (workspace {workspace})'}"
 
 
 def check_key(name: str, key: str) -> None:
@@ -174,13 +175,7 @@ def begin_session(connection: Connection, source: Source | None, facts: Mapping[
         INSERT INTO intercom_session (run, number, expires_at, started_at, process, host,
             source_kind, source_name, source_columns)
         VALUES (%(run)s, %(session)s, clock_timestamp() + %(lease)s * interval '1 second', %(now)s,
-            %(process)s, %(host)s, %(kind)s, %(name)s, %(columns)s)
+            %(process)s, %(host)s, %(source_kind)s, %(source_name)s, %(source_columns)s)
     """
-    origin = {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "kind": source and source.kind,
-        "name": source and storable(source.name),
-        "columns": json.dumps(dict(source.columns)) if source and source.columns else None,
-    }
-    execute(connection, statement, {**facts, **origin})
+    kept = {name: storable(value) for name, value in origin(source).items()}
+    execute(connection, statement, {**facts, **kept})

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection
 from typing import Any, Final
-from urllib.parse import quote
 
 import psycopg
 
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.postgres_connection import connect, error_from, has_schema, parts_of
+from intercom_async.journal.postgres_connection import connect, error_from, has_schema, name_of
 from intercom_async.journal.reader import SESSION, Reader
 from intercom_async.journal.store import COLUMNS
 
@@ -37,12 +36,7 @@ class PostgresReader(Reader):
     in_file = False
 
     def __init__(self, url: str, run: str) -> None:
-        facts = parts_of(url)
-        user, port = facts.get("user"), facts.get("port")
-        address = (
-            f"{f'{user}@' if user else ''}{facts.get('host') or ''}{f':{port}' if port else ''}"
-        )
-        self.path = f"postgresql://{address}/{facts.get('dbname') or ''}?run={quote(run)}"
+        self.path = name_of(url, run)
         self._run = run
         try:
             self._database = connect(url, prepare=False)

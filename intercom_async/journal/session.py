@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar, Unpack
 
 from intercom_async.detaching import Detach
@@ -51,6 +51,7 @@ class Session:
         self.before = store.before
         self.input_ended = store.input_ended
         self._store = store
+        self._workspace = store.workspace
         self._writer = writer
         self._runtime = runtime
         self._durable = durable
@@ -97,7 +98,11 @@ class Session:
         self._check()
         if self._writer.failure is not None:
             raise again(self._writer.failure)
-        return (*values_of(row), self.number, round(self._runtime.wall(), 3))
+        workspace = row.workspace or self._workspace
+        return (workspace, *values_of(row), self.number, round(self._runtime.wall(), 3))
+
+    async def _own(self, workspaces: Collection[str]) -> None:
+        """Take workspaces over before they are used; a file is locked as a whole."""
 
     def watch(self, recall: Callable[[], None]) -> None:
         """Have a function called when another may have taken the journal over meanwhile.
@@ -121,6 +126,8 @@ class Session:
         Raises:
             JournalMismatchError: it stood for another one.
         """
+        workspace = workspace or self._workspace
+        await self._own([workspace])
         await self._ask(self._store.bind, workspace, app_id, app_name)
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
@@ -128,6 +135,7 @@ class Session:
 
         Rows that `write` got before are among them, committed or not.
         """
+        workspace = workspace or self._workspace
         keys = [(workspace, pair.conversation_id, pair.contact_id) for pair in pairs]
         return await self._ask(self._store.look_up, keys)
 
@@ -137,6 +145,7 @@ class Session:
         The new rows are on the disk when it returns.
         """
         values = [self._values(row) for row in rows]
+        await self._own([one[0] for one in values])
         async with self._planning:
             found = await self._ask(self._store.look_up, [one[:3] for one in values])
             new: dict[Key, Values] = {}
@@ -192,6 +201,8 @@ class Session:
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
         """Return a workspace's next rows behind `after`, in the order of the ids."""
+        workspace = workspace or self._workspace
+        await self._own([workspace])
         return await self._ask(self._store.rows, wanted, after, limit, workspace)
 
     async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -2,9 +2,7 @@
 
 import contextlib
 import functools
-import json
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +15,7 @@ import msgspec
 from intercom_async.journal import reader
 from intercom_async.journal.errors import JournalError, JournalWriteError
 from intercom_async.journal.lock import Lock
-from intercom_async.journal.row import Binding, Row, Source, storable_text
+from intercom_async.journal.row import Binding, Source, storable_text
 from intercom_async.journal.sqlite_file import (
     check_owner,
     connect,
@@ -28,16 +26,13 @@ from intercom_async.journal.sqlite_file import (
 )
 from intercom_async.journal.store import (
     COLUMNS,
-    CONDITIONS,
     KEY,
     NAMES,
     UNSETTLED,
     UPDATES,
-    Key,
     Store,
     Values,
-    Wanted,
-    row_of,
+    origin,
 )
 
 LOOK_EVERY: Final = 0.25
@@ -47,20 +42,6 @@ _MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
-_LOOK_UP: Final = f"""
-    SELECT json_group_array(json_array(wanted.key, {NAMES}))
-    FROM json_each(?) AS wanted CROSS JOIN pair
-    ON workspace = json_extract(wanted.value, '$[0]')
-        AND conversation_id = json_extract(wanted.value, '$[1]')
-        AND contact_id = json_extract(wanted.value, '$[2]')
-"""
-_PAGE: Final = f"""
-    SELECT json_group_array(json_array({NAMES})) FROM (
-        SELECT * FROM pair
-        WHERE workspace = ? AND (conversation_id, contact_id) > (?, ?) AND {{wanted}}
-        ORDER BY conversation_id, contact_id LIMIT ?)
-"""
-
 _Result = TypeVar("_Result")
 
 
@@ -69,6 +50,19 @@ class SqliteStore(Store):
 
     Statements are few and large: each time that a thread takes the interpreter's lock back from a
     busy event loop may cost 5 ms, and a statement does so a few times, however much it does.
+    """
+
+    _LOOK_UP = f"""
+        SELECT json_array(wanted.key, {NAMES}) AS row FROM json_each(:keys) AS wanted CROSS JOIN pair
+        ON workspace = json_extract(wanted.value, '$[0]')
+            AND conversation_id = json_extract(wanted.value, '$[1]')
+            AND contact_id = json_extract(wanted.value, '$[2]')
+    """
+    _PAGE = f"""
+        SELECT json_array({NAMES}) AS row FROM pair
+        WHERE workspace = :workspace
+            AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
+        ORDER BY conversation_id, contact_id LIMIT :limit
     """
 
     def __init__(
@@ -123,7 +117,7 @@ class SqliteStore(Store):
         if new:
             create(path, binding, now)
         with reader.open(path) as kept:
-            self.compare(kept.binding, binding)
+            self._compare(kept.binding, binding)
             self.number = len(kept.sessions) + 1
             self.before = kept.counts()
             self.input_ended = any(one.input_ended for one in kept.sessions)
@@ -137,19 +131,11 @@ class SqliteStore(Store):
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
         if binding.app_id is not None:
             self.bind("", binding.app_id, binding.app_name)
-        columns = source and source.columns
+        facts = {"number": self.number, "started_at": now, **origin(source)}
+        facts["source_name"] = source and source.name and _storable(source.name)
         self._connection.execute(
-            "INSERT INTO session (number, started_at, process, host, source_kind, source_name,"
-            " source_columns) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.number,
-                now,
-                os.getpid(),
-                socket.gethostname(),
-                source and source.kind,
-                source and source.name and _storable(source.name),
-                json.dumps(dict(columns)) if columns else None,
-            ),
+            f"INSERT INTO session ({', '.join(facts)}) VALUES ({', '.join('?' * len(facts))})",
+            tuple(facts.values()),
         )
 
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
@@ -204,22 +190,11 @@ class SqliteStore(Store):
                 except UnicodeEncodeError:
                     self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
-    def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
-        """See `Store`."""
-        found: list[Row | None] = [None] * len(keys)
-        for place, *values in self._listed(_LOOK_UP, msgspec.json.encode(keys).decode()):
-            found[place] = row_of(values)
-        return found
-
-    def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
-        """See `Store`."""
-        statement = _PAGE.format(wanted=CONDITIONS[wanted].format(session=self.number))
-        key = ("", "") if after is None else (after.conversation_id, after.contact_id)
-        return [row_of(values) for values in self._listed(statement, workspace, *key, limit)]
-
-    def _listed(self, statement: str, *asked: Any) -> list[list[Any]]:
-        """Run a query whose one row is a JSON list."""
-        ((text,),) = self._connection.execute(statement, asked)
+    def fetch(self, statement: str, **facts: Any) -> list[list[Any]]:
+        """See `Store`; the one column, `row`, is JSON."""
+        ((text,),) = self._connection.execute(
+            f"SELECT '[' || coalesce(group_concat(row), '') || ']' FROM ({statement})", facts
+        )
         found: list[list[Any]] = msgspec.json.decode(text)
         return found
 
@@ -238,7 +213,7 @@ class SqliteStore(Store):
             "SELECT app_id, app_name FROM workspace WHERE workspace = ?", (workspace,)
         )
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        self.compare(attrs.evolve(now, app_id=kept, app_name=name), now)
+        self._compare(attrs.evolve(now, app_id=kept, app_name=name), now)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """See `Store`."""

@@ -1,13 +1,18 @@
 """What a database does for a session. Everything here blocks: it runs in the session's thread."""
 
 import enum
+import json
+import os
+import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
-from intercom_async.journal.errors import JournalError, JournalMismatchError
-from intercom_async.journal.row import SETTLED, Binding, Row
+import msgspec
+
+from intercom_async.journal.errors import JournalMismatchError
+from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
 COLUMNS: Final = (
     "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
@@ -46,7 +51,7 @@ class Wanted(enum.Enum):
 
 
 UNSETTLED: Final = f"state NOT IN ({', '.join(repr(state) for state in SETTLED)})"
-CONDITIONS: Final = {
+_CONDITIONS: Final = {
     Wanted.LEFT: f"{UNSETTLED} AND session <> {{session}}",
     Wanted.DEFERRED: "deferred AND session = {session}",
     Wanted.PENDING: "state = 'pending' AND session = {session}",
@@ -68,8 +73,8 @@ class Facts(TypedDict, total=False):
 
 FACTS: Final = tuple(Facts.__annotations__)
 
-values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[:-2])
-"""Take the values of all columns but those that a session fills in: its number and the time."""
+values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
+"""Take the values of all columns but those that a session fills in: first and last ones."""
 
 
 def row_of(values: Sequence[Any]) -> Row:
@@ -80,27 +85,33 @@ def row_of(values: Sequence[Any]) -> Row:
     return Row(**facts)
 
 
+def origin(source: Source | None) -> dict[str, Any]:
+    """Return what a session's row says of the process and of the source of its pairs."""
+    return {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "source_kind": source and source.kind,
+        "source_name": source and source.name,
+        "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
+    }
+
+
 class Store(ABC):
-    """The tables of a run, as one session uses them; see `Session` for what the methods mean.
+    """The tables of a run, as one session uses them; see `Session` for what is not said here.
 
     Attributes:
         name: the file, or the run in PostgreSQL, for messages.
+        workspace: the key that "" stands for.
     """
 
+    _LOOK_UP: ClassVar[str]
+    _PAGE: ClassVar[str]
+
     name: str
+    workspace: str = ""
     number: int = 1
     before: Mapping[str, int]
     input_ended: bool = False
-
-    def compare(self, kept: Binding, now: Binding) -> None:
-        """Compare what the journal belongs to with what this run does.
-
-        Raises:
-            JournalMismatchError: they differ.
-        """
-        if differs := kept.mismatch(now):
-            what, expected, found = differs
-            raise JournalMismatchError(self.name, what=what, expected=expected, found=found)
 
     @abstractmethod
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
@@ -111,28 +122,52 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def fetch(self, statement: str, **facts: Any) -> Iterable[Sequence[Any]]:
+        """Run a query; parameters are `:named`."""
+
+    @abstractmethod
     def write(self, rows: Sequence[Values]) -> None:
         """Keep rows: all or none; of two of one pair, the later."""
 
-    @abstractmethod
     def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
-        """Return rows in the order of their keys; None for a key that has none."""
+        """Return rows in the order of their keys."""
+        found: list[Row | None] = [None] * len(keys)
+        for place, *values in self.fetch(self._LOOK_UP, keys=msgspec.json.encode(keys).decode()):
+            found[place] = row_of(values)
+        return found
 
-    @abstractmethod
     def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
-        """Return a workspace's next rows."""
+        """Return a page of rows."""
+        found = self.fetch(
+            self._PAGE.format(wanted=_CONDITIONS[wanted].format(session=self.number)),
+            workspace=workspace,
+            conversation="" if after is None else after.conversation_id,
+            contact="" if after is None else after.contact_id,
+            limit=limit,
+        )
+        return list(map(row_of, found))
 
     @abstractmethod
     def workspaces(self) -> list[str]:
-        """Return the workspaces in which earlier sessions left unsettled pairs."""
+        """Return workspaces with unsettled pairs."""
 
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """Keep which workspace a key stands for."""
 
+    def _compare(self, kept: Binding, now: Binding) -> None:
+        """Compare what the journal belongs to with what this run does.
+
+        Raises:
+            JournalMismatchError: they differ.
+        """
+        if differs := kept.mismatch(now):
+            what, expected, found = differs
+            raise JournalMismatchError(self.name, what=what, expected=expected, found=found)
+
+    @abstractmethod
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run another module's statement, which changes all or nothing; only files do that."""
-        raise JournalError(self.name, f"{self.name} cannot run {statement} with {values}")
+        """Run another module's statement, where `Session.keeps_people`."""
 
     @abstractmethod
     def update(self, facts: Mapping[str, Any]) -> None:

@@ -68,7 +68,7 @@ class Clock(SystemRuntime):
 class TestOwners:
     async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: InPostgres) -> None:
         first = await opened(place)
-        with pytest.raises(JournalLockedError, match=f"run {place.run}, workspace acme"):
+        with pytest.raises(JournalLockedError, match=rf"run={place.run} \(workspace acme\)"):
             await opened(place)
         other = await opened(attrs.evolve(place, workspace="globex"))
         await first.close()
