@@ -20,21 +20,8 @@ import attrs
 import msgspec
 import psycopg
 
+from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.errors import JournalLockedError, JournalLostError
-from intercom_async.journal.postgres_connection import (
-    Connection,
-    begin_session,
-    check_key,
-    connect,
-    count_session,
-    ensure_schema,
-    error_from,
-    execute,
-    name_of,
-    passes,
-    storable,
-    work_shortly,
-)
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.session import Session
 from intercom_async.journal.store import (
@@ -155,47 +142,46 @@ class PostgresStore(Store):
         now: float,
         prepare: bool,
     ) -> None:
-        check_key("run", run)
-        self.name = name_of(url, run, workspace)
+        database.check_key("run", run)
+        self.name = database.name_of(url, run, workspace)
         self.workspace = workspace
         self.owned: frozenset[str] = frozenset()
         self.renewed = False
         self.asked_at: float | None = None
-        self._connect = functools.partial(connect, url, prepare=prepare)
-        self._connection: Connection | None = None
+        self._connect = functools.partial(database.connect, url, prepare=prepare)
+        self._connection: database.Connection | None = None
         self._facts: dict[str, Any] = {"run": run, "lease": LEASE}
         try:
             self._begin(binding, source, now)
         except (psycopg.Error, OSError) as error:
-            raise error_from(self.name, error, "nothing was sent") from error
+            raise database.error_from(self.name, error, "nothing was sent") from error
         finally:
             if not self.owned:
                 self.let_go()
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
         connection = self._connected()
-        ensure_schema(connection, self.name)
+        database.ensure_schema(connection, self.name)
         facts = {**self._facts, "operation": binding.operation, "now": now}
-        self._facts["session"] = self.number = count_session(connection, self.name, facts)
+        self._facts["session"] = self.number = database.count_session(connection, self.name, facts)
         with connection.transaction():
-            work_shortly(connection)
-            begin_session(connection, source, {**self._facts, "now": now})
+            database.work_shortly(connection)
+            database.begin_session(connection, source, {**self._facts, "now": now})
             self._take({self.workspace}, binding)
         self.before = dict(self.fetch(_COUNTS, workspace=self.workspace))
         ((self.input_ended,),) = self.fetch(_INPUT_ENDED)
         self.owned = frozenset({self.workspace})
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> database.Connection:
         """Return the connection, a new one if need be."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         return self._connection
 
     def _execute(self, statement: str, **facts: Any) -> psycopg.Cursor[tuple[Any, ...]]:
-        return execute(self._connected(), statement, {**self._facts, **facts})
+        return database.execute(self._connected(), statement, {**self._facts, **facts})
 
     def fetch(self, statement: str, **facts: Any) -> list[tuple[Any, ...]]:
-        """See `Store`."""
         return self._execute(statement, **facts).fetchall()
 
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
@@ -209,8 +195,8 @@ class PostgresStore(Store):
             except (psycopg.Error, OSError) as error:
                 now = time.monotonic()
                 since = now if since is None else since
-                if not passes(error) or now - since > PATIENCE:
-                    raise error_from(self.name, error, _SAFE) from error
+                if not database.passes(error) or now - since > PATIENCE:
+                    raise database.error_from(self.name, error, _SAFE) from error
             finally:
                 self.asked_at = None
             self.let_go()
@@ -233,7 +219,7 @@ class PostgresStore(Store):
         """
         connection = self._connected()
         with connection.transaction():
-            work_shortly(connection)
+            database.work_shortly(connection)
             self._expect(1, self._execute(_RENEW).rowcount)
             self._take(workspaces, Binding(operation="", base_url=""))
         self.owned |= set(workspaces)
@@ -241,12 +227,12 @@ class PostgresStore(Store):
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""
         for workspace in workspaces:
-            check_key("workspace", workspace)
+            database.check_key("workspace", workspace)
         facts = {
             "workspaces": sorted(workspaces),
             "base_url": now.base_url or None,
             "app_id": now.app_id,
-            "app_name": storable(now.app_name),
+            "app_name": database.storable(now.app_name),
         }
         self._execute(_ADD_WORKSPACES, **facts)
         found = self.fetch(_WORKSPACES, **facts)
@@ -273,41 +259,35 @@ class PostgresStore(Store):
         self.renewed = True
 
     def write(self, rows: Sequence[Values]) -> None:
-        """See `Store`."""
         latest = {values[:3]: values for values in rows}
         given = [dict(zip(COLUMNS, latest[key], strict=True)) for key in sorted(latest)]
         self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
         self.renewed = True
 
     def workspaces(self) -> list[str]:
-        """See `Store`."""
         return [workspace for (workspace,) in self.fetch(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """See `Store`."""
-        stored = {"app_id": app_id, "app_name": storable(app_name)}
+        stored = {"app_id": app_id, "app_name": database.storable(app_name)}
         found = self.fetch(_BIND, workspace=workspace, **stored)
         self._expect(1, len(found))
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
         self._compare(attrs.evolve(now, app_id=found[0][0], app_name=found[0][1]), now)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """See `Store`."""
         raise NotImplementedError
 
     def update(self, facts: Mapping[str, Any]) -> None:
-        """See `Store`."""
         self._expect(1, self._update(facts, _HELD))
         self.renewed = True
 
     def _update(self, facts: Mapping[str, Any], lease: str) -> int:
         changes = ", ".join([lease, *(f"{name} = %({name})s" for name in facts)])
-        stored = {name: storable(value) for name, value in facts.items()}
+        stored = {name: database.storable(value) for name, value in facts.items()}
         statement = f"UPDATE intercom_session SET {changes} WHERE {_MINE}"
         return self._execute(statement, **stored).rowcount
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """See `Store`."""
         self._update(facts, "expires_at = '-infinity'")
         self.let_go()
 
@@ -324,7 +304,7 @@ def _as_json(rows: Sequence[dict[str, Any]]) -> str:
     except UnicodeEncodeError:
         text = b"\\u0000"
     if b"\\u0000" in text:
-        stored = [{name: storable(value) for name, value in row.items()} for row in rows]
+        stored = [{name: database.storable(value) for name, value in row.items()} for row in rows]
         text = msgspec.json.encode(stored)
     return text.decode()
 
@@ -374,11 +354,9 @@ class PostgresSession(Session):
         self._timer = self._runtime.call_later(LEASE / 30, self._look)
 
     def watch(self, recall: Callable[[], None]) -> None:
-        """See `Session`."""
         self._recall = recall
 
     async def hold(self) -> None:
-        """See `Session`."""
         while self._runtime.monotonic() >= self._until:
             await self._ask(self._tables.renew)
 
@@ -394,7 +372,6 @@ class PostgresSession(Session):
             await self.write(row)
 
     async def close(self, **facts: Unpack[Facts]) -> None:
-        """See `Session`."""
         try:
             await super().close(**facts)
         finally:

@@ -7,18 +7,8 @@ from typing import Any, Final, TypeVar
 import attrs
 import psycopg
 
-from intercom_async.journal.postgres_connection import (
-    Connection,
-    begin_session,
-    check_key,
-    connect,
-    count_session,
-    ensure_schema,
-    error_from,
-    execute,
-    name_of,
-    parts_of,
-)
+from intercom_async.journal import postgres_connection as database
+from intercom_async.journal.postgres_connection import Connection, execute
 from intercom_async.journal.row import Source
 from intercom_async.runtime import SYSTEM
 
@@ -104,7 +94,7 @@ class Runs:
     """The runs of the database at `url`; see `Journal` for `prepare`."""
 
     def __init__(self, url: str, *, prepare: bool = True) -> None:
-        parts_of(url)  # now, before an engine puts what it cannot read of it into its log
+        database.parts_of(url)  # now, before an engine puts what it cannot read of it into its log
         self._url = url
         self._prepare = prepare
         self._made = False
@@ -114,16 +104,16 @@ class Runs:
         return await asyncio.to_thread(self._connected, work, run)
 
     def _connected(self, work: Callable[[Connection], _Result], run: str) -> _Result:
-        check_key("run", run)
-        name = name_of(self._url, run)
+        database.check_key("run", run)
+        name = database.name_of(self._url, run)
         try:
-            with connect(self._url, prepare=self._prepare) as connection:
+            with database.connect(self._url, prepare=self._prepare) as connection:
                 if not self._made:
-                    ensure_schema(connection, name)
+                    database.ensure_schema(connection, name)
                     self._made = True
                 return work(connection)
         except psycopg.Error as error:
-            raise error_from(name, error, "nothing was lost: do it again") from error
+            raise database.error_from(name, error, "nothing was lost: do it again") from error
 
     async def _fetch(self, statement: str, run: str = "*", **facts: Any) -> list[tuple[Any, ...]]:
         facts["run"] = run
@@ -142,14 +132,16 @@ class Runs:
         facts["now"] = SYSTEM.wall()
 
         def begin(connection: Connection) -> None:
-            facts["session"] = count_session(connection, name_of(self._url, run), facts)
-            begin_session(connection, Source(kind="submit"), facts)
+            facts["session"] = database.count_session(
+                connection, database.name_of(self._url, run), facts
+            )
+            database.begin_session(connection, Source(kind="submit"), facts)
 
         await self._do(begin, run)
         new = 0
         chunk: list[Loaded] = []
         async for pair in pairs:
-            check_key("workspace", pair[0])
+            database.check_key("workspace", pair[0])
             chunk.append(pair)
             if len(chunk) == CHUNK:
                 new += await self._load(facts, chunk)

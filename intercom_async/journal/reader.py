@@ -33,7 +33,6 @@ class KeptSession:
     """One time that the run was started.
 
     Attributes:
-        number: 1 for the first.
         started_at: Unix seconds.
         ended_at: None while it goes on, and of a killed one for ever.
         process: its id on `host`.
@@ -46,7 +45,7 @@ class KeptSession:
     process: int | None
     host: str | None
     source: Source | None
-    input_ended: bool
+    input_ended: bool = attrs.field(converter=bool)
     facts: Mapping[str, Any]
 
 
@@ -98,7 +97,7 @@ class Reader:
     def sessions(self) -> list[KeptSession]:
         """All sessions, the first one first."""
         found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")
-        return [_session(dict(zip(SESSION, values, strict=True))) for values in found]
+        return [_session(*values) for values in found]
 
     def counts(self) -> dict[str, int]:
         """Pairs by state."""
@@ -131,23 +130,16 @@ class Reader:
             key = found[-1][:3]
 
 
-def _session(facts: dict[str, Any]) -> KeptSession:
-    name, columns = facts["source_name"], facts["source_columns"]
+def _session(*values: Any) -> KeptSession:
+    kept = dict(zip(SESSION, values, strict=True))
+    kind, name, columns = (kept.pop(f"source_{one}") for one in ("kind", "name", "columns"))
     source = Source(
-        kind=facts["source_kind"] or "",
+        kind=kind or "",
         name=None if name is None else os.fsdecode(name),
         columns=None if columns is None else json.loads(columns),
     )
-    return KeptSession(
-        number=facts["number"],
-        started_at=facts["started_at"],
-        ended_at=facts["ended_at"],
-        process=facts["process"],
-        host=facts["host"],
-        source=source if source.kind else None,
-        input_ended=bool(facts["input_ended"]),
-        facts={name: facts[name] for name in FACTS if facts[name] is not None},
-    )
+    facts = {name: value for name in FACTS if (value := kept.pop(name)) is not None}
+    return KeptSession(**kept, source=source if kind else None, facts=facts)
 
 
 def _connect(path: str) -> sqlite3.Connection:

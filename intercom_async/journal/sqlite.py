@@ -12,18 +12,10 @@ from typing import Any, Final, TypeVar
 import attrs
 import msgspec
 
-from intercom_async.journal import reader
+from intercom_async.journal import reader, sqlite_file
 from intercom_async.journal.errors import JournalError, JournalWriteError
-from intercom_async.journal.lock import Lock
+from intercom_async.journal.lock import locked
 from intercom_async.journal.row import Binding, Source, storable_text
-from intercom_async.journal.sqlite_file import (
-    check_owner,
-    connect,
-    create,
-    error_from,
-    fill,
-    write_ahead,
-)
 from intercom_async.journal.store import (
     COLUMNS,
     KEY,
@@ -76,13 +68,13 @@ class SqliteStore(Store):
             try:
                 if path is None:
                     self._connection = self._open_temporary(opened)
-                    fill(self._connection, binding, now)
+                    sqlite_file.fill(self._connection, binding, now)
                 else:
                     self._connection = self._open_file(path, binding, now, opened)
                     self._place = os.stat(self.name)  # noqa: PTH116  its path is a text
                 self._begin(binding, source, now)
             except sqlite3.Error as error:
-                raise error_from(self.name, error) from error
+                raise sqlite_file.error_from(self.name, error) from error
             except OSError as error:
                 raise JournalWriteError(
                     self.name,
@@ -109,21 +101,21 @@ class SqliteStore(Store):
         if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  all are texts
             raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
         path = self.name
-        undo.callback(Lock(path).release)
+        undo.enter_context(locked(path))
         try:
-            new = not check_owner(path).st_size
+            new = not sqlite_file.check_owner(path).st_size
         except FileNotFoundError:
             new = True
         if new:
-            create(path, binding, now)
+            sqlite_file.create(path, binding, now)
         with reader.open(path) as kept:
             self._compare(kept.binding, binding)
             self.number = len(kept.sessions) + 1
             self.before = kept.counts()
             self.input_ended = any(one.input_ended for one in kept.sessions)
-        connection = connect(path, "rw")
+        connection = sqlite_file.connect(path, "rw")
         undo.callback(connection.close)
-        write_ahead(connection, path)
+        sqlite_file.write_ahead(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
         return connection
@@ -139,11 +131,10 @@ class SqliteStore(Store):
         )
 
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
-        """See `Store`."""
         try:
             return work()
         except sqlite3.Error as error:
-            raise error_from(self.name, error, self._durable()) from error
+            raise sqlite_file.error_from(self.name, error, self._durable()) from error
 
     def _durable(self) -> int:
         try:
@@ -176,7 +167,6 @@ class SqliteStore(Store):
         )
 
     def write(self, rows: Sequence[Values]) -> None:
-        """See `Store`."""
         self._look_at_place()
         with self._connection:
             if len(rows) > self._most:
@@ -199,12 +189,10 @@ class SqliteStore(Store):
         return found
 
     def workspaces(self) -> list[str]:
-        """See `Store`."""
         statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} AND session < ?"
         return [one for (one,) in self._connection.execute(statement, (self.number,))]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """See `Store`."""
         self._connection.execute(
             "INSERT INTO workspace VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             (workspace, app_id, storable_text(app_name)),
@@ -216,12 +204,10 @@ class SqliteStore(Store):
         self._compare(attrs.evolve(now, app_id=kept, app_name=name), now)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """See `Store`."""
         self._look_at_place()
         return self._connection.execute(statement, values).fetchall()
 
     def update(self, facts: Mapping[str, Any]) -> None:
-        """See `Store`."""
         changes = ", ".join(f"{name} = ?" for name in facts)
         values = (*map(storable_text, facts.values()), self.number)
         self.ask(f"UPDATE session SET {changes} WHERE number = ?", values)
@@ -238,7 +224,6 @@ class SqliteStore(Store):
             self.let_go()
 
     def let_go(self) -> None:
-        """See `Store`."""
         self._opened.close()
 
 

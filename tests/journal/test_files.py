@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC240  nothing else runs on a test's loop
 
 import asyncio
+import contextlib
 import errno
 import importlib.util
 import os
@@ -294,11 +295,9 @@ class TestTheDisk:
     ) -> None:
         await ran(path, row(1))
 
-        def connect(path: str, mode: str) -> sqlite3.Connection:
-            return sqlite_file.connect(path, "ro")
-
+        real = sqlite_file.connect
         # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(sqlite, "connect", connect)
+        monkeypatch.setattr(sqlite_file, "connect", lambda path, _: real(path, "ro"))
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
@@ -379,23 +378,22 @@ class TestTheLock:
     def test_a_lock_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = lock.Lock(str(path))
+        first = contextlib.ExitStack()
+        first.enter_context(lock.locked(str(path)))
         taking: list[int] = []
         real = lock._lock
 
         def slowly(fd: int) -> None:
             if not taking:  # the run before ends between opening and locking
-                first.release()
+                first.close()
             taking.append(fd)
             real(fd)
 
         monkeypatch.setattr(lock, "_lock", slowly)
-        second = lock.Lock(str(path))
-        assert len(taking) == 2
-        with pytest.raises(JournalLockedError):
-            lock.Lock(str(path))
-        second.release()
-        second.release()
+        with lock.locked(str(path)):
+            assert len(taking) == 2
+            with pytest.raises(JournalLockedError), lock.locked(str(path)):
+                pass
 
     async def test_a_file_system_without_locks_is_told(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -430,18 +428,20 @@ class TestTheLock:
         monkeypatch.delattr(os, "register_at_fork")
         monkeypatch.delattr(os, "O_NOFOLLOW")
         windows = _loaded_again(lock)
-        taken = windows.Lock(str(path))
-        with pytest.raises(JournalLockedError):
-            windows.Lock(str(path))
+        taken = contextlib.ExitStack()
+        taken.enter_context(windows.locked(str(path)))
+        with pytest.raises(JournalLockedError), windows.locked(str(path)):
+            pass
 
         def refuse(path: str) -> None:
             raise PermissionError(errno.EACCES, "the file is open")
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "unlink", refuse)
-            taken.release()
+            taken.close()
         assert Path(f"{path}-lock").exists()
-        windows.Lock(str(path)).release()
+        with windows.locked(str(path)):
+            pass
 
     async def test_windows_has_no_modes_to_look_at(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
