@@ -45,7 +45,8 @@ class SqliteStore(Store):
     """
 
     _LOOK_UP = f"""
-        SELECT json_array(wanted.key, {NAMES}) AS row FROM json_each(:keys) AS wanted CROSS JOIN pair
+        SELECT json_array(wanted.key, {NAMES}) AS row
+        FROM json_each(:keys) AS wanted CROSS JOIN pair
         ON workspace = json_extract(wanted.value, '$[0]')
             AND conversation_id = json_extract(wanted.value, '$[1]')
             AND contact_id = json_extract(wanted.value, '$[2]')
