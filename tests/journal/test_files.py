@@ -5,7 +5,6 @@
 import asyncio
 import contextlib
 import errno
-import importlib.util
 import os
 import resource
 import shutil
@@ -13,7 +12,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +30,6 @@ from intercom_async.journal import (
 )
 from intercom_async.journal import reader as journal_reader
 from tests.journal.helpers import ACME, connecting, files, kept, opened, pair, ran, row, threads
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
 
 
 def with_connections(monkeypatch: pytest.MonkeyPatch, kind: type[sqlite3.Connection]) -> None:
@@ -268,28 +261,6 @@ class TestTheDisk:
         assert child.returncode == 0, child.stderr
         assert int(child.stdout) == len(kept(path)) > 0
 
-    @pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs mounts")
-    def test_a_full_file_system_stops_the_run(self, tmp_path: Path) -> None:
-        small = tmp_path / "small"
-        small.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False
-        )
-        if mounted.returncode:
-            pytest.skip("mounting is not allowed here")
-        try:
-            child = subprocess.run(
-                [sys.executable, "-c", _LIMITED, str(small / "run.db")],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert child.returncode == 0, child.stderr
-            assert int(child.stdout) == len(kept(small / "run.db")) > 0
-        finally:
-            subprocess.run(["umount", "-l", str(small)], check=True)
-
     async def test_a_read_only_file_is_told_and_not_touched(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -395,53 +366,28 @@ class TestTheLock:
             with pytest.raises(JournalLockedError), lock.locked(str(path)):
                 pass
 
-    async def test_a_file_system_without_locks_is_told(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("number", "kind", "told"),
+        [
+            (errno.ENOLCK, JournalError, "cannot lock files.*local disk"),
+            (errno.EACCES, JournalLockedError, "in use by another run"),  # as Windows says it
+        ],
+    )
+    async def test_a_lock_that_cannot_be_had_is_told(
+        self,
+        path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        kind: type[JournalError],
+        told: str,
     ) -> None:
         def unable(fd: int) -> None:
-            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+            raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(lock, "_lock", unable)
-        with pytest.raises(JournalError, match=r"cannot lock files.*local disk"):
+        with pytest.raises(kind, match=told):
             await opened(path)
         assert not path.exists()
-
-    def test_windows_locks_with_what_it_has(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        held = set[int]()
-
-        def locking(fd: int, mode: int, count: int) -> None:
-            assert count == 1
-            file = os.fstat(fd).st_ino
-            if mode == 0:
-                held.remove(file)
-            elif file in held:
-                raise OSError(errno.EACCES, "Permission denied")
-            else:
-                held.add(file)
-
-        fake = types.ModuleType("msvcrt")
-        vars(fake).update(LK_UNLCK=0, LK_NBLCK=2, locking=locking)
-        monkeypatch.setitem(sys.modules, "msvcrt", fake)
-        monkeypatch.setattr(sys, "platform", "win32")
-        monkeypatch.delattr(os, "register_at_fork")
-        monkeypatch.delattr(os, "O_NOFOLLOW")
-        windows = _loaded_again(lock)
-        taken = contextlib.ExitStack()
-        taken.enter_context(windows.locked(str(path)))
-        with pytest.raises(JournalLockedError), windows.locked(str(path)):
-            pass
-
-        def refuse(path: str) -> None:
-            raise PermissionError(errno.EACCES, "the file is open")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "unlink", refuse)
-            taken.close()
-        assert Path(f"{path}-lock").exists()
-        with windows.locked(str(path)):
-            pass
 
     async def test_windows_has_no_modes_to_look_at(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -451,15 +397,6 @@ class TestTheLock:
         monkeypatch.delattr(os, "geteuid")
         monkeypatch.setattr(sys, "platform", "win32")
         assert sqlite_file.check_owner(str(path)).st_size == path.stat().st_size
-
-
-def _loaded_again(module: types.ModuleType) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("again", str(module.__file__))
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def _depth(error: BaseException) -> int:

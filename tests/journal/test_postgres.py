@@ -14,7 +14,7 @@ import attrs
 import psycopg
 import pytest
 
-from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RetryPolicy
+from intercom_async import IntercomClient, InvalidArgumentError, RetryPolicy
 from intercom_async.journal import (
     Journal,
     JournalError,
@@ -110,25 +110,15 @@ class TestOwners:
             await opened(place)
         await session.close()
 
-    async def test_an_idle_owner_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres, "LEASE", 0.3)
-        session = await opened(place)
-        for _ in range(25):
-            await asyncio.sleep(0.03)
-        with pytest.raises(JournalLockedError):
-            await opened(place)
-        await session.close()
-
-    async def test_an_owner_that_only_reads_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("reads", [False, True], ids=["idle", "only reading"])
+    async def test_an_owner_that_writes_nothing_keeps_its_lease(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch, reads: bool
     ) -> None:
         monkeypatch.setattr(postgres, "LEASE", 0.3)
         session = await opened(place)
         end = asyncio.get_running_loop().time() + 0.75
         while asyncio.get_running_loop().time() < end:
-            await session.look_up([pair(1)])
+            await (session.look_up([pair(1)]) if reads else asyncio.sleep(0.03))
         with pytest.raises(JournalLockedError):
             await opened(place)
         await session.close()
@@ -272,6 +262,25 @@ class TestOutages:
         assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
         assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
 
+    async def test_names_that_no_text_in_postgres_can_be_are_refused(
+        self, place: InPostgres
+    ) -> None:
+        async def pairs() -> AsyncIterator[tuple[str, str, str, None]]:
+            yield "ac\0me", "1", "a", None
+
+        session = await opened(place)
+        for calling in (
+            Journal(place.url, run="clean\0up").open(ACME),
+            Journal(place.url, run="run", workspace="ac\0me").open(ACME),
+            session.write(row(1, workspace="ac\0me")),
+            session.plan([row(1, workspace="ac\0me")]),
+            Runs(place.url).load(place.run, "detach", pairs()),
+        ):
+            with pytest.raises(InvalidArgumentError, match="without NUL characters"):
+                await calling
+        await session.write(row(2))
+        await session.close()
+
     async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
         session = await opened(place)
         await session.write(row(1, "failed", error="a\0b", code="\ud800"))
@@ -299,23 +308,6 @@ class TestOutages:
 
         asyncio.run(main())
         assert kept(place) == {"c0001": "detached", "c0002": "detached"}
-
-
-async def test_a_run_goes_on_over_a_restart_and_tells_the_truth(fragile: PostgresServer) -> None:
-    async with IntercomSimulator(limit=100_000, latency=(0.0, 0.01)) as sim:
-        pairs = sim.workspace.populate(conversations=150, contacts_per_conversation=3)
-        place = InPostgres(fragile.url, "run")
-        async with IntercomClient("token", base_url=sim.url) as client:
-            run = client.detach_contacts(
-                pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=8
-            )
-            running = asyncio.ensure_future(_awaited(run))
-            await until(lambda: sum(sim.applied.values()) > 50)
-            await asyncio.to_thread(fragile.restart)
-            summary = await running
-        assert summary.outcomes[Outcome.DETACHED] == len(pairs)
-        assert max(sim.applied.values()) == 1
-    assert set((await asyncio.to_thread(kept, place)).values()) == {"detached"}
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,6 @@ def writing(path: Path, first: int = 0) -> Generator[subprocess.Popen[str]]:
             child.kill()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
-
-
 def test_what_a_killed_process_acknowledged_is_there(path: Path) -> None:
     told: dict[str, str] = {}
     rows: dict[str, str] = {}
