@@ -298,7 +298,7 @@ class PostgresStore(Store):
             connection.close()
 
 
-def _as_json(rows: Sequence[dict[str, Any]]) -> str:
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     try:
         text = msgspec.json.encode(rows)
     except UnicodeEncodeError:
@@ -350,7 +350,7 @@ class PostgresSession(Session):
         idle = self._renewing is None or self._renewing.done()
         if now >= self._renew_at and idle and self._closing is None:
             self._renewing = self._writer.ask(self._tables.renew)
-            self._renewing.add_done_callback(asyncio.Future.exception)  # the next write raises it
+            self._renewing.add_done_callback(lambda one: one.exception())  # a write raises it
         self._timer = self._runtime.call_later(LEASE / 30, self._look)
 
     def watch(self, recall: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from intercom_async.journal.errors import JournalMismatchError
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
-COLUMNS: Final = (
+COLUMNS: Final[tuple[str, ...]] = (
     "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
     "attempts", "refusals", "status", "code", "error_type", "error", "request_id", "deferred",
     "second_try", "session", "updated_at",

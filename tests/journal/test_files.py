@@ -267,8 +267,12 @@ class TestTheDisk:
         await ran(path, row(1))
 
         real = sqlite_file.connect
+
+        def connect(path: str, mode: str) -> sqlite3.Connection:
+            return real(path, "ro")
+
         # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(sqlite_file, "connect", lambda path, _: real(path, "ro"))
+        monkeypatch.setattr(sqlite_file, "connect", connect)
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
