@@ -7,14 +7,13 @@ Intercom: `write` and `hold` return only while the lease surely holds, and `watc
 requests under way when that is no longer sure.
 """
 
-import asyncio
 import contextlib
 import functools
 import math
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Unpack
 
 import attrs
 import msgspec
@@ -36,6 +35,9 @@ from intercom_async.journal.store import (
 )
 from intercom_async.journal.writer import Writer
 from intercom_async.runtime import Runtime
+
+if TYPE_CHECKING:
+    import asyncio
 
 LEASE: Final = 30.0
 """Seconds for which a session's workspaces are owned after each write."""
@@ -320,8 +322,7 @@ class PostgresSession(Session):
         super().__init__(writer, store, runtime, durable=durable)
         self._tables = store
         self._recall: Callable[[], None] | None = None
-        self._sure = False
-        self._until = self._renew_at = -math.inf
+        self._until = self._renew_at = -math.inf  # until the first write
         self._renewing: asyncio.Future[None] | None = None
         writer.turned = self._turned
         self._look()
@@ -330,7 +331,6 @@ class PostgresSession(Session):
         """Note how long the lease surely holds, if the thread's turn renewed it."""
         if self._tables.renewed:
             self._tables.renewed = False
-            self._sure = True
             self._until = began + 0.8 * LEASE
             self._renew_at = began + LEASE / 3
 
@@ -341,8 +341,8 @@ class PostgresSession(Session):
         again does not.
         """
         now = self._runtime.monotonic()
-        if self._sure and now >= self._until and self._recall is not None:
-            self._sure = False
+        if -math.inf < self._until <= now and self._recall is not None:
+            self._until = -math.inf
             self._recall()
         asked_at = self._tables.asked_at
         if asked_at is not None and time.monotonic() - asked_at >= HUNG:

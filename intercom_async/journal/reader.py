@@ -22,10 +22,10 @@ from intercom_async.journal.store import FACTS, KEY, NAMES, row_of
 
 PAGE: Final = 1000
 SESSION: Final = (
-    "number", "started_at", "ended_at", "process", "host", "source_kind", "source_name",
-    "source_columns", "input_ended", *FACTS,
+    "number", "started_at", "ended_at", "source_kind", "source_name", "source_columns",
+    "input_ended", *FACTS,
 )  # fmt: skip
-"""Columns of the table `session`."""
+"""Columns of the table `session` that are read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,15 +35,12 @@ class KeptSession:
     Attributes:
         started_at: Unix seconds.
         ended_at: None while it goes on, and of a killed one for ever.
-        process: its id on `host`.
         facts: its numbers, by the names in `Facts`; those that were never noted are missing.
     """
 
     number: int
     started_at: float
     ended_at: float | None
-    process: int | None
-    host: str | None
     source: Source | None
     input_ended: bool = attrs.field(converter=bool)
     facts: Mapping[str, Any]
@@ -133,13 +130,11 @@ class Reader:
 def _session(*values: Any) -> KeptSession:
     kept = dict(zip(SESSION, values, strict=True))
     kind, name, columns = (kept.pop(f"source_{one}") for one in ("kind", "name", "columns"))
-    source = Source(
-        kind=kind or "",
-        name=None if name is None else os.fsdecode(name),
-        columns=None if columns is None else json.loads(columns),
+    facts = {one: value for one in FACTS if (value := kept.pop(one)) is not None}
+    source = kind and Source(
+        kind=kind, name=name and os.fsdecode(name), columns=columns and json.loads(columns)
     )
-    facts = {name: value for name in FACTS if (value := kept.pop(name)) is not None}
-    return KeptSession(**kept, source=source if kind else None, facts=facts)
+    return KeptSession(**kept, source=source, facts=facts)
 
 
 def _connect(path: str) -> sqlite3.Connection:

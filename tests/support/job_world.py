@@ -82,7 +82,7 @@ class World:
         await self.until(lambda _: self.applied >= share * len(self.triples))
 
     async def harm(
-        self, server: PostgresServer, *, frozen: float = 0.0, say: Callable[[str], None] = str
+        self, server: PostgresServer, *, frozen: float = 0.0, say: Callable[[str], object] = str
     ) -> None:
         """Have a run done by three workers, while nearly everything is killed once.
 
