@@ -100,11 +100,6 @@ _COUNTS: Final = """
 _INPUT_ENDED: Final = """
     SELECT coalesce(bool_or(input_ended), false) FROM intercom_session WHERE run = %(run)s
 """
-_LEFT: Final = f"""
-    SELECT DISTINCT workspace FROM intercom_count
-    WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
-"""
-
 _Result = TypeVar("_Result")
 
 
@@ -131,6 +126,10 @@ class PostgresStore(Store):
         WHERE run = %(run)s AND workspace = %(workspace)s
             AND (conversation_id, contact_id) > (%(conversation)s, %(contact)s) AND {{wanted}}
         ORDER BY {KEY} LIMIT %(limit)s
+    """
+    _LEFT = f"""
+        SELECT DISTINCT workspace FROM intercom_count
+        WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
     """
 
     def __init__(
@@ -265,9 +264,6 @@ class PostgresStore(Store):
         given = [dict(zip(COLUMNS, latest[key], strict=True)) for key in sorted(latest)]
         self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
         self.renewed = True
-
-    def workspaces(self) -> list[str]:
-        return [workspace for (workspace,) in self.fetch(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         stored = {"app_id": app_id, "app_name": database.storable(app_name)}

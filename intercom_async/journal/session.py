@@ -21,7 +21,10 @@ _HURRY: Final = 0.001
 """Seconds for which rows collect that somebody waits for."""
 
 _LINGER: Final = 0.01
-"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
+"""Seconds for which rows collect that nobody waits for."""
+
+_LAZY: Final = 0.1
+"""Seconds for which a temporary journal's rows collect."""
 
 _NOTE_EVERY: Final = 1.0
 """Seconds between two writes of a session's numbers."""
@@ -168,18 +171,15 @@ class Session:
         A temporary journal returns at once. The row is written even if the caller is cancelled
         meanwhile.
         """
-        values = self._values(row)
-        if self._durable:
-            written = asyncio.get_running_loop().create_future()
-            self._writer.add(values, functools.partial(_resolve, written), _HURRY)
-            await written
-        else:
-            self._writer.add(values, _ignore, 10 * _LINGER)
+        written = asyncio.get_running_loop().create_future()
+        self.record(row, functools.partial(_resolve, written), within=_HURRY)
+        await written
 
-    def record(self, row: Row, done: Done) -> None:
+    def record(self, row: Row, done: Done, *, within: float = _LINGER) -> None:
         """Keep a row like `write`, and call back when it is on the disk, or cannot be.
 
-        The row may wait some milliseconds for others. A temporary journal calls back at once.
+        The row may wait some milliseconds for others: `within` is in seconds. A temporary journal
+        calls back at once.
         """
         try:
             values = self._values(row)
@@ -187,9 +187,9 @@ class Session:
             done(error)
             return
         if self._durable:
-            self._writer.add(values, done, _LINGER)
+            self._writer.add(values, done, within)
         else:
-            self._writer.add(values, _ignore, 10 * _LINGER)
+            self._writer.add(values, _ignore, _LAZY)
             done(None)
 
     async def room(self) -> None:

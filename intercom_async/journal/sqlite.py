@@ -57,6 +57,10 @@ class SqliteStore(Store):
             AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
         ORDER BY conversation_id, contact_id LIMIT :limit
     """
+    _LEFT = f"""
+        SELECT DISTINCT json_array(workspace) AS row FROM pair
+        WHERE {UNSETTLED} AND session < :session ORDER BY workspace
+    """
 
     def __init__(
         self, path: str | None, binding: Binding, source: Source | None, now: float
@@ -188,10 +192,6 @@ class SqliteStore(Store):
         )
         found: list[list[Any]] = msgspec.json.decode(text)
         return found
-
-    def workspaces(self) -> list[str]:
-        statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} AND session < ?"
-        return [one for (one,) in self._connection.execute(statement, (self.number,))]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         self._connection.execute(

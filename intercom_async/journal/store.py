@@ -106,6 +106,7 @@ class Store(ABC):
 
     _LOOK_UP: ClassVar[str]
     _PAGE: ClassVar[str]
+    _LEFT: ClassVar[str]
 
     name: str
     workspace: str = ""
@@ -147,9 +148,9 @@ class Store(ABC):
         )
         return list(map(row_of, found))
 
-    @abstractmethod
     def workspaces(self) -> list[str]:
         """Return workspaces with unsettled pairs."""
+        return [workspace for (workspace,) in self.fetch(self._LEFT, session=self.number)]
 
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
