@@ -1,14 +1,11 @@
 """The journal's front door: where a run's rows are kept."""
 
-import contextlib
 import functools
-from collections.abc import Generator
 from os import PathLike, fspath
 from typing import Final
 from urllib.parse import unquote
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.journal.errors import JournalError
 from intercom_async.journal.row import Binding, Source
 from intercom_async.journal.session import Session
 from intercom_async.runtime import SYSTEM, Runtime
@@ -64,7 +61,7 @@ class Journal:
             raise InvalidArgumentError("run", run, "left out: a file holds one run")
         self.run = run
         self.workspace = workspace
-        self._prepare = prepare
+        self.prepare = prepare
 
     async def open(self, binding: Binding, *, runtime: Runtime = SYSTEM) -> Session:
         """Begin a session: create the journal, or go on with it.
@@ -73,32 +70,12 @@ class Journal:
             JournalError: of any kind; a journal that was there was not changed.
         """
         now = round(runtime.wall(), 3)
-        if self.path is not None and self.run is not None:
-            with needing_psycopg():
-                from intercom_async.journal import postgres  # noqa: PLC0415
-            return await postgres.PostgresSession.open(
-                functools.partial(
-                    postgres.PostgresStore,
-                    *(self.path, self.run, self.workspace, binding, self.source),
-                    now=now,
-                    prepare=self._prepare,
-                ),
-                runtime,
-            )
+        if self.run is not None:
+            from intercom_async.journal import postgres  # noqa: PLC0415  needs an extra
+
+            store = functools.partial(postgres.PostgresStore, self, binding, now)
+            return await postgres.PostgresSession.open(store, runtime)
         from intercom_async.journal.sqlite import SqliteStore  # noqa: PLC0415  loads SQLite
 
         opening = functools.partial(SqliteStore, self.path, binding, self.source, now)
         return await Session.open(opening, runtime, durable=self.path is not None)
-
-
-@contextlib.contextmanager
-def needing_psycopg() -> Generator[None]:
-    """Turn a failed import into an error that names the extra."""
-    try:
-        yield
-    except ImportError as error:
-        raise JournalError(
-            URLS[0],
-            "a journal in PostgreSQL needs psycopg: "
-            f"pip install 'intercom_async[postgres]' ({error})",
-        ) from error

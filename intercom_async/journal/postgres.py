@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Unpack
 
 import attrs
 import msgspec
-import psycopg
 
 from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.errors import JournalLockedError, JournalLostError
@@ -38,6 +37,8 @@ from intercom_async.runtime import Runtime
 
 if TYPE_CHECKING:
     import asyncio
+
+    from intercom_async.journal.journal import Journal
 
 LEASE: Final = 30.0
 """Seconds for which a session's workspaces are owned after each write."""
@@ -132,29 +133,20 @@ class PostgresStore(Store):
         WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
     """
 
-    def __init__(
-        self,
-        url: str,
-        run: str,
-        workspace: str,
-        binding: Binding,
-        source: Source | None,
-        *,
-        now: float,
-        prepare: bool,
-    ) -> None:
+    def __init__(self, journal: "Journal", binding: Binding, now: float) -> None:
+        url, run = journal.path or "", journal.run or ""
         database.check_key("run", run)
-        self.name = database.name_of(url, run, workspace)
-        self.workspace = workspace
+        self.name = database.name_of(url, run, journal.workspace)
+        self.workspace = journal.workspace
         self.owned: frozenset[str] = frozenset()
         self.renewed = False
         self.asked_at: float | None = None
-        self._connect = functools.partial(database.connect, url, prepare=prepare)
+        self._connect = functools.partial(database.connect, url, prepare=journal.prepare)
         self._connection: database.Connection | None = None
         self._facts: dict[str, Any] = {"run": run, "lease": LEASE}
         try:
-            self._begin(binding, source, now)
-        except (psycopg.Error, OSError) as error:
+            self._begin(binding, journal.source, now)
+        except (database.Error, OSError) as error:
             raise database.error_from(self.name, error, "nothing was sent") from error
         finally:
             if not self.owned:
@@ -179,7 +171,7 @@ class PostgresStore(Store):
             self._connection = self._connect()
         return self._connection
 
-    def _execute(self, statement: str, **facts: Any) -> psycopg.Cursor[tuple[Any, ...]]:
+    def _execute(self, statement: str, **facts: Any) -> database.Cursor:
         return database.execute(self._connected(), statement, {**self._facts, **facts})
 
     def fetch(self, statement: str, **facts: Any) -> list[tuple[Any, ...]]:
@@ -193,7 +185,7 @@ class PostgresStore(Store):
             self.asked_at = time.monotonic()
             try:
                 return work()
-            except (psycopg.Error, OSError) as error:
+            except (database.Error, OSError) as error:
                 now = time.monotonic()
                 since = now if since is None else since
                 if not database.passes(error) or now - since > PATIENCE:
@@ -207,7 +199,7 @@ class PostgresStore(Store):
     def interrupt(self) -> None:
         """Break the connection from another thread: a statement is without an answer for long."""
         connection = self._connection
-        with contextlib.suppress(psycopg.Error, OSError):
+        with contextlib.suppress(database.Error, OSError):
             if connection is not None:
                 with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as one:
                     one.shutdown(socket.SHUT_RDWR)

@@ -103,8 +103,3 @@ FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();
 CREATE TRIGGER intercom_changed AFTER UPDATE ON intercom_pair
 REFERENCING OLD TABLE AS before NEW TABLE AS after
 FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();
-
-CREATE VIEW intercom_failures AS
-SELECT run, workspace, conversation_id, contact_id, state, status, code, error, request_id,
-    attempts, to_timestamp(updated_at) AS updated_at
-FROM intercom_pair WHERE state IN ('failed', 'unknown', 'refused_last_contact', 'sending');

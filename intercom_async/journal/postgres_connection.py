@@ -6,16 +6,24 @@ from importlib import resources
 from typing import Any, Final
 from urllib.parse import quote
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from intercom_async._version import __version__
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
 from intercom_async.journal.row import Source, storable_text
 from intercom_async.journal.store import origin
 
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as error:
+    raise JournalError(
+        "postgresql://",
+        f"a journal in PostgreSQL needs psycopg: pip install 'intercom_async[postgres]' ({error})",
+    ) from error
+
 Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+Error = psycopg.Error
 
 VERSION: Final = 1
 """Of the tables in `postgres.sql`."""
@@ -89,7 +97,7 @@ def connect(url: str, *, prepare: bool) -> Connection:
 
 def execute(
     connection: Connection, statement: str, facts: Mapping[str, Any] | None = None
-) -> psycopg.Cursor[tuple[Any, ...]]:
+) -> Cursor:
     """Run a statement made of names of our own."""
     return connection.execute(statement.encode(), facts)
 

@@ -3,10 +3,8 @@
 from collections.abc import Collection
 from typing import Any, Final
 
-import psycopg
-
+from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.postgres_connection import connect, error_from, has_schema, name_of
 from intercom_async.journal.reader import SESSION, Reader
 from intercom_async.journal.store import COLUMNS
 
@@ -36,23 +34,21 @@ class PostgresReader(Reader):
     in_file = False
 
     def __init__(self, url: str, run: str) -> None:
-        self.path = name_of(url, run)
+        self.path = database.name_of(url, run)
         self._run = run
         try:
-            self._database = connect(url, prepare=False)
-            self._database.autocommit = False
-            self._database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._database.read_only = True
-            made = has_schema(self._database)
-        except psycopg.Error as error:
-            raise error_from(self.path, error, "nothing was read") from error
+            self._connection = database.connect(url, prepare=False)
+            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            made = database.has_schema(self._connection)
+        except database.Error as error:
+            raise database.error_from(self.path, error, "nothing was read") from error
         if not made or not self.query("SELECT 1 FROM run"):
             self.close()
             raise JournalError(self.path, f"there is no run {run} in {self.path}")
 
     def close(self) -> None:
         """Let go of the database."""
-        self._database.close()
+        self._connection.close()
 
     def people(self) -> dict[str, int]:
         """Return nothing: only files keep people."""
@@ -63,6 +59,6 @@ class PostgresReader(Reader):
         text = (_ONE_RUN + statement.replace("?", "%s")).encode()
         try:
             asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
-            return self._database.execute(text, asked).fetchall()
-        except psycopg.Error as error:
-            raise error_from(self.path, error, "nothing was changed") from error
+            return self._connection.execute(text, asked).fetchall()
+        except database.Error as error:
+            raise database.error_from(self.path, error, "nothing was changed") from error

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
-import psycopg
 
 from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.postgres_connection import Connection, execute
@@ -112,7 +111,7 @@ class Runs:
                     database.ensure_schema(connection, name)
                     self._made = True
                 return work(connection)
-        except psycopg.Error as error:
+        except database.Error as error:
             raise database.error_from(name, error, "nothing was lost: do it again") from error
 
     async def _fetch(self, statement: str, run: str = "*", **facts: Any) -> list[tuple[Any, ...]]:

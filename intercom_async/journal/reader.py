@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import attrs
 
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.journal import Journal, needing_psycopg
+from intercom_async.journal.journal import Journal
 from intercom_async.journal.people import COUNTS
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.sqlite_file import APPLICATION_ID, check_format, connect, error_from
@@ -168,8 +168,8 @@ def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # 
     """
     journal = Journal(path, run=run)
     if journal.path is not None and journal.run is not None:
-        with needing_psycopg():
-            from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs the extra
+        from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs an extra
+
         return PostgresReader(journal.path, journal.run)
     return Reader(os.fspath(path))
 
