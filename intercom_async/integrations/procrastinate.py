@@ -23,7 +23,7 @@ import logging
 import signal
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from intercom_async.integrations import missing
 
@@ -36,7 +36,6 @@ except ModuleNotFoundError as error:
 
 from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
-from intercom_async.client import IntercomClient
 from intercom_async.errors import (
     CertificateError,
     ConnectionFailedError,
@@ -55,6 +54,7 @@ from intercom_async.journal import (
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
 from intercom_async.pairs import as_routed
 from intercom_async.people import each
+from intercom_async.pool import IntercomPool
 
 __all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
 
@@ -77,14 +77,6 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger("intercom_async")
 
 
-class Pool(Protocol):
-    """What lends clients; `IntercomPool` does."""
-
-    def client(self, workspace: str) -> AbstractAsyncContextManager[IntercomClient]:
-        """Lend the client of a workspace."""
-        ...
-
-
 class UnfinishedError(IntercomError):
     """A job ends before its workspace is worked off; the engine puts it back."""
 
@@ -104,7 +96,7 @@ class DetachJobs:
     def __init__(
         self,
         app: procrastinate.App,
-        open_pool: Callable[[], AbstractAsyncContextManager[Pool]],
+        open_pool: Callable[[], AbstractAsyncContextManager[IntercomPool]],
         url: str,
         *,
         admin_id: str | int | None = None,
@@ -119,7 +111,7 @@ class DetachJobs:
         self._prepare = prepare
         self._runs = Runs(url, prepare=prepare)
         self._going: dict[DetachRun, str] = {}
-        self._pool: Pool | None = None
+        self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
         # Without a cap: the engine would drop a job that was put back too often.
@@ -267,7 +259,7 @@ class DetachJobs:
         try:
             if self._stopping:
                 going.stop()
-            return_value = await asyncio.shield(finishing)
+            summary = await asyncio.shield(finishing)
         except asyncio.CancelledError:
             self._going.pop(going, None)
             going.stop()
@@ -277,7 +269,7 @@ class DetachJobs:
             raise
         if self._going.pop(going, None) is None or self._stopping:
             raise UnfinishedError("the worker or the run was stopped")
-        return return_value
+        return summary
 
     # --- a worker ------------------------------------------------------------------------------
 

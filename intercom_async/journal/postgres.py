@@ -264,9 +264,6 @@ class PostgresStore(Store):
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
         self._compare(attrs.evolve(now, app_id=found[0][0], app_name=found[0][1]), now)
 
-    def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        raise NotImplementedError
-
     def update(self, facts: Mapping[str, Any]) -> None:
         self._expect(1, self._update(facts, _HELD))
         self.renewed = True
