@@ -83,19 +83,6 @@ async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
     await session.close()
 
 
-async def test_a_later_row_takes_the_place_of_an_earlier_one_in_the_same_batch_too(
-    place: Place,
-) -> None:
-    session = await opened(place)
-    await asyncio.gather(
-        *(session.write(row(1, state)) for state in ("sending", "failed", "unknown", "detached"))
-    )
-    (found,) = await session.look_up([pair(1)])
-    assert found is not None
-    assert found.state == "detached"
-    await session.close()
-
-
 async def test_rows_are_seen_as_soon_as_they_are_given(place: Place) -> None:
     session = await opened(place)
     writing = [asyncio.ensure_future(session.write(row(n))) for n in range(300)]
