@@ -73,9 +73,9 @@ class Journal:
         if self.run is not None:
             from intercom_async.journal import postgres  # noqa: PLC0415  needs an extra
 
-            store = functools.partial(postgres.PostgresStore, self, binding, now)
-            return await postgres.PostgresSession.open(store, runtime)
+            postgres_store = functools.partial(postgres.PostgresStore, self, binding, now)
+            return await postgres.PostgresSession.open(postgres_store, runtime)
         from intercom_async.journal.sqlite import SqliteStore  # noqa: PLC0415  loads SQLite
 
-        opening = functools.partial(SqliteStore, self.path, binding, self.source, now)
-        return await Session.open(opening, runtime, durable=self.path is not None)
+        store = functools.partial(SqliteStore, self.path, binding, self.source, now)
+        return await Session.open(store, runtime)

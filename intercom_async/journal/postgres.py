@@ -301,10 +301,8 @@ class PostgresSession(Session):
 
     keeps_people: ClassVar = False
 
-    def __init__(
-        self, writer: Writer, store: PostgresStore, runtime: Runtime, *, durable: bool
-    ) -> None:
-        super().__init__(writer, store, runtime, durable=durable)
+    def __init__(self, writer: Writer, store: PostgresStore, runtime: Runtime) -> None:
+        super().__init__(writer, store, runtime)
         self._tables = store
         self._recall: Callable[[], None] | None = None
         self._until = self._renew_at = -math.inf  # until the first write

@@ -48,7 +48,7 @@ class Session:
 
     keeps_people: ClassVar = True
 
-    def __init__(self, writer: Writer, store: Store, runtime: Runtime, *, durable: bool) -> None:
+    def __init__(self, writer: Writer, store: Store, runtime: Runtime) -> None:
         self.number = store.number
         self.resumed = store.number > 1
         self.before = store.before
@@ -57,31 +57,23 @@ class Session:
         self._workspace = store.workspace
         self._writer = writer
         self._runtime = runtime
-        self._durable = durable
+        self._durable = store.durable
         self._noted = runtime.monotonic()
         self._planning = asyncio.Lock()
         self._closing: asyncio.Future[None] | None = None
         self._forgotten = weakref.finalize(self, writer.end, wait=False)
 
     @classmethod
-    async def open(
-        cls, opening: Callable[[], Store], runtime: Runtime, *, durable: bool = True
-    ) -> Self:
-        """Begin a session; a cancelled caller leaves nothing open.
-
-        Args:
-            opening: opens the store, in the session's thread.
-            runtime: clock and timers.
-            durable: whether `write` waits for the disk.
-        """
+    async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
+        """Begin a session, in a thread of its own; a cancelled caller leaves nothing open."""
         writer = Writer(runtime)
         opened = writer.open(opening)
         try:
             await _outlast(opened)
-            return cls(writer, opened.result(), runtime, durable=durable)
+            return cls(writer, opened.result(), runtime)
         except BaseException:
             if opened.exception() is None:
-                await cls(writer, opened.result(), runtime, durable=durable).close()
+                await cls(writer, opened.result(), runtime).close()
             writer.end(wait=True)
             raise
 

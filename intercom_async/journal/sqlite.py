@@ -66,6 +66,7 @@ class SqliteStore(Store):
         self, path: str | None, binding: Binding, source: Source | None, now: float
     ) -> None:
         self.name = ":temporary:" if path is None else os.path.realpath(path)
+        self.durable = path is not None
         self.before = {}
         self._place: os.stat_result | None = None
         self._looked = 0.0

@@ -101,6 +101,7 @@ class Store(ABC):
 
     Attributes:
         name: the file, or the run in PostgreSQL, for messages.
+        durable: whether rows are to outlive the process, so that writing is waited for.
         workspace: the key that "" stands for.
     """
 
@@ -109,6 +110,7 @@ class Store(ABC):
     _LEFT: ClassVar[str]
 
     name: str
+    durable: bool = True
     workspace: str = ""
     number: int = 1
     before: Mapping[str, int]
