@@ -55,15 +55,13 @@ _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infini
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
 _RENEW: Final = f"UPDATE intercom_session SET {_HELD} WHERE {_MINE}"
 
-_ADD_WORKSPACES: Final = """
+# Made or locked, in order: whoever takes them over sees what the one before has done.
+_LOCK: Final = """
     INSERT INTO intercom_workspace (run, workspace)
-    SELECT %(run)s, unnest(%(workspaces)s::text[]) ON CONFLICT DO NOTHING
+    SELECT %(run)s, unnest(%(workspaces)s::text[])
+    ON CONFLICT (run, workspace) DO UPDATE SET workspace = excluded.workspace
 """
 _THESE: Final = "kept.run = %(run)s AND kept.workspace = ANY(%(workspaces)s)"
-_WORKSPACES: Final = f"""
-    SELECT base_url, app_id, app_name FROM intercom_workspace AS kept WHERE {_THESE}
-    ORDER BY workspace FOR UPDATE
-"""
 _OUST: Final = f"""
     UPDATE intercom_session AS owner SET expires_at = '-infinity'
     FROM intercom_workspace AS kept
@@ -72,11 +70,12 @@ _OUST: Final = f"""
 """
 _OWN: Final = f"""
     UPDATE intercom_workspace AS kept
-    SET session = %(session)s, base_url = coalesce(%(base_url)s, base_url),
+    SET session = %(session)s, base_url = coalesce(base_url, %(base_url)s),
         app_id = coalesce(app_id, %(app_id)s), app_name = coalesce(app_name, %(app_name)s)
     WHERE {_THESE} AND (session = %(session)s OR NOT EXISTS (
         SELECT FROM intercom_session AS owner WHERE owner.run = kept.run
             AND owner.number = kept.session AND owner.expires_at > '-infinity'))
+    RETURNING base_url, app_id, app_name
 """
 _BIND: Final = """
     UPDATE intercom_workspace
@@ -227,13 +226,13 @@ class PostgresStore(Store):
             "app_id": now.app_id,
             "app_name": database.storable(now.app_name),
         }
-        self._execute(_ADD_WORKSPACES, **facts)
-        found = self.fetch(_WORKSPACES, **facts)
+        self._execute(_LOCK, **facts)
         self._execute(_OUST, **facts)
-        if self._execute(_OWN, **facts).rowcount != len(workspaces):
+        found = self.fetch(_OWN, **facts)
+        if len(found) != len(workspaces):
             raise JournalLockedError(self.name)
         for base_url, app_id, app_name in found:
-            url = (now.base_url and base_url) or now.base_url
+            url = base_url if now.base_url else ""
             kept = attrs.evolve(now, base_url=url, app_id=app_id, app_name=app_name)
             self._compare(kept, now)
 
@@ -305,7 +304,7 @@ class PostgresSession(Session):
         super().__init__(writer, store, runtime)
         self._tables = store
         self._recall: Callable[[], None] | None = None
-        self._until = self._renew_at = -math.inf  # until the first write
+        self._held(writer.began)
         self._renewing: asyncio.Future[None] | None = None
         writer.turned = self._turned
         self._look()
@@ -314,8 +313,11 @@ class PostgresSession(Session):
         """Note how long the lease surely holds, if the thread's turn renewed it."""
         if self._tables.renewed:
             self._tables.renewed = False
-            self._until = began + 0.8 * LEASE
-            self._renew_at = began + LEASE / 3
+            self._held(began)
+
+    def _held(self, since: float) -> None:
+        self._until = since + 0.8 * LEASE
+        self._renew_at = since + LEASE / 3
 
     def _look(self) -> None:
         """Call requests back when another may own the workspaces by now, and renew the lease.

@@ -33,6 +33,7 @@ class Writer:
     Attributes:
         store: opened by the thread.
         failure: what went wrong first; nothing is written after it.
+        began: the time before the store was opened.
         process: the one whose thread it is; a forked child has none.
         turned: called after each turn, with the time when it began.
     """
@@ -42,6 +43,7 @@ class Writer:
         self.failure: JournalError | None = None
         self.process = os.getpid()
         self.turned: Callable[[float], None] = _ignore
+        self.began = runtime.monotonic()
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so

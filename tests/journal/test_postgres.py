@@ -101,6 +101,18 @@ class TestOwners:
         await second.write(row(1))
         await second.close()
 
+    async def test_of_many_that_come_for_a_silent_owners_workspace_one_gets_it(
+        self, place: InPostgres
+    ) -> None:
+        silent = await opened(place)
+        await asyncio.to_thread(change, place, EXPIRE)
+        came = await asyncio.gather(*(opened(place) for _ in range(8)), return_exceptions=True)
+        owners = [one for one in came if not isinstance(one, JournalLockedError)]
+        assert len(owners) == 1
+        assert not isinstance(owners[0], BaseException)
+        await owners[0].close()
+        await silent.close()
+
     async def test_an_owner_whose_lease_ran_out_goes_on_if_nobody_took_it_over(
         self, place: InPostgres
     ) -> None:
