@@ -186,16 +186,14 @@ _FORKS = """
 import asyncio, os, sys
 from tests.journal.helpers import opened, row
 
-async def main():
-    session = await opened(sys.argv[1])
-    await session.write(row(1))
+with asyncio.Runner() as runner:
+    session = runner.run(opened(sys.argv[1]))
+    runner.run(session.write(row(1)))
     if not os.fork():
         print(os.getpid(), flush=True)
         os.read(int(sys.argv[2]), 1)
         sys.exit(0)
-    await asyncio.sleep(60)
-
-asyncio.run(main())
+    runner.run(asyncio.sleep(60))
 """
 
 

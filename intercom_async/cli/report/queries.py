@@ -5,6 +5,7 @@ from typing import Final
 
 import attrs
 
+from intercom_async.cli.inputs import unread_input
 from intercom_async.cli.report.causes import Cause, grouped
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
@@ -80,14 +81,7 @@ class Facts:
     @property
     def unread(self) -> Source | None:
         """The last input that was not read to its end, None if all of them were."""
-        unread: dict[str | None, Source] = {}
-        for session in self.sessions:
-            source = session.source or Source(kind="what a program gave")
-            if source.kind != "journal":
-                unread.pop(source.name, None)
-                if not session.input_ended:
-                    unread[source.name] = source
-        return next(reversed(unread.values()), None)
+        return unread_input(self.sessions)
 
     @property
     def complete(self) -> bool:
