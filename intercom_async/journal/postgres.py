@@ -93,13 +93,12 @@ _WRITE: Final = f"""
     FROM lease, json_populate_recordset(NULL::intercom_pair, %(rows)s::json) AS given
     ON CONFLICT (run, {KEY}) DO UPDATE SET {UPDATES}
 """
-_COUNTS: Final = """
-    SELECT state, pairs FROM intercom_count
-    WHERE run = %(run)s AND workspace = %(workspace)s AND pairs > 0
+_KEPT: Final = """
+    SELECT (SELECT coalesce(jsonb_object_agg(state, pairs), '{}') FROM intercom_count
+            WHERE run = %(run)s AND workspace = %(workspace)s AND pairs > 0),
+        coalesce(bool_or(input_ended), false) FROM intercom_session WHERE run = %(run)s
 """
-_INPUT_ENDED: Final = """
-    SELECT coalesce(bool_or(input_ended), false) FROM intercom_session WHERE run = %(run)s
-"""
+
 _Result = TypeVar("_Result")
 
 
@@ -160,8 +159,7 @@ class PostgresStore(Store):
             database.work_shortly(connection)
             database.begin_session(connection, source, {**self._facts, "now": now})
             self._take({self.workspace}, binding)
-        self.before = dict(self.fetch(_COUNTS, workspace=self.workspace))
-        ((self.input_ended,),) = self.fetch(_INPUT_ENDED)
+        ((self.before, self.input_ended),) = self.fetch(_KEPT, workspace=self.workspace)
         self.owned = frozenset({self.workspace})
 
     def _connected(self) -> database.Connection:
