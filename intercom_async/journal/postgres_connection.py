@@ -83,11 +83,7 @@ def storable(value: Any) -> Any:
 
 
 def connect(url: str, *, prepare: bool) -> Connection:
-    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it.
-
-    Raises:
-        psycopg.Error: it cannot be reached.
-    """
+    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it."""
     asked = parts_of(url)
     defaults: dict[str, Any] = {one: _DEFAULTS[one] for one in _DEFAULTS if one not in asked}
     connection = psycopg.connect(url, autocommit=True, **defaults)

@@ -28,11 +28,7 @@ _ERRNO: Final = {
 
 
 def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
-    """Open a file that exists; every statement commits by itself.
-
-    Raises:
-        sqlite3.Error: it cannot be opened.
-    """
+    """Open a file that exists; every statement commits by itself."""
     uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(
         uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
