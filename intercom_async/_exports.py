@@ -1,9 +1,16 @@
 """The public names, imported together when the first of them is used; see the package."""
 
 from intercom_async._version import __version__
-from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary, RunFailedError
+from intercom_async.bulk import (
+    Cause,
+    DetachRun,
+    DetachSummary,
+    PoolResult,
+    PoolSummary,
+    RunFailedError,
+)
 from intercom_async.client import IntercomClient, detach_contact
-from intercom_async.detaching import Detach, Outcome
+from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
     AdminNotFoundError,
     APIError,
@@ -47,7 +54,7 @@ from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.people import PairSearch, PeopleSummary
 from intercom_async.pool import IntercomPool, WorkspaceAccess
-from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
+from intercom_async.pool_run import PoolRun
 from intercom_async.raw import RawReply
 from intercom_async.replies import ReplyHead
 from intercom_async.transport.http import Connector

@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol, TypedDict
 
 import attrs
 
-from intercom_async.bulk.results import DetachSummary
-from intercom_async.detaching import Detach, Settled
+from intercom_async.bulk.summary import DetachSummary
+from intercom_async.detaching import Detach, DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
@@ -49,7 +49,7 @@ class Operation(Protocol):
         *,
         ambiguous: bool,
         on_send: Callable[[], Awaitable[None]],
-    ) -> Awaitable[Settled]:
+    ) -> Awaitable[DetachResult]:
         """Bring one pair to an end; see `settle`."""
         ...
 

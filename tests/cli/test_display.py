@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.bulk.results import Cause
+from intercom_async.bulk.summary import Cause
 from intercom_async.cli.display import Display, outage_line, progress_line, show_summary
 from intercom_async.cli.running import amount
 from intercom_async.detaching import Detach, Outcome

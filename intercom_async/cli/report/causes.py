@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
+from msgspec.structs import replace
 
 from intercom_async.journal.row import Row
 
@@ -83,5 +84,5 @@ def grouped(rows: Iterable[Row]) -> list[Cause]:
         cause = causes.setdefault(key, Cause(*key))
         cause.pairs += 1
         if len(cause.examples) < KEPT:
-            cause.examples.append(attrs.evolve(row, error=row.error and row.error[:_LONGEST]))
+            cause.examples.append(replace(row, error=row.error and row.error[:_LONGEST]))
     return sorted(causes.values(), key=lambda cause: -cause.pairs)
