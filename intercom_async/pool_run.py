@@ -190,6 +190,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         await self._surely(self._close_journal)
 
     async def _begin(self) -> None:
+        if self._stopping:
+            return
         # Each workspace has a region of its own.
         binding = Binding(operation=self._options.operation, base_url="several workspaces")
         session = self._opened = await self._journal.open(binding, runtime=self._runtime)
@@ -343,7 +345,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 lane.run = None
                 self._working.discard(lane)
                 self._places.release()
-            await part.changes.until(lambda: part.left > 0 or not self._gets_more(lane))
+            if not self._stopping:
+                await part.changes.until(lambda: part.left > 0 or not self._gets_more(lane))
             if not part.left:
                 return
 

@@ -246,7 +246,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     # --- the supervisor ------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        self._transport.limiter.expect(self._backlog)  # a client that cannot be used says so here
+        _ = self._transport.limiter  # a client that cannot be used says so here
 
     def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
@@ -256,6 +256,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self.stop(drain=False)
 
     async def _supervise(self) -> None:
+        self._transport.limiter.expect(self._backlog)
         self._note_at = self._runtime.monotonic() + _LOOK
         self._look_at_outage()
         for step in (
