@@ -83,8 +83,7 @@ _SETTLED: Final = frozenset(
 )
 
 
-@attrs.frozen
-class Detach:
+class Detach(msgspec.Struct, frozen=True):
     """One pair: remove this contact from this conversation, or put it back.
 
     Attributes:

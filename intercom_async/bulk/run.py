@@ -172,7 +172,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._asking = False
         self._session: Session | None = None
         self._tally = Tally() if part is None else part.tally
-        self._answers: Counter[Outcome] = Counter()
+        self._right_input = False
+        self._answers = self._missing = 0
         self._timer: TimerHandle | None = None
         self._note_at = 0.0
 
@@ -612,19 +613,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._tally.count_requests(result.attempts, result.refusals, again=item.second)
         self._look_at_answer(result)
         self._pairs.free(item)
-        self._changes.look()
         if result.outcome is Outcome.NOT_ATTEMPTED or self._is_refused(result):
             return  # it stays among the open ones
         assert self._session is not None  # noqa: S101  no worker begins before
         now = self._runtime.monotonic()
-        before = item.row
-        result = replace(
-            result,
-            second_try=item.second,
-            attempts=result.attempts + (0 if before is None else before.attempts),
-            refusals=result.refusals + (0 if before is None else before.refusals),
-            elapsed=now - began,
-        )
+        result = replace(result, second_try=item.second, elapsed=now - began)
+        if (before := item.row) is not None:
+            result = replace(
+                result,
+                attempts=result.attempts + before.attempts,
+                refusals=result.refusals + before.refusals,
+            )
         deferred = (
             self._deferring
             and not self._stopping
@@ -718,14 +717,19 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 self._fail(result.fatal)
             else:
                 self._stop_for(result.fatal)
+        if result.outcome in {Outcome.DETACHED, Outcome.ATTACHED}:
+            self._right_input = True
         most = self._options.stop_after_missing
-        if most is None or self._answers.total() >= most or not result.outcome.settled:
+        if self._right_input or most is None or not result.outcome.settled:
             return
-        self._answers[result.outcome] += 1
-        missing = self._answers[Outcome.CONVERSATION_MISSING]
-        good = self._answers[Outcome.DETACHED] + self._answers[Outcome.ATTACHED]
-        if self._answers.total() == most and not good and missing >= 0.95 * most:
-            self._stop_for(WrongInputError(missing=missing, answers=most, workspace=self._where()))
+        self._answers += 1
+        self._missing += result.outcome is Outcome.CONVERSATION_MISSING
+        if self._answers == most:
+            self._right_input = self._missing < 0.95 * most
+            if not self._right_input:
+                where = self._where()
+                error = WrongInputError(missing=self._missing, answers=most, workspace=where)
+                self._stop_for(error)
 
     def _where(self) -> str:
         app = None if self._identity is None else self._identity.app

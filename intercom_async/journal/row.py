@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from intercom_async.detaching import Detach, DetachResult, Outcome
-from intercom_async.errors import rebuilt
+from intercom_async.errors import IntercomError, rebuilt
 
 
 class State(enum.StrEnum):
@@ -31,6 +31,18 @@ _UNRECORDED: Final = {
     State.PENDING.value: Outcome.NOT_ATTEMPTED,
     State.SENDING.value: Outcome.UNKNOWN,
 }
+
+
+_STATES: Final = {outcome: outcome.value for outcome in Outcome}
+
+
+def _facts_of(error: IntercomError) -> dict[str, Any]:
+    return {
+        "status": getattr(error, "status", None),
+        "code": getattr(error, "code", None),
+        "error_type": type(error).__name__,
+        "error": str(error),
+    }
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,24 +88,20 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         cls, result: DetachResult, *, admin_id: str | None, workspace: str, deferred: bool
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
-        error = result.error
         return cls(
             conversation_id=result.detach.conversation_id,
             contact_id=result.detach.contact_id,
             admin_id=admin_id,
             workspace=workspace,
-            state=result.outcome.value,
+            state=_STATES[result.outcome],
             inferred=result.inferred,
             in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
             attempts=result.attempts,
             refusals=result.refusals,
-            status=getattr(error, "status", None),
-            code=getattr(error, "code", None),
-            error_type=None if error is None else type(error).__name__,
-            error=None if error is None else str(error),
             request_id=result.request_id,
             deferred=deferred,
             second_try=result.second_try,
+            **({} if result.error is None else _facts_of(result.error)),
         )
 
     @property

@@ -28,7 +28,7 @@ _HURRY: Final = 0.001
 """Seconds for which rows collect that somebody waits for."""
 
 _LINGER: Final = 0.01
-"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
+"""Seconds for which rows collect that nobody waits for; no time limit if no disk needs them."""
 
 _FULL: Final = 500
 """Calls that are worked off without delay."""
@@ -200,7 +200,7 @@ class SqliteSession:
         """See `Session`."""
         writer, values = self._checked(row)
         if self._path is None:
-            writer.submit(Call(values), 10 * _LINGER)
+            writer.submit(Call(values), math.inf)
         else:
             written = asyncio.get_running_loop().create_future()
             writer.submit(Call(values, answer=written), _HURRY)
@@ -214,7 +214,7 @@ class SqliteSession:
             done(error)
             return
         if self._path is None:
-            writer.submit(Call(values), 10 * _LINGER)
+            writer.submit(Call(values), math.inf)
             done(None)
         else:
             writer.submit(Call(values, done=done), _LINGER)
