@@ -20,6 +20,8 @@ _UNREAD: Final = 256
 _UNREAD_BYTES: Final = 16 * 1024 * 1024
 """Bytes of replies that may wait so."""
 
+INTERRUPTED: Final = "other code cancelled a task of the run, which stopped; run it again"
+
 
 class ResultQueue(Generic[_Result]):
     """Hands results to the consumer. Whoever makes results awaits `room` while it is `full`.
@@ -184,11 +186,7 @@ class Run(ABC, Generic[_Result, _Summary]):
     def _interrupted(self) -> None:
         """Fail because a task of the run was cancelled, unless the run did that itself."""
         if not self._abandoned:
-            self._fail(
-                ClientStateError(
-                    "other code cancelled a task of the run, which stopped; run it again"
-                )
-            )
+            self._fail(ClientStateError(INTERRUPTED))
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step of the run, again if it was cancelled; an error of it ends the run."""

@@ -57,12 +57,12 @@ class Item:
         return self.row is not None and (self.row.in_doubt or self.row.state == State.SENDING)
 
     def row_in(self, state: State, admin_id: str | None, workspace: str) -> Row:
-        """Return the pair's row without an outcome."""
+        """Return the pair's row without an outcome; `admin_id` is for a pair that names none."""
         before = self.row
         return Row(
             conversation_id=self.pair.conversation_id,
             contact_id=self.pair.contact_id,
-            admin_id=admin_id,
+            admin_id=self.pair.admin_id or admin_id,
             workspace=workspace,
             state=state.value,
             in_doubt=self.in_doubt,

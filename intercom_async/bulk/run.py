@@ -32,6 +32,7 @@ from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.queue import Item, Key, PairQueue
 from intercom_async.bulk.reader import InputReader
+from intercom_async.bulk.sender import Sender
 from intercom_async.bulk.summary import DetachSummary, Tally, facts_of
 from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
@@ -72,25 +73,11 @@ from intercom_async.transport.sending import CallOptions, Transport
 _BATCH: Final = 128
 """Pairs that are taken from a source at once at most."""
 
-_LARGE: Final = 256 * 1024
-"""Bytes of a reply from which on the replies in flight are counted, too."""
-
-_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that the replies in flight may have together once a large one was seen."""
-
 _LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 """Errors after which another try, some time later, may go better; a refused certificate aside."""
-
-_CUT_OFF: Final = (
-    "the run stopped while this pair's request was under way: it may have been applied; "
-    "go on with the run, or try the pair again: it is safe"
-)
-_RECALLED: Final = (
-    "the journal was out of reach, so the request was given up; it may have been applied"
-)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -163,10 +150,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if part is not None:
             self._results, self._changes = part.results, part.changes
         self._options = options
-        self._operation = operation
         self._whoami = whoami
         self._transport = transport
-        self._call = attrs.evolve(call, bounded=options.concurrency is None)
+        self._retry = call.retry
+        self._sender = Sender(
+            operation,
+            transport,
+            attrs.evolve(call, bounded=options.concurrency is None),
+            workspace=self._workspace,
+            results=self._results,
+            changes=self._changes,
+        )
         self._concurrency = options.concurrency or CONNECTIONS
         self._identity: Identity | None = None
         self._asking = False
@@ -187,12 +181,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
         self._pairs = PairQueue()
         self._again: Counter[Key] = Counter()
-        self._deferring = self._call.retry.attempts > 1
+        self._deferring = self._retry.attempts > 1
         self._deferred = 0
         self._workers: set[asyncio.Task[None]] = set()
-        self._sending: set[Item] = set()
         self._recording = 0
-        self._largest = 0
 
     def __repr__(self) -> str:
         state = "not begun" if self._began is None else "running"
@@ -231,12 +223,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         # To drain a search would be to go on searching.
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
-        everything = immediately or self.outage is not None
-        for item in self._sending:
-            # One that stops the run itself finds that out without being cancelled.
-            if (everything or not item.attempts) and item.task is not asyncio.current_task():
-                assert item.task is not None  # noqa: S101  it is being sent
-                item.task.cancel()
+        self._sender.stop(everything=immediately or self.outage is not None)
         if self._asking and self._supervisor is not None:
             self._asking = False
             self._supervisor.cancel()
@@ -361,10 +348,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._asking = False
 
     def _pause(self, tries: int) -> float:
-        return backoff(self._call.retry, attempts=tries, random=self._runtime.random())
+        return backoff(self._retry, attempts=tries, random=self._runtime.random())
 
     async def _join_journal(self) -> None:
-        app = None if self._identity is None else self._identity.app
+        identity = self._identity
+        self._sender.admin_id = self._options.admin_id or getattr(identity, "id", None)
+        app = None if identity is None else identity.app
         app_id, app_name = (None, None) if app is None else (app.id_code, app.name)
         if isinstance(self._journal, Part):
             if app_id is not None and self._durable:
@@ -383,14 +372,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 await self._search.join(self._session)
                 before = self._session.before.items()
                 self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
+        self._sender.journal = self._session if self._durable else None
         self._left_unread = self._session.resumed
 
     def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
-        for item in self._sending:
-            if item.attempts and item.task is not None:
-                item.recalled = True
-                item.task.cancel()
+        self._sender.recall()
 
     def _facts(self) -> Facts:
         """Return the run's numbers for the journal."""
@@ -530,7 +517,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._deferring = False
         if self._deferred:
             # What failed a moment ago would fail again.
-            pause = self._pause(self._call.retry.attempts)
+            pause = self._pause(self._retry.attempts)
             end = self._runtime.monotonic() + pause
             timer = self._runtime.call_later(pause, self._changes.look)
             await self._until(lambda: self._runtime.monotonic() >= end)
@@ -609,7 +596,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _carry_out(self, item: Item) -> None:
         """Send a pair, keep its outcome, then give its result."""
         began = self._runtime.monotonic()
-        result = await self._send(item)
+        result = await self._sender.send(item)
         self._tally.count_requests(result.attempts, result.refusals, again=item.second)
         self._look_at_answer(result)
         self._pairs.free(item)
@@ -633,7 +620,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         )
         row = Row.of(
             result,
-            admin_id=self._admin_of(item.pair),
+            admin_id=item.pair.admin_id or self._sender.admin_id,
             workspace=self._workspace,
             deferred=deferred,
         )
@@ -648,70 +635,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         refused = isinstance(result.fatal, AuthenticationError)
         return refused and self._part is not None and result.outcome is Outcome.FAILED
 
-    def _admin_of(self, pair: Detach) -> str | None:
-        """Return a pair's admin: its own, the run's, or the token's."""
-        own = None if self._identity is None else self._identity.id
-        return pair.admin_id or self._options.admin_id or own
-
-    async def _send(self, item: Item) -> DetachResult:
-        """Bring a pair to its end; whatever happens on the way is in the result."""
-        item.task = task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        self._sending.add(item)
-        try:
-            return await self._operation(
-                self._transport,
-                item.pair,
-                self._admin_of(item.pair),
-                self._call,
-                ambiguous=item.in_doubt,
-                on_send=functools.partial(self._announce, item),
-            )
-        except InvalidArgumentError as error:
-            return DetachResult(detach=item.pair, outcome=Outcome.FAILED, error=error)
-        except IntercomError as error:
-            # The client was closed, or the disk is full. The run stops behind this call: here that
-            # would cancel this very task.
-            return _cut_off(item, error, fatal=error)
-        except asyncio.CancelledError:
-            if not self._stopping and not item.recalled:
-                self._interrupted()
-            task.uncancel()
-            return _cut_off(item, UnknownOutcomeError(_RECALLED if item.recalled else _CUT_OFF))
-        finally:
-            self._sending.discard(item)
-
-    async def _announce(self, item: Item) -> None:
-        """Before a request leaves: let the journal know, or ask it whether it still may leave."""
-        journal = self._session if self._durable else None
-        if not item.announced:
-            if self._largest > _LARGE:
-                await self._memory()
-            item.announced = True
-            if journal is not None:
-                admin_id = self._admin_of(item.pair)
-                await journal.write(item.row_in(State.SENDING, admin_id, self._workspace))
-        elif journal is not None:
-            await journal.hold()
-        item.attempts += 1
-
-    async def _memory(self) -> None:
-        """Wait until memory allows one more reply.
-
-        Not before the request has its permit: while it waited for that, nobody knew how large
-        replies are.
-        """
-        await self._results.room()
-        await self._changes.until(self._may_hold_another_reply)
-
-    def _may_hold_another_reply(self) -> bool:
-        in_flight = sum(item.attempts > 0 for item in self._sending)
-        return not in_flight or self._largest * (in_flight + 1) <= _IN_FLIGHT_BYTES
-
     def _look_at_answer(self, result: DetachResult) -> None:
         """Stop the run if the answer says that no other can be better."""
-        if result.answer is not None:
-            self._largest = max(self._largest, len(result.answer.body))
         if result.fatal is not None:
             if isinstance(result.fatal, ClientStateError | JournalError):
                 self._fail(result.fatal)
@@ -791,7 +716,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Return the row of a pair that is not sent: as it was, or pending."""
         if item.row is not None:
             return replace(item.row, deferred=False)
-        return item.row_in(State.PENDING, self._admin_of(item.pair), self._workspace)
+        return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)
 
     def _pool_finds(self, item: Item) -> bool:
         """Whether the pool finds a pair among those that were not taken up."""
@@ -801,17 +726,3 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._part.left += 1
             return True
         return item.source is Wanted.LEFT and not item.announced
-
-
-def _cut_off(
-    item: Item, error: IntercomError, *, fatal: IntercomError | None = None
-) -> DetachResult:
-    """Return the result of a pair whose sending was cut off."""
-    sent = item.attempts > 0 or item.in_doubt
-    return DetachResult(
-        detach=item.pair,
-        outcome=Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED,
-        error=error if sent or fatal is not None else None,
-        fatal=fatal,
-        attempts=item.attempts,
-    )

@@ -1,0 +1,140 @@
+"""One pair's way to Intercom: announced to the journal, sent, and cut off if the run stops."""
+
+import asyncio
+import functools
+from typing import Final
+
+from intercom_async.bulk.changes import Changes
+from intercom_async.bulk.lifecycle import INTERRUPTED, ResultQueue
+from intercom_async.bulk.options import Operation
+from intercom_async.bulk.queue import Item
+from intercom_async.detaching import DetachResult, Outcome
+from intercom_async.errors import (
+    ClientStateError,
+    IntercomError,
+    InvalidArgumentError,
+    UnknownOutcomeError,
+)
+from intercom_async.journal import Session, State
+from intercom_async.transport.sending import CallOptions, Transport
+
+_LARGE: Final = 256 * 1024
+"""Bytes of a reply from which on the replies in flight are counted, too."""
+
+_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that the replies in flight may have together once a large one was seen."""
+
+_CUT_OFF: Final = (
+    "the run stopped while this pair's request was under way: it may have been applied; "
+    "go on with the run, or try the pair again: it is safe"
+)
+_RECALLED: Final = (
+    "the journal was out of reach, so the request was given up; it may have been applied"
+)
+
+
+class Sender:
+    """Sends the pairs of a run.
+
+    Attributes:
+        journal: what each pair is announced to; None if it is not durable.
+        admin_id: in whose name pairs are sent that name nobody.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        transport: Transport,
+        call: CallOptions,
+        *,
+        workspace: str,
+        results: ResultQueue[DetachResult],
+        changes: Changes,
+    ) -> None:
+        self.journal: Session | None = None
+        self.admin_id: str | None = None
+        self._operation = operation
+        self._transport = transport
+        self._call = call
+        self._workspace = workspace
+        self._results = results
+        self._changes = changes
+        self._sending: set[Item] = set()
+        self._stopping = False
+        self._largest = 0
+
+    async def send(self, item: Item) -> DetachResult:
+        """Bring a pair to its end; whatever happens on the way is in the result."""
+        item.task = task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._sending.add(item)
+        try:
+            result = await self._operation(
+                self._transport,
+                item.pair,
+                item.pair.admin_id or self.admin_id,
+                self._call,
+                ambiguous=item.in_doubt,
+                on_send=functools.partial(self._announce, item),
+            )
+        except InvalidArgumentError as error:
+            return DetachResult(detach=item.pair, outcome=Outcome.FAILED, error=error)
+        except IntercomError as error:
+            # The client was closed, or the disk is full. The run stops behind this call: here that
+            # would cancel this very task.
+            return _cut_off(item, error, fatal=error)
+        except asyncio.CancelledError:
+            task.uncancel()
+            fatal = None if self._stopping or item.recalled else ClientStateError(INTERRUPTED)
+            text = _RECALLED if item.recalled else _CUT_OFF
+            return _cut_off(item, UnknownOutcomeError(text), fatal=fatal)
+        finally:
+            self._sending.discard(item)
+        if result.answer is not None:
+            self._largest = max(self._largest, len(result.answer.body))
+        return result
+
+    def stop(self, *, everything: bool) -> None:
+        """Give up what has not left, or requests in flight, too."""
+        self._stopping = True
+        for item in self._sending:
+            if item.task is not None and (everything or not item.attempts):
+                item.task.cancel()
+
+    def recall(self) -> None:
+        """Send nothing again: another run may own the journal by now, and check what is left."""
+        for item in self._sending:
+            if item.task is not None and item.attempts:
+                item.recalled = True
+                item.task.cancel()
+
+    async def _announce(self, item: Item) -> None:
+        """Before a request leaves: let the journal know, or ask it whether it still may leave."""
+        if not item.announced:
+            if self._largest > _LARGE:
+                # Not sooner: while it waited for its permit, nobody knew how large replies are.
+                await self._results.room()
+                await self._changes.until(self._may_hold_another_reply)
+            item.announced = True
+            if self.journal is not None:
+                row = item.row_in(State.SENDING, self.admin_id, self._workspace)
+                await self.journal.write(row)
+        elif self.journal is not None:
+            await self.journal.hold()
+        item.attempts += 1
+
+    def _may_hold_another_reply(self) -> bool:
+        in_flight = sum(item.attempts > 0 for item in self._sending)
+        return not in_flight or self._largest * (in_flight + 1) <= _IN_FLIGHT_BYTES
+
+
+def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:
+    """Return the result of a pair whose sending was cut off."""
+    sent = item.attempts > 0 or item.in_doubt
+    return DetachResult(
+        detach=item.pair,
+        outcome=Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED,
+        error=error if sent or error is fatal else None,
+        fatal=fatal,
+        attempts=item.attempts,
+    )
