@@ -339,10 +339,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                         raise
                 await self._runtime.sleep(self._pause(tries))
         except asyncio.CancelledError:
-            supervisor = asyncio.current_task()
-            if not self._stopping or self._abandoned or supervisor is None:
+            if not self._stopping or self._supervisor is None:
                 raise
-            supervisor.uncancel()
+            self._supervisor.uncancel()
             return None
         finally:
             self._asking = False
