@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"detaching", "raw"},
     {"pairs"},
     {"journal", "dry_run"},
+    {"lookup"},
     {"people"},
     {"bulk"},
     {"client"},
