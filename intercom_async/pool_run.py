@@ -266,7 +266,9 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         finally:
             reading.cancel()
             await asyncio.wait({reading})
-        if not reading.cancelled() and (error := reading.exception()) is not None:
+        if reading.cancelled():
+            self._interrupted()
+        elif (error := reading.exception()) is not None:
             self._failure = self._failure or error  # raised when the pairs before it are done
         self._complete = self._complete and source.complete
         if lane is None:
@@ -325,10 +327,10 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         """Give a workspace a place whenever it has something to do."""
         part, begun = lane.part, False
         while not self._stopping and part.tally.stopped_by is None:
-            if self._waiting == 0 and self._places.locked():
+            self._waiting += 1
+            if self._waiting == 1:
                 for one in self._working:  # which may have nothing to do
                     one.part.changes.look()
-            self._waiting += 1
             try:
                 await self._places.acquire()
             finally:
@@ -378,6 +380,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         lane.client = client
         lane.run = bulk_run(client, options, None, lane.part)
         await lane.run
+        lane.run = None
 
     # --- what nobody took up -------------------------------------------------------------------
 
