@@ -6,7 +6,6 @@ import os
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Mapping,
@@ -19,9 +18,8 @@ import attrs
 from intercom_async import raw
 from intercom_async._version import __version__
 from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
-from intercom_async.bulk.part import Part
-from intercom_async.bulk.results import DetachSummary
-from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk.run import DetachRun, Part
+from intercom_async.bulk.summary import DetachSummary
 from intercom_async.detaching import (
     ATTACH,
     DETACH,
@@ -377,8 +375,8 @@ class IntercomClient:
             return None
         if settled.error is not None:
             raise settled.error
-        assert settled.reply is not None  # noqa: S101  no error means a reply
-        return await read_conversation(settled.reply, pair.conversation_id)
+        assert settled.answer is not None  # noqa: S101  no error means a reply
+        return await read_conversation(settled.answer, pair.conversation_id)
 
     async def _admin(self, admin_id: str | int | None, timeout: float | None) -> str:
         """Return the admin of a call: its own, the client's, or the token's own."""
@@ -645,7 +643,7 @@ class IntercomClient:
             outage_patience=outage_patience,
             progress=progress,
         )
-        return self.run(options, pairs, as_journal(journal))
+        return bulk_run(self, options, pairs, as_journal(journal))
 
     def attach_contacts(
         self,
@@ -666,31 +664,7 @@ class IntercomClient:
         asked = RunOptions(
             operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
         )
-        return self.run(asked, pairs, as_journal(journal))
-
-    def run(
-        self,
-        options: RunOptions,
-        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
-        journal: Journal | Part,
-    ) -> DetachRun:
-        """Make the run that some options ask for; `detach_contacts` is for people."""
-        transport, whoami, call = self.for_runs()
-        return DetachRun(
-            pairs,
-            journal=journal,
-            options=attrs.evolve(options, admin_id=options.admin_id or self._admin_id),
-            operation=_OPERATIONS[options.operation](),
-            whoami=whoami,
-            transport=transport,
-            call=call,
-            runtime=self._runtime,
-        )
-
-    def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return the parts that a run uses."""
-        view = self._for_bulk()
-        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+        return bulk_run(self, asked, pairs, as_journal(journal))
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
         """Return a view whose calls wait for the quota without a bound: that is pacing."""
@@ -706,6 +680,26 @@ class IntercomClient:
         if not reply.succeeded:
             raise error_of(reply)
         return reply
+
+
+def bulk_run(
+    client: IntercomClient,
+    options: RunOptions,
+    pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
+    journal: Journal | Part,
+) -> DetachRun:
+    """Make the run that some options ask for; `detach_contacts` is for people."""
+    view = client._for_bulk()  # noqa: SLF001  of this very module
+    return DetachRun(
+        pairs,
+        journal=journal,
+        options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
+        operation=_OPERATIONS[options.operation](),
+        whoami=view.whoami,
+        transport=client._transport,  # noqa: SLF001
+        call=view._interactive,  # noqa: SLF001
+        runtime=client._runtime,  # noqa: SLF001
+    )
 
 
 def as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:

@@ -23,7 +23,7 @@ from intercom_async import (
     RetryPolicy,
     UnknownOutcomeError,
 )
-from intercom_async.detaching import ATTACH, Settled, settle
+from intercom_async.detaching import ATTACH, DetachResult, settle
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.lying_server import GONE, STAYS, Asked, LyingServer, Said, error, html
 
@@ -53,7 +53,7 @@ async def label(client: IntercomClient, conversation: str, contact: str = GONE) 
     return Outcome.DETACHED
 
 
-async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> Settled:
+async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> DetachResult:
     return await settle(
         client._transport, Detach(conversation, GONE), "1", client._interactive, **more
     )

@@ -34,8 +34,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
-from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk.summary import DetachSummary
 from intercom_async.errors import (
     CertificateError,
     ConnectionFailedError,

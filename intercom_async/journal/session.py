@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import os
 import weakref
 from collections.abc import Callable, Collection, Sequence
@@ -23,8 +24,8 @@ _HURRY: Final = 0.001
 _LINGER: Final = 0.01
 """Seconds for which rows collect that nobody waits for."""
 
-_LAZY: Final = 0.1
-"""Seconds for which a temporary journal's rows collect."""
+_FULL: Final = 500
+"""Rows that collect for a temporary journal, unless somebody asks it for something before."""
 
 _NOTE_EVERY: Final = 1.0
 """Seconds between two writes of a session's numbers."""
@@ -181,7 +182,8 @@ class Session:
         if self._durable:
             self._writer.add(values, done, within)
         else:
-            self._writer.add(values, _ignore, _LAZY)
+            full = self._writer.backlog >= _FULL - 1
+            self._writer.add(values, _ignore, 0.0 if full else math.inf)
             done(None)
 
     async def room(self) -> None:

@@ -12,6 +12,7 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.journal import (
@@ -74,7 +75,7 @@ async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
     pairs = [Detach("0", "0"), Detach("1295", "5ba682d2", "7"), Detach("1295", "other")]
     assert await session.look_up(pairs, "acme") == [
         None,
-        attrs.evolve(FULL, session=1, updated_at=1764108891.123),
+        replace(FULL, session=1, updated_at=1764108891.123),
         None,
     ]
     if not isinstance(place, InPostgres):  # where a journal is open for one workspace
@@ -126,7 +127,7 @@ async def test_pages_of_rows_that_wait_for_their_second_try_cover_each_once(
     while page := await session.rows(Wanted.DEFERRED, after=after, limit=4):
         seen += [one.conversation_id for one in page]
         after = page[-1]
-        await session.write(attrs.evolve(page[0], state="detached", deferred=False))
+        await session.write(replace(page[0], state="detached", deferred=False))
     assert seen == [f"c{number:04}" for number in range(0, 25, 2)]
     await session.close()
 
@@ -170,7 +171,7 @@ async def test_batches_of_every_size_are_written_whole(lasting: Path | InPostgre
 async def test_a_large_batch_is_written_whole_or_not_at_all(path: Path) -> None:
     session = await opened(path)
     rows = [row(number) for number in range(500)]
-    bad = attrs.evolve(rows[-1], attempts=2**70)  # no database holds such a number
+    bad = replace(rows[-1], attempts=2**70)  # no database holds such a number
     told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
     assert all(isinstance(one, JournalError) for one in told)
     assert kept(path) == {}
