@@ -83,7 +83,8 @@ _SETTLED: Final = frozenset(
 )
 
 
-class Detach(msgspec.Struct, frozen=True):
+@attrs.frozen
+class Detach:
     """One pair: remove this contact from this conversation, or put it back.
 
     Attributes:
