@@ -306,7 +306,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._is_stopping():
             return
         try:
-            if self._durable or self._options.admin_id is None:
+            if self._durable:
                 self._identity = await self._who()
                 if self._is_stopping():
                     return
@@ -319,6 +319,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if isinstance(error, ClientStateError | JournalError) and not other:
                 raise
             self._stop_for(error)
+
+    async def _find_admin(self, items: Sequence[Item]) -> None:
+        """Let the token's own admin act for pairs that name none, if nobody else does."""
+        if self._identity is not None or self._sender.admin_id is not None:
+            return
+        if all(item.pair.admin_id is not None for item in items) or self._is_stopping():
+            return
+        try:
+            self._identity = await self._who()
+        except IntercomError as error:
+            if isinstance(error, ClientStateError):
+                raise
+            self._stop_for(error)
+        self._sender.admin_id = getattr(self._identity, "id", None)
 
     async def _who(self) -> Identity | None:
         """Ask who the token belongs to, again after a failure that may pass; None if stopped.
@@ -406,6 +420,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             items = await take()
             if items is None:
                 return
+            await self._find_admin(items)
             if self._is_stopping():
                 await self._leave(items)
             else:
