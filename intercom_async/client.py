@@ -370,8 +370,10 @@ class IntercomClient:
         excused: frozenset[Outcome] = frozenset(),
     ) -> Conversation | None:
         options = self._options(timeout)
-        pair = Detach(conversation_id, contact_id, await self._admin(admin_id, timeout))
-        settled = await settle(self._transport, pair, pair.admin_id, options, change=change)
+        if admin_id is None:
+            admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
+        pair = Detach(conversation_id, contact_id)
+        settled = await settle(self._transport, pair, admin_id, options, change=change)
         if settled.outcome in excused:
             return None
         if settled.error is not None:
@@ -379,20 +381,15 @@ class IntercomClient:
         assert settled.reply is not None  # noqa: S101  no error means a reply
         return await read_conversation(settled.reply, pair.conversation_id)
 
-    async def _admin(self, admin_id: str | int | None, timeout: float | None) -> str:
-        """Return the admin of a call: its own, the client's, or the token's own."""
-        if admin_id is not None:
-            return check_id("admin_id", admin_id)
-        if self._admin_id is not None:
-            return self._admin_id
-        if self._own_admin_id is None:
-            own = (await self.whoami(timeout=timeout)).id
-            if own is None:
-                raise InvalidArgumentError(
-                    "admin_id", None, "given: Intercom does not say which admin the token has"
-                )
-            self._own_admin_id = own
-        return self._own_admin_id
+    async def _ask_admin(self, timeout: float | None) -> str:
+        """Ask for the token's own admin, once."""
+        own = (await self.whoami(timeout=timeout)).id
+        if own is None:
+            raise InvalidArgumentError(
+                "admin_id", None, "given: Intercom does not say which admin the token has"
+            )
+        self._own_admin_id = own
+        return own
 
     async def get_conversation(
         self,

@@ -165,10 +165,11 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    return marked(
-        reply,
-        _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id)),
-    )
+    try:
+        conversation = decode_conversation(reply.body, default_id=conversation_id)
+    except ResponseDecodeError as error:
+        raise _of(reply, error) from None
+    return marked(reply, conversation)
 
 
 def marked(reply: Reply, found: _Replied) -> _Replied:
@@ -238,7 +239,7 @@ ATTACH: Final = Change(
 async def settle(
     transport: Transport,
     pair: Detach,
-    admin_id: str | None,
+    admin_id: str | int | None,
     options: CallOptions,
     *,
     change: Change = DETACH,
@@ -269,7 +270,8 @@ async def settle(
     else:
         settled = _read_reply(reply, change)
         # A conversation that does not exist holds no contact, whatever came before.
-        certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
+        done, missing = change.done, Outcome.CONVERSATION_MISSING
+        certain = settled.outcome is done or settled.outcome is missing
         doubt = (doubt or reply.in_doubt) and not certain
         listed = reply.doubt is not None and reply.doubt.listed
     if settled.error is not None:

@@ -131,16 +131,14 @@ class Limiter:
         Args:
             bounded: whether a bulk request counts against the computed bound on concurrency.
         """
-        if self._interactive.waiting or not slots.free(bulk=lane is _BULK):
+        bulk = lane is _BULK
+        if self._interactive.waiting or not slots.free(bulk=bulk):
             return None
-        if lane is not _BULK:
-            bounded = False
-        elif self._bulk.waiting:
-            return None
-        if bounded and self._bounded >= self._concurrency.value:
+        bounded = bounded and bulk
+        if bulk and (self._bulk.waiting or (bounded and self._bounded >= self._concurrency.value)):
             return None
         now = self._runtime.monotonic()
-        if self._window.wait(lane, now, backlog=self._backlog(1)) > 0.0:
+        if self._window.wait(lane, now, backlog=self._backlog(1) if bulk else None) > 0.0:
             return None
         if self._gate is not None and self._wait_at(self._gate, now) > 0.0:
             return None

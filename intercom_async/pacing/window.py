@@ -172,8 +172,7 @@ class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after: float | None = None
 
 
-@attrs.define(eq=False)
-class Permit:
+class Permit(msgspec.Struct, eq=False):
     """The right to send one request, and the state of the quota when it was given.
 
     Attributes:
@@ -212,6 +211,7 @@ class QuotaWindow:
         self._lag = 0
         self._lag_age = 0
         self._limit = 0
+        self._allowance = 0  # how many requests of a window are ours
         self.reset = 0.0
         self.remaining = 0
         # What follows means nothing before a reply has named the limit.
@@ -278,7 +278,7 @@ class QuotaWindow:
         short = ahead + 1 - self._budget(self.remaining)
         if short <= 0:
             return pause
-        further = (short - 1) // self._allowance()
+        further = (short - 1) // self._allowance
         return max(pause, self.clock.until(self.reset, now) + further * WINDOW)
 
     def status(
@@ -408,11 +408,7 @@ class QuotaWindow:
         return self._budget(self.remaining) - self.in_flight
 
     def _budget(self, remaining: int) -> int:
-        return min(remaining, self._allowance() - self._own)
-
-    def _allowance(self) -> int:
-        """Return how many requests of a window are ours: one at least, or none would ever go."""
-        return max(1, math.floor(self._policy.quota_fraction * self._limit))
+        return min(remaining, self._allowance - self._own)
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
@@ -485,12 +481,15 @@ class QuotaWindow:
     ) -> bool:
         """Bring clock and window up to date; whether the reply belongs to the current window."""
         agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
-        if not self._limit or not agreed or reset > self.reset:
-            self._limit = limit
-            self._begin_window(reset, now, idle=False)
-        elif reset < self.reset:
+        same = agreed and self._limit > 0
+        if same and reset < self.reset:
             return False
-        self._limit = limit
+        if limit != self._limit:
+            self._limit = limit
+            # One at least, or none would ever go.
+            self._allowance = max(1, math.floor(self._policy.quota_fraction * limit))
+        if not same or reset > self.reset:
+            self._begin_window(reset, now, idle=False)
         return True
 
     def _count(self, permit: Permit, remaining: int, now: float) -> None:

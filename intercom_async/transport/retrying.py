@@ -161,7 +161,8 @@ class RetryBudget:
 
     def earn(self, refund: float) -> None:
         """A call succeeded: refund what its retries cost, and one token for the success."""
-        self._tokens = min(self._capacity, self._tokens + refund + 1.0)
+        if self._tokens < self._capacity:
+            self._tokens = min(self._capacity, self._tokens + refund + 1.0)
 
     def refill(self) -> None:
         """An outage is over: its failures say nothing about what comes now."""

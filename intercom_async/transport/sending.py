@@ -118,8 +118,7 @@ class CallOptions:
     patient: bool = False
 
 
-@attrs.define(eq=False)
-class _Call:
+class _Call(msgspec.Struct, eq=False):
     """The life of one call so far.
 
     Attributes:
@@ -134,7 +133,7 @@ class _Call:
     on_send: Callable[[], Awaitable[None]] | None
     limiter: Limiter
     began: float
-    number: int = attrs.field(factory=_NUMBERS.__next__)
+    number: int = msgspec.field(default_factory=_NUMBERS.__next__)
     waited: float = 0.0
     attempts: int = 0
     refusals: int = 0

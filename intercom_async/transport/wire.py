@@ -5,8 +5,8 @@ URL, the conversation id "1?x=1" or "1#f" turns a detach into `DELETE /conversat
 call that deletes the whole conversation.
 """
 
-import math
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -368,12 +368,14 @@ _LAST_SECOND: Final = 1e11
 """As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
 
 
-def _number(text: str) -> float | None:
+@lru_cache(maxsize=1024)  # the numbers of one window come again and again
+def _number(text: str, low: float, high: float) -> float | None:
+    """Return the number that a header says, if it is one within the bounds."""
     # `float` alone also takes "1_0" and digits of every script; most are plain digits.
     if not (text.isascii() and text.isdigit()) and not _NUMBER.fullmatch(text):
         return None
     number = float(text)
-    return number if math.isfinite(number) else None
+    return number if low <= number <= high else None
 
 
 @lru_cache  # the Date header changes once a second, replies come by the hundred
@@ -388,7 +390,7 @@ def _http_date(text: str) -> float | None:
 
 def _retry_after(text: str, date: float | None, wall: float) -> float | None:
     """Seconds to wait: a number (fractions too) or an HTTP date, read against the reply's Date."""
-    number = _number(text)
+    number = _number(text, -sys.float_info.max, sys.float_info.max)
     if number is None:
         moment = _http_date(text)
         if moment is None:
@@ -397,20 +399,15 @@ def _retry_after(text: str, date: float | None, wall: float) -> float | None:
     return max(0.0, number)
 
 
-def _within(number: float | None, low: float, high: float) -> float | None:
-    """Return a number within its bounds, else None."""
-    return number if number is not None and low <= number <= high else None
-
-
 def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeaders | None:
     """Read what a reply says about the quota; nonsense counts as missing.
 
     Args:
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _within(_number(headers.get(_LIMIT, "")), 1, _MOST_REQUESTS)
-    remaining = _within(_number(headers.get(_REMAINING, "")), -_MOST_REQUESTS, _MOST_REQUESTS)
-    reset = _within(_number(headers.get(_RESET, "")), 0, _LAST_SECOND)
+    limit = _number(headers.get(_LIMIT, ""), 1, _MOST_REQUESTS)
+    remaining = _number(headers.get(_REMAINING, ""), -_MOST_REQUESTS, _MOST_REQUESTS)
+    reset = _number(headers.get(_RESET, ""), 0, _LAST_SECOND)
     date = _http_date(headers.get(_DATE, ""))
     asked = headers.get(_RETRY_AFTER)
     retry_after = None if asked is None else _retry_after(asked, date, wall)

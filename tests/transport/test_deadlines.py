@@ -58,15 +58,15 @@ def deadlines(clock: _Clock) -> Deadlines:
 
 async def _bounded(deadlines: Deadlines, seconds: float, ends: asyncio.Event) -> str:
     """Wait for `ends` within a deadline, as an attempt does."""
-    deadline = deadlines.enter(seconds)
+    deadlines.enter(seconds)
     try:
         await ends.wait()
     except asyncio.CancelledError:
-        if not deadline.leave():
+        if not deadlines.leave():
             raise
         return "cut off"
     finally:
-        deadline.leave()
+        deadlines.leave()
     return "in time"
 
 
