@@ -10,6 +10,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from intercom_async.runtime import Runtime
+
 T = TypeVar("T")
 
 
@@ -44,7 +46,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-class VirtualRuntime:
+class VirtualRuntime(Runtime):
     """The `Runtime` of one simulated process: clocks that begin at its own `epoch` and `wall`."""
 
     def __init__(

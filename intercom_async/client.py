@@ -12,6 +12,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
@@ -34,7 +35,12 @@ from intercom_async.detaching import (
     settle,
 )
 from intercom_async.dry_run import DryRun
-from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
+from intercom_async.errors import (
+    ConnectionFailedError,
+    ContradictoryReplyError,
+    InvalidArgumentError,
+    ServerError,
+)
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.model import ContactReference, Conversation, Identity
@@ -55,6 +61,7 @@ from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Region
+from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
     import aiohttp
@@ -73,16 +80,19 @@ _PAGE_SIZE: Final = 150
 _SMALLEST_PAGE: Final = 10
 """The same for a search whose larger pages make a gateway give up."""
 
+_MARGIN: Final = 10_000
+"""Results beyond twice those announced after which a search is taken for one without an end."""
+
 _Found = TypeVar("_Found", Conversation, ContactReference)
 
 
-def _check_retry(retry: object, max_retries: object) -> RetryPolicy:
+def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
     if not isinstance(retry, RetryPolicy):
         raise InvalidArgumentError("retry", retry, "a RetryPolicy")
     if max_retries is None:
         return retry
-    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-        raise InvalidArgumentError("max_retries", max_retries, "a whole number of at least 0")
+    expected = "a whole number of at least 0"
+    check_number("max_retries", max_retries, expected, lambda n: isinstance(n, int) and n >= 0)
     return attrs.evolve(retry, attempts=max_retries + 1)
 
 
@@ -452,6 +462,7 @@ class IntercomClient:
         search starts over until it brings nothing new.
 
         Raises:
+            ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
         request = functools.partial(wire.search_conversations, contact_id)
@@ -488,6 +499,7 @@ class IntercomClient:
 
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
+            ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
         asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
@@ -552,16 +564,20 @@ class IntercomClient:
     ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
         """Iterate over a search's pages: their entries, and the total count.
 
-        A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
-        cursors repeat or a page brings nothing new.
+        A page that a gateway gives up on (502, 504) is asked for in halves.
+
+        Raises:
+            ContradictoryReplyError: more follows, but leads back, brings nothing new, or is far
+                more than was announced.
         """
         options = self._options(timeout)
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = attrs.evolve(options, retry=retry)
         size = _PAGE_SIZE
         cursor: str | None = None
-        cursors: set[str | None] = {None}
+        cursors: set[str] = set()
         ids: set[str | None] = {None}
+        most: int | None = None
         while True:
             asked = request(per_page=size, starting_after=cursor)
             try:
@@ -578,11 +594,21 @@ class IntercomClient:
             for entry in found:
                 mark(entry, head)
             yield found, total
-            new = {entry.id for entry in found} - ids
-            if cursor in cursors or not new:
+            if cursor is None or not found:
                 return
+            most = _MARGIN + 2 * (total or 0) if most is None else most
+            before = len(ids)
+            ids.update(entry.id for entry in found)
+            reason = None
+            if cursor in cursors or len(ids) == before:
+                reason = "the search leads back to what it had, and says that more follows"
+            elif len(ids) > most:
+                reason = f"the search has {len(ids):,} results, far more than it announced"
+            if reason is not None:
+                raise ContradictoryReplyError(
+                    reason, status=reply.status, request_id=wire.request_id_of(reply)
+                )
             cursors.add(cursor)
-            ids |= new
 
     async def whoami(self, *, timeout: float | None = None) -> Identity:
         """Return the admin and the workspace the token belongs to.
@@ -727,19 +753,45 @@ def _contacts(body: bytes) -> tuple[tuple[ContactReference, ...], int | None, st
     return page.contacts, None, page.starting_after
 
 
+@overload
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
     *,
     admin_id: str | int | None = None,
+    missing_ok: Literal[False] = False,
+    timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> Conversation:
+) -> Conversation: ...
+@overload
+async def detach_contact(
+    conversation_id: str,
+    contact_id: str,
+    *,
+    admin_id: str | int | None = None,
+    missing_ok: bool,
+    timeout: float | None = None,
+    client: IntercomClient | None = None,
+) -> Conversation | None: ...
+async def detach_contact(
+    conversation_id: str,
+    contact_id: str,
+    *,
+    admin_id: str | int | None = None,
+    missing_ok: bool = False,
+    timeout: float | None = None,
+    client: IntercomClient | None = None,
+) -> Conversation | None:
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
 
     Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call
     and closed after it. Programs that make more than one call should hold a client.
     """
-    if client is not None:
-        return await client.detach_contact(conversation_id, contact_id, admin_id=admin_id)
-    async with IntercomClient() as own:
-        return await own.detach_contact(conversation_id, contact_id, admin_id=admin_id)
+    async with IntercomClient() if client is None else nullcontext(client) as used:
+        return await used.detach_contact(
+            conversation_id,
+            contact_id,
+            admin_id=admin_id,
+            missing_ok=missing_ok,
+            timeout=timeout,
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ import intercom_async
 from intercom_async import (
     AuthenticationError,
     ContactNotFoundError,
+    ContradictoryReplyError,
     ConversationNotFoundError,
     Detach,
     IntercomClient,
@@ -512,7 +513,9 @@ class TestSearches:
 
     @pytest.mark.parametrize("cursors", [2, 10**9])
     @pytest.mark.parametrize("what", ["conversations", "contacts"])
-    async def test_a_search_ends_when_nothing_new_comes(self, what: str, cursors: int) -> None:
+    async def test_a_search_that_leads_back_to_what_it_had_is_an_error(
+        self, what: str, cursors: int
+    ) -> None:
         def answer(server: LyingServer, _: Asked) -> Said:
             assert len(server.asked) < 20, "it goes on and on"
             number = len(server.asked)
@@ -521,10 +524,25 @@ class TestSearches:
             document = {"conversations": listed, "data": listed, "total_count": 9, "pages": pages}
             return Said().with_body(document)
 
+        found: list[str | None] = []
         async with LyingServer(answer) as server, client_for(server) as client:
-            if what == "contacts":
-                found = [each.id async for each in client.find_contacts(external_id="7")]
-            else:
-                found = [each.id async for each in client.find_conversations(GONE)]
-        assert found == ["0", "1", "2"]
-        assert len(server.asked) <= 6
+            searches: dict[str, AsyncIterator[Any]] = {
+                "contacts": client.find_contacts(external_id="7"),
+                "conversations": client.find_conversations(GONE),
+            }
+            with pytest.raises(ContradictoryReplyError, match="leads back"):
+                found += [each.id async for each in searches[what]]
+        assert len(server.asked) == 2
+
+    async def test_a_search_that_invents_a_new_page_for_ever_is_an_error(self) -> None:
+        def answer(server: LyingServer, _: Asked) -> Said:
+            first = 150 * len(server.asked)
+            pages = {"next": {"starting_after": str(first)}}
+            listed = [{"id": str(number)} for number in range(first, first + 150)]
+            document = {"conversations": listed, "total_count": 150, "pages": pages}
+            return Said().with_body(document)
+
+        async with LyingServer(answer) as server, client_for(server) as client:
+            with pytest.raises(ContradictoryReplyError, match="far more than it announced"):
+                _ = [each async for each in client.find_conversations(GONE)]
+            assert len(server.asked) < 80

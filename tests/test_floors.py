@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"transport.retrying"},
     {"transport.wire"},
     {"transport.answers", "transport.network"},
-    {"transport.http", "transport.turns"},
+    {"transport.http"},
     {"transport.sending"},
     {"detaching", "raw"},
     {"pairs"},
@@ -48,7 +48,6 @@ PURE = {
     "transport.retrying",
     "transport.answers",
     "pacing.concurrency",
-    "transport.outage",
     "pacing.slots",
 }
 

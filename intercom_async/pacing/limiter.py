@@ -204,20 +204,23 @@ class Limiter:
         if not permit.open:
             return
         permit.open = False
-        if permit.bounded:
-            self._bounded -= 1
+        overloaded = False
         window = self._window
         now = self._runtime.monotonic()
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
             if self._gate is not None and headers is not None:
                 self._tell(self._gate, headers, now - permit.sent)
-            self._observe_load(now - permit.sent, overloaded=status in _OVERLOADED)
+            overloaded = status in _OVERLOADED
         elif sent:
             window.lost(permit, now)
-            self._observe_load(now - permit.sent, overloaded=True)
+            overloaded = True
         else:
             window.give_back(permit, tried=tried)
+        if permit.bounded:
+            self._bounded -= 1
+            if sent:
+                self._observe_load(now - permit.sent, overloaded=overloaded)
         permit.slots.give_back()
         if self._interactive.waiting or self._bulk.waiting:
             self._wake()

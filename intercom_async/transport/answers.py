@@ -10,7 +10,7 @@ A detach is answered with the contacts that are left, `{"customers": [...]}`, or
 with the conversation. An empty list contradicts nothing.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -190,10 +190,19 @@ def _told(body: bytes) -> _Told:
 
 def _listed(told: _Told) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
-    # A decoder makes no other types; asking for the abstract ones takes longer than all of the rest.
-    for listed in (told.customers, told.contacts):
-        if type(listed) is dict:
-            listed = listed.get("contacts", listed.get("customers"))  # noqa: PLW2901
-        if type(listed) is list:
-            return {str(entry.get("id")) for entry in listed if type(entry) is dict}
+    for found in (told.customers, told.contacts):
+        listed = found.get("contacts", found.get("customers")) if _is_dict(found) else found
+        if _is_list(listed):
+            return {str(entry.get("id")) for entry in listed if _is_dict(entry)}
     return None
+
+
+# A decoder makes no other types; asking for the abstract ones takes longer than all of the rest.
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return type(value) is dict
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return type(value) is list

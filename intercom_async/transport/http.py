@@ -444,17 +444,11 @@ class Http:
                 raise AttemptFailedError(Failure.REPEATED, f"request id {request_id} came twice")
         status = response.status
         flaw: ResponseTooLargeError | None = None
-        body = b""
         limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
+        content = response.content
         try:
-            content = response.content
-            if content.is_eof():  # the whole of most replies comes with the head
-                body = content.read_nowait()
-            else:
-                body = await _read_body(content, limit)
-            if len(body) > limit:
-                flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
-                body = b""
+            # The whole of most replies comes with the head.
+            body = content.read_nowait() if content.is_eof() else await _read_body(content, limit)
         except asyncio.CancelledError:
             if not self._deadlines.leave():
                 raise
@@ -468,6 +462,9 @@ class Http:
             # rest of the body is still on the wire and the connection must not be used again.
             if not response.closed:
                 response.close()
+        if len(body) > limit:
+            flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
+            body = b""
         reply = Reply(
             status=status,
             body=self._hiding.body(body, is_error=status >= 300),

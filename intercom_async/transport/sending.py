@@ -67,7 +67,6 @@ from intercom_async.transport.retrying import (
     decide,
     too_long,
 )
-from intercom_async.transport.turns import Turns
 from intercom_async.transport.wire import (
     Reply,
     Request,
@@ -195,9 +194,7 @@ class Transport:
         self._counts: Counter[str] = Counter()
         self._waited = 0.0
         self._replies: Counter[int] = Counter()
-        self._outage = Outage()
-        self._turns = Turns(self._outage, runtime)
-        self._away = asyncio.Event()
+        self._outage = Outage(runtime)
         self._waits: set[asyncio.Timeout] = set()
         self._looking = asyncio.Lock()
         self._looked_at = -math.inf
@@ -212,7 +209,7 @@ class Transport:
     @property
     def outage(self) -> OutageStatus | None:
         """The outage that lasts now, None while there is none."""
-        return self._outage.status(self._runtime.monotonic()) if self._outage.is_open else None
+        return self._outage.status()
 
     async def outage_lasting(self, seconds: float) -> OutageStatus:
         """Wait until one outage has lasted so long, and return it.
@@ -223,7 +220,7 @@ class Transport:
         while True:
             outage = self.outage
             if outage is None:
-                await self._unless_closed(self._away.wait())
+                await self._unless_closed(self._outage.began.wait())
             elif outage.since >= seconds:
                 return outage
             else:
@@ -396,7 +393,7 @@ class Transport:
         call.limiter.release(permit, headers=None, status=None, sent=sent)
         if sent:
             self._lost(call, permit, "cancelled", call.attempts + 1)
-        self._look_in_vain(call)
+        self._end_look(call)
 
     def _lost(self, call: _Call, permit: Permit, failure: str, attempt: int) -> None:
         self._counts["lost"] += 1
@@ -415,7 +412,7 @@ class Transport:
             await on_send()
         except BaseException:
             call.limiter.release(permit, headers=None, status=None, sent=False)
-            self._look_in_vain(call)
+            self._end_look(call)
             raise
 
     async def _wait_for_permit(self, call: _Call) -> Permit:
@@ -429,7 +426,7 @@ class Transport:
                 if permit is None:
                     permit = await self._wait_for_quota(call)
             except BaseException:
-                self._look_in_vain(call)
+                self._end_look(call)
                 raise
             if call.looking or not self._outage.is_open:
                 return permit
@@ -441,86 +438,56 @@ class Transport:
         Raises:
             ConnectionFailedError: the call is not patient, and it is not time to look.
         """
-        outage = self._outage
-        began = self._runtime.monotonic()
         if call.options.patient:
+            began = self._runtime.monotonic()
             try:
-                call.looking = await self._unless_closed(self._turns.wait())
+                call.looking = await self._unless_closed(self._outage.wait_for_turn())
             finally:
                 call.away += self._runtime.monotonic() - began
-        elif outage.may_look(began):
-            outage.look(began)
-            call.looking = True
-        else:
+            return
+        call.looking = self._outage.try_look()
+        if not call.looking:
             # A caller that tries again at once must not hold the loop.
             await self._runtime.sleep(0.0)
-            raise self._refuse_in_outage(call)
+            status = self.outage
+            error = ConnectionFailedError(f"{status or 'Intercom was away'}; nothing was sent")
+            error.attempts, error.refusals, error.outage = call.attempts, call.refusals, status
+            raise _unknown(call, error) if call.in_doubt else error
 
-    def _look_in_vain(
+    def _end_look(
         self, call: _Call, *, asked: float | None = None, longest: float = LONGEST_PAUSE
     ) -> None:
         """End the call's look, if it had one; the next call may look."""
-        if not call.looking:
-            return
-        call.looking = False
-        if self._outage.is_open:
-            self._outage.looked(
-                self._runtime.monotonic(),
-                random=self._runtime.random(),
-                asked=asked,
-                longest=longest,
-            )
-            self._turns.arm()
-
-    def _refuse_in_outage(self, call: _Call) -> ConnectionFailedError | UnknownOutcomeError:
-        status = self.outage
-        error = ConnectionFailedError(f"{status or 'Intercom was away'}; nothing was sent")
-        error.attempts, error.refusals, error.outage = call.attempts, call.refusals, status
-        return _unknown(call, error) if call.in_doubt else error
+        if call.looking:
+            call.looking = False
+            self._outage.looked_in_vain(asked=asked, longest=longest)
 
     def _failed(self, call: _Call, permit: Permit, failed: _Failed) -> _Failed:
         """Count a failed attempt towards an outage."""
         if failed.failure is Failure.CERTIFICATE:
-            self._look_in_vain(call)
+            self._end_look(call)
             return failed
-        now = self._runtime.monotonic()
-        if self._outage.failed(
-            now,
-            call=call.number,
-            sent=permit.sent,
-            reason=failed.reason,
-            random=self._runtime.random(),
-        ):
-            self._away.set()
-            status = self._outage.status(now)
-            assert status is not None  # noqa: S101  it has just begun
+        outage = self._outage
+        begun = outage.failed(call=call.number, sent=permit.sent, reason=failed.reason)
+        if begun is not None:
             self._reporter.report(
-                OutageBegan(call=call.number, since=status.since, reason=status.reason)
+                OutageBegan(call=call.number, since=begun.since, reason=begun.reason)
             )
-        if self._outage.suspected:
-            call.away += now - permit.sent
-        self._look_in_vain(
-            call,
-            asked=failed.retry_after,
-            longest=_PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE,
-        )
+        if outage.suspected:
+            call.away += self._runtime.monotonic() - permit.sent
+        longest = _PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE
+        self._end_look(call, asked=failed.retry_after, longest=longest)
         return failed
 
     def _recovered(self, call: _Call) -> None:
         """An answer came after failures."""
-        now = self._runtime.monotonic()
         call.looking = False
-        failures, status = self._outage.failures, self._outage.status(now)
-        if not self._outage.succeeded(now):
+        failures, ended = self._outage.failures, self._outage.succeeded()
+        if ended is None:
             return
-        self._away.clear()
         self._budget.refill()
         call.limiter.recovered()
-        self._turns.release()
-        assert status is not None  # noqa: S101  it was open
-        self._reporter.report(
-            OutageEnded(call=call.number, seconds=status.since, failures=failures)
-        )
+        self._reporter.report(OutageEnded(call=call.number, seconds=ended.since, failures=failures))
 
     def _answered(self, call: _Call, permit: Permit, reply: Reply) -> Reply | _Failed:
         """Learn from a reply; one in doubt failed if another attempt may do better."""

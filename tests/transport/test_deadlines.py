@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from intercom_async.runtime import SystemRuntime
+from intercom_async.runtime import Runtime
 from intercom_async.transport.deadlines import Deadlines
 
 
@@ -19,7 +19,7 @@ class _Timer:
         self.cancelled = True
 
 
-class _Clock(SystemRuntime):
+class _Clock(Runtime):
     """Time stands still until a test moves it; timers are kept for looking at."""
 
     def __init__(self) -> None:
