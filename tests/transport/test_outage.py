@@ -103,17 +103,6 @@ def test_a_failure_of_a_request_that_left_before_a_success_does_not_count() -> N
     assert outage.failures == 0
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_every_fourth_request_failing_is_no_outage(seed: int) -> None:
-    dice, outage = random.Random(seed), Outage(clock)
-    for n in range(20_000):
-        if dice.random() < 0.25:
-            fail(outage, n * 0.006, n)
-            assert not outage.is_open
-        elif outage.failures:
-            succeed(outage, n * 0.006)
-
-
 def test_looks_begin_further_and_further_apart_up_to_half_a_minute() -> None:
     outage, now = opened()
     began: list[float] = []

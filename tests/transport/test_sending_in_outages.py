@@ -327,19 +327,6 @@ async def test_pairs_that_are_always_answered_with_500_end_although_nothing_else
     assert world.idle
 
 
-async def test_a_few_pairs_that_never_succeed_are_no_outage(world: World) -> None:
-    world.network.away = RESET
-    for _ in range(10):
-        lost = await asyncio.gather(
-            *(world.transport.send(DETACH, BULK) for _ in range(2)), return_exceptions=True
-        )
-        assert all(isinstance(error, UnknownOutcomeError) for error in lost)
-        world.network.away = None
-        await world.transport.send(DETACH, BULK)
-        world.network.away = RESET
-    assert world.transport.outage is None
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_calls_leave_no_place_in_the_queue_and_no_timer(
     kind: Failure, world: World
