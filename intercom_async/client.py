@@ -13,7 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
 
@@ -278,19 +278,16 @@ class IntercomClient:
         max_retries: int | None = None,
     ) -> CallOptions:
         options = self._interactive
+        changes: dict[str, Any] = {}
         if retry is not None or max_retries is not None:
-            checked = _check_retry(options.retry if retry is None else retry, max_retries)
-            options = attrs.evolve(options, retry=checked)
+            changes["retry"] = _check_retry(retry or options.retry, max_retries)
         if timeout is not None:
-            options = attrs.evolve(options, timeout=timeout)
-            if retry is None:  # the policy of before may have an `attempt_time`
-                policy = attrs.evolve(options.retry, attempt_time=None)
-                options = attrs.evolve(options, retry=policy)
+            changes["timeout"] = timeout
         if max_wait is not None:
-            options = attrs.evolve(options, max_wait=max_wait)
+            changes["max_wait"] = max_wait
         if lane is not None:
-            options = attrs.evolve(options, lane=lane, patient=lane == Lane.BULK)
-        return options
+            changes |= {"lane": lane, "patient": lane == Lane.BULK}
+        return attrs.evolve(options, **changes) if changes else options
 
     @overload
     async def detach_contact(

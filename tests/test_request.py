@@ -437,12 +437,11 @@ class TestOptions:
                     await view.whoami()
                 assert raised.value.attempts == retries + 1
 
-    @pytest.mark.parametrize("attempt_time", [None, 60.0])
     async def test_a_call_s_own_timeout_is_for_this_call_alone(
-        self, sim: IntercomSimulator, attempt_time: float | None
+        self, sim: IntercomSimulator
     ) -> None:
         (pair,) = sim.workspace.populate(conversations=1)
-        policy = RetryPolicy(attempts=1, attempt_time=attempt_time)
+        policy = RetryPolicy(attempts=1)
         sim.faults.add(Fault.LATENCY, probability=1.0, seconds=1.0)
         async with IntercomClient(TOKEN, base_url=sim.url, retry=policy) as client:
             for call in (

@@ -26,13 +26,12 @@ from intercom_async.transport.wire import (
     IN_DOUBT,
     SUCCESS,
     Doubt,
+    ErrorBody,
     Reply,
     Request,
-    error_details,
+    error_body,
     error_for,
     head_of,
-    is_error_list,
-    is_foreign,
 )
 
 IN_A_ROW: Final = 3
@@ -69,14 +68,16 @@ def doubt_about(
         return _doubt_raw(reply)
     if status == SUCCESS:
         return _doubt_success(request, reply, removed_are_listed)
+    body = error_body(reply)
     if status in IN_DOUBT or status >= 500:
-        return Doubt(Failure.TRANSIENT_STATUS, _said(reply), again=True)
+        return Doubt(Failure.TRANSIENT_STATUS, _said(status, body), again=True)
     if status < 400:
         # An undocumented success may be no answer to a read; the redirect will come again.
-        return Doubt(Failure.FOREIGN, _said(reply), again=status < 300 and not request.writes)
-    if is_error_list(reply) or (status == 429 and _tells_quota(reply)):
+        again = status < 300 and not request.writes
+        return Doubt(Failure.FOREIGN, _said(status, body), again=again)
+    if body.is_list or (status == 429 and _tells_quota(reply)):
         return None
-    return Doubt(Failure.FOREIGN, _said(reply), again=is_foreign(reply))
+    return Doubt(Failure.FOREIGN, _said(status, body), again=body.is_foreign)
 
 
 def error_of(reply: Reply) -> IntercomError:
@@ -107,9 +108,8 @@ def _tells_quota(reply: Reply) -> bool:
     return told is not None and not (told.limit is told.remaining is told.reset is None)
 
 
-def _said(reply: Reply) -> str:
-    code, message, _ = error_details(reply)
-    return readable(f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}")
+def _said(status: int, body: ErrorBody) -> str:
+    return readable(f"HTTP {status}, {body.code or 'no code'}: {body.message or 'no message'}")
 
 
 class _Told(msgspec.Struct):
@@ -134,7 +134,7 @@ def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> 
     except ResponseDecodeError as error:
         return _contradiction(f"it is no JSON object: {error.reason}")
     if told.errors or told.type in _ERRORS:
-        return _contradiction(f"it is an error, {_said(reply)}")
+        return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     wanted = request.conversation_id
     if wanted is not None and told.id is not None and str(told.id) != wanted:
         return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
@@ -155,7 +155,7 @@ def _doubt_raw(reply: Reply) -> Doubt | None:
     except ResponseDecodeError:
         return None
     if told.type == "error.list" and told.errors:
-        return _contradiction(f"it is an error, {_said(reply)}")
+        return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     return None
 
 

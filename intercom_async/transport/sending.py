@@ -70,7 +70,7 @@ from intercom_async.transport.retrying import (
 from intercom_async.transport.wire import (
     Reply,
     Request,
-    error_details,
+    error_body,
     error_for,
     me,
     request_id_of,
@@ -356,7 +356,6 @@ class Transport:
 
     async def _attempt(self, call: _Call) -> Reply | _Failed:
         """Send once and return the answer; 429 waits for the quota and sends again."""
-        seconds = call.options.retry.attempt_time or call.options.timeout
         while True:
             permit = None
             if not self._outage.is_open:
@@ -369,7 +368,7 @@ class Transport:
                 await self._announce(call, call.on_send, permit)
             answer: Reply | BaseException
             try:
-                answer = await self._http.attempt(call.request, seconds=seconds)
+                answer = await self._http.attempt(call.request, seconds=call.options.timeout)
             except BaseException as error:  # noqa: BLE001  raised below
                 answer = show_nothing_of(error)
             if isinstance(answer, AttemptFailedError):
@@ -580,7 +579,7 @@ class Transport:
         if reply.doubt is not None and call.request.writes:
             call.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
         call.refused = reply
-        code, _, _ = error_details(reply)
+        code = error_body(reply).code
         call.limiter.release(permit, headers=reply.headers, status=429, code=code)
         call.refusals += 1
         if self._outage.failures:

@@ -446,13 +446,42 @@ def _inner(value: object) -> Iterable[object]:
     return value if is_list(value) else ()
 
 
-def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
-    """Return code and message of the first error, and all errors, of an error's body.
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What the body of an error says, None for what it does not.
+
+    Attributes:
+        errors: the entries of Intercom's list; of other forms there are none.
+    """
+
+    type: object = None
+    code: str | None = None
+    message: str | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    request_id: str | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is an error of Intercom's form; test servers often leave out the type."""
+        return self.type in (None, "error.list") and bool(self.errors) and self.code is not None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else than Intercom wrote it."""
+        return self.type not in ("error.list", "error") and self.code is None
+
+
+def error_body(reply: Reply) -> ErrorBody:
+    """Read the body of an error.
 
     Intercom's own form is the `error.list`. Other forms that are read: texts in a list, texts by
     field (the field is the code), and objects with `code` or `error_key` and `message`.
     """
-    document = _document(reply)
+    try:
+        document = decode_json(reply.body)
+    except IntercomError:
+        document = None
+    if not is_object(document):
+        return ErrorBody()
     listed = document.get("errors")
     entries: Sequence[Any] = listed if is_list(listed) else ()
     errors = tuple(entry for entry in entries if is_object(entry) and not _is_deep(entry))
@@ -465,43 +494,30 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
         message = message[0] if is_list(message) and message else message
     else:
         code, message = document.get("code", document.get("error_key")), document.get("message")
-    return (
-        code if isinstance(code, str) else None,
-        message if isinstance(message, str) else None,
-        errors,
+    request_id = document.get("request_id")
+    return ErrorBody(
+        type=document.get("type"),
+        code=code if isinstance(code, str) else None,
+        message=message if isinstance(message, str) else None,
+        errors=errors,
+        request_id=readable(request_id) if isinstance(request_id, str) else None,
     )
 
 
-def is_error_list(reply: Reply) -> bool:
-    """Whether the body is an error of Intercom's form; test servers often leave out the type."""
-    code, _, errors = error_details(reply)
-    told = _document(reply).get("type", "error.list")
-    return told == "error.list" and bool(errors) and code is not None
-
-
-def is_foreign(reply: Reply) -> bool:
-    """Whether somebody else than Intercom wrote the error."""
-    if _document(reply).get("type") in ("error.list", "error"):
-        return False
-    return error_details(reply)[0] is None
-
-
-def _kind_of_error(  # noqa: PLR0911  a table
-    reply: Reply, code: str | None, message: str
-) -> type[APIError]:
-    status = reply.status
+def _kind_of_error(reply: Reply, body: ErrorBody) -> type[APIError]:  # noqa: PLR0911  a table
+    status, message = reply.status, (body.message or "").strip().lower()
     if status in IN_DOUBT or status >= 500 or status < 300:
         return ServerError
     if status < 400:
         return RedirectError
     if status == 429:
         return RateLimitedError
-    if is_foreign(reply):
+    if body.is_foreign:
         return GatewayError
     if status == 404:
-        if code == "admin_not_found" or message.startswith("admin"):
+        if body.code == "admin_not_found" or message.startswith("admin"):
             return AdminNotFoundError
-        if reply.raw or not is_error_list(reply):
+        if reply.raw or not body.is_list:
             return NotFoundError
         # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):
@@ -530,17 +546,17 @@ _ADVICE: Final[Mapping[type[APIError], str]] = {
 
 def error_for(reply: Reply) -> APIError:
     """Return the exception for a reply whose status is no success."""
-    code, message, errors = error_details(reply)
-    kind = _kind_of_error(reply, code, (message or "").strip().lower())
+    body = error_body(reply)
+    kind = _kind_of_error(reply, body)
     advice = reply.advice or _ADVICE.get(kind)
-    if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
+    if kind is GatewayError or (reply.server is not None and body.is_foreign):
         gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
         advice = gateway if advice is None else f"{gateway}; {advice}"
     error = kind(
         status=reply.status,
-        code=code,
-        message=message,
-        errors=errors,
+        code=body.code,
+        message=body.message,
+        errors=body.errors,
         request_id=request_id_of(reply),
         rate_limit=reply.rate_limit,
         attempts=reply.attempts,
@@ -560,14 +576,4 @@ def request_id_of(reply: Reply) -> str | None:
     """Return Intercom's id of the request: the header's, else the one in an error's body."""
     if reply.request_id is not None or reply.status == SUCCESS:
         return reply.request_id
-    found = _document(reply).get("request_id")
-    return readable(found) if isinstance(found, str) else None
-
-
-def _document(reply: Reply) -> Mapping[str, Any]:
-    """Return the body's JSON object, an empty one if it holds none."""
-    try:
-        document = decode_json(reply.body)
-    except IntercomError:
-        return {}
-    return document if is_object(document) else {}
+    return error_body(reply).request_id

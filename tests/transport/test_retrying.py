@@ -95,7 +95,6 @@ def test_the_defaults_are_the_documented_ones() -> None:
     policy = RetryPolicy()
     assert policy.attempts == 5
     assert policy.total_time == 120.0
-    assert policy.attempt_time is None
     assert (policy.backoff, policy.backoff_max, policy.jitter) == (0.5, 20.0, 1.0)
     assert policy.retry_after_max == 120.0
     assert policy.budget == 100.0
@@ -159,8 +158,6 @@ class TestRetryBudget:
         ("attempts", True, "a whole number"),
         ("total_time", 0, "a positive number"),
         ("total_time", math.inf, "a positive number"),
-        ("attempt_time", 0, "a positive number"),
-        ("attempt_time", -1, "a positive number"),
         ("backoff", -0.1, "0 or more"),
         ("backoff_max", math.nan, "0 or more"),
         ("backoff_max", -1, "0 or more"),
