@@ -586,7 +586,7 @@ class IntercomClient:
                     size = max(_SMALLEST_PAGE, size // 2)
                     continue
                 reply = await self._call(asked, options)  # a smaller page would not help
-            found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))
+            found, total, cursor = await off_loop(reply, decode)
             head = wire.head_of(reply)
             for entry in found:
                 mark(entry, head)
@@ -614,8 +614,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.me(), self._options(timeout))
-        identity = await off_loop(reply, functools.partial(decode_identity, reply.body))
-        return marked(reply, identity)
+        return marked(reply, await off_loop(reply, decode_identity))
 
     def detach_contacts(
         self,

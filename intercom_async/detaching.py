@@ -130,22 +130,18 @@ _Decoded = TypeVar("_Decoded")
 _Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
-async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
-    """Decode a reply; a large one in a thread, so that nobody else waits for it.
+async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
+    """Decode a reply's body; a large one in a thread, so that nobody else waits for it.
 
     A cancelled call leaves the thread to its end, which comes by itself.
 
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    if len(reply.body) < _LARGE:
-        return _decode_body(reply, decode)
-    return await asyncio.to_thread(_decode_body, reply, decode)
-
-
-def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     try:
-        return decode()
+        if len(reply.body) < _LARGE:
+            return decode(reply.body)
+        return await asyncio.to_thread(decode, reply.body)
     except ResponseDecodeError as error:
         raise _of(reply, error) from None
 

@@ -204,22 +204,20 @@ class Limiter:
         if not permit.open:
             return
         permit.open = False
-        overloaded = False
         window = self._window
         now = self._runtime.monotonic()
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
             if self._gate is not None and headers is not None:
                 self._tell(self._gate, headers, now - permit.sent)
-            overloaded = status in _OVERLOADED
         elif sent:
             window.lost(permit, now)
-            overloaded = True
         else:
             window.give_back(permit, tried=tried)
         if permit.bounded:
             self._bounded -= 1
             if sent:
+                overloaded = status is None or status in _OVERLOADED
                 self._observe_load(now - permit.sent, overloaded=overloaded)
         permit.slots.give_back()
         if self._interactive.waiting or self._bulk.waiting:

@@ -246,7 +246,7 @@ class QuotaWindow:
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
         if lane is Lane.INTERACTIVE:
-            return 0.0 if self._allowed() >= 1 else self._until_reset(now)
+            return 0.0 if self._budget() > self.in_flight else self._until_reset(now)
         return self._wait_paced(now, backlog)
 
     def take(self, lane: Lane, now: float) -> Permit:
@@ -275,7 +275,7 @@ class QuotaWindow:
             return pause
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
-        short = ahead + 1 - self._budget(self.remaining)
+        short = ahead + 1 - self._budget()
         if short <= 0:
             return pause
         further = (short - 1) // self._allowance
@@ -403,12 +403,9 @@ class QuotaWindow:
     def _until_reset(self, now: float) -> float:
         return max(TICK, self.clock.until(self.reset, now))
 
-    def _allowed(self) -> int:
-        """Return how many requests may leave at once, those in flight taken off."""
-        return self._budget(self.remaining) - self.in_flight
-
-    def _budget(self, remaining: int) -> int:
-        return min(remaining, self._allowance - self._own)
+    def _budget(self) -> int:
+        """Return how many requests of ours this window has room for, those in flight included."""
+        return min(self.remaining, self._allowance - self._own)
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
@@ -425,7 +422,7 @@ class QuotaWindow:
         melted = math.exp((measured - 1.0) * stale / period)
         others = self.remaining * (1.0 - melted)
         reserved = self._policy.reserve * self._limit * max(0.0, pacing) / WINDOW
-        usable = self._usable = self._allowed() - others - reserved
+        usable = self._usable = self._budget() - self.in_flight - others - reserved
         share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
@@ -452,11 +449,10 @@ class QuotaWindow:
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
 
-        What is in flight is charged once: the told Remaining, from which `_allowed` takes it
-        off, has most of it counted already.
+        What is in flight is charged once: the told Remaining has most of it counted already.
         """
         mine = self._limit - self._own - self.in_flight
-        return min(mine, self._budget(self.remaining))
+        return min(mine, self._budget())
 
     def _reserved(self, reserved: float, now: float) -> float:
         """The reserve, unless nobody called interactively for a window.
