@@ -83,7 +83,7 @@ _SMALLEST_PAGE: Final = 10
 _MARGIN: Final = 10_000
 """Results beyond twice those announced after which a search is taken for one without an end."""
 
-_Found = TypeVar("_Found", Conversation, ContactReference)
+_Entry = TypeVar("_Entry", Conversation, ContactReference)
 
 
 def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
@@ -360,11 +360,11 @@ class IntercomClient:
         timeout: float | None = None,
     ) -> Conversation:
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
-        found = await self._change(
+        conversation = await self._change(
             conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
         )
-        assert found is not None  # noqa: S101  no outcome was excused
-        return found
+        assert conversation is not None  # noqa: S101  no outcome was excused
+        return conversation
 
     async def _change(
         self,
@@ -556,9 +556,9 @@ class IntercomClient:
     async def _pages(
         self,
         request: Callable[..., wire.Request],
-        decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
+        decode: Callable[[bytes], tuple[tuple[_Entry, ...], int | None, str | None]],
         timeout: float | None = None,
-    ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
+    ) -> AsyncIterator[tuple[tuple[_Entry, ...], int | None]]:
         """Iterate over a search's pages: their entries, and the total count.
 
         A page that a gateway gives up on (502, 504) is asked for in halves.
@@ -586,16 +586,16 @@ class IntercomClient:
                     size = max(_SMALLEST_PAGE, size // 2)
                     continue
                 reply = await self._call(asked, options)  # a smaller page would not help
-            found, total, cursor = await off_loop(reply, decode)
+            entries, total, cursor = await off_loop(reply, decode)
             head = wire.head_of(reply)
-            for entry in found:
+            for entry in entries:
                 mark(entry, head)
-            yield found, total
-            if cursor is None or not found:
+            yield entries, total
+            if cursor is None or not entries:
                 return
             most = _MARGIN + 2 * (total or 0) if most is None else most
             before = len(ids)
-            ids.update(entry.id for entry in found)
+            ids.update(entry.id for entry in entries)
             reason = None
             if cursor in cursors or len(ids) == before:
                 reason = "the search leads back to what it had, and says that more follows"

@@ -358,17 +358,17 @@ class Limiter:
 
     def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float, slots: Slots) -> None:
         if not granted.done():
-            known = self._known_wait(0)
-            granted.set_exception(self._too_long(max_wait + known, max_wait, known, slots))
+            more = self._known_wait(0)
+            granted.set_exception(self._too_long(max_wait + more, max_wait, more, slots))
 
     def _too_long(
-        self, wait: float, max_wait: float, known: float, slots: Slots
+        self, wait: float, max_wait: float, for_quota: float, slots: Slots
     ) -> RateLimitWaitError:
         return RateLimitWaitError(
             wait=wait,
             max_wait=max_wait,
             rate_limit=self.status(),
-            connections=known <= 0.0 and not slots.free(bulk=False),
+            connections=for_quota <= 0.0 and not slots.free(bulk=False),
         )
 
     def _observe_load(self, elapsed: float, *, overloaded: bool) -> None:

@@ -346,7 +346,7 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now, until=now + self._told_wait(permit, headers, now))
+                self._pause(headers, now, until=now + self._wait_for_reset(permit, headers, now))
             else:
                 self._count_unseen(permit, now)
                 self._pauses = 0
@@ -370,7 +370,9 @@ class QuotaWindow:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
                 self._paused_until = max(self._paused_until, now + asked)
 
-    def _told_wait(self, permit: Permit, headers: RateLimitHeaders | None, now: float) -> float:
+    def _wait_for_reset(
+        self, permit: Permit, headers: RateLimitHeaders | None, now: float
+    ) -> float:
         """Return the seconds until the Reset of a refusal that names no limit.
 
         It may be nonsense, so our clock learns nothing from it.
@@ -443,13 +445,13 @@ class QuotaWindow:
     def _alone(self) -> bool:
         """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
-        known = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
-        return known and by_others <= (1.0 - _ALONE) * self._limit
+        so_far = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
+        return so_far and by_others <= (1.0 - _ALONE) * self._limit
 
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
 
-        What is in flight is charged once: the told Remaining has most of it counted already.
+        What is in flight is charged once: the server's Remaining has most of it counted already.
         """
         mine = self._limit - self._own - self.in_flight
         return min(mine, self._budget())
@@ -506,7 +508,7 @@ class QuotaWindow:
             self._remaining_at = (permit.sent + now) / 2.0
 
     def _count_unseen(self, permit: Permit, now: float) -> None:
-        """Charge a request whose reply told nothing, unless it left windows ago."""
+        """Charge a request whose reply said nothing, unless it left windows ago."""
         if not self._limit:
             return
         if self.clock.has_passed(self.reset, now):

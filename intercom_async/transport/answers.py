@@ -44,18 +44,18 @@ class Habit:
     An old page of Intercom's documentation says so. It is believed when checks have shown it.
     """
 
-    __slots__ = ("_in_a_row", "known")
+    __slots__ = ("_in_a_row", "believed")
 
     def __init__(self) -> None:
-        self.known = False
+        self.believed = False
         self._in_a_row = 0
 
     def note(self, *, gone: bool) -> bool:
-        """Count what a check found; return whether that made the habit known."""
+        """Count what a check found; return whether that made it believed."""
         self._in_a_row = self._in_a_row + 1 if gone else 0
-        if self.known or self._in_a_row < IN_A_ROW:
+        if self.believed or self._in_a_row < IN_A_ROW:
             return False
-        self.known = True
+        self.believed = True
         return True
 
 
@@ -94,25 +94,25 @@ def _error_of(reply: Reply) -> IntercomError:
         return error_for(reply)
     facts: Any = {"status": reply.status, "request_id": reply.request_id}
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError as error:
         return ResponseDecodeError(error.reason, body=reply.body, **facts)
-    if told.errors or told.type in _ERRORS:
+    if content.errors or content.type in _ERRORS:
         return error_for(reply)
     reason = "nothing" if reply.doubt is None else reply.doubt.reason
     return ContradictoryReplyError(reason, **facts)
 
 
 def _tells_quota(reply: Reply) -> bool:
-    told = reply.headers
-    return told is not None and not (told.limit is told.remaining is told.reset is None)
+    quota = reply.headers
+    return quota is not None and not (quota.limit is quota.remaining is quota.reset is None)
 
 
 def _said(status: int, body: ErrorBody) -> str:
     return readable(f"HTTP {status}, {body.code or 'no code'}: {body.message or 'no message'}")
 
 
-class _Told(msgspec.Struct):
+class _Content(msgspec.Struct):
     """The members of a reply that can contradict the question."""
 
     type: Any = None
@@ -123,22 +123,22 @@ class _Told(msgspec.Struct):
 
 
 _ERRORS: Final = ("error", "error.list")
-_decoder: Final = msgspec.json.Decoder(_Told)
+_decoder: Final = msgspec.json.Decoder(_Content)
 
 
 def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     if reply.flaw is not None:
         return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError as error:
         return _contradiction(f"it is no JSON object: {error.reason}")
-    if told.errors or told.type in _ERRORS:
+    if content.errors or content.type in _ERRORS:
         return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     wanted = request.conversation_id
-    if wanted is not None and told.id is not None and str(told.id) != wanted:
-        return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
-    return None if request.contact_id is None else _doubt_list(request, told, removed_are_listed)
+    if wanted is not None and content.id is not None and str(content.id) != wanted:
+        return _contradiction(f"it is about conversation {content.id!r:.80}, not {wanted!r:.80}")
+    return None if request.contact_id is None else _doubt_list(request, content, removed_are_listed)
 
 
 def _doubt_raw(reply: Reply) -> Doubt | None:
@@ -151,19 +151,19 @@ def _doubt_raw(reply: Reply) -> Doubt | None:
     if "html" in head_of(reply).headers.get("Content-Type", "").lower():
         return Doubt(Failure.FOREIGN, f"HTTP {reply.status} with a web page", again=True)
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError:
         return None
-    if told.type == "error.list" and told.errors:
+    if content.type == "error.list" and content.errors:
         return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     return None
 
 
-def _doubt_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
+def _doubt_list(request: Request, content: "_Content", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     """Compare what a write was to bring about with the contacts that its reply lists."""
-    listed = _listed(told)
+    listed = _listed(content)
     if listed is None:
-        return None if told.id is not None else _contradiction("it tells of no conversation")
+        return None if content.id is not None else _contradiction("it is about no conversation")
     if (request.contact_id in listed) is request.attaches:
         return None
     if request.attaches:
@@ -177,7 +177,7 @@ def _contradiction(reason: str, *, again: bool = True, listed: bool = False) -> 
     return Doubt(Failure.CONTRADICTORY, reason, again, contradiction=True, listed=listed)
 
 
-def _told(body: bytes) -> _Told:
+def _content_of(body: bytes) -> _Content:
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -185,13 +185,15 @@ def _told(body: bytes) -> _Told:
     document = decode_json(body)
     if not is_object(document):
         raise ResponseDecodeError(f"a {type(document).__name__}")
-    return _Told(**{name: document.get(name) for name in _Told.__struct_fields__})
+    return _Content(**{name: document.get(name) for name in _Content.__struct_fields__})
 
 
-def _listed(told: _Told) -> set[str] | None:
+def _listed(content: _Content) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
-    for found in (told.customers, told.contacts):
-        listed = found.get("contacts", found.get("customers")) if _is_dict(found) else found
+    for member in (content.customers, content.contacts):
+        listed = member
+        if _is_dict(member):
+            listed = member.get("contacts", member.get("customers"))
         if _is_list(listed):
             return {str(entry.get("id")) for entry in listed if _is_dict(entry)}
     return None

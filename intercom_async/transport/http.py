@@ -475,7 +475,7 @@ class Http:
             raw=request.raw,
             link=None if status < 400 else headers.get("Link"),
         )
-        doubt = doubt_about(request, reply, removed_are_listed=self.habit.known)
+        doubt = doubt_about(request, reply, removed_are_listed=self.habit.believed)
         if doubt is None:
             return reply
         if doubt.contradiction and connection is not None:

@@ -114,7 +114,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     Attributes:
         body: as received, decompressed; empty when `flaw` is set.
-        headers: what the reply told about the quota, None when it told nothing.
+        headers: what the reply said about the quota, None when it said nothing.
         flaw: why the body could not be kept, or None.
         server: the Server header of a reply in doubt.
         attempts: requests sent for this call so far, refused ones (429) not counted.
