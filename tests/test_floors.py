@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"transport.wire"},
     {"transport.answers", "transport.network"},
     {"transport.http"},
+    {"transport.call"},
     {"transport.sending"},
     {"detaching", "raw"},
     {"pairs"},
@@ -53,7 +54,7 @@ PURE = {
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
-    "tenacity": {"transport.sending"},
+    "tenacity": {"transport.call"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
     "procrastinate": {"integrations", "cli"},

@@ -139,7 +139,7 @@ class World:
 
     @property
     def idle(self) -> bool:
-        outage, status = self.transport._outage, self.limiter.status()
+        outage, status = self.transport.absence, self.limiter.status()
         return (
             not outage._waiting
             and outage._timer is None
@@ -346,7 +346,7 @@ async def test_a_turn_that_is_given_and_cancelled_in_one_moment_goes_to_the_next
     world.work(8)
     await world.begin_outage()
     await world.stop()
-    outage = world.transport._outage
+    outage = world.transport.absence
     first, second = (asyncio.create_task(outage.wait_for_turn()) for _ in range(2))
     await asyncio.sleep(0)
     outage.next_look = now()
