@@ -3,7 +3,9 @@
 import copy
 import pickle
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,7 @@ from intercom_async import (
 from intercom_async.observing import CallBegan, Event
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.structuring import decode_conversation, encode_conversation
-from tests.support.raw_server import RawServer, always, in_turn, reply
+from tests.support.raw_server import RawServer, Script, always, in_turn, reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -50,11 +52,17 @@ async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
         yield opened
 
 
-async def answered(data: bytes, method: str = "GET") -> RawReply:
+@asynccontextmanager
+async def raw(script: Script, **options: Any) -> AsyncIterator[tuple[RawServer, IntercomClient]]:
     async with (
-        RawServer(always(data)) as server,
-        IntercomClient(TOKEN, base_url=server.url, max_retries=0) as client,
+        RawServer(script) as server,
+        IntercomClient(TOKEN, base_url=server.url, **options) as client,
     ):
+        yield server, client
+
+
+async def answered(data: bytes, method: str = "GET") -> RawReply:
+    async with raw(always(data), max_retries=0) as (_, client):
         return await client.request(method, "/tags")
 
 
@@ -212,10 +220,7 @@ class TestRepeating:
     async def test_what_may_have_been_applied_is_not_sent_again(
         self, method: str, idempotent: bool | None, lost: bytes | None
     ) -> None:
-        async with (
-            RawServer(in_turn(lost, reply())) as server,
-            IntercomClient(TOKEN, base_url=server.url) as client,
-        ):
+        async with raw(in_turn(lost, reply())) as (server, client):
             kind = UnknownOutcomeError if lost is None else IntercomError
             with pytest.raises(kind, match="may have been applied and is not repeated"):
                 await client.request(method, "/tags", json={"name": "VIP"}, idempotent=idempotent)
@@ -229,10 +234,7 @@ class TestRepeating:
     async def test_what_does_no_harm_is_sent_again(
         self, method: str, idempotent: bool | None, lost: bytes | None
     ) -> None:
-        async with (
-            RawServer(in_turn(lost, reply())) as server,
-            IntercomClient(TOKEN, base_url=server.url) as client,
-        ):
+        async with raw(in_turn(lost, reply())) as (server, client):
             await client.request(method, "/contacts/search", json=SEARCH, idempotent=idempotent)
             assert len(server.requests) == 2
 
@@ -315,9 +317,9 @@ class TestReplies:
 
     async def test_a_contradiction_and_a_body_that_is_no_json_tell_theirs(self) -> None:
         for body, kind in ((b"[]", ResponseDecodeError), (b'{"id": "2"}', ContradictoryReplyError)):
-            async with (
-                RawServer(always(reply(body, headers="X-Mark: 7\r\n"))) as server,
-                IntercomClient(TOKEN, base_url=server.url, max_retries=0) as client,
+            async with raw(always(reply(body, headers="X-Mark: 7\r\n")), max_retries=0) as (
+                _,
+                client,
             ):
                 with pytest.raises(kind) as raised:
                     await client.get_conversation("1")
