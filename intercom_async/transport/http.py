@@ -250,7 +250,10 @@ def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
     """Whether a connection's last reply had the same request id; remembers this one."""
     if getattr(connection, _LAST_ID, None) == request_id:
         return True
-    setattr(connection, _LAST_ID, request_id)
+    try:  # noqa: SIM105  `suppress` would cost more than all of this
+        setattr(connection, _LAST_ID, request_id)
+    except AttributeError:
+        pass  # a connection that takes no attribute: then nothing of it is remembered
     return False
 
 
@@ -410,7 +413,7 @@ class Http:
         try:
             return await self._read(
                 request,
-                # `request` wraps this in a context manager, at a thirtieth of a call's cost.
+                # `request` only wraps this in a context manager, for a thirtieth of a call's cost.
                 await getattr(session, "_request", session.request)(
                     request.method,
                     self._to(request),

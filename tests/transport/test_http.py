@@ -5,6 +5,7 @@ import gzip
 import os
 import ssl
 from collections.abc import AsyncIterator
+from typing import cast
 
 import aiohttp
 import pytest
@@ -202,6 +203,17 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 class TestSession:
+    async def test_of_a_session_nothing_but_what_is_public_is_needed(
+        self, session: aiohttp.ClientSession
+    ) -> None:
+        class Public:
+            connector, trace_configs = session.connector, session.trace_configs
+            request = staticmethod(session.request)
+
+        async with RawServer(always(reply())) as server:
+            client = client_for(server, cast("aiohttp.ClientSession", Public()))
+            assert (await client.attempt(DETACH, seconds=5.0)).status == 200
+
     async def test_an_injected_session_repeats_nothing_either(
         self, session: aiohttp.ClientSession
     ) -> None:
