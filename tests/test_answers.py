@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,7 +41,7 @@ def client_for(server: LyingServer, retry: RetryPolicy = AT_ONCE, **more: Any) -
 
 
 @asynccontextmanager
-async def lying(answer: Answer) -> AsyncIterator[tuple[LyingServer, IntercomClient]]:
+async def lying(answer: Answer) -> AsyncGenerator[tuple[LyingServer, IntercomClient]]:
     async with LyingServer(answer) as server, client_for(server) as client:
         yield server, client
 

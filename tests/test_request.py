@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
@@ -53,7 +53,7 @@ async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
 
 
 @asynccontextmanager
-async def raw(script: Script, **options: Any) -> AsyncIterator[tuple[RawServer, IntercomClient]]:
+async def raw(script: Script, **options: Any) -> AsyncGenerator[tuple[RawServer, IntercomClient]]:
     async with (
         RawServer(script) as server,
         IntercomClient(TOKEN, base_url=server.url, **options) as client,
