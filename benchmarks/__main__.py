@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks import report
 from benchmarks.figures import Comparison, Options
 
-NAMES: Final = {
+MEASURED: Final = {
     "overhead": "a call beside the same request made by others",
     "decode": "a conversation beside its JSON",
     "scale": "long runs beside short ones, several processes beside one",
@@ -32,43 +32,34 @@ def main(arguments: list[str]) -> int:
     """Run what is asked for; return the exit status."""
     if arguments and arguments[0] in OWN:
         return _run_own(arguments[0], arguments[1:])
-    listed = "\n".join(f"  {name:10} {text}" for name, text in NAMES.items())
-    listed += "".join(f"\n  {name:10} {text} (`{name} --help`)" for name, text in OWN.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=listed,
+        epilog="\n".join(f"  {name:10} {text}" for name, text in (MEASURED | OWN).items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="without any, all that need no PostgreSQL"
+        "names",
+        nargs="*",
+        choices=[*MEASURED, QUOTA],
+        help="without any, all that need no PostgreSQL; quota and workspaces have their own --help",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
     parser.add_argument("--million", action="store_true", help="scale and journal: a million too")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--svg", type=Path, help="draw charts into this folder")
     chosen = parser.parse_args(arguments)
-    names = chosen.names or [*NAMES, QUOTA]
-    if unknown := set(names) - {*NAMES, QUOTA}:
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are\n{listed}")
+    names = chosen.names or [*MEASURED, QUOTA]
     options = Options(
         rounds=max(2, chosen.rounds or (3 if chosen.quick else 9)),
         quick=chosen.quick,
         million=chosen.million,
     )
     print(", ".join(f"{key} {value}" for key, value in report.about().items()))
-    comparisons: list[Comparison] = []
-    for name in names:
-        if name != QUOTA:
-            comparisons += _run(name, options)
+    comparisons = [each for name in names if name != QUOTA for each in _measure(name, options)]
     report.show_bounds(comparisons)
     if chosen.json:
         report.save(chosen.json, comparisons)
-    if chosen.svg:
-        from benchmarks import charts
-
-        charts.draw_bars(chosen.svg, comparisons)
     return _run_own(QUOTA, ["--quick"]) if QUOTA in names else 0
 
 
@@ -76,14 +67,14 @@ def _run_own(name: str, arguments: list[str]) -> int:
     return int(importlib.import_module(f"benchmarks.{name}").main(arguments))
 
 
-def _run(name: str, options: Options) -> list[Comparison]:
-    print(f"\n== {name}: {NAMES[name]}", flush=True)
+def _measure(name: str, options: Options) -> list[Comparison]:
+    print(f"\n== {name}: {MEASURED[name]}", flush=True)
     began = time.perf_counter()
-    found: list[Comparison] = importlib.import_module(f"benchmarks.{name}").measure(options)
-    for comparison in found:
+    comparisons: list[Comparison] = importlib.import_module(f"benchmarks.{name}").measure(options)
+    for comparison in comparisons:
         report.show(comparison)
     print(f"\n{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    return found
+    return comparisons
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What decoding a conversation costs beside reading its JSON, and how long it holds the loop."""
 
 import asyncio
+import functools
 import gc
 import time
 from collections.abc import Sequence
@@ -8,42 +9,39 @@ from typing import Final
 
 from benchmarks.decode_documents import DETACH_REPLY, ODD, USUAL
 from benchmarks.decode_rivals import CODEC, DECODE_RIVALS, FLOOR, OURS, Decode
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, installed, measured
 from intercom_async.detaching import read_conversation
 from intercom_async.transport.wire import Reply
 
 BOUND: Final = 4.0
 ODD_BOUND: Final = 12.0
-TURN: Final = 0.02
-"""Seconds of CPU, roughly, that a decoder's turn takes."""
+TURN: Final = 20_000
+"""Microseconds of CPU, roughly, that a decoder's turn takes."""
 
 HOLD_MS: Final = 5.0
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure usual documents with every rival, odd ones with those that survive them."""
-    decoders: dict[str, Decode] = {}
-    notes: list[str] = []
-    for name, rival in DECODE_RIVALS.items():
-        if rival.missing is None:
-            decoders[name] = rival.make()
-        else:
-            notes.append(f"{name}: left out, {rival.missing} is not installed")
+    present, notes = installed({name: rival.needs for name, rival in DECODE_RIVALS.items()})
+    decoders = {name: DECODE_RIVALS[name].make() for name in present}
+    lenient: dict[str, Decode] = {
+        name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders
+    }
     gc.collect()
     gc.freeze()  # the rivals' own modules are nobody's garbage
-    found = [
-        _compare(f"decode, {name}", body, decoders, options, bound=BOUND, notes=notes)
-        for name, body in USUAL.items()
+    return [
+        *(
+            _compare(name, USUAL[name], decoders, options, bound=BOUND, notes=notes)
+            for name in USUAL
+        ),
+        _compare("detach reply", DETACH_REPLY, lenient, options),
+        *(
+            _compare(name, ODD[name], lenient, options, bound=ODD_BOUND)
+            for name in list(ODD)[:: 2 if options.quick else 1]
+        ),
+        _holds(options),
     ]
-    lenient: dict[str, Decode] = {
-        name: decode for name, decode in decoders.items() if name in {FLOOR, CODEC, OURS}
-    }
-    found.append(_compare("decode, detach reply", DETACH_REPLY, lenient, options))
-    odd = list(ODD.items())[:: 2 if options.quick else 1]
-    found += [
-        _compare(f"decode, {name}", body, lenient, options, bound=ODD_BOUND) for name, body in odd
-    ]
-    return [*found, _holds(options)]
 
 
 def _compare(
@@ -55,18 +53,15 @@ def _compare(
     bound: float | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    baseline = FLOOR if FLOOR in decoders else CODEC
-    repeats = {contestant: _repeats(decoders[contestant], body, options) for contestant in decoders}
-    rounds: dict[str, list[float]] = {contestant: [] for contestant in decoders}
-    for number in range(options.rounds):
-        for contestant in in_turn(list(decoders), number):
-            seconds = _time(decoders[contestant], body, repeats[contestant])
-            rounds[contestant].append(seconds * 1e6)
+    turns = {
+        contestant: functools.partial(_time, decode, body, _repeats(decode, body, options))
+        for contestant, decode in decoders.items()
+    }
     return Comparison(
-        name=f"{name} ({len(body) / 1000:.1f} kB)",
+        name=f"decode, {name} ({len(body) / 1000:.1f} kB)",
         unit="µs of CPU",
-        baseline=baseline,
-        rounds=rounds,
+        baseline=FLOOR if FLOOR in decoders else CODEC,
+        rounds=measured(turns, options.rounds),
         bounds={} if bound is None else {OURS: Bound("ratio", bound)},
         notes=notes,
     )
@@ -80,39 +75,41 @@ def _repeats(decode: Decode, body: bytes, options: Options) -> int:
 
 
 def _time(decode: Decode, body: bytes, repeats: int) -> float:
-    """Return the seconds of CPU that one of `repeats` decodings takes."""
+    """Return the microseconds of CPU that one of `repeats` decodings takes."""
     began = time.process_time()
     for _ in range(repeats):
         decode(body)
-    return (time.process_time() - began) / repeats
+    return (time.process_time() - began) / repeats * 1e6
 
 
 def _holds(options: Options) -> Comparison:
     """Measure the longest time between two turns of the loop while a client decodes a reply."""
     bodies = USUAL | {name: body for name, body in ODD.items() if name.startswith("500")}
-    rounds: dict[str, list[float]] = {name: [] for name in bodies}
-    for _ in range(options.rounds):
-        for name, body in bodies.items():
-            rounds[name].append(asyncio.run(_longest_hold(body)) * 1e3)
     return Comparison(
         name="longest hold of the event loop by a decoding",
         unit="ms of CPU",
         baseline="small",
-        rounds=rounds,
+        rounds=measured(
+            {name: functools.partial(_hold, body) for name, body in bodies.items()}, options.rounds
+        ),
         bounds={name: Bound("value", HOLD_MS) for name in bodies},
     )
 
 
-async def _longest_hold(body: bytes) -> float:
-    """Return the longest turn of the loop's thread, in seconds of its CPU.
+def _hold(body: bytes) -> float:
+    """Return the longest turn of the loop's thread, in milliseconds of its CPU.
 
     On the clock it would be the other programs' turns that are measured.
     """
-    decoding = asyncio.create_task(read_conversation(Reply(status=200, body=body), "1295"))
-    longest, last = 0.0, time.thread_time()
-    while not decoding.done():
-        await asyncio.sleep(0)
-        now = time.thread_time()
-        longest, last = max(longest, now - last), now
-    await decoding
-    return longest
+
+    async def decode() -> float:
+        decoding = asyncio.create_task(read_conversation(Reply(status=200, body=body), "1295"))
+        longest, last = 0.0, time.thread_time()
+        while not decoding.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+        await decoding
+        return longest * 1e3
+
+    return asyncio.run(decode())

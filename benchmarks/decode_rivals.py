@@ -5,10 +5,8 @@ document with one odd member, and the codecs alone give dictionaries.
 """
 
 import datetime as dt
-import importlib.util
 import types
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Final, cast, get_args
 
 import attrs
@@ -38,9 +36,6 @@ def _plain(hint: Any, convert: _Convert) -> Any:
         return convert(hint)
     if is_tuple(hint):
         return types.GenericAlias(list, (_plain(get_args(hint)[0], convert),))
-    # Of a text with known values, the text: strict models would refuse the next one.
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return str
     plain: dict[Any, Any] = {Id: str | int, int | float: float, Mapping[str, Any]: dict[str, Any]}
     return plain.get(hint, cast("Any", hint))
 
@@ -97,11 +92,6 @@ class DecodeRival:
 
     make: Callable[[], Decode]
     needs: tuple[str, ...] = ()
-
-    @property
-    def missing(self) -> str | None:
-        """The module that is not there."""
-        return next((name for name in self.needs if importlib.util.find_spec(name) is None), None)
 
 
 DECODE_RIVALS: Final = {

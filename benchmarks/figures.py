@@ -1,34 +1,32 @@
-"""The figures of a benchmark: medians, spread, ratios, bounds. Pure.
+"""The figures of a benchmark: medians, extremes, ratios, bounds.
 
 Each round measures every contestant once, so other programs disturb all of a round's figures alike.
 The median is taken of ratios within rounds, so the machine's speed does not count.
 """
 
+import importlib.util
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import attrs
 
+T = TypeVar("T")
 Kind = Literal["ratio", "difference", "value"]
 
 
 @attrs.frozen
 class Spread:
-    """A median, the extremes, and as noise the width of the middle half."""
+    """A median and the extremes."""
 
     median: float
     low: float
     high: float
-    noise: float
 
 
 def spread(values: Sequence[float]) -> Spread:
     """Summarise the rounds of one figure."""
-    if len(values) < 2:
-        return Spread(values[0], values[0], values[0], 0.0)
-    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return Spread(median, min(values), max(values), upper - lower)
+    return Spread(statistics.median(values), min(values), max(values))
 
 
 @attrs.frozen
@@ -85,10 +83,10 @@ class Comparison:
         bound = self.bounds.get(contestant)
         if bound is None:
             return ""
-        found = spread(self.figures(contestant, bound.kind)).median
-        if bound.holds(found):
+        figure = spread(self.figures(contestant, bound.kind)).median
+        if bound.holds(figure):
             return f"{bound}: holds"
-        over = f", by {abs(found / bound.limit - 1.0):.0%}" if bound.limit else ""
+        over = f", by {abs(figure / bound.limit - 1.0):.0%}" if bound.limit else ""
         return f"{bound}: MISSED{over}"
 
 
@@ -107,6 +105,21 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
     return [*names[shift:], *names[:shift]]
 
 
-def to_json(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Return comparisons as JSON's own types."""
-    return [attrs.asdict(comparison) for comparison in comparisons]
+def measured(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Let every contestant measure itself once a round; return the figures of each."""
+    figures: dict[str, list[T]] = {name: [] for name in contestants}
+    for number in range(rounds):
+        for name in in_turn(list(contestants), number):
+            figures[name].append(contestants[name]())
+    return figures
+
+
+def installed(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Return the contestants whose modules are there, and in words who is left out."""
+    missing = {
+        name: [module for module in modules if importlib.util.find_spec(module) is None]
+        for name, modules in needs.items()
+    }
+    present = [name for name in needs if not missing[name]]
+    notes = [f"{name}: left out, no {modules[0]}" for name, modules in missing.items() if modules]
+    return present, notes

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import multiprocessing
 import tempfile
 import time
@@ -9,49 +10,44 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.client_process import peak
-from benchmarks.figures import Bound, Comparison, Options, in_turn
+from benchmarks.figures import Bound, Comparison, Options, measured
+from benchmarks.processes import peak
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
 
 DISK: Final = "on the disk"
-BUSY: Final = "on the disk, beside other work"
 TEMPORARY: Final = "temporary"
 WORKERS: Final = 64
 BATCH: Final = 256
-BURN: Final = 100e-6
-"""Seconds that the other work holds the loop at a time."""
-
 _BINDING: Final = Binding(operation="detach", base_url="https://api.intercom.io", app_id="bench")
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure runs that send nothing: every pair is announced and recorded, each awaited."""
     count = 2_000 if options.quick else 20_000
-    sizes = [count, *([1_000_000] if options.million else [])]
-    names = [DISK, BUSY, TEMPORARY]
-    speed: dict[str, list[float]] = {name: [] for name in names}
-    cpu: dict[str, list[float]] = {DISK: [], TEMPORARY: []}
-    for number in range(options.rounds):
-        for name in in_turn(names, number):
-            with tempfile.TemporaryDirectory() as folder:
-                path = None if name == TEMPORARY else Path(folder) / "run.db"
-                seconds, used = asyncio.run(_run(path, count, busy=name == BUSY))
-            speed[name].append(count / seconds)
-            if name in cpu:
-                cpu[name].append(used / count * 1e6)
-    found = [
+    runs = measured(
+        {
+            DISK: functools.partial(_run, count),
+            TEMPORARY: functools.partial(_run, count, keep=False),
+        },
+        options.rounds,
+    )
+    return [
         Comparison(
             name=f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
             unit="pairs/s",
             baseline=DISK,
-            rounds=speed,
+            rounds={name: [count / taken for taken, _ in each] for name, each in runs.items()},
             bounds={DISK: Bound("value", 5_000, least=True)},
-            notes=[f"the other work holds the loop for {BURN * 1e6:.0f} us at a time, always"],
         ),
-        Comparison(name="the same", unit="us of CPU a pair", baseline=DISK, rounds=cpu),
+        Comparison(
+            name="the same",
+            unit="us of CPU a pair",
+            baseline=DISK,
+            rounds={name: [used / count * 1e6 for _, used in each] for name, each in runs.items()},
+        ),
+        *_resumed([count, *([1_000_000] if options.million else [])], min(options.rounds, 2)),
     ]
-    return found + _resumed(sizes, options.rounds)
 
 
 def _pair(number: int) -> Detach:
@@ -71,15 +67,18 @@ def _row(number: int, state: str) -> Row:
     )
 
 
-async def _run(path: Path | None, count: int, *, busy: bool = False) -> tuple[float, float]:
+def _run(count: int, *, keep: bool = True) -> tuple[float, float]:
+    """Return the seconds, and seconds of CPU, that so many pairs take."""
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_write(Path(folder) / "run.db" if keep else None, count))
+
+
+async def _write(path: Path | None, count: int) -> tuple[float, float]:
     session = await Journal(path).open(_BINDING)
-    other = [asyncio.create_task(_burn())] if busy else []
     numbers = iter(range(count))
     began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_work(session, numbers) for _ in range(WORKERS)))
     taken, used = time.perf_counter() - began, time.process_time() - used
-    for task in other:
-        task.cancel()
     await session.close()
     return taken, used
 
@@ -90,37 +89,29 @@ async def _work(session: Session, numbers: Iterator[int]) -> None:
         await session.write(_row(number, "detached"))
 
 
-async def _burn() -> None:
-    while True:
-        until = time.perf_counter() + BURN
-        while time.perf_counter() < until:
-            pass
-        await asyncio.sleep(0)
-
-
 def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
     """Measure journals that hold so many settled pairs, each filled and read by a new process."""
-    kinds = {
-        "opened again": ("ms", None),
-        f"passed over, {BATCH} pairs at a time": ("us a pair", Bound("value", 10.0)),
-        "the file": ("bytes a pair", None),
-        "peak memory": ("MB", Bound("difference", 30.0)),
-    }
-    measured: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
     context = multiprocessing.get_context("spawn")
-    for size, found in zip(sizes, measured.values(), strict=True):
-        for _ in range(min(rounds, 2)):
+    figures: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
+    for size, rows in zip(sizes, figures.values(), strict=True):
+        for _ in range(rounds):
             with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-                found.append(pool.submit(_one_resumed, size).result())
+                rows.append(pool.submit(_one_resumed, size).result())
+    kinds = (
+        ("opened again", "ms", None),
+        (f"passed over, {BATCH} pairs at a time", "us a pair", Bound("value", 10.0)),
+        ("the file", "bytes a pair", None),
+        ("peak memory", "MB", Bound("difference", 30.0)),
+    )
     return [
         Comparison(
             name=f"a journal of settled pairs: {title}",
             unit=unit,
-            baseline=next(iter(measured)),
-            rounds={name: [row[place] for row in rows] for name, rows in measured.items()},
-            bounds={} if bound is None else dict.fromkeys(measured, bound),
+            baseline=next(iter(figures)),
+            rounds={name: [row[place] for row in rows] for name, rows in figures.items()},
+            bounds={} if bound is None else dict.fromkeys(figures, bound),
         )
-        for place, (title, (unit, bound)) in enumerate(kinds.items())
+        for place, (title, unit, bound) in enumerate(kinds)
     ]
 
 
@@ -149,8 +140,8 @@ async def _resume(path: Path, count: int) -> tuple[float, float]:
     for start in range(0, count, BATCH):
         pairs = [_pair(number) for number in range(start, min(start + BATCH, count))]
         began = time.perf_counter()
-        found = await session.look_up(pairs)
+        rows = await session.look_up(pairs)
         looking += time.perf_counter() - began
-        assert all(found)
+        assert all(rows)
     await session.close()
     return opened, looking

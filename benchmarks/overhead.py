@@ -5,14 +5,13 @@ numbers of requests in flight; then the same on uvloop. The limiter and retries 
 """
 
 import contextlib
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks.client_process import ClientEndedError, ClientProcess, Cost, why_not
-from benchmarks.figures import Bound, Comparison, Options, in_turn
-from benchmarks.load_server import SATURATED, LoadServer
-from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS
+from benchmarks.client_process import Cost, client_process
+from benchmarks.figures import Bound, Comparison, Options, in_turn, installed
+from benchmarks.load_server import LoadServer, load_server
+from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS, SKIPPING
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
 SLOW: Final = 5.0
@@ -22,7 +21,6 @@ WARM_UP: Final = 50
 CALLS: Final = 600
 """Calls of one burst of bare aiohttp; slower clients make fewer."""
 
-UVLOOP: Final = (BARE, OURS, OUR_BULK, JOURNAL)
 COST: Final = {1: 1.0, 16: 1.0, 64: 1.05, 256: 1.12}
 """How many times the CPU of bare aiohttp a call may cost, by the number in flight."""
 
@@ -32,86 +30,81 @@ COST_OF_BULK: Final = {OUR_BULK: 1.25, JOURNAL: 1.4}
 
 def measure(options: Options) -> list[Comparison]:
     """Measure on asyncio's own loop, then on uvloop."""
-    with LoadServer() as server:
-        found = _measure(server, list(RIVALS), options, uvloop=False)
-        return found + _measure(server, list(UVLOOP), options, uvloop=True)
+    everybody = [name for name in RIVALS if name != SKIPPING]
+    with load_server() as server:
+        return [
+            *_measure(server, everybody, options, uvloop=False),
+            *_measure(server, [BARE, OURS, OUR_BULK, JOURNAL], options, uvloop=True),
+        ]
 
 
 def _measure(
     server: LoadServer, rivals: list[str], options: Options, *, uvloop: bool
 ) -> list[Comparison]:
-    missing = {name: reason for name in rivals if (reason := why_not(name, uvloop=uvloop))}
-    present = [name for name in rivals if name not in missing]
+    also = ["uvloop"] if uvloop else []
+    present, notes = installed({name: [*RIVALS[name].needs, *also] for name in rivals})
     if not present:
-        print(f"\noverhead on uvloop: left out, {next(iter(missing.values()))}")
+        print(f"\noverhead on uvloop: {notes[0]}")
         return []
+    failed: set[str] = set()
     levels = IN_FLIGHT[1:3] if options.quick else IN_FLIGHT
     costs: dict[int, dict[str, list[Cost]]] = {
         level: {name: [] for name in present if level <= 64 or RIVALS[name].weight < SLOW}
         for level in levels
     }
-    busiest = 0.0
     for number in range(options.rounds):
         with contextlib.ExitStack() as stack:
             # New processes in each round: where things lie in its memory makes one process a
             # tenth faster or slower than the next, for as long as it lives.
             clients = {
-                name: stack.enter_context(ClientProcess(name, server.url, uvloop=uvloop))
+                name: stack.enter_context(client_process(name, server.url, uvloop=uvloop))
                 for name in present
             }
             for client in clients.values():
                 client.burst(WARM_UP, IN_FLIGHT[1])
             for level in levels:
-                for name in in_turn(list(costs[level]), number):
+                running = [name for name in costs[level] if name not in failed]
+                for name in in_turn(running, number):
                     calls = max(20, int(CALLS / RIVALS[name].weight))
-                    began, used = time.perf_counter(), server.cpu()
                     try:
-                        costs[level][name].append(clients[name].burst(calls, level))
-                    except ClientEndedError as error:
+                        with server.watched():
+                            costs[level][name].append(clients[name].burst(calls, level))
+                    except (EOFError, TimeoutError) as error:
                         if name == BARE:
                             raise
-                        missing[name] = f"{name}: left out, {error}"
-                        break
-                    busy = (server.cpu() - used) / (time.perf_counter() - began)
-                    busiest = max(busiest, busy)
-    notes = [*missing.values(), f"the server used at most {busiest:.0%} of a core"]
-    if busiest > SATURATED:
-        notes.append("BEWARE: the server may have held the clients back")
-    where = " on uvloop" if uvloop else ""
+                        failed.add(name)
+                        notes.append(f"{name}: left out, {error!r}")
     return [
         comparison
         for level in levels
         for comparison in _compare(
-            f"{level} in flight{where}",
-            costs[level],
+            f"{level} in flight{' on uvloop' if uvloop else ''}",
+            {name: series for name, series in costs[level].items() if name not in failed},
             {OURS: COST_ON_UVLOOP if uvloop else COST[level], **COST_OF_BULK},
-            notes,
+            [*notes, *server.notes],
         )
     ]
 
 
 def _compare(
-    where: str,
-    costs: dict[str, list[Cost]],
-    limits: dict[str, float],
-    notes: Sequence[str],
+    where: str, costs: dict[str, list[Cost]], limits: dict[str, float], notes: Sequence[str]
 ) -> list[Comparison]:
-    cpu = Comparison(
-        name=f"call, {where}",
-        unit="µs of CPU",
-        baseline=BARE,
-        rounds={
-            name: [cost.cpu / cost.calls * 1e6 for cost in series] for name, series in costs.items()
-        },
-        bounds={name: Bound("ratio", limit) for name, limit in limits.items() if name in costs},
-        notes=notes,
-    )
-    speed = Comparison(
-        name=f"throughput, {where}",
-        unit="calls per second",
-        baseline=BARE,
-        rounds={
-            name: [cost.calls / cost.wall for cost in series] for name, series in costs.items()
-        },
-    )
-    return [cpu, speed]
+    def rounds(figure: Callable[[Cost], float]) -> dict[str, list[float]]:
+        return {name: [figure(cost) for cost in series] for name, series in costs.items()}
+
+    return [
+        Comparison(
+            name=f"call, {where}",
+            unit="µs of CPU",
+            baseline=BARE,
+            rounds=rounds(lambda cost: cost.cpu / cost.calls * 1e6),
+            bounds={name: Bound("ratio", limit) for name, limit in limits.items() if name in costs},
+            notes=notes,
+        ),
+        Comparison(
+            name=f"throughput, {where}",
+            unit="calls per second",
+            baseline=BARE,
+            rounds=rounds(lambda cost: cost.calls / cost.wall),
+        ),
+    ]

@@ -16,6 +16,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,16 @@ from benchmarks.quota_cells import PROCESSES, cells, grid_cell
 from benchmarks.quota_rivals import STRATEGIES
 from benchmarks.quota_run import Cell, simulate
 
-Table = dict[str, list[dict[str, float]]]
+Runs = list[dict[str, float]]
+"""The figures of each seed."""
+
+Table = dict[str, Runs]
 """The figures of each seed, by the name of the cell."""
 
+Columns = tuple[tuple[str, int, Callable[[Runs], str]], ...]
+"""Heading, width and text."""
+
 _HIGHER_IS_BETTER: Final = frozenset({"used", "fairness"})
-_WIDTH: Final = 52
 
 
 def _simulate(task: tuple[Cell, int]) -> dict[str, float]:
@@ -38,23 +44,47 @@ def _simulate(task: tuple[Cell, int]) -> dict[str, float]:
 def simulate_all(chosen: list[Cell], seeds: int) -> Table:
     """Run every cell with every seed, longest first, on all cores."""
     tasks = list(itertools.product(chosen, range(seeds)))
-    order = sorted(tasks, key=lambda task: -task[0].world.cost * task[0].world.processes)
+    tasks.sort(key=lambda task: -task[0].world.cost * task[0].world.processes)
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
-        done = {
-            (cell.name, seed): figures
-            for (cell, seed), figures in zip(order, pool.map(_simulate, order), strict=True)
-        }
-    return {cell.name: [done[cell.name, seed] for seed in range(seeds)] for cell in chosen}
+        done = dict(zip(tasks, pool.map(_simulate, tasks), strict=True))
+    return {cell.name: [done[cell, seed] for seed in range(seeds)] for cell in chosen}
 
 
-def _figure(runs: list[dict[str, float]], key: str, digits: int, *, both: bool = True) -> str:
-    """The median over the seeds, and the worst seed's figure if `both`."""
-    values = [run[key] for run in runs if key in run]
-    if not values:
-        return "-"
-    median = f"{statistics.median(values):.{digits}f}"
-    worst = min(values) if key in _HIGHER_IS_BETTER else max(values)
-    return f"{median} ({worst:.{digits}f})" if both else median
+def _figure(key: str, digits: int, *, both: bool = True) -> Callable[[Runs], str]:
+    """Return the median over the seeds as text, and the worst seed's figure if `both`."""
+
+    def text(runs: Runs) -> str:
+        values = [run[key] for run in runs if key in run]
+        if not values:
+            return "-"
+        median = f"{statistics.median(values):.{digits}f}"
+        worst = min(values) if key in _HIGHER_IS_BETTER else max(values)
+        return f"{median} ({worst:.{digits}f})" if both else median
+
+    return text
+
+
+def _over_ideal(runs: Runs) -> str:
+    late = [run["job_p50"] - run["ideal"] for run in runs if "ideal" in run]
+    return f"{statistics.median(late):+.2f} s" if late else "-"
+
+
+_ENDLESS: Final[Columns] = (
+    ("used %", 15, _figure("used", 1)),
+    ("refused %", 15, _figure("refused", 2)),
+    ("urgent p95 s", 15, _figure("p95", 2)),
+    ("fair", 12, _figure("fairness", 2)),
+    ("ours %", 7, _figure("ours", 0, both=False)),
+    ("1st used", 8, _figure("cold_used", 0, both=False)),
+    ("refused", 7, _figure("cold_refused", 1, both=False)),
+)
+_JOBS: Final[Columns] = (
+    ("median s", 15, _figure("job_p50", 2)),
+    ("p95 s", 15, _figure("job_p95", 2)),
+    ("ideal s", 8, _figure("ideal", 2, both=False)),
+    ("over ideal", 10, _over_ideal),
+    ("refused %", 15, _figure("refused", 2)),
+)
 
 
 def show(table: Table) -> None:
@@ -62,38 +92,20 @@ def show(table: Table) -> None:
     endless = {name: runs for name, runs in table.items() if "job_p50" not in runs[0]}
     jobs = {name: runs for name, runs in table.items() if "job_p50" in runs[0]}
     if endless:
-        print("\nmedian over the seeds (worst seed); first window apart\n")
-        print(
-            f"{'world':{_WIDTH}} {'strategy':15} {'used %':>15} {'refused %':>15} "
-            f"{'urgent p95 s':>15} {'fair':>12} {'ours %':>7} {'1st used':>8} {'refused':>7}"
-        )
-    before = ""
-    for name, runs in endless.items():
-        world, strategy = name.split(" | ")
-        print(
-            f"{world if world != before else '':{_WIDTH}} {strategy:15} "
-            f"{_figure(runs, 'used', 1):>15} {_figure(runs, 'refused', 2):>15} "
-            f"{_figure(runs, 'p95', 2):>15} {_figure(runs, 'fairness', 2):>12} "
-            f"{_figure(runs, 'ours', 0, both=False):>7} "
-            f"{_figure(runs, 'cold_used', 0, both=False):>8} "
-            f"{_figure(runs, 'cold_refused', 1, both=False):>7}"
-        )
-        before = world
+        print("\nmedian over the seeds (worst seed); first window apart")
+        _show("world", endless, _ENDLESS)
     if jobs:
-        print(
-            f"\n{'jobs with an end':{_WIDTH}} {'strategy':15} {'median s':>15} {'p95 s':>15} "
-            f"{'ideal s':>8} {'over ideal':>10} {'refused %':>15}"
-        )
-    for name, runs in jobs.items():
+        _show("jobs with an end", jobs, _JOBS)
+
+
+def _show(title: str, table: Table, columns: Columns) -> None:
+    heads = " ".join(f"{head:>{width}}" for head, width, _ in columns)
+    print(f"\n{title:52} {'strategy':15} {heads}")
+    before = ""
+    for name, runs in table.items():
         world, strategy = name.split(" | ")
-        late = [run["job_p50"] - run["ideal"] for run in runs if "ideal" in run]
-        over = f"{statistics.median(late):+.2f} s" if late else "-"
-        print(
-            f"{world if world != before else '':{_WIDTH}} {strategy:15} "
-            f"{_figure(runs, 'job_p50', 2):>15} {_figure(runs, 'job_p95', 2):>15} "
-            f"{_figure(runs, 'ideal', 2, both=False):>8} {over:>10} "
-            f"{_figure(runs, 'refused', 2):>15}"
-        )
+        cells = " ".join(f"{text(runs):>{width}}" for _, width, text in columns)
+        print(f"{world if world != before else '':52} {strategy:15} {cells}")
         before = world
 
 

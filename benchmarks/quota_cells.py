@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.quota_rivals import OURS, STRATEGIES
 from benchmarks.quota_run import Cell
@@ -54,28 +54,20 @@ def _grid(*, quick: bool) -> Iterator[Cell]:
 def _extra(*, quick: bool) -> Iterator[Cell]:
     """Yield worlds in which something is wrong."""
     windows = _windows(167, quick=quick)
-    worlds = [
-        World(name="odd: clocks 30 s apart, 4 processes", processes=4, skew=30.0, windows=windows),
-        World(name="odd: no Date, 4 processes", processes=4, date=False, windows=windows),
-        World(name="odd: counter without lag, 4 processes", processes=4, counter_lag=0,
-              windows=windows),
-        World(name="odd: 1 % of replies lost, 1 process", lost=0.01, windows=windows),
-        World(name="odd: 1 % of replies lost, 4 processes", processes=4, lost=0.01,
-              windows=windows),
-        World(name="odd: 429s of another budget, 4 processes", processes=4, withdrawals=0.5,
-              windows=windows),
-        World(name="odd: no headers, 1 process", headers=False, windows=windows),
-        World(name="odd: no headers, 4 processes", processes=4, headers=False, windows=windows),
-    ]  # fmt: skip
-    worlds += [
-        World(
-            name=f"odd: beside a header-blind peer, {processes} processes",
-            processes=processes,
-            blind_peers=1,
-            windows=windows,
-        )
-        for processes in (1, 3, 7)
-    ]
+    odd: dict[str, dict[str, Any]] = {
+        "clocks 30 s apart, 4 processes": {"processes": 4, "skew": 30.0},
+        "no Date, 4 processes": {"processes": 4, "date": False},
+        "counter without lag, 4 processes": {"processes": 4, "counter_lag": 0},
+        "1 % of replies lost, 1 process": {"lost": 0.01},
+        "1 % of replies lost, 4 processes": {"processes": 4, "lost": 0.01},
+        "429s of another budget, 4 processes": {"processes": 4, "withdrawals": 0.5},
+        "no headers, 1 process": {"headers": False},
+        "no headers, 4 processes": {"processes": 4, "headers": False},
+    }
+    for count in (1, 3, 7):
+        peers = {"processes": count, "blind_peers": 1}
+        odd[f"beside a header-blind peer, {count} processes"] = peers
+    worlds = [World(name=f"odd: {name}", windows=windows, **facts) for name, facts in odd.items()]
     for world in worlds:
         yield Cell(OURS, world)
         if not quick:

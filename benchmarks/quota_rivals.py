@@ -5,7 +5,8 @@ to do when the request was refused or its reply never came.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from benchmarks.quota_world import Reply
@@ -17,7 +18,7 @@ Send = Callable[[], Awaitable[Reply]]
 
 
 class Strategy:
-    """How one process sends; this one at once, and again after a backoff, job or no job."""
+    """How one process sends: at once, and after a refusal again, backing off with full jitter."""
 
     def __init__(self, runtime: Runtime, limit: int) -> None:
         self.runtime = runtime
@@ -43,14 +44,9 @@ class Strategy:
             await asyncio.sleep(self.pause(reply, attempt))
             attempt += 1
 
-    def begin_job(self, pairs: int | None) -> None:
-        """A bulk run has begun, with so many pairs to read; None for no end."""
-
-    def read_one(self) -> None:
-        """The bulk run took up one more pair."""
-
-    def end_of_input(self) -> None:
-        """The bulk run has read all its pairs."""
+    def pairs(self, size: int | None) -> Iterator[object]:
+        """Return what workers take up one by one: so many pairs, or None for no end."""
+        return itertools.repeat(None) if size is None else iter(range(size))
 
 
 class SharePaced(Strategy):
@@ -59,7 +55,6 @@ class SharePaced(Strategy):
     def __init__(self, runtime: Runtime, limit: int) -> None:
         super().__init__(runtime, limit)
         self._limiter = Limiter(RateLimitPolicy(max_wait=None), runtime)  # it learns the limit
-        self._backlog: Backlog | None = None
 
     async def deliver(self, send: Send, *, interactive: bool) -> None:
         """Send until the request was accepted."""
@@ -76,25 +71,16 @@ class SharePaced(Strategy):
                 await self.runtime.sleep(full_jitter(self.runtime, lost))
                 lost += 1
 
-    def begin_job(self, pairs: int | None) -> None:
-        """Tell the limiter what is to come."""
-        self._backlog = Backlog(pairs)
-        self._limiter.expect(self._backlog)
-
-    def read_one(self) -> None:
-        """Tell the limiter that one less is to come."""
-        if self._backlog is not None and self._backlog.unread is not None:
-            self._backlog.unread -= 1
-
-    def end_of_input(self) -> None:
-        """Tell the limiter that nothing more is to come."""
-        if self._backlog is not None:
-            self._limiter.forget(self._backlog)
-            self._backlog = None
-
-
-class NaiveRetry(Strategy):
-    """Sends at once; after a refusal, exponential backoff with full jitter."""
+    def pairs(self, size: int | None) -> Iterator[object]:
+        """Tell the limiter meanwhile how many are to come."""
+        backlog = Backlog(size)
+        self._limiter.expect(backlog)
+        for pair in super().pairs(size):
+            if backlog.unread is not None:
+                backlog.unread -= 1
+                if not backlog.unread:
+                    self._limiter.forget(backlog)
+            yield pair
 
 
 class SleepToReset(Strategy):
@@ -132,7 +118,7 @@ def full_jitter(runtime: Runtime, attempt: int) -> float:
 
 STRATEGIES: Final[dict[str, Callable[[Runtime, int], Strategy]]] = {
     "share-paced": SharePaced,
-    "naive retry": NaiveRetry,
+    "naive retry": Strategy,
     "sleep to Reset": SleepToReset,
     "token bucket": TokenBucket,
 }

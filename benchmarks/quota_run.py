@@ -1,6 +1,7 @@
 """One simulation of the quota benchmark: a strategy in a world, from a seed to its figures."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import math
@@ -11,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from benchmarks.quota_rivals import STRATEGIES, NaiveRetry, Strategy
-from benchmarks.quota_world import WINDOW, Network, Reply, Server, World
-from benchmarks.virtual_time import VirtualEventLoop, VirtualRuntime, run
+from benchmarks.quota_rivals import STRATEGIES, Strategy
+from benchmarks.quota_world import WINDOW, Reply, Server, World
+from benchmarks.virtual_time import VirtualEventLoop, VirtualRuntime
 from intercom_async.runtime import Runtime
 
 BLIND_WORKERS = 4
@@ -41,57 +42,45 @@ class Cell:
 
 
 class _Simulation:
-    def __init__(self, cell: Cell, seed: int, loop: VirtualEventLoop) -> None:
+    def __init__(self, cell: Cell, seed: int, loop: asyncio.AbstractEventLoop) -> None:
         self.world = cell.world
         self.loop = loop
         self.key = f"{cell.world.name}/{seed}"
-        self.rng = random.Random(f"{self.key}/processes")
-        self.server = Server(cell.world, random.Random(f"{self.key}/server"))
-        self.network = Network(loop, self.server, cell.world, random.Random(f"{self.key}/network"))
+        self.server = Server(loop, cell.world, self.key)
         self.make = STRATEGIES[cell.strategy]
         self.waits: list[float] = []
         self.pending: dict[object, float] = {}
         self.job_seconds: list[float] = []
         self.job_phase = 0.0
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.failure: BaseException | None = None
+        self.group = asyncio.TaskGroup()
 
     async def run(self) -> None:
         world = self.world
-        ours = [
-            self._process(index, self._strategy(index, self.make))
-            for index in range(world.processes)
-        ]
-        for index in range(world.processes, world.processes + world.blind_peers):
-            blind = self._strategy(index, NaiveRetry)
-            for _ in range(BLIND_WORKERS):
-                self._spawn(self._endless(index, blind))
-        if world.job is not None:
-            await asyncio.gather(*ours)
-        else:
-            for process in ours:
-                self._spawn(process)
-            await asyncio.sleep((1 + world.windows) * WINDOW - self.server.phase)
-        if self.failure is not None:
-            raise self.failure
+        end = None if world.job is not None else (1 + world.windows) * WINDOW - self.server.phase
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(end) as over, self.group:
+                ours = [
+                    self._process(index, self._strategy(index, self.make))
+                    for index in range(world.processes)
+                ]
+                for index in range(world.processes, world.processes + world.blind_peers):
+                    blind = self._strategy(index, Strategy)
+                    for _ in range(BLIND_WORKERS):
+                        self._spawn(self._work(index, blind, blind.pairs(None)))
+                await asyncio.gather(*ours)
+                if world.job is not None:
+                    over.reschedule(self.loop.time())
         self.waits += [self.loop.time() - arrival for arrival in self.pending.values()]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.tasks.discard(task)
-        if not task.cancelled():
-            self.failure = self.failure or task.exception()
+        _ = self.group.create_task(work)
 
     def _strategy(self, index: int, make: Callable[[Runtime, int], Strategy]) -> Strategy:
         rng = random.Random(f"{self.key}/{index}")
         skew = rng.uniform(-self.world.skew, self.world.skew)
         epoch = rng.uniform(1e3, 1e6)
         wall = self.server.wall(0.0) + skew
-        return make(VirtualRuntime(self.loop, rng, epoch=epoch, wall=wall), self.world.limit)
+        return make(VirtualRuntime(rng, epoch=epoch, wall=wall), self.world.limit)
 
     async def _process(self, index: int, strategy: Strategy) -> None:
         rng = random.Random(f"{self.key}/arrivals/{index}")
@@ -99,32 +88,24 @@ class _Simulation:
         if self.world.interactive_rate:
             # The rate is everybody's together: calls alone must not exceed a small quota.
             self._spawn(self._interactive(index, strategy, rng))
-        if self.world.job is not None:
-            await self._jobs(index, strategy, self.world.job, rng)
+        if self.world.job is None:
+            await self._run(index, strategy, None)
             return
-        strategy.begin_job(None)
-        for _ in range(self.world.workers):
-            self._spawn(self._endless(index, strategy))
-
-    async def _endless(self, index: int, strategy: Strategy) -> None:
-        send = functools.partial(self.network.send, index)
-        while True:
-            await strategy.deliver(send, interactive=False)
-
-    async def _jobs(self, index: int, strategy: Strategy, size: int, rng: random.Random) -> None:
         for number in range(self.world.jobs):
             if number:
                 await asyncio.sleep(rng.expovariate(1.0 / JOB_PAUSE))
             began = self.loop.time()
             self.job_phase = (self.server.phase + began) % WINDOW
-            strategy.begin_job(size)
-            pairs = _pairs(size, strategy)
-            workers = range(min(self.world.workers, size))
-            await asyncio.gather(*(self._some(index, strategy, pairs) for _ in workers))
+            await self._run(index, strategy, self.world.job)
             self.job_seconds.append(self.loop.time() - began)
 
-    async def _some(self, index: int, strategy: Strategy, pairs: Iterator[int]) -> None:
-        send = functools.partial(self.network.send, index)
+    async def _run(self, index: int, strategy: Strategy, size: int | None) -> None:
+        pairs = strategy.pairs(size)
+        workers = self.world.workers if size is None else min(self.world.workers, size)
+        await asyncio.gather(*(self._work(index, strategy, pairs) for _ in range(workers)))
+
+    async def _work(self, index: int, strategy: Strategy, pairs: Iterator[object]) -> None:
+        send = functools.partial(self.server.send, index)
         for _ in pairs:
             await strategy.deliver(send, interactive=False)
 
@@ -140,21 +121,13 @@ class _Simulation:
         def send() -> Coroutine[Any, Any, Reply]:
             nonlocal sent
             sent = self.loop.time()
-            return self.network.send(index)
+            return self.server.send(index)
 
         call = object()
         self.pending[call] = arrival
         await strategy.deliver(send, interactive=True)
         del self.pending[call]
         self.waits.append(sent - arrival)
-
-
-def _pairs(size: int, strategy: Strategy) -> Iterator[int]:
-    for number in range(1, size + 1):
-        strategy.read_one()
-        if number == size:
-            strategy.end_of_input()
-        yield number
 
 
 def ideal(world: World, phase: float) -> float:
@@ -172,13 +145,11 @@ def simulate(cell: Cell, seed: int, trace: Trace | None = None) -> dict[str, flo
     """Run one cell once and return its figures, by name; `trace` is filled with all arrivals."""
     gc.set_threshold(100_000)  # a simulation makes no garbage in cycles worth looking for
 
-    async def main(loop: VirtualEventLoop) -> _Simulation:
-        simulation = _Simulation(cell, seed, loop)
+    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
+        simulation = _Simulation(cell, seed, runner.get_loop())
         simulation.server.trace = trace
-        await simulation.run()
-        return simulation
-
-    return _figures(run(main))
+        runner.run(simulation.run())
+    return _figures(simulation)
 
 
 def _figures(simulation: _Simulation) -> dict[str, float]:

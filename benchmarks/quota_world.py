@@ -89,15 +89,23 @@ LOST: Final = Reply(None, None)
 
 
 class Server:
-    """Counts requests into windows, as the simulator does, and by process besides."""
+    """Counts requests into windows, as the simulator does, and by process besides.
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    Each way of a request takes its random time. `trace` is filled with all arrivals, if there is
+    one: when, and whether accepted.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, world: World, seed: str) -> None:
+        self._loop = loop
         self._world = world
-        self._rng = rng
+        self._rng = random.Random(f"{seed}/server")
+        self._network = random.Random(f"{seed}/network").random
         self._quota = Quota(limit=world.limit, window=WINDOW, counter_lag=world.counter_lag)
         self._withdrawn_until = 0.0
         self._next_withdrawal = self._pause_until_withdrawal()
-        self.phase = rng.random() * WINDOW
+        self._low = math.log(world.round_trip[0])
+        self._span = math.log(world.round_trip[1]) - self._low
+        self.phase = self._rng.random() * WINDOW
         self.accepted: Counter[tuple[int, int]] = Counter()
         self.refused: Counter[tuple[int, int]] = Counter()
         self.trace: list[tuple[float, bool]] | None = None
@@ -110,11 +118,25 @@ class Server:
         """Return the server's Unix time at `now` of the simulation."""
         return EPOCH + self.phase + now
 
-    def handle(self, process: int, now: float) -> Reply:
-        """Count or refuse a request that arrives now."""
+    async def send(self, process: int) -> Reply:
+        """Send one request and wait for its reply."""
+        round_trip = math.exp(self._low + self._span * self._network())
+        up = round_trip * (0.3 + 0.4 * self._network())
+        answered: asyncio.Future[Reply] = self._loop.create_future()
+        self._loop.call_later(up, self._arrive, process, answered, round_trip - up, up)
+        return await answered
+
+    def _arrive(
+        self, process: int, answered: asyncio.Future[Reply], down: float, up: float
+    ) -> None:
+        reply = self._handle(process, self._loop.time())
+        if self._world.lost and self._network() < self._world.lost:
+            reply, down = LOST, max(0.0, GIVE_UP - up)
+        self._loop.call_later(down, _deliver, answered, reply)
+
+    def _handle(self, process: int, now: float) -> Reply:
         at = self.phase + now
-        withdrawn = self._is_withdrawn(now)
-        standing = self._quota.refuse(at) if withdrawn else self._quota.charge(at)
+        standing = self._quota.refuse(at) if self._is_withdrawn(now) else self._quota.charge(at)
         counts = self.accepted if standing.accepted else self.refused
         counts[int(at // WINDOW), process] += 1
         if self.trace is not None:
@@ -136,36 +158,6 @@ class Server:
             self._withdrawn_until = now + WITHDRAWN
             self._next_withdrawal = now + WITHDRAWN + self._pause_until_withdrawal()
         return now < self._withdrawn_until
-
-
-class Network:
-    """Carries requests to the server and replies back; each way takes its random time."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, server: Server, world: World, rng: random.Random
-    ) -> None:
-        self._loop = loop
-        self._server = server
-        self._random = rng.random
-        self._low = math.log(world.round_trip[0])
-        self._span = math.log(world.round_trip[1]) - self._low
-        self._lost = world.lost
-
-    async def send(self, process: int) -> Reply:
-        """Send one request and wait for its reply."""
-        round_trip = math.exp(self._low + self._span * self._random())
-        up = round_trip * (0.3 + 0.4 * self._random())
-        answered: asyncio.Future[Reply] = self._loop.create_future()
-        self._loop.call_later(up, self._arrive, process, answered, round_trip - up, up)
-        return await answered
-
-    def _arrive(
-        self, process: int, answered: asyncio.Future[Reply], down: float, up: float
-    ) -> None:
-        reply = self._server.handle(process, self._loop.time())
-        if self._lost and self._random() < self._lost:
-            reply, down = LOST, max(0.0, GIVE_UP - up)
-        self._loop.call_later(down, _deliver, answered, reply)
 
 
 def _deliver(answered: asyncio.Future[Reply], reply: Reply) -> None:

@@ -6,14 +6,13 @@ first whole window began of which 95 % were used.
 """
 
 import asyncio
-import contextlib
-import multiprocessing
-import threading
-import time
+import concurrent.futures
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.client_process import ClientProcess
+from benchmarks.client_process import client_process
 from benchmarks.figures import Bound, Comparison, Options
+from benchmarks.processes import process
 from benchmarks.rivals import CONTACT, OUR_BULK, SKIPPING, TOKEN
 from intercom_async.simulator import IntercomSimulator, Outage
 
@@ -31,13 +30,9 @@ PAIRS: Final = 1_000_000
 WINDOWS_AFTER: Final = 4
 CONTESTANTS: Final = (SKIPPING, OUR_BULK)
 
-Course = list[tuple[float, int]]
-"""Unix second, and the requests that had arrived by then."""
-
 
 def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
-    async def serve() -> tuple[float, Course, list[tuple[float, int]]]:
-        course: Course = []
+    async def serve() -> tuple[float, ...]:
         async with IntercomSimulator(token=TOKEN, limit=LIMIT, latency=(0.02, 0.1)) as simulator:
             workspace = simulator.workspace
             workspace.add_contact(contact_id=CONTACT)
@@ -45,62 +40,48 @@ def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
             for number in range(10_000_000, 10_000_000 + (WINDOWS_AFTER + 4) * 4 * LIMIT):
                 workspace.add_conversation([CONTACT, other], conversation_id=str(number))
             pipe.send(simulator.url)
+
+            async def arrived_until(moment: float) -> int:
+                await asyncio.sleep(moment - simulator.now())
+                return simulator.requests.total
+
             begin = (simulator.now() // WINDOW + 2) * WINDOW  # after a whole window of their own
             back = begin + away
-            outage = None
-            while (now := simulator.now()) < back + WINDOWS_AFTER * WINDOW:
-                if now >= begin and outage is None:
-                    outage = asyncio.create_task(simulator.outage(Outage.UNAVAILABLE, back - now))
-                course.append((now, simulator.requests.total))
-                await asyncio.sleep(0.05)
-            used = [(window.start, window.accepted) for window in simulator.quota.windows]
-        return begin, course, used
+            counts = [await arrived_until(begin - WINDOW), await arrived_until(begin)]
+            outage = asyncio.create_task(
+                simulator.outage(Outage.UNAVAILABLE, back - simulator.now())
+            )
+            counts += [await arrived_until(back), await arrived_until(back + 2 * WINDOW)]
+            await outage
+            await arrived_until(back + WINDOWS_AFTER * WINDOW)
+            full = [
+                window.start - back
+                for window in simulator.quota.windows
+                if window.start >= back and window.accepted >= 0.95 * LIMIT
+            ]
+        before, during, after = (later - earlier for earlier, later in itertools.pairwise(counts))
+        until_full = full[0] if full else WINDOWS_AFTER * WINDOW
+        return before / WINDOW, during / away, after / (2 * WINDOW), until_full
 
     pipe.send(asyncio.run(serve()))
 
 
-def _arrived(course: Course, begin: float, end: float) -> float:
-    """Requests a second between two moments."""
-    within = [total for at, total in course if begin <= at < end]
-    return (within[-1] - within[0]) / (end - begin)
-
-
-def _course_of(name: str, away: float, into: dict[str, tuple[float, float, float, float]]) -> None:
-    context = multiprocessing.get_context("spawn")
-    pipe, theirs = context.Pipe()
-    server = context.Process(target=_serve, args=(theirs, away), daemon=True)
-    server.start()
-    with contextlib.ExitStack() as stack:
-        stack.callback(server.join, 5)
-        client = stack.enter_context(ClientProcess(name, pipe.recv()))
+def _course_of(name: str, away: float) -> tuple[float, ...]:
+    """Return a contestant's requests a second before, during and after, and the last figure."""
+    with process(_serve, away) as server, client_process(name, server.recv()) as client:
         client.start(PAIRS, IN_FLIGHT)
-        begin, course, used = pipe.recv()
-        client.kill()
-    back = begin + away
-    full = [at - back for at, count in used if at >= back and count >= 0.95 * LIMIT]
-    into[name] = (
-        _arrived(course, begin - WINDOW, begin),
-        _arrived(course, begin, back),
-        _arrived(course, back, back + 2 * WINDOW),
-        full[0] if full else WINDOWS_AFTER * WINDOW,
-    )
+        figures: tuple[float, ...] = server.recv()
+        return figures
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure both at the same time, each with a simulator of its own."""
     away = 8.0 if options.quick else 38.0  # it comes back two seconds before a window's end
-    rounds: list[dict[str, tuple[float, float, float, float]]] = []
-    for _ in range(1 if options.quick else 2):
-        found: dict[str, tuple[float, float, float, float]] = {}
-        threads = [
-            threading.Thread(target=_course_of, args=(name, away, found)) for name in CONTESTANTS
+    with concurrent.futures.ThreadPoolExecutor(len(CONTESTANTS)) as pool:
+        rounds = [
+            list(pool.map(_course_of, CONTESTANTS, itertools.repeat(away)))
+            for _ in range(1 if options.quick else 2)
         ]
-        for thread in threads:
-            thread.start()
-            time.sleep(0.1)
-        for thread in threads:
-            thread.join()
-        rounds.append(found)
     figures = (
         (f"requests sent before an outage of {away:.0f} s", "per second", None),
         # What was in flight when it began is most of a short one.
@@ -113,7 +94,10 @@ def measure(options: Options) -> list[Comparison]:
             name=name,
             unit=unit,
             baseline=SKIPPING,
-            rounds={who: [found[who][number] for found in rounds] for who in CONTESTANTS},
+            rounds={
+                who: [courses[place][number] for courses in rounds]
+                for place, who in enumerate(CONTESTANTS)
+            },
             bounds={} if bound is None else {OUR_BULK: bound},
         )
         for number, (name, unit, bound) in enumerate(figures)

@@ -8,33 +8,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figures import Comparison, spread, to_json
+import attrs
+
+from benchmarks.figures import Comparison, spread
 
 _LIBRARIES = ("aiohttp", "msgspec", "cattrs", "uvloop", "httpx", "python-intercom", "pydantic")
 
 
 def about() -> dict[str, str]:
     """Return when and on what kind of machine this run is made."""
-    found = {
+    facts = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
     for library in _LIBRARIES:
         try:
-            found[library] = importlib.metadata.version(library)
+            facts[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
-            found[library] = "not installed"
-    return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
+            facts[library] = "not installed"
+    return facts
 
 
 def show(comparison: Comparison) -> None:
@@ -58,7 +51,6 @@ def show_bounds(comparisons: Sequence[Comparison]) -> None:
         f"{comparison.name}, {contestant}: {comparison.keeps_bound(contestant)}"
         for comparison in comparisons
         for contestant in comparison.bounds
-        if contestant in comparison.rounds
     ]
     missed = [bound for bound in bounds if "MISSED" in bound]
     print(f"\n{len(bounds) - len(missed)} of {len(bounds)} bounds hold")
@@ -68,5 +60,6 @@ def show_bounds(comparisons: Sequence[Comparison]) -> None:
 
 def save(path: Path, comparisons: Sequence[Comparison]) -> None:
     """Write everything that was measured."""
-    result = {"about": about(), "comparisons": to_json(comparisons)}
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    measured = [attrs.asdict(comparison) for comparison in comparisons]
+    text = json.dumps({"about": about(), "comparisons": measured}, indent=1)
+    path.write_text(f"{text}\n", encoding="utf-8")

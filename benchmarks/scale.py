@@ -5,13 +5,12 @@ once: throughput should grow with the machine's cores, of which the server needs
 """
 
 import contextlib
-import os
 import time
 from typing import Final
 
-from benchmarks.client_process import ClientProcess
+from benchmarks.client_process import client_process
 from benchmarks.figures import Bound, Comparison, Options
-from benchmarks.load_server import SATURATED, LoadServer
+from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import OUR_BULK
 
 PAIRS: Final = (1_000, 10_000, 100_000)
@@ -26,66 +25,61 @@ def measure(options: Options) -> list[Comparison]:
     """Measure the runs of growing length, then the growing number of processes."""
     lengths = PAIRS[:2] if options.quick else (*PAIRS, MILLION) if options.million else PAIRS
     rounds = 1 if options.million else min(options.rounds, 2)
-    names = [f"{pairs:,} pairs" for pairs in lengths]
-    time_each: dict[str, list[float]] = {name: [] for name in names}
-    memory: dict[str, list[float]] = {name: [] for name in names}
-    with LoadServer() as server:
-        for _ in range(rounds):
-            for name, pairs in zip(names, lengths, strict=True):
-                # What a short run costs is measured as often as a long one lasts.
-                repeats = max(1, min(10, 10_000 // pairs))
-                with ClientProcess(OUR_BULK, server.url) as client:
-                    costs = [client.burst(pairs, IN_FLIGHT) for _ in range(repeats)]
-                time_each[name].append(sum(cost.cpu for cost in costs) / repeats / pairs * 1e6)
-                memory[name].append(costs[0].peak / MEGABYTE)
-        wide = _wide(server, rounds)
+    runs = {f"{pairs:,} pairs": pairs for pairs in lengths}
+    with load_server() as server:
+        costs = [[_run(server, pairs) for pairs in lengths] for _ in range(rounds)]
+        speeds = [[_speed(server, count) for count in PROCESSES] for _ in range(rounds)]
+    longer = list(runs)[1:]
     return [
         Comparison(
             name="time per pair",
             unit="µs of CPU",
-            baseline=names[0],
-            rounds=time_each,
-            bounds={name: Bound("ratio", 1.05) for name in names[1:]},
+            baseline=next(iter(runs)),
+            rounds=_by_name(list(runs), [[cpu for cpu, _ in round_] for round_ in costs]),
+            bounds=dict.fromkeys(longer, Bound("ratio", 1.05)),
         ),
         Comparison(
             name="peak memory",
             unit="MB",
-            baseline=names[0],
-            rounds=memory,
-            bounds={name: Bound("difference", 30.0) for name in names[1:]},
+            baseline=next(iter(runs)),
+            rounds=_by_name(list(runs), [[memory for _, memory in round_] for round_ in costs]),
+            bounds=dict.fromkeys(longer, Bound("difference", 30.0)),
         ),
-        wide,
+        Comparison(
+            name="throughput of several processes",
+            unit="calls per second",
+            baseline="1 at once",
+            rounds=_by_name([f"{count} at once" for count in PROCESSES], speeds),
+            notes=server.notes,
+        ),
     ]
 
 
-def _wide(server: LoadServer, rounds: int) -> Comparison:
-    """Measure the throughput of several processes at once."""
-    names = ["1 process", *(f"{count} processes" for count in PROCESSES[1:])]
-    speed: dict[str, list[float]] = {name: [] for name in names}
-    busiest = 0.0
-    for _ in range(rounds):
-        for name, count in zip(names, PROCESSES, strict=True):
-            with contextlib.ExitStack() as stack:
-                clients = [
-                    stack.enter_context(ClientProcess(OUR_BULK, server.url)) for _ in range(count)
-                ]
-                for client in clients:
-                    client.burst(IN_FLIGHT, IN_FLIGHT)  # starting an interpreter takes a while
-                began, used = time.perf_counter(), server.cpu()
-                for client in clients:
-                    client.start(PER_PROCESS, IN_FLIGHT)
-                for client in clients:
-                    client.finish()
-                elapsed = time.perf_counter() - began
-                busiest = max(busiest, (server.cpu() - used) / elapsed)
-                speed[name].append(count * PER_PROCESS / elapsed)
-    notes = [f"{os.cpu_count()} cores, of which the server used at most {busiest:.0%} of one"]
-    if busiest > SATURATED:
-        notes.append("BEWARE: the server held the clients back")
-    return Comparison(
-        name="throughput of several processes",
-        unit="calls per second",
-        baseline=names[0],
-        rounds=speed,
-        notes=notes,
-    )
+def _by_name(names: list[str], rounds: list[list[float]]) -> dict[str, list[float]]:
+    return {
+        name: list(figures) for name, figures in zip(names, zip(*rounds, strict=True), strict=True)
+    }
+
+
+def _run(server: LoadServer, pairs: int) -> tuple[float, float]:
+    """Return microseconds of CPU per pair, and the first run's peak in megabytes."""
+    # What a short run costs is measured as often as a long one lasts.
+    repeats = max(1, min(10, 10_000 // pairs))
+    with client_process(OUR_BULK, server.url) as client:
+        costs = [client.burst(pairs, IN_FLIGHT) for _ in range(repeats)]
+    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak / MEGABYTE
+
+
+def _speed(server: LoadServer, count: int) -> float:
+    """Return the calls per second of so many processes at once."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(client_process(OUR_BULK, server.url)) for _ in range(count)]
+        for client in clients:
+            client.burst(IN_FLIGHT, IN_FLIGHT)  # starting an interpreter takes a while
+        with server.watched():
+            began = time.perf_counter()
+            for client in clients:
+                client.start(PER_PROCESS, IN_FLIGHT)
+            for client in clients:
+                client.finish()
+            return count * PER_PROCESS / (time.perf_counter() - began)

@@ -7,12 +7,8 @@ come next. An hour of virtual time costs what its callbacks cost.
 import asyncio
 import random
 import selectors
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
 
 from intercom_async.runtime import Runtime
-
-T = TypeVar("T")
 
 
 class StalledError(RuntimeError):
@@ -22,15 +18,12 @@ class StalledError(RuntimeError):
 class _JumpingSelector(selectors.SelectSelector):
     """Looks at no file, and makes time pass instead of waiting."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
+    now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise StalledError("nothing is left to wait for")
-        if timeout > 0.0:
-            self.now += timeout
+        self.now += max(0.0, timeout)
         return []
 
 
@@ -49,38 +42,19 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 class VirtualRuntime(Runtime):
     """The `Runtime` of one simulated process: clocks that begin at its own `epoch` and `wall`."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, rng: random.Random, *, epoch: float, wall: float
-    ) -> None:
-        self._loop = loop
+    def __init__(self, rng: random.Random, *, epoch: float, wall: float) -> None:
         self._epoch = epoch
         self._wall = wall
         self._random = rng.random
 
     def monotonic(self) -> float:
         """See `Runtime.monotonic`."""
-        return self._loop.time() + self._epoch
+        return super().monotonic() + self._epoch
 
     def wall(self) -> float:
         """See `Runtime.wall`."""
-        return self._loop.time() + self._wall
+        return super().monotonic() + self._wall
 
     def random(self) -> float:
         """See `Runtime.random`."""
         return self._random()
-
-    async def sleep(self, seconds: float) -> None:
-        """See `Runtime.sleep`."""
-        await asyncio.sleep(seconds)
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """See `Runtime.call_later`."""
-        return self._loop.call_later(seconds, callback)
-
-
-def run(main: Callable[[VirtualEventLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine on a virtual loop; tasks it leaves behind are cancelled."""
-    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, VirtualEventLoop)
-        return runner.run(main(loop))

@@ -29,18 +29,18 @@ seconds), from what was measured on two cores:
 import argparse
 import asyncio
 import contextlib
-import multiprocessing
 import resource
+import statistics
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import procrastinate
 import psycopg
 
-from benchmarks.quota_workspaces import WINDOWS, Place, serve, shares, show
-from benchmarks.quota_world import WINDOW
+from benchmarks.processes import process
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
+from intercom_async.simulator import IntercomSimulator
 from tests.support.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
@@ -48,14 +48,47 @@ if TYPE_CHECKING:
 
 WORKSPACES: Final = 200
 PROCESSES: Final = (1, 2, 4)
+WINDOW: Final = 10.0
+WINDOWS: Final = 2
 LIMIT: Final = 10
 """Requests of each workspace in ten seconds: two cores are all there is for everybody."""
 
+LATENCY: Final = (0.02, 0.2)
 BEGIN: Final = 30.0
 """Seconds that the workers have to take all workspaces up, at most."""
 
 RUN: Final = "benchmark"
 _DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
+
+Place = tuple[str, str, list[tuple[str, str]]]
+"""URL, admin and pairs of one workspace."""
+
+Usage = list[tuple[float, int, int]]
+"""Begin, accepted and refused requests of each window."""
+
+
+def _serve(pipe: "Connection[Any, Any]", workspaces: int) -> None:
+    """Send the places through a pipe, and when it asks, what the simulators counted."""
+
+    async def serve() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            simulators = [
+                await stack.enter_async_context(IntercomSimulator(limit=LIMIT, latency=LATENCY))
+                for _ in range(workspaces)
+            ]
+            places: list[Place] = [
+                (one.url, one.admin_id, one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT))
+                for one in simulators
+            ]
+            pipe.send(places)
+            await asyncio.to_thread(pipe.recv)
+            usages: list[Usage] = [
+                [(window.start, window.accepted, window.refused) for window in one.quota.windows]
+                for one in simulators
+            ]
+            pipe.send((usages, max(max(one.applied.values(), default=0) for one in simulators)))
+
+    asyncio.run(serve())
 
 
 def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
@@ -93,30 +126,22 @@ async def _submit(url: str, places: list[Place]) -> None:
 
 def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
     """Measure one number of processes, and print what came out."""
-    context = multiprocessing.get_context("spawn")
     url = server.create(f"with_{processes}")
     with contextlib.ExitStack() as stack:
-
-        def start(target: Any, *arguments: Any) -> "Connection[Any, Any]":
-            ours, theirs = context.Pipe()
-            process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
-            process.start()
-            stack.callback(process.join, 20.0)
-            return ours
-
-        simulators = start(serve, workspaces, LIMIT)
+        simulators = stack.enter_context(process(_serve, workspaces))
         places: list[Place] = simulators.recv()
         asyncio.run(_submit(url, places))
         at_once = -(-workspaces // processes)
-        workers = [start(_work, url, places, at_once) for _ in range(processes)]
+        workers = [
+            stack.enter_context(process(_work, url, places, at_once)) for _ in range(processes)
+        ]
         began = time.time()
         _, jobs = _jobs(url, places)
         while asyncio.run(jobs.status(RUN)).in_work < workspaces and time.time() < began + BEGIN:
             time.sleep(0.5)
         taken_up = time.time() - began
         first = (time.time() // WINDOW + 1.0) * WINDOW
-        end = first + WINDOWS * WINDOW
-        time.sleep(end + 0.2 - time.time())
+        time.sleep(first + WINDOWS * WINDOW + 0.2 - time.time())
         for worker in workers:
             worker.send("stop")
         cpu = sum(worker.recv() for worker in workers)
@@ -130,12 +155,26 @@ def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
     server.start()
     print(f"\n== {workspaces} workspaces, {processes} worker processes, {done:,} pairs")
     print(f"all in work after {taken_up:.1f} s, the interpreters' start included\n")
-    show(shares(usages, first, end, LIMIT))
+    _show(usages, first)
     print(
         f"applied at most {most} x; CPU per pair: workers {1000 * cpu / done:.2f} ms, "
         f"database {1000 * database / done:.2f} ms",
         flush=True,
     )
+
+
+def _show(usages: list[Usage], first: float) -> None:
+    """Print used and refused percent of the workspaces, over the windows from a moment on."""
+    used: list[float] = []
+    refused: list[float] = []
+    for usage in usages:
+        measured = [one for one in usage if first <= one[0] < first + WINDOWS * WINDOW]
+        accepted, struck = (sum(one[place] for one in measured) for place in (1, 2))
+        used.append(100.0 * accepted / (LIMIT * WINDOWS))
+        refused.append(100.0 * struck / max(1, accepted + struck))
+    print(f"{'':10} {'median':>8} {'least':>8} {'most':>8}")
+    for name, values in (("used %", used), ("refused %", refused)):
+        print(f"{name:10} {statistics.median(values):8.1f} {min(values):8.1f} {max(values):8.1f}")
 
 
 def _children() -> float:

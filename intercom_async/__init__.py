@@ -18,8 +18,9 @@ def __getattr__(name: str) -> Any:
     if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
         return importlib.import_module(f"{__name__}.{name}")
     if name == "__all__" or not name.startswith("_"):
-        exports = importlib.import_module(f"{__name__}._exports")
-        globals().update({one: getattr(exports, one) for one in ["__all__", *exports.__all__]})
+        exports = vars(importlib.import_module(f"{__name__}._exports"))
+        public = {one: value for one, value in exports.items() if not one.startswith("_")}
+        globals().update(public, __all__=sorted([*public, "__version__"]))
         if name in globals():
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,121 +1,66 @@
 """The public names, imported together when the first of them is used; see the package."""
 
-from intercom_async._version import __version__
-from intercom_async.bulk import Cause, DetachResult, DetachRun, DetachSummary, RunFailedError
-from intercom_async.client import IntercomClient, detach_contact
-from intercom_async.detaching import Detach, Outcome
-from intercom_async.errors import (
-    AdminNotFoundError,
-    APIError,
-    AuthenticationError,
-    CertificateError,
-    ClientStateError,
-    ConnectionFailedError,
-    ContactNotFoundError,
-    ContradictoryReplyError,
-    ConversationNotFoundError,
-    GatewayError,
-    IntercomError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    LastContactError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitedError,
-    RateLimitWaitError,
-    RedirectError,
-    ResponseDecodeError,
-    ResponseTooLargeError,
-    ServerError,
-    UnknownOutcomeError,
-    WorkspaceAccessError,
-    WrongInputError,
-)
-from intercom_async.journal import (
-    Journal,
-    JournalCorruptError,
-    JournalError,
-    JournalLockedError,
-    JournalLostError,
-    JournalMismatchError,
-    JournalWriteError,
-    Source,
-)
-from intercom_async.model import Conversation, Identity
-from intercom_async.observing import ClientStats, OutageStatus, RateLimitStatus
-from intercom_async.pacing.window import Lane, RateLimitPolicy
-from intercom_async.pairs import Pair
-from intercom_async.people import PairSearch, PeopleSummary
-from intercom_async.pool import IntercomPool, WorkspaceAccess
-from intercom_async.pool_run import PoolResult, PoolRun, PoolSummary
-from intercom_async.raw import RawReply
-from intercom_async.replies import ReplyHead
-from intercom_async.transport.http import Connector
-from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.wire import Region
+# ruff: noqa: PLC0414  for type checkers, `as` makes a name public
 
-__all__ = [
-    "APIError",
-    "AdminNotFoundError",
-    "AuthenticationError",
-    "Cause",
-    "CertificateError",
-    "ClientStateError",
-    "ClientStats",
-    "ConnectionFailedError",
-    "Connector",
-    "ContactNotFoundError",
-    "ContradictoryReplyError",
-    "Conversation",
-    "ConversationNotFoundError",
-    "Detach",
-    "DetachResult",
-    "DetachRun",
-    "DetachSummary",
-    "GatewayError",
-    "Identity",
-    "IntercomClient",
-    "IntercomError",
-    "IntercomPool",
-    "InvalidArgumentError",
-    "InvalidRequestError",
-    "Journal",
-    "JournalCorruptError",
-    "JournalError",
-    "JournalLockedError",
-    "JournalLostError",
-    "JournalMismatchError",
-    "JournalWriteError",
-    "Lane",
-    "LastContactError",
-    "NotFoundError",
-    "OutageStatus",
-    "Outcome",
-    "Pair",
-    "PairSearch",
-    "PeopleSummary",
-    "PermissionDeniedError",
-    "PoolResult",
-    "PoolRun",
-    "PoolSummary",
-    "RateLimitPolicy",
-    "RateLimitStatus",
-    "RateLimitWaitError",
-    "RateLimitedError",
-    "RawReply",
-    "RedirectError",
-    "Region",
-    "ReplyHead",
-    "ResponseDecodeError",
-    "ResponseTooLargeError",
-    "RetryPolicy",
-    "RunFailedError",
-    "ServerError",
-    "Source",
-    "UnknownOutcomeError",
-    "WorkspaceAccess",
-    "WorkspaceAccessError",
-    "WrongInputError",
-    "__version__",
-    "detach_contact",
-]
+from intercom_async.bulk import Cause as Cause
+from intercom_async.bulk import DetachResult as DetachResult
+from intercom_async.bulk import DetachRun as DetachRun
+from intercom_async.bulk import DetachSummary as DetachSummary
+from intercom_async.bulk import RunFailedError as RunFailedError
+from intercom_async.client import IntercomClient as IntercomClient
+from intercom_async.client import detach_contact as detach_contact
+from intercom_async.detaching import Detach as Detach
+from intercom_async.detaching import Outcome as Outcome
+from intercom_async.errors import AdminNotFoundError as AdminNotFoundError
+from intercom_async.errors import APIError as APIError
+from intercom_async.errors import AuthenticationError as AuthenticationError
+from intercom_async.errors import CertificateError as CertificateError
+from intercom_async.errors import ClientStateError as ClientStateError
+from intercom_async.errors import ConnectionFailedError as ConnectionFailedError
+from intercom_async.errors import ContactNotFoundError as ContactNotFoundError
+from intercom_async.errors import ContradictoryReplyError as ContradictoryReplyError
+from intercom_async.errors import ConversationNotFoundError as ConversationNotFoundError
+from intercom_async.errors import GatewayError as GatewayError
+from intercom_async.errors import IntercomError as IntercomError
+from intercom_async.errors import InvalidArgumentError as InvalidArgumentError
+from intercom_async.errors import InvalidRequestError as InvalidRequestError
+from intercom_async.errors import LastContactError as LastContactError
+from intercom_async.errors import NotFoundError as NotFoundError
+from intercom_async.errors import PermissionDeniedError as PermissionDeniedError
+from intercom_async.errors import RateLimitedError as RateLimitedError
+from intercom_async.errors import RateLimitWaitError as RateLimitWaitError
+from intercom_async.errors import RedirectError as RedirectError
+from intercom_async.errors import ResponseDecodeError as ResponseDecodeError
+from intercom_async.errors import ResponseTooLargeError as ResponseTooLargeError
+from intercom_async.errors import ServerError as ServerError
+from intercom_async.errors import UnknownOutcomeError as UnknownOutcomeError
+from intercom_async.errors import WorkspaceAccessError as WorkspaceAccessError
+from intercom_async.errors import WrongInputError as WrongInputError
+from intercom_async.journal import Journal as Journal
+from intercom_async.journal import JournalCorruptError as JournalCorruptError
+from intercom_async.journal import JournalError as JournalError
+from intercom_async.journal import JournalLockedError as JournalLockedError
+from intercom_async.journal import JournalLostError as JournalLostError
+from intercom_async.journal import JournalMismatchError as JournalMismatchError
+from intercom_async.journal import JournalWriteError as JournalWriteError
+from intercom_async.journal import Source as Source
+from intercom_async.model import Conversation as Conversation
+from intercom_async.model import Identity as Identity
+from intercom_async.observing import ClientStats as ClientStats
+from intercom_async.observing import OutageStatus as OutageStatus
+from intercom_async.observing import RateLimitStatus as RateLimitStatus
+from intercom_async.pacing.window import Lane as Lane
+from intercom_async.pacing.window import RateLimitPolicy as RateLimitPolicy
+from intercom_async.pairs import Pair as Pair
+from intercom_async.people import PairSearch as PairSearch
+from intercom_async.people import PeopleSummary as PeopleSummary
+from intercom_async.pool import IntercomPool as IntercomPool
+from intercom_async.pool import WorkspaceAccess as WorkspaceAccess
+from intercom_async.pool_run import PoolResult as PoolResult
+from intercom_async.pool_run import PoolRun as PoolRun
+from intercom_async.pool_run import PoolSummary as PoolSummary
+from intercom_async.raw import RawReply as RawReply
+from intercom_async.replies import ReplyHead as ReplyHead
+from intercom_async.transport.http import Connector as Connector
+from intercom_async.transport.retrying import RetryPolicy as RetryPolicy
+from intercom_async.transport.wire import Region as Region

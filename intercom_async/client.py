@@ -43,13 +43,14 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
+from intercom_async.lookup import Calls
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pacing.sharing import SharedBudget, limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
-from intercom_async.people import By, Calls, PairSearch
+from intercom_async.people import By, PairSearch
 from intercom_async.raw import RawReply
 from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret

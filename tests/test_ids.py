@@ -24,35 +24,19 @@ class Loud(str):
 
 class Index:
     def __index__(self) -> int:
-        return 1295
+        return 5017690
 
 
 class Number(enum.IntEnum):
-    ONE = 1295
+    ONE = 5017690
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "1",
-            "0",
-            "215469000000001",
-            "f09e2e8c662248b483b7ffc0",
-            "12345678901234567890e123",
-            "c1",
-        ),
-        *(
-            "a b",
-            "ä",
-            "1/2?x",
-            "f09e2e8c-6622-48b4-83b7",
-            "nano",
-            "nullable",
-            "x" * 512,
-            "1_2",
-            "e5",
-        ),
+        *("1", "0", "215469000000001", "f09e2e8c662248b483b7ffc0", "12345678901234567890e123"),
+        *("c1", "a b", "ä", "1/2?x", "f09e2e8c-6622-48b4-83b7", "nano", "nullable", "1_2", "e5"),
+        "x" * 512,
     ],
 )
 def test_an_id_stays_as_it_is(text: str) -> None:
@@ -67,14 +51,11 @@ def test_white_space_and_what_shows_nothing_around_an_id_is_left_out(around: str
     assert check_id("contact_id", f"{around}c1{around}{around}") == "c1"
 
 
-@pytest.mark.parametrize("number", [1295, Index(), Number.ONE])
-def test_a_whole_number_is_an_id(number: object) -> None:
-    assert check_id("conversation_id", number) == "1295"
-
-
-@pytest.mark.parametrize("text", [Known.ONE, Loud("5017690"), Loud(" 5017690 ")])
-def test_an_id_of_a_class_of_its_own_becomes_a_plain_text(text: str) -> None:
-    found = check_id("admin_id", text)
+@pytest.mark.parametrize(
+    "value", [5017690, Index(), Number.ONE, Known.ONE, Loud("5017690"), Loud(" 5017690 ")]
+)
+def test_whole_numbers_and_texts_of_other_classes_become_plain_texts(value: object) -> None:
+    found = check_id("admin_id", value)
     assert type(found) is str
     assert found == "5017690"
 
@@ -100,7 +81,7 @@ def test_an_id_of_a_class_of_its_own_becomes_a_plain_text(text: str) -> None:
         ("1\ufffd", "lost"),
         *((value, "is missing") for value in ["", " ", "\t", "\xa0\ufeff", None]),
         (float("nan"), "missing value"),
-        *((text, "512 characters") for text in ["x" * 513, "9" * 513, 10**600]),
+        *((value, "512 characters") for value in ["x" * 513, "9" * 513, 10**600]),
         *((value, "negative") for value in ["-5", "-9223372036854775808", -5]),
     ],
 )

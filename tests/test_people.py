@@ -1,6 +1,7 @@
 """From people to pairs: who is looked up, which pairs come of it, and what a journal keeps."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections import Counter
@@ -12,7 +13,6 @@ import pytest
 
 from intercom_async import (
     AuthenticationError,
-    DetachSummary,
     IntercomClient,
     InvalidArgumentError,
     Journal,
@@ -24,6 +24,7 @@ from intercom_async.observing import Event, RequestSent
 from intercom_async.people import By
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
+from tests.support.people import addresses, town
 from tests.support.postgres_server import PostgresServer
 from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import rows_in
@@ -31,7 +32,6 @@ from tests.support.rows import rows_in
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 RETRY = RetryPolicy(attempts=2, backoff=0.01)
-Pairs = set[tuple[str, str]]
 
 
 @pytest.fixture
@@ -44,24 +44,6 @@ async def sim() -> AsyncIterator[IntercomSimulator]:
 async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
     async with IntercomClient("token", base_url=sim.url, retry=RETRY) as opened:
         yield opened
-
-
-def town(sim: IntercomSimulator, people: int, *, conversations: int) -> Pairs:
-    """Add people, each in so many group conversations and one without others; return pairs."""
-    workspace = sim.workspace
-    pairs: Pairs = set()
-    for number in range(people):
-        contact = workspace.add_contact(
-            email=f"p{number}@x.example", external_id=f"e{number}", contact_id=f"c{number}"
-        )
-        workspace.add_conversation([contact])
-        for _ in range(conversations):
-            pairs.add((workspace.add_conversation([contact, workspace.add_contact()]), contact))
-    return pairs
-
-
-def addresses(people: int) -> list[str]:
-    return [f"p{number}@x.example" for number in range(people)]
 
 
 async def found(
@@ -99,7 +81,7 @@ class TestFinding:
         assert searches(sim) == {"contacts": 2, "conversations": 4}
         assert summary.searches == 6
 
-    async def test_where_batches_are_refused_people_are_searched_one_by_one_and_that_is_told_once(
+    async def test_where_batches_are_refused_people_are_searched_one_by_one_and_one_warning_says_so(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, "intercom_async")
@@ -141,43 +123,29 @@ class TestFinding:
         assert (got, summary.states) == ([], {"ambiguous": 1})
         assert summary.examples[0].contacts == ["c0", twin]
 
-    async def test_a_merged_contact_is_followed_and_an_unknown_one_is_not_found(
+    async def test_who_was_merged_is_followed_who_is_unknown_or_has_no_address_is_counted(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = town(sim, 3, conversations=2)
         sim.workspace.merge("c0", "c1")
         sim.workspace.merge("c1", "c2")
-        moved = {(conversation, "c2") for conversation, _ in pairs}
-        got, summary = await found(client, ["c0", "nobody-at-all"], by="contact")
-        assert set(got) == moved
-        assert summary.states == {"done": 1, "not_found": 1}
-        assert (summary.contacts, summary.merged) == (1, 1)
-
-    async def test_who_has_no_address_is_counted(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        town(sim, 1, conversations=1)
         sim.workspace.add_contact(contact_id="without")
-        _, summary = await found(client, ["c0", "without"], by="contact")
-        assert summary.without_email == 1
+        moved = {(conversation, "c2") for conversation, _ in pairs}
+        got, summary = await found(client, ["c0", "nobody-at-all", "without"], by="contact")
+        assert set(got) == moved
+        assert summary.states == {"done": 2, "not_found": 1}
+        assert (summary.contacts, summary.merged, summary.without_email) == (2, 1, 1)
 
-    async def test_who_is_named_twice_is_searched_once_and_nonsense_fails_alone(
+    async def test_who_is_named_twice_is_searched_once_whatever_the_case_and_nonsense_fails_alone(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = town(sim, 20, conversations=1)
-        got, summary = await found(client, [*addresses(20), "#N/A", *addresses(1)])
+        people = ["P0@X.example", *addresses(20), "#N/A", *addresses(1)]
+        got, summary = await found(client, people)
         assert sorted(got) == sorted(pairs)
         assert summary.duplicates == 1
-        assert summary.states == {"done": 20, "failed": 1}
+        assert summary.states == {"done": 21, "failed": 1}
         assert [one.value for one in summary.examples] == ["#N/A"]
-
-    async def test_spellings_of_one_address_that_differ_in_case_are_all_found(
-        self, client: IntercomClient, sim: IntercomSimulator
-    ) -> None:
-        pairs = town(sim, 2, conversations=2)
-        given, summary = await found(client, ["p0@x.example", "P0@X.example", "p1@x.example"])
-        assert sorted(given) == sorted(pairs)
-        assert summary.states == {"done": 3}
 
     @pytest.mark.parametrize(("by", "people"), [("email", 2), ("external-id", 1), ("contact", 2)])
     async def test_a_search_that_returns_others_than_asked_for_fails_and_takes_nobody(
@@ -206,44 +174,47 @@ class TestFinding:
             _, summary = await found(lied_to, ["c1"], by="contact")
         assert summary.contacts == 1
 
-    async def test_people_may_come_from_an_async_generator_and_leaving_early_leaves_nothing(
+    async def test_a_search_whose_pages_never_end_fails_the_person_with_a_note(self) -> None:
+        async def script(number: int, writer: asyncio.StreamWriter) -> None:
+            document: dict[str, object] = {"data": [{"id": "c0", "email": "p0@x.example"}]}
+            if number > 1:
+                page = [{"id": f"{number}-{place}"} for place in range(150)]
+                following = {"next": {"starting_after": f"page-{number}"}}
+                document = {"conversations": page, "total_count": 150, "pages": following}
+            writer.write(reply(json.dumps(document).encode()))
+
+        async with (
+            RawServer(script) as server,
+            IntercomClient("token", base_url=server.url, retry=RETRY) as client,
+        ):
+            given, summary = await found(client, addresses(1))
+            assert len(server.requests) < 100
+        assert (given, summary.states) == ([], {"failed": 1})
+        assert "10,350 results, far more than it announced" in str(summary.examples[0].note)
+
+    async def test_people_are_read_ahead_by_a_bounded_number_and_leaving_early_leaves_nothing(
         self, sim: IntercomSimulator
     ) -> None:
-        pairs = town(sim, 40, conversations=1)
-        closed = False
+        town(sim, 400, conversations=1)
+        read, closed = 0, False
 
         async def people() -> AsyncIterator[str]:
-            nonlocal closed
+            nonlocal read, closed
             try:
-                for address in addresses(40):
+                for address in addresses(400):
+                    read += 1
                     yield address
             finally:
                 closed = True
 
         async with nothing_left_behind(), IntercomClient("token", base_url=sim.url) as client:
             search = client.find_pairs(people())
-            assert (await anext(search)).contact_id in {contact for _, contact in pairs}
+            await anext(search)
+            for _ in range(100):
+                await asyncio.sleep(0.01)
+            assert read <= 8 * 15
             await search.aclose()
             assert closed
-
-    async def test_reading_goes_no_further_than_a_bounded_number_of_people(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        town(sim, 400, conversations=1)
-        read = 0
-
-        async def people() -> AsyncIterator[str]:
-            nonlocal read
-            for address in addresses(400):
-                read += 1
-                yield address
-
-        search = client.find_pairs(people())
-        await anext(search)
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-        assert read <= 8 * 15
-        await search.aclose()
 
     @pytest.mark.parametrize("people", ["p0@x.example", 7])
     async def test_what_is_no_iterable_of_people_is_refused(
@@ -293,10 +264,10 @@ class TestInARun:
             async with client.detach_contacts(
                 client.find_pairs(addresses(300)), admin_id=sim.admin_id, journal=path
             ) as run:
-                told = 0
+                taken = 0
                 async for _ in run:
-                    told += 1
-                    if told == 50:
+                    taken += 1
+                    if taken == 50:
                         break
             before = searches(sim)
             kept = people_in(path)
@@ -350,15 +321,14 @@ class TestInARun:
         assert not summary.input_ended
         assert search.summary.states == {"pending": 20}
 
-    async def test_a_dry_run_tells_what_would_be_and_changes_nothing(
+    async def test_searches_count_in_the_requests_of_the_run(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = town(sim, 20, conversations=2)
-        summary: DetachSummary = await client.detach_contacts(
-            client.find_pairs(addresses(20)), admin_id=sim.admin_id, dry_run=True
+        summary = await client.detach_contacts(
+            client.find_pairs(addresses(20)), admin_id=sim.admin_id
         )
-        assert summary.outcomes[Outcome.DETACHED] == len(pairs)
-        assert sim.applied.total() == 0
+        assert summary.requests == len(pairs) + 4 == sim.requests.total
 
     @pytest.mark.asyncio(loop_factories=["uvloop"])  # the database takes its time
     async def test_a_journal_in_postgresql_keeps_the_pairs_alone(

@@ -18,6 +18,7 @@ WINDOWS = """
     import aiohttp.web, jinja2, opentelemetry.metrics, procrastinate, psycopg, redis.asyncio, rich
     import typer, pytest
 
+    asyncio.new_event_loop().close()  # from 3.14 on, Python picks its kind of loop only now
     for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
         sys.modules[name] = None
     locked = []

@@ -2,13 +2,11 @@
 
 import copy
 import json
-import math
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -17,17 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
-from intercom_async.model import (
-    ContactPage,
-    Contacts,
-    Conversation,
-    NumericId,
-    Priority,
-    State,
-)
+from intercom_async.model import ContactPage, Contacts, Conversation, NumericId
 from intercom_async.structuring import (
     STEP,
-    conversations,
     converter,
     decode_contacts,
     decode_conversation,
@@ -42,13 +32,13 @@ from intercom_async.structuring import (
     prepare,
 )
 from tests.fuzz.comparing import alike
+from tests.fuzz.targets.decoding import check, in_steps
 from tests.model.documents import (
     ANY_JSON,
     DETACH_REPLY,
     JSON,
     RETRIEVED,
     documents,
-    fits,
     odd_documents,
 )
 
@@ -64,22 +54,14 @@ def usual(document: JSON) -> Conversation | None:
 
 
 def decode(document: JSON) -> Any:
-    """Decode text; bytes and a mapping, which is left to the hooks, must give the same.
+    """Decode in every way there is, check that nothing is lost, and return the conversation.
 
-    The type checker is not told what it is, because all members of a conversation are optional.
+    The type checker does not learn what it is, because all members of a conversation are optional.
     """
-    text = json.dumps(document)
-    found = decode_conversation(text)
-    assert found == decode_conversation(text.encode()) == decode_conversation(document)
-    return found
-
-
-def assert_round_trip(document: JSON) -> Any:
-    found = decode(document)
-    encoded = encode_conversation(found)
-    assert alike(encoded, document, null_is_absent=True)
-    assert decode(encoded) == found
-    assert fits(found, Conversation)
+    body = json.dumps(document).encode()
+    check(body)
+    found = decode_conversation(body)
+    assert found == decode_conversation(body.decode())
     return found
 
 
@@ -92,60 +74,42 @@ class TestUsualDocuments:
         assert found.participants_known
 
     def test_a_retrieved_conversation_decodes_completely(self) -> None:
-        found = assert_round_trip(RETRIEVED)
+        found = decode(RETRIEVED)
         assert found.extra == {}
         assert (found.id, found.created_at) == ("471", MOMENT)
-        assert found.state is State.SNOOZED
-        assert found.priority is Priority.HIGH
+        assert (found.state, found.priority) == ("snoozed", "high")
         assert found.admin_assignee_id == "0"
         assert [contact.id for contact in found.participants] == ["667d60d1", "667d60d2"]
         part = found.conversation_parts.conversation_parts[0]
         assert (part.id, part.tags) == ("81", None)
         assert part.author.from_ai_agent is True
-        assert found.scorecards[0].score == 0.85
+        assert found.company.monthly_spend == 155.5
 
     @pytest.mark.parametrize(
         "document",
         [
-            DETACH_REPLY,
-            RETRIEVED,
-            {},
-            {"id": 0},
-            {"id": 2**63 - 1},
-            {"created_at": 0},
-            {"created_at": YEAR_3000 - 1},
-            {"title": "null", "id": "null"},
-            {"scorecards": [{"score": 1}, {"score": sys.float_info.max}]},
+            *(DETACH_REPLY, RETRIEVED, {}),
+            *({"id": 0}, {"id": 2**63 - 1}, {"title": "null", "id": "null"}),
+            *({"created_at": 0}, {"created_at": YEAR_3000 - 1}),
+            {"company": {"monthly_spend": sys.float_info.max}},
         ],
         ids=lambda document: repr(document)[:30],
     )
     def test_take_the_fast_path(self, document: JSON) -> None:
-        found = usual(document)
-        assert found is not None
-        assert found == decode_conversation(document)
-        assert alike(encode_conversation(found), document, null_is_absent=True)
+        assert usual(document) == decode(document)
 
     @pytest.mark.parametrize(
         "document",
         [
-            {"new": 1},
-            {"extra": None},
-            {"extra": {}},
-            {"source": {"new": 1}},
-            {"id": -1},
-            {"id": 2**63},
-            {"state": "archived"},
-            {"state": "null"},
-            {"open": 1},
-            {"created_at": -1},
+            *({"new": 1}, {"extra": None}, {"extra": {}}, {"source": {"new": 1}}),
+            *({"id": -1}, {"id": 2**63}, {"open": 1}, {"created_at": -1}),
             {"created_at": YEAR_3000},  # not every system converts it
-            {"scorecards": [{"score": math.nan}]},
         ],
         ids=repr,
     )
     def test_what_needs_thought_does_not_take_it(self, document: JSON) -> None:
         assert usual(document) is None
-        assert fast_path.convert_usual(document, Conversation) is None
+        decode(document)
 
     def test_a_decoded_conversation_is_an_ordinary_value(self) -> None:
         found = decode(RETRIEVED)
@@ -189,7 +153,7 @@ class TestParticipants:
     def test_are_read_from_either_list(
         self, document: JSON, ids: list[str | None], known: bool
     ) -> None:
-        found = assert_round_trip(document)
+        found = decode(document)
         assert [contact.id for contact in found.participants] == ids
         assert found.participants_known is known
 
@@ -212,7 +176,7 @@ MISFITS: Final[dict[str, list[Any]]] = {
         -62_135_596_801,  # before the year 1
         "2024-06-27T12:55:51",  # without a zone it is no moment
         *("2024-06-27", "2024-99-27T12:55:51Z", "0001-01-01T00:00:00+14:00"),
-        *("20240627", "20240627T125551Z", "2024-06-27_12:55:51Z", "١٧١٩٤٩٢٩٥١"),
+        *("20240627", str(NOON), "١٧١٩٤٩٢٩٥١"),
     ],
 }
 
@@ -222,48 +186,32 @@ class TestNothingIsGuessed:
         ("name", "value"), [(name, value) for name, values in MISFITS.items() for value in values]
     )
     def test_a_value_of_another_type_is_kept_raw(self, name: str, value: Any) -> None:
-        found = assert_round_trip({name: value})
+        found = decode({name: value})
         assert getattr(found, name) is None
         assert found.extra == {name: value}
 
     @pytest.mark.parametrize("value", ["1", 1.9, 1.0, True, [1]])
     def test_a_count_is_a_whole_number_or_none(self, value: Any) -> None:
-        found = assert_round_trip({"linked_objects": {"total_count": value}}).linked_objects
+        found = decode({"linked_objects": {"total_count": value}}).linked_objects
         assert found.total_count is None
         assert found.extra == {"total_count": value}
 
     @pytest.mark.parametrize("value", ['"0.5"', "true", "NaN", "Infinity", "-Infinity", "1e999"])
-    def test_a_score_is_a_number_that_is_one_or_none(self, value: str) -> None:
-        found: Any = decode_conversation(f'{{"scorecards": [{{"score": {value}}}]}}').scorecards
-        assert found[0].score is None
-        assert repr(found[0].extra["score"]) == repr(json.loads(value))
-
-    def test_a_list_with_an_odd_entry_keeps_the_others(self) -> None:
-        value = [{"id": "a"}, None, 5, {"id": "b"}]
-        found = decode({"customers": value})
-        assert [contact.id for contact in found.customers] == ["a", "b"]
-        assert found.extra == {"customers": value}
+    def test_an_amount_is_a_number_that_is_one_or_none(self, value: str) -> None:
+        found: Any = decode_conversation(f'{{"company": {{"monthly_spend": {value}}}}}').company
+        assert found.monthly_spend is None
+        assert repr(found.extra["monthly_spend"]) == repr(json.loads(value))
 
     def test_a_value_nobody_documented_is_text(self) -> None:
         document = {"state": "archived", "priority": "x", "source": {"type": "fax"}}
-        found = assert_round_trip(document)
-        assert found.state == "archived"
-        assert not isinstance(found.state, State)
-        assert found.extra == {}
+        found = decode(document)
+        assert (found.state, found.extra) == ("archived", {})
 
     def test_unknown_members_are_kept_at_their_own_level(self) -> None:
         document = {"new": {"a": None}, "source": {"author": {"mood": 1}}, "extra": 3}
-        found = assert_round_trip(document)
+        found = decode(document)
         assert found.extra == {"new": {"a": None}, "extra": 3}
         assert found.source.author.extra == {"mood": 1}
-
-    def test_unknown_members_of_any_mapping_are_kept(self) -> None:
-        inner = MappingProxyType({"mood": 1})
-        found: Any = decode_conversation(
-            MappingProxyType({"new": 1, "source": inner, "tags": [inner]})
-        )
-        assert found.extra == {"new": 1, "tags": [inner]}
-        assert found.source.extra == inner
 
     @pytest.mark.parametrize("name", ["self", "class", "participants", "__class__", "_type", ""])
     def test_unknown_members_may_be_named_like_python_s_own(self, name: str) -> None:
@@ -280,7 +228,7 @@ class TestIds:
 
     @pytest.mark.parametrize("number", [-(2**63), -1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1])
     def test_large_numbers_are_exact(self, number: int) -> None:
-        assert assert_round_trip({"id": number}).id == str(number)
+        assert decode({"id": number}).id == str(number)
 
     def test_lists_of_ids_may_mix_both(self) -> None:
         found = decode_identity(b'{"team_ids": [1, "2", null]}')
@@ -310,7 +258,7 @@ class TestTimes:
 
     @pytest.mark.parametrize("value", [NOON + 0.5, NOON + 0.123456, NOON + 0.0])
     def test_fractions_survive(self, value: float) -> None:
-        found = assert_round_trip({"created_at": value})
+        found = decode({"created_at": value})
         assert found.created_at.timestamp() == value
         assert found.extra == {}
 
@@ -319,13 +267,11 @@ class TestTimes:
         [
             (NOON * 1000, MOMENT),
             (float(NOON * 1000), MOMENT),
-            (str(NOON), MOMENT),
-            (f"{NOON}.0", MOMENT),
-            (str(NOON * 1000), MOMENT),
             ("2024-06-27T12:55:51Z", MOMENT),
             ("2024-06-27T12:55:51.000Z", MOMENT),
             ("2024-06-27T14:55:51+02:00", MOMENT),
             ("2024-06-27 12:55:51+00:00", MOMENT),
+            ("20240627T125551Z", MOMENT),
             (1000.00000001, datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)),
             (10**11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
             (1e11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
@@ -333,12 +279,12 @@ class TestTimes:
         ],
     )
     def test_other_forms_are_understood_and_kept(self, value: Any, moment: datetime) -> None:
-        found = assert_round_trip({"created_at": value})
+        found = decode({"created_at": value})
         assert found.created_at == moment
         assert found.extra == {"created_at": value}
 
     def test_the_largest_seconds_are_one_less_than_the_least_milliseconds(self) -> None:
-        found = assert_round_trip({"created_at": 10**11 - 1})
+        found = decode({"created_at": 10**11 - 1})
         assert found.created_at == datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)
 
     def test_a_time_without_a_zone_is_refused_when_encoding(self) -> None:
@@ -395,7 +341,7 @@ class TestBodies:
         ],
     )
     def test_the_error_names_the_place_in_the_whole_body(self, body: bytes) -> None:
-        decoder = decode_page if b"pages" in body else decode_stepwise
+        decoder: Callable[[bytes], object] = decode_page if b"pages" in body else in_steps
         place = body.index(b"\xff")
         with pytest.raises(ResponseDecodeError, match=f"position {place}") as raised:
             decoder(body)
@@ -531,44 +477,15 @@ class TestAnyDocument:
     def test_as_promised_takes_the_fast_path_and_encodes_to_plain_json(
         self, document: JSON
     ) -> None:
-        assert usual(document) == assert_round_trip(document)
+        assert usual(document) == decode(document)
         assert own_types_of_json(encode_conversation(decode(RETRIEVED | document)))
 
     @given(odd_documents(Conversation) | st.dictionaries(st.text(), ANY_JSON))
     @SLOW_TO_MAKE
     def test_however_odd_decodes_and_round_trips(self, document: JSON) -> None:
-        found = assert_round_trip(document)
+        found = decode(document)
         assert isinstance(found.participants, tuple)
         assert isinstance(found.participants_known, bool)
-        expected = attrs.evolve(found, id="1295" if found.id is None else found.id)
-        assert decode_stepwise(document)[0] == expected
-        decode_identity(json.dumps(document))
-        decode_page(json.dumps(document))
-
-
-def decode_stepwise(document: JSON | bytes) -> tuple[Conversation, int]:
-    """Decode in steps; return the conversation and how often the decoding paused."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    steps = decode_in_steps(body, default_id="1295")
-    pauses = 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value, pauses
-        pauses += 1
-
-
-def decode_whole(body: bytes) -> tuple[Conversation, int]:
-    return decode_conversation(body, default_id="1295"), 0
-
-
-def outcome(decoder: Callable[[bytes], tuple[Conversation, int]], body: bytes) -> object:
-    """What was decoded, or what the error says."""
-    try:
-        return repr(decoder(body)[0])  # as text, because a NaN does not equal itself
-    except ResponseDecodeError as error:
-        return error.reason, error.body
 
 
 LONG_TEXT: Final = "x" * 2000
@@ -580,30 +497,23 @@ def long_conversation(count: int, **changes: Any) -> JSON:
     return RETRIEVED | {"conversation_parts": {"conversation_parts": parts, "total_count": count}}
 
 
+def pauses(document: JSON) -> int:
+    """How often decoding in steps lets others run."""
+    return sum(1 for _ in decode_in_steps(json.dumps(document).encode()))
+
+
 class TestInSteps:
     @pytest.mark.parametrize("changes", [{}, {"mood": "calm"}, {"redacted": "no", "id": None}])
     def test_a_long_conversation_pauses_and_is_the_same(self, changes: JSON) -> None:
         document = long_conversation(200, **changes) | {"mood": "calm"}
-        found, pauses = decode_stepwise(document)
-        assert found == assert_round_trip(document)
-        assert pauses > 200 * len(LONG_TEXT) // STEP
-
-    def test_nothing_long_is_decoded_in_one_go(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        sizes: list[int] = []
-
-        def decode_conversation_of(body: bytes, *, default_id: str | None = None) -> Conversation:
-            sizes.append(len(body))
-            return decode_conversation(body, default_id=default_id)
-
-        monkeypatch.setattr(conversations, "decode_conversation", decode_conversation_of)
-        decode_stepwise(long_conversation(200, mood="calm"))
-        assert max(sizes) < STEP
+        decode(document)
+        assert pauses(document) > 200 * len(LONG_TEXT) // STEP
 
     @pytest.mark.parametrize(("size", "at_a_time"), [(STEP, 1), (STEP - 1, 2), (STEP // 3, 4)])
     def test_it_pauses_as_soon_as_a_step_is_done(self, size: int, at_a_time: int) -> None:
         part = {"body": "x" * (size - len(b'{"body": ""}'))}
-        _, pauses = decode_stepwise({"conversation_parts": {"conversation_parts": [part] * 11}})
-        assert pauses == 3 + 11 // at_a_time  # the first three are for finding the parts
+        document: JSON = {"conversation_parts": {"conversation_parts": [part] * 11}}
+        assert pauses(document) == 3 + 11 // at_a_time  # the first three are for finding the parts
 
     @pytest.mark.parametrize(
         "parts",
@@ -616,12 +526,7 @@ class TestInSteps:
         ],
     )
     def test_parts_that_are_none_change_nothing(self, parts: Any) -> None:
-        document = RETRIEVED | {"conversation_parts": parts}
-        assert decode_stepwise(document)[0] == decode(document)
-
-    @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b"null", b"{}"])
-    def test_what_is_short_comes_to_the_same(self, body: bytes) -> None:
-        assert outcome(decode_stepwise, body) == outcome(decode_whole, body)
+        decode(RETRIEVED | {"conversation_parts": parts})
 
     @given(
         st.integers(0, len(json.dumps(RETRIEVED))),
@@ -630,8 +535,7 @@ class TestInSteps:
     )
     def test_a_broken_body_comes_to_the_same(self, place: int, cut: int, put: bytes) -> None:
         body = json.dumps(RETRIEVED).encode()
-        body = body[:place] + put + body[place + cut :]
-        assert outcome(decode_stepwise, body) == outcome(decode_whole, body)
+        check(body[:place] + put + body[place + cut :])
 
 
 class TestPreparing:
@@ -642,10 +546,9 @@ class TestPreparing:
         prepare()
         misses = [each.cache_info().misses for each in made]
         for changes in ({}, {"mood": "calm"}):
-            document = long_conversation(2, **changes)
-            found, _ = decode_stepwise(document)
-            assert found == decode_conversation(json.dumps(document))
-            encode_conversation(found)
+            body = json.dumps(long_conversation(2, **changes)).encode()
+            assert in_steps(body) == decode_conversation(body, default_id="1295")
+            encode_conversation(decode_conversation(body))
         assert [each.cache_info().misses for each in made] == misses
 
     def test_is_what_imports_cattrs_and_not_needed(self) -> None:

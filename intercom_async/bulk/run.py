@@ -329,7 +329,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                     self._session = await self._journal.open(binding, runtime=self._runtime)
                     self._session.watch(self.recall)
                     if self._search is not None:
-                        await self._search.join(self._session)
+                        await self._search.join(self._session, self._tally)
                         before = self._session.before.items()
                         self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
                 else:

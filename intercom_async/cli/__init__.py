@@ -4,21 +4,22 @@ import errno
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import Final
 
-from intercom_async.cli.signals import listening
+from intercom_async.cli.signals import ignore_at_exit, interruptible
 
-USAGE = 2
-"""Exit status for a command that was given something it cannot use."""
-INTERRUPTED = 4
-"""Exit status after Ctrl-C or SIGTERM."""
-_TYPER_INTERRUPTED = 130
-"""The same in typer's words, while it reads the command line or ends a command."""
+_USAGE: Final = 2
+_INTERRUPTED: Final = 4
+"""Members of `ExitStatus`, which may not be there without the extra."""
+
+_TYPER_INTERRUPTED: Final = 130
+"""Exit status of typer, when it is interrupted as it reads the command line or ends a command."""
 
 
 def main() -> None:
     """Run the command line, or name the line that installs it."""
-    with listening():
+    ignore_at_exit()
+    with interruptible():
         try:
             _mend_streams()
             from intercom_async.cli.app import app  # noqa: PLC0415  the extra may be missing
@@ -27,21 +28,14 @@ def main() -> None:
         except ModuleNotFoundError as error:
             if error.name not in {"jinja2", "rich", "typer"}:
                 raise
-            sys.stderr.write(
-                "intercom-async needs its extra 'cli': pip install 'intercom_async[cli]'\n"
-            )
-            sys.exit(USAGE)
-        except KeyboardInterrupt:
-            _interrupted()
-        except SystemExit as ending:
-            if ending.code != _TYPER_INTERRUPTED:
+            needed = "intercom-async needs its extra 'cli': pip install 'intercom_async[cli]'\n"
+            sys.stderr.write(needed)
+            sys.exit(_USAGE)
+        except (KeyboardInterrupt, SystemExit) as ending:
+            if isinstance(ending, SystemExit) and ending.code != _TYPER_INTERRUPTED:
                 raise
-            _interrupted()
-
-
-def _interrupted() -> NoReturn:
-    sys.stderr.write("interrupted\n")
-    sys.exit(INTERRUPTED)
+            sys.stderr.write("interrupted\n")
+            sys.exit(_INTERRUPTED)
 
 
 def _mend_streams() -> None:

@@ -1,8 +1,7 @@
 """The commands and their examples."""
 
 import json
-from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
 import attrs
 import typer
@@ -13,7 +12,7 @@ from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
-from intercom_async.cli.options import BulkOptions, ByOptions, Connection, command, option
+from intercom_async.cli.options import BulkOptions, Connection, command
 from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
@@ -63,18 +62,7 @@ def _main(
     pass
 
 
-@attrs.frozen(kw_only=True)
-class DetachOptions(ByOptions, BulkOptions):
-    """The options of `detach`."""
-
-    verb: ClassVar = "detach"
-    people: Path | None = option(
-        None, "Detach these people from every group conversation; - for standard input."
-    )
-    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
-
-
-async def detach(options: DetachOptions) -> ExitStatus:
+async def detach(options: BulkOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
     Each pair ends as removed, already gone, without a conversation, or refused because it is the
@@ -90,55 +78,50 @@ async def detach(options: DetachOptions) -> ExitStatus:
     return await bulk(options)
 
 
-@attrs.frozen(kw_only=True)
-class AttachOptions(BulkOptions):
-    """The options of `attach`."""
-
-    verb: ClassVar = "attach"
-    undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
-    with_inferred: bool = option(
-        False,
-        "Also put back pairs whose removal is known from a check alone.",
-        "--with-inferred",
-    )
-
-
-async def attach(options: AttachOptions) -> ExitStatus:
+async def attach(options: BulkOptions) -> ExitStatus:
     """Add contacts to conversations, or undo a detach.
 
     An undo acts as the admin of the run that it undoes, unless --admin-id names another one. It
     keeps a journal of its own: run.undo.db beside run.db, unless --journal names another.
     """
-    return await bulk(options)
+    return await bulk(attrs.evolve(options, verb="attach"))
 
 
 async def whoami(options: Connection) -> ExitStatus:
     """Show the admin and the workspace that the token belongs to."""
     async with options.open_client() as client:
         me = await client.whoami()
+    app = me.app
     shown = {
         "admin": {"id": me.id, "name": me.name, "email": me.email},
-        "workspace": None if me.app is None else {"id": me.app.id_code, "name": me.app.name},
-        "region": None if me.app is None else me.app.region,
+        "workspace": None if app is None else {"id": app.id_code, "name": app.name},
+        "region": None if app is None or app.region is None else app.region.lower(),
     }
     if options.as_json:
         print_out(json.dumps(shown))
         return ExitStatus.SETTLED
     for name, value in shown.items():
         texts = value.values() if isinstance(value, dict) else [value or "unknown"]
-        line = "  ".join(text for text in texts if text)
-        print_out(readable(f"{name:<9}  {line}"))
+        print_out(readable(f"{name:<9}  {'  '.join(filter(None, texts))}"))
     return ExitStatus.SETTLED
 
 
 command(
     app,
-    DetachOptions,
+    BulkOptions,
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
+    without=("undo", "with_inferred"),
 )
-command(app, AttachOptions, attach, "attach --undo run.db", "attach pairs.csv --journal back.db")
+command(
+    app,
+    BulkOptions,
+    attach,
+    "attach --undo run.db",
+    "attach pairs.csv --journal back.db",
+    without=("people", "by", "one_per_address", "dry_run"),
+)
 command(
     app,
     FindOptions,

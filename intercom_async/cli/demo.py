@@ -1,7 +1,8 @@
 """The command `demo`: a bulk detach with faults on the simulator, checked pair by pair."""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.bulk import DetachRun, DetachSummary
+from intercom_async.bulk import DetachSummary
 from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
 from intercom_async.cli.files import journal_files, refuse_same_files
@@ -38,6 +39,8 @@ _FAULTS: Final = (
     (Fault.TRUNCATED_BODY, 0.002),
 )
 """What goes wrong, and with which part of the requests."""
+
+_GONE: Final = frozenset({Outcome.DETACHED, Outcome.ALREADY_ABSENT})
 
 
 @attrs.frozen(kw_only=True)
@@ -73,15 +76,16 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
         interrupter = Interrupter(run, console)
         with interrupts(interrupter):
             async with run, Display(console, run, total=len(pairs)):
-                reported, mismatches = await _compare(run, simulator)
+                results = [(result.detach, result.outcome) async for result in run]
     summary = run.summary
-    missing = len(pairs) - len(reported) - summary.settled_before
+    problems = [*_problems(results, simulator)]
+    missing = len(pairs) - len(results) - summary.settled_before
     if missing and not interrupter.presses:
-        mismatches.append(f"{missing} pairs were never reported")
+        problems.append(f"{missing} pairs were never reported")
     ending = [
         outcome_counts(summary),
         _table(summary, simulator, limit=options.limit),
-        *_agreement(mismatches, len(reported)),
+        *_agreement(problems, len(results)),
     ]
     for part in ending:
         console.print(part, highlight=False)
@@ -91,7 +95,7 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     if interrupter.presses:
         how = "run the same command again" if options.journal else "begin with --journal demo.db"
         console.print(f"To go on with a demo that was stopped, {how}.", highlight=False)
-    if mismatches:
+    if problems:
         return ExitStatus.SOME_FAILED
     if interrupter.presses:
         return ExitStatus.INTERRUPTED
@@ -100,19 +104,22 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
 
 def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
     """Return the simulator, its pairs, and how many of them an earlier session detached."""
-    port, known, detached = 0, list[tuple[str, str]](), list[tuple[str, str]]()
-    if options.journal is not None:
-        if options.svg is not None:
-            kept = (("--journal", file) for file in journal_files(options.journal))
-            refuse_same_files(kept, [("--svg", options.svg)])
-        port, known, detached = _left_behind(options.journal)
+    if options.journal is not None and options.svg is not None:
+        kept = (("--journal", file) for file in journal_files(options.journal))
+        refuse_same_files(kept, [("--svg", options.svg)])
+    port, states = 0, dict[tuple[str, str], str]()
+    if options.journal is not None and reader.is_journal(options.journal):
+        with reader.open(options.journal) as journal:
+            port = urlsplit(journal.binding.base_url).port or 0
+            states = {(row.conversation_id, row.contact_id): row.state for row in journal.rows()}
     simulator = IntercomSimulator(
         limit=options.limit, latency=_LATENCY, seed=options.seed, port=port
     )
     pairs = simulator.workspace.populate(conversations=options.pairs)
-    if not set(pairs).issuperset(known):
+    if not set(pairs).issuperset(states):
         expected = "the journal of a demo with the same --pairs and --seed"
         raise InvalidArgumentError("--journal", str(options.journal), expected)
+    detached = [pair for pair, state in states.items() if state in _GONE]
     for pair in detached:  # this simulator knows nothing of the earlier session
         simulator.workspace.detach(*pair)
     for fault, probability in _FAULTS:
@@ -120,43 +127,16 @@ def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, s
     return simulator, pairs, len(detached)
 
 
-async def _compare(
-    run: DetachRun, simulator: IntercomSimulator
-) -> tuple[set[tuple[str, str]], list[str]]:
-    """Return the pairs that the run reported, and in words what the simulator denies."""
-    reported: set[tuple[str, str]] = set()
-    mismatches: list[str] = []
-    async for result in run:
-        pair = (result.detach.conversation_id, result.detach.contact_id)
-        problem = _check(simulator, result.detach, result.outcome)
-        if pair in reported:
-            problem = f"{pair} was reported twice"
-        reported.add(pair)
-        mismatches += [problem] if problem else []
-    return reported, mismatches
-
-
-def _agreement(mismatches: list[str], reported: int) -> Iterator[RenderableType]:
-    for mismatch in mismatches[:20]:
-        yield Text(mismatch, "red")
-    if mismatches:
-        yield Text(f"{len(mismatches)} results disagree with the simulator", "bold red")
-    else:
-        agreed = f"All {reported:,} results agree with the simulator's state, pair by pair."
-        yield Text(agreed, "bold green")
-
-
-def _left_behind(
-    journal: Path,
-) -> tuple[int, list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the earlier session's port, its pairs and the detached ones: none without one."""
-    if not reader.is_journal(journal):
-        return 0, [], []
-    with reader.open(journal) as found:
-        states = {(row.conversation_id, row.contact_id): row.state for row in found.rows()}
-        gone = {Outcome.DETACHED, Outcome.ALREADY_ABSENT}
-        detached = [pair for pair, state in states.items() if state in gone]
-        return urlsplit(found.binding.base_url).port or 0, list(states), detached
+def _problems(
+    results: Sequence[tuple[Detach, Outcome]], simulator: IntercomSimulator
+) -> Iterator[str]:
+    """Yield in words what the simulator denies."""
+    for result in results:
+        if problem := _check(simulator, *result):
+            yield problem
+    for pair, times in Counter(pair for pair, _ in results).items():
+        if times > 1:
+            yield f"{pair} was reported {times} times"
 
 
 def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:
@@ -166,10 +146,19 @@ def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str 
     attached = simulator.workspace.attached(*key)
     if applied > 1:
         return f"{key} was applied {applied} times"
-    expected_attached = outcome not in {Outcome.DETACHED, Outcome.ALREADY_ABSENT}
-    if outcome is not Outcome.UNKNOWN and attached is not expected_attached:
+    if outcome is not Outcome.UNKNOWN and attached is (outcome in _GONE):
         return f"{key} is reported {outcome}, but attached is {attached}"
     return None
+
+
+def _agreement(problems: Sequence[str], results: int) -> Iterator[RenderableType]:
+    for problem in problems[:20]:
+        yield Text(problem, "red")
+    if problems:
+        yield Text(f"{len(problems)} results disagree with the simulator", "bold red")
+    else:
+        agreed = f"All {results:,} results agree with the simulator's state, pair by pair."
+        yield Text(agreed, "bold green")
 
 
 def _table(summary: DetachSummary, simulator: IntercomSimulator, *, limit: int) -> Table:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -17,7 +17,7 @@ from intercom_async.bulk import DetachRun, DetachSummary
 from intercom_async.cli.running import amount, say, span
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
-from intercom_async.observing import OutageStatus, RateLimitStatus
+from intercom_async.observing import OutageStatus
 from intercom_async.pacing.server_clock import WINDOW
 
 _LIVE_INTERVAL: Final = 0.1
@@ -49,41 +49,22 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
     return text
 
 
-def progress_line(
-    summary: DetachSummary,
-    status: RateLimitStatus | None,
-    *,
-    rate: float,
-    total: int | None,
-    dry_run: bool = False,
-) -> Text:
-    """Return a run's progress as one line, the most important numbers first."""
-    done = summary.total + summary.settled_before
-    text = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
-    if total is not None and rate > 0 and done < total:
-        text.append(f"  {span((total - done) / rate)} to go", "dim")
-    text.append(f"  {rate:.0f}/s")
-    if status is not None and status.limit is not None:
-        text.append(f" of {status.limit / WINDOW:.0f}", "dim")
-    text.append("  ").append_text(outcome_counts(summary, dry_run=dry_run))
-    if summary.retries:
-        text.append(f"{summary.retries:,} retries  ")
-    if summary.refusals:
-        text.append(f"{summary.refusals:,} refused")
-    return text
-
-
-def outage_line(outage: OutageStatus, now: float) -> Text:
-    """Return when Intercom went away, why, and when the run asks again."""
-    since = time.strftime("%H:%M:%S", time.localtime(now - outage.since))
-    soon = span(math.ceil(outage.next_look))
-    look = f"asking again in {soon}" if outage.next_look else "asking again now"
-    # The reason comes last: a narrow terminal cuts it.
-    return Text(readable(f"Intercom is away since {since}, {look}: {outage.reason}"), "yellow")
+async def show_live(console: Console, picture: Callable[[], RenderableType]) -> None:
+    """Show a picture that moves, for ever; return at once where the console cannot do that."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                live.update(picture(), refresh=True)
+                await asyncio.sleep(_LIVE_INTERVAL)
 
 
 class Display:
-    """An async context manager that shows a run's progress, with `also` as a second line."""
+    """An async context manager that shows a run's progress.
+
+    Args:
+        total: pairs of the run, None if nobody knows.
+        also: returns a second line.
+    """
 
     def __init__(
         self,
@@ -94,46 +75,27 @@ class Display:
         also: Callable[[], str] | None = None,
         dry_run: bool = False,
     ) -> None:
-        self._dry_run = dry_run
         self._console = console
         self._run = run
         self._total = total
         self._also = also
-        self._live: Live | None = None
+        self._dry_run = dry_run
         self._samples: deque[tuple[float, int]] = deque()
 
     async def __aenter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._live = Live(
-                self.picture(), console=self._console, auto_refresh=False, transient=True
-            )
-            self._live.start()
-        self._task = asyncio.create_task(self._refresh())
+        self._task = asyncio.create_task(self._show())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
         await asyncio.wait({self._task})
-        if self._live is not None:
-            self._live.stop()
 
-    async def _refresh(self) -> None:
+    async def _show(self) -> None:
+        await show_live(self._console, self.picture)
         while True:
-            await asyncio.sleep(_PLAIN_INTERVAL if self._live is None else _LIVE_INTERVAL)
-            if self._live is not None:
-                self._live.update(self.picture(), refresh=True)
-                continue
+            await asyncio.sleep(_PLAIN_INTERVAL)
             for line in self._lines():
                 self._console.print(line, soft_wrap=True, highlight=False)
-
-    def _lines(self) -> list[Text]:
-        summary, outage = self._run.summary, self._run.outage
-        rate = self._rate(summary)
-        line = progress_line(
-            summary, self._run.rate_limit, rate=rate, total=self._total, dry_run=self._dry_run
-        )
-        lines = [line] if self._also is None else [line, Text(self._also(), "dim")]
-        return lines if outage is None else [*lines, outage_line(outage, time.time())]
 
     def picture(self) -> Table:
         """Return the bar and the lines below it."""
@@ -155,6 +117,32 @@ class Display:
             table.add_row(line)
         return table
 
+    def _lines(self) -> list[Text]:
+        lines = [self._progress()]
+        if self._also is not None:
+            lines.append(Text(self._also(), "dim"))
+        if self._run.outage is not None:
+            lines.append(_away(self._run.outage))
+        return lines
+
+    def _progress(self) -> Text:
+        """Return the most important numbers first."""
+        summary, status, total = self._run.summary, self._run.rate_limit, self._total
+        done = summary.total + summary.settled_before
+        rate = self._rate(summary)
+        line = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
+        if total is not None and rate > 0 and done < total:
+            line.append(f"  {span((total - done) / rate)} to go", "dim")
+        line.append(f"  {rate:.0f}/s")
+        if status is not None and status.limit is not None:
+            line.append(f" of {status.limit / WINDOW:.0f}", "dim")
+        line.append("  ").append_text(outcome_counts(summary, dry_run=self._dry_run))
+        if summary.retries:
+            line.append(f"{summary.retries:,} retries  ")
+        if summary.refusals:
+            line.append(f"{summary.refusals:,} refused")
+        return line
+
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""
         self._samples.append((summary.elapsed, summary.total))
@@ -163,6 +151,15 @@ class Display:
         began, before = self._samples[0]
         passed = summary.elapsed - began
         return (summary.total - before) / passed if passed > 0 else 0.0
+
+
+def _away(outage: OutageStatus) -> Text:
+    """Return when Intercom went away, why, and when the run asks again."""
+    since = time.strftime("%H:%M:%S", time.localtime(time.time() - outage.since))
+    soon = f"in {span(math.ceil(outage.next_look))}" if outage.next_look else "now"
+    # The reason comes last: a narrow terminal cuts it.
+    line = f"Intercom is away since {since}, asking again {soon}: {outage.reason}"
+    return Text(readable(line), "yellow")
 
 
 def _account(summary: DetachSummary) -> str:

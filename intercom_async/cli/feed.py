@@ -1,113 +1,118 @@
 """Reading an input in a thread, so that a silent pipe or a slow disk never blocks the loop."""
 
 import asyncio
-import functools
+import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Final, Generic, TypeVar
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any, Final
 
-from intercom_async.cli.sources import BadLine, SourceError
+from rich.console import Console
+
+from intercom_async.cli.running import say
+from intercom_async.cli.sources import BadLine
+from intercom_async.cli.text import SourceError
 
 _AHEAD: Final = 2000
-"""Lines to read ahead, at most."""
+"""Entries to read ahead, at most."""
 
-_Entry = TypeVar("_Entry")
+_GATHERING: Final = 0.002
+"""Seconds to let entries gather: to wake the loop for each one costs more than to read it."""
+
+_SHOWN: Final = 20
+"""Bad lines to print, at most."""
 
 
-class Feed(Generic[_Entry]):
-    """An async iterable of an input's entries, which counts the lines that give none.
+class Feed:
+    """An async iterable of an input's entries, once; it prints and counts the bad lines.
 
     The iteration raises what the reading raised. The thread is a daemon: nothing can wake it from
     a read that waits.
+
+    Args:
+        console: None prints nothing.
+        strict: whether a bad line is an error.
+        limit: entries to take, at most.
     """
 
     def __init__(
         self,
-        lines: Iterable[_Entry | BadLine],
+        entries: Iterable[Any],
         name: str,
+        console: Console | None = None,
         *,
         strict: bool = False,
         limit: int | None = None,
-        complain: Callable[[BadLine], None] | None = None,
     ) -> None:
-        self._lines = lines
+        self._entries = entries
         self._name = name
+        self._console = console
         self._strict = strict
         self._limit = limit
-        self._complain = complain
+        self._ahead: deque[Any] = deque()
+        self._taken = threading.Event()
+        self._left = False
         self.bad = 0
-        self._changed = threading.Condition()
-        self._read: list[_Entry | BadLine] = []
-        self._ended = False
-        self._failure: BaseException | None = None
-        self._wake: Callable[[], object] | None = None
 
-    async def __aiter__(self) -> AsyncGenerator[_Entry]:
+    async def __aiter__(self) -> AsyncGenerator[Any]:
         taken = 0
-        threading.Thread(target=self._work, name="intercom-async input", daemon=True).start()
+        come = asyncio.Event()
+        given = (come, asyncio.get_running_loop())
+        threading.Thread(
+            target=self._read, args=given, name="intercom-async input", daemon=True
+        ).start()
         try:
-            while lines := await self._next_lines():
-                for line in lines:
-                    if isinstance(line, BadLine):
-                        self._count_bad(line)
-                    elif taken == self._limit:
+            while True:
+                while self._ahead:
+                    entry = self._ahead.popleft()
+                    if isinstance(entry, BaseException):
+                        raise entry
+                    if isinstance(entry, BadLine):
+                        self._complain(entry)
+                    elif entry is None or taken == self._limit:
                         return
                     else:
                         taken += 1
-                        yield line
-            if self._failure is not None:
-                raise self._failure
+                        yield entry
+                self._taken.set()
+                come.clear()
+                if not self._ahead:
+                    await come.wait()
+                    await asyncio.sleep(_GATHERING)
         finally:
-            with self._changed:
-                self._ended, self._wake = True, None
-                self._changed.notify()
+            self._left = True
+            self._taken.set()
 
-    async def count(self) -> int:
-        """Read it all, and return the number of entries."""
-        entries = 0
-        async for _ in self:
-            entries += 1
-        return entries
+    def _read(self, come: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """Read ahead; None is the end."""
 
-    def _count_bad(self, line: BadLine) -> None:
+        def put(entry: Any) -> None:
+            self._ahead.append(entry)
+            if not come.is_set():
+                with contextlib.suppress(RuntimeError):  # the loop is closed; nobody waits
+                    loop.call_soon_threadsafe(come.set)
+
+        try:
+            for entry in self._entries:
+                put(entry)
+                if len(self._ahead) >= _AHEAD:
+                    self._taken.clear()
+                    if self._ahead and not self._left:
+                        self._taken.wait()
+                if self._left:
+                    return
+            put(None)
+        except OSError as error:
+            put(SourceError(self._name, 0, error.strerror or str(error)))
+        except BaseException as error:  # noqa: BLE001  raised by the iteration
+            put(error)
+
+    def _complain(self, line: BadLine) -> None:
         if self._strict:
             raise SourceError(self._name, line.line, line.problem)
         self.bad += 1
-        if self._complain is not None:
-            self._complain(line)
-
-    async def _next_lines(self) -> list[_Entry | BadLine]:
-        """Wait until something was read and return it; an empty list at the end."""
-        loop = asyncio.get_running_loop()
-        while True:
-            with self._changed:
-                if self._read or self._ended:
-                    lines, self._read = self._read, []
-                    self._changed.notify()
-                    return lines
-                come = asyncio.Event()
-                self._wake = functools.partial(loop.call_soon_threadsafe, come.set)
-            await come.wait()
-
-    def _work(self) -> None:
-        try:
-            for line in self._lines:
-                with self._changed:
-                    while len(self._read) >= _AHEAD and not self._ended:
-                        self._changed.wait()
-                    if self._ended:
-                        return
-                    self._read.append(line)
-                    self._call()
-        except OSError as error:
-            self._failure = SourceError(self._name, 0, error.strerror or str(error))
-        except BaseException as error:  # noqa: BLE001  raised by the iteration
-            self._failure = error
-        with self._changed:
-            self._ended = True
-            self._call()
-
-    def _call(self) -> None:
-        wake, self._wake = self._wake, None
-        if wake is not None:
-            wake()
+        if self._console is not None and self.bad <= _SHOWN:
+            place = f"{self._name}, line {line.line}"
+            say(self._console, f"{place}: {line.problem}; skipped", "yellow")
+            if self.bad == _SHOWN:
+                say(self._console, "more bad lines follow; they are only counted", "yellow")

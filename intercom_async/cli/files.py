@@ -24,35 +24,34 @@ _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
 _RESULT: Final = b'{"conversation_id":'
 """The beginning of each line of results."""
 
+_LONGEST_RESULT: Final = 1024 * 1024
+
 _Named = Iterable[tuple[str, Path | int]]
 """Files or descriptors, each with the option that names it."""
 
 
 def refuse_same_files(read: _Named, written: _Named) -> None:
     """Refuse to write a file that another option reads or writes, also through links."""
-    taken = {mark: name for name, file in read for mark in _marks(file)}
+    taken: dict[object, str] = {_identity(file): name for name, file in read}
     for name, file in written:
-        for mark in _marks(file):
-            other = taken.setdefault(mark, name)
-            if other != name:
-                raise InvalidArgumentError(name, str(file), f"another file than {other}")
+        other = taken.setdefault(_identity(file), name)
+        if other != name:
+            raise InvalidArgumentError(name, str(file), f"another file than {other}")
+
+
+def _identity(file: Path | int) -> object:
+    """Return a regular file's place on the disk; something unlike all others for a pipe."""
+    try:
+        facts = os.fstat(file) if isinstance(file, int) else file.stat()
+    except OSError:
+        return file.resolve() if isinstance(file, Path) else object()
+    return (facts.st_dev, facts.st_ino) if stat.S_ISREG(facts.st_mode) else object()
 
 
 def journal_files(path: Path) -> Iterator[Path]:
     """Yield a journal and the files that stand beside it."""
     for ending in _SIDE_FILES:
         yield path.with_name(path.name + ending)
-
-
-def _marks(file: Path | int) -> Iterator[object]:
-    """Yield a file's identity: its place on the disk, or its path if it does not exist yet."""
-    with contextlib.suppress(OSError):
-        facts = os.fstat(file) if isinstance(file, int) else file.stat()
-        if stat.S_ISREG(facts.st_mode):
-            yield facts.st_dev, facts.st_ino
-        return
-    if isinstance(file, Path):
-        yield file.resolve()
 
 
 @contextlib.contextmanager
@@ -111,21 +110,11 @@ def _open(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
             raise InvalidArgumentError("--output", str(target), "a new file, or one with results")
     if not resumes:
         return rewrite(target)
-    file = target.open("r+b")
-    file.truncate(_end_of_last_line(file))
-    file.seek(0, io.SEEK_END)
     say(console, f"adding to the results in {target}", "dim")
+    file = target.open("r+b")
+    start = max(0, file.seek(0, io.SEEK_END) - _LONGEST_RESULT)
+    file.seek(start)
+    # A killed run can leave half a line behind it.
+    file.truncate(start + file.read().rfind(b"\n") + 1)
+    file.seek(0, io.SEEK_END)
     return file
-
-
-def _end_of_last_line(file: BinaryIO) -> int:
-    """Return where the last whole line ends: a killed run can leave half a line behind it."""
-    end = file.seek(0, io.SEEK_END)
-    while end:
-        begin = max(0, end - 65536)
-        file.seek(begin)
-        found = file.read(end - begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        end = begin
-    return 0

@@ -1,30 +1,35 @@
 """A run's input: a file, standard input, the rest of a journal, or an undo."""
 
+import shlex
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 from rich.console import Console
 
-from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import BulkOptions, parse_columns
 from intercom_async.cli.running import amount, say
-from intercom_async.cli.sources import BadLine, read_pairs, read_people
+from intercom_async.cli.sources import PEOPLE, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal import SETTLED, Binding, Source, reader
 from intercom_async.journal.people import PersonState
+from intercom_async.journal.reader import KeptSession
 from intercom_async.people import By
 
-_SHOWN_BAD_LINES: Final = 20
 _LISTED: Final = 100
 """Pairs that an undo lists as left out, at most."""
 
+_LEFT_OUT: Final = (
+    "left out: only a check said that they were removed, so they may have been absent before the "
+    "run; --with-inferred puts them back too:"
+)
 _DETACHED: Final = (Outcome.DETACHED.value,)
+_STANDARD_INPUT: Final = "standard input"
 _PEOPLE: Final = " of people"
 _ONE_PER_ADDRESS: Final = ", one per address"
 """Endings of a source's kind."""
@@ -35,17 +40,17 @@ class Input:
     """An input that has not been read yet.
 
     Attributes:
-        lines: opens and reads it; None when the run's own journal has all that is left.
+        entries: opens and reads it; None when the run's own journal has all that is left.
         countable: whether it can be read twice.
         files: the files that must not be written meanwhile, by the option that names them.
         journal: the run's journal, unless an option names another.
         binding: the workspace of the journal that the input comes from.
-        total: the number of pairs, where that is known without reading.
+        total: the number of pairs, where nothing need be read for it.
         by: what names people; None for pairs.
         missing: why a part of the input can no longer be read.
     """
 
-    lines: Callable[[], Iterator[Any]] | None
+    entries: Callable[[], Iterator[Any]] | None
     name: str
     source: Source
     countable: bool = False
@@ -58,22 +63,15 @@ class Input:
     missing: str | None = None
 
     def feed(
-        self, console: Console, *, strict: bool = False, limit: int | None = None
-    ) -> Feed[Any] | None:
-        """Return its entries; reading them prints what is wrong with bad lines and skips those."""
-        shown = 0
-
-        def complain(line: BadLine) -> None:
-            nonlocal shown
-            shown += 1
-            if shown <= _SHOWN_BAD_LINES:
-                say(console, f"{self.name}, line {line.line}: {line.problem}; skipped", "yellow")
-            if shown == _SHOWN_BAD_LINES:
-                say(console, "more bad lines follow; they are only counted", "yellow")
-
-        if self.lines is None:
+        self, console: Console | None, *, strict: bool = False, limit: int | None = None
+    ) -> Feed | None:
+        """Return its entries, for one reading."""
+        if self.entries is None:
             return None
-        return Feed(self.lines(), self.name, strict=strict, limit=limit, complain=complain)
+        if console is not None and self.name == _STANDARD_INPUT and sys.stdin.isatty():
+            end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+            say(console, f"reading from the terminal; end with {end}", "dim")
+        return Feed(self.entries(), self.name, console, strict=strict, limit=limit)
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:
@@ -86,35 +84,25 @@ def find_input(options: BulkOptions, console: Console) -> Input:
     if len(given) > 1:
         other = "--undo" if options.undo else "--people"
         raise InvalidArgumentError("SOURCE", options.source, f"left out with {other}")
-    if options.undo is not None:
-        return _undo(options.undo, options, console)
     if not given:
         more = "--undo JOURNAL" if options.verb == "attach" else "--people FILE"
         expected = f"a file, or - for standard input, or {more}"
         raise InvalidArgumentError("SOURCE", None, expected)
-    if options.people is not None:
-        return people_from(
-            options.people,
-            options.by,
-            options.columns,
-            limit=options.limit,
-            one_per_address=options.one_per_address,
-        )
+    if options.undo is not None:
+        return _undo(options.undo, options, console)
     path = Path(given[0])
-    if str(path) != "-" and path.is_file() and reader.is_journal(path):
-        if options.limit is not None:
-            raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
-        return _journal(path, options.verb, console)
-    return _found(path, parse_columns(options.columns), "", options.limit)
+    if options.people is not None:
+        ending = _ONE_PER_ADDRESS if options.one_per_address else ""
+        return people_from(path, options.by, options.columns, ending, options.limit)
+    if not reader.is_journal(path):
+        return _file(path, parse_columns(options.columns), "", options.limit)
+    if options.limit is not None:
+        raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
+    return _journal(path, options.verb, console)
 
 
 def people_from(
-    path: Path,
-    by: By,
-    columns: str | None,
-    *,
-    limit: int | None = None,
-    one_per_address: bool = False,
+    path: Path, by: By, columns: str | None, ending: str = "", limit: int | None = None
 ) -> Input:
     """Return an input of people."""
     if reader.is_journal(path):
@@ -122,29 +110,55 @@ def people_from(
         raise InvalidArgumentError("a file of people", str(path), "CSV or JSON lines", seen=seen)
     column = PEOPLE[by]
     named = {column: parse_columns(columns).get(column, column)}
-    return _found(path, named, _PEOPLE + _ONE_PER_ADDRESS * one_per_address, limit)
+    return _file(path, named, _PEOPLE + ending, limit)
 
 
-def _found(path: Path, columns: Mapping[str, str], suffix: str, limit: int | None) -> Input:
+def unread_input(sessions: Sequence[KeptSession]) -> Source | None:
+    """Return the last input that was not read to its end, None if all of them were.
+
+    What cannot be read again, such as a file that was moved, counts as read as soon as a later
+    session has read any input to its end.
+    """
+    unread: dict[str | None, Source] = {}
+    for session in sessions:
+        source = session.source or Source(kind="what a program gave")
+        if source.kind == "journal":
+            continue
+        unread.pop(source.name, None)
+        if session.input_ended:
+            unread = {name: one for name, one in unread.items() if _file_of(one) is not None}
+        else:
+            unread[source.name] = source
+    return next(reversed(unread.values()), None)
+
+
+def _file_of(source: Source) -> Path | None:
+    """Return the file of an input that can be read again."""
+    again = source.kind.startswith(("file", "undo")) and source.name is not None
+    file = Path(source.name or "")
+    return file if again and file.is_file() else None
+
+
+def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None) -> Input:
     if str(path) == "-":
-        kind = f"standard input{suffix}"
-        source = Source(kind=kind, columns=columns or None)
-        return _input(source, sys.stdin.fileno(), "standard input")
+        source = Source(kind=_STANDARD_INPUT + ending, columns=columns or None)
+        return _input(source, sys.stdin.fileno())
     regular = stat.S_ISREG(path.stat().st_mode)
     # A run with --limit is complete without the rest of its file.
     kind = "file" if regular and limit is None else "a part of a file"
-    source = Source(kind=kind + suffix, name=str(path.absolute()), columns=columns or None)
-    return attrs.evolve(_input(source, path, str(path)), countable=regular)
+    name = str(path.absolute())
+    return _input(Source(kind=kind + ending, name=name, columns=columns or None), path)
 
 
-def _input(source: Source, file: Path | int, name: str) -> Input:
+def _input(source: Source, file: Path | int, **facts: Any) -> Input:
     columns = source.columns or {}
     by: By | None = None
-    for one, column in PEOPLE.items():
-        if _PEOPLE in source.kind and column in columns:
-            by = one
+    if _PEOPLE in source.kind:
+        by = next((one for one, column in PEOPLE.items() if column in columns), None)
+    option = "SOURCE" if by is None else "--people"
+    name, option = (str(file), option) if isinstance(file, Path) else (_STANDARD_INPUT,) * 2
 
-    def read() -> Iterator[Any]:
+    def entries() -> Iterator[Any]:
         # Not sys.stdin: a thread that waits in it would keep the process from ending.
         with open(file, "rb", closefd=isinstance(file, Path)) as stream:
             if by is None:
@@ -152,55 +166,51 @@ def _input(source: Source, file: Path | int, name: str) -> Input:
             else:
                 yield from read_people(stream, name, by=by, columns=columns)
 
-    option = "SOURCE" if by is None else "--people"
     return Input(
-        lines=read,
+        entries=entries,
         name=name,
         source=source,
-        files={option if isinstance(file, Path) else name: file},
+        countable=isinstance(file, Path) and file.is_file(),
+        files={option: file},
         by=by,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
+        **facts,
     )
 
 
 def _journal(path: Path, verb: str, console: Console) -> Input:
     with reader.open(path) as journal:
         binding, counts = journal.binding, journal.counts()
-        people = journal.people()
-        read = [one for one in journal.sessions if one.source and one.source.kind != "journal"]
+        people, sessions = journal.people(), journal.sessions
     if binding.operation != verb:
-        raise InvalidArgumentError(
-            "SOURCE",
-            str(path),
-            f"pairs, or the journal of {_an(verb)}",
-            seen=f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a "
-            "detach removed",
+        seen = (
+            f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a detach "
+            "removed"
         )
-    unread = read[-1].source if read and not read[-1].input_ended else None
-    missing = None
+        expected = f"pairs, or the journal of {_an(verb)}"
+        raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
+    unread, missing = unread_input(sessions), None
     if unread is not None:
-        file = Path(unread.name) if unread.kind.startswith("file") and unread.name else None
-        if file is not None and file.is_file():
+        file = _file_of(unread)
+        if file is not None and unread.kind != "undo":
             say(console, f"the run had not read {file} to its end; reading on", "dim")
-            found = _input(unread, file, str(file))
-            return attrs.evolve(found, countable=True, journal=path, binding=binding)
+            return _input(unread, file, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
+        again = ["--undo", str(file)] if file else ["INPUT"]
         missing = (
-            f"the input ({where}) was not read to its end and cannot be read again; for the rest, "
-            f"run: {verb} INPUT --journal {path}"
+            f"the input ({where}) was not read to its end; for the rest, run: "
+            f"{shlex.join([verb, *again, '--journal', str(path)])}"
         )
-    one_per_address = any(one.source and _ONE_PER_ADDRESS in one.source.kind for one in read)
+    complete = all(PersonState(state).settled for state in people)
     return Input(
-        lines=None,
+        entries=None,
         by="email" if people else None,  # the journal knows each one's own
-        one_per_address=one_per_address,
+        one_per_address=any(one.source and _ONE_PER_ADDRESS in one.source.kind for one in sessions),
         name=str(path),
         source=Source(kind="journal", name=str(path.absolute())),
         journal=path,
         binding=binding,
-        total=None
-        if any(not PersonState(state).settled for state in people)
-        else sum(count for state, count in counts.items() if state not in SETTLED),
+        total=sum(n for state, n in counts.items() if state not in SETTLED) if complete else None,
         missing=missing,
     )
 
@@ -214,24 +224,20 @@ def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            raise InvalidArgumentError(
-                "--undo",
-                str(path),
-                "the journal of a detach",
-                seen=f"is the journal of {_an(binding.operation)}",
-            )
+            seen = f"is the journal of {_an(binding.operation)}"
+            raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
         total = sum(1 for _ in journal.rows(_DETACHED, inferred=only))
         if not options.with_inferred:
             _show_left_out(journal, console)
 
-    def read() -> Iterator[Detach | BadLine]:
+    def entries() -> Iterator[Detach]:
         with reader.open(path) as journal:
             for row in journal.rows(_DETACHED, inferred=only):
                 admin_id = row.admin_id if options.admin_id is None else None
                 yield Detach(row.conversation_id, row.contact_id, admin_id)
 
     return Input(
-        lines=read,
+        entries=entries,
         name=str(path),
         source=Source(kind="undo", name=str(path.absolute())),
         files={"--undo": path},
@@ -245,12 +251,7 @@ def _show_left_out(journal: reader.Reader, console: Console) -> None:
     count = 0
     for count, row in enumerate(journal.rows(_DETACHED, inferred=True), start=1):
         if count == 1:
-            say(
-                console,
-                "left out: only a check said that they were removed, so they may have been absent "
-                "before the run; --with-inferred puts them back too:",
-                "yellow",
-            )
+            say(console, _LEFT_OUT, "yellow")
         if count <= _LISTED:
             say(console, f"  {row.conversation_id},{row.contact_id}", "yellow")
     if count:

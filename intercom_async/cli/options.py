@@ -1,20 +1,19 @@
 """The options that commands share, and how a class of options becomes a command."""
 
-import functools
 import getpass
 import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, cast, get_type_hints
 
 import attrs
 import typer
 
-from intercom_async.cli.columns import PEOPLE
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
-from intercom_async.cli.signals import asking
+from intercom_async.cli.signals import interruptible
+from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
 from intercom_async.errors import InvalidArgumentError
@@ -35,14 +34,20 @@ def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
 
     A bool is a flag without a --no- form.
     """
-    make = functools.partial(typer.Option, help=text, **facts)
-    return attrs.field(default=default, metadata={_TYPER: (make, names)})
+
+    def make(name: str) -> Any:
+        return typer.Option(*names or (f"--{name.replace('_', '-')}",), help=text, **facts)
+
+    return attrs.field(default=default, metadata={_TYPER: make})
 
 
 def argument(default: Any, text: str, **facts: Any) -> Any:
     """Return a field that is a positional argument of the command line."""
-    make = functools.partial(typer.Argument, help=text, **facts)
-    return attrs.field(default=default, metadata={_TYPER: (make, None)})
+
+    def make(_name: str) -> Any:
+        return typer.Argument(help=text, **facts)
+
+    return attrs.field(default=default, metadata={_TYPER: make})
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +88,7 @@ class Connection:
         if os.environ.get(TOKEN_VARIABLE):
             return None
         if sys.stdin.isatty():
-            with asking():
+            with interruptible():
                 return getpass.getpass("Intercom access token: ").strip()
         expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
@@ -110,20 +115,29 @@ class ByOptions:
 
 
 @attrs.frozen(kw_only=True)
-class BulkOptions(Connection):
-    """The options of a run."""
+class BulkOptions(ByOptions, Connection):
+    """The options of `detach` and `attach`, each of which lacks some of them."""
 
-    verb: ClassVar[str]
-
+    verb: str = "detach"
     source: str | None = argument(
         None,
         "CSV with a header, JSON lines, or the journal of a run, which then goes on; "
         "- for standard input.",
         show_default=False,
     )
+    people: Path | None = option(
+        None, "Detach these people from every group conversation; - for standard input."
+    )
+    undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
+    with_inferred: bool = option(
+        False,
+        "Also put back pairs whose removal only a check confirmed.",
+        "--with-inferred",
+    )
     journal: Path | None = option(
         None, "Keep each pair's outcome in this database; the same command goes on from it."
     )
+    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
     admin_id: str | None = option(
         None, f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own."
     )
@@ -145,13 +159,6 @@ class BulkOptions(Connection):
         None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS
     )
     reserve: float = option(3.0, "Percent of the quota left to other programs.", min=0, max=100)
-    # Each of these is an option of one command only, which overrides it.
-    dry_run: bool = False
-    people: Path | None = None
-    by: By = "email"
-    one_per_address: bool = False
-    undo: Path | None = None
-    with_inferred: bool = False
 
     def admin(self) -> str | None:
         """Return the admin that was named, None for the token's own."""
@@ -165,9 +172,13 @@ Ending = Coroutine[Any, Any, ExitStatus] | ExitStatus
 
 
 def command(
-    app: typer.Typer, options: type[Options], work: Callable[[Options], Ending], *examples: str
+    app: typer.Typer,
+    options: type[Options],
+    work: Callable[[Options], Ending],
+    *examples: str,
+    without: Collection[str] = (),
 ) -> None:
-    """Add a command whose options are the fields of `options`, and which does `work`."""
+    """Add a command that does `work`; its options are the fields of `options`, without some."""
 
     def call(**given: Any) -> None:
         raise typer.Exit(carry_out(lambda: work(options(**given))))
@@ -179,16 +190,16 @@ def command(
     )
     parameters: list[inspect.Parameter] = []
     for name in own_first:
-        if name in fields and _TYPER in fields[name].metadata:
-            make, names = fields[name].metadata[_TYPER]
-            default = fields[name].default
-            if default is attrs.NOTHING:
-                default = inspect.Parameter.empty
-            if names == ():
-                names = (f"--{name.replace('_', '-')}",)
-            hint: Any = Annotated[hints[name], make(*names or ())]
-            kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(inspect.Parameter(name, kind, default=default, annotation=hint))
+        if name in fields and _TYPER in fields[name].metadata and name not in without:
+            default: Any = fields[name].default
+            parameters.append(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if default is attrs.NOTHING else default,
+                    annotation=Annotated[hints[name], fields[name].metadata[_TYPER](name)],
+                )
+            )
     call.__name__, call.__doc__ = work.__name__, work.__doc__
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     vars(call)["__signature__"] = inspect.Signature(parameters)

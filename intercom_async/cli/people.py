@@ -9,7 +9,7 @@ from intercom_async.bulk import DetachSummary
 from intercom_async.cli.running import amount, say
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
-from intercom_async.errors import IntercomError, InvalidRequestError
+from intercom_async.errors import IntercomError
 from intercom_async.people import PeopleSummary
 from intercom_async.transport.wire import FILTERS
 
@@ -48,7 +48,7 @@ def show_people(console: Console, people: PeopleSummary) -> None:
     for what in people.one_by_one:
         say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
     remarks = (
-        (people.alone, "conversation", "left alone, as it has no other contact"),
+        (people.alone, "conversation", "without another contact, left alone"),
         (people.merged, "contact", "merged into another, which was detached instead"),
         (people.without_email, "contact", "without an e-mail address, which no undo can put back"),
     )
@@ -75,20 +75,15 @@ async def strangers(
     """
     if len(absent) < _FEW or summary.outcomes[Outcome.ALREADY_ABSENT] * 10 < summary.total:
         return None
-    known: set[str | None] = set()
     asked = sorted(absent)
-    size = FILTERS
-    while size:
-        try:
-            for start in range(0, len(asked), size):
-                found = client.find_contacts(contact_ids=asked[start : start + size])
-                known |= {one.id async for one in found}
-            break
-        except InvalidRequestError:
-            size = 1 if size > 1 else 0  # one by one, then not at all
-        except IntercomError:
-            return None
-    return (len(asked), len(set(asked) - known)) if size else None
+    existing: set[str | None] = set()
+    try:
+        for start in range(0, len(asked), FILTERS):
+            batch = client.find_contacts(contact_ids=asked[start : start + FILTERS])
+            existing |= {contact.id async for contact in batch}
+    except IntercomError:
+        return None
+    return len(asked), len(set(asked) - existing)
 
 
 def show_strangers(console: Console, asked: int, unknown: int) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from intercom_async.cli.signals import interrupts
-from intercom_async.cli.sources import SourceError
+from intercom_async.cli.text import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError, readable
 from intercom_async.journal import JournalError, JournalWriteError
 

@@ -9,39 +9,36 @@ import atexit
 import signal
 import threading
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 _UNHEARD: Final = 2
 """Signals that may wait for a busy loop; the next one raises KeyboardInterrupt in its midst."""
 
-_BOTH: Final = (signal.SIGINT, signal.SIGTERM)
-_hearing: list[Callable[[], None]] = []
 
-
-def _hear(_number: int, _frame: Any) -> None:
-    (_hearing[-1] if _hearing else _raise)()
-
-
-def _ignore() -> None:
-    # So that no signal changes the exit status of a process that is ending.
-    for number in _BOTH:
-        signal.signal(number, signal.SIG_IGN)
+def _raise(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @contextmanager
-def listening() -> Generator[None]:
-    """Handle both signals: they raise KeyboardInterrupt, except within `interrupts`."""
+def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
+    """Let both signals call a handler: they raise KeyboardInterrupt unless another is given."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    atexit.register(_ignore)
-    before = {number: signal.signal(number, _hear) for number in _BOTH}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def ignore_at_exit() -> None:
+    """Let no signal change the exit status of a process that is ending."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -50,7 +47,7 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
     loop = asyncio.get_running_loop()
     unheard = 0
 
-    def hear() -> None:
+    def hear(*_: object) -> None:
         nonlocal unheard
         if unheard >= _UNHEARD:
             raise KeyboardInterrupt
@@ -62,23 +59,5 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
-    with _heard_by(hear):
+    with interruptible(hear):
         yield
-
-
-def asking() -> AbstractContextManager[None]:
-    """Let a signal raise KeyboardInterrupt, as a prompt blocks the loop."""
-    return _heard_by(_raise)
-
-
-@contextmanager
-def _heard_by(hear: Callable[[], None]) -> Generator[None]:
-    _hearing.append(hear)
-    try:
-        yield
-    finally:
-        _hearing.remove(hear)
-
-
-def _raise() -> None:
-    raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Final
 
 import attrs
 from rich.console import Console
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from intercom_async.cli.display import show_live
 from intercom_async.cli.options import option
 from intercom_async.cli.running import ExitStatus, amount, say
 from intercom_async.cli.signals import interrupts
@@ -76,20 +75,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     )
     names = [name.strip() for name in options.faults.split(",") if name.strip()]
     goes_away = order(simulator, names)
-    workspace = simulator.workspace
-    contacts = [workspace.add_contact(contact_id=_CONTACT), workspace.add_contact()]
-    workspace.add_conversation(contacts, conversation_id=_CONVERSATION)
-    person = workspace.add_contact(email=_PERSON)
-    for _ in range(3):
-        workspace.add_conversation([person, workspace.add_contact()])
-    addresses = [f"person-{number}@customer.example" for number in range(options.conversations)]
-    pairs = [_add_group(workspace, address) for address in addresses]
+    _populate(simulator.workspace, options)
     stop = asyncio.Event()
     with interrupts(stop.set):
-        if options.pairs is not None:
-            write_pairs(pairs, options.pairs)
-        if options.people is not None:
-            _write_lines(["email", *addresses], options.people)
         try:
             await simulator.start()
         except OSError as error:
@@ -110,28 +98,43 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
                 "cyan",
             )
             say(console, "Ctrl-C to stop", "dim")
-            await _serve(simulator, console, stop, goes_away=goes_away)
+            background = [asyncio.create_task(show_live(console, lambda: picture(simulator)))]
+            if goes_away:
+                background.append(asyncio.create_task(_go_away(simulator)))
+            await stop.wait()
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
     say(console, f"served {amount(simulator.requests.total, 'request')}")
     return ExitStatus.SETTLED
 
 
-async def _serve(
-    simulator: IntercomSimulator, console: Console, stop: asyncio.Event, *, goes_away: bool
-) -> None:
-    away = asyncio.create_task(_go_away(simulator)) if goes_away else None
-    try:
-        if not console.is_terminal or console.is_dumb_terminal:
-            await stop.wait()
-            return
-        with Live(picture(simulator), console=console, auto_refresh=False, transient=True) as live:
-            while not stop.is_set():
-                live.update(picture(simulator), refresh=True)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 0.2)
-    finally:
-        if away is not None:
-            away.cancel()
-            await asyncio.wait({away})
+def _populate(workspace: Workspace, options: SimulateOptions) -> None:
+    """Add what the README names, and a group of two for each person with an address."""
+    contacts = [workspace.add_contact(contact_id=_CONTACT), workspace.add_contact()]
+    workspace.add_conversation(contacts, conversation_id=_CONVERSATION)
+    person = workspace.add_contact(email=_PERSON)
+    for _ in range(3):
+        workspace.add_conversation([person, workspace.add_contact()])
+    pairs = list[tuple[str, str]]()
+    people = [f"person-{number}@customer.example" for number in range(options.conversations)]
+    for address in people:
+        contact = workspace.add_contact(email=address)
+        pairs.append((workspace.add_conversation([contact, workspace.add_contact()]), contact))
+    if options.pairs is not None:
+        write_pairs(pairs, options.pairs)
+    if options.people is not None:
+        _write_lines(["email", *people], options.people)
+
+
+def write_pairs(pairs: Sequence[tuple[str, str]], path: Path) -> None:
+    """Write a CSV file that `detach` reads and only its owner can open."""
+    _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
+
+
+def _write_lines(lines: Sequence[str], path: Path) -> None:
+    with rewrite(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 async def _go_away(simulator: IntercomSimulator) -> None:
@@ -162,19 +165,3 @@ def picture(simulator: IntercomSimulator) -> Table:
     lost = f", {requests.unanswered:,} without a reply" if requests.unanswered else ""
     table.add_row(Text("replies", "dim"), Text(f"{statuses or 'none yet'}{lost}"))
     return table
-
-
-def write_pairs(pairs: list[tuple[str, str]], path: Path) -> None:
-    """Write a CSV file that `detach` reads and only its owner can open."""
-    _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
-
-
-def _add_group(workspace: Workspace, address: str) -> tuple[str, str]:
-    """Add a conversation of two contacts; return it with the one who has the address."""
-    contact = workspace.add_contact(email=address)
-    return workspace.add_conversation([contact, workspace.add_contact()]), contact
-
-
-def _write_lines(lines: Sequence[str], path: Path) -> None:
-    with io.TextIOWrapper(rewrite(path), encoding="utf-8", newline="") as file:
-        file.writelines(f"{line}\n" for line in lines)

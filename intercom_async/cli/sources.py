@@ -1,35 +1,45 @@
 """Pairs and people from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
 
-A line without a pair becomes a `BadLine`, and the reading goes on: one typing error must not cost
-the other two million lines.
+A record without a pair becomes a `BadLine`, and the reading goes on: one typing error must not
+cost the other two million lines.
 """
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, BinaryIO, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from intercom_async.cli.columns import PEOPLE, read_header
-from intercom_async.cli.elements import read_elements
-from intercom_async.cli.lines import Lines, SourceError, numbered_lines
-from intercom_async.cli.rows import read_rows
+from intercom_async.cli.csv_rows import Columns, Record, read_rows
+from intercom_async.cli.text import LONGEST, Text
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
-from intercom_async.pairs import COLUMNS, REQUIRED
+from intercom_async.pairs import COLUMNS, REQUIRED, as_detach
 from intercom_async.people import By
 from intercom_async.structuring import is_list, is_object
 
-__all__ = ["BadLine", "SourceError", "read_pairs", "read_people"]
+PEOPLE: Final[Mapping[By, str]] = {
+    "email": "email",
+    "contact": "contact_id",
+    "external-id": "external_id",
+}
+"""The column of people, for each value of --by."""
 
-_ARRAY: Final = re.compile(rb"\s*\[\s*([\[{\]]|\Z)")
-"""The beginning of an array of pairs; a line with one pair in brackets does not match."""
+_BEGINNING: Final = re.compile(
+    r"(?P<blank>(?:[^\S\n]*+\n)*+)[^\S\n]*+"
+    r"(?:(?P<array>\[[^\S\n]*+[\[{\]\n])|(?P<lines>\{|\[[^\S\n]*+\S)|[^\s\[{])"
+)
+"""What decides the format, behind blank lines."""
 
-_ADDRESS: Final = re.compile(rb"[^,;\t@]+@[^,;\t@]+")
-"""A line that is an address, not a header."""
+_ADDRESS: Final = re.compile(r"[^,;\t@\n]+@[^,;\t@\n]+\n")
+"""A first line that is an address, not a header."""
+
+_decode: Final = json.JSONDecoder().raw_decode
+
+_Entry = TypeVar("_Entry")
 
 
 @attrs.frozen
@@ -40,46 +50,8 @@ class BadLine:
     problem: str
 
 
-_Entry = TypeVar("_Entry")
-
-
-@attrs.frozen
-class _Reading(Generic[_Entry]):
-    """How to make entries of rows.
-
-    Attributes:
-        names: the file's own names of the columns.
-        required: how many columns, counted from the first, a row must have.
-        make: makes an entry of the columns' values, or raises InvalidArgumentError.
-        example: an entry as JSON, for messages.
-    """
-
-    columns: Sequence[str]
-    names: Sequence[str]
-    required: int
-    make: Callable[[Sequence[Any]], _Entry]
-    example: str
-
-    def entry(self, values: Sequence[Any], line: int) -> _Entry | BadLine:
-        try:
-            return self.make(values)
-        except InvalidArgumentError as error:
-            missing = error.value is None and error.seen == "is missing"
-            return BadLine(line, f"{error.name} is missing" if missing else str(error))
-
-    def from_json(self, document: Any, line: int) -> _Entry | BadLine:
-        if is_list(document):
-            if not self.required <= len(document) <= len(self.columns):
-                expected = ", ".join(self.columns[: self.required])
-                return BadLine(line, f"a list of {len(document)}, not [{expected}]")
-            return self.entry([*document, None][: len(self.columns)], line)
-        if not is_object(document):
-            return BadLine(line, f"not an object such as {self.example}")
-        return self.entry([document.get(name) for name in self.names], line)
-
-
 def read_pairs(
-    stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None
+    stream: io.BufferedReader, name: str, *, columns: Mapping[str, str] | None = None
 ) -> Iterator[Detach | BadLine]:
     """Yield the pairs of an opened file; `columns` maps `COLUMNS` to the file's own names.
 
@@ -91,78 +63,115 @@ def read_pairs(
         SourceError: the file is empty, the header lacks a column, or the rest cannot be read.
     """
     names = [(columns or {}).get(column, column) for column in COLUMNS]
-    example = '{"conversation_id": "1", "contact_id": "2"}'
-    return _read(stream, name, _Reading(COLUMNS, names, len(REQUIRED), _pair, example))
+    return _read(stream, name, Columns(COLUMNS, names, len(REQUIRED)), _pair)
 
 
 def read_people(
-    stream: BinaryIO, name: str, *, by: By, columns: Mapping[str, str] | None = None
+    stream: io.BufferedReader, name: str, *, by: By, columns: Mapping[str, str] | None = None
 ) -> Iterator[str | BadLine]:
     """Yield the people of an opened file, as `read_pairs` does; addresses need no header."""
     column = PEOPLE[by]
-
-    def make(values: Sequence[Any]) -> str:
-        return check_id(column, values[0])
-
-    names = [(columns or {}).get(column, column)]
-    return _read(stream, name, _Reading((column,), names, 1, make, f'{{"{column}": "..."}}'))
-
-
-def _read(stream: BinaryIO, name: str, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
-    lines = numbered_lines(stream, name)
-    number, first = next(((number, line) for number, line in lines if line.strip()), (0, b""))
-    if not number:
-        raise SourceError(name, 0, "the file is empty; it must begin with a CSV header or JSON")
-    again = chain([(number, first)], lines)
-    if _ARRAY.match(first):
-        for line, element in read_elements(again, name):
-            yield how.from_json(element, line)
-    elif first.lstrip()[:1] in {b"{", b"["}:
-        yield from _read_json_lines(again, how)
-    else:
-        if how.columns == ("email",) and _ADDRESS.fullmatch(first):
-            again = chain([(0, how.names[0].encode())], again)
-        yield from _read_csv(again, name, how)
-
-
-def _read_json_lines(lines: Lines, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
-    for line, raw in lines:
-        if not raw.strip():
-            continue
-        try:
-            document: Any = json.loads(raw.decode(errors="surrogateescape"))
-        except RecursionError:
-            yield BadLine(line, "not a pair: nested too deeply")
-        except ValueError as error:
-            yield BadLine(line, f"not JSON ({error})")
-        else:
-            yield how.from_json(document, line)
-
-
-def _read_csv(lines: Lines, name: str, how: _Reading[_Entry]) -> Iterator[_Entry | BadLine]:
-    required = how.names[: how.required]
-    delimiter, header = read_header(lines, name, how.columns, required)
-    places = [header.index(column) if column in header else None for column in how.names]
-    for line, row in read_rows(lines, delimiter, len(header)):
-        if isinstance(row, str):
-            yield BadLine(line, row)
-            continue
-        cells = [
-            None if at is None or at >= len(row) else row[at].decode(errors="surrogateescape")
-            for at in places
-        ]
-        if cells[: how.required] == required:
-            yield BadLine(line, "the header again")
-        else:
-            yield how.entry(cells, line)
+    others = {other: f"Try --by {other_by}" for other_by, other in PEOPLE.items()}
+    wanted = Columns((column,), [(columns or {}).get(column, column)], 1, others)
+    return _read(stream, name, wanted, lambda values: check_id(column, values[0]))
 
 
 def _pair(values: Sequence[Any]) -> Detach:
-    conversation_id, contact_id, admin_id = values
-    if isinstance(admin_id, str) and not admin_id.strip():
-        admin_id = None
-    return Detach(
-        check_id("conversation_id", conversation_id),
-        check_id("contact_id", contact_id),
-        None if admin_id is None else check_id("admin_id", admin_id),
-    )
+    pair, error = as_detach(values, 0)
+    if error is not None:
+        raise error
+    return pair
+
+
+def _read(
+    stream: io.BufferedReader, name: str, columns: Columns, make: Callable[[Sequence[Any]], _Entry]
+) -> Iterator[_Entry | BadLine]:
+    for line, values in _records(Text(stream, name), columns):
+        if isinstance(values, str):
+            yield BadLine(line, values)
+            continue
+        try:
+            yield make(values)
+        except InvalidArgumentError as error:
+            missing = error.value is None and error.seen == "is missing"
+            yield BadLine(line, f"{error.name} is missing" if missing else str(error))
+
+
+def _records(text: Text, columns: Columns) -> Iterator[Record]:
+    begin = text.match(_BEGINNING)
+    if begin is None:
+        raise text.error("the file is empty; it must begin with a CSV header or JSON", line=0)
+    text.take(begin.end("blank"))
+    if begin["array"]:
+        return _elements(text, columns)
+    if begin["lines"]:
+        return _lines(text, columns)
+    address = _ADDRESS.fullmatch(text.line_ahead()) is not None
+    return read_rows(text, columns, headless=address and columns.ours == ("email",))
+
+
+def _lines(text: Text, columns: Columns) -> Iterator[Record]:
+    while end := text.line_end():
+        number, line = text.line, text.take(end)
+        if line.isspace():
+            continue
+        try:
+            yield number, _values(json.loads(line.rstrip()), columns)
+        except RecursionError:
+            yield number, "not a pair: nested too deeply"
+        except ValueError as error:
+            yield number, f"not JSON ({error})"
+
+
+def _elements(text: Text, columns: Columns) -> Iterator[Record]:
+    """Yield each element of an array, with the number of the line it begins on."""
+    text.take(text.text.index("[", text.at) + 1)
+    mark = text.look()
+    if mark == "]":
+        text.take(text.at + 1)
+    else:
+        mark = ","
+    while mark == ",":
+        text.look()
+        yield text.line, _values(_element(text), columns)
+        mark = text.look()
+        if mark not in {",", "]"}:
+            raise text.error('not JSON (expected "," or "]")')
+        text.take(text.at + 1)
+    if text.look():
+        raise text.error("there is text after the array")
+
+
+def _element(text: Text) -> Any:
+    """Decode what comes next, and pass it."""
+    while True:
+        try:
+            element, end = _decode(text.text, text.at)
+            if end < len(text.text):  # else it may be the first digits of a number
+                text.take(end)
+                return element
+        except json.JSONDecodeError as error:
+            if len(text.text) - text.at > LONGEST or not text.grow():
+                text.take(error.pos)
+                raise text.error(f"not JSON ({error.msg})") from None
+            continue
+        except RecursionError:
+            raise text.error("nested too deeply") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise text.error(f"not JSON ({error})") from None
+        text.grow()
+
+
+def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
+    required = columns.ours[: columns.required]
+    values: Sequence[Any]
+    if is_object(document):
+        values = [document.get(name) for name in columns.names]
+    elif not is_list(document):
+        return f"not an object such as {json.dumps(dict.fromkeys(required, '...'))}"
+    elif columns.required <= len(document) <= len(columns.ours):
+        values = document
+    else:
+        return f"a list of {len(document)}, not [{', '.join(required)}]"
+    # An id that a database left empty is none.
+    return [None if value == "" else value for value in values]

@@ -14,11 +14,11 @@ _LONGEST: Final = 4096
 def read_token(path: Path) -> str:
     """Return the token in a file, without quotes around it; no error shows any of it."""
     with path.open("rb") as file:
-        found = _token_of(file.read(_LONGEST + 1))
-    if isinstance(found, Secret):
-        return found.reveal()
+        token = _token_of(file.read(_LONGEST + 1))
+    if isinstance(token, Secret):
+        return token.reveal()
     expected = "a file that holds only the token"
-    raise InvalidArgumentError("--token-file", str(path), expected, seen=found)
+    raise InvalidArgumentError("--token-file", str(path), expected, seen=token)
 
 
 def _token_of(data: bytes) -> Secret | str:

@@ -2,6 +2,7 @@
 
 - `opentelemetry`: traces and metrics (`pip install 'intercom_async[otel]'`).
 - `redis`: one quota shared by many processes (`pip install 'intercom_async[redis]'`).
+- `procrastinate`: runs as jobs of many machines (`pip install 'intercom_async[postgres]'`).
 """
 
 from typing import Final

@@ -85,20 +85,28 @@ _WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
 """Bucket boundaries in seconds for waits: the quota comes in windows of ten."""
 
 _TEMPLATES: Final = (
-    (re.compile(r"/conversations/search"), "/conversations/search"),
-    (re.compile(r"/conversations/[^/]+"), "/conversations/{conversation_id}"),
-    (
-        re.compile(r"/conversations/[^/]+/customers"),
-        "/conversations/{conversation_id}/customers",
-    ),
-    (
-        re.compile(r"/conversations/[^/]+/customers/[^/]+"),
-        "/conversations/{conversation_id}/customers/{contact_id}",
-    ),
-    (re.compile(r"/contacts/search"), "/contacts/search"),
-    (re.compile(r"/admins/[^/]+"), "/admins/{admin_id}"),
-    (re.compile(r"/me"), "/me"),
+    "/conversations/search",
+    "/conversations/{conversation_id}",
+    "/conversations/{conversation_id}/customers",
+    "/conversations/{conversation_id}/customers/{contact_id}",
+    "/contacts/search",
+    "/admins/{admin_id}",
+    "/me",
 )
+_PATTERNS: Final = [
+    (re.compile(re.sub(r"{\w+}", "[^/]+", template)), template) for template in _TEMPLATES
+]
+
+_SPAN_EVENTS: Final[dict[type, tuple[str, tuple[str, ...]]]] = {
+    RequestRefused: ("refused", ("code",)),
+    RequestRetried: ("retry", ("wait", "reason")),
+    QuotaWaited: ("quota_wait", ("seconds",)),
+    WaitRefused: ("wait_refused", ("wait", "max_wait")),
+    CallGivenUp: ("given_up", ("reason",)),
+    OutageBegan: ("outage_began", ("reason",)),
+    OutageEnded: ("outage_ended", ("seconds", "failures")),
+}
+"""What becomes an event of the call's span: under which name, with which facts."""
 
 _Attributes = dict[str, str | int | float | bool]
 
@@ -106,7 +114,7 @@ _Attributes = dict[str, str | int | float | bool]
 def template_of(path: str) -> str | None:
     """Return a path with its ids replaced by names, None for a path that is none of ours."""
     plain = path.partition("?")[0]
-    return next((name for pattern, name in _TEMPLATES if pattern.fullmatch(plain)), None)
+    return next((name for pattern, name in _PATTERNS if pattern.fullmatch(plain)), None)
 
 
 class OpenTelemetryObserver:
@@ -139,46 +147,42 @@ class OpenTelemetryObserver:
         meter = metrics.get_meter(_SCOPE, __version__, meter_provider, SCHEMA)
         self._call_duration = meter.create_histogram(
             "intercom.client.call.duration",
-            unit="s",
-            description="Duration of calls, with their waits and retries.",
+            "s",
+            "Duration of calls, with their waits and retries.",
             explicit_bucket_boundaries_advisory=(*_DURATIONS, *_WAITS[-3:]),
         )
         self._duration = meter.create_histogram(
             "http.client.request.duration",
-            unit="s",
-            description="Duration of HTTP client requests.",
+            "s",
+            "Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=_DURATIONS,
         )
         self._retries = meter.create_counter(
-            "intercom.client.retries",
-            unit="{retry}",
-            description="Requests repeated after a failed attempt.",
+            "intercom.client.retries", "{retry}", "Requests repeated after a failed attempt."
         )
         self._refusals = meter.create_counter(
-            "intercom.client.refusals",
-            unit="{request}",
-            description="Requests that Intercom refused with 429.",
+            "intercom.client.refusals", "{request}", "Requests that Intercom refused with 429."
         )
         self._waits = meter.create_histogram(
             "intercom.client.quota_wait.duration",
-            unit="s",
-            description="Time that calls waited for the quota.",
+            "s",
+            "Time that calls waited for the quota.",
             explicit_bucket_boundaries_advisory=_WAITS,
         )
         self._waits_refused = meter.create_counter(
             "intercom.client.waits_refused",
-            unit="{wait}",
-            description="Calls that ended because the quota asked for a longer wait than allowed.",
+            "{wait}",
+            "Calls that ended because the quota asked for a longer wait than allowed.",
         )
         self._limit = meter.create_gauge(
             "intercom.client.rate_limit.limit",
-            unit="{request}",
-            description="Requests that Intercom allows per window of ten seconds.",
+            "{request}",
+            "Requests that Intercom allows per window of ten seconds.",
         )
         self._remaining = meter.create_gauge(
             "intercom.client.rate_limit.remaining",
-            unit="{request}",
-            description="Requests left in the window, those in flight taken off.",
+            "{request}",
+            "Requests left in the window, those in flight taken off.",
         )
 
     def __call__(self, event: Event) -> None:  # noqa: C901  a table
@@ -189,6 +193,10 @@ class OpenTelemetryObserver:
         call = self._calls.get(event.call)
         if call is None:  # the observer was handed over in the middle of a call
             return
+        if type(event) in _SPAN_EVENTS:
+            name, facts = _SPAN_EVENTS[type(event)]
+            values = {fact: getattr(event, fact) for fact in facts}
+            call.span.add_event(name, {k: v for k, v in values.items() if v is not None})
         match event:
             case RequestSent():
                 error = str(event.status) if event.status >= 400 else None
@@ -198,32 +206,19 @@ class OpenTelemetryObserver:
                 self._request(call, event, 429, "429")
                 self._measure_quota(event.rate_limit)
                 self._refusals.add(1, self._common)
-                code = {} if event.code is None else {"intercom.error_code": event.code}
-                call.span.add_event("refused", code)
             case RequestLost():
                 error = None if event.failure == "cancelled" else event.failure
                 self._request(call, event, None, error)
             case RequestRetried():
                 self._retries.add(1, self._common)
-                call.span.add_event("retry", {"wait": event.wait, "reason": event.reason})
             case QuotaWaited():
                 self._waits.record(event.seconds, self._common | {"intercom.lane": event.lane})
-                call.span.add_event("quota_wait", {"seconds": event.seconds})
             case WaitRefused():
                 self._waits_refused.add(1, self._common)
-                call.span.add_event(
-                    "wait_refused", {"wait": event.wait, "max_wait": event.max_wait}
-                )
-            case CallGivenUp():
-                call.span.add_event("given_up", {"reason": event.reason})
-            case OutageBegan():
-                call.span.add_event("outage_began", {"reason": event.reason})
-            case OutageEnded():
-                call.span.add_event(
-                    "outage_ended", {"seconds": event.seconds, "failures": event.failures}
-                )
             case CallEnded():
-                self._end(self._calls.pop(event.call), event)
+                self._end_call(self._calls.pop(event.call), event)
+            case _:
+                pass
 
     def _begin(self, event: CallBegan) -> "_Call":
         host = urlsplit(event.base_url)
@@ -237,15 +232,16 @@ class OpenTelemetryObserver:
             request["url.scheme"] = host.scheme
         if "url.template" in self._opt_in and template is not None:
             request["url.template"] = template
+        attributes = self._common | {"intercom.lane": event.lane}
         span = self._tracer.start_span(
             f"intercom {event.method} {template}" if template else f"intercom {event.method}",
             kind=SpanKind.INTERNAL,
-            attributes={**self._common, "intercom.lane": event.lane},
+            attributes=attributes,
         )
         return _Call(
             span,
             context.attach(trace.set_span_in_context(span)),
-            {**self._common, "intercom.lane": event.lane},
+            attributes,
             None if event.instrumented else request,
             event.base_url + event.path,
         )
@@ -260,28 +256,23 @@ class OpenTelemetryObserver:
         """Make a span and a measurement of a request, unless aiohttp's instrumentation does."""
         if call.request is None:
             return
-        found = dict(call.request)
+        attributes = dict(call.request)
         if status is not None:
-            found["http.response.status_code"] = status
+            attributes["http.response.status_code"] = status
         if error is not None:
-            found["error.type"] = error
-        self._duration.record(event.elapsed, found)
+            attributes["error.type"] = error
+        self._duration.record(event.elapsed, attributes)
         now = time.time_ns()
+        template = attributes.get("url.template")
         span = self._tracer.start_span(
-            " ".join(
-                str(found[key]) for key in ("http.request.method", "url.template") if key in found
-            ),
+            f"{event.method} {template}" if template else event.method,
             kind=SpanKind.CLIENT,
-            attributes={**found, "url.full": call.url},
+            attributes={**attributes, "url.full": call.url},
             start_time=now - int(event.elapsed * 1e9),
         )
         if call.sent:
             span.set_attribute("http.request.resend_count", call.sent)
-        if not isinstance(event, RequestLost) and event.request_id is not None:
-            span.set_attribute("intercom.request_id", event.request_id)
-        if error is not None:
-            span.set_status(StatusCode.ERROR)
-        span.end(now)
+        _end(span, error, None if isinstance(event, RequestLost) else event.request_id, now)
         call.sent += 1
 
     def _measure_quota(self, quota: RateLimitStatus | None) -> None:
@@ -289,28 +280,29 @@ class OpenTelemetryObserver:
             self._limit.set(quota.limit, self._common)
             self._remaining.set(quota.remaining, self._common)
 
-    def _end(self, call: "_Call", event: CallEnded) -> None:
+    def _end_call(self, call: "_Call", event: CallEnded) -> None:
         error = event.error if event.error not in _NO_ERRORS else None
         if event.status is not None and event.status >= 400 and not event.already_gone:
             error = str(event.status)
         if event.error != "GeneratorExit":  # thrown in anywhere, in no context of ours
             context.detach(call.token)
         span = call.span
-        span.set_attributes(
-            {
-                "intercom.attempts": event.attempts,
-                "intercom.refusals": event.refusals,
-                "intercom.quota_wait": event.waited,
-            }
-        )
-        if event.request_id is not None:
-            span.set_attribute("intercom.request_id", event.request_id)
+        span.set_attribute("intercom.attempts", event.attempts)
+        span.set_attribute("intercom.refusals", event.refusals)
+        span.set_attribute("intercom.quota_wait", event.waited)
+        _end(span, error, event.request_id)
         if error is not None:
             call.attributes["error.type"] = error
-            span.set_attribute("error.type", error)
-            span.set_status(StatusCode.ERROR)
-        span.end()
         self._call_duration.record(event.elapsed, call.attributes)
+
+
+def _end(span: Span, error: str | None, request_id: str | None, at: int | None = None) -> None:
+    if request_id is not None:
+        span.set_attribute("intercom.request_id", request_id)
+    if error is not None:
+        span.set_attribute("error.type", error)
+        span.set_status(StatusCode.ERROR)
+    span.end(at)
 
 
 @attrs.define(eq=False)
@@ -318,8 +310,8 @@ class _Call:
     """A call that has begun and not ended.
 
     Attributes:
-        token: ends its being the current span.
-        request: attributes of its requests, None if others see to them.
+        token: puts the caller's span back in its place.
+        request: attributes of its requests, None where aiohttp's instrumentation sees to them.
     """
 
     span: Span

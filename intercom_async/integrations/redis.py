@@ -25,10 +25,13 @@ requests, and they are never unlimited either.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
+
+import attrs
 
 from intercom_async.integrations import missing
 
@@ -42,7 +45,6 @@ except ModuleNotFoundError as error:
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pacing.server_clock import WINDOW
-from intercom_async.runtime import Runtime
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -56,17 +58,17 @@ _TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _SCRIPT: Final = """
-local usable, want, told = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local usable, want, reported = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local used = tonumber(redis.call('GET', KEYS[1]) or '0') + tonumber(ARGV[4])
-if told > used then used = told end
+if reported > used then used = reported end
 local granted = math.max(0, math.min(want, usable - used))
 redis.call('SET', KEYS[1], used + granted, 'PX', ARGV[5])
 return granted
 """
 """Take up to `want` permits of a window; one step, so that no two processes get the same ones.
 
-KEYS: the window. ARGV: permits there are, permits wanted, permits used as the server told (-1
-for nothing told), permits this process used without a lease, milliseconds to keep the number.
+KEYS: the window. ARGV: permits there are, permits wanted, permits used as the server reported
+(-1 for no report), permits this process used without a lease, milliseconds to keep the number.
 """
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -109,9 +111,7 @@ class RedisBudget:
         self.deadline = deadline
         self.probe_every = probe_every
         self._broken = False
-        self._probe_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._probe: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -139,75 +139,64 @@ class RedisBudget:
         """Whether permits are leased from Redis now; False while it is slow, gone or closed."""
         return not self._broken and not self._closed
 
-    def gate(self, name: str, *, wake: Callable[[], None], runtime: Runtime) -> "RedisGate":
+    def gate(self, name: str, *, wake: Callable[[], None]) -> "RedisGate":
         """See `SharedBudget.gate`."""
-        return RedisGate(self, f"{self._prefix}:{name}", wake, runtime)
+        return RedisGate(self, f"{self._prefix}:{name}", wake)
 
     def usable(self, limit: int) -> int:
         """Return how many permits of a window may be leased."""
         return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
 
-    def trusted(self, runtime: Runtime) -> bool:
-        """Whether to ask Redis at all; probes it while the circuit is open."""
-        if not self._broken or self._closed:
-            return not self._closed
-        now = runtime.monotonic()
-        if now >= self._probe_at and self._probe is None:
-            self._probe_at = now + self.probe_every
-            self._probe = self.spawn(self._look())
-        return False
-
-    def spawn(self, work: Any) -> "asyncio.Task[None]":
-        """Run something in the background until `aclose`."""
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background; `aclose` cancels it."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
-    def breaks(self, error: Exception, runtime: Runtime) -> None:
-        """Open the circuit."""
-        self._probe_at = runtime.monotonic() + self.probe_every
+    def open_circuit(self, error: Exception) -> None:
+        """Pace by the headers alone until a probe succeeds."""
         if not self._broken:
             self._broken = True
             logger.warning(
                 "Redis failed (%s); requests are paced by the rate-limit headers alone",
                 type(error).__name__,
             )
+            self.spawn(self._probe())
 
-    async def lease(self, key: str, *, usable: int, want: int, told: int, unleased: int = 0) -> int:
+    async def lease(
+        self, key: str, *, usable: int, want: int, reported: int, unleased: int = 0
+    ) -> int:
         """Take up to `want` permits and return how many there were.
 
         Args:
-            told: permits used as the server told, -1 for nothing told.
+            reported: permits used as the server reported, -1 for no report.
             unleased: permits this process used without a lease and did not report yet.
 
         Raises:
             RedisError, OSError, TimeoutError: Redis failed, or took longer than the deadline.
         """
         async with asyncio.timeout(self.deadline):
-            arguments = [usable, want, told, unleased, _LIFETIME]
+            arguments = [usable, want, reported, unleased, _LIFETIME]
             return int(await self._script(keys=[key], args=arguments))
 
-    async def _look(self) -> None:
-        try:
-            async with asyncio.timeout(self.deadline):
+    async def _probe(self) -> None:
+        while self._broken:
+            await asyncio.sleep(self.probe_every)
+            with contextlib.suppress(*_FAILURES):
                 # Asked for nothing, the script shows that leases would work.
-                await self._script(keys=[f"{self._prefix}:probe"], args=[0, 0, 0, 0, 1])
-        except _FAILURES:
-            return
-        finally:
-            self._probe = None
-        self._broken = False
+                await self.lease(f"{self._prefix}:probe", usable=0, want=0, reported=0)
+                self._broken = False
         logger.info("Redis is well again; permits are leased from it")
 
 
 def _connect(url: str) -> Redis:
     # No retries: falling back is better than waiting.
     from_url: Any = Redis.from_url  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # untyped options
-    found: Redis = from_url(url, retry=Retry(NoBackoff(), 0))
-    return found
+    connected: Redis = from_url(url, retry=Retry(NoBackoff(), 0))
+    return connected
 
 
+@attrs.define(eq=False)
 class _Lease:
     """This process's permits of one window.
 
@@ -215,30 +204,23 @@ class _Lease:
         used_up: whether Redis had fewer left than were wanted.
     """
 
-    __slots__ = ("fetching", "permits", "used_up")
-
-    def __init__(self) -> None:
-        self.permits = 0
-        self.used_up = False
-        self.fetching: asyncio.Task[None] | None = None
+    permits: int = 0
+    used_up: bool = False
+    fetching: bool = False
 
 
 class RedisGate:
     """One limiter's leases; see `intercom_async.pacing.limiter.Gate`."""
 
-    def __init__(
-        self, budget: RedisBudget, key: str, wake: Callable[[], None], runtime: Runtime
-    ) -> None:
+    def __init__(self, budget: RedisBudget, key: str, wake: Callable[[], None]) -> None:
         self._budget = budget
         self._key = key
         self._wake = wake
-        self._runtime = runtime
         self._leases: dict[float, _Lease] = {}
         self._reset = 0.0
         self._charged: tuple[float, ...] = ()
         self._unleased = 0
-        self._told_reset = 0.0
-        self._told_used = -1
+        self._reported = (0.0, -1)  # the end of a window, permits used in it
         self._want = 1
         self._leased_at = -math.inf
         self._round_trip = 0.1
@@ -249,7 +231,7 @@ class RedisGate:
         if reset != self._reset:
             self._enter(reset)
         self._charged = ()
-        if not self._budget.trusted(self._runtime):
+        if not self._budget.working:
             return 0.0
         charged = self._windows(reset, left)
         waits = [self._wait_for(window, limit, now) for window in charged]
@@ -279,9 +261,7 @@ class RedisGate:
         error = elapsed - self._round_trip
         self._round_trip += error / 8.0
         self._variation += (abs(error) - self._variation) / 4.0
-        used = limit - remaining
-        if reset > self._told_reset or (reset == self._told_reset and used > self._told_used):
-            self._told_reset, self._told_used = reset, used
+        self._reported = max(self._reported, (reset, limit - remaining))
 
     def _enter(self, reset: float) -> None:
         """A window begins: leases of earlier ones have lapsed."""
@@ -300,16 +280,14 @@ class RedisGate:
         return (reset + WINDOW,) if left < earliest else (reset, reset + WINDOW)
 
     def _lease_of(self, window: float) -> _Lease:
-        lease = self._leases.get(window)
-        if lease is None:
-            lease = self._leases[window] = _Lease()
-        return lease
+        return self._leases.setdefault(window, _Lease())
 
     def _wait_for(self, window: float, limit: int, now: float) -> bool:
         """Whether there is no permit of a window; fetches more before the last is taken."""
         lease = self._lease_of(window)
-        if lease.permits <= self._want // 2 and not lease.used_up and lease.fetching is None:
-            lease.fetching = self._budget.spawn(self._fetch(lease, window, limit, now))
+        if lease.permits <= self._want // 2 and not lease.used_up and not lease.fetching:
+            lease.fetching = True
+            self._budget.spawn(self._fetch(lease, window, limit, now))
         return lease.permits <= 0
 
     async def _fetch(self, lease: _Lease, window: float, limit: int, now: float) -> None:
@@ -318,21 +296,22 @@ class RedisGate:
         want = self._want
         # What went out without a lease is counted now, once.
         unleased, self._unleased = self._unleased, 0
+        reset, used = self._reported
         try:
             granted = await self._budget.lease(
                 f"{self._key}:{window:.0f}",
                 usable=self._budget.usable(limit),
                 want=want,
-                told=self._told_used if window == self._told_reset else -1,
+                reported=used if window == reset else -1,
                 unleased=unleased,
             )
         except _FAILURES as error:
-            self._budget.breaks(error, self._runtime)
+            self._budget.open_circuit(error)
         else:
             lease.permits += granted
             lease.used_up = granted < want
         finally:
-            lease.fetching = None
+            lease.fetching = False
             self._wake()
 
     def _adapt(self, limit: int, now: float) -> None:

@@ -1,84 +1,26 @@
 """What Intercom's objects are: values without behaviour, and no parsing.
 
 The names are the wire's own, as in Intercom's OpenAPI description (Preview) and, where replies
-differ from it, as in replies.
+differ from it, as in replies. Where Intercom documents the values of a text, the field is plain
+text all the same: values are added without a new API version. What conversations are made of is in
+`people`, `parts`, `company` and `insights`.
 """
 
-from intercom_async.model.base import Id as Id
-from intercom_async.model.base import IntercomObject as IntercomObject
-from intercom_async.model.base import NumericId as NumericId
-from intercom_async.model.base import OrText as OrText
-from intercom_async.model.company import Company as Company
-from intercom_async.model.company import Note as Note
-from intercom_async.model.company import Notes as Notes
-from intercom_async.model.company import Plan as Plan
-from intercom_async.model.company import Segment as Segment
-from intercom_async.model.company import Segments as Segments
-from intercom_async.model.conversation import Channel as Channel
-from intercom_async.model.conversation import ContactPage as ContactPage
-from intercom_async.model.conversation import Conversation as Conversation
-from intercom_async.model.conversation import ConversationPage as ConversationPage
-from intercom_async.model.conversation import ExternalReference as ExternalReference
-from intercom_async.model.conversation import LinkedObject as LinkedObject
-from intercom_async.model.conversation import LinkedObjects as LinkedObjects
-from intercom_async.model.enums import ActionResult as ActionResult
-from intercom_async.model.enums import AIAgentSourceType as AIAgentSourceType
-from intercom_async.model.enums import AIAnswerType as AIAnswerType
-from intercom_async.model.enums import DeliveredAs as DeliveredAs
-from intercom_async.model.enums import LinkedObjectCategory as LinkedObjectCategory
-from intercom_async.model.enums import LinkedObjectType as LinkedObjectType
-from intercom_async.model.enums import PersonType as PersonType
-from intercom_async.model.enums import Priority as Priority
-from intercom_async.model.enums import ResolutionState as ResolutionState
-from intercom_async.model.enums import RevieweeType as RevieweeType
-from intercom_async.model.enums import SalesAgentOutcome as SalesAgentOutcome
-from intercom_async.model.enums import SlaStatus as SlaStatus
-from intercom_async.model.enums import SlaTargetType as SlaTargetType
-from intercom_async.model.enums import SourceType as SourceType
-from intercom_async.model.enums import State as State
-from intercom_async.model.insights import AIAgent as AIAgent
-from intercom_async.model.insights import AISubtopic as AISubtopic
-from intercom_async.model.insights import AITopic as AITopic
-from intercom_async.model.insights import AITopics as AITopics
-from intercom_async.model.insights import ContentSource as ContentSource
-from intercom_async.model.insights import ContentSources as ContentSources
-from intercom_async.model.insights import ConversationRating as ConversationRating
-from intercom_async.model.insights import Evaluator as Evaluator
-from intercom_async.model.insights import EvaluatorResult as EvaluatorResult
-from intercom_async.model.insights import FirstContactReply as FirstContactReply
-from intercom_async.model.insights import MonitorEvaluation as MonitorEvaluation
-from intercom_async.model.insights import ResponseTime as ResponseTime
-from intercom_async.model.insights import ReviewedTeammate as ReviewedTeammate
-from intercom_async.model.insights import SalesAgent as SalesAgent
-from intercom_async.model.insights import Scorecard as Scorecard
-from intercom_async.model.insights import SlaApplied as SlaApplied
-from intercom_async.model.insights import Statistics as Statistics
-from intercom_async.model.parts import Attachment as Attachment
-from intercom_async.model.parts import AttributeValue as AttributeValue
-from intercom_async.model.parts import ConversationPart as ConversationPart
-from intercom_async.model.parts import ConversationParts as ConversationParts
-from intercom_async.model.parts import CustomAction as CustomAction
-from intercom_async.model.parts import EmailAddressHeader as EmailAddressHeader
-from intercom_async.model.parts import EmailMessageMetadata as EmailMessageMetadata
-from intercom_async.model.parts import EventDetails as EventDetails
-from intercom_async.model.parts import Named as Named
-from intercom_async.model.parts import PartMetadata as PartMetadata
-from intercom_async.model.parts import QuickReplyOption as QuickReplyOption
-from intercom_async.model.parts import Recipient as Recipient
-from intercom_async.model.parts import ReplyTo as ReplyTo
-from intercom_async.model.parts import SlaDefinition as SlaDefinition
-from intercom_async.model.parts import Source as Source
-from intercom_async.model.parts import Tag as Tag
-from intercom_async.model.parts import Tags as Tags
-from intercom_async.model.parts import WorkflowEvent as WorkflowEvent
-from intercom_async.model.people import Admin as Admin
-from intercom_async.model.people import App as App
-from intercom_async.model.people import Author as Author
-from intercom_async.model.people import Avatar as Avatar
-from intercom_async.model.people import ContactReference as ContactReference
-from intercom_async.model.people import Contacts as Contacts
-from intercom_async.model.people import Identity as Identity
-from intercom_async.model.people import Reference as Reference
-from intercom_async.model.people import Role as Role
-from intercom_async.model.people import Teammates as Teammates
-from intercom_async.model.people import TeamPriorityLevel as TeamPriorityLevel
+from intercom_async.model.base import Id, IntercomObject, NumericId
+from intercom_async.model.conversation import ContactPage, Conversation, ConversationPage
+from intercom_async.model.parts import ConversationPart, ConversationParts
+from intercom_async.model.people import ContactReference, Contacts, Identity
+
+__all__ = [
+    "ContactPage",
+    "ContactReference",
+    "Contacts",
+    "Conversation",
+    "ConversationPage",
+    "ConversationPart",
+    "ConversationParts",
+    "Id",
+    "Identity",
+    "IntercomObject",
+    "NumericId",
+]

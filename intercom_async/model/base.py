@@ -1,14 +1,12 @@
 """What all of Intercom's objects share."""
 
 from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
 from intercom_async.replies import ReplyHead
-
-_Values = TypeVar("_Values", bound=StrEnum)
 
 
 class NumericId(str):
@@ -37,17 +35,8 @@ class _Number(Enum):
 if TYPE_CHECKING:
     Id: TypeAlias = str
     """An id given by Intercom. Always text here, whatever it was on the wire."""
-
-    OrText: TypeAlias = _Values | str
-    """`OrText[State]` is a documented value, or other text: Intercom adds values at any time."""
 else:  # what msgspec can decode directly, see `structuring.fast_path`
     Id = str | _Number
-
-    class OrText:
-        """Only the documented values: `structuring` leaves other text to a hook."""
-
-        def __class_getitem__(cls, values: type[StrEnum]) -> type[StrEnum]:
-            return values
 
 
 _nothing = cast("Callable[[], dict[str, Any]]", dict)
@@ -61,12 +50,14 @@ class IntercomObject:
     for a member that was null, absent, or of another type.
 
     Attributes:
+        type: Intercom's name for the kind of object, such as "admin"; few have none.
         extra: members that this model does not have, by their wire name, as they came; and the raw
             value of each member that did not quite fit its field. When a member is here and in
             its field, the value here is exact and the field holds the closest to it.
     """
 
-    extra: Mapping[str, Any] = attrs.field(factory=_nothing, hash=False)
+    extra: Mapping[str, Any] = attrs.field(factory=_nothing)
+    type: str | None = None
 
     def __repr__(self) -> str:
         """Name the members that are there; most of them never are."""
@@ -85,9 +76,8 @@ class IntercomObject:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
-        """Leave out members that hold mappings."""
-        hashed = (field.name for field in attrs.fields(type(self)) if field.hash is not False)
-        return hash((type(self), *(getattr(self, name) for name in hashed)))
+        """Go by what members may hold: most of them hold mappings somewhere below."""
+        return hash((type(self), getattr(self, "id", None)))
 
 
 class RepliedObject(IntercomObject):
@@ -101,6 +91,6 @@ class RepliedObject(IntercomObject):
         return getattr(self, "_reply", None)
 
 
-def mark(found: RepliedObject, reply: ReplyHead) -> None:
+def mark(replied: RepliedObject, reply: ReplyHead) -> None:
     """Note the reply that a new object came with."""
-    object.__setattr__(found, "_reply", reply)
+    object.__setattr__(replied, "_reply", reply)

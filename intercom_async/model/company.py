@@ -6,31 +6,23 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import PersonType
+from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.parts import Tags
-from intercom_async.model.people import Admin, Reference
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Plan(IntercomObject):
-    """What a company pays for, in your own product."""
-
-    type: str | None = None
-    id: Id | None = None
-    name: str | None = None
+from intercom_async.model.people import Admin, NamedReference, Reference
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
-    """A group defined by rules; `count` is there only when asked for."""
+    """A group of "contact"s or "user"s, defined by rules; `count` is there only when asked for.
 
-    type: str | None = None
+    A contact is a lead in `person_type`.
+    """
+
     id: Id | None = None
     name: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    person_type: OrText[PersonType] | None = None
+    person_type: str | None = None
     count: int | None = None
 
 
@@ -38,7 +30,6 @@ class Segment(IntercomObject):
 class Segments(IntercomObject):
     """The segments a company belongs to."""
 
-    type: str | None = None
     segments: tuple[Segment, ...] | None = None
 
 
@@ -46,7 +37,6 @@ class Segments(IntercomObject):
 class Note(IntercomObject):
     """What a teammate wrote down about a company; `body` is HTML."""
 
-    type: str | None = None
     id: Id | None = None
     created_at: datetime | None = None
     company: Reference | None = None
@@ -58,7 +48,6 @@ class Note(IntercomObject):
 class Notes(IntercomObject):
     """The notes about a company."""
 
-    type: str | None = None
     notes: tuple[Note, ...] | None = None
 
 
@@ -67,17 +56,17 @@ class Company(IntercomObject):
     """An organization that uses your product.
 
     Attributes:
+        plan: what the company pays for, in your own product.
         company_id: the id your own system gave it.
         remote_created_at: when your own system created it.
         monthly_spend: revenue it brings, in your own currency; whole in the description,
             fractions happen.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     app_id: Id | None = None
-    plan: Plan | None = None
+    plan: NamedReference | None = None
     company_id: Id | None = None
     remote_created_at: datetime | None = None
     created_at: datetime | None = None
@@ -89,7 +78,7 @@ class Company(IntercomObject):
     monthly_spend: int | float | None = None
     session_count: int | None = None
     user_count: int | None = None
-    custom_attributes: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    custom_attributes: Mapping[str, Any] | None = None
     tags: Tags | None = None
     segments: Segments | None = None
     notes: Notes | None = None

@@ -6,38 +6,37 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText, RepliedObject
+from intercom_async.model.base import Id, IntercomObject, RepliedObject
 from intercom_async.model.company import Company
-from intercom_async.model.enums import LinkedObjectCategory, LinkedObjectType, Priority, State
 from intercom_async.model.insights import (
     AIAgent,
     AITopics,
     ConversationRating,
     FirstContactReply,
-    MonitorEvaluation,
     SalesAgent,
-    Scorecard,
     SlaApplied,
     Statistics,
 )
 from intercom_async.model.parts import ConversationParts, Source, Tags
-from intercom_async.model.people import ContactReference, Contacts, Teammates
+from intercom_async.model.people import ContactReference, Contacts, Reference, Teammates
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class LinkedObject(IntercomObject):
-    """A linked ticket or conversation; only tickets have a category."""
+    """A linked "ticket" or "conversation".
 
-    type: OrText[LinkedObjectType] | None = None
+    Attributes:
+        category: of a ticket: "Customer", "Back-office" or "Tracker".
+    """
+
     id: Id | None = None
-    category: OrText[LinkedObjectCategory] | None = None
+    category: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class LinkedObjects(IntercomObject):
     """Linked tickets and conversations: `data` holds 1000 at most, `total_count` counts all."""
 
-    type: str | None = None
     total_count: int | None = None
     has_more: bool | None = None
     data: tuple[LinkedObject, ...] | None = None
@@ -52,14 +51,6 @@ class Channel(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ExternalReference(IntercomObject):
-    """The same conversation in another helpdesk or CRM; `type` is e.g. "zendesk_ticket"."""
-
-    type: str | None = None
-    id: Id | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Conversation(RepliedObject):
     """A conversation, or the little of it that a detach answers with.
 
@@ -69,16 +60,20 @@ class Conversation(RepliedObject):
     Attributes:
         id: unique in its workspace only. The requested one where the reply has none.
         waiting_since: when the contact began to wait for an answer; None when nobody waits.
+        state: "open", "closed" or "snoozed".
+        priority: "none", "low", "medium", "high" or "urgent"; before API 2.16 "priority" or
+            "not_priority".
         admin_assignee_id, team_assignee_id: "0" or None when nobody is assigned.
         customers: the contacts still attached, in the reply of a detach or attach.
         custom_attributes: your own attributes, by name; values may be any JSON.
         conversation_parts: messages, notes and events; only when retrieved by its id.
-        monitor_evaluations, scorecards: only when asked for.
+        external_references: the same conversation in other helpdesks and CRMs, with types such as
+            "zendesk_ticket".
+        monitor_evaluations, scorecards: only when asked for; any JSON, as it came.
         topics, ticket: an older list of subjects, and the ticket it became; replies hold them,
             Intercom's description does not.
     """
 
-    type: str | None = None
     id: Id | None = None
     title: str | None = None
     created_at: datetime | None = None
@@ -86,9 +81,9 @@ class Conversation(RepliedObject):
     waiting_since: datetime | None = None
     snoozed_until: datetime | None = None
     open: bool | None = None
-    state: OrText[State] | None = None
+    state: str | None = None
     read: bool | None = None
-    priority: OrText[Priority] | None = None
+    priority: str | None = None
     admin_assignee_id: Id | None = None
     team_assignee_id: Id | None = None
     company: Company | None = None
@@ -97,7 +92,7 @@ class Conversation(RepliedObject):
     customers: tuple[ContactReference, ...] | None = None
     teammates: Teammates | None = None
     source: Source | None = None
-    custom_attributes: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    custom_attributes: Mapping[str, Any] | None = None
     conversation_rating: ConversationRating | None = None
     first_contact_reply: FirstContactReply | None = None
     sla_applied: SlaApplied | None = None
@@ -110,11 +105,11 @@ class Conversation(RepliedObject):
     sales_agent: SalesAgent | None = None
     ai_topics: AITopics | None = None
     channel: Channel | None = None
-    external_references: tuple[ExternalReference, ...] | None = None
-    monitor_evaluations: tuple[MonitorEvaluation, ...] | None = None
-    scorecards: tuple[Scorecard, ...] | None = None
-    topics: Any = attrs.field(default=None, hash=False)
-    ticket: Any = attrs.field(default=None, hash=False)
+    external_references: tuple[Reference, ...] | None = None
+    monitor_evaluations: Any = None
+    scorecards: Any = None
+    topics: Any = None
+    ticket: Any = None
 
     @property
     def participants(self) -> tuple[ContactReference, ...]:

@@ -1,4 +1,4 @@
-"""Facts about a conversation: figures, ratings, reviews, and what AI agents did."""
+"""Facts about a conversation: figures, ratings, and what AI agents did."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,16 +6,8 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import (
-    AIAgentSourceType,
-    AIAnswerType,
-    ResolutionState,
-    RevieweeType,
-    SalesAgentOutcome,
-    SlaStatus,
-)
-from intercom_async.model.people import ContactReference, Reference
+from intercom_async.model.base import Id, IntercomObject
+from intercom_async.model.people import ContactReference, NamedReference, Reference
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -44,10 +36,9 @@ class Statistics(IntercomObject):
         last_assignment_admin_reply_at: the first admin reply since the last assignment.
         count_conversation_parts: the first message is one of them.
         handling_time: from assignment to close.
-        adjusted_handling_time: the same without times nobody worked on it.
+        adjusted_handling_time: the same without the times when no teammate worked on it.
     """
 
-    type: str | None = None
     time_to_assignment: int | None = None
     time_to_admin_reply: int | None = None
     time_to_first_close: int | None = None
@@ -89,78 +80,19 @@ class FirstContactReply(IntercomObject):
     """The first message of a contact; `url` is the page it was written on."""
 
     created_at: datetime | None = None
-    type: str | None = None
     url: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaApplied(IntercomObject):
-    """A service level agreement; `sla_status` is None once it was taken off by hand."""
-
-    type: str | None = None
-    sla_name: str | None = None
-    sla_status: OrText[SlaStatus] | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class MonitorEvaluation(IntercomObject):
-    """A monitor flagged the conversation; its name and type are None once it is deleted."""
-
-    monitor_id: Id | None = None
-    monitor_name: str | None = None
-    monitor_type: str | None = None
-    result: str | None = None
-    explanation: str | None = None
-    evaluated_at: datetime | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ReviewedTeammate(IntercomObject):
-    """Whose work was reviewed; `type` is "ai" also when it was no single teammate's."""
-
-    type: OrText[RevieweeType] | None = None
-    admin_id: Id | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class EvaluatorResult(IntercomObject):
-    """What one criterion came to.
+    """A service level agreement; its status is None once it was taken off by hand.
 
     Attributes:
-        value: the chosen label, e.g. "pass".
-        source: who chose it, e.g. "ai" or "human".
-        reason_ids: why, from a list; `other_text` is what the reviewer added to that list.
+        sla_status: "hit", "missed", "active" or "cancelled".
     """
 
-    value: str | None = None
-    source: str | None = None
-    reasoning: str | None = None
-    reason_ids: tuple[Id, ...] | None = None
-    other_text: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Evaluator(IntercomObject):
-    """One criterion of a scorecard; no `result` while it was not scored."""
-
-    evaluator_id: Id | None = None
-    result: EvaluatorResult | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Scorecard(IntercomObject):
-    """A review of the conversation; `passed` and `score` are None while it was not scored."""
-
-    scorecard_id: Id | None = None
-    scorecard_version_id: Id | None = None
-    name: str | None = None
-    scorecard_type: str | None = None
-    passed: bool | None = None
-    score: int | float | None = None
-    ai_score: int | float | None = None
-    evaluated_at: datetime | None = None
-    reviewed_teammate: ReviewedTeammate | None = None
-    evaluators: tuple[Evaluator, ...] | None = None
+    sla_name: str | None = None
+    sla_status: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -177,7 +109,6 @@ class ContentSource(IntercomObject):
 class ContentSources(IntercomObject):
     """What the AI agent answered from."""
 
-    type: str | None = None
     total_count: int | None = None
     content_sources: tuple[ContentSource, ...] | None = None
 
@@ -187,14 +118,19 @@ class AIAgent(IntercomObject):
     """The AI agent's part in a conversation.
 
     Attributes:
-        last_answer_type: None when it gave no answer; so is `resolution_state`.
+        source_type: what brought it in: "essentials_plan_setup", "profile", "workflow",
+            "workflow_preview" or "fin_preview".
+        last_answer_type: "ai_answer" or "custom_answer"; None when it gave no answer.
+        resolution_state: how its part ended: "assumed_resolution", "confirmed_resolution",
+            "escalated" ("routed_to_team" before API 2.15), "negative_feedback" ("abandoned"
+            before) or "procedure_handoff"; None when it gave no answer.
         rating: the contact's, 1 to 5; `created_at` and `updated_at` are its times.
     """
 
-    source_type: OrText[AIAgentSourceType] | None = None
+    source_type: str | None = None
     source_title: str | None = None
-    last_answer_type: OrText[AIAnswerType] | None = None
-    resolution_state: OrText[ResolutionState] | None = None
+    last_answer_type: str | None = None
+    resolution_state: str | None = None
     rating: int | None = None
     rating_remark: str | None = None
     created_at: datetime | None = None
@@ -204,34 +140,29 @@ class AIAgent(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SalesAgent(IntercomObject):
-    """The sales agent's part in a conversation; `routing_outcome` is one of your own routes."""
+    """The sales agent's part in a conversation.
 
-    outcome: OrText[SalesAgentOutcome] | None = None
+    Attributes:
+        outcome: "qualified", "disqualified", "product_discovery", "escalated_to_support" or
+            "spam".
+        routing_outcome: one of your own routes.
+    """
+
+    outcome: str | None = None
     routing_outcome: str | None = None
-    collected_data: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class AISubtopic(IntercomObject):
-    """A narrower subject that was found in a conversation."""
-
-    type: str | None = None
-    name: str | None = None
-    id: Id | None = None
+    collected_data: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopic(IntercomObject):
-    """A subject that was found in a conversation."""
+    """A subject that Intercom sees in a conversation."""
 
-    type: str | None = None
     topic_name: str | None = None
-    subtopics: tuple[AISubtopic, ...] | None = None
+    subtopics: tuple[NamedReference, ...] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class AITopics(IntercomObject):
-    """The subjects that were found in a conversation."""
+    """The subjects that Intercom sees in a conversation."""
 
-    type: str | None = None
     topics: tuple[AITopic, ...] | None = None

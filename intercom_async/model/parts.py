@@ -6,16 +6,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.model.base import Id, IntercomObject, OrText
-from intercom_async.model.enums import (
-    ActionResult,
-    DeliveredAs,
-    Priority,
-    SlaStatus,
-    SlaTargetType,
-    SourceType,
-    State,
-)
+from intercom_async.model.base import Id, IntercomObject
 from intercom_async.model.people import Author, Reference
 
 
@@ -23,7 +14,6 @@ from intercom_async.model.people import Author, Reference
 class Tag(IntercomObject):
     """A label; `applied_at` and `applied_by` are there only on conversations."""
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     applied_at: datetime | None = None
@@ -34,7 +24,6 @@ class Tag(IntercomObject):
 class Tags(IntercomObject):
     """The labels of a conversation or a company."""
 
-    type: str | None = None
     tags: tuple[Tag, ...] | None = None
 
 
@@ -42,7 +31,6 @@ class Tags(IntercomObject):
 class Attachment(IntercomObject):
     """A file that came with a message: `filesize` in bytes, an image's size in pixels."""
 
-    type: str | None = None
     name: str | None = None
     url: str | None = None
     content_type: str | None = None
@@ -52,12 +40,18 @@ class Attachment(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class EmailAddressHeader(IntercomObject):
-    """One address in the head of an e-mail; `type` names the header, e.g. "from"."""
+class EmailAddress(IntercomObject):
+    """An address of an e-mail, which Intercom calls `email_address` in heads, `email` elsewhere.
 
-    type: str | None = None
+    Attributes:
+        type: the header, e.g. "from", or "to", "cc" or "bcc" of a recipient.
+        drop_reason: why nothing was sent to a recipient.
+    """
+
     email_address: str | None = None
+    email: str | None = None
     name: str | None = None
+    drop_reason: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -65,26 +59,9 @@ class EmailMessageMetadata(IntercomObject):
     """A message sent as an e-mail; `history` is the quoted thread below a first one, as HTML."""
 
     subject: str | None = None
-    email_address_headers: tuple[EmailAddressHeader, ...] | None = None
+    email_address_headers: tuple[EmailAddress, ...] | None = None
     message_id: str | None = None
     history: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Recipient(IntercomObject):
-    """Whom a first e-mail was sent to; `type` is "to", "cc" or "bcc"."""
-
-    type: str | None = None
-    email: str | None = None
-    drop_reason: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ReplyTo(IntercomObject):
-    """Where an answer to a first e-mail goes; not always where it came from."""
-
-    email: str | None = None
-    name: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -92,17 +69,21 @@ class Source(IntercomObject):
     """The message or event a conversation began with.
 
     Attributes:
-        type: where it came from; any text since API 2.16.
+        type: where it came from, such as "conversation", "email", "phone_call", "push", "sms" or
+            "whatsapp"; any text since API 2.16.
+        delivered_as: who began it, and how: "customer_initiated", "campaigns_initiated",
+            "operator_initiated", "automated" or "admin_initiated".
+        recipients: whom a first e-mail was sent to.
+        reply_to: where an answer to it goes; not always where it came from.
         subject: of an e-mail; may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
     """
 
-    type: OrText[SourceType] | None = None
     id: Id | None = None
-    delivered_as: OrText[DeliveredAs] | None = None
-    recipients: tuple[Recipient, ...] | None = None
-    reply_to: tuple[ReplyTo, ...] | None = None
+    delivered_as: str | None = None
+    recipients: tuple[EmailAddress, ...] | None = None
+    reply_to: tuple[EmailAddress, ...] | None = None
     subject: str | None = None
     body: str | None = None
     author: Author | None = None
@@ -113,44 +94,15 @@ class Source(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Named(IntercomObject):
-    """A workflow or an attribute, by its name."""
+class EventSubject(IntercomObject):
+    """The workflow, attribute or custom action of an event, or what a workflow did.
+
+    Workflows and attributes have a name; actions also a result, "success" or "failed", once they
+    finished; what a workflow did has a type and a result.
+    """
 
     name: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class AttributeValue(IntercomObject):
-    """The value that an attribute was given, any JSON; older events have no `previous` one."""
-
-    name: Any = attrs.field(default=None, hash=False)
-    previous: Any = attrs.field(default=None, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class CustomAction(IntercomObject):
-    """A custom action; it has no `result` when it only started."""
-
-    name: str | None = None
-    result: OrText[ActionResult] | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class WorkflowEvent(IntercomObject):
-    """What a workflow did."""
-
-    type: str | None = None
     result: str | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class SlaDefinition(IntercomObject):
-    """The targets of a service level agreement, all in seconds."""
-
-    first_reply_time: int | None = None
-    next_reply_time: int | None = None
-    resolution_time: int | None = None
-    time_to_close: int | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -161,30 +113,35 @@ class EventDetails(IntercomObject):
     The API's Preview version describes fifteen kinds.
 
     Attributes:
+        value: what an attribute was given, as `name`, and in newer events its `previous` value;
+            both may be any JSON.
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
+        sla_definition: the seconds that the agreement allows, by target: "first_reply_time",
+            "next_reply_time", "resolution_time" and "time_to_close".
         sla_target_type: the target that was missed.
-        current_sla_status: how the agreement stood as a whole.
-        sla_states: how each target stood, by its name: `status`, and `seconds_remaining`.
+        current_sla_status: how the agreement stood as a whole: "hit", "missed", "active",
+            "canceled" or "paused".
+        sla_states: how each target stood: `status`, and `seconds_remaining`.
     """
 
-    workflow: Named | None = None
-    attribute: Named | None = None
-    value: AttributeValue | None = None
-    action: CustomAction | None = None
-    event: WorkflowEvent | None = None
+    workflow: EventSubject | None = None
+    attribute: EventSubject | None = None
+    value: Mapping[str, Any] | None = None
+    action: EventSubject | None = None
+    event: EventSubject | None = None
     call_id: Id | None = None
     tags_added: tuple[str, ...] | None = None
     tags_removed: tuple[str, ...] | None = None
     until: str | None = None
     custom_until_time: datetime | None = None
-    current_priority: OrText[Priority] | None = None
-    previous_priority: OrText[Priority] | None = None
+    current_priority: str | None = None
+    previous_priority: str | None = None
     sla_name: str | None = None
-    sla_definition: SlaDefinition | None = None
-    sla_target_type: OrText[SlaTargetType] | None = None
-    current_sla_status: OrText[SlaStatus] | None = None
-    sla_states: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    sla_definition: Mapping[str, Any] | None = None
+    sla_target_type: str | None = None
+    current_sla_status: str | None = None
+    sla_states: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -193,7 +150,7 @@ class QuickReplyOption(IntercomObject):
 
     text: str | None = None
     uuid: str | None = None
-    translations: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    translations: Mapping[str, Any] | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -214,11 +171,10 @@ class ConversationPart(IntercomObject):
         body: the text, as HTML unless plain text was asked for; None for events.
         assigned_to: whom it assigned the conversation to, if it did.
         external_id: the id your own system gave it.
-        state: the conversation's state when the part was created.
+        state: the conversation's state when the part was created; "open", "closed" or "snoozed".
         translations: of the body, when asked for; any JSON, as it came.
     """
 
-    type: str | None = None
     id: Id | None = None
     part_type: str | None = None
     body: str | None = None
@@ -232,11 +188,11 @@ class ConversationPart(IntercomObject):
     redacted: bool | None = None
     email_message_metadata: EmailMessageMetadata | None = None
     metadata: PartMetadata | None = None
-    state: OrText[State] | None = None
+    state: str | None = None
     tags: tuple[Tag, ...] | None = None
     event_details: EventDetails | None = None
     app_package_code: str | None = None
-    translations: Any = attrs.field(default=None, hash=False)
+    translations: Any = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -248,6 +204,5 @@ class ConversationParts(IntercomObject):
         total_count: of all parts; without the first message, which is the `source`.
     """
 
-    type: str | None = None
     conversation_parts: tuple[ConversationPart, ...] | None = None
     total_count: int | None = None

@@ -1,6 +1,7 @@
 """Contacts, teammates and authors, and the admin behind a token."""
 
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -9,10 +10,17 @@ from intercom_async.model.base import Id, IntercomObject, RepliedObject
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Reference(IntercomObject):
-    """A pointer to another object: an admin, a team, a contact."""
+    """A pointer to another object: an admin, a team, a contact, a ticket of another helpdesk."""
 
-    type: str | None = None
     id: Id | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class NamedReference(IntercomObject):
+    """A pointer with a name: an admin's role, a company's plan, a narrower subject."""
+
+    id: Id | None = None
+    name: str | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -24,7 +32,6 @@ class ContactReference(RepliedObject):
         external_id: the id your own system gave it.
     """
 
-    type: str | None = None
     id: Id | None = None
     external_id: Id | None = None
 
@@ -33,7 +40,6 @@ class ContactReference(RepliedObject):
 class Contacts(IntercomObject):
     """The contacts of a conversation; more than one only in group conversations."""
 
-    type: str | None = None
     contacts: tuple[ContactReference, ...] | None = None
 
 
@@ -41,7 +47,6 @@ class Contacts(IntercomObject):
 class Teammates(IntercomObject):
     """Who wrote at least one part: `admins` in replies, `teammates` in the description."""
 
-    type: str | None = None
     teammates: tuple[Reference, ...] | None = None
     admins: tuple[Reference, ...] | None = None
 
@@ -57,7 +62,6 @@ class Author(IntercomObject):
         email: "" when there is none.
     """
 
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     email: str | None = None
@@ -74,19 +78,15 @@ class TeamPriorityLevel(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Role(IntercomObject):
-    """The role an admin was given."""
+class Admin(RepliedObject):
+    """A teammate with access to the workspace.
 
-    type: str | None = None
-    id: Id | None = None
-    name: str | None = None
+    Attributes:
+        id: Intercom's id of the admin; a detach can be done in this admin's name.
+        away_mode_reassign: whether new replies are then assigned to the default inbox.
+        avatar: the picture: its address, or an object with that as `image_url`.
+    """
 
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Admin(IntercomObject):
-    """A teammate with access to the workspace; `avatar` is the address of a picture."""
-
-    type: str | None = None
     id: Id | None = None
     name: str | None = None
     email: str | None = None
@@ -96,17 +96,9 @@ class Admin(IntercomObject):
     away_status_reason_id: Id | None = None
     has_inbox_seat: bool | None = None
     team_ids: tuple[Id, ...] | None = None
-    avatar: str | None = None
+    avatar: Any = None
     team_priority_level: TeamPriorityLevel | None = None
-    role: Role | None = None
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Avatar(IntercomObject):
-    """The picture of an admin."""
-
-    type: str | None = None
-    image_url: str | None = None
+    role: NamedReference | None = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -120,7 +112,6 @@ class App(IntercomObject):
         secure: the same by its older name; replies hold it, the description does not.
     """
 
-    type: str | None = None
     id_code: str | None = None
     name: str | None = None
     region: str | None = None
@@ -131,26 +122,12 @@ class App(IntercomObject):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Identity(RepliedObject):
+class Identity(Admin):
     """The admin an access token belongs to, with its workspace: the answer of `GET /me`.
 
     Attributes:
-        id: Intercom's id of the admin; a detach can be done in this admin's name.
         email_verified: whether that address was verified; do not trust it as a login otherwise.
-        away_mode_reassign: whether new replies are then assigned to the default inbox.
-        avatar: the picture; an object here, while `Admin` has the bare address.
     """
 
-    type: str | None = None
-    id: Id | None = None
-    name: str | None = None
-    email: str | None = None
     email_verified: bool | None = None
-    job_title: str | None = None
-    away_mode_enabled: bool | None = None
-    away_mode_reassign: bool | None = None
-    has_inbox_seat: bool | None = None
-    team_ids: tuple[Id, ...] | None = None
-    avatar: Avatar | None = None
-    role: Role | None = None
     app: App | None = None

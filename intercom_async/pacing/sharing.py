@@ -23,7 +23,7 @@ _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = Weak
 class SharedBudget(Protocol):
     """Makes the gates of one process."""
 
-    def gate(self, name: str, *, wake: Callable[[], None], runtime: Runtime) -> Gate:
+    def gate(self, name: str, *, wake: Callable[[], None]) -> Gate:
         """Return a gate, inside the running loop.
 
         Args:
@@ -53,7 +53,7 @@ def limiter_for(
 
     def share(wake: Callable[[], None]) -> Gate:
         assert shared is not None  # noqa: S101  asked only then
-        return shared.gate(_name(owner, base_url), wake=wake, runtime=runtime)
+        return shared.gate(_name(owner, base_url), wake=wake)
 
     def find() -> Limiter:
         limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())

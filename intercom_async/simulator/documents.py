@@ -1,7 +1,6 @@
 """The JSON objects that replies consist of, shaped as the newest API version shapes them."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from intercom_async.simulator.workspace import (
     CREATED_AT,
@@ -14,17 +13,15 @@ from intercom_async.simulator.workspace import (
 Document = dict[str, Any]
 """A JSON object."""
 
-PARTS_SHOWN = 500
+PARTS_SHOWN: Final = 500
 """A retrieved conversation holds at most this many of its parts."""
 
-
-def error_list(code: str, message: str, request_id: str) -> Document:
-    """Return the body of an error reply."""
-    return {
-        "type": "error.list",
-        "request_id": request_id,
-        "errors": [{"code": code, "message": message}],
-    }
+_UNKNOWN_STATISTICS: Final = (
+    *(f"time_to_{what}" for what in ("assignment", "admin_reply", "first_close", "last_close")),
+    *("median_time_to_reply", "first_assignment_at", "first_admin_reply_at", "first_close_at"),
+    *("last_assignment_at", "last_assignment_admin_reply_at", "last_admin_reply_at"),
+    *("last_close_at", "last_closed_by_id"),
+)
 
 
 def admin(record: Admin) -> Document:
@@ -85,9 +82,24 @@ def participants(record: Conversation, workspace: Workspace) -> Document:
     }
 
 
-def conversation(record: Conversation, workspace: Workspace, *, with_parts: bool) -> Document:
-    """Return a conversation."""
-    document: Document = {
+def retrieved(record: Conversation, workspace: Workspace) -> Document:
+    """Return a conversation with its newest parts."""
+    author = _author(record)
+    first = max(1, record.parts - PARTS_SHOWN + 1)
+    return conversation(record, workspace) | {
+        "conversation_parts": {
+            "type": "conversation_part.list",
+            "conversation_parts": [
+                _part(record, number, author) for number in range(first, record.parts + 1)
+            ],
+            "total_count": record.parts,
+        }
+    }
+
+
+def conversation(record: Conversation, workspace: Workspace) -> Document:
+    """Return a conversation as a search shows it."""
+    return {
         "type": "conversation",
         "id": record.id,
         "title": None,
@@ -115,63 +127,34 @@ def conversation(record: Conversation, workspace: Workspace, *, with_parts: bool
             ],
         },
         "teammates": {"type": "admin.list", "admins": []},
-        "source": _source(record),
+        "source": {
+            "type": "conversation",
+            "id": f"{record.id}0",
+            "delivered_as": "customer_initiated",
+            "subject": "",
+            "body": "<p>Hello</p>",
+            "author": _author(record),
+            "attachments": [],
+            "url": None,
+            "redacted": False,
+        },
         "custom_attributes": {},
         "conversation_rating": None,
         "first_contact_reply": None,
         "sla_applied": None,
-        "statistics": _statistics(record),
+        "statistics": {
+            "type": "conversation_statistics",
+            **dict.fromkeys(_UNKNOWN_STATISTICS),
+            "first_contact_reply_at": record.created_at,
+            "last_contact_reply_at": record.created_at,
+            "count_reopens": 0,
+            "count_assignments": 0,
+            # The message that began the conversation is counted here and nowhere else.
+            "count_conversation_parts": record.parts + 1,
+        },
         "linked_objects": {"type": "list", "total_count": 0, "has_more": False, "data": []},
         "ai_agent_participated": False,
         "ai_agent": None,
-    }
-    if with_parts:
-        document["conversation_parts"] = {
-            "type": "conversation_part.list",
-            "conversation_parts": _parts(record),
-            "total_count": record.parts,
-        }
-    return document
-
-
-def deleted_conversation(conversation_id: str) -> Document:
-    """Return the receipt of a deleted conversation."""
-    return {"id": conversation_id, "object": "conversation", "deleted": True}
-
-
-def page(
-    kind: str,
-    items_name: str,
-    items: Sequence[Document],
-    *,
-    total: int,
-    number: int,
-    per_page: int,
-    cursor: str | None,
-) -> Document:
-    """Return one page of a list; the last page has no `next`, and no cursor."""
-    pages: Document = {
-        "type": "pages",
-        "page": number,
-        "per_page": per_page,
-        "total_pages": -(-total // per_page),
-    }
-    if cursor is not None:
-        pages["next"] = {"page": number + 1, "starting_after": cursor}
-    return {"type": kind, "pages": pages, "total_count": total, items_name: list(items)}
-
-
-def _source(record: Conversation) -> Document:
-    return {
-        "type": "conversation",
-        "id": f"{record.id}0",
-        "delivered_as": "customer_initiated",
-        "subject": "",
-        "body": "<p>Hello</p>",
-        "author": _author(record),
-        "attachments": [],
-        "url": None,
-        "redacted": False,
     }
 
 
@@ -179,41 +162,18 @@ def _author(record: Conversation) -> Document:
     return {"type": "user", "id": record.contact_ids[0], "name": None, "email": ""}
 
 
-def _statistics(record: Conversation) -> Document:
-    unknown = (
-        *(f"time_to_{what}" for what in ("assignment", "admin_reply", "first_close", "last_close")),
-        *("median_time_to_reply", "first_assignment_at", "first_admin_reply_at", "first_close_at"),
-        *("last_assignment_at", "last_assignment_admin_reply_at", "last_admin_reply_at"),
-        *("last_close_at", "last_closed_by_id"),
-    )
+def _part(record: Conversation, number: int, author: Document) -> Document:
     return {
-        "type": "conversation_statistics",
-        **dict.fromkeys(unknown),
-        "first_contact_reply_at": record.created_at,
-        "last_contact_reply_at": record.created_at,
-        "count_reopens": 0,
-        "count_assignments": 0,
-        # The message that began the conversation is counted here and nowhere else.
-        "count_conversation_parts": record.parts + 1,
+        "type": "conversation_part",
+        "id": f"{record.id}{number:04d}",
+        "part_type": "comment",
+        "body": f"<p>Part {number}</p>",
+        "created_at": record.created_at + number,
+        "updated_at": record.created_at + number,
+        "notified_at": record.created_at + number,
+        "assigned_to": None,
+        "author": author,
+        "attachments": [],
+        "external_id": None,
+        "redacted": False,
     }
-
-
-def _parts(record: Conversation) -> list[Document]:
-    author = _author(record)
-    return [
-        {
-            "type": "conversation_part",
-            "id": f"{record.id}{number:04d}",
-            "part_type": "comment",
-            "body": f"<p>Part {number}</p>",
-            "created_at": record.created_at + number,
-            "updated_at": record.created_at + number,
-            "notified_at": record.created_at + number,
-            "assigned_to": None,
-            "author": author,
-            "attachments": [],
-            "external_id": None,
-            "redacted": False,
-        }
-        for number in range(max(1, record.parts - PARTS_SHOWN + 1), record.parts + 1)
-    ]

@@ -11,112 +11,264 @@ the next request. Faults that merely alter the reply strike beside any other.
 """
 
 import collections
-import email.utils
 import enum
 import functools
-import gzip
+import inspect
 import random
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final, Self, cast
 
 import attrs
 import msgspec
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.simulator.documents import Document
 from intercom_async.simulator.refusals import Refusal
-from intercom_async.simulator.reply import RATE_LIMIT_HEADERS, Ending, Reply
+from intercom_async.simulator.reply import Ending, Reply
+from intercom_async.simulator.requests import Request
 
-MEBIBYTE: Final = 1 << 20
-HTML: Final = (
+_RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_HTML: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
     b"<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n"
 )
 
 
+class When(enum.Enum):
+    """At which point a fault strikes."""
+
+    HOLDING = "holding"
+    """Before the request is handled; it is handled when the simulator releases it."""
+
+    INSTEAD = "instead"
+    """In place of handling the request: nothing is applied."""
+
+    AFTERWARDS = "afterwards"
+    """After handling the request, on the way back."""
+
+    ALTERING = "altering"
+    """Like AFTERWARDS, but beside any other fault."""
+
+
+# What each fault does to a reply; keyword parameters are the fault's options.
+
+
+def _nothing(_: Reply) -> None:
+    """Leave the reply: that its request was held is all."""
+
+
+def _delay(reply: Reply, *, seconds: float = 1.0) -> None:
+    reply.delay += seconds
+
+
+def _hold(reply: Reply) -> None:
+    reply.held = True
+
+
+def _end(ending: Ending) -> Callable[[Reply], None]:
+    def alter(reply: Reply) -> None:
+        reply.ending = ending
+
+    return alter
+
+
+def _server_error(reply: Reply, *, status: int = 500) -> None:
+    code = "service_unavailable" if status == 503 else "server_error"
+    reply.fail(status, code, "Server Error")
+
+
+def _html_error(reply: Reply, *, status: int = 502) -> None:
+    reply.status = status
+    _html_body(reply)
+
+
+def _html_body(reply: Reply) -> None:
+    reply.body = _HTML
+    reply.headers["Content-Type"] = "text/html"
+
+
+def _empty(reply: Reply) -> None:
+    reply.body = b""
+
+
+def _huge(reply: Reply, *, size: int = 1 << 25) -> None:
+    reply.body = b"{" + b" " * (size - 2) + b"}"
+
+
+def _without_date(reply: Reply) -> None:
+    reply.headers.pop("Date", None)
+
+
+def _without_rate_limit(reply: Reply) -> None:
+    for name in _RATE_LIMIT_HEADERS:
+        reply.headers.pop(name, None)
+
+
+def _workspace_budget(reply: Reply) -> None:
+    remaining = int(reply.headers["X-RateLimit-Remaining"])
+    reply.headers["X-RateLimit-Remaining"] = str(max(1, remaining))
+    # 25,000 a minute for a workspace, cut into windows of ten seconds.
+    reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
+
+
+def _too_many(reply: Reply, *, seconds: float | None = None) -> None:
+    reply.fail(429, "too_many_requests", "Too many requests to this resource")
+    if seconds is not None:
+        reply.headers["Retry-After"] = f"{seconds:g}"
+
+
+def _unavailable(reply: Reply, *, seconds: float = 1.0) -> None:
+    reply.fail(503, "service_unavailable", "Service Unavailable")
+    reply.headers["Retry-After"] = f"{seconds:g}"
+
+
+def _revoke(reply: Reply) -> None:
+    reply.refuse(Refusal.ACCESS_TOKEN_INVALID)
+    _without_rate_limit(reply)
+
+
+def _forbid(reply: Reply) -> None:
+    reply.refuse(Refusal.PLAN_RESTRICTED)
+
+
+def _redirect(reply: Reply, *, status: int = 303) -> None:
+    reply.status = status
+    reply.body = b""
+    # A client that follows gets a 200 there and believes that its detach succeeded.
+    reply.headers["Location"] = "/me"
+
+
+def _set_cookie(reply: Reply) -> None:
+    reply.headers.add("Set-Cookie", "intercom-session=simulated; path=/; HttpOnly")
+
+
+_Members = dict[str, Any]
+
+
+def _number_ids(reply: Reply) -> None:
+    def change(members: _Members) -> _Members:
+        match members.get("id"):
+            case str(name) if name.isdecimal():
+                return members | {"id": int(name)}
+            case _:
+                return members
+
+    _change_objects(reply, change)
+
+
+def _add_unknown(reply: Reply) -> None:
+    _change_objects(reply, lambda members: members | {"undocumented": {"since": "tomorrow"}})
+
+
+def _change_objects(reply: Reply, change: Callable[[_Members], _Members]) -> None:
+    """Change every JSON object of a body; a body that another fault left without JSON stays."""
+
+    def changed(value: object) -> object:
+        if isinstance(value, dict):
+            members = cast("_Members", value)
+            return change({name: changed(member) for name, member in members.items()})
+        if isinstance(value, list):
+            return [changed(element) for element in cast("list[object]", value)]
+        return value
+
+    try:
+        document = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:
+        return
+    reply.body = msgspec.json.encode(changed(document))
+
+
 class Fault(enum.Enum):
     """Something that goes wrong; options of `FaultPlan.add` in parentheses."""
 
-    LATENCY = "latency"
+    _value_: str
+    when: When
+    alter: Callable[..., None]
+
+    def __new__(cls, value: str, when: When, alter: Callable[..., None]) -> Self:
+        """Keep when it strikes and what it does to a reply beside its name."""
+        fault = object.__new__(cls)
+        fault._value_ = value
+        fault.when = when
+        fault.alter = alter
+        return fault
+
+    LATENCY = "latency", When.ALTERING, _delay
     """The reply comes late, the request is applied on time (seconds=1.0)."""
 
-    SERVER_ERROR = "server_error"
+    SERVER_ERROR = "server_error", When.INSTEAD, _server_error
     """5xx and nothing applied (status=500)."""
 
-    SERVER_ERROR_AFTER_APPLYING = "server_error_after_applying"
+    SERVER_ERROR_AFTER_APPLYING = "server_error_after_applying", When.AFTERWARDS, _server_error
     """5xx although the request was applied (status=500)."""
 
-    HTML_ERROR = "html_error"
+    HTML_ERROR = "html_error", When.INSTEAD, _html_error
     """A gateway's HTML page, nothing applied (status=502)."""
 
-    HTML_BODY = "html_body"
+    HTML_BODY = "html_body", When.AFTERWARDS, _html_body
     """Applied and answered 200, with HTML instead of JSON."""
 
-    EMPTY_BODY = "empty_body"
+    EMPTY_BODY = "empty_body", When.AFTERWARDS, _empty
     """Applied and answered 200, with nothing in it."""
 
-    TRUNCATED_BODY = "truncated_body"
+    TRUNCATED_BODY = "truncated_body", When.AFTERWARDS, _end(Ending.TRUNCATED)
     """Applied; the connection closes in the middle of the body."""
 
-    RESET_BEFORE_APPLYING = "reset_before_applying"
+    RESET_BEFORE_APPLYING = "reset_before_applying", When.INSTEAD, _end(Ending.RESET)
     """The connection is reset (RST), nothing applied."""
 
-    RESET_AFTER_APPLYING = "reset_after_applying"
+    RESET_AFTER_APPLYING = "reset_after_applying", When.AFTERWARDS, _end(Ending.RESET)
     """The connection is reset (RST) although the request was applied."""
 
-    CLOSE_BEFORE_APPLYING = "close_before_applying"
+    CLOSE_BEFORE_APPLYING = "close_before_applying", When.INSTEAD, _end(Ending.CLOSED)
     """The connection is closed in order without a reply, nothing applied."""
 
-    CLOSE_AFTER_APPLYING = "close_after_applying"
+    CLOSE_AFTER_APPLYING = "close_after_applying", When.AFTERWARDS, _end(Ending.CLOSED)
     """The connection is closed in order without a reply, the request was applied."""
 
-    HANG = "hang"
+    HANG = "hang", When.HOLDING, _nothing
     """No reply; the request is applied and answered when the simulator releases it."""
 
-    HANG_AFTER_APPLYING = "hang_after_applying"
+    HANG_AFTER_APPLYING = "hang_after_applying", When.AFTERWARDS, _hold
     """Applied at once; the reply waits until the simulator releases it."""
 
-    MISSING_RATE_LIMIT_HEADERS = "missing_rate_limit_headers"
+    MISSING_RATE_LIMIT_HEADERS = (
+        "missing_rate_limit_headers",
+        When.ALTERING,
+        _without_rate_limit,
+    )
     """The three X-RateLimit headers are absent."""
 
-    SKEWED_HEADERS = "skewed_headers"
-    """Date and X-RateLimit-Reset are off by so much (seconds=3600.0)."""
-
-    MISSING_DATE = "missing_date"
+    MISSING_DATE = "missing_date", When.ALTERING, _without_date
     """No Date header."""
 
-    RATE_LIMIT_WORKSPACE = "rate_limit_workspace"
+    RATE_LIMIT_WORKSPACE = "rate_limit_workspace", When.INSTEAD, _workspace_budget
     """429 `rate_limit_exceeded` with Remaining above zero: the workspace's budget is gone."""
 
-    TOO_MANY_REQUESTS = "too_many_requests"
+    TOO_MANY_REQUESTS = "too_many_requests", When.INSTEAD, _too_many
     """429 `too_many_requests`, of one resource; with Retry-After if given (seconds=None)."""
 
-    RETRY_AFTER = "retry_after"
+    RETRY_AFTER = "retry_after", When.INSTEAD, _unavailable
     """503 `service_unavailable` with a Retry-After header (seconds=1)."""
 
-    UNAUTHORIZED = "unauthorized"
+    UNAUTHORIZED = "unauthorized", When.INSTEAD, _revoke
     """401 from now on, without rate limit headers: the token was revoked."""
 
-    FORBIDDEN = "forbidden"
+    FORBIDDEN = "forbidden", When.INSTEAD, _forbid
     """403 from now on: the plan ran out."""
 
-    GZIP_BOMB = "gzip_bomb"
-    """Applied; a small gzip body that unpacks to so many bytes (size=32 MiB)."""
-
-    HUGE_BODY = "huge_body"
+    HUGE_BODY = "huge_body", When.AFTERWARDS, _huge
     """Applied; a body of so many bytes (size=32 MiB)."""
 
-    REDIRECT = "redirect"
+    REDIRECT = "redirect", When.INSTEAD, _redirect
     """A redirect to a call that succeeds, nothing applied (status=303)."""
 
-    SET_COOKIE = "set_cookie"
+    SET_COOKIE = "set_cookie", When.ALTERING, _set_cookie
     """The reply sets a cookie."""
 
-    NUMERIC_IDS = "numeric_ids"
+    NUMERIC_IDS = "numeric_ids", When.ALTERING, _number_ids
     """Ids that consist of digits come as JSON numbers."""
 
-    UNKNOWN_FIELDS = "unknown_fields"
+    UNKNOWN_FIELDS = "unknown_fields", When.ALTERING, _add_unknown
     """Every JSON object of the reply has a member nobody documented."""
 
 
@@ -136,22 +288,6 @@ class Outage(enum.StrEnum):
     """Requests are taken and never answered."""
 
 
-class When(enum.Enum):
-    """At which point a fault strikes."""
-
-    HOLDING = "holding"
-    """Before the request is handled; it is handled when the simulator releases it."""
-
-    INSTEAD = "instead"
-    """In place of handling the request: nothing is applied."""
-
-    AFTERWARDS = "afterwards"
-    """After handling the request, on the way back."""
-
-    ALTERING = "altering"
-    """Like AFTERWARDS, but beside any other fault."""
-
-
 MatchRule = str | Callable[[str, str], bool]
 """A conversation id, or a predicate of the method and the encoded path."""
 
@@ -162,36 +298,20 @@ class Injection:
 
     fault: Fault
     times: int | None
-    after: int = 0
-    probability: float = 1.0
-    method: str | None = None
-    match: MatchRule | None = None
-    seconds: float | None = None
-    status: int | None = None
-    size: int | None = None
+    after: int
+    probability: float
+    method: str | None
+    match: MatchRule | None
+    alter: Callable[[Reply], None]
     struck: int = 0
 
-    @property
-    def spent(self) -> bool:
-        """Whether it will strike no more."""
-        return self.times is not None and self.struck >= self.times
-
-    def applies_to(self, method: str, path: str, conversation_id: str | None) -> bool:
+    def applies_to(self, request: Request) -> bool:
         """Whether a request is one of those it may strike."""
-        if self.method not in {None, method}:
+        if self.method not in {None, request.method}:
             return False
         if callable(self.match):
-            return self.match(method, path)
-        return self.match in {None, conversation_id}
-
-    @property
-    def when(self) -> When:
-        """At which point it strikes."""
-        return BEHAVIOURS[self.fault].when
-
-    def alter(self, reply: Reply) -> None:
-        """Do to the reply what the fault does."""
-        BEHAVIOURS[self.fault].effect(reply, self)
+            return self.match(request.method, request.path)
+        return self.match in {None, request.conversation_id}
 
 
 class FaultPlan:
@@ -211,9 +331,7 @@ class FaultPlan:
         after: int = 0,
         method: str | None = None,
         match: MatchRule | None = None,
-        seconds: float | None = None,
-        status: int | None = None,
-        size: int | None = None,
+        **options: float,
     ) -> Injection:
         """Order a fault.
 
@@ -225,22 +343,17 @@ class FaultPlan:
             after: how many matching requests it lets through first.
             match: the only requests it strikes: a conversation id, or a predicate of the method
                 and the encoded path.
+            options: the fault's own.
         """
-        behaviour = BEHAVIOURS[fault]
         if times is not None and times < 1:
             raise InvalidArgumentError("times", times, "1 or more")
         if probability is not None and not 0 <= probability <= 1:
             raise InvalidArgumentError("probability", probability, "between 0 and 1")
-        if times is None and probability is None and not behaviour.lasting:
+        for name in options.keys() - inspect.signature(fault.alter).parameters:
+            raise InvalidArgumentError(name, options[name], f"left out: {fault} has no such option")
+        lasting = fault in {Fault.UNAUTHORIZED, Fault.FORBIDDEN}
+        if times is None and probability is None and not lasting:
             times = 1
-        given = {"seconds": seconds, "status": status, "size": size}
-        options: dict[str, Any] = dict(behaviour.options)
-        for name, value in given.items():
-            if value is None:
-                continue
-            if name not in options:
-                raise InvalidArgumentError(name, value, f"left out: {fault} has no such option")
-            options[name] = value
         order = Injection(
             fault=fault,
             times=times,
@@ -248,32 +361,31 @@ class FaultPlan:
             probability=1.0 if probability is None else probability,
             method=method,
             match=match,
-            **options,
+            alter=functools.partial(fault.alter, **options),
         )
         self._orders.append(order)
         return order
 
     def remove(self, order: Injection) -> None:
-        """Take back an order; harmless when it is spent."""
+        """Take back an order; harmless when it has struck as often as it may."""
         self._orders = [other for other in self._orders if other is not order]
 
     def clear(self) -> None:
         """Take back all orders."""
         self._orders.clear()
 
-    def draw(self, method: str, path: str, conversation_id: str | None) -> list[Injection]:
+    def draw(self, request: Request) -> list[Injection]:
         """Return the faults that strike a request; those that alter the reply come last."""
-        if not self._orders:
-            return []
         deciding: list[Injection] = []
         altering: list[Injection] = []
-        for order in self._orders:
-            strikes = altering if order.when is When.ALTERING else deciding
+        for order in list(self._orders):
+            strikes = altering if order.fault.when is When.ALTERING else deciding
             if strikes is deciding and deciding:
                 continue
-            if order.applies_to(method, path, conversation_id) and self._strikes(order):
+            if order.applies_to(request) and self._strikes(order):
                 strikes.append(order)
-        self._orders = [order for order in self._orders if not order.spent]
+                if order.struck == order.times:
+                    self.remove(order)
         return deciding + altering
 
     def _strikes(self, order: Injection) -> bool:
@@ -285,195 +397,3 @@ class FaultPlan:
         order.struck += 1
         self.struck[order.fault] += 1
         return True
-
-
-# What each fault does to a reply.
-
-Effect = Callable[[Reply, Injection], None]
-
-
-def _delay(reply: Reply, order: Injection) -> None:
-    reply.delay += order.seconds or 0.0
-
-
-def _hold(reply: Reply, _: Injection) -> None:
-    reply.held = True
-
-
-def _ending(ending: Ending) -> Effect:
-    def effect(reply: Reply, _: Injection) -> None:
-        reply.ending = ending
-
-    return effect
-
-
-def _server_error(reply: Reply, order: Injection) -> None:
-    status = order.status or 500
-    code = "service_unavailable" if status == 503 else "server_error"
-    reply.fail(status, code, "Server Error")
-
-
-def _html(reply: Reply, order: Injection) -> None:
-    reply.status = order.status or 200
-    reply.body = HTML
-    reply.headers["Content-Type"] = "text/html"
-
-
-def _empty(reply: Reply, _: Injection) -> None:
-    reply.body = b""
-
-
-def _without(*names: str) -> Effect:
-    def effect(reply: Reply, _: Injection) -> None:
-        for name in names:
-            reply.headers.pop(name, None)
-
-    return effect
-
-
-def _skew(reply: Reply, order: Injection) -> None:
-    seconds = order.seconds or 0.0
-    if (reset := reply.headers.get("X-RateLimit-Reset")) is not None:
-        reply.headers["X-RateLimit-Reset"] = str(int(reset) + int(seconds))
-    if (date := reply.headers.get("Date")) is not None:
-        moment = email.utils.parsedate_to_datetime(date).timestamp() + seconds
-        reply.headers["Date"] = email.utils.formatdate(moment, usegmt=True)
-
-
-def _workspace_budget(reply: Reply, _: Injection) -> None:
-    remaining = int(reply.headers["X-RateLimit-Remaining"])
-    reply.headers["X-RateLimit-Remaining"] = str(max(1, remaining))
-    # 25,000 a minute for a workspace, cut into windows of ten seconds.
-    reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
-
-
-def _too_many(reply: Reply, order: Injection) -> None:
-    reply.fail(429, "too_many_requests", "Too many requests to this resource")
-    _retry_after(reply, order)
-
-
-def _unavailable(reply: Reply, order: Injection) -> None:
-    reply.fail(503, "service_unavailable", "Service Unavailable")
-    _retry_after(reply, order)
-
-
-def _retry_after(reply: Reply, order: Injection) -> None:
-    if order.seconds is not None:
-        reply.headers["Retry-After"] = f"{order.seconds:g}"
-
-
-def _forbid(reply: Reply, _: Injection) -> None:
-    reply.refuse(Refusal.PLAN_RESTRICTED)
-
-
-def _revoke(reply: Reply, _: Injection) -> None:
-    reply.refuse(Refusal.ACCESS_TOKEN_INVALID)
-    for name in RATE_LIMIT_HEADERS:
-        reply.headers.pop(name, None)
-
-
-def _bomb(reply: Reply, order: Injection) -> None:
-    reply.body = _packed_spaces(order.size or 0)
-    reply.headers["Content-Encoding"] = "gzip"
-
-
-@functools.lru_cache(maxsize=4)
-def _packed_spaces(size: int) -> bytes:
-    return gzip.compress(b"{" + b" " * (size - 2) + b"}", compresslevel=6, mtime=0)
-
-
-def _huge(reply: Reply, order: Injection) -> None:
-    reply.body = b"{" + b" " * ((order.size or 0) - 2) + b"}"
-
-
-def _redirect(reply: Reply, order: Injection) -> None:
-    reply.status = order.status or 303
-    reply.body = b""
-    # A client that follows gets a 200 there and believes that its detach succeeded.
-    reply.headers["Location"] = "/me"
-
-
-def _cookie(reply: Reply, _: Injection) -> None:
-    reply.headers.add("Set-Cookie", "intercom-session=simulated; path=/; HttpOnly")
-
-
-def _in_json(change: Callable[[Document], Document]) -> Effect:
-    def effect(reply: Reply, _: Injection) -> None:
-        try:
-            document = msgspec.json.decode(reply.body)
-        except msgspec.DecodeError:  # another fault left no JSON to alter
-            return
-        reply.body = msgspec.json.encode(_in_every_object(document, change))
-
-    return effect
-
-
-def _in_every_object(value: object, change: Callable[[Document], Document]) -> object:
-    if isinstance(value, dict):
-        members = cast("Document", value).items()
-        return change({name: _in_every_object(member, change) for name, member in members})
-    if isinstance(value, list):
-        return [_in_every_object(element, change) for element in cast("list[object]", value)]
-    return value
-
-
-def _numeric_id(document: Document) -> Document:
-    match document.get("id"):
-        case str(name) if name.isdecimal():
-            return document | {"id": int(name)}
-        case _:
-            return document
-
-
-def _unknown_field(document: Document) -> Document:
-    return document | {"undocumented": {"since": "tomorrow"}}
-
-
-@attrs.frozen
-class Behaviour:
-    """When a fault strikes, what it does to the reply, and its options with their defaults.
-
-    A lasting fault strikes until it is removed, unless `add` gets `times`.
-    """
-
-    when: When
-    effect: Effect
-    options: Mapping[str, float | None] = attrs.field(factory=dict[str, float | None])
-    lasting: bool = False
-
-
-_EARLY, _INSTEAD, _AFTER, _BESIDE = When.HOLDING, When.INSTEAD, When.AFTERWARDS, When.ALTERING
-_RESET, _CLOSED = _ending(Ending.RESET), _ending(Ending.CLOSED)
-
-BEHAVIOURS: Final[Mapping[Fault, Behaviour]] = MappingProxyType(
-    {
-        Fault.LATENCY: Behaviour(_BESIDE, _delay, {"seconds": 1.0}),
-        Fault.SERVER_ERROR: Behaviour(_INSTEAD, _server_error, {"status": 500}),
-        Fault.SERVER_ERROR_AFTER_APPLYING: Behaviour(_AFTER, _server_error, {"status": 500}),
-        Fault.HTML_ERROR: Behaviour(_INSTEAD, _html, {"status": 502}),
-        Fault.HTML_BODY: Behaviour(_AFTER, _html),
-        Fault.EMPTY_BODY: Behaviour(_AFTER, _empty),
-        Fault.TRUNCATED_BODY: Behaviour(_AFTER, _ending(Ending.TRUNCATED)),
-        Fault.RESET_BEFORE_APPLYING: Behaviour(_INSTEAD, _RESET),
-        Fault.RESET_AFTER_APPLYING: Behaviour(_AFTER, _RESET),
-        Fault.CLOSE_BEFORE_APPLYING: Behaviour(_INSTEAD, _CLOSED),
-        Fault.CLOSE_AFTER_APPLYING: Behaviour(_AFTER, _CLOSED),
-        Fault.HANG: Behaviour(_EARLY, lambda _reply, _order: None),  # holding was all
-        Fault.HANG_AFTER_APPLYING: Behaviour(_AFTER, _hold),
-        Fault.MISSING_RATE_LIMIT_HEADERS: Behaviour(_BESIDE, _without(*RATE_LIMIT_HEADERS)),
-        Fault.SKEWED_HEADERS: Behaviour(_BESIDE, _skew, {"seconds": 3600.0}),
-        Fault.MISSING_DATE: Behaviour(_BESIDE, _without("Date")),
-        Fault.RATE_LIMIT_WORKSPACE: Behaviour(_INSTEAD, _workspace_budget),
-        Fault.TOO_MANY_REQUESTS: Behaviour(_INSTEAD, _too_many, {"seconds": None}),
-        Fault.RETRY_AFTER: Behaviour(_INSTEAD, _unavailable, {"seconds": 1.0}),
-        Fault.UNAUTHORIZED: Behaviour(_INSTEAD, _revoke, lasting=True),
-        Fault.FORBIDDEN: Behaviour(_INSTEAD, _forbid, lasting=True),
-        Fault.GZIP_BOMB: Behaviour(_AFTER, _bomb, {"size": 32 * MEBIBYTE}),
-        Fault.HUGE_BODY: Behaviour(_AFTER, _huge, {"size": 32 * MEBIBYTE}),
-        Fault.REDIRECT: Behaviour(_INSTEAD, _redirect, {"status": 303}),
-        Fault.SET_COOKIE: Behaviour(_BESIDE, _cookie),
-        Fault.NUMERIC_IDS: Behaviour(_BESIDE, _in_json(_numeric_id)),
-        Fault.UNKNOWN_FIELDS: Behaviour(_BESIDE, _in_json(_unknown_field)),
-    }
-)
-"""The table: a new fault is a member of `Fault` and a row here."""

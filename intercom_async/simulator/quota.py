@@ -8,7 +8,7 @@ import math
 
 import attrs
 
-from intercom_async.errors import InvalidArgumentError
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE
 
 
 @attrs.frozen(kw_only=True)
@@ -36,36 +36,21 @@ class WindowUsage:
         return self.accepted + self.spent_elsewhere
 
 
+@attrs.define(kw_only=True)
 class Quota:
     """A budget of requests per clock-aligned window.
 
     Args:
-        limit: requests per window.
+        limit: requests per window; may be changed at any time.
         window: seconds.
         counter_lag: requests by which X-RateLimit-Remaining is too high. It is one at Intercom,
             whose first reply of a window still says Remaining = Limit.
     """
 
-    def __init__(self, *, limit: int = 167, window: float = 10.0, counter_lag: int = 1) -> None:
-        if not window > 0 or math.isinf(window):
-            raise InvalidArgumentError("window", window, "a positive number of seconds")
-        if counter_lag < 0:
-            raise InvalidArgumentError("counter_lag", counter_lag, "0 or more requests")
-        self.limit = limit
-        self.window = window
-        self.counter_lag = counter_lag
-        self._windows: dict[int, WindowUsage] = {}
-
-    @property
-    def limit(self) -> int:
-        """Requests per window; may be changed at any time."""
-        return self._limit
-
-    @limit.setter
-    def limit(self, limit: int) -> None:
-        if limit < 1:
-            raise InvalidArgumentError("limit", limit, "a positive number of requests")
-        self._limit = limit
+    limit: int = attrs.field(default=167, validator=POSITIVE)
+    window: float = attrs.field(default=10.0, validator=POSITIVE)
+    counter_lag: int = attrs.field(default=1, validator=ZERO_OR_MORE)
+    _windows: dict[int, WindowUsage] = attrs.field(init=False, factory=dict[int, WindowUsage])
 
     @property
     def windows(self) -> list[WindowUsage]:
@@ -75,7 +60,7 @@ class Quota:
     @property
     def refusal_message(self) -> str:
         """Intercom's text for a request beyond the limit."""
-        return f"Exceeded rate limit of {self._limit} in {self.window:g}_seconds"
+        return f"Exceeded rate limit of {self.limit} in {self.window:g}_seconds"
 
     def usage(self, now: float) -> WindowUsage:
         """Return the window that `now` (Unix seconds) lies in."""
@@ -88,7 +73,7 @@ class Quota:
     def charge(self, now: float) -> Standing:
         """Count one request at `now` (Unix seconds), or refuse it when the window is full."""
         usage = self.usage(now)
-        if usage.used >= self._limit:
+        if usage.used >= self.limit:
             return self.refuse(now)
         usage.accepted += 1
         return self._standing(usage, accepted=True)
@@ -100,13 +85,13 @@ class Quota:
         return self._standing(usage, accepted=False)
 
     def _standing(self, usage: WindowUsage, *, accepted: bool) -> Standing:
-        left = self._limit - usage.used
+        left = self.limit - usage.used
         # A full window that refuses does not lag behind.
         lag = self.counter_lag if accepted or left > 0 else 0
         return Standing(
             accepted=accepted,
-            limit=self._limit,
-            remaining=max(0, min(left + lag, self._limit)),
+            limit=self.limit,
+            remaining=max(0, min(left + lag, self.limit)),
             # A header of whole seconds cannot name an edge between two of them.
             reset=math.ceil(usage.start + self.window),
         )
@@ -117,4 +102,4 @@ class Quota:
         What exceeds the window is lost.
         """
         usage = self.usage(now)
-        usage.spent_elsewhere += max(0, min(requests, self._limit - usage.used))
+        usage.spent_elsewhere += max(0, min(requests, self.limit - usage.used))

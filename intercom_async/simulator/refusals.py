@@ -1,6 +1,6 @@
 """The errors Intercom documents, word for word, one member each.
 
-Members below the blank line are not documented for the calls at hand; each says what it rests on.
+Members below the comment have documented codes, and wording of our own.
 """
 
 import enum
@@ -21,22 +21,12 @@ class Refusal(enum.Enum):
         "intercom_version_invalid",
         "The requested version could not be found",
     )
-    VERSION_LACKS_RESOURCE = (
-        400,
-        "intercom_version_invalid",
-        "Requested resource is not available in current API version.",
-    )
 
     # What a conversation call answers to an unknown `admin_id` is undocumented: this is the
     # answer of other calls that name an admin.
     ACTING_ADMIN_NOT_FOUND = (404, "admin_not_found", "Admin for admin_id not found")
-    # Documented codes, wording of our own.
     ADMIN_ID_MISSING = (400, "parameter_not_found", "admin_id is missing")
-    CUSTOMER_MISSING = (
-        400,
-        "parameter_not_found",
-        "customer needs one of intercom_user_id, user_id and email",
-    )
+    CUSTOMER_MISSING = (400, "parameter_not_found", "customer needs an intercom_user_id")
     MALFORMED_JSON = (400, "parameter_invalid", "The request body is not a JSON object")
     NOT_JSON = (400, "bad_request", "The Content-Type of a request body is application/json")
     PER_PAGE_INVALID = (400, "invalid_per_page", "per_page is a number from 1 to 150")
@@ -58,9 +48,7 @@ class Refusal(enum.Enum):
 class RefusedError(Exception):
     """A request that the workspace refuses; nothing was changed.
 
-    Attributes:
-        refusal: the error it is answered with.
-        link: the Link header beside it, or None.
+    `link` is the Link header beside the refusal, or None.
     """
 
     def __init__(self, refusal: Refusal, link: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 import attrs
 
@@ -21,11 +22,14 @@ class Request:
     method: str
     path: str
     query: str
-    segments: tuple[str, ...] = attrs.field(repr=False)
+    segments: tuple[str, ...] = attrs.field(init=False, repr=False)
     time: float
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = b""
     status: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.segments = _segments(self.path)
 
     @property
     def conversation_id(self) -> str | None:
@@ -36,10 +40,21 @@ class Request:
             case _:
                 return None
 
-    @property
-    def to_change(self) -> str | None:
-        """The conversation it is to change, or None."""
-        return None if self.method == "GET" else self.conversation_id
+
+def _segments(path: str) -> tuple[str, ...]:
+    """Split a path, decoding each segment on its own, so that `%2F` stays inside an id.
+
+    Dot segments are resolved and empty ones dropped, as web servers in front of an application
+    do: an id of `..` that was not refused earlier reaches another resource.
+    """
+    segments: list[str] = []
+    for raw in path.split("/"):
+        segment = unquote(raw)
+        if segment == "..":
+            del segments[-1:]
+        elif segment not in {"", "."}:
+            segments.append(segment)
+    return tuple(segments)
 
 
 class Requests:
@@ -76,9 +91,9 @@ class Requests:
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         if self.log is not None:
             self.log.append(request)
-        if (conversation_id := request.to_change) is not None:
-            self.overlaps += self._changing[conversation_id] > 0
-            self._changing[conversation_id] += 1
+        if changed := _changed(request):
+            self.overlaps += self._changing[changed] > 0
+            self._changing[changed] += 1
 
     def end(self, request: Request, status: int | None) -> None:
         """Count how a request ended: with this status, or None without a reply."""
@@ -88,7 +103,12 @@ class Requests:
             self.unanswered += 1
         else:
             self.by_status[status] += 1
-        if (conversation_id := request.to_change) is not None:
-            self._changing[conversation_id] -= 1
-            if not self._changing[conversation_id]:
-                del self._changing[conversation_id]
+        if changed := _changed(request):
+            self._changing[changed] -= 1
+            if not self._changing[changed]:
+                del self._changing[changed]
+
+
+def _changed(request: Request) -> str | None:
+    """The conversation that a request is to change, or None."""
+    return None if request.method == "GET" else request.conversation_id

@@ -4,15 +4,16 @@ import collections
 import itertools
 import random
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 import attrs
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.simulator.refusals import Refusal, RefusedError
 
-FIRST_ADMIN_ID = 5017690
-FIRST_CONVERSATION_ID = 1295
-CREATED_AT = 1_700_000_000
+_FIRST_ADMIN_ID: Final = 5017690
+_FIRST_CONVERSATION_ID: Final = 1295
+CREATED_AT: Final = 1_700_000_000
 """Unix seconds; when everything was created that no request created."""
 
 
@@ -65,10 +66,10 @@ class Workspace:
         self.deleted: list[str] = []
         self.detached: collections.Counter[tuple[str, str]] = collections.Counter()
         self._random = random.Random(seed)  # noqa: S311  ids for tests guard no secret
-        self._admin_numbers = itertools.count(FIRST_ADMIN_ID)
-        self._conversation_numbers = itertools.count(FIRST_CONVERSATION_ID)
-        self._by_email: dict[str, list[Contact]] = {}
-        self._by_external_id: dict[str, list[Contact]] = {}
+        self._admin_numbers = itertools.count(_FIRST_ADMIN_ID)
+        self._conversation_numbers = itertools.count(_FIRST_CONVERSATION_ID)
+        self._found_by: collections.defaultdict[tuple[str, str], list[Contact]]
+        self._found_by = collections.defaultdict(list)
 
     # Filling
 
@@ -90,20 +91,14 @@ class Workspace:
         contact_id = contact_id or self._hex_id()
         contact = Contact(contact_id, role, email, external_id)
         self.contacts[contact_id] = contact
-        if email is not None:
-            self._by_email.setdefault(email, []).append(contact)
-        if external_id is not None:
-            self._by_external_id.setdefault(external_id, []).append(contact)
+        for key in _keys(contact):
+            self._found_by[key].append(contact)
         return contact_id
 
     def add_conversation(
         self, contact_ids: Sequence[str], *, conversation_id: str | None = None, parts: int = 0
     ) -> str:
-        """Add a conversation between contacts and return its id, the next number unless given.
-
-        Raises:
-            InvalidArgumentError: no contact, or an id that is taken.
-        """
+        """Add a conversation between contacts and return its id, the next number unless given."""
         if not contact_ids:
             raise InvalidArgumentError("contact_ids", contact_ids, "one contact at least")
         if conversation_id in self.conversations:
@@ -126,12 +121,8 @@ class Workspace:
         """
         pairs: list[tuple[str, str]] = []
         for _ in range(conversations):
-            conversation_id = _free(self._conversation_numbers, self.conversations)
-            contact_ids = [self._hex_id() for _ in range(contacts_per_conversation)]
-            joined = (conversation_id,)
-            for contact_id in contact_ids:
-                self.contacts[contact_id] = Contact(contact_id, conversation_ids=joined)
-            self.conversations[conversation_id] = Conversation(conversation_id, contact_ids)
+            contact_ids = [self.add_contact() for _ in range(contacts_per_conversation)]
+            conversation_id = self.add_conversation(contact_ids)
             pairs.extend((conversation_id, contact_id) for contact_id in contact_ids[kept:])
         return pairs
 
@@ -162,22 +153,16 @@ class Workspace:
             raise RefusedError(Refusal.USER_NOT_FOUND)
         return self.contacts[contact_id]
 
-    def contacts_with_email(self, email: str) -> list[Contact]:
-        """Return all contacts with this address, oldest first."""
-        return list(self._by_email.get(email, ()))
-
-    def contacts_with_external_id(self, external_id: str) -> list[Contact]:
-        """Return all contacts with this external id, oldest first."""
-        return list(self._by_external_id.get(external_id, ()))
+    def contacts_with(self, field: str, value: str) -> list[Contact]:
+        """Return all contacts with this "email", "external_id" or "id", oldest first."""
+        if field == "id":
+            return [self.contacts[value]] if value in self.contacts else []
+        return list(self._found_by.get((field, value), ()))
 
     # Changing, as the API does
 
     def detach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
-        """Take a contact out of a conversation.
-
-        Raises:
-            RefusedError: no such conversation, contact not in it, or it is the last one.
-        """
+        """Take a contact out of a conversation, or refuse as the API does."""
         conversation = self.conversation(conversation_id)
         if contact_id not in conversation.contact_ids:
             raise RefusedError(Refusal.USER_NOT_FOUND)
@@ -189,11 +174,7 @@ class Workspace:
         self.detached[conversation_id, contact_id] += 1
 
     def attach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
-        """Let a contact take part in a conversation; nothing changes when it already does.
-
-        Raises:
-            RefusedError: no such conversation or contact.
-        """
+        """Let a contact take part in a conversation; nothing changes when it already does."""
         conversation = self.conversation(conversation_id)
         contact = self.contacts.get(contact_id)
         if contact is None:
@@ -205,11 +186,7 @@ class Workspace:
         contact.conversation_ids += (conversation_id,)
 
     def delete_conversation(self, conversation_id: str) -> None:
-        """Delete a whole conversation.
-
-        Raises:
-            RefusedError: no such conversation.
-        """
+        """Delete a whole conversation, or refuse as the API does."""
         for contact_id in self.conversation(conversation_id).contact_ids:
             self._leave(contact_id, conversation_id)
         del self.conversations[conversation_id]
@@ -225,10 +202,8 @@ class Workspace:
             else:
                 ids[ids.index(contact_id)] = into
                 kept.conversation_ids += (conversation_id,)
-        if gone.email is not None:
-            self._by_email[gone.email].remove(gone)
-        if gone.external_id is not None:
-            self._by_external_id[gone.external_id].remove(gone)
+        for key in _keys(gone):
+            self._found_by[key].remove(gone)
         self.merged[contact_id] = into
 
     def _leave(self, contact_id: str, conversation_id: str) -> None:
@@ -239,6 +214,11 @@ class Workspace:
 
     def _hex_id(self) -> str:
         return f"{self._random.getrandbits(96):024x}"
+
+
+def _keys(contact: Contact) -> list[tuple[str, str]]:
+    named = (("email", contact.email), ("external_id", contact.external_id))
+    return [(field, value) for field, value in named if value is not None]
 
 
 def _free(numbers: Iterator[int], taken: Collection[str]) -> str:

@@ -8,26 +8,14 @@ back the document that was decoded.
 usual documents in less time, to the same result; `conversations` and `pages` are what others call.
 """
 
-from intercom_async.structuring.conversations import (
-    STEP,
-    decode_conversation,
-    decode_in_steps,
-    encode_conversation,
-    prepare,
-)
-from intercom_async.structuring.documents import decode_json, is_list, is_object
-from intercom_async.structuring.pages import decode_contacts, decode_identity, decode_page
-
-__all__ = [
-    "STEP",
-    "decode_contacts",
-    "decode_conversation",
-    "decode_identity",
-    "decode_in_steps",
-    "decode_json",
-    "decode_page",
-    "encode_conversation",
-    "is_list",
-    "is_object",
-    "prepare",
-]
+from intercom_async.structuring.conversations import STEP as STEP
+from intercom_async.structuring.conversations import decode_conversation as decode_conversation
+from intercom_async.structuring.conversations import decode_in_steps as decode_in_steps
+from intercom_async.structuring.conversations import encode_conversation as encode_conversation
+from intercom_async.structuring.conversations import prepare as prepare
+from intercom_async.structuring.documents import decode_json as decode_json
+from intercom_async.structuring.documents import is_list as is_list
+from intercom_async.structuring.documents import is_object as is_object
+from intercom_async.structuring.pages import decode_contacts as decode_contacts
+from intercom_async.structuring.pages import decode_identity as decode_identity
+from intercom_async.structuring.pages import decode_page as decode_page

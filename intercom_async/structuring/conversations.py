@@ -1,6 +1,7 @@
 """Decodes and encodes conversations, long ones in steps."""
 
-from collections.abc import Generator, Mapping
+import contextlib
+from collections.abc import Generator
 from typing import Any, Final, cast
 
 import attrs
@@ -9,7 +10,7 @@ import msgspec
 from intercom_async.errors import ResponseDecodeError
 from intercom_async.model import Conversation, ConversationPart, ConversationParts
 from intercom_async.structuring.converter import converter, structure
-from intercom_async.structuring.documents import REFUSALS, decode_json, is_object, json_object
+from intercom_async.structuring.documents import REFUSALS, json_object
 from intercom_async.structuring.fast_path import decode_usual
 
 STEP: Final = 64 * 1024
@@ -31,12 +32,12 @@ def prepare() -> None:
 
 
 def decode_conversation(
-    body: bytes | str | Mapping[str, Any], *, default_id: str | None = None
+    body: bytes | str | dict[str, Any], *, default_id: str | None = None
 ) -> Conversation:
     """Return the conversation that a reply holds.
 
     Args:
-        body: the reply's body, or its JSON object. Values of a mapping are kept, not copied.
+        body: the reply's body, or its JSON object. Free values of an object are kept, not copied.
         default_id: the `id` of the result if the document has no usable one.
 
     Raises:
@@ -46,9 +47,7 @@ def decode_conversation(
         usual = decode_usual(body, Conversation, default_id=default_id)
         if usual is not None:
             return usual
-        conversation = structure(json_object(body), Conversation)
-    else:
-        conversation = structure(json_object(body), Conversation, parsed=False)
+    conversation = structure(json_object(body), Conversation)
     if conversation.id is None and default_id is not None:
         return attrs.evolve(conversation, id=default_id)
     return conversation
@@ -63,7 +62,7 @@ def encode_conversation(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: a time without a time zone.
     """
-    return cast("dict[str, Any]", converter(parsed=True).unstructure(conversation))
+    return cast("dict[str, Any]", converter().unstructure(conversation))
 
 
 def decode_in_steps(
@@ -78,17 +77,13 @@ def decode_in_steps(
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    try:
-        conversation = yield from _by_parts(body, default_id)
-    except (*REFUSALS, KeyError, ResponseDecodeError):
-        conversation = None
-    if conversation is None:  # `extra` and errors need the whole body
-        conversation = decode_conversation(body, default_id=default_id)
-    return conversation
+    with contextlib.suppress(*REFUSALS, KeyError, ResponseDecodeError):
+        return (yield from _by_parts(body, default_id))
+    return decode_conversation(body, default_id=default_id)
 
 
-def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation | None]:
-    """Decode in steps; None unless the list of parts has its usual place and only objects."""
+def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation]:
+    """Decode in steps; raises unless the list of parts has its usual place and only objects."""
     body.decode()  # of members named twice, msgspec does not look at the text of the first
     yield
     members = _raw_members.decode(body)
@@ -102,15 +97,12 @@ def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conv
     for entry in entries:
         part = decode_usual(entry, ConversationPart)
         if part is None:
-            document = decode_json(bytes(entry))
-            if not is_object(document):
-                return None  # the list must be kept raw
-            part = structure(document, ConversationPart)
+            part = structure(json_object(bytes(entry)), ConversationPart)
         parts.append(part)
         size += len(memoryview(entry))
         if size >= STEP:
             size = 0
             yield
-    listed = structure(decode_json(msgspec.json.encode(frame)), ConversationParts)
+    listed = structure(json_object(msgspec.json.encode(frame)), ConversationParts)
     listed = attrs.evolve(listed, conversation_parts=tuple(parts))
     return attrs.evolve(conversation, conversation_parts=listed)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from intercom_async.model import Id, IntercomObject, NumericId
@@ -19,20 +18,13 @@ _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
 
 
-def structure(document: Mapping[str, Any], kind: type[_T], *, parsed: bool = True) -> _T:
-    """Make an object of the model of any JSON object.
-
-    Args:
-        document: the JSON object.
-        kind: the class of the object.
-        parsed: whether `decode_json` made the document. In others, msgspec would overlook the
-            unknown members of mappings that are no dicts, so the hooks must do all of it.
-    """
-    return converter(parsed=parsed).structure(document, kind)
+def structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
+    """Make an object of the model of any JSON object."""
+    return converter().structure(document, kind)
 
 
 @cache
-def converter(*, parsed: bool) -> "Converter":
+def converter() -> "Converter":
     """Return the converter, made on first use."""
     from cattrs import Converter  # noqa: PLC0415  its import takes long, see `prepare`
 
@@ -43,29 +35,27 @@ def converter(*, parsed: bool) -> "Converter":
     made.register_structure_hook(int | float, values.number)
     made.register_structure_hook(Id, values.id_text)
     made.register_structure_hook(datetime, values.time)
-    made.register_structure_hook(StrEnum, values.choice)
     made.register_structure_hook(Any, values.free)
     made.register_structure_hook_func(lambda hint: hint == Mapping[str, Any], values.free_map)
     made.register_structure_hook_factory(is_tuple, _structure_tuple)
-    made.register_structure_hook_factory(is_model, partial(_structure_object, parsed=parsed))
+    made.register_structure_hook_factory(is_model, _structure_object)
 
     made.register_unstructure_hook(datetime, values.seconds)
     made.register_unstructure_hook(NumericId, int)
-    made.register_unstructure_hook(StrEnum, str)
-    made.register_unstructure_hook(tuple, lambda found: [made.unstructure(each) for each in found])
-    made.register_unstructure_hook(list, lambda found: found)
-    made.register_unstructure_hook(Mapping, lambda found: found)
+    made.register_unstructure_hook(tuple, lambda value: [made.unstructure(one) for one in value])
+    made.register_unstructure_hook(list, lambda value: value)
+    made.register_unstructure_hook(Mapping, lambda value: value)
     made.register_unstructure_hook_factory(is_model, _unstructure_object)
     return made
 
 
-def _structure_object(kind: type[IntercomObject], made: "Converter", *, parsed: bool) -> _Hook:
+def _structure_object(kind: type[IntercomObject], made: "Converter") -> _Hook:
     hooks = {name: (hint, made.get_structure_hook(hint)) for name, hint in members(kind).items()}
 
     def structure_object(value: Any, _: Any) -> Any:
         if not is_object(value):
             return NOTHING
-        usual = convert_usual(value, kind) if parsed else None
+        usual = convert_usual(value, kind)
         if usual is not None:
             return usual
         fields: dict[str, Any] = {}
@@ -75,10 +65,10 @@ def _structure_object(kind: type[IntercomObject], made: "Converter", *, parsed: 
                 extra[name] = raw
             elif raw is not None:
                 hint, hook = hooks[name]
-                found = hook(raw, hint)
-                if type(found) is Partly:
-                    extra[name], found = raw, found.value
-                fields[name] = found
+                member = hook(raw, hint)
+                if type(member) is Partly:
+                    extra[name], member = raw, member.value
+                fields[name] = member
         return kind(extra=extra, **fields)
 
     return structure_object
@@ -91,10 +81,10 @@ def _structure_tuple(hint: Any, made: "Converter") -> _Hook:
     def structure_tuple(value: Any, _: Any) -> Any:
         if not is_list(value):
             return NOTHING
-        found = [hook(entry, inner) for entry in value]
-        if Partly not in map(type, found):
-            return tuple(found)
-        return Partly(tuple(entry for entry in found if type(entry) is not Partly))
+        entries = [hook(entry, inner) for entry in value]
+        if Partly not in map(type, entries):
+            return tuple(entries)
+        return Partly(tuple(entry for entry in entries if type(entry) is not Partly))
 
     return structure_tuple
 
@@ -105,10 +95,11 @@ def _unstructure_object(
     names = list(members(kind))
 
     def unstructure_object(value: IntercomObject) -> dict[str, Any]:
-        found = {name: getattr(value, name) for name in names}
-        document = {
-            name: made.unstructure(member) for name, member in found.items() if member is not None
-        }
+        document: dict[str, Any] = {}
+        for name in names:
+            member = getattr(value, name)
+            if member is not None:
+                document[name] = made.unstructure(member)
         return {**document, **value.extra}
 
     return unstructure_object

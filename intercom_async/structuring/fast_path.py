@@ -23,11 +23,11 @@ _T = TypeVar("_T", bound=IntercomObject)
 _Make = TypeVar("_Make", bound=Callable[..., Any])
 
 _FINITE: Final = msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)
-_STRICT: Final[list[tuple[Any, Any]]] = [
-    (datetime, Annotated[int, msgspec.Meta(ge=0, lt=PLAIN_SECONDS)]),
-    (Id, str | Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]),
-    (int | float, int | Annotated[float, _FINITE]),
-]
+_STRICT: Final[dict[Any, Any]] = {
+    datetime: Annotated[int, msgspec.Meta(ge=0, lt=PLAIN_SECONDS)],
+    Id: str | Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)],
+    int | float: int | Annotated[float, _FINITE],
+}
 
 
 def _once(make: _Make) -> _Make:
@@ -88,7 +88,7 @@ def _strict(hint: Any) -> Any:
         return _mirror(hint)
     if is_tuple(hint):
         return types.GenericAlias(tuple, (_strict(get_args(hint)[0]), ...))
-    return next((strict for loose, strict in _STRICT if hint == loose), hint)
+    return _STRICT.get(hint, hint)
 
 
 def members(kind: type[IntercomObject]) -> dict[str, Any]:

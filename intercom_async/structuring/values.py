@@ -6,9 +6,7 @@ JSON value says more than the result.
 """
 
 import math
-import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 import attrs
@@ -26,8 +24,6 @@ _FIRST_SECOND: Final = -62_135_596_800
 _MILLISECONDS_FROM: Final = 10**11
 """In seconds this is the year 5138, in milliseconds 1973: from here on it must be the latter."""
 _MILLISECONDS_TO: Final = 10**14
-_NUMERIC_TIME: Final = re.compile(r"\d{9,10}(\.\d{1,6})?|\d{12,13}", re.ASCII)
-_ISO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 _ID_RANGE: Final = range(-(2**63), 2**64)
 
 
@@ -59,16 +55,6 @@ def id_text(value: Any, _: Any) -> Any:
     return NumericId(value) if type(value) is int and value in _ID_RANGE else NOTHING
 
 
-def choice(value: Any, kind: type[StrEnum]) -> Any:
-    """Take a documented value; other text stays text."""
-    if not isinstance(value, str):
-        return NOTHING
-    try:
-        return kind(value)
-    except ValueError:
-        return value
-
-
 def free(value: Any, _: Any) -> Any:
     """Take any value as it is."""
     return value
@@ -90,9 +76,7 @@ def time(value: Any, _: Any) -> Any:
 
 def _moment(value: Any) -> datetime | None:
     if isinstance(value, str):
-        if _NUMERIC_TIME.fullmatch(value):
-            return _moment(float(value))
-        return _iso_moment(value) if _ISO_TIME.fullmatch(value) else None
+        return _iso_moment(value)
     if type(value) not in {int, float}:
         return None
     if _FIRST_SECOND <= value < _MILLISECONDS_FROM:  # never true of a NaN

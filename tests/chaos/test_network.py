@@ -16,6 +16,7 @@ from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport.outage import CALLS
 from tests.chaos.accounting import disagreements, reported_once
 from tests.support.fault_proxy import FaultProxy, Strike
+from tests.support.leftovers import holds_nothing
 from tests.support.rows import outcomes_in, rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -36,12 +37,6 @@ HARMLESS = {
 """Strikes after which the client knows the status, and so what became of a write."""
 
 
-def assert_idle(client: IntercomClient) -> None:
-    status = client.rate_limit
-    assert status is not None
-    assert (status.in_flight, status.waiting_interactive, status.waiting_bulk) == (0, 0, 0)
-
-
 class TestOneCall:
     @pytest.mark.parametrize("strike", Strike)
     async def test_a_call_struck_once_succeeds(self, strike: Strike) -> None:
@@ -58,7 +53,7 @@ class TestOneCall:
                     assert found.id == pair[0]
                     assert sim.applied[pair] == 1
                 assert proxy.struck[strike] == 1
-                assert_idle(client)
+                assert holds_nothing(client)
 
     @pytest.mark.parametrize("strike", [each for each in Strike if each not in HARMLESS])
     async def test_a_call_struck_for_good_ends_in_the_truth(self, strike: Strike) -> None:
@@ -75,7 +70,7 @@ class TestOneCall:
                 proxy.be_good()
                 await asyncio.sleep(1.0)  # the end of an outage
                 await client.get_conversation(pair[0])
-                assert_idle(client)
+                assert holds_nothing(client)
 
 
 async def run_at(
@@ -93,7 +88,7 @@ async def run_at(
     ):
         reported = reported_once([result async for result in run])
         assert run.summary.total == len(work)
-        assert_idle(client)
+        assert holds_nothing(client)
     late = {pair for pair, row in rows_in(path).items() if row.in_doubt}
     assert disagreements(sim, work, reported, late=late) == []
     assert outcomes_in(path) == reported

@@ -43,9 +43,17 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
-def simulator() -> Iterator[IntercomSimulator]:
+def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
+    """Run the simulator to which commands go unless they are given another address."""
     with serving() as running:
+        monkeypatch.setenv("INTERCOM_BASE_URL", running.url)
         yield running
 
 
@@ -78,8 +86,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         assert isinstance(caught.value.code, int)
         return Ended(caught.value.code, out, err)
 
-    for name in ("INTERCOM_REGION", "INTERCOM_BASE_URL", "INTERCOM_ADMIN_ID"):
-        monkeypatch.delenv(name, raising=False)
     defaults = IntercomClient.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))

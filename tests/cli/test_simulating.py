@@ -18,18 +18,22 @@ from tests.cli.conftest import Command
 from tests.simulator.asking import until
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-def test_every_fault_can_be_ordered_by_its_name(fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("names", "faults", "goes_away"),
+    [
+        *(([fault.value], [fault], False) for fault in Fault),
+        (["outage", "html", "late"], [Fault.HTML_ERROR, Fault.LATENCY], True),
+    ],
+)
+def test_faults_are_ordered_by_their_names(
+    names: list[str], faults: list[Fault], *, goes_away: bool
+) -> None:
     simulator = IntercomSimulator()
-    assert not order(simulator, [fault.value])
-    (ordered,) = simulator.faults._orders
-    assert (ordered.fault, ordered.probability, ordered.times) == (fault, SHARE, None)
-
-
-def test_short_names_stand_for_an_outage_a_gateways_page_and_a_late_reply() -> None:
-    simulator = IntercomSimulator()
-    assert order(simulator, ["outage", "html", "late"])
-    assert [one.fault for one in simulator.faults._orders] == [Fault.HTML_ERROR, Fault.LATENCY]
+    assert order(simulator, names) is goes_away
+    ordered = simulator.faults._orders
+    assert [(one.fault, one.probability, one.times) for one in ordered] == [
+        (fault, SHARE, None) for fault in faults
+    ]
 
 
 def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
@@ -39,10 +43,21 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
         order(IntercomSimulator(), ["outgae"])
 
 
-def test_a_port_that_is_taken_is_named(command: Command, simulator: IntercomSimulator) -> None:
-    ended = command("simulate", "--port", simulator.url.rpartition(":")[2])
+def test_a_port_that_is_taken_is_named_after_the_files_were_written_for_their_owner_alone(
+    command: Command, simulator: IntercomSimulator, tmp_path: Path
+) -> None:
+    pairs, people = tmp_path / "pairs.csv", tmp_path / "people.csv"
+    port = simulator.url.rpartition(":")[2]
+    given = ("--conversations", 2, "--pairs", pairs, "--people", people)
+    ended = command("simulate", "--port", port, *given)
     assert ended.status == 2
     assert "--port must be a free port" in ended.err
+    lines = pairs.read_text("utf-8").splitlines()
+    assert (lines[0], len(lines)) == ("conversation_id,contact_id", 3)
+    assert people.read_text("utf-8").splitlines() == [
+        "email", "person-0@customer.example", "person-1@customer.example",
+    ]  # fmt: skip
+    assert {path.stat().st_mode & 0o777 for path in (pairs, people)} == {0o600}
 
 
 async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
@@ -73,10 +88,10 @@ class TestADemoWithAJournal:
         await asyncio.wait({first})
         assert await show() is ExitStatus.SETTLED, out.getvalue()
         assert await show() is ExitStatus.SETTLED
-        told = out.getvalue()
-        assert told.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
-        assert "the rest of 300 contacts" in told
-        assert "All 0 results agree" in told  # the third time there was nothing to do
+        text = out.getvalue()
+        assert text.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
+        assert "the rest of 300 contacts" in text
+        assert "All 0 results agree" in text  # the third time there was nothing to do
 
     async def test_draws_its_last_screen_but_never_onto_its_journal(self, tmp_path: Path) -> None:
         journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"

@@ -7,18 +7,20 @@ import pytest
 
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE
-from intercom_async.errors import InvalidArgumentError
-from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command
 
 TOKEN = "dG9rOmEtdG9rZW4tb2YtdGVzdHM="
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "token"
 
 
 @pytest.mark.parametrize(
     "data",
     [
         TOKEN.encode(),
-        f"{TOKEN}\n".encode(),
         f"\r\n {TOKEN} \r\n\r\n".encode(),
         f"{TOKEN}\n".encode("utf-8-sig"),
         f"{TOKEN}\r\n".encode("utf-16"),
@@ -27,8 +29,7 @@ TOKEN = "dG9rOmEtdG9rZW4tb2YtdGVzdHM="
         f"' {TOKEN} '".encode(),
     ],
 )
-def test_a_token_is_read_whatever_an_editor_puts_around_it(data: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "token"
+def test_a_token_is_read_whatever_an_editor_puts_around_it(data: bytes, file: Path) -> None:
     file.write_bytes(data)
     assert read_token(file) == TOKEN
 
@@ -48,26 +49,23 @@ def test_a_token_is_read_whatever_an_editor_puts_around_it(data: bytes, tmp_path
     ],
 )
 def test_what_is_no_token_is_refused_and_not_shown(
-    data: bytes, seen: str, tmp_path: Path, command: Command
+    data: bytes, seen: str, file: Path, command: Command
 ) -> None:
-    file = tmp_path / "token"
     file.write_bytes(data)
-    with pytest.raises(InvalidArgumentError) as caught:
-        read_token(file)
-    assert str(caught.value).endswith(f"token' {seen}")
     ended = command("whoami", "--token-file", file)
     assert ended.status == 2
     assert "--token-file must be a file that holds only the token" in ended.err
+    assert ended.err.endswith(f"token' {seen}\n")
     assert TOKEN not in ended.err
 
 
 def test_a_folder_for_a_token_file_is_named(tmp_path: Path, command: Command) -> None:
     ended = command("whoami", "--token-file", tmp_path)
     assert ended.status == 2
-    assert str(tmp_path) in ended.err.replace("\n", "")
+    assert str(tmp_path) in ended.err
 
 
-def test_a_token_from_a_pipe_is_read(tmp_path: Path) -> None:
+def test_a_token_from_a_pipe_is_read() -> None:
     reading, writing = os.pipe()
     os.write(writing, TOKEN.encode())
     os.close(writing)
@@ -75,13 +73,10 @@ def test_a_token_from_a_pipe_is_read(tmp_path: Path) -> None:
     os.close(reading)
 
 
-def test_a_token_with_quotes_and_a_byte_order_mark_works(
-    command: Command,
-    simulator: IntercomSimulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("simulator")
+def test_the_token_of_a_file_is_the_one_that_is_sent(
+    command: Command, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(TOKEN_VARIABLE)
-    file = tmp_path / "token"
+    monkeypatch.setenv(TOKEN_VARIABLE, "another")
     file.write_bytes(b'\xef\xbb\xbf"token"\r\n')
-    assert command("whoami", "--token-file", file, "--base-url", simulator.url).status == 0
+    assert command("whoami", "--token-file", file).status == 0

@@ -1,7 +1,6 @@
 """Coverage-guided fuzzing of everything that reads what others wrote.
 
 `targets` hold the promises, one function of some bytes per area; `corpus` holds the inputs worth
-keeping; `mutations` make new inputs that know lines and JSON; `guided` lets atheris search by
-coverage (`python -m tests.fuzz TARGET --seconds 60`); `test_fuzz` replays the corpus and tries a
-few new inputs wherever the tests run.
+keeping; `guided` lets atheris search by coverage (`python -m tests.fuzz TARGET --seconds 60`);
+`test_fuzz` replays the corpus and tries a few new inputs wherever the tests run.
 """

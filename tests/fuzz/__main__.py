@@ -1,9 +1,10 @@
 """Search for inputs that break a promise: `python -m tests.fuzz decoding --seconds 60`.
 
-Needs atheris (the extra `fuzz`). The search begins with the corpus and goes on by coverage; its
-figures are libFuzzer's: `cov` are places of the package's code that were reached, `ft` is that
-and how often. Inputs that break a promise are left in the current folder as `crash-...`,
-`timeout-...` or `oom-...`. With `--keep`, inputs that go where none of the corpus goes join it.
+Needs atheris (the extra `fuzz`). The search begins with the corpus and the format's own words, and
+goes on by coverage; its figures are libFuzzer's: `cov` are places of the package's code that were
+reached, `ft` is that and how often. Inputs that break a promise are left in the current folder as
+`crash-...`, `timeout-...` or `oom-...`. With `--keep`, inputs that go where none of the corpus goes
+join it.
 """
 
 import argparse
@@ -32,12 +33,19 @@ def main() -> int:
     )
     failed = 0
     for name in options.target:
-        with tempfile.TemporaryDirectory() as found:
-            failed |= _libfuzzer(name, *limits, found, CORPUS / name)
+        with tempfile.TemporaryDirectory() as folder:
+            words, found = Path(folder, "words"), Path(folder, "found")
+            found.mkdir()
+            words.write_text("\n".join(map(_quoted, TARGETS[name].words)), encoding="ascii")
+            failed |= _libfuzzer(name, *limits, f"-dict={words}", found, CORPUS / name)
             if options.keep:
                 merging = ("-set_cover_merge=1", "-use_counters=0")  # new places, not how often
                 failed |= _libfuzzer(name, *merging, CORPUS / name, found)
     return failed
+
+
+def _quoted(word: bytes) -> str:
+    return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"'
 
 
 def _libfuzzer(name: str, *arguments: str | Path) -> int:

@@ -14,6 +14,7 @@ from intercom_async import (
 )
 from tests.hostile.catalogue import ABSURD_NUMBERS, QUOTA_HEADERS, Hostile, error, http, quota_lines
 from tests.hostile.serving import HostileServer
+from tests.support.raw_server import RawServer
 
 RESET = 1_790_000_000
 LONGEST = 130.0
@@ -32,7 +33,7 @@ CODES = ["rate_limit_exceeded", "too_many_requests"]
 """The window's budget is used up; another one is."""
 
 
-def client_for(server: HostileServer, max_wait: float | None = None) -> IntercomClient:
+def client_for(server: RawServer, max_wait: float | None = None) -> IntercomClient:
     return IntercomClient(
         "marked-token",
         base_url=server.url,
@@ -92,3 +93,19 @@ async def test_a_success_with_absurd_headers_never_stops_a_client_for_long(
         status = client.rate_limit
         assert status is not None
         assert status.resets_in <= 10.0
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+@pytest.mark.parametrize("ahead", [0, 1])
+async def test_a_reset_that_runs_along_with_the_clock_makes_no_hail_either(ahead: int) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def refuse(_: int, writer: asyncio.StreamWriter) -> None:
+        lines = quota_lines("X-RateLimit-Limit", "100", reset=RESET + int(loop.time()) + ahead)
+        writer.write(error("429 X", *lines, code=CODES[0]))
+
+    async with RawServer(refuse) as server, client_for(server, 60.0) as client:
+        with contextlib.suppress(IntercomError, TimeoutError):
+            async with asyncio.timeout(60.0):
+                await detach(client)
+        assert len(server.requests) <= 30

@@ -20,9 +20,11 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.errors import ClientStateError
+from intercom_async.observing import Observer
 from tests.hostile.catalogue import BOMBS, CATALOGUE, MIB, Hostile
 from tests.hostile.serving import HostileServer
 from tests.support.rows import rows_in
+from tests.support.secret_search import texts_of
 
 PATIENCE = 0.1
 """Seconds for one attempt: real ones while a flood comes in."""
@@ -30,8 +32,15 @@ PATIENCE = 0.1
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 
 
-def client_for(server: HostileServer, retry: RetryPolicy = TWICE) -> IntercomClient:
-    return IntercomClient("marked-token", base_url=server.url, timeout=PATIENCE, retry=retry)
+TOKEN = "marked-token-of-a-workspace"
+
+
+def client_for(
+    server: HostileServer, retry: RetryPolicy = TWICE, observer: Observer | None = None
+) -> IntercomClient:
+    return IntercomClient(
+        TOKEN, base_url=server.url, timeout=PATIENCE, retry=retry, observer=observer
+    )
 
 
 async def detach(client: IntercomClient) -> object:
@@ -71,22 +80,30 @@ def test_the_catalogue_names_each_reply_once() -> None:
 
 @pytest.mark.asyncio(loop_factories=["flooded"])
 @pytest.mark.parametrize("hostile", CATALOGUE, ids=named)
-async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
+async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error_and_shows_no_token(
     hostile: Hostile, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     loop = asyncio.get_running_loop()
-    async with HostileServer(hostile) as server, client_for(server) as client:
+    seen: list[str] = []
+    async with (
+        HostileServer(hostile) as server,
+        client_for(server, observer=lambda event: seen.append(repr(event))) as client,
+    ):
         for call in CALLS:
             began = loop.time()
             result = await result_of(call(client))
             # After the request left, the client's state is no excuse.
             assert not isinstance(result, ClientStateError)
             if isinstance(result, IntercomError):
+                seen += texts_of(result)
+                assert f"{result} {getattr(result, 'request_id', None)}".isprintable()
+                assert len(str(result)) < 2000
+                assert len(repr(vars(result))) < 100_000  # an error keeps no megabytes
                 assert "CancelledError" not in str(result)  # which users did not do
                 assert repr(pickle.loads(pickle.dumps(result))) == repr(result)
             else:
-                repr(result)
+                seen.append(repr(result))
             # Two attempts and a check of as many are bounded, however the machine is loaded while
             # it reads a flood; what hangs is not.
             assert loop.time() - began < 60.0
@@ -100,7 +117,12 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error(
         assert status is not None
         assert status.in_flight == 0
         assert status.limit == 167
+        assert TOKEN.encode() in server.requests[0]
     assert not [record for record in caplog.records if record.exc_info]
+    assert not [text for text in [*seen, caplog.text] if TOKEN in text]
+    for line in [record.getMessage() for record in caplog.records]:
+        assert line.isprintable()
+        assert len(line) < 2000
 
 
 @pytest.mark.asyncio(loop_factories=["flooded"])

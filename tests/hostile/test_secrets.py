@@ -30,9 +30,9 @@ from intercom_async.journal import reader
 from intercom_async.observing import Event
 from intercom_async.secret import Secret
 from intercom_async.transport.http import Http
-from tests.hostile.catalogue import CATALOGUE, Hostile, error, http
+from tests.hostile.catalogue import Hostile, error, http
 from tests.hostile.serving import HostileServer
-from tests.support.raw_server import RawServer, always, in_turn, reply
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.secret_search import holders_of, texts_of
 
 TOKEN = "dG9rOm1hcmtlZC/zZWNy+XQrKw=="
@@ -50,7 +50,6 @@ def entities(text: str) -> str:
     return "".join(f"&#{ord(char)};" for char in text)
 
 
-ENDLESS = [each for each in CATALOGUE if each.endless]
 ONCE = RetryPolicy(attempts=1)
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
 ECHOES = (
@@ -226,31 +225,6 @@ async def test_a_token_that_is_echoed_is_in_nothing_that_anybody_can_see(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.asyncio(loop_factories=["flooded"])
-@pytest.mark.parametrize("part", range(8))
-async def test_no_reply_however_odd_shows_the_token(part: int, ears: Ears) -> None:
-    # Those without an end are all alike here, and take long.
-    replies = [each for each in CATALOGUE if not each.endless or each is ENDLESS[0]][part::8]
-    telescope = Telescope()
-    texts: list[str] = []
-    for hostile in replies:
-        async with (
-            HostileServer(hostile) as server,
-            IntercomClient(
-                TOKEN, base_url=server.url, timeout=0.2, retry=ONCE, observer=telescope
-            ) as client,
-        ):
-            for call in (client.whoami(), client.detach_contact("1295", "5ba682d2", admin_id="5")):
-                try:
-                    texts.append(repr(await call))
-                except IntercomError as raised:
-                    texts += texts_of(raised)
-            texts += [repr(client), repr(vars(client)), repr(vars(client._transport))]
-            assert TOKEN.encode() in server.requests[0]
-    for text in [*texts, *telescope.texts(), ears.heard.getvalue()]:
-        assert MARK not in text
-
-
 @pytest.mark.asyncio(loop_factories=["driven"])
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -292,35 +266,6 @@ def test_a_token_is_not_pickled(protocol: int) -> None:
 def test_a_copy_of_a_token_is_the_token(copied: Callable[[Secret], Secret]) -> None:
     secret = Secret(TOKEN)
     assert copied(secret) is secret
-
-
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
-async def test_no_request_leaves_for_another_origin(status: int) -> None:
-    async with RawServer(always(reply())) as other:
-        lines = f"Location: {other.url}/me\r\nRefresh: 0; url={other.url}\r\n"
-        moved = reply(status=f"{status} Moved", headers=lines)
-        async with (
-            RawServer(always(moved)) as server,
-            IntercomClient(TOKEN, base_url=server.url, retry=ONCE) as client,
-        ):
-            with pytest.raises(intercom_async.UnknownOutcomeError) as caught:
-                await client.detach_contact("1", "2", admin_id="3")
-            assert isinstance(caught.value.__cause__, intercom_async.RedirectError)
-            assert len(server.requests) == 2  # the detach and the look
-        assert other.requests == []
-
-
-async def test_no_cookie_of_one_workspace_is_sent_with_the_token_of_another() -> None:
-    cookie = reply(headers="Set-Cookie: session=first; Path=/\r\n")
-    async with (
-        RawServer(in_turn(cookie, reply())) as server,
-        IntercomClient("first", base_url=server.url) as first,
-        IntercomClient("second", base_url=server.url) as second,
-    ):
-        await first.detach_contact("1", "2", admin_id="3")
-        await second.detach_contact("1", "2", admin_id="3")
-        await first.detach_contact("1", "3", admin_id="3")
-        assert not [each for each in server.requests if b"session=first" in each]
 
 
 @pytest.mark.parametrize("host", ["api.intercom.io", "127.0.0.1.example", "[::2]", "127.1.example"])

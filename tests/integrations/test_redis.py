@@ -95,7 +95,7 @@ class TestLeases:
 
         async def lease_all(budget: RedisBudget) -> int:
             total = 0
-            while granted := await budget.lease("one window", usable=164, want=5, told=-1):
+            while granted := await budget.lease("one window", usable=164, want=5, reported=-1):
                 total += granted
             return total
 
@@ -105,26 +105,26 @@ class TestLeases:
         for budget in budgets:
             await budget.aclose()
 
-    async def test_what_a_reply_told_counts_for_all_and_never_gives_back(
+    async def test_what_a_reply_reported_counts_for_all_and_never_gives_back(
         self, server: RedisServer
     ) -> None:
         async with RedisBudget(server.url, deadline=GENEROUS) as budget:
-            assert await budget.lease("window", usable=100, want=10, told=-1) == 10
-            assert await budget.lease("window", usable=100, want=10, told=85) == 10
-            assert await budget.lease("window", usable=100, want=10, told=3) == 5
-            assert await budget.lease("window", usable=100, want=10, told=-1) == 0
-            assert await budget.lease("next", usable=100, want=10, told=-1) == 10
+            assert await budget.lease("window", usable=100, want=10, reported=-1) == 10
+            assert await budget.lease("window", usable=100, want=10, reported=85) == 10
+            assert await budget.lease("window", usable=100, want=10, reported=3) == 5
+            assert await budget.lease("window", usable=100, want=10, reported=-1) == 0
+            assert await budget.lease("next", usable=100, want=10, reported=-1) == 10
 
     async def test_what_went_out_without_a_lease_is_counted_when_it_is_reported(
         self, server: RedisServer
     ) -> None:
         async with RedisBudget(server.url, deadline=GENEROUS) as budget:
-            assert await budget.lease("window", usable=10, want=4, told=-1, unleased=3) == 4
-            assert await budget.lease("window", usable=10, want=4, told=-1, unleased=1) == 2
+            assert await budget.lease("window", usable=10, want=4, reported=-1, unleased=3) == 4
+            assert await budget.lease("window", usable=10, want=4, reported=-1, unleased=1) == 2
 
     async def test_windows_are_forgotten_after_a_while(self, server: RedisServer) -> None:
         async with RedisBudget(server.url, deadline=GENEROUS) as budget:
-            await budget.lease("window", usable=10, want=1, told=-1)
+            await budget.lease("window", usable=10, want=1, reported=-1)
         with peek(server) as spy:
             left: Any = spy.pttl("window")
         assert 0 < left <= 30_000

@@ -215,19 +215,17 @@ def wait(gate):
     print(os.getpid(), flush=True)
     os.read(gate, 1)
 
-async def main():
-    session = await opened(sys.argv[1])
-    gate = int(sys.argv[2])
-    await session.write(row(1))
+gate = int(sys.argv[2])
+with asyncio.Runner() as runner:
+    session = runner.run(opened(sys.argv[1]))
+    runner.run(session.write(row(1)))
     if sys.argv[3] == "fork":
         if not os.fork():
             wait(gate)
             sys.exit(0)
     else:
         multiprocessing.get_context("fork").Process(target=wait, args=(gate,)).start()
-    await asyncio.sleep(60)
-
-asyncio.run(main())
+    runner.run(asyncio.sleep(60))
 """
 
 

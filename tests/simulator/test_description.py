@@ -81,7 +81,6 @@ PAGES: Described = {
 PAGE: Described = {"pages": PAGES, "total_count": "int"}
 LISTED: Described = PAGE | {"type": "str: conversation.list", "conversations": [CONVERSATION]}
 FOUND: Described = PAGE | {"type": "str: list", "data": [CONTACT]}
-ADMINS: Described = {"type": "str: admin.list", "admins": [ADMIN]}
 # fmt: on
 
 BY_CONTACT = {"query": {"field": "contact_ids", "operator": "=", "value": "anna"}}
@@ -96,7 +95,6 @@ CASES: dict[str, tuple[str, str, Described | None, Described]] = {
     "search": ("POST", "/conversations/search", BY_CONTACT | FIRST, LISTED),
     "find contacts": ("POST", "/contacts/search", BY_ADDRESS | FIRST, FOUND),
     "contact": ("GET", "/contacts/anna", None, CONTACT),
-    "admins": ("GET", "/admins", None, ADMINS),
     "admin": ("GET", "/admins/5017690", None, ADMIN),
     "me": ("GET", "/me", None, ME),
     "an error": ("GET", "/conversations/none", None, ERROR),

@@ -1,103 +1,128 @@
 """What each call of the API does, asked over a real connection."""
 
-import base64
 from typing import Any
 
 import pytest
 
-from intercom_async.simulator import IntercomSimulator, Refusal, ReplyForm
+from intercom_async.simulator import IntercomSimulator, ReplyForm
 from tests.simulator.asking import Ask
 
 RESOURCE_NOT_FOUND = (404, "not_found", "Resource Not Found")
 USER_NOT_FOUND = (404, "not_found", "User Not Found")
+LAST_CUSTOMER = (422, "parameter_invalid", "Removing the last customer is not allowed")
+
+DETACH = ("DELETE", "/conversations/1/customers/anna")
+ATTACH = ("POST", "/conversations/1/customers")
+SEARCH = ("POST", "/conversations/search")
+ADMIN: dict[str, Any] = {"admin_id": "5017690"}
 
 
-class TestDetach:
-    async def test_it_removes_the_contact_and_answers_who_is_left(
-        self, ask: Ask, sim: IntercomSimulator
+@pytest.fixture
+def town(sim: IntercomSimulator) -> IntercomSimulator:
+    """Anna and Bert talk in conversation 1, Anna alone in 2."""
+    for name in ("anna", "bert"):
+        sim.workspace.add_contact(contact_id=name, email="a@b.example", external_id=name)
+    sim.workspace.add_conversation(["anna", "bert"], conversation_id="1")
+    sim.workspace.add_conversation(["anna"], conversation_id="2")
+    return sim
+
+
+def asking(field: str, value: object, operator: str = "=", **pagination: object) -> dict[str, Any]:
+    query = {"field": field, "operator": operator, "value": value}
+    return {"query": query, "pagination": pagination}
+
+
+REFUSED: list[tuple[str, str, object, tuple[Any, ...]]] = [
+    # Only the message says what is missing.
+    ("DELETE", "/conversations/9/customers/anna", ADMIN, RESOURCE_NOT_FOUND),
+    ("DELETE", "/conversations/1/customers/carl", ADMIN, USER_NOT_FOUND),
+    ("DELETE", "/conversations/2/customers/anna", ADMIN, LAST_CUSTOMER),
+    *((*DETACH, body, (400, "parameter_not_found")) for body in (None, b"{}", {"admin_id": ""})),
+    (*DETACH, {"admin_id": None}, (400, "parameter_not_found")),
+    (*DETACH, {"admin_id": "1"}, (404, "admin_not_found", "Admin for admin_id not found")),
+    *((*DETACH, body, (400, "parameter_invalid")) for body in (b"{", b"[]", b"\xff")),
+    *(
+        (*ATTACH, ADMIN | {"customer": customer}, (400, "parameter_not_found"))
+        for customer in (None, {}, {"id": "1"}, "1")
+    ),
+    (*ATTACH, ADMIN | {"customer": {"intercom_user_id": "carl"}}, RESOURCE_NOT_FOUND),
+    (
+        *("POST", "/conversations/9/customers"),
+        ADMIN | {"customer": {"intercom_user_id": "anna"}},
+        RESOURCE_NOT_FOUND,
+    ),
+    ("GET", "/conversations/9", None, RESOURCE_NOT_FOUND),
+    ("GET", "/contacts/carl", None, USER_NOT_FOUND),
+    ("GET", "/admins/1", None, (404, "admin_not_found", "Admin not found")),
+    *(
+        (*SEARCH, asking("contact_ids", "anna", per_page=size), (400, "invalid_per_page"))
+        for size in (0, -1, 151, "many")
+    ),
+    *(
+        (*SEARCH, asking("contact_ids", "anna", starting_after=cursor), (400, "parameter_invalid"))
+        for cursor in ("???", "LTE=", "eA==")
+    ),
+    *(
+        ("POST", f"/{what}/search", body, (400, "parameter_invalid"))
+        for what in ("conversations", "contacts")
+        for body in ({}, asking("name", "1"), asking("contact_ids", ["1"] * 16, "IN"))
+    ),
+    *(
+        (method, path, None, RESOURCE_NOT_FOUND)
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/nothing"),
+            ("PATCH", "/conversations/1"),
+            ("PUT", "/contacts/anna"),
+            ("DELETE", "/admins/1"),
+            ("GET", "/me/too"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "error"), REFUSED)
+async def test_what_is_refused_changes_nothing(
+    method: str, path: str, body: object, error: tuple[Any, ...], ask: Ask, town: IntercomSimulator
+) -> None:
+    assert (await ask(method, path, body)).error[: len(error)] == error
+    assert town.workspace.participants("1") == ["anna", "bert"]
+    assert town.workspace.participants("2") == ["anna"]
+
+
+async def test_a_body_must_call_itself_json(ask: Ask, town: IntercomSimulator) -> None:
+    answer = await ask(*DETACH, ADMIN, headers={"Content-Type": "text/plain"})
+    assert answer.error[:2] == (400, "bad_request")
+    assert town.workspace.attached("1", "anna")
+
+
+class TestDetachAndAttach:
+    async def test_a_detach_removes_the_contact_and_answers_who_is_left(
+        self, ask: Ask, town: IntercomSimulator
     ) -> None:
-        stays = sim.workspace.add_contact(role="lead")
-        leaves = sim.workspace.add_contact()
-        conversation = sim.workspace.add_conversation([stays, leaves])
-        answer = await ask.detach(conversation, leaves)
-        assert (answer.status, answer.json) == (200, {"customers": [{"type": "lead", "id": stays}]})
-        assert sim.workspace.participants(conversation) == [stays]
-        assert sim.applied == {(conversation, leaves): 1}
+        answer = await ask(*DETACH, {"admin_id": int(town.admin_id)})  # a number is as good
+        assert (answer.status, answer.json) == (
+            200,
+            {"customers": [{"type": "user", "id": "bert"}]},
+        )
+        assert town.workspace.participants("1") == ["bert"]
+        assert town.applied == {("1", "anna"): 1}
+        assert (await ask(*DETACH, ADMIN)).error == USER_NOT_FOUND
 
     @pytest.mark.intercom_simulator(reply_form=ReplyForm.CONVERSATION)
     async def test_it_answers_the_whole_conversation_in_the_documented_form(
-        self, ask: Ask, sim: IntercomSimulator
+        self, ask: Ask, town: IntercomSimulator
     ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        document = (await ask.detach(*pair)).json
-        assert (document["type"], document["id"]) == ("conversation", pair[0])
-        (left,) = document["contacts"]["contacts"]
-        assert left["id"] == sim.workspace.participants(pair[0])[0]
-        assert document == (await ask("GET", f"/conversations/{pair[0]}")).json
+        document = (await ask(*DETACH, ADMIN)).json
+        assert [one["id"] for one in document["contacts"]["contacts"]] == ["bert"]
+        assert document == (await ask("GET", "/conversations/1")).json
 
-    async def test_it_refuses_the_last_contact(self, ask: Ask, sim: IntercomSimulator) -> None:
-        only = sim.workspace.add_contact()
-        conversation = sim.workspace.add_conversation([only])
-        answer = await ask.detach(conversation, only)
-        assert answer.error == (
-            422,
-            "parameter_invalid",
-            "Removing the last customer is not allowed",
-        )
-        assert sim.workspace.attached(conversation, only)
-
-    async def test_it_names_what_is_missing_only_in_the_message(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        assert (await ask.detach("999", pair[1])).error == RESOURCE_NOT_FOUND
-        assert (await ask.detach(pair[0], "f" * 24)).error == USER_NOT_FOUND
-        await ask.detach(*pair)
-        assert (await ask.detach(*pair)).error == USER_NOT_FOUND
-
-    async def test_it_takes_any_admin_s_id_as_text_or_a_number(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        for admin in (int(sim.admin_id), sim.workspace.add_admin()):
-            (pair,) = sim.workspace.populate(conversations=1)
-            path = f"/conversations/{pair[0]}/customers/{pair[1]}"
-            assert (await ask("DELETE", path, {"admin_id": admin})).status == 200
-
-    @pytest.mark.intercom_simulator(unknown_admin=Refusal.RESOURCE_NOT_FOUND)
-    async def test_its_answer_to_unknown_admins_can_be_chosen(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        path = f"/conversations/{pair[0]}/customers/{pair[1]}"
-        assert (await ask("DELETE", path, {"admin_id": "1"})).error == RESOURCE_NOT_FOUND
-
-    @pytest.mark.parametrize(
-        ("body", "content_type", "error"),
-        [
-            (None, "application/json", (400, "parameter_not_found")),
-            (b"{}", "application/json", (400, "parameter_not_found")),
-            (b'{"admin_id":null}', "application/json", (400, "parameter_not_found")),
-            (b'{"admin_id":""}', "application/json", (400, "parameter_not_found")),
-            (b'{"admin_id":"1"}', "application/json", (404, "admin_not_found")),
-            (b"{", "application/json", (400, "parameter_invalid")),
-            (b"[]", "application/json", (400, "parameter_invalid")),
-            (b"\xff", "application/json", (400, "parameter_invalid")),
-            (b'{"admin_id":"5017690"}', "text/plain", (400, "bad_request")),
-        ],
-    )
-    async def test_it_needs_a_json_object_with_a_known_admin(
-        self,
-        body: bytes,
-        content_type: str,
-        error: tuple[int, str],
-        ask: Ask,
-        sim: IntercomSimulator,
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        path = f"/conversations/{pair[0]}/customers/{pair[1]}"
-        answer = await ask("DELETE", path, body, headers={"Content-Type": content_type})
-        assert answer.error[:2] == error
-        assert sim.workspace.attached(*pair)
+    async def test_an_attach_adds_a_contact_once(self, ask: Ask, town: IntercomSimulator) -> None:
+        town.workspace.add_contact(contact_id="carl", role="lead")
+        for _ in range(2):
+            answer = await ask(*ATTACH, ADMIN | {"customer": {"intercom_user_id": "carl"}})
+            assert answer.json["customers"][-1] == {"type": "lead", "id": "carl"}
+        assert town.workspace.participants("1") == ["anna", "bert", "carl"]
 
 
 class TestPaths:
@@ -112,37 +137,18 @@ class TestPaths:
         assert answer.status == 200
         assert not sim.workspace.attached(conversation, odd)
 
-    async def test_an_id_that_nobody_encoded_deletes_the_whole_conversation(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        answer = await ask.detach(f"{pair[0]}?x=1", pair[1])
-        assert answer.json == {"id": pair[0], "object": "conversation", "deleted": True}
-        assert sim.workspace.deleted == [pair[0]]
-        assert not sim.applied
-
-    @pytest.mark.parametrize("dots", ["..", "%2e%2E", "../customers/.."])
-    async def test_dots_climb_as_they_do_in_front_of_real_servers(
-        self, dots: str, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        assert (await ask.detach(pair[0], dots)).json["deleted"] is True
-
     @pytest.mark.parametrize(
-        ("method", "path"),
-        [
-            ("GET", "/"),
-            ("GET", "/nothing"),
-            ("PATCH", "/conversations/1"),
-            ("PUT", "/contacts/1"),
-            ("DELETE", "/admins/1"),
-            ("GET", "/me/too"),
-        ],
+        ("conversation", "contact"),
+        [("1?x=1", "anna"), ("1", ".."), ("1", "%2e%2E"), ("1", "../customers/..")],
     )
-    async def test_a_wrong_path_or_method_is_not_found(
-        self, method: str, path: str, ask: Ask
+    async def test_an_id_that_nobody_encoded_deletes_the_whole_conversation(
+        self, conversation: str, contact: str, ask: Ask, town: IntercomSimulator
     ) -> None:
-        assert (await ask(method, path)).error == RESOURCE_NOT_FOUND
+        answer = await ask.detach(conversation, contact)
+        assert answer.json == {"id": "1", "object": "conversation", "deleted": True}
+        assert town.workspace.deleted == ["1"]
+        assert town.workspace.contacts["anna"].conversation_ids == ("2",)
+        assert not town.applied
 
     async def test_a_head_request_is_answered_without_a_body(self, ask: Ask) -> None:
         answer = await ask("HEAD", "/me")
@@ -150,209 +156,78 @@ class TestPaths:
         assert (await ask("GET", "/me")).status == 200
 
 
-class TestAttach:
-    async def attach(self, ask: Ask, conversation: str, customer: object) -> Any:
-        body = {"admin_id": ask.sim.admin_id, "customer": customer}
-        return await ask("POST", f"/conversations/{conversation}/customers", body)
-
-    @pytest.mark.parametrize("key", ["intercom_user_id", "user_id", "email"])
-    async def test_it_takes_a_contact_by_any_of_its_names(
-        self, key: str, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact(email="a@example.com", external_id="70")
-        names = {"intercom_user_id": contact, "user_id": "70", "email": "a@example.com"}
-        (conversation, kept), *_ = sim.workspace.populate(conversations=1, kept=0)
-        answer = await self.attach(ask, conversation, {key: names[key]})
-        assert answer.json["customers"][-1] == {"type": "user", "id": contact}
-        assert sim.workspace.attached(conversation, kept)
-        assert sim.workspace.attached(conversation, contact)
-
-    async def test_an_unknown_address_becomes_a_lead(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        answer = await self.attach(ask, pair[0], {"email": "new@example.com"})
-        (lead,) = sim.workspace.contacts_with_email("new@example.com")
-        assert answer.json["customers"][-1] == {"type": "lead", "id": lead.id}
-
-    @pytest.mark.parametrize("customer", [{"intercom_user_id": "0"}, {"user_id": "0"}])
-    async def test_an_unknown_contact_is_a_resource_not_found(
-        self, customer: object, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        assert (await self.attach(ask, pair[0], customer)).error == RESOURCE_NOT_FOUND
-
-    async def test_an_unknown_conversation_creates_no_lead(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        assert (await self.attach(ask, "0", {"email": "a@example.com"})).error == RESOURCE_NOT_FOUND
-        assert not sim.workspace.contacts
-
-    @pytest.mark.parametrize("customer", [None, {}, {"id": "1"}, "1"])
-    async def test_it_needs_a_customer(
-        self, customer: object, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        answer = await self.attach(ask, pair[0], customer)
-        assert answer.error[:2] == (400, "parameter_not_found")
-
-
 class TestRetrieve:
     @pytest.mark.parametrize(("parts", "shown"), [(0, 0), (3, 3), (502, 500)])
     async def test_it_shows_the_newest_parts(
         self, parts: int, shown: int, ask: Ask, sim: IntercomSimulator
     ) -> None:
-        contact = sim.workspace.add_contact(external_id="70")
+        contact = sim.workspace.add_contact()
         conversation = sim.workspace.add_conversation([contact], parts=parts)
         document = (await ask("GET", f"/conversations/{conversation}")).json
         listed = document["conversation_parts"]
         assert listed["total_count"] == parts
         assert len(listed["conversation_parts"]) == shown
         assert document["statistics"]["count_conversation_parts"] == parts + 1
-        assert document["contacts"]["contacts"] == [
-            {"type": "contact", "id": contact, "external_id": "70"}
-        ]
         if parts:
             assert listed["conversation_parts"][-1]["body"] == f"<p>Part {parts}</p>"
 
-    async def test_a_missing_conversation_is_a_resource_not_found(self, ask: Ask) -> None:
-        assert (await ask("GET", "/conversations/0")).error == RESOURCE_NOT_FOUND
-
-
-class TestPages:
-    async def search(self, ask: Ask, contact: str, **pagination: object) -> Any:
-        query = {"field": "contact_ids", "operator": "=", "value": contact}
-        return await ask(
-            "POST", "/conversations/search", {"query": query, "pagination": pagination}
-        )
-
-    async def test_all_pages_together_are_all_conversations_of_a_contact(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        mine = [sim.workspace.add_conversation([contact]) for _ in range(45)]
-        sim.workspace.populate(conversations=3)
-        found: list[str] = []
-        sizes: list[int] = []
-        after: dict[str, str] = {}
-        while True:
-            page = (await self.search(ask, contact, **after)).json
-            assert (page["type"], page["total_count"]) == ("conversation.list", 45)
-            assert page["pages"]["total_pages"] == 3
-            sizes.append(len(page["conversations"]))
-            found += [one["id"] for one in page["conversations"]]
-            assert "conversation_parts" not in page["conversations"][0]
-            if "next" not in page["pages"]:
-                break
-            assert page["pages"]["next"]["page"] == len(sizes) + 1
-            after = {"starting_after": page["pages"]["next"]["starting_after"]}
-        assert (found, sizes) == (mine, [20, 20, 5])
-
-    async def test_a_page_holds_150_at_most_and_more_is_refused_rather_than_cut(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        for _ in range(150):
-            sim.workspace.add_conversation([contact])
-        page = (await self.search(ask, contact, per_page=150)).json
-        assert len(page["conversations"]) == 150
-        assert "next" not in page["pages"]
-        for size in (0, -1, 151, "many"):
-            answer = await self.search(ask, contact, per_page=size)
-            assert answer.error[:2] == (400, "invalid_per_page")
-
-    async def test_a_cursor_behind_the_end_has_an_empty_page(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        sim.workspace.add_conversation([contact])
-        far = base64.b64encode(str(10**30).encode()).decode()
-        page = (await self.search(ask, contact, starting_after=far)).json
-        assert (page["conversations"], page["total_count"]) == ([], 1)
-        assert "next" not in page["pages"]
-
-    async def test_an_unknown_contact_has_no_conversations(self, ask: Ask) -> None:
-        page = (await self.search(ask, "0")).json
-        assert (page["conversations"], page["total_count"]) == ([], 0)
-
-    @pytest.mark.parametrize("cursor", ["???", "LTE=", "eA=="])
-    async def test_a_made_up_cursor_is_refused(self, cursor: str, ask: Ask) -> None:
-        answer = await self.search(ask, "0", starting_after=cursor)
-        assert answer.error[:2] == (400, "parameter_invalid")
-
-    @pytest.mark.parametrize("path", ["/conversations/search", "/contacts/search"])
-    async def test_a_query_it_cannot_run_is_refused(self, path: str, ask: Ask) -> None:
-        too_many = {"field": "contact_ids", "operator": "IN", "value": ["1"] * 16}
-        for query in (None, {"field": "name", "operator": "=", "value": "1"}, too_many):
-            answer = await ask("POST", path, {"query": query})
-            assert answer.error[:2] == (400, "parameter_invalid")
-
-    async def test_the_list_of_conversations_pages_by_its_query_string(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        sim.workspace.populate(conversations=3)
-        first = (await ask("GET", "/conversations?per_page=2")).json
-        cursor = first["pages"]["next"]["starting_after"]
-        last = (await ask("GET", f"/conversations?per_page=2&starting_after={cursor}")).json
-        ids = [one["id"] for page in (first, last) for one in page["conversations"]]
-        assert ids == list(sim.workspace.conversations)
-        assert "next" not in last["pages"]
-
-
-class TestContacts:
-    @pytest.mark.parametrize(
-        ("field", "value"), [("email", "a@example.com"), ("external_id", "70")]
-    )
-    async def test_a_contact_is_found_by_address_or_external_id(
-        self, field: str, value: str, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact(email="a@example.com", external_id="70")
-        query = {"field": field, "operator": "=", "value": value}
-        page = (await ask("POST", "/contacts/search", {"query": query})).json
-        assert (page["type"], page["total_count"], page["pages"]["per_page"]) == ("list", 1, 50)
-        assert page["data"] == [(await ask("GET", f"/contacts/{contact}")).json]
-
-    async def test_a_user_is_found_by_external_id_and_a_lead_is_not(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        user = sim.workspace.add_contact(external_id="a/1")
-        sim.workspace.add_contact(external_id="2", role="lead")
-        found = await ask("GET", "/contacts/find_by_external_id/a%2F1")
-        assert (found.json["id"], found.json["role"]) == (user, "user")
-        lost = await ask("GET", "/contacts/find_by_external_id/2")
-        assert lost.error == USER_NOT_FOUND
-
-    async def test_finding_by_external_id_came_with_version_2_13(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        sim.workspace.add_contact(external_id="1")
-        path = "/contacts/find_by_external_id/1"
-        old = await ask("GET", path, headers={"Intercom-Version": "2.9"})
-        assert old.error == (
-            400,
-            "intercom_version_invalid",
-            "Requested resource is not available in current API version.",
-        )
-        assert (await ask("GET", path, headers={"Intercom-Version": "2.13"})).status == 200
-
-    async def test_a_missing_contact_is_a_user_not_found(self, ask: Ask) -> None:
-        assert (await ask("GET", "/contacts/0")).error == USER_NOT_FOUND
-
-
-class TestAdmins:
-    async def test_admins_are_listed_and_found(self, ask: Ask, sim: IntercomSimulator) -> None:
-        other = sim.workspace.add_admin(name="Ada")
-        listed = (await ask("GET", "/admins")).json
-        assert listed["type"] == "admin.list"
-        assert [one["id"] for one in listed["admins"]] == [sim.admin_id, other]
-        assert (await ask("GET", f"/admins/{other}")).json == listed["admins"][1]
-        assert (await ask("GET", "/admins/1")).error == (404, "admin_not_found", "Admin not found")
-
-    @pytest.mark.intercom_simulator(region="EU")
+    @pytest.mark.intercom_simulator(region="EU", app_id="acme")
     async def test_a_token_belongs_to_an_admin_and_a_workspace(
         self, ask: Ask, sim: IntercomSimulator
     ) -> None:
         document = (await ask("GET", "/me")).json
         assert document["id"] == sim.admin_id
-        assert document["app"]["id_code"] == "simulator"
-        assert document["app"]["region"] == "EU"
+        assert (document["app"]["id_code"], document["app"]["region"]) == ("acme", "EU")
+
+
+class TestSearches:
+    async def test_all_pages_together_are_all_conversations_of_a_contact(
+        self, ask: Ask, town: IntercomSimulator
+    ) -> None:
+        mine = ["1", "2", *(town.workspace.add_conversation(["anna"]) for _ in range(43))]
+        town.workspace.populate(conversations=3)
+        found: list[str] = []
+        sizes: list[int] = []
+        after: dict[str, str] = {}
+        while True:
+            page = (await ask(*SEARCH, asking("contact_ids", "anna", **after))).json
+            assert (page["type"], page["total_count"]) == ("conversation.list", 45)
+            assert (page["pages"]["page"], page["pages"]["total_pages"]) == (len(sizes) + 1, 3)
+            sizes.append(len(page["conversations"]))
+            found += [one["id"] for one in page["conversations"]]
+            if "next" not in page["pages"]:
+                break
+            after = {"starting_after": page["pages"]["next"]["starting_after"]}
+        assert (found, sizes) == (mine, [20, 20, 5])
+
+    async def test_a_page_holds_as_many_as_asked_for(
+        self, ask: Ask, town: IntercomSimulator
+    ) -> None:
+        for _ in range(148):
+            town.workspace.add_conversation(["anna"])
+        page = (await ask(*SEARCH, asking("contact_ids", "anna", per_page=150))).json
+        assert len(page["conversations"]) == 150
+        assert "next" not in page["pages"]
+
+    @pytest.mark.parametrize(
+        ("query", "ids"),
+        [
+            (asking("email", "a@b.example"), ["anna", "bert"]),
+            (asking("external_id", "bert"), ["bert"]),
+            (asking("id", ["bert", "carl", "anna", "bert"], "IN"), ["bert", "anna"]),
+            (asking("email", "nobody@b.example"), []),
+        ],
+    )
+    async def test_contacts_are_found_by_address_external_id_or_id(
+        self, query: object, ids: list[str], ask: Ask, town: IntercomSimulator
+    ) -> None:
+        page = (await ask("POST", "/contacts/search", query)).json
+        assert [one["id"] for one in page["data"]] == ids
+        assert (page["total_count"], page["pages"]["per_page"]) == (len(ids), 50)
+
+    @pytest.mark.intercom_simulator(in_refused=["id"])
+    async def test_a_field_can_be_one_that_cannot_be_searched_by_in(
+        self, ask: Ask, town: IntercomSimulator
+    ) -> None:
+        answer = await ask("POST", "/contacts/search", asking("id", ["anna"], "IN"))
+        assert answer.error[:2] == (400, "parameter_invalid")

@@ -89,9 +89,3 @@ async def test_a_client_that_leaves_is_no_error_of_the_server(
     assert sim.requests.unanswered == 1
     assert (await ask("GET", "/me")).status == 200
     assert not caplog.records
-
-
-async def test_it_listens_on_ipv6_too(session: aiohttp.ClientSession) -> None:
-    async with IntercomSimulator(host="::1") as sim:
-        assert sim.url.startswith("http://[::1]:")
-        assert (await Ask(sim, session)("GET", "/me")).status == 200

@@ -26,12 +26,12 @@ async def test_requests_are_counted_by_method_and_status(ask: Ask, sim: Intercom
 @pytest.mark.intercom_simulator(keep_log=True, clock=lambda: 5.0)
 async def test_the_log_holds_requests_in_order_of_arrival(ask: Ask, sim: IntercomSimulator) -> None:
     (pair,) = sim.workspace.populate(conversations=1)
-    await ask("GET", "/conversations?per_page=1")
+    await ask("GET", "/me?per_page=1")
     await ask.detach(*pair)
     await ask("POST", "/conversations/search", b"{")
     assert sim.requests.log is not None
     listed, detached, searched = sim.requests.log
-    assert (listed.method, listed.path, listed.query) == ("GET", "/conversations", "per_page=1")
+    assert (listed.method, listed.path, listed.query) == ("GET", "/me", "per_page=1")
     assert (listed.conversation_id, listed.status) == (None, 200)
     assert detached.body == b'{"admin_id":"5017690"}'
     assert detached.headers["Content-Type"] == "application/json"

@@ -1,25 +1,80 @@
 """One client in a web application: real sockets, clients that hang up, cancelled calls, shutdown.
 
-The README's FastAPI example under uvicorn, and an application of aiohttp.web beside this file.
+The README's FastAPI example under uvicorn, and an application of aiohttp.web that does the same.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
 from fastapi import FastAPI, Request
 
+from intercom_async import IntercomClient
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.leftovers import nothing_left_behind
+from tests.support.leftovers import holds_nothing, nothing_left_behind
 from tests.support.readme import block_with, run_block
-from tests.web.serving import TOKEN, Opened, begin, hang_up, path_of, status_of, until_idle
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
+
+TOKEN = "marked-token-value"
+INTERCOM = web.AppKey("intercom", IntercomClient)
+
+
+class Opened:
+    """Stands for `IntercomClient` in an example, and remembers the client it made."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self.clients: list[IntercomClient] = []
+
+    def __call__(self) -> IntercomClient:
+        self.clients.append(IntercomClient(TOKEN, base_url=self._base_url))
+        return self.client
+
+    @property
+    def client(self) -> IntercomClient:
+        """The one client of the process."""
+        (client,) = self.clients
+        return client
+
+    def holds_nothing(self) -> bool:
+        return holds_nothing(self.client)
+
+
+def path_of(pair: tuple[str, str]) -> str:
+    return f"/conversations/{pair[0]}/contacts/{pair[1]}"
+
+
+async def status_of(port: int, path: str) -> int | None:
+    """Send a DELETE and return the reply's status; None when the connection ends without one."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.delete(f"http://127.0.0.1:{port}{path}") as reply:
+                return reply.status
+        except aiohttp.ClientError:
+            return None
+
+
+async def hang_up(port: int, path: str, *, after: float) -> None:
+    """Send a DELETE and close the connection before the reply is there."""
+    asked = asyncio.create_task(status_of(port, path))
+    await asyncio.sleep(after)
+    asked.cancel()
+    await asyncio.wait({asked})
+
+
+async def until_idle(sim: IntercomSimulator, opened: Opened) -> None:
+    """Wait until no request is on its way."""
+    for _ in range(2000):
+        if sim.requests.in_flight == 0 and opened.holds_nothing():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("requests stay on their way")
 
 
 def fastapi_example(opened: Opened) -> FastAPI:
@@ -27,6 +82,24 @@ def fastapi_example(opened: Opened) -> FastAPI:
     namespace["IntercomClient"] = opened
     app: Any = namespace["app"]
     assert isinstance(app, FastAPI)
+    return app
+
+
+def aiohttp_web_example(opened: Opened) -> web.Application:
+    async def intercom(app: web.Application) -> AsyncGenerator[None]:
+        async with opened() as client:
+            app[INTERCOM] = client
+            yield
+
+    async def detach(request: web.Request) -> web.Response:
+        ids = request.match_info
+        client = request.app[INTERCOM]
+        await client.detach_contact(ids["conversation"], ids["contact"], admin_id="5017690")
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.cleanup_ctx.append(intercom)
+    app.router.add_delete("/conversations/{conversation}/contacts/{contact}", detach)
     return app
 
 
@@ -50,11 +123,7 @@ async def under_uvicorn(app: FastAPI) -> AsyncGenerator[int]:
 @asynccontextmanager
 async def under_aiohttp_web(opened: Opened) -> AsyncGenerator[int]:
     """Serve within this very loop, handlers cancelled when clients hang up."""
-    example = Path(__file__).with_name("aiohttp_web_app.py")
-    namespace = run_block(example.read_text(encoding="utf-8"))
-    namespace["IntercomClient"] = opened
-    app: Any = namespace["app"]
-    assert isinstance(app, web.Application)
+    app = aiohttp_web_example(opened)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
     await runner.setup()
     try:
@@ -191,11 +260,11 @@ async def test_a_client_that_hangs_up_cancels_its_call_and_gives_the_permit_back
             await until_a_window_begins(sim)
             assert await status_of(port, path_of(first)) == 204
             hold_up(sim, waiting_for)
-            started = [await begin(port, path_of(pair)) for pair in pairs]
+            asked = [asyncio.create_task(status_of(port, path_of(pair))) for pair in pairs]
             await asyncio.sleep(0.5)
             assert not opened.holds_nothing()
-            for _, writer in started:
-                writer.transport.abort()
+            for each in asked:
+                each.cancel()
             await asyncio.sleep(0.5)
             assert opened.holds_nothing()
             sim.faults.clear()

@@ -1,19 +1,32 @@
 """A journal in numbers, read at one moment, so that no number contradicts another."""
 
+import itertools
+import operator
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
-from intercom_async.cli.report.causes import Cause, grouped
+from intercom_async.cli.inputs import unread_input
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
+from intercom_async.journal.database import COLUMNS, row_of
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
-from intercom_async.journal.row import SETTLED, Source, State
+from intercom_async.journal.row import SETTLED, Row, Source, State
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
+_WITH_ERROR: Final = tuple(
+    map(str, (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REFUSED_LAST_CONTACT))
+)
+
+EXAMPLES: Final = 100
+"""Pairs of each cause."""
+
+_MOST: Final = 50
+"""Causes that a report has; the commonest."""
 
 _COUNTS: Final = """
 SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
@@ -24,6 +37,17 @@ _SLOTS: Final = """
 SELECT CAST(round(updated_at - 0.5) AS INTEGER) / ?, state, count(*),
     sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END), sum(refusals)
 FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY 1, 2 ORDER BY 1"""
+
+_CAUSES: Final = f"""
+SELECT cause, pairs, {", ".join(COLUMNS)} FROM (
+    SELECT *, dense_rank() OVER (ORDER BY pairs DESC, state, error_type, status, code) AS cause
+    FROM (
+        SELECT *, count(*) OVER alike AS pairs,
+            row_number() OVER (alike ORDER BY workspace, conversation_id, contact_id) AS place
+        FROM pair WHERE state IN ({", ".join("?" * len(_WITH_ERROR))})
+        WINDOW alike AS (PARTITION BY state, error_type, status, code)
+    ) AS counted WHERE place <= {EXAMPLES}
+) AS ranked WHERE cause <= {_MOST} ORDER BY cause, place"""  # noqa: S608  names of our own
 
 
 @attrs.define
@@ -37,6 +61,22 @@ class Workspace:
     left: int = 0
 
 
+@attrs.frozen
+class Cause:
+    """Pairs in one state whose errors have the same class, status and code.
+
+    The error is that of the first of the `examples`.
+    """
+
+    pairs: int
+    state: str
+    error_type: str | None
+    status: int | None
+    code: str | None
+    error: str | None
+    examples: list[Row]
+
+
 @attrs.define
 class Facts:
     """What a report says.
@@ -44,7 +84,7 @@ class Facts:
     Attributes:
         people: how many people have each state; empty in a run of pairs.
         workspaces: the ones with the most unsettled pairs come first.
-        causes: why pairs are not settled or need a decision; the most frequent come first.
+        causes: why pairs are not settled or need a decision; the commonest come first.
         slots: the outcomes over time; slot n begins at n x `base` Unix seconds.
         settled_before: pairs that sessions before the last one settled.
         spent: requests, retries and refusals, summed over the pairs' rows.
@@ -75,30 +115,32 @@ class Facts:
     @property
     def left(self) -> int:
         """The number of pairs that are not settled."""
-        return sum(self.states.get(state, 0) for state in UNSETTLED)
+        return self.count(*UNSETTLED)
+
+    @property
+    def with_cause(self) -> int:
+        """The number of pairs that `causes` is about."""
+        return self.count(*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)
 
     @property
     def unread(self) -> Source | None:
         """The last input that was not read to its end, None if all of them were."""
-        unread: dict[str | None, Source] = {}
-        for session in self.sessions:
-            source = session.source or Source(kind="what a program gave")
-            if source.kind != "journal":
-                unread.pop(source.name, None)
-                if not session.input_ended:
-                    unread[source.name] = source
-        return next(reversed(unread.values()), None)
+        return unread_input(self.sessions)
 
     @property
     def complete(self) -> bool:
         """Whether every pair of the input is settled, as far as the journal knows."""
-        known = all(PersonState(state).settled for state in self.people)
-        return bool(self.sessions) and not self.left and known and self.unread is None
+        people = all(PersonState(state).settled for state in self.people)
+        return bool(self.sessions) and not self.left and people and self.unread is None
 
     @property
     def quota(self) -> int | None:
-        """The last known limit in requests per ten seconds."""
+        """The last limit that Intercom named, in requests per ten seconds."""
         return next((q for one in self.sessions[::-1] if (q := one.facts.get("quota_limit"))), None)
+
+    def count(self, *states: str) -> int:
+        """Return the number of pairs in some states."""
+        return sum(self.states.get(state, 0) for state in states)
 
     def total(self, fact: str) -> float:
         """Return a number summed over the sessions, or over the pairs if a session was killed."""
@@ -127,7 +169,7 @@ def gather(reader: Reader) -> Facts:
         facts.second_tries += second_tries
     facts.states = {state: count for state, count in facts.states.items() if count}
     facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
-    facts.causes = grouped(reader.rows((*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)))
+    facts.causes = _causes(reader, facts.states)
     if facts.pairs:
         facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
@@ -137,3 +179,19 @@ def gather(reader: Reader) -> Facts:
         column.update(pairs=count, retries=retries, refusals=refusals)
         column["settled" if state in SETTLED else "unsettled"] += count
     return facts
+
+
+def _causes(reader: Reader, states: Mapping[str, int]) -> list[Cause]:
+    causes: list[Cause] = []
+    for state in State:  # there may be millions, all for one reason
+        rows = [*itertools.islice(reader.rows([state]), EXAMPLES)]
+        causes += [_cause(states[state], rows)] if rows else []
+    examples = reader.query(_CAUSES, _WITH_ERROR)
+    for (_, pairs), alike in itertools.groupby(examples, key=operator.itemgetter(0, 1)):
+        causes.append(_cause(pairs, [row_of(values[2:]) for values in alike]))
+    return sorted(causes, key=lambda cause: -cause.pairs)
+
+
+def _cause(pairs: int, rows: list[Row]) -> Cause:
+    one = rows[0]
+    return Cause(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)

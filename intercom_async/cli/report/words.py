@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from intercom_async.cli.report.queries import Facts
+from intercom_async.cli.report.queries import Cause, Facts
+from intercom_async.cli.report.timeline import Axis
 from intercom_async.cli.running import amount, span
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
@@ -26,6 +27,30 @@ ADVICE: Final[Mapping[str, str]] = {
 }
 """What to do next, by state."""
 
+_MEANING: Final[Mapping[str, str]] = {
+    "pending": "the run read it from the input and has not sent it yet",
+    "sending": "the run was sending it when it was killed, or when this report was made",
+    "refused_last_contact": "it is the only contact of its conversation, so Intercom keeps it",
+    "AuthenticationError": "Intercom refused the access token",
+    "PermissionDeniedError": "the token lacks the permission",
+    "AdminNotFoundError": "Intercom does not know the admin",
+    "NotFoundError": "Intercom did not find something; its own words say what",
+    "RateLimitedError": "Intercom's rate limit refused every attempt",
+    "ConnectionFailedError": "Intercom could not be reached, or did not answer",
+    "CertificateError": "the server's certificate was refused: a proxy, or a wrong address",
+    "UnknownOutcomeError": "no reply came, and a check could not find out what happened",
+    "GatewayError": "a gateway between here and Intercom answered in its place",
+    "ServerError": "Intercom had a fault of its own, which may have passed by now",
+    "InvalidRequestError": "Intercom did not accept the request; its own words say why",
+    "InvalidArgumentError": "the input has something in place of an id",
+    "ResponseDecodeError": "the reply did not come from Intercom: something in between sent it",
+    "ContradictoryReplyError": "the reply contradicts itself or the question",
+    "ResponseTooLargeError": "the reply was too large to come from Intercom",
+    "RedirectError": "the reply pointed to another address, which is never followed",
+    "ClientStateError": "the client was closed before the pair's turn came",
+}
+
+COLUMNS: Final = ("UTC, from", "settled", "not settled", "retries", "refused")
 NUMBERS: Final = frozenset(
     {"count", "pairs", "settled", "not settled", "#", "at work", "requests", "retries", "refused"}
 )
@@ -105,6 +130,18 @@ def remarks(facts: Facts) -> Iterator[str]:
         )
 
 
+def meaning(cause: Cause) -> str:
+    """Return a cause in plain words."""
+    return _MEANING.get(cause.state) or _MEANING.get(cause.error_type or "") or "another error"
+
+
+def error(cause: Cause) -> str:
+    """Return a cause's error: its class and its text; without a text, its status and code."""
+    status = None if cause.status is None else f"HTTP {cause.status}"
+    text = cause.error or ", ".join(part for part in (status, cause.code) if part)
+    return ": ".join(part for part in (cause.error_type, text) if part)
+
+
 def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     """Yield each number of the run: its name, its value and a remark."""
     elapsed, requests = facts.total("elapsed"), facts.total("requests")
@@ -144,6 +181,13 @@ def _session(session: KeptSession) -> tuple[str, ...]:
     read = "" if source is None else Path(source.name).name if source.name else source.kind
     worked = span(facts.get("elapsed", 0.0))
     return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read)
+
+
+def columns(axis: Axis) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of `COLUMNS`: the exact numbers of the chart's columns."""
+    for _, at, column in axis.columns:
+        counts = (column[name] for name in ("settled", "unsettled", "retries", "refusals"))
+        yield moment(at), *map("{:,}".format, counts)
 
 
 def go_on(facts: Facts) -> str | None:

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from intercom_async.cli.sources import BadLine, SourceError, read_pairs
+from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.text import SourceError
 from intercom_async.detaching import Detach
 
 WORDS: Final[Sequence[bytes]] = [
@@ -67,7 +68,7 @@ _JSON: Final = b'["1","2"]\n'
 
 def read(data: bytes) -> list[Detach | BadLine]:
     """Read a file to its end."""
-    return list(read_pairs(io.BytesIO(data), "pairs"))
+    return list(read_pairs(io.BufferedReader(io.BytesIO(data)), "pairs"))
 
 
 def pairs_of(entries: list[Detach | BadLine]) -> list[Detach]:
