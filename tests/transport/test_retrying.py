@@ -100,21 +100,6 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert policy.budget == 100.0
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("backoff", 0),
-        ("backoff_max", 0),
-        ("jitter", 0),
-        ("jitter", 1),
-        ("retry_after_max", 0),
-        ("attempts", 1),
-    ],
-)
-def test_the_ends_of_each_range_belong_to_it(name: str, value: int) -> None:
-    assert getattr(RetryPolicy(**{name: value}), name) == value
-
-
 def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
     budget = RetryBudget(20.0)
     for _ in range(3):
