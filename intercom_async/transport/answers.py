@@ -64,10 +64,11 @@ def doubt_about(
 ) -> Doubt | None:
     """Return why a reply is not to be believed, None if it is; see `Habit`."""
     status = reply.status
-    if request.raw and 200 <= status < 300:
-        return _doubt_raw(reply)
-    if status == SUCCESS:
-        return _doubt_success(request, reply, removed_are_listed)
+    if status == SUCCESS or (request.raw and 200 <= status < 300):
+        if reply.flaw is not None:
+            return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
+        raw, listed = request.raw, removed_are_listed
+        return _doubt_raw(reply) if raw else _doubt_success(request, reply, listed)
     body = error_body(reply)
     if status in IN_DOUBT or status >= 500:
         return Doubt(Failure.TRANSIENT_STATUS, _said(status, body), again=True)
@@ -127,8 +128,6 @@ _decoder: Final = msgspec.json.Decoder(_Content)
 
 
 def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
-    if reply.flaw is not None:
-        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     try:
         content = _content_of(reply.body)
     except ResponseDecodeError as error:
@@ -146,8 +145,6 @@ def _doubt_raw(reply: Reply) -> Doubt | None:
 
     It may be empty, a list or a file. A web page is not Intercom's, and an error is no success.
     """
-    if reply.flaw is not None:
-        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     if "html" in head_of(reply).headers.get("Content-Type", "").lower():
         return Doubt(Failure.FOREIGN, f"HTTP {reply.status} with a web page", again=True)
     try:
