@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final
 
+import attrs
 from rich.console import Console
 
 from intercom_async.cli.running import say
@@ -23,44 +24,36 @@ _SHOWN: Final = 20
 """Bad lines to print, at most."""
 
 
+@attrs.define
 class Feed:
-    """An async iterable of an input's entries, once; it prints and counts the bad lines.
+    """An async iterable of an input's entries, once; it counts the bad lines.
 
     The iteration raises what the reading raised. The thread is a daemon: nothing can wake it from
     a read that waits.
 
-    Args:
-        console: None prints nothing.
-        strict: whether a bad line is an error.
-        limit: entries to take, at most.
+    Attributes:
+        _console: where to name bad lines, None for nowhere.
+        _strict: whether a bad line is an error.
+        _limit: entries to take, at most.
+        _left: whether the iteration has ended.
     """
 
-    def __init__(
-        self,
-        entries: Iterable[Any],
-        name: str,
-        console: Console | None = None,
-        *,
-        strict: bool = False,
-        limit: int | None = None,
-    ) -> None:
-        self._entries = entries
-        self._name = name
-        self._console = console
-        self._strict = strict
-        self._limit = limit
-        self._ahead: deque[Any] = deque()
-        self._taken = threading.Event()
-        self._left = False
-        self.bad = 0
+    _entries: Iterable[Any]
+    _name: str
+    _console: Console | None
+    _strict: bool
+    _limit: int | None
+    bad: int = attrs.field(default=0, init=False)
+    _ahead: deque[Any] = attrs.field(factory=deque[Any], init=False)
+    _come: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _taken: threading.Event = attrs.field(factory=threading.Event, init=False)
+    _left: bool = attrs.field(default=False, init=False)
 
     async def __aiter__(self) -> AsyncGenerator[Any]:
+        given = (asyncio.get_running_loop(),)
+        name = "intercom-async input"
+        threading.Thread(target=self._read, args=given, name=name, daemon=True).start()
         taken = 0
-        come = asyncio.Event()
-        given = (come, asyncio.get_running_loop())
-        threading.Thread(
-            target=self._read, args=given, name="intercom-async input", daemon=True
-        ).start()
         try:
             while True:
                 while self._ahead:
@@ -69,43 +62,43 @@ class Feed:
                         raise entry
                     if isinstance(entry, BadLine):
                         self._complain(entry)
-                    elif entry is None or taken == self._limit:
+                    elif entry is None:
                         return
                     else:
-                        taken += 1
                         yield entry
+                        taken += 1
+                        if taken == self._limit:
+                            return
                 self._taken.set()
-                come.clear()
+                self._come.clear()
                 if not self._ahead:
-                    await come.wait()
+                    await self._come.wait()
                     await asyncio.sleep(_GATHERING)
         finally:
             self._left = True
             self._taken.set()
 
-    def _read(self, come: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
-        """Read ahead; None is the end."""
-
-        def put(entry: Any) -> None:
-            self._ahead.append(entry)
-            if not come.is_set():
-                with contextlib.suppress(RuntimeError):  # the loop is closed; nobody waits
-                    loop.call_soon_threadsafe(come.set)
-
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             for entry in self._entries:
-                put(entry)
+                self._put(entry, loop)
                 if len(self._ahead) >= _AHEAD:
                     self._taken.clear()
                     if self._ahead and not self._left:
                         self._taken.wait()
                 if self._left:
                     return
-            put(None)
+            self._put(None, loop)
         except OSError as error:
-            put(SourceError(self._name, 0, error.strerror or str(error)))
+            self._put(SourceError(self._name, 0, error.strerror or str(error)), loop)
         except BaseException as error:  # noqa: BLE001  raised by the iteration
-            put(error)
+            self._put(error, loop)
+
+    def _put(self, entry: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._ahead.append(entry)
+        if not self._come.is_set():
+            with contextlib.suppress(RuntimeError):  # the loop is closed; nobody waits
+                loop.call_soon_threadsafe(self._come.set)
 
     def _complain(self, line: BadLine) -> None:
         if self._strict:

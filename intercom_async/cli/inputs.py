@@ -71,7 +71,7 @@ class Input:
         if console is not None and self.name == _STANDARD_INPUT and sys.stdin.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading from the terminal; end with {end}", "dim")
-        return Feed(self.entries(), self.name, console, strict=strict, limit=limit)
+        return Feed(self.entries(), self.name, console, strict, limit)
 
 
 def find_input(options: BulkOptions, console: Console) -> Input:

@@ -43,6 +43,7 @@ class IntercomSimulator:
 
         async with IntercomSimulator(limit=50) as sim:
             (pair, *_) = sim.workspace.populate(conversations=1)
+            sim.faults.add(Fault.RESET_AFTER_APPLYING)
             async with IntercomClient(sim.token, base_url=sim.url) as client:
                 await client.detach_contact(*pair, admin_id=sim.admin_id)
             assert sim.applied[pair] == 1

@@ -148,6 +148,16 @@ class TestSignals:
         assert summary["input_ended"] is False
 
 
+def test_a_limit_waits_for_no_line_behind_it(simulator: IntercomSimulator, source: Path) -> None:
+    detach = [*COMMAND, "detach", "-", "--limit", 3]
+    with process(detach, stdin=subprocess.PIPE) as run:
+        assert run.stdin is not None
+        run.stdin.write(source.read_bytes())
+        run.stdin.flush()
+        assert run.wait(PATIENCE) == 0
+    assert simulator.applied.total() == 3
+
+
 class TestAtATerminal:
     @pytest.mark.parametrize(
         ("answer", "status"),

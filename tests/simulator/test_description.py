@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from intercom_async.simulator import IntercomSimulator
 from tests.simulator.asking import Ask
 
 Described = dict[str, Any]
@@ -123,9 +122,9 @@ def check(value: Any, described: str | Described | list[Any], name: str = "") ->
 
 @pytest.mark.parametrize(("method", "path", "body", "described"), CASES.values(), ids=CASES)
 async def test_an_answer_has_the_described_members_and_no_other(
-    method: str, path: str, body: Any, described: Described, ask: Ask, sim: IntercomSimulator
+    method: str, path: str, body: Any, described: Described, ask: Ask
 ) -> None:
-    workspace = sim.workspace
+    workspace = ask.sim.workspace
     for name in ("anna", "bert", "carl"):
         workspace.add_contact(email="a@b.example", contact_id=name)
     for number in "12":

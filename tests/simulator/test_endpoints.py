@@ -126,16 +126,14 @@ class TestDetachAndAttach:
 
 
 class TestPaths:
-    async def test_an_encoded_id_is_one_segment_whatever_it_holds(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        odd = sim.workspace.add_contact(contact_id="../a b?c#d%2F+é")
-        conversation = sim.workspace.add_conversation(
-            [odd, sim.workspace.add_contact()], conversation_id="1/2?x"
+    async def test_an_encoded_id_is_one_segment_whatever_it_holds(self, ask: Ask) -> None:
+        odd = ask.sim.workspace.add_contact(contact_id="../a b?c#d%2F+é")
+        conversation = ask.sim.workspace.add_conversation(
+            [odd, ask.sim.workspace.add_contact()], conversation_id="1/2?x"
         )
         answer = await ask.detach("1%2F2%3Fx", "..%2Fa%20b%3Fc%23d%252F+%C3%A9")
         assert answer.status == 200
-        assert not sim.workspace.attached(conversation, odd)
+        assert not ask.sim.workspace.attached(conversation, odd)
 
     @pytest.mark.parametrize(
         ("conversation", "contact"),
@@ -158,11 +156,9 @@ class TestPaths:
 
 class TestRetrieve:
     @pytest.mark.parametrize(("parts", "shown"), [(0, 0), (3, 3), (502, 500)])
-    async def test_it_shows_the_newest_parts(
-        self, parts: int, shown: int, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        conversation = sim.workspace.add_conversation([contact], parts=parts)
+    async def test_it_shows_the_newest_parts(self, parts: int, shown: int, ask: Ask) -> None:
+        contact = ask.sim.workspace.add_contact()
+        conversation = ask.sim.workspace.add_conversation([contact], parts=parts)
         document = (await ask("GET", f"/conversations/{conversation}")).json
         listed = document["conversation_parts"]
         assert listed["total_count"] == parts
@@ -172,11 +168,9 @@ class TestRetrieve:
             assert listed["conversation_parts"][-1]["body"] == f"<p>Part {parts}</p>"
 
     @pytest.mark.intercom_simulator(region="EU", app_id="acme")
-    async def test_a_token_belongs_to_an_admin_and_a_workspace(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
+    async def test_a_token_belongs_to_an_admin_and_a_workspace(self, ask: Ask) -> None:
         document = (await ask("GET", "/me")).json
-        assert document["id"] == sim.admin_id
+        assert document["id"] == ask.sim.admin_id
         assert (document["app"]["id_code"], document["app"]["region"]) == ("acme", "EU")
 
 

@@ -185,12 +185,10 @@ class TestConnections:
 
 
 class TestReplies:
-    async def test_ids_come_as_numbers_at_every_depth(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        contact = sim.workspace.add_contact(contact_id="5012")
-        conversation = sim.workspace.add_conversation([contact], parts=1)
-        sim.faults.add(Fault.NUMERIC_IDS)
+    async def test_ids_come_as_numbers_at_every_depth(self, ask: Ask) -> None:
+        contact = ask.sim.workspace.add_contact(contact_id="5012")
+        conversation = ask.sim.workspace.add_conversation([contact], parts=1)
+        ask.sim.faults.add(Fault.NUMERIC_IDS)
         document = (await ask("GET", f"/conversations/{conversation}")).json
         assert document["id"] == int(conversation)
         assert document["contacts"]["contacts"][0]["id"] == 5012

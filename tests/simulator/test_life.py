@@ -76,16 +76,16 @@ async def test_closing_it_drops_what_hangs_and_leaves_no_task(
 
 
 async def test_a_client_that_leaves_is_no_error_of_the_server(
-    ask: Ask, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
+    ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sim.faults.add(Fault.HANG)
+    ask.sim.faults.add(Fault.HANG)
     leaving = asyncio.create_task(ask("GET", "/me"))
-    await until(lambda: sim.requests.total == 1)
+    await until(lambda: ask.sim.requests.total == 1)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     await asyncio.sleep(0.005)
-    sim.release()
-    await until(lambda: not sim.requests.in_flight)
-    assert sim.requests.unanswered == 1
+    ask.sim.release()
+    await until(lambda: not ask.sim.requests.in_flight)
+    assert ask.sim.requests.unanswered == 1
     assert (await ask("GET", "/me")).status == 200
     assert not caplog.records

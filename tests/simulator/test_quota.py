@@ -40,14 +40,12 @@ def test_no_window_ever_admits_more_than_its_limit(
     assert all(start / window == math.floor(start / window) for start in starts)
 
 
-def test_the_first_reply_of_a_window_still_says_that_nothing_was_used() -> None:
-    quota = Quota(limit=3)
-    assert [quota.charge(EPOCH).remaining for _ in range(5)] == [3, 2, 1, 0, 0]
-
-
-def test_a_counter_without_lag_tells_the_truth() -> None:
-    quota = Quota(limit=3, counter_lag=0)
-    assert [quota.charge(EPOCH).remaining for _ in range(4)] == [2, 1, 0, 0]
+@pytest.mark.parametrize(("lag", "remaining"), [(1, [3, 2, 1, 0]), (0, [2, 1, 0, 0])])
+def test_with_a_lag_the_first_reply_says_that_nothing_was_used(
+    lag: int, remaining: list[int]
+) -> None:
+    quota = Quota(limit=3, counter_lag=lag)
+    assert [quota.charge(EPOCH).remaining for _ in range(4)] == remaining
 
 
 def test_windows_end_at_multiples_of_their_length_and_name_the_edge_as_reset() -> None:

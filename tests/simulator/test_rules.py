@@ -15,14 +15,14 @@ driven = pytest.mark.asyncio(loop_factories=["driven"])
 class TestToken:
     @pytest.mark.parametrize("authorization", ["Bearer wrong", "token", "Basic token", "", None])
     async def test_a_wrong_token_is_refused_without_touching_the_quota(
-        self, authorization: str | None, ask: Ask, sim: IntercomSimulator
+        self, authorization: str | None, ask: Ask
     ) -> None:
         headers = {"Authorization": authorization or ""}
         without = "Authorization" if authorization is None else None
         answer = await ask("GET", "/me", headers=headers, without=without)
         assert answer.error == (401, "unauthorized", "Access Token Invalid")
         assert not [name for name in answer.headers if name.startswith("X-RateLimit")]
-        assert sim.quota.windows == []
+        assert ask.sim.quota.windows == []
 
 
 class TestVersion:
@@ -64,9 +64,7 @@ class TestHeaders:
 
 class TestQuota:
     @pytest.mark.intercom_simulator(limit=2, clock=lambda: 1_700_000_003.5)
-    async def test_requests_beyond_the_limit_are_refused_in_intercoms_words(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
+    async def test_requests_beyond_the_limit_are_refused_in_intercoms_words(self, ask: Ask) -> None:
         quotas = [(await ask("GET", "/me")).quota for _ in range(2)]
         assert quotas == [(2, 2, 1_700_000_010), (2, 1, 1_700_000_010)]
         refused = await ask("GET", "/me")
@@ -76,19 +74,17 @@ class TestQuota:
             "rate_limit_exceeded",
             "Exceeded rate limit of 2 in 10_seconds",
         )
-        (usage,) = sim.quota.windows
+        (usage,) = ask.sim.quota.windows
         assert (usage.start, usage.accepted, usage.refused) == (1_700_000_000, 2, 1)
-        assert sim.requests.refused == 1
+        assert ask.sim.requests.refused == 1
 
     @driven
     @pytest.mark.intercom_simulator(limit=3)
-    async def test_the_window_rolls_over_with_the_clock_of_the_loop(
-        self, ask: Ask, sim: IntercomSimulator
-    ) -> None:
-        sim.spend(3)
+    async def test_the_window_rolls_over_with_the_clock_of_the_loop(self, ask: Ask) -> None:
+        ask.sim.spend(3)
         refused = await ask("GET", "/me")
         assert refused.status == 429
-        await asyncio.sleep(refused.quota[2] - sim.now())
+        await asyncio.sleep(refused.quota[2] - ask.sim.now())
         accepted = await ask("GET", "/me")
         assert (accepted.status, accepted.quota[1]) == (200, 3)
         assert accepted.quota[2] == refused.quota[2] + 10
@@ -119,13 +115,13 @@ class TestTime:
     @driven
     @pytest.mark.intercom_simulator(latency=8.0)
     async def test_a_request_is_applied_half_of_the_latency_after_it_was_sent(
-        self, ask: Ask, sim: IntercomSimulator
+        self, ask: Ask
     ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
+        (pair,) = ask.sim.workspace.populate(conversations=1)
         detaching = asyncio.create_task(ask.detach(*pair))
         await asyncio.sleep(3.5)
-        assert sim.workspace.attached(*pair)
+        assert ask.sim.workspace.attached(*pair)
         await asyncio.sleep(1)
-        assert not sim.workspace.attached(*pair)
+        assert not ask.sim.workspace.attached(*pair)
         assert not detaching.done()
         await detaching
