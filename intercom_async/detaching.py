@@ -186,22 +186,18 @@ _Decoded = TypeVar("_Decoded")
 _Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
-async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
-    """Decode a reply; a large one in a thread, so that nobody else waits for it.
+async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
+    """Decode a reply's body; a large one in a thread, so that nobody else waits for it.
 
     A cancelled call leaves the thread to its end, which comes by itself.
 
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    if len(reply.body) < _LARGE:
-        return _decode_body(reply, decode)
-    return await asyncio.to_thread(_decode_body, reply, decode)
-
-
-def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     try:
-        return decode()
+        if len(reply.body) < _LARGE:
+            return decode(reply.body)
+        return await asyncio.to_thread(decode, reply.body)
     except ResponseDecodeError as error:
         raise _of(reply, error) from None
 
@@ -221,10 +217,11 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    return marked(
-        reply,
-        _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id)),
-    )
+    try:
+        conversation = decode_conversation(reply.body, default_id=conversation_id)
+    except ResponseDecodeError as error:
+        raise _of(reply, error) from None
+    return marked(reply, conversation)
 
 
 def marked(reply: Reply, found: _Replied) -> _Replied:
@@ -294,7 +291,7 @@ ATTACH: Final = Change(
 async def settle(
     transport: Transport,
     pair: Detach,
-    admin_id: str | None,
+    admin_id: str | int | None,
     options: CallOptions,
     *,
     change: Change = DETACH,
@@ -331,7 +328,8 @@ async def settle(
     else:
         settled = _read_reply(reply, pair, change)
         # A conversation that does not exist holds no contact, whatever came before.
-        certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
+        done, missing = change.done, Outcome.CONVERSATION_MISSING
+        certain = settled.outcome is done or settled.outcome is missing
         doubt = (doubt or reply.in_doubt) and not certain
         listed = reply.doubt is not None and reply.doubt.listed
     if settled.error is not None:

@@ -28,7 +28,7 @@ from intercom_async.journal import (
     reader,
 )
 from intercom_async.journal.postgres_runs import Runs
-from intercom_async.runtime import SystemRuntime
+from intercom_async.runtime import Runtime
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
@@ -56,7 +56,7 @@ def change(place: InPostgres, statement: str) -> None:
         assert connection.execute(statement.encode(), [place.run]).rowcount == 1
 
 
-class Clock(SystemRuntime):
+class Clock(Runtime):
     """The system's clock, and the time for which a test has frozen the process."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ from intercom_async.journal import (
 )
 from intercom_async.journal import reader as journal_reader
 from intercom_async.journal.session import BACKLOG
-from intercom_async.runtime import SystemRuntime
+from intercom_async.runtime import Runtime
 from tests.journal.helpers import (
     ACME,
     InPostgres,
@@ -66,7 +66,7 @@ FULL = Row(
 async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(
     place: Place,
 ) -> None:
-    class Noon(SystemRuntime):
+    class Noon(Runtime):
         def wall(self) -> float:
             return 1764108891.1234
 
@@ -268,7 +268,7 @@ class TestNumbers:
         }
 
     async def test_numbers_are_refreshed_at_most_once_a_second(self, path: Path) -> None:
-        class Clock(SystemRuntime):
+        class Clock(Runtime):
             now = 0.0
 
             def monotonic(self) -> float:
