@@ -6,7 +6,7 @@ import msgspec
 from multidict import CIMultiDict
 
 
-class ReplyHead(msgspec.Struct, frozen=True, eq=False):
+class ReplyHead(msgspec.Struct, frozen=True):
     """Status and headers of a reply: `reply` of what it held, of an error, of a run's result.
 
     Attributes:

@@ -301,7 +301,7 @@ class TestReplies:
             assert head.headers["X-Request-Id"] == result.request_id
             assert head.status == (200 if result.error is None else 404)
             if result.conversation is not None:
-                assert result.reply is result.conversation.reply
+                assert result.reply == result.conversation.reply
         with pytest.raises(ContactNotFoundError) as raised:
             await client.detach_contact(*pair, admin_id=sim.admin_id)
         copied = pickle.loads(pickle.dumps(raised.value))
