@@ -54,6 +54,10 @@ class TestSummary:
     ) -> None:
         assert said in shown(summary(outcomes, **facts))
 
+    def test_counts_every_outcome_that_occurred(self) -> None:
+        text = " ".join(shown(summary(dict.fromkeys(Outcome, 3))).split())
+        assert all(f"3 {outcome.replace('_', ' ')}" in text for outcome in Outcome)
+
     def test_a_resumed_run_with_nobody_attached_raises_no_alarm(self) -> None:
         text = shown(summary({Outcome.ALREADY_ABSENT: 3}, settled_before=3))
         assert "no contact was in its conversation" not in text

@@ -10,22 +10,10 @@ from urllib.parse import quote
 from intercom_async.cli.report.queries import Cause, Facts
 from intercom_async.cli.report.timeline import Axis
 from intercom_async.cli.running import amount, span
+from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import REGIONS
-
-ADVICE: Final[Mapping[str, str]] = {
-    "detached": "removed; nothing to do",
-    "already_absent": "was not in the conversation; nothing to do",
-    "conversation_missing": "no such conversation; nothing to do",
-    "refused_last_contact": "cannot be removed; decide about the conversation",
-    "failed": "nothing was changed; read the cause, then go on",
-    "unknown": "may have happened; go on, that is safe",
-    "attached": "put back; nothing to do",
-    "sending": "may have happened; go on, a check finds out",
-    "pending": "not sent yet; go on",
-}
-"""What to do next, by state."""
 
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "the run read it from the input and has not sent it yet",
@@ -63,11 +51,6 @@ Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
 def region(facts: Facts) -> str | None:
     """Return the region in which the workspace is hosted, None for another address."""
     return next((key for key, url in REGIONS.items() if url == facts.base_url), None)
-
-
-def name(state: str) -> str:
-    """Return a state as words: "already absent"."""
-    return state.replace("_", " ")
 
 
 def share(part: int, whole: int) -> str:
