@@ -14,18 +14,14 @@ import msgspec
 from intercom_async.journal.errors import JournalMismatchError
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
-COLUMNS: Final[tuple[str, ...]] = (
-    "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
-    "attempts", "refusals", "status", "code", "error_type", "error", "request_id", "deferred",
-    "second_try", "session", "updated_at",
-)  # fmt: skip
-"""Of the table of pairs; also the names in a `Row`."""
+COLUMNS: Final = tuple(dict.fromkeys(("workspace", *Row.__struct_fields__)))
+"""Of the table of pairs: the members of a `Row`, those of the key first."""
 
 NAMES: Final = ", ".join(COLUMNS)
 KEY: Final = ", ".join(COLUMNS[:3])
 UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
 
-_FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
+_FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
 
 Key = tuple[str, str, str]
 """Workspace, conversation and contact."""
