@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"structuring"},
     {"runtime"},
     {"pacing"},
-    {"transport.deadlines", "transport.hiding", "transport.outage"},
+    {"transport.deadlines", "transport.headers", "transport.hiding", "transport.outage"},
     {"transport.retrying"},
     {"transport.wire"},
     {"transport.answers", "transport.network"},
@@ -44,6 +44,7 @@ FLOORS: list[set[str]] = [
 PURE = {
     "ids",
     "pairs",
+    "transport.headers",
     "transport.wire",
     "pacing.server_clock",
     "pacing.window",
