@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.cli.text import Text
+from intercom_async.cli.input_text import Text
 from intercom_async.errors import readable
 
 Record = tuple[int, Sequence[Any] | str]

@@ -11,8 +11,8 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
+from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.signals import interrupts
-from intercom_async.cli.text import SourceError
 from intercom_async.errors import IntercomError, InvalidArgumentError, readable
 from intercom_async.journal import JournalError, JournalWriteError
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from intercom_async.cli.csv_rows import Columns, Record, read_rows
-from intercom_async.cli.text import LONGEST, Text
+from intercom_async.cli.input_text import LONGEST, Text
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
