@@ -10,11 +10,12 @@ from intercom_async._version import __version__
 from intercom_async.cli import jobs
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
+from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
 from intercom_async.cli.options import BulkOptions, Connection, command
+from intercom_async.cli.printing import print_out
 from intercom_async.cli.report.command import ReportOptions, report
-from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
 from intercom_async.errors import readable
 from intercom_async.observing import log_to_stderr

@@ -14,11 +14,12 @@ from rich.text import Text
 from intercom_async.bulk import DetachRun
 from intercom_async.cli.display import Display
 from intercom_async.cli.ending import Ending
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import BulkOptions
 from intercom_async.cli.people import LOOKED_AT, WARNING, people_line, strangers
-from intercom_async.cli.running import ExitStatus, amount, say, span
+from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.signals import interruptible, interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome

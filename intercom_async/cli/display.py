@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.running import amount, say, span
+from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable

@@ -13,10 +13,10 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
-from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
 from intercom_async.journal.row import Row

@@ -11,7 +11,7 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.input_text import SourceError
-from intercom_async.cli.running import say
+from intercom_async.cli.printing import say
 from intercom_async.cli.sources import BadLine
 
 _AHEAD: Final = 2000

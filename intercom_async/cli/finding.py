@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from rich.console import Console
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import ByOptions, Connection, option
 from intercom_async.cli.people import show_people
-from intercom_async.cli.running import ExitStatus, amount, print_out, say
+from intercom_async.cli.printing import amount, print_out, say
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.journal.people import PersonState

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import BulkOptions, parse_columns
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.printing import amount, say
 from intercom_async.cli.sources import PEOPLE, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, TypeVar, cast, get_type_hints
 import attrs
 import typer
 
-from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
+from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
+from intercom_async.cli.running import carry_out
 from intercom_async.cli.signals import interruptible
 from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token

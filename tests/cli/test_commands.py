@@ -14,7 +14,7 @@ import trustme
 from rich.console import Console
 
 from intercom_async.cli import demo
-from intercom_async.cli.running import EXIT_STATUS
+from intercom_async.cli.exit_status import EXIT_STATUS
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command, press_ctrl_c, serving, write_csv

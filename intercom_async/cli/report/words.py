@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report.queries import Cause, Facts
 from intercom_async.cli.report.timeline import Axis
-from intercom_async.cli.running import amount, span
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
