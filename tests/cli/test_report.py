@@ -23,7 +23,7 @@ from intercom_async import (
 )
 from intercom_async.cli.printing import span
 from intercom_async.cli.report import words
-from intercom_async.cli.report.timeline import Column, base_for, lay_out
+from intercom_async.cli.report.chart import Column, base_for, lay_out
 from intercom_async.cli.states import LOOKS
 from intercom_async.detaching import Outcome
 from intercom_async.journal import State

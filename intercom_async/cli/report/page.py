@@ -10,8 +10,8 @@ import jinja2
 from intercom_async._version import __version__
 from intercom_async.cli import states
 from intercom_async.cli.report import words
+from intercom_async.cli.report.chart import Axis, lay_out
 from intercom_async.cli.report.queries import EXAMPLES, Facts
-from intercom_async.cli.report.timeline import Axis, lay_out
 from intercom_async.errors import readable
 
 _GAP: Final = 4

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report import words
+from intercom_async.cli.report.chart import Axis, lay_out
 from intercom_async.cli.report.queries import Facts
-from intercom_async.cli.report.timeline import Axis, lay_out
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.errors import readable
 

@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
+from intercom_async.cli.report.chart import Axis
 from intercom_async.cli.report.queries import Cause, Facts
-from intercom_async.cli.report.timeline import Axis
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
