@@ -53,7 +53,7 @@ from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
 from intercom_async.transport.headers import request_headers
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"transport.deadlines", "transport.headers", "transport.hiding", "transport.outage"},
     {"transport.retrying"},
     {"transport.wire"},
-    {"transport.answers", "transport.network"},
+    {"transport.doubt", "transport.network"},
     {"transport.http"},
     {"transport.call"},
     {"transport.sending"},
@@ -49,7 +49,7 @@ PURE = {
     "pacing.server_clock",
     "pacing.window",
     "transport.retrying",
-    "transport.answers",
+    "transport.doubt",
     "pacing.concurrency",
     "pacing.slots",
 }
