@@ -21,7 +21,8 @@ NAMES: Final = ", ".join(COLUMNS)
 KEY: Final = ", ".join(COLUMNS[:3])
 UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
 
-_FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
+FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
+"""Columns that hold true or false, which SQLite keeps as a number."""
 
 Key = tuple[str, str, str]
 """Workspace, conversation and contact."""
@@ -76,7 +77,7 @@ values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
 def row_of(values: Sequence[Any]) -> Row:
     """Make a row of the values of `COLUMNS`."""
     facts = dict(zip(COLUMNS, values, strict=True))
-    for name in _FLAGS:
+    for name in FLAGS:
         facts[name] = bool(facts[name])
     return Row(**facts)
 

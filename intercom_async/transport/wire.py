@@ -196,6 +196,11 @@ def check_base_url(region: object, base_url: object) -> str:
     return base_url.rstrip("/")
 
 
+def region_of(base_url: str) -> str | None:
+    """Return the region that has this base URL, None for another address."""
+    return next((region for region, url in REGIONS.items() if url == base_url), None)
+
+
 def is_loopback(host: str) -> bool:
     """Whether requests to a host stay on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

@@ -13,7 +13,7 @@ from intercom_async.cli.report.queries import Cause, Facts
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
-from intercom_async.transport.wire import REGIONS
+from intercom_async.transport.wire import region_of
 
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "the run read it from the input and has not sent it yet",
@@ -46,11 +46,6 @@ NUMBERS: Final = frozenset(
 
 Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
 """A table: its title, headings and rows, and how many rows it leaves out."""
-
-
-def region(facts: Facts) -> str | None:
-    """Return the region in which the workspace is hosted, None for another address."""
-    return next((key for key, url in REGIONS.items() if url == facts.base_url), None)
 
 
 def share(part: int, whole: int) -> str:
@@ -184,7 +179,7 @@ def go_on(facts: Facts) -> str | None:
         given = ["--undo", unread.name or "", "--journal", facts.path]
     elif facts.complete or not (facts.left or facts.people or (unread and unread.kind == "file")):
         return None
-    home = region(facts)
+    home = region_of(facts.base_url)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
@@ -204,7 +199,7 @@ def export_of(facts: Facts, state: str) -> str:
 
 def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
     """Return the conversation's address in Intercom, None without a known workspace."""
-    home = region(facts)
+    home = region_of(facts.base_url)
     app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
     if home is None or not app or len(conversation_id) > 60:
         return None
@@ -219,5 +214,5 @@ def origin(facts: Facts) -> str:
     if len(facts.workspaces) == 1:
         one = facts.workspaces[0]
         where = [part for part in (one.workspace, one.app_name, one.app_id) if part]
-    home = region(facts)
+    home = region_of(facts.base_url)
     return ", ".join([facts.operation, *where, f"region {home}" if home else facts.base_url])
