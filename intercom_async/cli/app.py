@@ -13,7 +13,7 @@ from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
-from intercom_async.cli.options import BulkOptions, Connection, command
+from intercom_async.cli.options import ChangeOptions, Connection, command
 from intercom_async.cli.printing import print_out
 from intercom_async.cli.report.command import ReportOptions, report
 from intercom_async.cli.simulating import SimulateOptions, simulate
@@ -63,7 +63,7 @@ def _main(
     pass
 
 
-async def detach(options: BulkOptions) -> ExitStatus:
+async def detach(options: ChangeOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
     Each pair ends as removed, already gone, without a conversation, or refused because it is the
@@ -79,7 +79,7 @@ async def detach(options: BulkOptions) -> ExitStatus:
     return await bulk(options)
 
 
-async def attach(options: BulkOptions) -> ExitStatus:
+async def attach(options: ChangeOptions) -> ExitStatus:
     """Add contacts to conversations, or undo a detach.
 
     An undo acts as the admin of the run that it undoes, unless --admin-id names another one. It
@@ -109,7 +109,7 @@ async def whoami(options: Connection) -> ExitStatus:
 
 command(
     app,
-    BulkOptions,
+    ChangeOptions,
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
@@ -117,7 +117,7 @@ command(
 )
 command(
     app,
-    BulkOptions,
+    ChangeOptions,
     attach,
     "attach --undo run.db",
     "attach pairs.csv --journal back.db",

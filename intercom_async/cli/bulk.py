@@ -15,7 +15,7 @@ from intercom_async.cli.ending import Ending
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
-from intercom_async.cli.options import BulkOptions
+from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.people import LOOKED_AT, people_line, strangers
 from intercom_async.cli.printing import say
 from intercom_async.cli.question import confirmed, question
@@ -37,7 +37,7 @@ from intercom_async.transport.retrying import RetryPolicy
 _STANDARD_OUTPUT: Final = 1  # the file descriptor
 
 
-async def bulk(options: BulkOptions) -> ExitStatus:
+async def bulk(options: ChangeOptions) -> ExitStatus:
     """Check everything that can be checked first, then ask, run, and print the summary."""
     console = Console(stderr=True)
     given = find_input(options, console)
@@ -109,7 +109,7 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 ).show(console)
 
 
-def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
+def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
     read = [*given.files.items()]
     if options.token_file is not None:
@@ -141,7 +141,7 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
         raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
 
 
-async def _count(options: BulkOptions, given: Input, console: Console) -> int | None:
+async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:
     """Return how many pairs there are; --strict stops here, before anything is sent."""
     total = given.total
     feed = given.feed(None, strict=options.strict) if given.countable else None

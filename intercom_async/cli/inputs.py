@@ -11,7 +11,7 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.feed import Feed
-from intercom_async.cli.options import BulkOptions, parse_columns
+from intercom_async.cli.options import ChangeOptions, parse_columns
 from intercom_async.cli.printing import amount, say
 from intercom_async.cli.sources import PEOPLE, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
@@ -74,7 +74,7 @@ class Input:
         return Feed(self.entries(), self.name, console, strict, limit)
 
 
-def find_input(options: BulkOptions, console: Console) -> Input:
+def find_input(options: ChangeOptions, console: Console) -> Input:
     """Return the input that the options name."""
     given = [one for one in (options.source, options.people, options.undo) if one is not None]
     for one in (*given, options.journal):
@@ -219,7 +219,7 @@ def _an(operation: str) -> str:
     return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
 
 
-def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
+def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
     only = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding

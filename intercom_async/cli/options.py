@@ -116,7 +116,7 @@ class ByOptions:
 
 
 @attrs.frozen(kw_only=True)
-class BulkOptions(ByOptions, Connection):
+class ChangeOptions(ByOptions, Connection):
     """The options of `detach` and `attach`, each of which lacks some of them."""
 
     verb: str = "detach"

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from intercom_async.cli.inputs import Input
-from intercom_async.cli.options import BulkOptions
+from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.people import WARNING
 from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.signals import interruptible
@@ -18,7 +18,7 @@ from intercom_async.pacing.server_clock import WINDOW
 
 
 def question(
-    options: BulkOptions,
+    options: ChangeOptions,
     given: Input,
     client: IntercomClient,
     identity: Identity | None,
@@ -38,7 +38,7 @@ def question(
     return f"{options.verb.capitalize()} {rest}{_how_many(given, total)}{whom}{how_long}?"
 
 
-def confirmed(options: BulkOptions, question: str, console: Console) -> bool:
+def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
     """Ask before anything is changed, unless nobody is at the terminal."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
