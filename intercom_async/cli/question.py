@@ -39,7 +39,7 @@ def question(
 
 
 def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
-    """Ask before anything is changed, unless nobody is at the terminal."""
+    """Ask before anything is changed, unless there is no terminal."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     try:
