@@ -6,11 +6,8 @@ import os
 import sys
 from typing import Final
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.signals import ignore_at_exit, interruptible
-
-_USAGE: Final = 2
-_INTERRUPTED: Final = 4
-"""Members of `ExitStatus`, which may not be there without the extra."""
 
 _TYPER_INTERRUPTED: Final = 130
 """Exit status of typer, when it is interrupted as it reads the command line or ends a command."""
@@ -30,12 +27,12 @@ def main() -> None:
                 raise
             needed = "intercom-async needs its extra 'cli': pip install 'intercom_async[cli]'\n"
             sys.stderr.write(needed)
-            sys.exit(_USAGE)
+            sys.exit(ExitStatus.USAGE)
         except (KeyboardInterrupt, SystemExit) as ending:
             if isinstance(ending, SystemExit) and ending.code != _TYPER_INTERRUPTED:
                 raise
             sys.stderr.write("interrupted\n")
-            sys.exit(_INTERRUPTED)
+            sys.exit(ExitStatus.INTERRUPTED)
 
 
 def _mend_streams() -> None:
