@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from intercom_async.bulk import DetachRun
 from intercom_async.cli.display import Display
 from intercom_async.cli.ending import Ending
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
+from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.people import LOOKED_AT, people_line, strangers
 from intercom_async.cli.printing import say
@@ -162,20 +162,3 @@ async def _identify(client: IntercomClient, console: Console) -> Identity | None
         raise typer.Exit(ExitStatus.STOPPED) from None
     except IntercomError:
         return None  # the pairs may work all the same
-
-
-class Interrupter:
-    """Stops a run at a signal: the first lets requests in flight finish, the second does not."""
-
-    def __init__(self, run: DetachRun, console: Console) -> None:
-        self._run = run
-        self._console = console
-        self.presses = 0
-
-    def __call__(self) -> None:
-        """Handle one signal."""
-        self.presses += 1
-        if self.presses == 1:
-            stopping = "stopping: requests in flight finish; press Ctrl-C again to stop at once"
-            say(self._console, stopping, "yellow")
-        self._run.stop(immediately=self.presses > 1, drain=False)
