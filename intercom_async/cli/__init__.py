@@ -1,12 +1,13 @@
 """The command `intercom-async`; needs the extra `cli`."""
 
+import atexit
 import errno
 import io
 import os
 import sys
 from typing import Final
 
-from intercom_async.cli.signals import ignore_at_exit, interruptible
+from intercom_async.cli.signals import ignore_signals, interruptible
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 4
@@ -18,7 +19,7 @@ _TYPER_INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command line, or name the line that installs it."""
-    ignore_at_exit()
+    atexit.register(ignore_signals)
     with interruptible():
         try:
             _mend_streams()
@@ -32,6 +33,7 @@ def main() -> None:
             sys.stderr.write(needed)
             sys.exit(_USAGE)
         except (KeyboardInterrupt, SystemExit) as ending:
+            ignore_signals()
             if isinstance(ending, SystemExit) and ending.code != _TYPER_INTERRUPTED:
                 raise
             sys.stderr.write("interrupted\n")

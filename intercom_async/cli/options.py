@@ -12,7 +12,7 @@ import attrs
 import typer
 
 from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
-from intercom_async.cli.signals import interruptible
+from intercom_async.cli.signals import ignore_signals, interruptible
 from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
@@ -181,7 +181,12 @@ def command(
     """Add a command that does `work`; its options are the fields of `options`, without some."""
 
     def call(**given: Any) -> None:
-        raise typer.Exit(carry_out(lambda: work(options(**given))))
+        try:
+            status = carry_out(lambda: work(options(**given)))
+        except SystemExit:  # rich raises it when whoever read the output has gone
+            status = ExitStatus.INTERRUPTED
+        ignore_signals()
+        raise typer.Exit(status)
 
     hints, fields = get_type_hints(options), attrs.fields_dict(options)
     # The help shows a command's own options before those it shares.
