@@ -124,13 +124,17 @@ def _read_header(text: Text, columns: Columns) -> tuple[str, Sequence[str]]:
         if row is None or cells is None:
             continue
         names = [_name(cell) for cell in cells]
-        for name in columns.wanted:
+        for name in columns.names:
             if names.count(name) > 1:
                 raise text.error(f"the header names {name!r} twice")
         if set(columns.wanted) <= set(names):
             text.take(row.end())
             return delimiter, names
         longest = max(longest, names, key=len)
+    if "\r" in text.line_ahead().rstrip():
+        raise text.error("its lines end with CR alone; save the file with LF or CR LF")
+    if not longest:
+        raise text.error("the header is not CSV (a quote is never closed, or not doubled)")
     raise text.error(columns.refusal(longest))
 
 
