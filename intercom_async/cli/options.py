@@ -1,5 +1,6 @@
 """The options that commands share, and how a class of options becomes a command."""
 
+import contextlib
 import getpass
 import inspect
 import os
@@ -88,7 +89,7 @@ class Connection:
         if os.environ.get(TOKEN_VARIABLE):
             return None
         if sys.stdin.isatty():
-            with interruptible():
+            with interruptible(), contextlib.suppress(EOFError):
                 return getpass.getpass("Intercom access token: ").strip()
         expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)

@@ -182,6 +182,15 @@ class TestAtATerminal:
         assert ("nothing was done" in rest) is (status == 4)
         assert simulator.applied.total() == (3 if status == 0 else 0)
 
+    @pytest.mark.usefixtures("simulator")
+    def test_no_token_at_the_prompt_is_a_usage_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        with at_terminal("whoami") as (run, ours):
+            read_until(ours, "Intercom access token:")
+            os.write(ours, b"\x04")
+            assert "--token-file must be given" in read_until(ours, None)
+            assert run.wait(PATIENCE) == 2
+
     def test_a_terminal_as_input_is_told_what_is_waited_for(
         self, simulator: IntercomSimulator, source: Path
     ) -> None:
