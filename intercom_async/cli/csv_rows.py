@@ -69,7 +69,8 @@ class Columns:
         required = self.ours[: self.required]
         if all(guessed[column] for column in required):
             named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
-            return f"Try --columns {shlex.quote(','.join(named))}"
+            advice = f"Try --columns {shlex.quote(','.join(named))}"
+            return advice if named else "Leave --columns out"
         for name in header:
             if name in self.otherwise:
                 return self.otherwise[name]

@@ -96,7 +96,10 @@ class TestRefusals:
             (["--concurrency", "0"], "concurrency"),
             (["--columns", "conversation_id"], "--columns"),
             (["--token-file", "no such file"], "no such file"),
-            (["--columns", "conversation_id=Thread"], "Thread"),
+            (
+                ["--columns", "conversation_id=Thread"],
+                "lacks 'Thread'; found 'conversation_id', 'contact_id'. Leave --columns out",
+            ),
             (["--columns", "conversation=Thread"], "conversation_id=Thread"),
             (["--columns", "admin_id=Agent"], "lacks 'Agent'"),
             (["--admin-id", ""], "--admin-id must be an admin's id, not ''"),
