@@ -1,6 +1,7 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -226,6 +227,17 @@ def test_a_journal_whose_input_was_read_is_no_input_of_a_dry_run(
     ended = command("detach", journal, "--dry-run")
     assert ended.status == 2
     assert "SOURCE must be an input in a dry run" in ended.err
+
+
+def test_a_damaged_journal_is_not_read_as_text(
+    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+) -> None:
+    write_csv(source, simulator.workspace.populate(conversations=1))
+    command("detach", source, "--journal", journal)
+    os.truncate(journal, 5000)
+    ended = command("detach", journal)
+    assert ended.status == 2
+    assert f"the journal {journal} is damaged" in ended.err
 
 
 class TestFind:
