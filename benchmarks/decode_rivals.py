@@ -7,7 +7,7 @@ document with one odd member, and the codecs alone give dictionaries.
 import datetime as dt
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
 import attrs
 import msgspec
@@ -37,7 +37,7 @@ def _plain(hint: Any, convert: _Convert) -> Any:
     if is_tuple(hint):
         return types.GenericAlias(list, (_plain(get_args(hint)[0], convert),))
     plain: dict[Any, Any] = {Id: str | int, int | float: float, Mapping[str, Any]: dict[str, Any]}
-    return plain.get(hint, cast("Any", hint))
+    return plain.get(hint, hint)
 
 
 def _fields(kind: type[IntercomObject], convert: _Convert) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ import asyncio
 import random
 import selectors
 
-from intercom_async.runtime import SystemRuntime
+from intercom_async.runtime import Runtime
 
 
 class StalledError(RuntimeError):
@@ -39,7 +39,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-class VirtualRuntime(SystemRuntime):
+class VirtualRuntime(Runtime):
     """The `Runtime` of one simulated process: clocks that begin at its own `epoch` and `wall`."""
 
     def __init__(self, rng: random.Random, *, epoch: float, wall: float) -> None:

@@ -18,8 +18,8 @@ seconds), from what was measured on two cores:
 - Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
   that waits for the log's `fsync`; those of one moment share it.
 - Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that until the
-  vacuum has been there: 31 to 60 GB. `status` adds up 5,000 x 3 counts: 10 ms with 10^6 pairs of
-  200 workspaces, where counting the rows took 155 ms; some 20 ms here.
+  vacuum has been there: 31 to 60 GB. `status` adds up 5,000 x 3 counts: 10 ms with 10^7 pairs of
+  200 workspaces, where counting the rows took 2.1 s; some 20 ms here.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by
   default, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
   (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Then come the commits: a

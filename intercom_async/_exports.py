@@ -3,13 +3,15 @@
 # ruff: noqa: PLC0414  for type checkers, `as` makes a name public
 
 from intercom_async.bulk import Cause as Cause
-from intercom_async.bulk import DetachResult as DetachResult
 from intercom_async.bulk import DetachRun as DetachRun
 from intercom_async.bulk import DetachSummary as DetachSummary
+from intercom_async.bulk import PoolResult as PoolResult
+from intercom_async.bulk import PoolSummary as PoolSummary
 from intercom_async.bulk import RunFailedError as RunFailedError
 from intercom_async.client import IntercomClient as IntercomClient
 from intercom_async.client import detach_contact as detach_contact
 from intercom_async.detaching import Detach as Detach
+from intercom_async.detaching import DetachResult as DetachResult
 from intercom_async.detaching import Outcome as Outcome
 from intercom_async.errors import AdminNotFoundError as AdminNotFoundError
 from intercom_async.errors import APIError as APIError
@@ -56,9 +58,7 @@ from intercom_async.people import PairSearch as PairSearch
 from intercom_async.people import PeopleSummary as PeopleSummary
 from intercom_async.pool import IntercomPool as IntercomPool
 from intercom_async.pool import WorkspaceAccess as WorkspaceAccess
-from intercom_async.pool_run import PoolResult as PoolResult
 from intercom_async.pool_run import PoolRun as PoolRun
-from intercom_async.pool_run import PoolSummary as PoolSummary
 from intercom_async.raw import RawReply as RawReply
 from intercom_async.replies import ReplyHead as ReplyHead
 from intercom_async.transport.http import Connector as Connector

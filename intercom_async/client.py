@@ -6,22 +6,21 @@ import os
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Mapping,
     Sequence,
 )
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, overload
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
 
 from intercom_async import raw
 from intercom_async._version import __version__
 from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
-from intercom_async.bulk.part import Part
-from intercom_async.bulk.results import DetachSummary
-from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk.run import DetachRun, Part
+from intercom_async.bulk.summary import DetachSummary
 from intercom_async.detaching import (
     ATTACH,
     DETACH,
@@ -34,7 +33,12 @@ from intercom_async.detaching import (
     settle,
 )
 from intercom_async.dry_run import DryRun
-from intercom_async.errors import ConnectionFailedError, InvalidArgumentError, ServerError
+from intercom_async.errors import (
+    ConnectionFailedError,
+    ContradictoryReplyError,
+    InvalidArgumentError,
+    ServerError,
+)
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal
 from intercom_async.lookup import Calls
@@ -56,6 +60,7 @@ from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Region
+from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
     import aiohttp
@@ -74,16 +79,19 @@ _PAGE_SIZE: Final = 150
 _SMALLEST_PAGE: Final = 10
 """The same for a search whose larger pages make a gateway give up."""
 
-_Found = TypeVar("_Found", Conversation, ContactReference)
+_MARGIN: Final = 10_000
+"""Results beyond twice those announced after which a search is taken for one without an end."""
+
+_Entry = TypeVar("_Entry", Conversation, ContactReference)
 
 
-def _check_retry(retry: object, max_retries: object) -> RetryPolicy:
+def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
     if not isinstance(retry, RetryPolicy):
         raise InvalidArgumentError("retry", retry, "a RetryPolicy")
     if max_retries is None:
         return retry
-    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-        raise InvalidArgumentError("max_retries", max_retries, "a whole number of at least 0")
+    expected = "a whole number of at least 0"
+    check_number("max_retries", max_retries, expected, lambda n: isinstance(n, int) and n >= 0)
     return attrs.evolve(retry, attempts=max_retries + 1)
 
 
@@ -269,19 +277,16 @@ class IntercomClient:
         max_retries: int | None = None,
     ) -> CallOptions:
         options = self._interactive
+        changes: dict[str, Any] = {}
         if retry is not None or max_retries is not None:
-            checked = _check_retry(options.retry if retry is None else retry, max_retries)
-            options = attrs.evolve(options, retry=checked)
+            changes["retry"] = _check_retry(retry or options.retry, max_retries)
         if timeout is not None:
-            options = attrs.evolve(options, timeout=timeout)
-            if retry is None:  # the policy of before may have an `attempt_time`
-                policy = attrs.evolve(options.retry, attempt_time=None)
-                options = attrs.evolve(options, retry=policy)
+            changes["timeout"] = timeout
         if max_wait is not None:
-            options = attrs.evolve(options, max_wait=max_wait)
+            changes["max_wait"] = max_wait
         if lane is not None:
-            options = attrs.evolve(options, lane=lane, patient=lane == Lane.BULK)
-        return options
+            changes |= {"lane": lane, "patient": lane == Lane.BULK}
+        return attrs.evolve(options, **changes) if changes else options
 
     @overload
     async def detach_contact(
@@ -354,11 +359,11 @@ class IntercomClient:
         timeout: float | None = None,
     ) -> Conversation:
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
-        found = await self._change(
+        conversation = await self._change(
             conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
         )
-        assert found is not None  # noqa: S101  no outcome was excused
-        return found
+        assert conversation is not None  # noqa: S101  no outcome was excused
+        return conversation
 
     async def _change(
         self,
@@ -371,29 +376,26 @@ class IntercomClient:
         excused: frozenset[Outcome] = frozenset(),
     ) -> Conversation | None:
         options = self._options(timeout)
-        pair = Detach(conversation_id, contact_id, await self._admin(admin_id, timeout))
-        settled = await settle(self._transport, pair, pair.admin_id, options, change=change)
+        if admin_id is None:
+            admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
+        pair = Detach(conversation_id, contact_id)
+        settled = await settle(self._transport, pair, admin_id, options, change=change)
         if settled.outcome in excused:
             return None
         if settled.error is not None:
             raise settled.error
-        assert settled.reply is not None  # noqa: S101  no error means a reply
-        return await read_conversation(settled.reply, pair.conversation_id)
+        assert settled.answer is not None  # noqa: S101  no error means a reply
+        return await read_conversation(settled.answer, pair.conversation_id)
 
-    async def _admin(self, admin_id: str | int | None, timeout: float | None) -> str:
-        """Return the admin of a call: its own, the client's, or the token's own."""
-        if admin_id is not None:
-            return check_id("admin_id", admin_id)
-        if self._admin_id is not None:
-            return self._admin_id
-        if self._own_admin_id is None:
-            own = (await self.whoami(timeout=timeout)).id
-            if own is None:
-                raise InvalidArgumentError(
-                    "admin_id", None, "given: Intercom does not say which admin the token has"
-                )
-            self._own_admin_id = own
-        return self._own_admin_id
+    async def _ask_admin(self, timeout: float | None) -> str:
+        """Ask for the token's own admin, once."""
+        own = (await self.whoami(timeout=timeout)).id
+        if own is None:
+            raise InvalidArgumentError(
+                "admin_id", None, "given: Intercom does not say which admin the token has"
+            )
+        self._own_admin_id = own
+        return own
 
     async def get_conversation(
         self,
@@ -456,6 +458,7 @@ class IntercomClient:
         search starts over until it brings nothing new.
 
         Raises:
+            ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
         request = functools.partial(wire.search_conversations, contact_id)
@@ -492,6 +495,7 @@ class IntercomClient:
 
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
+            ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
         asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
@@ -551,21 +555,25 @@ class IntercomClient:
     async def _pages(
         self,
         request: Callable[..., wire.Request],
-        decode: Callable[[bytes], tuple[tuple[_Found, ...], int | None, str | None]],
+        decode: Callable[[bytes], tuple[tuple[_Entry, ...], int | None, str | None]],
         timeout: float | None = None,
-    ) -> AsyncIterator[tuple[tuple[_Found, ...], int | None]]:
+    ) -> AsyncIterator[tuple[tuple[_Entry, ...], int | None]]:
         """Iterate over a search's pages: their entries, and the total count.
 
-        A page that a gateway gives up on (502, 504) is asked for in halves. The search ends when
-        cursors repeat or a page brings nothing new.
+        A page that a gateway gives up on (502, 504) is asked for in halves.
+
+        Raises:
+            ContradictoryReplyError: more follows, but leads back, brings nothing new, or is far
+                more than was announced.
         """
         options = self._options(timeout)
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = attrs.evolve(options, retry=retry)
         size = _PAGE_SIZE
         cursor: str | None = None
-        cursors: set[str | None] = {None}
+        cursors: set[str] = set()
         ids: set[str | None] = {None}
+        most: int | None = None
         while True:
             asked = request(per_page=size, starting_after=cursor)
             try:
@@ -577,16 +585,26 @@ class IntercomClient:
                     size = max(_SMALLEST_PAGE, size // 2)
                     continue
                 reply = await self._call(asked, options)  # a smaller page would not help
-            found, total, cursor = await off_loop(reply, functools.partial(decode, reply.body))
+            entries, total, cursor = await off_loop(reply, decode)
             head = wire.head_of(reply)
-            for entry in found:
+            for entry in entries:
                 mark(entry, head)
-            yield found, total
-            new = {entry.id for entry in found} - ids
-            if cursor in cursors or not new:
+            yield entries, total
+            if cursor is None or not entries:
                 return
+            most = _MARGIN + 2 * (total or 0) if most is None else most
+            before = len(ids)
+            ids.update(entry.id for entry in entries)
+            reason = None
+            if cursor in cursors or len(ids) == before:
+                reason = "the search leads back to what it had, and says that more follows"
+            elif len(ids) > most:
+                reason = f"the search has {len(ids):,} results, far more than it announced"
+            if reason is not None:
+                raise ContradictoryReplyError(
+                    reason, status=reply.status, request_id=wire.request_id_of(reply)
+                )
             cursors.add(cursor)
-            ids |= new
 
     async def whoami(self, *, timeout: float | None = None) -> Identity:
         """Return the admin and the workspace the token belongs to.
@@ -595,8 +613,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.me(), self._options(timeout))
-        identity = await off_loop(reply, functools.partial(decode_identity, reply.body))
-        return marked(reply, identity)
+        return marked(reply, await off_loop(reply, decode_identity))
 
     def detach_contacts(
         self,
@@ -645,7 +662,7 @@ class IntercomClient:
             outage_patience=outage_patience,
             progress=progress,
         )
-        return self.run(options, pairs, as_journal(journal))
+        return bulk_run(self, options, pairs, as_journal(journal))
 
     def attach_contacts(
         self,
@@ -666,31 +683,7 @@ class IntercomClient:
         asked = RunOptions(
             operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
         )
-        return self.run(asked, pairs, as_journal(journal))
-
-    def run(
-        self,
-        options: RunOptions,
-        pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
-        journal: Journal | Part,
-    ) -> DetachRun:
-        """Make the run that some options ask for; `detach_contacts` is for people."""
-        transport, whoami, call = self.for_runs()
-        return DetachRun(
-            pairs,
-            journal=journal,
-            options=attrs.evolve(options, admin_id=options.admin_id or self._admin_id),
-            operation=_OPERATIONS[options.operation](),
-            whoami=whoami,
-            transport=transport,
-            call=call,
-            runtime=self._runtime,
-        )
-
-    def for_runs(self) -> tuple[Transport, Callable[[], Awaitable[Identity]], CallOptions]:
-        """Return the parts that a run uses."""
-        view = self._for_bulk()
-        return self._transport, view.whoami, view._interactive  # noqa: SLF001
+        return bulk_run(self, asked, pairs, as_journal(journal))
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
         """Return a view whose calls wait for the quota without a bound: that is pacing."""
@@ -706,6 +699,26 @@ class IntercomClient:
         if not reply.succeeded:
             raise error_of(reply)
         return reply
+
+
+def bulk_run(
+    client: IntercomClient,
+    options: RunOptions,
+    pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
+    journal: Journal | Part,
+) -> DetachRun:
+    """Make the run that some options ask for; `detach_contacts` is for people."""
+    view = client._for_bulk()  # noqa: SLF001  of this very module
+    return DetachRun(
+        pairs,
+        journal=journal,
+        options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
+        operation=_OPERATIONS[options.operation](),
+        whoami=view.whoami,
+        transport=client._transport,  # noqa: SLF001
+        call=view._interactive,  # noqa: SLF001
+        runtime=client._runtime,  # noqa: SLF001
+    )
 
 
 def as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
@@ -731,19 +744,45 @@ def _contacts(body: bytes) -> tuple[tuple[ContactReference, ...], int | None, st
     return page.contacts, None, page.starting_after
 
 
+@overload
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
     *,
     admin_id: str | int | None = None,
+    missing_ok: Literal[False] = False,
+    timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> Conversation:
+) -> Conversation: ...
+@overload
+async def detach_contact(
+    conversation_id: str,
+    contact_id: str,
+    *,
+    admin_id: str | int | None = None,
+    missing_ok: bool,
+    timeout: float | None = None,
+    client: IntercomClient | None = None,
+) -> Conversation | None: ...
+async def detach_contact(
+    conversation_id: str,
+    contact_id: str,
+    *,
+    admin_id: str | int | None = None,
+    missing_ok: bool = False,
+    timeout: float | None = None,
+    client: IntercomClient | None = None,
+) -> Conversation | None:
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
 
     Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call
     and closed after it. Programs that make more than one call should hold a client.
     """
-    if client is not None:
-        return await client.detach_contact(conversation_id, contact_id, admin_id=admin_id)
-    async with IntercomClient() as own:
-        return await own.detach_contact(conversation_id, contact_id, admin_id=admin_id)
+    async with IntercomClient() if client is None else nullcontext(client) as used:
+        return await used.detach_contact(
+            conversation_id,
+            contact_id,
+            admin_id=admin_id,
+            missing_ok=missing_ok,
+            timeout=timeout,
+        )

@@ -8,10 +8,13 @@ nothing either, the outcome is unknown. Attaching goes the same way, with the op
 
 import asyncio
 import enum
+import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
+import msgspec
+from msgspec.structs import replace
 
 from intercom_async.errors import (
     AdminNotFoundError,
@@ -31,6 +34,7 @@ from intercom_async.errors import (
 from intercom_async.model import Conversation
 from intercom_async.model.base import RepliedObject, mark
 from intercom_async.observing import logger
+from intercom_async.replies import ReplyHead
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.answers import IN_A_ROW, error_of
@@ -94,32 +98,84 @@ class Detach:
     admin_id: str | None = None
 
 
-@attrs.frozen(eq=False)
-class Settled:
-    """The outcome of one detach, and its cost.
+class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
+    """What became of one pair, how we know, and what that cost.
 
     Attributes:
-        inferred: whether "detached" comes from a check and not from a reply to the detach.
-        in_doubt: whether "failed" comes from one. A request without an answer may still be on its
-            way and be applied after the check, so a later 404 proves nothing.
-        reply: holds the conversation of a detached pair.
-        error: the exception that a single call raises, None when detached.
+        inferred: whether "detached" was concluded from a check, because an attempt had no
+            answer; an undo must not take such a pair for granted.
+        in_doubt: whether "failed" was. A request without an answer may still be on its way and be
+            applied after the check, so a later 404 proves nothing.
+        duplicate: whether the pair occurred before in this run; the outcome is the same, and
+            nothing was sent.
+        second_try: whether the outcome is that of a second try, at the end of the run.
+        error: what a single call would have raised, None when detached. If the result comes from
+            the journal, the error has the class, the text, `status`, `code` and `request_id`.
         fatal: the error after which no other call can succeed either: 401, a 403 of the whole
             token, a refused certificate, an admin whom Intercom does not know.
-        attempts: requests sent, a check's included.
-        refusals: further requests that were refused with 429.
+        attempts: requests sent for the pair in all sessions of the run, checks included,
+            refused ones (429) not.
+        refusals: requests that were refused with 429 and sent again.
         request_id: Intercom's id of the deciding request.
+        elapsed: seconds from taking the pair up to knowing its outcome, waiting for the quota
+            included.
+        answer: the reply that holds the conversation of a detached pair; see `conversation`.
     """
 
+    detach: Detach
     outcome: Outcome
     inferred: bool = False
     in_doubt: bool = False
-    reply: Reply | None = None
+    duplicate: bool = False
+    second_try: bool = False
     error: IntercomError | None = None
     fatal: IntercomError | None = None
     attempts: int = 0
     refusals: int = 0
     request_id: str | None = None
+    elapsed: float = 0.0
+    answer: Reply | None = None
+
+    @functools.cached_property
+    def conversation(self) -> Conversation | None:
+        """The conversation after the detach, decoded on first access; None unless detached.
+
+        None for a duplicate, too: its conversation came with the first result.
+
+        Raises:
+            ResponseDecodeError: the detach happened, but its reply is no JSON object.
+        """
+        if self.answer is None:
+            return None
+        return conversation_from(self.answer, self.detach.conversation_id)
+
+    @property
+    def reply(self) -> ReplyHead | None:
+        """Status, headers and request id of the deciding reply.
+
+        None if there was none, and in a result from the journal.
+        """
+        if self.error is not None:
+            return self.error.reply
+        return None if self.answer is None else head_of(self.answer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON knows it; without the conversation."""
+        return {
+            "conversation_id": self.detach.conversation_id,
+            "contact_id": self.detach.contact_id,
+            "outcome": self.outcome.value,
+            "inferred": self.inferred,
+            "duplicate": self.duplicate,
+            "second_try": self.second_try,
+            "attempts": self.attempts,
+            "request_id": self.request_id,
+            "error": None if self.error is None else str(self.error),
+        }
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
+        return f"DetachResult({facts})"
 
 
 _LARGE: Final = 64 * 1024
@@ -130,22 +186,18 @@ _Decoded = TypeVar("_Decoded")
 _Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
-async def off_loop(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
-    """Decode a reply; a large one in a thread, so that nobody else waits for it.
+async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
+    """Decode a reply's body; a large one in a thread, so that nobody else waits for it.
 
     A cancelled call leaves the thread to its end, which comes by itself.
 
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    if len(reply.body) < _LARGE:
-        return _decode_body(reply, decode)
-    return await asyncio.to_thread(_decode_body, reply, decode)
-
-
-def _decode_body(reply: Reply, decode: Callable[[], _Decoded]) -> _Decoded:
     try:
-        return decode()
+        if len(reply.body) < _LARGE:
+            return decode(reply.body)
+        return await asyncio.to_thread(decode, reply.body)
     except ResponseDecodeError as error:
         raise _of(reply, error) from None
 
@@ -165,10 +217,11 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     Raises:
         ResponseDecodeError: the body is no JSON object.
     """
-    return marked(
-        reply,
-        _decode_body(reply, lambda: decode_conversation(reply.body, default_id=conversation_id)),
-    )
+    try:
+        conversation = decode_conversation(reply.body, default_id=conversation_id)
+    except ResponseDecodeError as error:
+        raise _of(reply, error) from None
+    return marked(reply, conversation)
 
 
 def marked(reply: Reply, found: _Replied) -> _Replied:
@@ -238,13 +291,13 @@ ATTACH: Final = Change(
 async def settle(
     transport: Transport,
     pair: Detach,
-    admin_id: str | None,
+    admin_id: str | int | None,
     options: CallOptions,
     *,
     change: Change = DETACH,
     ambiguous: bool = False,
     on_send: Callable[[], Awaitable[None]] | None = None,
-) -> Settled:
+) -> DetachResult:
     """Detach or attach one contact and find out what happened.
 
     Args:
@@ -260,16 +313,23 @@ async def settle(
     try:
         reply = await transport.send(request, options, on_send=on_send)
     except (UnknownOutcomeError, ConnectionFailedError) as error:
-        settled = Settled(
-            Outcome.FAILED, error=error, attempts=error.attempts, refusals=error.refusals
+        settled = DetachResult(
+            detach=pair,
+            outcome=Outcome.FAILED,
+            error=error,
+            attempts=error.attempts,
+            refusals=error.refusals,
         )
         doubt = doubt or isinstance(error, UnknownOutcomeError)
     except RateLimitWaitError as error:
-        settled = Settled(Outcome.FAILED, error=error, refusals=error.refusals)
+        settled = DetachResult(
+            detach=pair, outcome=Outcome.FAILED, error=error, refusals=error.refusals
+        )
     else:
-        settled = _read_reply(reply, change)
+        settled = _read_reply(reply, pair, change)
         # A conversation that does not exist holds no contact, whatever came before.
-        certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
+        done, missing = change.done, Outcome.CONVERSATION_MISSING
+        certain = settled.outcome is done or settled.outcome is missing
         doubt = (doubt or reply.in_doubt) and not certain
         listed = reply.doubt is not None and reply.doubt.listed
     if settled.error is not None:
@@ -286,7 +346,7 @@ async def settle(
     return settled
 
 
-def _read_reply(reply: Reply, change: Change) -> Settled:
+def _read_reply(reply: Reply, pair: Detach, change: Change) -> DetachResult:
     """Return what a final reply means if no attempt in doubt came before it."""
     if reply.succeeded:
         outcome, error = change.done, None
@@ -295,9 +355,10 @@ def _read_reply(reply: Reply, change: Change) -> Settled:
         outcome = change.outcomes.get(type(error), Outcome.FAILED)
         if reply.doubt is not None:
             outcome = Outcome.FAILED
-    return Settled(
-        outcome,
-        reply=reply if error is None else None,
+    return DetachResult(
+        detach=pair,
+        outcome=outcome,
+        answer=reply if error is None else None,
         error=error,
         attempts=reply.attempts,
         refusals=reply.refusals,
@@ -306,16 +367,16 @@ def _read_reply(reply: Reply, change: Change) -> Settled:
 
 
 async def with_fatal(
-    transport: Transport, settled: Settled, error: IntercomError, options: CallOptions
-) -> Settled:
+    transport: Transport, settled: DetachResult, error: IntercomError, options: CallOptions
+) -> DetachResult:
     """Note whether an error ends a whole run.
 
     A 403 may be about one conversation: a look at `/me` shows whether the token is still good.
     """
     if isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError):
-        return attrs.evolve(settled, fatal=error)
+        return replace(settled, fatal=error)
     if isinstance(error, PermissionDeniedError) and not await transport.token_is_good(options):
-        return attrs.evolve(settled, fatal=error)
+        return replace(settled, fatal=error)
     return settled
 
 
@@ -324,8 +385,8 @@ LOOKS: Final = (0.0, 1.0, 2.0)
 
 
 async def _check(
-    transport: Transport, pair: Detach, options: CallOptions, settled: Settled, change: Change
-) -> Settled:
+    transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, change: Change
+) -> DetachResult:
     """Look whether the contact takes part, after an attempt in doubt."""
     if isinstance(settled.fatal, AuthenticationError | PermissionDeniedError):
         return _unknown(settled)  # the check would be refused just the same
@@ -337,17 +398,15 @@ async def _check(
         if found is None:
             return _unknown(settled)
         if (pair.contact_id in found) is change.attached_after:
-            return attrs.evolve(
-                settled, outcome=change.done, inferred=True, error=None, reply=reply
-            )
+            return replace(settled, outcome=change.done, inferred=True, error=None, answer=reply)
         if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
             return settled
     return _failed(settled, attached=not change.attached_after)
 
 
 async def _look(
-    transport: Transport, pair: Detach, options: CallOptions, settled: Settled, wait: float
-) -> tuple[Settled, Reply | None]:
+    transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, wait: float
+) -> tuple[DetachResult, Reply | None]:
     """Wait, then ask for the conversation; without the reply if it is no success."""
     try:
         if wait:
@@ -360,22 +419,22 @@ async def _look(
     except ClientStateError:
         return _unknown(settled), None
     settled = _with_requests(settled, reply.attempts, reply.refusals)
-    settled = attrs.evolve(settled, request_id=request_id_of(reply) or settled.request_id)
+    settled = replace(settled, request_id=request_id_of(reply) or settled.request_id)
     if reply.succeeded:
         return settled, reply
     answered = error_of(reply)
     if isinstance(answered, ConversationNotFoundError):
-        return attrs.evolve(settled, outcome=Outcome.CONVERSATION_MISSING, error=answered), None
+        return replace(settled, outcome=Outcome.CONVERSATION_MISSING, error=answered), None
     return _unknown(await with_fatal(transport, settled, answered, options)), None
 
 
-def _with_requests(settled: Settled, attempts: int, refusals: int) -> Settled:
-    return attrs.evolve(
+def _with_requests(settled: DetachResult, attempts: int, refusals: int) -> DetachResult:
+    return replace(
         settled, attempts=settled.attempts + attempts, refusals=settled.refusals + refusals
     )
 
 
-def _failed(settled: Settled, *, attached: bool) -> Settled:
+def _failed(settled: DetachResult, *, attached: bool) -> DetachResult:
     """The outcome after looks that found nothing done."""
     error = settled.error
     if isinstance(error, UnknownOutcomeError):
@@ -383,10 +442,10 @@ def _failed(settled: Settled, *, attached: bool) -> Settled:
             f"{error}; a check found the contact {'still' if attached else 'not'} attached"
         )
         error.attempts = settled.attempts
-    return attrs.evolve(settled, outcome=Outcome.FAILED, in_doubt=True, error=error)
+    return replace(settled, outcome=Outcome.FAILED, in_doubt=True, error=error)
 
 
-def _unknown(settled: Settled) -> Settled:
+def _unknown(settled: DetachResult) -> DetachResult:
     error = settled.error
     if not isinstance(error, UnknownOutcomeError):
         unknown = UnknownOutcomeError(
@@ -394,7 +453,7 @@ def _unknown(settled: Settled) -> Settled:
         )
         unknown.__cause__ = error
         error = unknown
-    return attrs.evolve(settled, outcome=Outcome.UNKNOWN, error=error)
+    return replace(settled, outcome=Outcome.UNKNOWN, error=error)
 
 
 async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | None:

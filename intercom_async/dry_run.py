@@ -4,7 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from intercom_async.detaching import Detach, Outcome, Settled, participants, with_fatal
+from msgspec.structs import replace
+
+from intercom_async.detaching import (
+    Detach,
+    DetachResult,
+    Outcome,
+    participants,
+    with_fatal,
+)
 from intercom_async.errors import (
     AdminNotFoundError,
     ConnectionFailedError,
@@ -26,7 +34,7 @@ class DryRun:
 
     def __init__(self) -> None:
         self._removed: Counter[str] = Counter()
-        self._admins: dict[str, Settled | None] = {}
+        self._admins: dict[str, DetachResult | None] = {}
         self._turn = asyncio.Lock()
 
     async def __call__(
@@ -38,34 +46,34 @@ class DryRun:
         *,
         ambiguous: bool,
         on_send: Callable[[], Awaitable[None]],
-    ) -> Settled:
+    ) -> DetachResult:
         """See `settle`; nothing is ambiguous, because nothing changes."""
         del ambiguous
         wire.detach(
             pair.conversation_id, pair.contact_id, admin_id
         )  # raises if an id cannot be sent
-        problem = await self._admin_problem(transport, str(admin_id), options)
+        problem = await self._admin_problem(transport, pair, str(admin_id), options)
         if problem is not None:
-            return problem
+            return replace(problem, detach=pair)
         request = wire.get_conversation(pair.conversation_id)
-        reply = await _ask(transport, request, options, on_send)
-        if isinstance(reply, Settled):
+        reply = await _ask(transport, pair, request, options, on_send)
+        if isinstance(reply, DetachResult):
             return reply
         return await self._foresee(reply, pair)
 
     async def _admin_problem(
-        self, transport: Transport, admin_id: str, options: CallOptions
-    ) -> Settled | None:
+        self, transport: Transport, pair: Detach, admin_id: str, options: CallOptions
+    ) -> DetachResult | None:
         async with self._turn:
             if admin_id not in self._admins:
-                asked = await _ask(transport, wire.get_admin(admin_id), options, None)
-                problem = asked if isinstance(asked, Settled) else None
+                asked = await _ask(transport, pair, wire.get_admin(admin_id), options, None)
+                problem = asked if isinstance(asked, DetachResult) else None
                 if problem is not None and not isinstance(problem.error, AdminNotFoundError):
                     return problem  # the next pair may have more luck
                 self._admins[admin_id] = problem
         return self._admins[admin_id]
 
-    async def _foresee(self, reply: Reply, pair: Detach) -> Settled:
+    async def _foresee(self, reply: Reply, pair: Detach) -> DetachResult:
         found = await participants(reply, pair.conversation_id)
         if found is None:
             outcome = Outcome.UNKNOWN
@@ -76,9 +84,10 @@ class DryRun:
         else:
             self._removed[pair.conversation_id] += 1
             outcome = Outcome.DETACHED
-        return Settled(
-            outcome,
-            reply=reply,
+        return DetachResult(
+            detach=pair,
+            outcome=outcome,
+            answer=reply,
             attempts=reply.attempts,
             refusals=reply.refusals,
             request_id=reply.request_id,
@@ -87,26 +96,32 @@ class DryRun:
 
 async def _ask(
     transport: Transport,
+    pair: Detach,
     request: Request,
     options: CallOptions,
     on_send: Callable[[], Awaitable[None]] | None,
-) -> Reply | Settled:
+) -> Reply | DetachResult:
     """Return the reply to a question, or the pair's outcome if it fails."""
     try:
         reply = await transport.send(request, options, on_send=on_send)
     except ConnectionFailedError as error:
-        return Settled(Outcome.FAILED, error=error, attempts=error.attempts)
+        return DetachResult(
+            detach=pair, outcome=Outcome.FAILED, error=error, attempts=error.attempts
+        )
     except RateLimitWaitError as error:
-        return Settled(Outcome.FAILED, error=error, refusals=error.refusals)
+        return DetachResult(
+            detach=pair, outcome=Outcome.FAILED, error=error, refusals=error.refusals
+        )
     if reply.succeeded:
         return reply
     answered = error_of(reply)
     missing = isinstance(answered, ConversationNotFoundError)
-    settled = Settled(
-        Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
+    result = DetachResult(
+        detach=pair,
+        outcome=Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
         error=answered,
         attempts=reply.attempts,
         refusals=reply.refusals,
         request_id=wire.request_id_of(reply),
     )
-    return await with_fatal(transport, settled, answered, options)
+    return await with_fatal(transport, result, answered, options)

@@ -48,8 +48,8 @@ def log_to_stderr(level: str) -> None:
     Args:
         level: "debug" for every request, "info" for what goes wrong.
     """
-    known = level.strip().upper() in {"DEBUG", "INFO"}
-    logger.setLevel(level.strip().upper() if known else logging.INFO)
+    usable = level.strip().upper() in {"DEBUG", "INFO"}
+    logger.setLevel(level.strip().upper() if usable else logging.INFO)
     for before in [one for one in logger.handlers if one.name == _STDERR]:
         logger.removeHandler(before)
         logger.setLevel(min(before.level, logger.level))
@@ -58,7 +58,7 @@ def log_to_stderr(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(lambda _: not _has_others(handler))
     logger.addHandler(handler)
-    if not known:
+    if not usable:
         logger.warning("%s is %r; use debug or info", _LOG_VARIABLE, level)
 
 

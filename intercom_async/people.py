@@ -37,7 +37,7 @@ from intercom_async.errors import (
 )
 from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
-from intercom_async.journal.people import Asked, People, Person, PersonState
+from intercom_async.journal.people import People, Person, PersonState
 from intercom_async.lookup import FIELDS, Calls, Lookup, RunTally
 from intercom_async.pairs import check_input
 from intercom_async.transport import wire
@@ -174,7 +174,7 @@ class PairSearch:
             await self._use(session)
 
     async def _use(self, session: Session) -> None:
-        if isinstance(session, Asked):
+        if session.keeps_people:
             self._session, self._people = session, People(session)
             for state, people, contacts, merged, without_email in await self._people.counts():
                 self._tally.update({state: people, "contacts": contacts})

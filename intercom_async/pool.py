@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack, cast
 
 import attrs
 
-from intercom_async.bulk.options import BulkOptions, RunOptions
+from intercom_async.bulk.options import COUNT, BulkOptions, RunOptions
 from intercom_async.client import DRY_RUN, IntercomClient, as_journal
 from intercom_async.detaching import ATTACH, DETACH
 from intercom_async.errors import (
@@ -74,9 +74,12 @@ class _Entry:
     client: IntercomClient | None = None
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidArgumentError(name, value, "a whole number of at least 1")
+@attrs.frozen
+class _Bounds:
+    """How much a pool does at the same time."""
+
+    connections: int = attrs.field(default=_CONNECTIONS, validator=COUNT)
+    at_once: int = attrs.field(default=_AT_ONCE, validator=COUNT)
 
 
 class ClientOptions(TypedDict, total=False):
@@ -132,7 +135,7 @@ class IntercomPool:
         del directory  # a mapping's `repr` shows the tokens; see `Secret`
         if not callable(self._find):
             raise InvalidArgumentError("directory", None, "a mapping or a callable")
-        _check_count("connections", connections)
+        _Bounds(connections=connections)
         IntercomClient(
             "none", **options
         )  # it knows what is wrong with an option, and opens nothing
@@ -246,7 +249,7 @@ class IntercomPool:
         at_once: int,
         options: BulkOptions,
     ) -> PoolRun:
-        _check_count("at_once", at_once)
+        _Bounds(at_once=at_once)
         return PoolRun(
             pairs,
             clients=self._open,

@@ -5,11 +5,10 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-_ALWAYS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS: Final = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def rewrite(path: str | Path) -> BinaryIO:
@@ -19,46 +18,34 @@ def rewrite(path: str | Path) -> BinaryIO:
     is no regular file (a pipe, a terminal) stays as it is. Links are followed, but none that leads
     nowhere creates something there.
 
-    Args:
-        path: the file.
-
     Raises:
         OSError: it cannot be opened, or is somebody else's and cannot be closed to others. What
             is in it stays there.
     """
-    fd = _open(path, os.O_WRONLY)
-    with _closed_if_unfit(fd, path):
+    fd = _open(path)
+    try:
         facts = os.fstat(fd)
         if stat.S_ISREG(facts.st_mode):
             _close_to_others(fd, facts)
             os.ftruncate(fd, 0)
-    return cast("BinaryIO", os.fdopen(fd, "wb"))
-
-
-def _open(path: str | Path, flags: int) -> int:
-    for _ in range(2):  # somebody else may create it in between
-        with contextlib.suppress(FileNotFoundError):
-            return os.open(path, flags | _ALWAYS)
-        with contextlib.suppress(FileExistsError):
-            return os.open(path, flags | _ALWAYS | os.O_CREAT | os.O_EXCL, 0o600)
-    raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
-
-
-@contextlib.contextmanager
-def _closed_if_unfit(fd: int, path: str | Path) -> Generator[None]:
-    """Close a descriptor when something fails, and name the file, which descriptors do not."""
-    try:
-        yield
     except OSError as error:
         os.close(fd)
         error.filename = str(path)
         raise
+    return cast("BinaryIO", os.fdopen(fd, "wb"))
+
+
+def _open(path: str | Path) -> int:
+    for _ in range(2):  # somebody else may create it in between
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, _FLAGS)
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
 
 
 def _close_to_others(fd: int, facts: os.stat_result) -> None:
-    if sys.platform == "win32":  # pragma: no cover
-        return
-    if facts.st_mode & 0o077:
+    if sys.platform != "win32" and facts.st_mode & 0o077:
         try:
             os.fchmod(fd, 0o600)
         except OSError:  # no right to, or a file system without modes

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlencode
 
-import attrs
 import msgspec
 
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
@@ -19,15 +18,18 @@ _METHODS: Final = IDEMPOTENT | {"POST", "PATCH"}
 _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+", re.ASCII)
 
 
-@attrs.frozen(eq=False)
-class RawReply(ReplyHead):
+class RawReply(ReplyHead, frozen=True, eq=False):
     """A reply as it came, of `IntercomClient.request`.
 
     Attributes:
         body: decompressed; empty if there was none.
     """
 
-    body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes
+
+    def __repr__(self) -> str:
+        head = f"status={self.status}, request_id={self.request_id!r}"
+        return f"RawReply({head}, body=<{len(self.body)} bytes>)"
 
     def json(self) -> Any:
         """Return the body's JSON value.

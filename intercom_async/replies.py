@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import attrs
+import msgspec
 from multidict import CIMultiDict
 
 
-@attrs.frozen(eq=False)
-class ReplyHead:
+class ReplyHead(msgspec.Struct, frozen=True):
     """Status and headers of a reply: `reply` of what it held, of an error, of a run's result.
 
     Attributes:
@@ -17,10 +16,13 @@ class ReplyHead:
 
     status: int
     request_id: str | None
-    _lines: str = attrs.field(repr=False)  # parsed when somebody asks: hardly anybody does
+    _lines: str  # parsed when somebody asks: hardly anybody does
 
     @property
     def headers(self) -> Mapping[str, str]:
         """By name, in upper or lower case. A token that a server repeats is taken out."""
         lines = self._lines.split("\n")
         return CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
+
+    def __repr__(self) -> str:
+        return f"ReplyHead(status={self.status}, request_id={self.request_id!r})"

@@ -19,54 +19,31 @@ class TimerHandle(Protocol):
         ...
 
 
-class Runtime(Protocol):
-    """The effects that decisions need; hand another one in to control them."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-    def wall(self) -> float:
-        """Unix seconds by this machine's clock: for records people read, never for the quota."""
-        ...
-
-    def random(self) -> float:
-        """Return a number in [0, 1), evenly distributed."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
-        """Call back on the running loop after `seconds`."""
-        ...
-
-
-class SystemRuntime:
-    """The running loop's clock and timers, the system's wall clock and randomness."""
+class Runtime:
+    """The effects that decisions need; hand in one of a class derived from it to control them."""
 
     __slots__ = ()
 
     def monotonic(self) -> float:
-        """See `Runtime.monotonic`."""
+        """Seconds on the running loop's clock, which never goes back."""
         return asyncio.get_running_loop().time()
 
     def wall(self) -> float:
-        """See `Runtime.wall`."""
+        """Unix seconds by this machine's clock: for records people read, never for the quota."""
         return time.time()
 
     def random(self) -> float:
-        """See `Runtime.random`."""
+        """Return a number in [0, 1), evenly distributed."""
         return random.random()  # noqa: S311  spreads retries; guards no secret
 
     async def sleep(self, seconds: float) -> None:
-        """See `Runtime.sleep`."""
+        """Wait."""
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
-        """See `Runtime.call_later`."""
+        """Call back on the running loop after `seconds`."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 
 
-SYSTEM = SystemRuntime()
+SYSTEM = Runtime()
+"""The running loop's clock and timers, the system's wall clock and randomness."""

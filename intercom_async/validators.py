@@ -18,10 +18,15 @@ def number(
     """
 
     def validate(_: object, attribute: Any, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
-            raise InvalidArgumentError(of + attribute.name, value, expected)
+        check_number(of + attribute.name, value, expected, fits)
 
     return validate
+
+
+def check_number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> None:
+    """Raise unless a value is a number that fits; see `number`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise InvalidArgumentError(name, value, expected)
 
 
 optional: Final[Callable[[Any], Any]] = attrs.validators.optional

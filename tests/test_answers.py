@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ import intercom_async
 from intercom_async import (
     AuthenticationError,
     ContactNotFoundError,
+    ContradictoryReplyError,
     ConversationNotFoundError,
     Detach,
     IntercomClient,
@@ -23,7 +25,7 @@ from intercom_async import (
     RetryPolicy,
     UnknownOutcomeError,
 )
-from intercom_async.detaching import ATTACH, Settled, settle
+from intercom_async.detaching import ATTACH, DetachResult, settle
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.lying_server import GONE, STAYS, Asked, LyingServer, Said, error, html
 
@@ -36,6 +38,12 @@ AT_ONCE = RetryPolicy(attempts=4, backoff=0.0, budget=1e9)
 
 def client_for(server: LyingServer, retry: RetryPolicy = AT_ONCE, **more: Any) -> IntercomClient:
     return IntercomClient("token", base_url=server.url, retry=retry, **more)
+
+
+@asynccontextmanager
+async def lying(answer: Answer) -> AsyncGenerator[tuple[LyingServer, IntercomClient]]:
+    async with LyingServer(answer) as server, client_for(server) as client:
+        yield server, client
 
 
 async def label(client: IntercomClient, conversation: str, contact: str = GONE) -> Outcome:
@@ -53,7 +61,7 @@ async def label(client: IntercomClient, conversation: str, contact: str = GONE) 
     return Outcome.DETACHED
 
 
-async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> Settled:
+async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> DetachResult:
     return await settle(
         client._transport, Detach(conversation, GONE), "1", client._interactive, **more
     )
@@ -86,7 +94,7 @@ def applied_then(said: Said) -> Answer:
 
 
 class TestStatuses:
-    """Point 7: who answered so may have applied it."""
+    """Who answered so may have applied it."""
 
     @pytest.mark.parametrize(
         "status", [201, 202, 204, 206, 207, 302, 408, 425, 499, 500, 501, 520, 524, 599]
@@ -94,19 +102,13 @@ class TestStatuses:
     async def test_a_detach_that_was_applied_and_answered_oddly_is_detached(
         self, status: int
     ) -> None:
-        async with (
-            LyingServer(applied_then(Said(status=status))) as server,
-            client_for(server) as client,
-        ):
+        async with lying(applied_then(Said(status=status))) as (server, client):
             assert await label(client, "7") is Outcome.DETACHED
         assert server.applied["7", GONE] == 1
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 451])
     async def test_so_is_one_that_a_gateway_answered_in_intercom_s_place(self, status: int) -> None:
-        async with (
-            LyingServer(applied_then(html(status))) as server,
-            client_for(server) as client,
-        ):
+        async with lying(applied_then(html(status))) as (server, client):
             found = await settled(client)
         assert (found.outcome, found.inferred) == (Outcome.DETACHED, True)
         assert server.applied["7", GONE] == 1
@@ -120,15 +122,12 @@ class TestStatuses:
             odd = asked.method == "DELETE" and len(server.asked) % 10 == 0
             return Said(status=status) if odd else honest
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             assert await wrong_labels(server, client, 400) == []
         assert server.applied.total() == 400
 
     async def test_an_error_that_intercom_words_is_final_and_checked_by_nobody(self) -> None:
-        async with (
-            LyingServer(lambda _, __: error(422, "No", code="data_invalid")) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lambda _, __: error(422, "No", code="data_invalid")) as (server, client):
             found = await settled(client)
         assert (found.outcome, found.in_doubt) == (Outcome.FAILED, False)
         assert server.methods == ["DELETE"]
@@ -164,36 +163,30 @@ CHECKS: dict[str, Callable[[LyingServer, Asked], Said]] = {
 
 
 class TestChecks:
-    """Point 8: a look is held to the same rule."""
+    """A look is held to the same rule."""
 
     @pytest.mark.parametrize("name", CHECKS)
     async def test_a_look_that_proves_nothing_leaves_it_unknown(self, name: str) -> None:
-        async with (
-            LyingServer(check_answered(CHECKS[name])) as server,
-            client_for(server) as client,
-        ):
+        async with lying(check_answered(CHECKS[name])) as (_, client):
             assert await label(client, "7") is Outcome.UNKNOWN
 
     async def test_only_intercom_s_own_404_makes_a_conversation_missing(self) -> None:
         missing = check_answered(lambda _, __: error(404, "Resource Not Found"))
-        async with LyingServer(missing) as server, client_for(server) as client:
+        async with lying(missing) as (_, client):
             assert await label(client, "7") is Outcome.CONVERSATION_MISSING
 
     async def test_a_replica_that_lags_is_looked_at_again(self) -> None:
         def lagging(server: LyingServer, asked: Asked) -> Said:
             return server.conversation("7", *([GONE] if asked.before < 2 else []))
 
-        async with (
-            LyingServer(check_answered(lagging, applied=True)) as server,
-            client_for(server) as client,
-        ):
+        async with lying(check_answered(lagging, applied=True)) as (server, client):
             assert await label(client, "7") is Outcome.DETACHED
         assert server.methods == ["DELETE"] * 4 + ["GET"] * 3
 
     async def test_after_three_looks_in_three_seconds_it_failed_and_stays_in_doubt(self) -> None:
         honest = check_answered(lambda server, asked: server.honest(asked))
         loop = asyncio.get_running_loop()
-        async with LyingServer(honest) as server, client_for(server) as client:
+        async with lying(honest) as (server, client):
             began = loop.time()
             found = await settled(client)
             assert 3.0 <= loop.time() - began < 4.0
@@ -208,7 +201,7 @@ class TestChecks:
             looked.set()
             return server.honest(asked)
 
-        async with LyingServer(check_answered(look)) as server, client_for(server) as client:
+        async with lying(check_answered(look)) as (_, client):
             task = asyncio.create_task(settled(client))
             await looked.wait()
             await client.aclose()
@@ -238,15 +231,12 @@ def lying_once(lie: Said, *, applied: bool) -> Answer:
 
 
 class TestContents:
-    """Point 9: a success that contradicts itself or the question proves nothing."""
+    """A success that contradicts itself or the question proves nothing."""
 
     @pytest.mark.parametrize("applied", [True, False])
     @pytest.mark.parametrize("name", LIES)
     async def test_a_detach_is_told_as_the_server_has_it(self, name: str, *, applied: bool) -> None:
-        async with (
-            LyingServer(lying_once(LIES[name], applied=applied)) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lying_once(LIES[name], applied=applied)) as (server, client):
             found = await settled(client)
         done = server.applied["7", GONE] == 1
         assert found.outcome is (Outcome.DETACHED if done else Outcome.FAILED)
@@ -270,10 +260,7 @@ class TestContents:
         assert found.outcome is Outcome.FAILED
 
     async def test_a_reply_that_lists_nobody_contradicts_nothing(self) -> None:
-        async with (
-            LyingServer(lambda _, __: Said().with_body({"customers": []})) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lambda _, __: Said().with_body({"customers": []})) as (server, client):
             assert await label(client, "7") is Outcome.DETACHED
         assert server.methods == ["DELETE"]
 
@@ -293,15 +280,12 @@ class TestContents:
             "conversations": lambda client: anext(client.find_conversations(GONE)),
             "contacts": lambda client: anext(client.find_contacts(email="a@b.example")),
         }
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             assert (await calls[call](client)).id in {"7", "1", GONE}
         assert len(server.asked) == 2
 
     async def test_somebody_else_s_conversation_is_not_handed_over(self) -> None:
-        async with (
-            LyingServer(lambda server, _: server.conversation("8")) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lambda server, _: server.conversation("8")) as (_, client):
             with pytest.raises(IntercomError, match="about conversation '8', not '7'") as told:
                 await client.get_conversation("7")
         assert type(told.value) is intercom_async.ContradictoryReplyError
@@ -317,7 +301,7 @@ class TestContents:
             return honest.with_body({"customers": [{"id": STAYS}, {"id": GONE}]})
 
         caplog.set_level(logging.INFO, logger="intercom_async")
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             for number in range(9):
                 assert await label(client, str(number)) is Outcome.DETACHED
         assert server.methods.count("GET") == (3 if listed else 0)
@@ -332,14 +316,14 @@ class TestContents:
             honest = server.honest(asked)
             return lie if asked.method == "DELETE" else honest
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             told = [await label(client, str(number)) for number in range(5)]
         assert told == [Outcome.DETACHED] * 2 + [Outcome.FAILED] + [Outcome.DETACHED] * 2
         assert server.methods.count("GET") == 2 + 3 + 2
 
 
 class TestConnections:
-    """Point 10: a connection that got a reply twice answers the question before the last."""
+    """A connection that got a reply twice answers the question before the last."""
 
     async def test_behind_a_proxy_that_repeats_replies_no_label_is_wrong(self) -> None:
         def answer(server: LyingServer, asked: Asked) -> Said:
@@ -347,16 +331,13 @@ class TestConnections:
                 return error(422, "No", code="data_invalid")  # so that answers differ
             return attrs.evolve(server.honest(asked), twice=len(server.asked) % 7 == 0)
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             assert await wrong_labels(server, client, 300) == []
         assert server.applied.total() == 200
 
     async def test_a_connection_that_contradicts_a_question_is_not_used_again(self) -> None:
         lie = LIES["names another conversation"]
-        async with (
-            LyingServer(lying_once(lie, applied=True)) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lying_once(lie, applied=True)) as (server, client):
             await label(client, "6")
             await label(client, "7")
             await label(client, "8")
@@ -366,11 +347,9 @@ class TestConnections:
 
 
 class TestRefusals:
-    """Point 11."""
-
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_gateway_s_401_or_403_is_tried_again_and_then_named(self, status: int) -> None:
-        async with LyingServer(lambda _, __: html(status)) as server, client_for(server) as client:
+        async with lying(lambda _, __: html(status)) as (server, client):
             with pytest.raises(intercom_async.GatewayError, match=r"server: awselb/2\.0"):
                 await client.whoami()
             assert len(server.asked) == 4
@@ -382,7 +361,7 @@ class TestRefusals:
         def answer(server: LyingServer, asked: Asked) -> Said:
             return html(403) if len(server.asked) % 5 == 0 else server.honest(asked)
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             assert await wrong_labels(server, client, 50) == []
         assert server.applied.total() == 50
 
@@ -392,7 +371,7 @@ class TestRefusals:
                 return error(403, "Not yours", code="forbidden")
             return server.honest(asked)
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             found = await settled(client)
             assert await label(client, "8") is Outcome.DETACHED
         assert isinstance(found.error, PermissionDeniedError)
@@ -401,10 +380,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_token_that_may_do_nothing_is_fatal(self, status: int) -> None:
-        async with (
-            LyingServer(lambda _, __: error(status, "No", code="forbidden")) as server,
-            client_for(server) as client,
-        ):
+        async with lying(lambda _, __: error(status, "No", code="forbidden")) as (server, client):
             found = await asyncio.gather(*(settled(client) for _ in range(8)))
         assert all(each.fatal is each.error is not None for each in found)
         looks = [asked for asked in server.asked if asked.conversation == "me"]
@@ -430,8 +406,6 @@ class TestRefusals:
 
 
 class TestQuota:
-    """Point 12, of refusals."""
-
     async def test_a_429_with_nothing_but_its_reset_is_waited_out(self) -> None:
         moments: list[float] = []
 
@@ -469,8 +443,6 @@ class TestQuota:
 
 
 class TestSearches:
-    """Point 12, of searches."""
-
     @pytest.mark.parametrize("status", [502, 504])
     @pytest.mark.parametrize("bearable", [75, 10])
     async def test_pages_that_a_gateway_gives_up_on_are_asked_for_in_halves(
@@ -486,7 +458,7 @@ class TestSearches:
             listed = [{"id": str(number)} for number in range(first, last)]
             return Said().with_body({"conversations": listed, "total_count": 200, "pages": pages})
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             found = [each.id async for each in client.find_conversations(GONE)]
         assert found == [str(number) for number in range(200)]
         sizes = [asked.body["pagination"]["per_page"] for asked in server.asked]
@@ -495,7 +467,7 @@ class TestSearches:
         assert len(sizes) <= 200 // bearable + 1 + 8
 
     async def test_a_search_whose_smallest_pages_fail_says_so(self) -> None:
-        async with LyingServer(lambda _, __: html(504)) as server, client_for(server) as client:
+        async with lying(lambda _, __: html(504)) as (server, client):
             with pytest.raises(intercom_async.ServerError, match="504"):
                 _ = [each async for each in client.find_conversations(GONE)]
         assert len(server.asked) == 4 * 2 + 4
@@ -506,13 +478,15 @@ class TestSearches:
                 return html(503)
             return Said().with_body({"conversations": [{"id": "7"}]})
 
-        async with LyingServer(answer) as server, client_for(server) as client:
+        async with lying(answer) as (server, client):
             assert [each.id async for each in client.find_conversations(GONE)] == ["7"]
         assert {asked.body["pagination"]["per_page"] for asked in server.asked} == {150}
 
     @pytest.mark.parametrize("cursors", [2, 10**9])
     @pytest.mark.parametrize("what", ["conversations", "contacts"])
-    async def test_a_search_ends_when_nothing_new_comes(self, what: str, cursors: int) -> None:
+    async def test_a_search_that_leads_back_to_what_it_had_is_an_error(
+        self, what: str, cursors: int
+    ) -> None:
         def answer(server: LyingServer, _: Asked) -> Said:
             assert len(server.asked) < 20, "it goes on and on"
             number = len(server.asked)
@@ -521,10 +495,25 @@ class TestSearches:
             document = {"conversations": listed, "data": listed, "total_count": 9, "pages": pages}
             return Said().with_body(document)
 
-        async with LyingServer(answer) as server, client_for(server) as client:
-            if what == "contacts":
-                found = [each.id async for each in client.find_contacts(external_id="7")]
-            else:
-                found = [each.id async for each in client.find_conversations(GONE)]
-        assert found == ["0", "1", "2"]
-        assert len(server.asked) <= 6
+        found: list[str | None] = []
+        async with lying(answer) as (server, client):
+            searches: dict[str, AsyncIterator[Any]] = {
+                "contacts": client.find_contacts(external_id="7"),
+                "conversations": client.find_conversations(GONE),
+            }
+            with pytest.raises(ContradictoryReplyError, match="leads back"):
+                found += [each.id async for each in searches[what]]
+        assert len(server.asked) == 2
+
+    async def test_a_search_that_invents_a_new_page_for_ever_is_an_error(self) -> None:
+        def answer(server: LyingServer, _: Asked) -> Said:
+            first = 150 * len(server.asked)
+            pages = {"next": {"starting_after": str(first)}}
+            listed = [{"id": str(number)} for number in range(first, first + 150)]
+            document = {"conversations": listed, "total_count": 150, "pages": pages}
+            return Said().with_body(document)
+
+        async with lying(answer) as (server, client):
+            with pytest.raises(ContradictoryReplyError, match="far more than it announced"):
+                _ = [each async for each in client.find_conversations(GONE)]
+            assert len(server.asked) < 80

@@ -1,11 +1,8 @@
 """The client against the simulator, over real sockets, on a clock that jumps."""
 
 import asyncio
-import gc
 import logging
-import pickle
 import threading
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from typing import Final, cast
 
@@ -15,20 +12,16 @@ import intercom_async
 from intercom_async import (
     AuthenticationError,
     ClientStateError,
-    ClientStats,
     ConnectionFailedError,
     ContactNotFoundError,
     Conversation,
     ConversationNotFoundError,
     IntercomClient,
-    IntercomError,
     InvalidArgumentError,
     Lane,
     LastContactError,
-    PermissionDeniedError,
     RateLimitPolicy,
     RateLimitWaitError,
-    RedirectError,
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
@@ -139,6 +132,10 @@ class TestDetach:
         )
         await intercom_async.detach_contact(conversation_id, second, admin_id=sim.admin_id)
         assert len(sim.workspace.participants(conversation_id)) == 1
+        gone = await intercom_async.detach_contact(
+            conversation_id, second, admin_id=sim.admin_id, missing_ok=True, timeout=5.0
+        )
+        assert gone is None
 
 
 class TestAmbiguity:
@@ -220,15 +217,6 @@ class TestAmbiguity:
             await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
         assert sim.applied[conversation_id, first] == 1
 
-    async def test_a_conversation_that_is_gone_at_the_check_is_missing(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=5)
-        sim.workspace.delete_conversation(conversation_id)
-        with pytest.raises(ConversationNotFoundError):
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-
     async def test_a_token_that_is_revoked_after_a_lost_reply_leaves_it_unknown(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
@@ -273,37 +261,8 @@ class TestReplies:
         assert (raised.value.status, raised.value.request_id) == (200, "abc-7")
         assert raised.value.body == body[:200]
 
-    @pytest.mark.parametrize("fault", [Fault.NUMERIC_IDS, Fault.UNKNOWN_FIELDS])
-    async def test_odd_fields_are_no_problem(
-        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
-    ) -> None:
-        conversation_id, (first, second) = conversation_of(sim)
-        sim.faults.add(fault, probability=1.0)
-        found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert [contact.id for contact in found.participants] == [second]
-        whole = await client.get_conversation(conversation_id)
-        assert whole.id == conversation_id
-
-    async def test_a_redirect_is_an_error(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.REDIRECT, times=1)
-        with pytest.raises(RedirectError, match="base_url"):
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert [entry.method for entry in sim.requests.log or ()] == ["DELETE", *["GET"] * 3]
-
 
 class TestOtherCalls:
-    async def test_attach_undoes_a_detach(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, second) = conversation_of(sim)
-        await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        found = await client.attach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert {contact.id for contact in found.participants} == {first, second}
-        assert sim.workspace.attached(conversation_id, first)
-
     async def test_whoami_names_the_workspace(self, client: IntercomClient) -> None:
         identity = await client.whoami()
         assert identity.id == "5017690"
@@ -332,12 +291,6 @@ class TestOtherCalls:
             sim.workspace.detach(conversation.id or "", contact)
         assert sorted(found, key=str) == sorted(wanted)
 
-    async def test_a_contact_in_no_conversation_gives_none(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        assert [found async for found in client.find_conversations(contact)] == []
-
 
 class TestQuota:
     async def test_the_quota_is_known_after_the_first_reply(
@@ -362,23 +315,6 @@ class TestQuota:
         assert len(sim.quota.windows) >= 3
         assert sim.requests.refused <= 1
 
-    async def test_a_wait_longer_than_allowed_is_refused_naming_both_durations(
-        self, sim: IntercomSimulator
-    ) -> None:
-        policy = RateLimitPolicy(max_wait=0.5)
-        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
-            await client.whoami()
-            await asyncio.sleep(10.0 - sim.now() % 10.0 + 0.5)
-            await client.whoami()
-            sim.spend(167)
-            with pytest.raises(RateLimitWaitError) as caught:
-                for _ in range(3):
-                    await client.whoami()
-        assert caught.value.max_wait == 0.5
-        assert caught.value.wait > 0.5
-        assert f"{caught.value.wait:.2f} s" in str(caught.value)
-        assert "0.50 s" in str(caught.value)
-
     @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
     async def test_a_429_costs_no_attempt(self, sim: IntercomSimulator, fault: Fault) -> None:
         events: list[Event] = []
@@ -396,14 +332,6 @@ class TestQuota:
         assert sum(isinstance(event, RequestRefused) for event in events) == 2
         (sent,) = [event for event in events if isinstance(event, RequestSent)]
         assert sent.attempt == 1
-
-    async def test_a_retry_after_beyond_the_ceiling_ends_the_call(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1, seconds=300.0)
-        with pytest.raises(intercom_async.RateLimitedError, match="300 s") as caught:
-            await client.whoami()
-        assert caught.value.retry_after == 300.0
 
 
 class TestEvents:
@@ -498,9 +426,11 @@ class TestEvents:
             await asyncio.sleep(10.5 - sim.now() % 10.0)
             await client.whoami()
             sim.spend(167)
-            with pytest.raises(RateLimitWaitError):
+            with pytest.raises(RateLimitWaitError) as caught:
                 for _ in range(3):
                     await client.whoami()
+        assert f"{caught.value.wait:.2f} s" in str(caught.value)
+        assert "0.50 s" in str(caught.value)
         (refused,) = [event for event in events if isinstance(event, WaitRefused)]
         assert refused.wait > refused.max_wait
         (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
@@ -514,14 +444,13 @@ class TestEvents:
             await client.whoami()
         (line,) = [record.getMessage() for record in caplog.records]
         assert "given up" in line
+        assert "300 s" in str(caught.value)
+        assert caught.value.retry_after == 300.0
         assert caught.value.request_id is not None
         assert caught.value.request_id in line
 
 
 class TestStats:
-    async def test_a_new_client_has_done_nothing(self, client: IntercomClient) -> None:
-        assert client.stats() == ClientStats()
-
     async def test_the_numbers_agree_with_what_the_server_saw(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
@@ -621,27 +550,6 @@ class TestLife:
             await hasty.whoami()
         assert (await client.whoami()).id == "5017690"
 
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("token", ""),
-            ("token", "two words"),
-            ("region", "mars"),
-            ("base_url", "http://example.com"),
-            ("version", "latest"),
-            ("timeout", 0),
-            ("timeout", "soon"),
-            ("retry", 3),
-            ("rate_limit", 3),
-            ("observer", 3),
-        ],
-    )
-    async def test_construction_refuses_bad_values_by_name(self, name: str, value: object) -> None:
-        arguments: dict[str, object] = {"token": TOKEN} | {name: value}
-        with pytest.raises(InvalidArgumentError) as caught:
-            IntercomClient(**arguments)  # type: ignore[arg-type]  # wrong on purpose
-        assert caught.value.name == name
-
     async def test_a_missing_token_names_the_variable(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -654,57 +562,6 @@ class TestLife:
             client.with_options(timeout=-1)
         with pytest.raises(InvalidArgumentError, match="max_wait"):
             client.with_options(max_wait=-1)
-
-
-class TestSecrets:
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            Fault.SERVER_ERROR,
-            Fault.HTML_ERROR,
-            Fault.CLOSE_BEFORE_APPLYING,
-            Fault.RESET_AFTER_APPLYING,
-            Fault.UNAUTHORIZED,
-            Fault.FORBIDDEN,
-            Fault.REDIRECT,
-            Fault.HUGE_BODY,
-            Fault.EMPTY_BODY,
-        ],
-    )
-    async def test_the_token_is_in_no_error_log_event_or_traceback(
-        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture, fault: Fault
-    ) -> None:
-        caplog.set_level(logging.DEBUG)
-        events: list[Event] = []
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(fault, probability=1.0)
-        async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
-            with pytest.raises(IntercomError) as caught:
-                await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-            shown = [repr(client), repr(client._transport), repr(client._http)]
-        error: BaseException | None = caught.value
-        while error is not None:
-            shown += [str(error), repr(error), repr(error.__dict__)]
-            shown += traceback.TracebackException.from_exception(
-                error, capture_locals=True
-            ).format()
-            error = error.__cause__ or error.__context__
-        shown += [repr(event) for event in events] + [caplog.text]
-        # The test's own frame names the constant; everything of the library's is checked.
-        library = [text for text in shown if "test_client.py" not in text]
-        assert not [text for text in library if TOKEN in text]
-
-    async def test_errors_can_be_pickled(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.FORBIDDEN)
-        with pytest.raises(PermissionDeniedError) as caught:
-            await client.whoami()
-        copied = pickle.loads(pickle.dumps(caught.value))
-        assert type(copied) is PermissionDeniedError
-        assert str(copied) == str(caught.value)
-        assert copied.rate_limit == caught.value.rate_limit
-        gc.collect()
 
 
 class TestLargeReplies:

@@ -23,7 +23,8 @@ FLOORS: list[set[str]] = [
     {"transport.retrying"},
     {"transport.wire"},
     {"transport.answers", "transport.network"},
-    {"transport.http", "transport.turns"},
+    {"transport.http"},
+    {"transport.call"},
     {"transport.sending"},
     {"detaching", "raw"},
     {"pairs"},
@@ -49,13 +50,12 @@ PURE = {
     "transport.retrying",
     "transport.answers",
     "pacing.concurrency",
-    "transport.outage",
     "pacing.slots",
 }
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
-    "tenacity": {"transport.sending"},
+    "tenacity": {"transport.call"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
     "procrastinate": {"integrations", "cli"},

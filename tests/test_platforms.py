@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from intercom_async.integrations import EXTRAS
-from intercom_async.journal import Binding, opening
+from intercom_async.journal import Binding
+from intercom_async.journal.sqlite import SqliteStore
 
 WINDOWS = """
     import asyncio, multiprocessing, os, sqlite3, ssl, sys, types
@@ -95,6 +96,7 @@ def test_an_integration_without_its_library_names_the_line_that_installs_it(
 def test_a_mac_is_told_to_flush_the_journal_to_the_disk_itself(tmp_path: Path) -> None:
     binding = Binding(operation="detach", base_url="https://api.intercom.io", app_id="a")
     with contextlib.ExitStack() as undo:
-        connection, _ = opening.open_file(str(tmp_path / "run.db"), binding, 0.0, undo)
-        assert connection.execute("PRAGMA fullfsync").fetchall() == [(1,)]
-        assert connection.execute("PRAGMA synchronous").fetchall() == [(2,)]
+        store = SqliteStore(str(tmp_path / "run.db"), binding, None, 0.0)
+        undo.callback(store.let_go)
+        assert store.ask("PRAGMA fullfsync", ()) == [(1,)]
+        assert store.ask("PRAGMA synchronous", ()) == [(2,)]

@@ -205,16 +205,6 @@ class TestRuns:
             for sim in places.simulators.values():
                 assert max(usage.accepted for usage in sim.quota.windows) >= 7
 
-    async def test_more_workspaces_than_may_run_at_once_take_turns(self) -> None:
-        async with nothing_left_behind(), town(9) as places:
-            pairs = places.populate(6)
-            async with IntercomPool(places.access) as pool:
-                for chosen in (mixed(pairs), pairs):
-                    summary = await pool.detach_contacts(chosen, at_once=3)
-                    assert summary.total == summary.settled == 54
-            for sim in places.simulators.values():
-                assert set(sim.applied.values()) == {1}
-
     @pytest.mark.parametrize("sorted_", [False, True])
     async def test_a_workspace_without_access_stops_alone(self, sorted_: bool) -> None:
         async with nothing_left_behind(), town(3) as places:

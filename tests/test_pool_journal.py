@@ -174,7 +174,8 @@ async def test_no_more_workspaces_than_asked_for_are_in_work(form: str) -> None:
         in_work: list[int] = []
         async with IntercomPool(places.access) as pool:
             run = pool.detach_contacts(forms[form], at_once=2)
-            in_work += [len(run._working) async for _ in run]
+            sims = places.simulators.values()
+            in_work += [sum(sim.requests.in_flight > 0 for sim in sims) async for _ in run]
             assert run.summary.settled == 56
         assert max(in_work) == 2
         assert applied_twice(places) == []
@@ -322,3 +323,24 @@ async def test_a_workspace_that_nobody_knows_keeps_its_pairs_for_later(tmp_path:
             summary = await pool.detach_contacts(journal=path)
         assert summary.settled == summary.total == 5
         assert set(states_in(path).values()) == {"detached"}
+
+
+async def test_a_workspace_that_waits_for_more_makes_room_for_another() -> None:
+    async with nothing_left_behind(), town(2) as places:
+        pairs = places.populate(3)
+        told = asyncio.Event()
+
+        async def source() -> AsyncIterator[Key]:
+            for pair in pairs["ws0"]:
+                yield ("ws0", *pair)
+            await asyncio.sleep(60.0)
+            for pair in pairs["ws1"]:
+                yield ("ws1", *pair)
+            await told.wait()
+
+        async with IntercomPool(places.access) as pool:
+            async for found in pool.detach_contacts(source(), at_once=1):
+                if found.workspace == "ws1":
+                    told.set()
+        assert told.is_set()
+        assert applied_twice(places) == []

@@ -13,6 +13,7 @@ from intercom_async import (
     DetachSummary,
     IntercomError,
     Outcome,
+    PoolSummary,
     RunFailedError,
 )
 
@@ -52,3 +53,27 @@ def test_an_input_that_was_not_read_to_its_end_raises(stopped_by: IntercomError 
     told = json.loads(json.dumps(summary.to_dict()))
     assert told["outcomes"] == {"failed": 1}
     assert told["stopped_by"] == (stopped_by and "Intercom is away")
+
+
+def test_a_pools_summary_raises_for_any_workspace_and_has_the_numbers_of_all() -> None:
+    counts = dict.fromkeys(Outcome, 0)
+    cause = Cause(outcome=Outcome.FAILED, error="HTTP 500", count=2, example=Detach("1", "2"))
+    good = DetachSummary(outcomes={**counts, Outcome.DETACHED: 3}, requests=3, input_ended=True)
+    bad = DetachSummary(
+        outcomes={**counts, Outcome.FAILED: 2}, causes=(cause,), input_ended=True, refusals=1
+    )
+    PoolSummary(workspaces={"acme": good}).raise_for_failures()
+    both = PoolSummary(workspaces={"acme": good, "umbrella": bad}, elapsed=1.5)
+    with pytest.raises(RunFailedError, match=r"2 of 5 .* reason: HTTP 500") as raised:
+        both.raise_for_failures()
+    assert pickle.loads(pickle.dumps(raised.value)).summary == both
+    written = json.loads(json.dumps(both.to_dict()))
+    assert (written["total"], written["requests"], written["refusals"]) == (5, 3, 1)
+    assert written["workspaces"] == {"acme": good.to_dict(), "umbrella": bad.to_dict()}
+    unread = DetachSummary(outcomes=counts)
+    refused = ConnectionFailedError("Intercom is away")
+    stopped = DetachSummary(outcomes=counts, stopped_by=refused, input_ended=True)
+    for summary, reason in ((unread, None), (stopped, refused)):
+        with pytest.raises(RunFailedError) as raised:
+            PoolSummary(workspaces={"acme": good, "umbrella": summary}).raise_for_failures()
+        assert raised.value.__cause__ is reason

@@ -1,6 +1,12 @@
 """Many detaches at once."""
 
-from intercom_async.bulk.results import Cause, DetachResult, DetachSummary, RunFailedError
 from intercom_async.bulk.run import DetachRun
+from intercom_async.bulk.summary import (
+    Cause,
+    DetachSummary,
+    PoolResult,
+    PoolSummary,
+    RunFailedError,
+)
 
-__all__ = ["Cause", "DetachResult", "DetachRun", "DetachSummary", "RunFailedError"]
+__all__ = ["Cause", "DetachRun", "DetachSummary", "PoolResult", "PoolSummary", "RunFailedError"]

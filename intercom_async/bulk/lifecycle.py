@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Final, Generic, Self, TypeVar
 
+from intercom_async.bulk.changes import Changes
 from intercom_async.errors import ClientStateError
 from intercom_async.runtime import Runtime
 
@@ -19,56 +20,58 @@ _UNREAD: Final = 256
 _UNREAD_BYTES: Final = 16 * 1024 * 1024
 """Bytes of replies that may wait so."""
 
+INTERRUPTED: Final = "other code cancelled a task of the run, which stopped; run it again"
+
 
 class ResultQueue(Generic[_Result]):
-    """Hands results to the consumer. Whoever makes results awaits `room` before the next one.
+    """Hands results to the consumer. Whoever makes results awaits `room` while it is `full`.
 
     Nothing is kept unless results are `wanted`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
         self.wanted = False
+        self._changes = changes
         self._waiting: deque[tuple[_Result, int]] = deque()
         self._bytes = 0
-        self._more = asyncio.Event()
-        self._taken = asyncio.Event()
         self._ended = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the consumer lags behind."""
+        return self.wanted and (len(self._waiting) >= _UNREAD or self._bytes > _UNREAD_BYTES)
 
     def add(self, result: _Result, size: int = 0) -> None:
         """Add a result that keeps `size` bytes."""
         if self.wanted:
             self._waiting.append((result, size))
             self._bytes += size
-            self._more.set()
+            self._changes.look()
 
     async def room(self) -> None:
         """Wait while the consumer lags behind."""
-        while self.wanted and (len(self._waiting) >= _UNREAD or self._bytes > _UNREAD_BYTES):
-            self._taken.clear()
-            await self._taken.wait()
+        await self._changes.until(lambda: not self.full)
 
     async def take(self) -> tuple[_Result] | None:
         """Return the next result in a tuple, None at the end."""
-        while not self._waiting:
-            if self._ended:
-                return None
-            self._more.clear()
-            await self._more.wait()
+        await self._changes.until(lambda: bool(self._waiting) or self._ended)
+        if not self._waiting:
+            return None
         result, size = self._waiting.popleft()
         self._bytes -= size
-        self._taken.set()
+        self._changes.look()
         return (result,)
 
     def abandon(self) -> None:
         """Drop what waits: nobody takes results any more."""
         self.wanted = False
         self._waiting.clear()
-        self._taken.set()
+        self._changes.look()
 
     def end(self) -> None:
         """Let `take` return None behind the last result."""
         self._ended = True
-        self._more.set()
+        self._changes.look()
 
 
 class Run(ABC, Generic[_Result, _Summary]):
@@ -81,17 +84,15 @@ class Run(ABC, Generic[_Result, _Summary]):
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._results = ResultQueue[_Result]()
+        self._changes = Changes()
+        self._results = ResultQueue[_Result](self._changes)
         self._failure: BaseException | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._entered = False
+        self._stopping = False
         self._abandoned = False
         self._began: float | None = None
         self._ended: float | None = None
-
-    def hand_results_to(self, results: ResultQueue[_Result]) -> None:
-        """Let results go to another queue, whoever awaits the run; before it begins."""
-        self._results = results
 
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):
@@ -185,27 +186,25 @@ class Run(ABC, Generic[_Result, _Summary]):
     def _interrupted(self) -> None:
         """Fail because a task of the run was cancelled, unless the run did that itself."""
         if not self._abandoned:
-            self._fail(
-                ClientStateError(
-                    "other code cancelled a task of the run, which stopped; run it again"
-                )
-            )
+            self._fail(ClientStateError(INTERRUPTED))
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step until nobody cancels it."""
+        """Take a step of the run, again if it was cancelled; an error of it ends the run."""
         while True:
             try:
                 return await step()
             except asyncio.CancelledError:
                 self._interrupted()
                 self._drop()
+            except Exception as error:  # noqa: BLE001  the consumer gets it
+                return self._fail(error)
 
     def _prepare(self) -> None:
         """Raise what keeps the run from beginning."""
 
     @abstractmethod
     async def _supervise(self) -> None:
-        """Do everything; report a failure to `_fail`, and raise no cancellation."""
+        """Do everything, in steps that are `_surely` taken."""
 
     @abstractmethod
     def _drop(self) -> None:

@@ -1,13 +1,12 @@
 """What a run does, and what it was asked for."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypedDict
 
 import attrs
 
-from intercom_async.bulk.results import DetachSummary
-from intercom_async.detaching import Detach, Settled
+from intercom_async.bulk.summary import DetachSummary
+from intercom_async.detaching import Detach, DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
@@ -17,15 +16,13 @@ from intercom_async.validators import number, optional
 _SECONDS: Final = number("a positive number of seconds", lambda value: value > 0)
 
 
-def _count(most: int | None) -> Any:
-    """Return a validator for None or a whole number from 1 to `most`."""
-    expected = (
-        "a whole number of at least 1" if most is None else f"a whole number from 1 to {most}"
-    )
-    limit = math.inf if most is None else most
-    return optional(
-        number(f"{expected}, or None", lambda value: isinstance(value, int) and 1 <= value <= limit)
-    )
+COUNT: Final = number(
+    "a whole number of at least 1", lambda value: isinstance(value, int) and value >= 1
+)
+_CONCURRENCY: Final = number(
+    f"a whole number from 1 to {CONNECTIONS}, or None",
+    lambda value: isinstance(value, int) and 1 <= value <= CONNECTIONS,
+)
 
 
 def _callable_or_none(_: object, attribute: Any, value: object) -> None:
@@ -49,7 +46,7 @@ class Operation(Protocol):
         *,
         ambiguous: bool,
         on_send: Callable[[], Awaitable[None]],
-    ) -> Awaitable[Settled]:
+    ) -> Awaitable[DetachResult]:
         """Bring one pair to an end; see `settle`."""
         ...
 
@@ -84,8 +81,8 @@ class RunOptions:
     operation: str
     base_url: str
     admin_id: str | None = attrs.field(default=None, converter=_admin_id)
-    concurrency: int | None = attrs.field(default=None, validator=_count(CONNECTIONS))
-    stop_after_missing: int | None = attrs.field(default=100, validator=_count(None))
+    concurrency: int | None = attrs.field(default=None, validator=optional(_CONCURRENCY))
+    stop_after_missing: int | None = attrs.field(default=100, validator=optional(COUNT))
     outage_patience: float = attrs.field(default=900.0, validator=_SECONDS)
     progress: Callable[[DetachSummary], object] | None = attrs.field(
         default=None, validator=_callable_or_none

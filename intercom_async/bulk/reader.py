@@ -7,18 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from intercom_async.detaching import Detach
-from intercom_async.errors import InvalidArgumentError
+from intercom_async.bulk.changes import Changes
 
 _AHEAD: Final = 256
 """Pairs that are read ahead at most."""
 
 _BREATH: Final = 128
 """Pairs that a synchronous input may give before other tasks get the loop."""
-
-Checked = tuple[Detach, InvalidArgumentError | None]
-"""A pair, and what is wrong with one of its ids."""
-
 
 _Taken = TypeVar("_Taken")
 
@@ -32,7 +27,6 @@ class InputReader(Generic[_Taken]):
     Args:
         pairs: the input, None for none.
         convert: gets an item and its number, counted from 1, and returns what `take` gives.
-        changed: called when there is something new to `take`.
 
     Attributes:
         complete: whether the input was read to its end.
@@ -43,13 +37,12 @@ class InputReader(Generic[_Taken]):
         self,
         pairs: Iterable[Any] | AsyncIterable[Any] | None,
         convert: Callable[[object, int], _Taken],
-        changed: Callable[[], None],
+        changes: Changes,
     ) -> None:
         self._pairs = pairs
         self._convert = convert
-        self._changed = changed
+        self._changes = changes
         self._ahead: deque[_Taken] = deque()
-        self._room = asyncio.Event()
         self._place = 0
         self.complete = False
         length = 0 if pairs is None else operator.length_hint(pairs, -1)
@@ -61,7 +54,7 @@ class InputReader(Generic[_Taken]):
     def take(self, most: int) -> list[_Taken]:
         """Return pairs that were read, the oldest first."""
         taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
-        self._room.set()
+        self._changes.look()
         return taken
 
     def put_back(self, taken: Sequence[_Taken]) -> None:
@@ -88,8 +81,7 @@ class InputReader(Generic[_Taken]):
         try:
             async for item in items:
                 self._take_in(item)
-                if len(self._ahead) >= _AHEAD:
-                    await self._wait_for_room()
+                await self._room()
         finally:
             close: Any = getattr(items, "aclose", None)
             if close is not None:
@@ -102,8 +94,7 @@ class InputReader(Generic[_Taken]):
                 self._take_in(item)
                 if self._place % _BREATH == 0:
                     await asyncio.sleep(0)
-                if len(self._ahead) >= _AHEAD:
-                    await self._wait_for_room()
+                    await self._room()
         finally:
             if inspect.isgenerator(items):
                 items.close()
@@ -114,9 +105,9 @@ class InputReader(Generic[_Taken]):
         if self.unread is not None:
             # An input that gives more than it promised may give anything.
             self.unread = self.unread - 1 if self.unread else None
-        self._changed()
+        if len(self._ahead) == 1:
+            self._changes.look()
 
-    async def _wait_for_room(self) -> None:
-        while len(self._ahead) >= _AHEAD:
-            self._room.clear()
-            await self._room.wait()
+    async def _room(self) -> None:
+        if len(self._ahead) >= _AHEAD:
+            await self._changes.until(lambda: len(self._ahead) < _AHEAD)

@@ -1,15 +1,14 @@
 """A bulk run. See `DetachRun`.
 
-Pairs go one way. One task, the reader, pulls them from the input and stops while too many wait.
-The supervisor looks each up in the journal and admits those that are not settled. `Admission` parks
-a pair whose conversation has a request in flight, so that two requests never race on one
-conversation. Workers send what is ready (`Sender`), write its outcome into the journal and hand the
-result to the consumer. The limiter alone decides how fast requests leave; workers only keep enough
-of them ready.
-
-A run has three parts: the input; the rows that earlier sessions left unsettled and the input did
-not name; and the second try of what failed for a passing reason. The last two are queries. In a
-run over many workspaces the input is one, too: the pool reads it and writes it to the journal.
+Pairs go one way. They come from sources, one after the other: the input, which one task reads
+ahead; the rows that earlier sessions left unsettled and the input did not name; in a run over many
+workspaces, the rows into which the pool writes what it reads; and last the rows of pairs that
+failed for a passing reason and get a second try. The supervisor takes pairs from a source a batch
+at a time. `PairQueue` parks a pair whose conversation has a request in flight, so that two requests
+never race on one conversation. Workers send what is ready, write its outcome into the journal and
+hand the result to the consumer. The limiter alone decides how fast requests leave; workers only
+keep enough of them ready. Once the run stops, the supervisor goes on through the sources and gives
+the result of each pair that is not sent.
 
 A row says "sending" before its pair is sent and has its outcome before the result is given. Both
 are durable if the journal is a file.
@@ -22,22 +21,20 @@ a consumer that leaves. Pairs that were read and not sent by then are `not_attem
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
+from msgspec.structs import replace
 
-from intercom_async.bulk.access import Access, WhoAmI, may_pass
-from intercom_async.bulk.admission import Admission
-from intercom_async.bulk.item import Item, Key, pair_of, result_of
-from intercom_async.bulk.lifecycle import Run
+from intercom_async.bulk.changes import Changes
+from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import Operation, RunOptions
-from intercom_async.bulk.pages import Pages
-from intercom_async.bulk.part import Part
-from intercom_async.bulk.reader import Checked, InputReader
-from intercom_async.bulk.results import DetachResult, DetachSummary, Tally, facts_of
+from intercom_async.bulk.queue import Item, Key, PairQueue
+from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.sender import Sender
-from intercom_async.detaching import Detach, Outcome, Settled
+from intercom_async.bulk.summary import DetachSummary, Tally, facts_of
+from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
     AuthenticationError,
     CertificateError,
@@ -46,6 +43,8 @@ from intercom_async.errors import (
     IntercomError,
     InvalidArgumentError,
     PermissionDeniedError,
+    ServerError,
+    UnknownOutcomeError,
     WrongInputError,
 )
 from intercom_async.journal import (
@@ -61,6 +60,7 @@ from intercom_async.journal import (
     State,
     Wanted,
 )
+from intercom_async.model import Identity
 from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.pacing.limiter import Backlog
 from intercom_async.pairs import Pair, as_detach, check_input
@@ -71,16 +71,38 @@ from intercom_async.transport.retrying import backoff
 from intercom_async.transport.sending import CallOptions, Transport
 
 _BATCH: Final = 128
-"""Pairs that are looked up at once at most."""
-
-_LARGE: Final = 256 * 1024
-"""Bytes of a reply from which on the replies in flight are counted, too."""
-
-_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that the replies in flight may have together once a large one was seen."""
+"""Pairs that are taken from a source at once at most."""
 
 _LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
+
+_PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
+"""Errors after which another try, some time later, may go better; a refused certificate aside."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Part:
+    """One workspace's part of a run over many; the pool reads its pairs into the journal.
+
+    The pool also closes the journal, notes the numbers in it, and gives the results of pairs that
+    lie there and are not sent.
+
+    Attributes:
+        durable: whether what the journal keeps survives the process.
+        results: takes the results.
+        changes: has a look when `over` or `left` may have changed.
+        over: whether the run may end when nothing is left: no more will come, or others wait.
+        left: pairs that were read and not taken up.
+    """
+
+    session: Session
+    workspace: str
+    durable: bool
+    results: ResultQueue[DetachResult]
+    changes: Changes
+    over: Callable[[], bool]
+    tally: Tally = attrs.field(factory=Tally)
+    left: int = 0
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -111,60 +133,58 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         journal: Journal | Part,
         options: RunOptions,
         operation: Operation,
-        whoami: WhoAmI,
+        whoami: Callable[[], Awaitable[Identity]],
         transport: Transport,
         call: CallOptions,
         runtime: Runtime,
     ) -> None:
         self._entered = True  # until the arguments are known to be good
+        self._journal = journal
         self._part = part = journal if isinstance(journal, Part) else None
-        self._journal = journal if isinstance(journal, Journal) else Journal(None)
-        self._durable = self._journal.path is not None if part is None else part.durable
+        self._durable = journal.durable if isinstance(journal, Part) else journal.path is not None
         self._workspace = "" if part is None else part.workspace
         if pairs is None and part is None and not self._durable:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
-        self._asked = options
-        self._concurrency = options.concurrency or CONNECTIONS
+        if part is not None:
+            self._results, self._changes = part.results, part.changes
+        self._options = options
+        self._whoami = whoami
+        self._transport = transport
         self._retry = call.retry
-        self._access = Access(
+        self._sender = Sender(
+            operation,
             transport,
-            whoami,
-            None if part is None else part.renew,
-            admin_id=options.admin_id,
-            retry=call.retry,
-            runtime=runtime,
+            attrs.evolve(call, bounded=options.concurrency is None),
+            workspace=self._workspace,
+            results=self._results,
+            changes=self._changes,
         )
-        call = attrs.evolve(call, bounded=options.concurrency is None)
-        self._sender = Sender(operation, call, self._access)
+        self._concurrency = options.concurrency or CONNECTIONS
+        self._identity: Identity | None = None
+        self._asking = False
         self._session: Session | None = None
         self._tally = Tally() if part is None else part.tally
-        self._answers: Counter[Outcome] = Counter()
-
-        self._changed = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
+        self._right_input = False
+        self._answers = self._missing = 0
         self._timer: TimerHandle | None = None
         self._note_at = 0.0
+
         self._search = pairs if isinstance(pairs, PairSearch) else None
-        self._input = InputReader(pairs, as_detach, self._changed.set)
-        if part is not None:
-            part.moved = self._changed.set
+        self._input = InputReader(pairs, as_detach, self._changes)
+        self._reader: asyncio.Task[None] | None = None
+        self._drain = True
+        self._cursors: dict[Wanted, Row | None] = {}
+        self._left_unread = False
         self._backlog = Backlog(self._input.unread)
 
-        self._admission = Admission()
-        self._left: Pages | None = None
-        self._left_unread = True
+        self._pairs = PairQueue()
+        self._again: Counter[Key] = Counter()
         self._deferring = self._retry.attempts > 1
         self._deferred = 0
-        self._deferred_rows: Pages | None = None
-        self._deferred_again: Counter[Key] = Counter()
-
         self._workers: set[asyncio.Task[None]] = set()
         self._recording = 0
-        self._idle = self._largest = 0
-        self._stopping = False
-        self._drain = True
 
     def __repr__(self) -> str:
         state = "not begun" if self._began is None else "running"
@@ -178,18 +198,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     @property
     def summary(self) -> DetachSummary:
         """The run in numbers, up to now."""
-        limit = self._access.transport.limit
-        return self._tally.summary(elapsed=self._elapsed, limit=limit)
+        return self._tally.summary(elapsed=self._elapsed, limit=self._transport.limit)
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
         """The quota as it is now, None before the first reply."""
-        return self._access.transport.rate_limit
+        return self._transport.rate_limit
 
     @property
     def outage(self) -> OutageStatus | None:
         """Since when Intercom is away, and why; None while it answers."""
-        return self._access.transport.outage
+        return self._transport.outage
 
     def stop(self, *, immediately: bool = False, drain: bool = True) -> None:
         """End the run early; the consumer still gets a result for everything that was read.
@@ -205,18 +224,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
         self._sender.stop(everything=immediately or self.outage is not None)
+        if self._asking and self._supervisor is not None:
+            self._asking = False
+            self._supervisor.cancel()
         if self._reader is not None and not self._drain:
             self._reader.cancel()
-        self._changed.set()
+        self._changes.look()
 
     # --- the supervisor ------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        _ = self._access.transport.limiter  # a client that cannot be used says so here
-        # Not sooner: a run that nobody awaits is gone, and warns, when it is let go of.
-        self._access.patient = lambda: self._elapsed < self._asked.outage_patience
-        self._sender.room, self._sender.interrupted = self._memory, self._interrupted
-        self._admission.added = self._added
+        _ = self._transport.limiter  # a client that cannot be used says so here
 
     def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
@@ -226,63 +244,37 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self.stop(drain=False)
 
     async def _supervise(self) -> None:
-        self._access.expect(self._backlog)
+        self._transport.limiter.expect(self._backlog)
         self._note_at = self._runtime.monotonic() + _LOOK
         self._look_at_outage()
-        try:
-            await self._open_journal()
-            await self._work_off_input()
-            await self._work_off_left()
-            await self._work_off_planned()
-            await self._try_again()
-        except asyncio.CancelledError:
-            self._interrupted()
-            self._drop()
-        except Exception as error:  # noqa: BLE001  the consumer gets it
-            self._fail(error)
-        finally:
-            await self._wind_up()
-
-    async def _wind_up(self) -> None:
-        """Let requests in flight end, give the results of what was not sent, close everything."""
-        self._access.forget()
-        assert self._timer is not None  # noqa: S101  set when the run began
-        self._timer.cancel()
-        for _ in range(len(self._workers)):
-            self._admission.ready.put_nowait(None)
-        await self._surely(self._until_tasks_are_gone)
-        await self._surely(lambda: self._until(lambda: not self._recording, stopping_too=True))
-        try:
-            await self._surely(self._leave_rest)
-            await self._surely(self._leave_left)
-            await self._surely(self._leave_deferred)
-        except JournalError as error:
-            self._failure = self._failure or error
-        try:
-            await self._surely(self._close_journal)
-        except JournalError as error:
-            self._failure = self._failure or error
+        for step in (
+            self._open_journal,
+            self._work_off_input,
+            lambda: self._work_off(self._take_left),
+            lambda: self._work_off(self._take_planned),
+            self._until_sent,
+            self._try_again,
+            self._until_sent,
+        ):
+            await self._surely(step)
+        self._transport.limiter.forget(self._backlog)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._surely(self._close)
         self._show_progress()
 
-    async def _until_tasks_are_gone(self) -> None:
-        reader = set[asyncio.Task[None]]() if self._reader is None else {self._reader}
-        while tasks := {task for task in reader | self._workers if not task.done()}:
-            await asyncio.wait(tasks)
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds, or the run stops."""
+        await self._changes.until(lambda: self._stopping or condition())
 
-    async def _until(self, condition: Callable[[], bool], *, stopping_too: bool = False) -> None:
-        """Wait until something holds, or the run stops unless `stopping_too`."""
-        while not condition() and (stopping_too or not self._stopping):
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def _until_done(self) -> None:
-        """Wait until every admitted pair has its outcome, or the run stops."""
-        self._note_backlog()
-        await self._until(lambda: not self._admission.open)
+    async def _until_sent(self) -> None:
+        """Wait for the workers, then give the results of what they did not send."""
+        await self._changes.until(lambda: not self._workers and not self._recording)
+        await self._leave(list(self._pairs.open.values()))
 
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
-        outage, patience = self.outage, self._asked.outage_patience
+        outage, patience = self.outage, self._options.outage_patience
         # An outage that began before the run has not used up any of its patience.
         if outage is not None and min(outage.since, self._elapsed) >= patience:
             self._stop_for(
@@ -295,9 +287,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._timer = self._runtime.call_later(_LOOK, self._look_at_outage)
 
     def _show_progress(self) -> None:
-        if self._asked.progress is not None:
+        if self._options.progress is not None:
             try:
-                self._asked.progress(self.summary)
+                self._options.progress(self.summary)
             except Exception as error:  # noqa: BLE001  the caller's own, and the caller gets it
                 self._fail(error)
 
@@ -307,35 +299,18 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._tally.stopped_by = error
             self.stop()
 
-    def _is_stopping(self) -> bool:
-        """Ask where a checker would remember the answer across an `await`."""
-        return self._stopping
-
     # --- beginning and end ---------------------------------------------------------------------
 
     async def _open_journal(self) -> None:
         """Find out whose run this is, and open its journal."""
+        if self._is_stopping():
+            return
         try:
-            with self._sender.stoppable():
-                app = (await self._access.who()).app if self._durable else None
-                app_id, app_name = (None, None) if app is None else (app.id_code, app.name)
-                if self._part is None:
-                    binding = Binding(
-                        operation=self._asked.operation,
-                        base_url=self._asked.base_url,
-                        app_id=app_id,
-                        app_name=app_name,
-                    )
-                    self._session = await self._journal.open(binding, runtime=self._runtime)
-                    self._session.watch(self.recall)
-                    if self._search is not None:
-                        await self._search.join(self._session, self._tally)
-                        before = self._session.before.items()
-                        self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
-                else:
-                    if app_id is not None:
-                        await self._part.session.bind(self._workspace, app_id, app_name)
-                    self._session, self._part.opened = self._part.session, True
+            if self._durable:
+                self._identity = await self._who()
+                if self._is_stopping():
+                    return
+            await self._join_journal()
         except IntercomError as error:
             # In a pool's run, a key that stands for another workspace, or a workspace that another
             # worker has, stops its own part alone.
@@ -344,10 +319,74 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if isinstance(error, ClientStateError | JournalError) and not other:
                 raise
             self._stop_for(error)
-        if self._session is not None:
-            self._sender.journal = self._session if self._durable else None
-            self._left = Pages(self._session, Wanted.LEFT, self._workspace)
-            self._deferred_rows = Pages(self._session, Wanted.DEFERRED, self._workspace)
+
+    async def _find_admin(self, items: Sequence[Item]) -> None:
+        """Let the token's own admin act for pairs that name none, if nobody else does."""
+        if self._identity is not None or self._sender.admin_id is not None:
+            return
+        if all(item.pair.admin_id is not None for item in items) or self._is_stopping():
+            return
+        try:
+            self._identity = await self._who()
+        except IntercomError as error:
+            if isinstance(error, ClientStateError):
+                raise
+            self._stop_for(error)
+        self._sender.admin_id = getattr(self._identity, "id", None)
+
+    async def _who(self) -> Identity | None:
+        """Ask who the token belongs to, again after a failure that may pass; None if stopped.
+
+        Raises:
+            IntercomError: nobody can say, or the run is not patient any more.
+        """
+        self._asking = True
+        tries = 0
+        try:
+            while True:
+                tries += 1
+                try:
+                    return await self._whoami()
+                except _PASSING as error:
+                    patient = self._elapsed < self._options.outage_patience
+                    if isinstance(error, CertificateError) or not patient:
+                        raise
+                await self._runtime.sleep(self._pause(tries))
+        except asyncio.CancelledError:
+            if not self._stopping or self._supervisor is None:
+                raise
+            self._supervisor.uncancel()
+            return None
+        finally:
+            self._asking = False
+
+    def _pause(self, tries: int) -> float:
+        return backoff(self._retry, attempts=tries, random=self._runtime.random())
+
+    async def _join_journal(self) -> None:
+        identity = self._identity
+        self._sender.admin_id = self._options.admin_id or getattr(identity, "id", None)
+        app = None if identity is None else identity.app
+        app_id, app_name = (None, None) if app is None else (app.id_code, app.name)
+        if isinstance(self._journal, Part):
+            if app_id is not None and self._durable:
+                await self._journal.session.bind(self._workspace, app_id, app_name)
+            self._session = self._journal.session
+        else:
+            binding = Binding(
+                operation=self._options.operation,
+                base_url=self._options.base_url,
+                app_id=app_id,
+                app_name=app_name,
+            )
+            self._session = await self._journal.open(binding, runtime=self._runtime)
+            self._session.watch(self.recall)
+            if self._search is not None:
+                await self._search.join(self._session, self._tally)
+                before = self._session.before.items()
+                self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
+        self._sender.journal = self._session if self._durable else None
+        self._left_unread = self._session.resumed
 
     def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
@@ -358,18 +397,55 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         return {
             **facts_of(self._tally),
             "elapsed": self._elapsed,
-            "quota_limit": self._access.transport.limit,
+            "quota_limit": self._transport.limit,
             "stopped_by": None if self._tally.stopped_by is None else str(self._tally.stopped_by),
         }
 
-    async def _close_journal(self) -> None:
+    async def _close(self) -> None:
+        """Wait for the reader, and close the journal."""
+        if self._reader is not None:
+            await asyncio.wait({self._reader})
         if self._session is not None and self._part is None:
             ending = "stopped" if self._stopping else "ended"
             facts = self._facts()
             facts["ending"] = "failed" if self._failure is not None else ending
             await self._session.close(**facts)
 
-    # --- the input -----------------------------------------------------------------------------
+    # --- sources -------------------------------------------------------------------------------
+
+    async def _work_off(self, take: Callable[[], Awaitable[list[Item] | None]]) -> None:
+        """Send what a source has; once the run stops, give the results of that instead."""
+        while not isinstance(self._failure, JournalError):
+            await self._until(self._pairs.has_room)
+            items = await take()
+            if items is None:
+                return
+            await self._find_admin(items)
+            if self._is_stopping():
+                await self._leave(items)
+            else:
+                self._admit(items)
+            self._note_backlog()
+            if self._session is not None:
+                await self._session.room()
+            await self._results.room()
+
+    async def _work_off_input(self) -> None:
+        if self._reader is None:
+            if self._part is not None or (self._stopping and not self._drain):
+                return
+            self._reader = asyncio.create_task(self._read())
+            self._reader.add_done_callback(lambda _: self._changes.look())
+        await self._work_off(self._take_input)
+        self._tally.input_ended = self._input.complete
+        if self._session is not None and not isinstance(self._failure, JournalError):
+            if self._input.complete:
+                await self._session.end_input()
+            else:
+                self._tally.input_ended = self._session.input_ended
+        if self._failure is not None:
+            await self._until_sent()
+            self.stop(drain=False)
 
     async def _read(self) -> None:
         try:
@@ -381,70 +457,109 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._stop_for(error)  # of a search for the pairs
         except Exception as error:  # noqa: BLE001  whatever the caller's input raises
             self._failure = self._failure or error  # raised when the pairs before it are done
-        self._changed.set()
 
-    async def _work_off_input(self) -> None:
-        if self._part is not None or (self._stopping and not self._drain):
-            return
-        self._reader = reader = asyncio.create_task(self._read())
-        while True:
-            await self._until(lambda: len(self._input) > 0 or reader.done(), stopping_too=True)
-            if not len(self._input):
-                break
-            await self._until(self._admission.has_room)
-            await self._admit(self._input.take(_BATCH))
-        self._tally.input_ended = self._input.complete
-        if self._session is not None:
-            if self._input.complete:
-                await self._session.end_input()
-            else:
-                self._tally.input_ended = self._session.input_ended
-        await self._until_done()
-        if self._failure is not None:
-            self.stop(drain=False)
-
-    async def _admit(self, batch: list[Checked]) -> None:
-        """Admit the pairs that are not settled; give the results of those that are."""
+    async def _take_input(self) -> list[Item] | None:
+        """Take pairs that are not settled; give the results of those that this run has had."""
+        reader = self._reader
+        await self._changes.until(lambda: len(self._input) > 0 or reader is None or reader.done())
+        batch = self._input.take(_BATCH)
+        if not batch:
+            return None
         for pair, error in batch:
             if error is not None:
                 self._tell(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-        repeats = self._admission.repeats
-        new = [pair for pair, error in batch if error is None and not repeats(pair)]
-        rows: list[Row | None] = [None] * len(new)
-        if new and self._session is not None:
+        pairs = [pair for pair, error in batch if error is None]
+        rows: list[Row | None] = [None] * len(pairs)
+        if pairs and self._session is not None:
             try:
-                rows = await self._session.look_up(new)
+                rows = await self._session.look_up(pairs)
             except BaseException:
-                self._input.put_back([(pair, None) for pair in new])
+                self._input.put_back([(pair, None) for pair in pairs])
                 raise
-        # No other task runs in this loop: what a row says is true until it is acted upon.
-        left: list[Item] = []
-        for pair, row in zip(new, rows, strict=True):
-            if repeats(pair):
-                continue
-            planned = row is not None and row.state == State.PENDING and self._search is not None
-            if row is not None and row.session == self._number and not planned:
-                self._tell_again(pair, row)
-            elif row is not None and row.settled:
-                self._tally.settled_before += 1
-            elif self._stopping:
-                left.append(Item(pair, row))
-            else:
-                self._admission.admit(Item(pair, row))
-        self._note_backlog()
-        await self._leave(left)
-        await self._results.room()
+        # No other task runs until the pairs are open: what a row says is true until then.
+        items = (self._item(pair, row) for pair, row in zip(pairs, rows, strict=True))
+        return [item for item in items if item is not None]
 
-    def _tell_again(self, pair: Detach, row: Row) -> None:
-        """Give the result of a pair once more, or note that for its second try."""
-        if row.deferred:
-            self._deferred_again[pair.conversation_id, pair.contact_id] += 1
+    def _item(self, pair: Detach, row: Row | None) -> Item | None:
+        """Take up a pair of the input, unless this run or an earlier session has settled it."""
+        key = pair.conversation_id, pair.contact_id
+        if key in self._pairs.open:
+            self._again[key] += 1
+        elif row is not None and row.session == self._number and not self._is_found(row):
+            if row.deferred:
+                self._again[key] += 1
+            else:
+                self._tell(row.result(duplicate=True))
+        elif row is not None and row.settled:
+            self._tally.settled_before += 1
         else:
-            self._tell(result_of(pair, row, duplicate=True))
+            item = self._pairs.open[key] = Item(pair, row)
+            return item
+        return None
+
+    def _is_found(self, row: Row) -> bool:
+        """Whether a search for the pairs has just written a row, and nothing was sent."""
+        return self._search is not None and row.state == State.PENDING
 
     @property
     def _number(self) -> int:
         return 0 if self._session is None else self._session.number
+
+    async def _take_left(self) -> list[Item] | None:
+        """Take what earlier sessions left and the input did not name."""
+        dropped = self._stopping and (self._part is not None or not self._drain)
+        if not self._left_unread or dropped:
+            return None
+        items = await self._page(Wanted.LEFT)
+        self._left_unread = items is not None
+        return items
+
+    async def _take_planned(self) -> list[Item] | None:
+        """Take what the pool has read, in passes until nothing is left."""
+        part = self._part
+        if part is None:
+            return None
+        await self._until(lambda: part.left > 0 or part.over())
+        if self._stopping or not part.left:
+            return None
+        items = await self._page(Wanted.PENDING) or []
+        part.left -= len(items)
+        return items
+
+    async def _try_again(self) -> None:
+        """Try once more what failed for a reason that may have passed."""
+        self._deferring = False
+        if self._deferred:
+            # What failed a moment ago would fail again.
+            pause = self._pause(self._retry.attempts)
+            end = self._runtime.monotonic() + pause
+            timer = self._runtime.call_later(pause, self._changes.look)
+            await self._until(lambda: self._runtime.monotonic() >= end)
+            timer.cancel()
+        await self._work_off(self._take_deferred)
+
+    async def _take_deferred(self) -> list[Item] | None:
+        if not self._deferred or self._abandoned:
+            return None
+        items = await self._page(Wanted.DEFERRED)
+        self._deferred -= 0 if items is None else len(items)
+        return items
+
+    async def _page(self, wanted: Wanted) -> list[Item] | None:
+        """Return the journal's next rows; None behind the last, and the first again after that.
+
+        Pairs that are under way are left out: what the answer says of them may be out of date.
+        """
+        assert self._session is not None  # noqa: S101  nothing is in a journal that is not open
+        under_way = set(self._pairs.open)
+        rows = await self._session.rows(
+            wanted, after=self._cursors.get(wanted), limit=_BATCH, workspace=self._workspace
+        )
+        self._cursors[wanted] = rows[-1] if rows else None
+        items = [Item(row.pair, row, wanted) for row in rows]
+        new = [item for item in items if item.key not in under_way]
+        self._pairs.open.update((item.key, item) for item in new)
+        return new if rows else None
 
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
@@ -452,266 +567,176 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._part is not None:
             total = self._part.left if self._part.over() else None
         if total is not None:
-            total += len(self._input) + len(self._admission) + self._deferred
+            total += len(self._input) + len(self._pairs) + self._deferred
         if self._left_unread:
             total = None
-        if total is not None and backlog.unread is None:
-            self._access.wake()
+        became_known = total is not None and backlog.unread is None
         backlog.unread = total
-
-    # --- the journal's rows --------------------------------------------------------------------
-
-    async def _work_off_left(self) -> None:
-        """Work off what earlier sessions left and the input did not name."""
-        if self._left is not None and self._session is not None and self._session.resumed:
-            await self._admit_rows(self._left, self._item)
-        self._left_unread = False
-        await self._until_done()
-
-    async def _work_off_planned(self) -> None:
-        """Work off what is being read into the journal, in passes until nothing is left."""
-        part, session = self._part, self._session
-        if part is not None and session is not None:
-            pages = Pages(session, Wanted.PENDING, self._workspace, limit=_BATCH)
-            while True:
-                await self._until(lambda: part.left > 0 or part.over())
-                await self._until(self._admission.has_room)
-                if self._is_stopping() or not part.left:
-                    break
-                # What is under way now may seem pending still in the answer.
-                under_way = set(self._admission.open)
-                for item in map(self._item, await pages.read()):
-                    if item.key not in under_way:
-                        part.left -= 1
-                        self._admission.admit(item)
-                self._note_backlog()
-        await self._until_done()
-
-    async def _try_again(self) -> None:
-        """Try once more what failed for a reason that may have passed."""
-        self._deferring = False
-        if self._deferred and self._deferred_rows is not None:
-            retry = self._retry
-            await self._rest(backoff(retry, attempts=retry.attempts, random=self._runtime.random()))
-            await self._admit_rows(self._deferred_rows, self._second_try)
-        await self._until_done()
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait, unless the run stops: what failed a moment ago would fail again."""
-        end = self._runtime.monotonic() + seconds
-        timer = self._runtime.call_later(seconds, self._changed.set)
-        await self._until(lambda: self._runtime.monotonic() >= end)
-        timer.cancel()
-
-    async def _admit_rows(self, pages: Pages, item_of: Callable[[Row], Item]) -> None:
-        while not self._is_stopping() and await pages.more():
-            await self._until(self._admission.has_room)
-            if not self._is_stopping():
-                self._admission.admit(item_of(pages.take()))
-
-    def _item(self, row: Row) -> Item:
-        return Item(pair_of(row), row, workspace=self._workspace)
-
-    def _second_try(self, row: Row) -> Item:
-        self._deferred -= 1
-        again = self._deferred_again.pop((row.conversation_id, row.contact_id), 0)
-        return Item(pair_of(row), row, again=again, second=True, workspace=self._workspace)
+        if became_known:  # those that wait for a permit may go sooner
+            limiter = self._transport.limiter
+            limiter.forget(backlog)
+            limiter.expect(backlog)
 
     # --- workers -------------------------------------------------------------------------------
 
-    def _added(self) -> None:
-        """A pair is ready: let a worker begin if too few wait."""
-        short = self._admission.ready.qsize() > self._idle
-        if short and not self._stopping and len(self._workers) < self._concurrency:
-            self._idle += 1
-            task = asyncio.create_task(self._work())
-            self._workers.add(task)
-            task.add_done_callback(self._worker_done)
+    def _admit(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._pairs.admit(item)
+        for _ in range(min(len(self._pairs.ready), self._concurrency - len(self._workers))):
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_done)
 
-    def _worker_done(self, task: "asyncio.Task[None]") -> None:
-        self._workers.discard(task)
-        if task.cancelled():
+    def _worker_done(self, worker: "asyncio.Task[None]") -> None:
+        self._workers.discard(worker)
+        if worker.cancelled():
             self._interrupted()
-        elif (error := task.exception()) is not None:
+        elif (error := worker.exception()) is not None:
             self._fail(error)
-        self._changed.set()
+        self._changes.look()
 
     async def _work(self) -> None:
-        while (item := await self._next()) is not None:
-            await self._carry_out(item)
-            self._idle += 1
+        ready, results = self._pairs.ready, self._results
+        while ready and not self._is_stopping():
+            if results.full:
+                await results.room()
+            else:
+                await self._carry_out(ready.popleft())
 
-    async def _next(self) -> Item | None:
-        """Return the next pair to send, None when there is none or the run stops."""
-        try:
-            await self._results.room()
-            if self._session is not None:
-                await self._session.room()
-            item = None if self._is_stopping() else await self._admission.ready.get()
-        finally:
-            self._idle -= 1
-        self._changed.set()
-        return None if self._is_stopping() else item  # which stays among the open ones
-
-    async def _memory(self) -> None:
-        """Wait until memory allows one more reply.
-
-        Not before the request has its permit: while it waited for that, nobody knew how large
-        replies are.
-        """
-        if self._largest > _LARGE:
-            await self._results.room()
-            await self._until(self._may_hold_another_reply)
-
-    def _may_hold_another_reply(self) -> bool:
-        in_flight = self._sender.in_flight
-        return not in_flight or self._largest * (in_flight + 1) <= _IN_FLIGHT_BYTES
+    def _is_stopping(self) -> bool:
+        """Ask where a checker would remember the answer across an `await`."""
+        return self._stopping
 
     async def _carry_out(self, item: Item) -> None:
         """Send a pair, keep its outcome, then give its result."""
         began = self._runtime.monotonic()
-        settled = await self._sender.send(item)
-        self._tally.count_requests(settled.attempts, settled.refusals, again=item.second)
-        self._look_at_answer(settled)
+        result = await self._sender.send(item)
+        self._tally.count_requests(result.attempts, result.refusals, again=item.second)
+        self._look_at_answer(result)
+        self._pairs.free(item)
+        if result.outcome is Outcome.NOT_ATTEMPTED or self._is_refused(result):
+            return  # it stays among the open ones
+        assert self._session is not None  # noqa: S101  no worker begins before
+        now = self._runtime.monotonic()
+        result = replace(result, second_try=item.second, elapsed=now - began)
+        if (before := item.row) is not None:
+            result = replace(
+                result,
+                attempts=result.attempts + before.attempts,
+                refusals=result.refusals + before.refusals,
+            )
         deferred = (
             self._deferring
             and not self._stopping
-            and may_pass(settled.error)
-            and settled.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+            and isinstance(result.error, _PASSING)
+            and not isinstance(result.error, CertificateError)
+            and not result.outcome.settled
         )
-        self._admission.free(item.pair.conversation_id)
-        self._changed.set()
-        if settled.outcome is Outcome.NOT_ATTEMPTED:
-            return  # it stays among the open ones
-        assert self._session is not None  # noqa: S101  no worker begins before
-        row = item.settled(settled, self._access.admin_of(item.pair), deferred=deferred)
-        now = self._runtime.monotonic()
+        row = Row.of(
+            result,
+            admin_id=item.pair.admin_id or self._sender.admin_id,
+            workspace=self._workspace,
+            deferred=deferred,
+        )
         self._recording += 1
-        self._session.record(
-            row, functools.partial(self._recorded, item, settled, row, now - began)
-        )
-        if now >= self._note_at:
+        self._session.record(row, functools.partial(self._recorded, item, result, row))
+        if now >= self._note_at and self._part is None:
             self._note_at = now + _LOOK
-            if self._part is None:
-                await self._session.note(**self._facts())
-            else:
-                await self._part.note()
+            await self._session.note(**self._facts())
 
-    def _recorded(
-        self, item: Item, settled: Settled, row: Row, elapsed: float, error: JournalError | None
-    ) -> None:
-        """Give the result of a pair whose outcome is in the journal, or of none if it is not."""
-        self._recording -= 1
-        self._changed.set()
-        del self._admission.open[item.key]
-        if error is not None:
-            self._fail(error)
-            return
-        if row.deferred:
-            self._deferred += 1
-            if item.again:
-                self._deferred_again[item.key] += item.again
-        else:
-            result = DetachResult(
-                detach=item.pair,
-                outcome=settled.outcome,
-                inferred=settled.inferred,
-                second_try=item.second,
-                error=settled.error,
-                attempts=row.attempts,
-                refusals=row.refusals,
-                request_id=settled.request_id,
-                elapsed=elapsed,
-                reply=settled.reply,
-            )
-            self._tell(result, size=0 if settled.reply is None else len(settled.reply.body))
-            for _ in range(item.again):
-                self._tell(result_of(item.pair, row, duplicate=True))
-        self._note_backlog()
+    def _is_refused(self, result: DetachResult) -> bool:
+        """Whether nothing was done because the token was refused, and the pool may have another."""
+        refused = isinstance(result.fatal, AuthenticationError)
+        return refused and self._part is not None and result.outcome is Outcome.FAILED
 
-    def _look_at_answer(self, settled: Settled) -> None:
+    def _look_at_answer(self, result: DetachResult) -> None:
         """Stop the run if the answer says that no other can be better."""
-        if settled.reply is not None:
-            self._largest = max(self._largest, len(settled.reply.body))
-        if isinstance(settled.fatal, ClientStateError | JournalError):
-            self._fail(settled.fatal)
-        elif settled.fatal is not None:
-            self._stop_for(settled.fatal)
-        most = self._asked.stop_after_missing
-        if most is None or not settled.outcome.settled or self._answers.total() >= most:
+        if result.fatal is not None:
+            if isinstance(result.fatal, ClientStateError | JournalError):
+                self._fail(result.fatal)
+            else:
+                self._stop_for(result.fatal)
+        if result.outcome in {Outcome.DETACHED, Outcome.ATTACHED}:
+            self._right_input = True
+        most = self._options.stop_after_missing
+        if self._right_input or most is None or not result.outcome.settled:
             return
-        self._answers[settled.outcome] += 1
-        missing = self._answers[Outcome.CONVERSATION_MISSING]
-        good = self._answers[Outcome.DETACHED] + self._answers[Outcome.ATTACHED]
-        if self._answers.total() == most and not good and missing >= 0.95 * most:
-            self._stop_for(WrongInputError(missing=missing, answers=most, workspace=self._where()))
+        self._answers += 1
+        self._missing += result.outcome is Outcome.CONVERSATION_MISSING
+        if self._answers == most:
+            self._right_input = self._missing < 0.95 * most
+            if not self._right_input:
+                where = self._where()
+                error = WrongInputError(missing=self._missing, answers=most, workspace=where)
+                self._stop_for(error)
 
     def _where(self) -> str:
-        app = None if self._access.identity is None else self._access.identity.app
+        app = None if self._identity is None else self._identity.app
         if app is None or not app.name:
-            return self._asked.base_url
-        return f"{app.name} ({app.region or self._asked.base_url})"
+            return self._options.base_url
+        return f"{app.name} ({app.region or self._options.base_url})"
 
     # --- results -------------------------------------------------------------------------------
 
-    def _tell(self, result: DetachResult, *, size: int = 0) -> None:
+    def _recorded(
+        self, item: Item, result: DetachResult, row: Row, error: JournalError | None
+    ) -> None:
+        """Give the result of a pair whose outcome is in the journal, or of none if it is not."""
+        self._recording -= 1
+        del self._pairs.open[item.key]
+        if error is not None:
+            self._fail(error)
+        elif row.deferred:
+            self._deferred += 1
+        else:
+            self._tell(result)
+            if self._again:
+                self._repeat(item.key, result)
+        self._note_backlog()
+        self._changes.look()
+
+    def _tell(self, result: DetachResult) -> None:
         self._tally.add(result)
-        self._results.add(result, size)
+        self._results.add(result, 0 if result.answer is None else len(result.answer.body))
 
-    async def _leave_rest(self) -> None:
-        """Give the results of what was read and not sent, and let the journal know of it."""
-        await self._leave(list(self._admission.open.values()))
-        for pair, error in self._input.take(len(self._input)):
-            self._tell(DetachResult(detach=pair, outcome=Outcome.NOT_ATTEMPTED, error=error))
+    def _repeat(self, key: Key, result: DetachResult) -> None:
+        """Give the result of a pair again, as often as the pair occurred again."""
+        for _ in range(self._again.pop(key, 0)):
+            self._tell(
+                replace(
+                    result, duplicate=True, attempts=0, refusals=0, request_id=None, answer=None
+                )
+            )
 
-    async def _leave_left(self) -> None:
-        """Give the results of what earlier sessions left and this one did not get to."""
-        if self._stopping and self._drain and self._session is not None and self._session.resumed:
-            while self._left is not None and await self._left.more():
-                self._tell_left(self._item(self._left.take()))
-                await self._results.room()
-
-    async def _leave_deferred(self) -> None:
-        """Give the first outcome of what gets no second try, for the run stops."""
-        while self._deferred and not self._abandoned and self._deferred_rows is not None:
-            if not await self._deferred_rows.more():
-                break
-            self._tell_left(self._second_try(self._deferred_rows.take()))
-            await self._results.room()
-
-    async def _leave(self, items: list[Item]) -> None:
-        """Give the results of pairs that are not sent, unless the pool will do that."""
+    async def _leave(self, items: Sequence[Item]) -> None:
+        """Give the results of pairs that are not sent, and let the journal know of them."""
         if isinstance(self._failure, JournalError):
             return
-        rows = [
-            item.left(self._access.admin_of(item.pair))
-            for item in items
-            # A row of an earlier session is written again, so that it is not among the left ones.
-            if item.row is None or item.announced or self._part is None
-        ]
-        if rows and self._session is not None:
-            try:
-                await asyncio.gather(*map(self._session.write, rows))
-            except JournalError as error:
-                self._fail(error)
+        if self._session is not None:
+            # What the input named is written again, so that it is not among the left ones.
+            rows = [self._row_left(one) for one in items if one.announced or one.source is None]
+            await asyncio.gather(*map(self._session.write, rows))
         for item in items:
-            self._admission.open.pop(item.key, None)
-            if not self._is_planned(item):
-                self._tell_left(item)
-
-    def _is_planned(self, item: Item) -> bool:
-        """Whether the pool will find the pair in the journal as one that was not taken up."""
-        row = item.row
-        if self._part is None or row is None or row.state != State.PENDING:
-            return False
-        return item.announced or row.session == self._number
-
-    def _tell_left(self, item: Item) -> None:
-        """Give a pair's result: not attempted; of a second try, what the first one led to."""
-        for occurrence in range(item.again + 1):
-            if item.second and item.row is not None:
-                result = result_of(item.pair, item.row)
-            else:
-                result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
-            result.duplicate = occurrence > 0
+            self._pairs.open.pop(item.key, None)
+            if self._pool_finds(item):
+                continue
+            result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
+            if item.row is not None and item.second:
+                result = item.row.result()
             self._tell(result)
+            self._repeat(item.key, result)
+
+    def _row_left(self, item: Item) -> Row:
+        """Return the row of a pair that is not sent: as it was, or pending."""
+        if item.row is not None:
+            return replace(item.row, deferred=False)
+        return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)
+
+    def _pool_finds(self, item: Item) -> bool:
+        """Whether the pool finds a pair among those that were not taken up."""
+        if self._part is None or item.row is None:
+            return False
+        if item.row.state == State.PENDING and (item.announced or item.source is Wanted.PENDING):
+            self._part.left += 1
+            return True
+        return item.source is Wanted.LEFT and not item.announced

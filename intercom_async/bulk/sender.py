@@ -1,26 +1,28 @@
 """One pair's way to Intercom: announced to the journal, sent, and cut off if the run stops."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Final
+import functools
+from typing import Final
 
-import attrs
-
-from intercom_async.bulk.access import Access
-from intercom_async.bulk.item import Item
+from intercom_async.bulk.changes import Changes
+from intercom_async.bulk.lifecycle import INTERRUPTED, ResultQueue
 from intercom_async.bulk.options import Operation
-from intercom_async.detaching import Outcome, Settled
+from intercom_async.bulk.queue import Item
+from intercom_async.detaching import DetachResult, Outcome
 from intercom_async.errors import (
-    AuthenticationError,
+    ClientStateError,
     IntercomError,
     InvalidArgumentError,
     UnknownOutcomeError,
 )
-from intercom_async.transport.sending import CallOptions
+from intercom_async.journal import Session, State
+from intercom_async.transport.sending import CallOptions, Transport
 
-if TYPE_CHECKING:
-    from intercom_async.journal import Session
+_LARGE: Final = 256 * 1024
+"""Bytes of a reply from which on the replies in flight are counted, too."""
+
+_IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that the replies in flight may have together once a large one was seen."""
 
 _CUT_OFF: Final = (
     "the run stopped while this pair's request was under way: it may have been applied; "
@@ -36,135 +38,103 @@ class Sender:
 
     Attributes:
         journal: what each pair is announced to; None if it is not durable.
-        room: awaited before a request leaves, while memory cannot hold another reply.
-        interrupted: called when other code cancelled a request.
-        stopping: whether a cancellation is the run's own.
+        admin_id: in whose name pairs are sent that name nobody.
     """
 
-    def __init__(self, operation: Operation, call: CallOptions, access: Access) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        transport: Transport,
+        call: CallOptions,
+        *,
+        workspace: str,
+        results: ResultQueue[DetachResult],
+        changes: Changes,
+    ) -> None:
         self.journal: Session | None = None
-        self.room: Callable[[], Awaitable[None]] | None = None
-        self.interrupted: Callable[[], None] = lambda: None
-        self.stopping = False
+        self.admin_id: str | None = None
         self._operation = operation
+        self._transport = transport
         self._call = call
-        self._access = access
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._unsent: set[asyncio.Task[Any]] = set()
-        self._recalled: set[asyncio.Task[Any]] = set()
+        self._workspace = workspace
+        self._results = results
+        self._changes = changes
+        self._sending: set[Item] = set()
+        self._stopping = False
+        self._largest = 0
 
-    @property
-    def in_flight(self) -> int:
-        """Pairs whose request was sent and has no final answer yet."""
-        return len(self._tasks - self._unsent)
-
-    async def send(self, item: Item) -> Settled:
-        """Bring a pair to its end; whatever happens on the way is in the answer."""
-        task = _this_task()
-        sent, attempts = item.in_doubt, 0
-
-        async def announce() -> None:
-            nonlocal sent, attempts
-            await self._announce(item)
-            sent, attempts = True, attempts + 1
-            self._unsent.discard(task)
-
-        self._tasks.add(task)
-        self._unsent.add(task)
+    async def send(self, item: Item) -> DetachResult:
+        """Bring a pair to its end; whatever happens on the way is in the result."""
+        item.task = task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
+        self._sending.add(item)
         try:
-            if self._access.admin_of(item.pair) is None:
-                await self._access.who()
-            transport = self._access.transport
-            settled = await self._operate(item, announce, ambiguous=item.in_doubt)
-            if isinstance(settled.fatal, AuthenticationError) and await self._access.renewed(
-                transport
-            ):
-                refused = settled
-                doubt = item.in_doubt or refused.outcome is Outcome.UNKNOWN
-                settled = await self._operate(item, announce, ambiguous=doubt)
-                settled = attrs.evolve(
-                    settled,
-                    attempts=settled.attempts + refused.attempts,
-                    refusals=settled.refusals + refused.refusals,
-                )
-            return settled  # noqa: TRY300  what is raised above has handlers of its own
+            result = await self._operation(
+                self._transport,
+                item.pair,
+                item.pair.admin_id or self.admin_id,
+                self._call,
+                ambiguous=item.in_doubt,
+                on_send=functools.partial(self._announce, item),
+            )
         except InvalidArgumentError as error:
-            return Settled(Outcome.FAILED, error=error)
+            return DetachResult(detach=item.pair, outcome=Outcome.FAILED, error=error)
         except IntercomError as error:
-            # The client was closed, the disk is full, or nobody can say whose token it is. The
-            # run stops behind this call: here that would cancel this very task.
-            outcome = Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED
-            return Settled(outcome, error=error, fatal=error, attempts=attempts)
+            # The client was closed, or the disk is full. The run stops behind this call: here that
+            # would cancel this very task.
+            return _cut_off(item, error, fatal=error)
         except asyncio.CancelledError:
-            if task in self._recalled:
-                task.uncancel()
-                return Settled(
-                    Outcome.UNKNOWN, error=UnknownOutcomeError(_RECALLED), attempts=attempts
-                )
-            if not self.stopping:
-                self.interrupted()
             task.uncancel()
-            if not sent:
-                return Settled(Outcome.NOT_ATTEMPTED)
-            return Settled(Outcome.UNKNOWN, error=UnknownOutcomeError(_CUT_OFF), attempts=attempts)
+            fatal = None if self._stopping or item.recalled else ClientStateError(INTERRUPTED)
+            text = _RECALLED if item.recalled else _CUT_OFF
+            return _cut_off(item, UnknownOutcomeError(text), fatal=fatal)
         finally:
-            self._tasks.discard(task)
-            self._unsent.discard(task)
-            self._recalled.discard(task)
-
-    def _operate(
-        self, item: Item, announce: Callable[[], Awaitable[None]], *, ambiguous: bool
-    ) -> Awaitable[Settled]:
-        return self._operation(
-            self._access.transport,
-            item.pair,
-            self._access.admin_of(item.pair),
-            self._call,
-            ambiguous=ambiguous,
-            on_send=announce,
-        )
-
-    async def _announce(self, item: Item) -> None:
-        """Let the journal know that a pair is about to be sent, or ask whether it still may be."""
-        if item.announced:
-            if self.journal is not None:
-                await self.journal.hold()
-            return
-        if self.room is not None:
-            await self.room()
-        item.announced = True
-        if self.journal is not None:
-            await self.journal.write(item.sending(self._access.admin_of(item.pair)))
-
-    @contextlib.contextmanager
-    def stoppable(self) -> Generator[None]:
-        """Let `stop` cancel this task while it is in here; it goes on behind it then."""
-        task = _this_task()
-        self._unsent.add(task)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self.stopping:
-                raise
-            task.uncancel()
-        finally:
-            self._unsent.discard(task)
+            self._sending.discard(item)
+        if result.answer is not None:
+            self._largest = max(self._largest, len(result.answer.body))
+        return result
 
     def stop(self, *, everything: bool) -> None:
-        """Give up what is not sent, or requests in flight, too."""
-        self.stopping = True
-        for task in self._unsent | self._tasks if everything else set(self._unsent):
-            if task is not asyncio.current_task():  # which finds that out by itself
-                task.cancel()
+        """Give up what has not left, or requests in flight, too."""
+        self._stopping = True
+        for item in self._sending:
+            if item.task is not None and (everything or not item.attempts):
+                item.task.cancel()
 
     def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
-        self._recalled = self._tasks - self._unsent
-        for task in self._recalled:
-            task.cancel()
+        for item in self._sending:
+            if item.task is not None and item.attempts:
+                item.recalled = True
+                item.task.cancel()
+
+    async def _announce(self, item: Item) -> None:
+        """Before a request leaves: let the journal know, or ask it whether it still may leave."""
+        if not item.announced:
+            if self._largest > _LARGE:
+                # Not sooner: while it waited for its permit, nobody knew how large replies are.
+                await self._results.room()
+                await self._changes.until(self._may_hold_another_reply)
+            item.announced = True
+            if self.journal is not None:
+                row = item.row_in(State.SENDING, self.admin_id, self._workspace)
+                await self.journal.write(row)
+        elif self.journal is not None:
+            await self.journal.hold()
+        item.attempts += 1
+
+    def _may_hold_another_reply(self) -> bool:
+        in_flight = sum(item.attempts > 0 for item in self._sending)
+        return not in_flight or self._largest * (in_flight + 1) <= _IN_FLIGHT_BYTES
 
 
-def _this_task() -> "asyncio.Task[Any]":
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  a coroutine runs in a task
-    return task
+def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:
+    """Return the result of a pair whose sending was cut off."""
+    sent = item.attempts > 0 or item.in_doubt
+    return DetachResult(
+        detach=item.pair,
+        outcome=Outcome.UNKNOWN if sent else Outcome.NOT_ATTEMPTED,
+        error=error if sent or error is fatal else None,
+        fatal=fatal,
+        attempts=item.attempts,
+    )

@@ -22,7 +22,7 @@ from intercom_async.journal import reader
 from intercom_async.journal.row import Row
 
 _CHUNK: Final = 65536
-_COLUMNS: Final = tuple(field.name for field in attrs.fields(Row))
+_COLUMNS: Final = Row.__struct_fields__
 
 _but_time = operator.attrgetter(*_COLUMNS[:-1])
 

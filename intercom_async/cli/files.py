@@ -12,8 +12,8 @@ from typing import BinaryIO, Final
 import msgspec
 from rich.console import Console
 
-from intercom_async.bulk import DetachResult
 from intercom_async.cli.running import CannotWriteError, say
+from intercom_async.detaching import DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.reader import Reader
 from intercom_async.private_files import rewrite

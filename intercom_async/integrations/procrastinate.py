@@ -18,16 +18,12 @@ job.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from intercom_async.integrations import missing
 
@@ -38,9 +34,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
-from intercom_async.bulk.results import DetachSummary
 from intercom_async.bulk.run import DetachRun
-from intercom_async.client import IntercomClient
+from intercom_async.bulk.summary import DetachSummary
 from intercom_async.errors import (
     CertificateError,
     ConnectionFailedError,
@@ -59,6 +54,7 @@ from intercom_async.journal import (
 from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
 from intercom_async.pairs import as_routed
 from intercom_async.people import each
+from intercom_async.pool import IntercomPool
 
 __all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
 
@@ -67,11 +63,11 @@ HEARTBEAT: Final = 10.0
 STALLED: Final = 30.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 
-MAINTAIN_EVERY: Final = 10.0
-"""Seconds between two looks for workspaces that nobody works off."""
-
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks for runs that were paused or cancelled."""
+
+MAINTAIN_AFTER: Final = 5
+"""Such looks after which a worker looks for workspaces that nobody works off, too."""
 
 AGAIN_AFTER: Final = 5
 """Seconds after which a job that was put back is taken up again."""
@@ -79,14 +75,6 @@ AGAIN_AFTER: Final = 5
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger = logging.getLogger("intercom_async")
-
-
-class Pool(Protocol):
-    """What lends clients; `IntercomPool` does."""
-
-    def client(self, workspace: str) -> AbstractAsyncContextManager[IntercomClient]:
-        """Lend the client of a workspace."""
-        ...
 
 
 class UnfinishedError(IntercomError):
@@ -108,7 +96,7 @@ class DetachJobs:
     def __init__(
         self,
         app: procrastinate.App,
-        open_pool: Callable[[], AbstractAsyncContextManager[Pool]],
+        open_pool: Callable[[], AbstractAsyncContextManager[IntercomPool]],
         url: str,
         *,
         admin_id: str | int | None = None,
@@ -123,7 +111,7 @@ class DetachJobs:
         self._prepare = prepare
         self._runs = Runs(url, prepare=prepare)
         self._going: dict[DetachRun, str] = {}
-        self._pool: Pool | None = None
+        self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
         # Without a cap: the engine would drop a job that was put back too often.
@@ -177,22 +165,20 @@ class DetachJobs:
     # --- lost jobs -----------------------------------------------------------------------------
 
     async def maintain(self) -> None:
-        """End jobs of dead workers, then `reconcile`. `work` does it every 10 seconds."""
+        """End jobs of dead workers, then `reconcile`; workers do it every 10 seconds."""
         manager = self._app.job_manager
-        lost = [
-            *await manager.get_stalled_jobs(
-                queue=self._queue, task_name=_TASK, seconds_since_heartbeat=STALLED
-            )
-        ]
+        stalled = await manager.get_stalled_jobs(
+            queue=self._queue, task_name=_TASK, seconds_since_heartbeat=STALLED
+        )
         # The engine's own worker lives, but was cut off when it fetched the job or wrote its end.
         idle = [
             job
             for job in await self._jobs("doing")
             if job.worker_id in self._workers and job.id not in self._running
         ]
-        lost += [job for job in idle if job.id in self._suspects]
+        lost = [job for job in idle if job.id in self._suspects]
         self._suspects = {job.id for job in idle}
-        for job in lost:
+        for job in [*stalled, *lost]:
             # Not `retry_job`: it fails for ever where a successor waits already.
             with contextlib.suppress(ConnectorException):  # another did so just now
                 await manager.finish_job(job, status=Status.FAILED, delete_job=False)
@@ -273,7 +259,7 @@ class DetachJobs:
         try:
             if self._stopping:
                 going.stop()
-            return_value = await asyncio.shield(finishing)
+            summary = await asyncio.shield(finishing)
         except asyncio.CancelledError:
             self._going.pop(going, None)
             going.stop()
@@ -283,21 +269,7 @@ class DetachJobs:
             raise
         if self._going.pop(going, None) is None or self._stopping:
             raise UnfinishedError("the worker or the run was stopped")
-        return return_value
-
-    async def _watch(self) -> None:
-        """Stop runs that were paused or cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            try:
-                closed = await self._runs.not_open()
-            except JournalError as error:
-                _logger.warning("%s", error)
-                continue
-            for going, run in tuple(self._going.items()):
-                if run in closed:
-                    del self._going[going]
-                    going.stop()
+        return summary
 
     # --- a worker ------------------------------------------------------------------------------
 
@@ -315,13 +287,11 @@ class DetachJobs:
         with contextlib.suppress(NotImplementedError):  # Windows
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self.stop)
-        watching = asyncio.create_task(self._watch())
         try:
             async with self._open_pool() as self._pool:
                 await self._work_on(concurrency, grace, options)
         finally:
             self._pool = None
-            watching.cancel()
             self._let_signals_go()
 
     async def _work_on(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
@@ -354,7 +324,7 @@ class DetachJobs:
 
     async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
         async with self._app.open_async():
-            maintaining = asyncio.create_task(self._maintain_often())
+            tending = asyncio.create_task(self._tend())
             try:
                 await self._app.run_worker_async(
                     queues=[self._queue],
@@ -366,16 +336,23 @@ class DetachJobs:
                     **options,
                 )
             finally:
-                maintaining.cancel()
-                await asyncio.wait({maintaining})
+                tending.cancel()
+                await asyncio.wait({tending})
 
-    async def _maintain_often(self) -> None:
-        while True:
+    async def _tend(self) -> None:
+        """Stop runs that were paused or cancelled, and look for lost jobs."""
+        for look in itertools.count():
             try:
-                await self.maintain()
+                if look % MAINTAIN_AFTER == 0:
+                    await self.maintain()
+                closed = await self._runs.not_open() if self._going else set[str]()
+                for going, run in tuple(self._going.items()):
+                    if run in closed:
+                        del self._going[going]
+                        going.stop()
             except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
                 _logger.warning("%s: %s", type(error).__name__, error)
-            await asyncio.sleep(MAINTAIN_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
 
 
 async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import sys
-import weakref
+from collections.abc import Generator
 
 from intercom_async.journal.errors import JournalError, JournalLockedError, JournalWriteError
 
@@ -36,75 +36,71 @@ else:
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
+_held = set[int]()
+"""This process's locks."""
 
-class Lock:
-    """The right to write the journal at `path`, until it is released or this process ends.
+
+@contextlib.contextmanager
+def locked(path: str) -> Generator[None]:
+    """Have the right to write the journal at `path`, until the end or that of this process.
 
     Raises:
         JournalLockedError: another run has it.
         JournalError: the file system cannot lock, or the file beside cannot be created.
     """
-
-    def __init__(self, path: str) -> None:
-        self._path = f"{path}-lock"
-        self._fd: int | None = None
-        while self._fd is None:
-            try:
-                fd = os.open(self._path, _FLAGS, 0o600)
-            except OSError as error:
-                raise JournalWriteError(
-                    path,
-                    f"the journal {path} cannot be written: {self._path} cannot be opened "
-                    f"({error.strerror}); nothing was sent",
-                    errno=error.errno,
-                ) from error
-            try:
-                _lock(fd)
-                self._fd = fd if self._is_current(fd) else None
-            except OSError as error:
-                if error.errno in _TAKEN:
-                    raise JournalLockedError(path) from None
-                raise JournalError(
-                    path,
-                    f"the file system of {path} cannot lock files ({error.strerror}); keep the "
-                    "journal on a local disk",
-                ) from error
-            finally:
-                if self._fd is None:
-                    os.close(fd)
-        _held.add(self)
-
-    def _is_current(self, fd: int) -> bool:
-        """Whether the locked file is still there; a run that ends removes it."""
-        try:
-            return os.path.samestat(os.fstat(fd), os.stat(self._path))  # noqa: PTH116  of a pair
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
-        """Let the next run in, and remove the file; harmless when that has happened."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
+    beside = f"{path}-lock"
+    while not _is_current(fd := _locked(path, beside), beside):
+        os.close(fd)
+    _held.add(fd)
+    try:
+        yield
+    finally:
+        if fd in _held:  # not in a forked child
+            _held.remove(fd)
             with contextlib.suppress(OSError):  # Windows removes no open file: it stays
-                os.unlink(self._path)  # noqa: PTH108  while it is locked: nobody else's is removed
+                os.unlink(beside)  # noqa: PTH108  while it is locked: nobody else's is removed
             with contextlib.suppress(OSError):  # for a child that is just being forked, too
                 _unlock(fd)
             os.close(fd)
 
-    def leave_to_parent(self) -> None:
-        """Close a forked child's copy, which would keep the lock after the parent's end."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+
+def _locked(path: str, beside: str) -> int:
+    try:
+        fd = os.open(beside, _FLAGS, 0o600)
+    except OSError as error:
+        raise JournalWriteError(
+            path,
+            f"the journal {path} cannot be written: {beside} cannot be opened "
+            f"({error.strerror}); nothing was sent",
+            errno=error.errno,
+        ) from error
+    try:
+        _lock(fd)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in _TAKEN:
+            raise JournalLockedError(path) from None
+        raise JournalError(
+            path,
+            f"the file system of {path} cannot lock files ({error.strerror}); keep the "
+            "journal on a local disk",
+        ) from error
+    return fd
 
 
-_held: "weakref.WeakSet[Lock]" = weakref.WeakSet()
+def _is_current(fd: int, beside: str) -> bool:
+    """Whether the locked file is still there; a run that ends removes it."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(beside))  # noqa: PTH116  of a pair
+    except FileNotFoundError:
+        return False
 
 
-def _leave_all() -> None:
-    for lock in list(_held):
-        lock.leave_to_parent()
+def _leave_to_parent() -> None:
+    """Close a forked child's copies, which would keep the locks after the parent's end."""
+    while _held:
+        os.close(_held.pop())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all)
+    os.register_at_fork(after_in_child=_leave_to_parent)

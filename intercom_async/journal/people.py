@@ -2,14 +2,11 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import msgspec
 
-_COLUMNS: Final = (
-    "by", "value", "state", "contacts", "merged", "without_email", "note", "session",
-)  # fmt: skip
-_NAMES: Final = ", ".join(_COLUMNS)
+from intercom_async.journal.session import Session
 
 
 class PersonState(enum.StrEnum):
@@ -61,70 +58,53 @@ class Person(msgspec.Struct, kw_only=True):
     session: int = 0
 
 
-@runtime_checkable
-class Asked(Protocol):
-    """A session whose journal keeps people; one in PostgreSQL does not."""
-
-    @property
-    def number(self) -> int:
-        """1 for the journal's first session."""
-        ...
-
-    async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
-        """Run a statement on the journal."""
-        ...
+_COLUMNS: Final = Person.__struct_fields__
+_SELECT: Final = f"""
+    SELECT json_group_array(json_object({", ".join(f"'{name}', {name}" for name in _COLUMNS)}))
+    FROM (SELECT * FROM person WHERE {{condition}})
+""".replace("'contacts', contacts", "'contacts', json(contacts)")
+_KEEP: Final = f"""
+    INSERT OR REPLACE INTO person ({", ".join(_COLUMNS)})
+    SELECT {", ".join(f"json_extract(value, '$.{name}')" for name in _COLUMNS)} FROM json_each(?)
+"""
+_THESE: Final = _SELECT.format(condition="by = ? AND value IN (SELECT value FROM json_each(?))")
+_LEFT: Final = _SELECT.format(
+    condition="session < ? AND state IN ('pending', 'looked_up', 'failed')"
+    " ORDER BY by, value LIMIT ?"
+)
+COUNTS: Final = """
+    SELECT state, count(*), sum(json_array_length(contacts)), sum(merged), sum(without_email)
+    FROM person GROUP BY state
+"""
+"""People, contacts, followed merges and contacts without an address, by state."""
 
 
 class People:
     """The rows of a session's people."""
 
-    def __init__(self, session: Asked) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
+
+    async def _fetch(self, statement: str, *values: Any) -> list[Person]:
+        ((text,),) = await self._session.ask(statement, *values)
+        return msgspec.json.decode(text, type=list[Person])
 
     async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
         """Return what is known of some people, by their values."""
-        found = await self._session.ask(
-            f"SELECT {_NAMES} FROM person WHERE by = ? "  # noqa: S608  names of our own
-            "AND value IN (SELECT value FROM json_each(?))",
-            by,
-            _json(values),
-        )
-        return {person.value: person for person in map(_person, found)}
+        found = await self._fetch(_THESE, by, msgspec.json.encode(values).decode())
+        return {person.value: person for person in found}
 
     async def keep(self, people: Sequence[Person]) -> None:
         """Keep rows; they are on the disk when it returns."""
         for person in people:
             person.session = self._session.number
-        places = ", ".join(f"json_extract(value, '$.{name}')" for name in _COLUMNS)
-        await self._session.ask(
-            f"INSERT OR REPLACE INTO person ({_NAMES}) SELECT {places} FROM json_each(?)",  # noqa: S608
-            _json(people),
-        )
+        await self._session.ask(_KEEP, msgspec.json.encode(people).decode())
 
     async def left(self, most: int) -> list[Person]:
         """Return people of one kind that earlier sessions left unsettled."""
-        found = await self._session.ask(
-            f"SELECT {_NAMES} FROM person WHERE session < ? "  # noqa: S608
-            "AND state IN ('pending', 'looked_up', 'failed') ORDER BY by, value LIMIT ?",
-            self._session.number,
-            most,
-        )
-        return [person for person in map(_person, found) if person.by == found[0][0]]
+        found = await self._fetch(_LEFT, self._session.number, most)
+        return [person for person in found if person.by == found[0].by]
 
-    async def counts(self) -> list[tuple[str, int, int, int, int]]:
-        """Return people, contacts, followed merges and contacts without an address, by state."""
-        return [(one, *numbers) for one, *numbers in await self._session.ask(COUNTS)]
-
-
-COUNTS: Final = """
-    SELECT state, count(*), sum(json_array_length(contacts)), sum(merged), sum(without_email)
-    FROM person GROUP BY state"""
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _person(values: Sequence[Any]) -> Person:
-    facts = dict(zip(_COLUMNS, values, strict=True))
-    return msgspec.convert({**facts, "contacts": msgspec.json.decode(facts["contacts"])}, Person)
+    async def counts(self) -> list[tuple[Any, ...]]:
+        """Return what `COUNTS` says."""
+        return await self._session.ask(COUNTS)

@@ -71,7 +71,7 @@ CREATE TABLE intercom_pair (
     PRIMARY KEY (run, workspace, conversation_id, contact_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE TABLE intercom_count (                                  -- changed with the pairs it counts
+CREATE TABLE intercom_count (                                  -- kept by the triggers below
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
@@ -79,7 +79,27 @@ CREATE TABLE intercom_count (                                  -- changed with t
     PRIMARY KEY (run, workspace, state)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE VIEW intercom_failures AS
-SELECT run, workspace, conversation_id, contact_id, state, status, code, error, request_id,
-    attempts, to_timestamp(updated_at) AS updated_at
-FROM intercom_pair WHERE state IN ('failed', 'unknown', 'refused_last_contact', 'sending');
+CREATE FUNCTION intercom_count_pairs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO intercom_count AS kept
+        SELECT run, workspace, state, count(*) FROM after GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (run, workspace, state) DO UPDATE SET pairs = kept.pairs + excluded.pairs;
+    ELSE
+        INSERT INTO intercom_count AS kept
+        SELECT run, workspace, state, sum(pairs) FROM (
+            SELECT run, workspace, state, 1 AS pairs FROM after
+            UNION ALL SELECT run, workspace, state, -1 FROM before) AS changed
+        GROUP BY 1, 2, 3 HAVING sum(pairs) <> 0 ORDER BY 1, 2, 3
+        ON CONFLICT (run, workspace, state) DO UPDATE SET pairs = kept.pairs + excluded.pairs;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER intercom_added AFTER INSERT ON intercom_pair
+REFERENCING NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();
+
+CREATE TRIGGER intercom_changed AFTER UPDATE ON intercom_pair
+REFERENCING OLD TABLE AS before NEW TABLE AS after
+FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();

@@ -1,29 +1,32 @@
-"""Connections to PostgreSQL: made, made again after an outage, and errors in our words."""
+"""Connections to PostgreSQL: made, checked, and errors in our words."""
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
+from urllib.parse import quote
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
+from intercom_async._version import __version__
 from intercom_async.errors import InvalidArgumentError, readable
-from intercom_async.journal import postgres_sql as sql
-from intercom_async.journal.errors import JournalError, JournalWriteError
-from intercom_async.journal.row import storable_text
-from intercom_async.runtime import Runtime
+from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
+from intercom_async.journal.row import Source, storable_text
+from intercom_async.journal.store import origin
 
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as error:
+    raise JournalError(
+        "postgresql://",
+        f"a journal in PostgreSQL needs psycopg: pip install 'intercom_async[postgres]' ({error})",
+    ) from error
 
-PATIENCE: Final = 300.0
-"""Seconds that the database may be away before the run fails."""
+Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+Error = psycopg.Error
 
-HUNG: Final = 60.0
-"""Seconds after which a statement without an answer counts as an outage."""
-
-SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
+VERSION: Final = 1
+"""Of the tables in `postgres.sql`."""
 
 _PASSING: Final = ("08", "40", "53", "57")
 """Classes of errors that pass: connection, conflict, resources, shutdown."""
@@ -54,11 +57,23 @@ def parts_of(url: str) -> dict[str, Any]:
     )
 
 
-def name_of(url: str, run: str, workspace: str) -> str:
-    """Name a run for messages; the URL may hold a password."""
+def name_of(url: str, run: str, workspace: str = "") -> str:
+    """Name a run for messages, as a URL without its password."""
     facts = parts_of(url)
-    place = f"{facts.get('host') or 'local'}/{facts.get('dbname') or ''}"
-    return f"postgresql://{place} (run {run}{f', workspace {workspace}' if workspace else ''})"
+    user = f"{facts['user']}@" if facts.get("user") else ""
+    port = f":{facts['port']}" if facts.get("port") else ""
+    place = f"{user}{facts.get('host') or ''}{port}/{facts.get('dbname') or ''}"
+    return f"postgresql://{place}?run={quote(run)}{workspace and f' (workspace {workspace})'}"
+
+
+def check_key(name: str, key: str) -> None:
+    """Refuse the name of a run or workspace that no text in PostgreSQL can be.
+
+    Raises:
+        InvalidArgumentError: `key` has a NUL character.
+    """
+    if "\0" in key:
+        raise InvalidArgumentError(name, key, "without NUL characters, which PostgreSQL refuses")
 
 
 def storable(value: Any) -> Any:
@@ -67,29 +82,26 @@ def storable(value: Any) -> Any:
     return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
-def connecting(url: str) -> dict[str, Any]:
-    """Return our defaults for a connection, except those that the URL sets."""
+def connect(url: str, *, prepare: bool) -> Connection:
+    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it."""
     asked = parts_of(url)
-    return {name: value for name, value in _DEFAULTS.items() if name not in asked}
-
-
-async def connect(url: str, *, prepare: bool = True) -> Connection:
-    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it.
-
-    Raises:
-        psycopg.Error: it cannot be reached.
-    """
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **connecting(url))
+    defaults: dict[str, Any] = {one: _DEFAULTS[one] for one in _DEFAULTS if one not in asked}
+    connection = psycopg.connect(url, autocommit=True, **defaults)
     connection.prepare_threshold = 5 if prepare else None
     return connection
 
 
+def execute(
+    connection: Connection, statement: str, facts: Mapping[str, Any] | None = None
+) -> Cursor:
+    """Run a statement made of names of our own."""
+    return connection.execute(statement.encode(), facts)
+
+
 def passes(error: BaseException) -> bool:
     """Whether an error says that the database is away for a while."""
-    if isinstance(error, TimeoutError | OSError):
-        return True
     if not isinstance(error, psycopg.Error):
-        return False
+        return True
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
     return error.sqlstate == _READ_ONLY or error.sqlstate[:2] in _PASSING
@@ -104,91 +116,70 @@ def error_from(name: str, error: BaseException, what: str) -> JournalError:
     return made
 
 
-async def ensure_schema(connection: Connection, name: str) -> None:
+def ensure_schema(connection: Connection, name: str) -> None:
     """Create our tables if there are none.
 
     Raises:
         JournalError: a newer version of this library made them.
     """
-    if not await _exists(connection):
-        async with connection.transaction():
-            await connection.execute(sql.SHORTLY)
-            await connection.execute(sql.LOCK_SCHEMA)
-            if not await _exists(connection):
+    if not has_schema(connection):
+        with connection.transaction():
+            work_shortly(connection)
+            execute(connection, "SELECT pg_advisory_xact_lock(7236833291837)")
+            if not has_schema(connection):
                 text = resources.files("intercom_async.journal").joinpath("postgres.sql")
-                await connection.execute(text.read_bytes(), prepare=False)
-                await connection.execute(b"INSERT INTO intercom_schema VALUES (%s)", [sql.VERSION])
-    found = await (await connection.execute(sql.SCHEMA_VERSION)).fetchone()
-    version = 0 if found is None else found[0]
-    if version > sql.VERSION:
+                connection.execute(text.read_bytes(), prepare=False)
+                connection.execute("INSERT INTO intercom_schema VALUES (%s)", [VERSION])
+    ((version,),) = execute(connection, "SELECT version FROM intercom_schema")
+    if version > VERSION:
         raise JournalError(
             name,
             f"the tables of {name} were made by a newer version of this library (their schema is "
-            f"{version}, this one knows {sql.VERSION}); update intercom_async",
+            f"{version}, this one knows {VERSION}); update intercom_async",
         )
 
 
-async def _exists(connection: Connection) -> bool:
-    found = await (await connection.execute(sql.SCHEMA)).fetchone()
-    return found is not None and bool(found[0])
+def has_schema(connection: Connection) -> bool:
+    """Whether our tables are there."""
+    statement = """
+        SELECT EXISTS (
+            SELECT FROM pg_class WHERE relname = 'intercom_schema' AND pg_table_is_visible(oid))
+    """
+    ((found,),) = execute(connection, statement)
+    return bool(found)
 
 
-class Link:
-    """A connection that is made again after an outage."""
+def work_shortly(connection: Connection) -> None:
+    """Keep a process that is frozen inside this transaction from holding its locks."""
+    execute(connection, "SET LOCAL idle_in_transaction_session_timeout = '10s'")
 
-    def __init__(
-        self, url: str, run: str, workspace: str, runtime: Runtime, *, prepare: bool
-    ) -> None:
-        self.name = name_of(url, run, workspace)
-        self.runtime = runtime
-        self.run = run
-        self.workspace = workspace
-        self._url = url
-        self._prepare = prepare
-        self._connection: Connection | None = None
-        self.cancelled = False
 
-    def go_on(self) -> None:
-        """Go on although this task was cancelled."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        task.uncancel()
-        self.cancelled = True
+def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -> int:
+    """Make a run if need be, and return the number of its next session.
 
-    async def connection(self) -> Connection:
-        """Return the connection, a new one if need be."""
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, prepare=self._prepare)
-        return self._connection
+    In no transaction: whoever begins another session of the run waits for this row.
 
-    async def drop(self) -> None:
-        """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+    Raises:
+        JournalMismatchError: the run has another operation.
+    """
+    statement = """
+        INSERT INTO intercom_run AS kept (run, operation, sessions, created_at, library)
+        VALUES (%(run)s, %(operation)s, 1, %(now)s, %(library)s)
+        ON CONFLICT (run) DO UPDATE SET sessions = kept.sessions + 1 RETURNING operation, sessions
+    """
+    ((kept, number),) = execute(connection, statement, {**facts, "library": __version__})
+    if kept != facts["operation"]:
+        raise JournalMismatchError(name, what="operation", expected=kept, found=facts["operation"])
+    return int(number)
 
-    async def carry_out(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-        """Do something, and again after an outage, so `work` must bear to be done twice.
 
-        Raises:
-            JournalError: the database refuses, or is away for longer than the patience.
-        """
-        since: float | None = None
-        pause = 0.05
-        while True:
-            try:
-                async with asyncio.timeout(HUNG):
-                    return await work(await self.connection())
-            except (psycopg.Error, TimeoutError, OSError) as error:
-                now = self.runtime.monotonic()
-                since = now if since is None else since
-                if not passes(error) or now - since > PATIENCE:
-                    raise error_from(self.name, error, SAFE) from error
-                await self.drop()
-            except asyncio.CancelledError:
-                self.go_on()
-                await self.drop()
-                continue
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.runtime.sleep(pause)
-            pause = min(2.0, 2 * pause)
+def begin_session(connection: Connection, source: Source | None, facts: Mapping[str, Any]) -> None:
+    """Write a session's row, with a lease of `lease` seconds."""
+    statement = """
+        INSERT INTO intercom_session (run, number, expires_at, started_at, process, host,
+            source_kind, source_name, source_columns)
+        VALUES (%(run)s, %(session)s, clock_timestamp() + %(lease)s * interval '1 second', %(now)s,
+            %(process)s, %(host)s, %(source_kind)s, %(source_name)s, %(source_columns)s)
+    """
+    kept = {name: storable(value) for name, value in origin(source).items()}
+    execute(connection, statement, {**facts, **kept})

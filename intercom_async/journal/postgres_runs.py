@@ -1,23 +1,14 @@
 """Runs in PostgreSQL from outside: pairs are loaded, runs are watched, paused and cancelled."""
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import attrs
-import psycopg
 
-from intercom_async.journal import postgres_sql as sql
-from intercom_async.journal.postgres import begin
-from intercom_async.journal.postgres_connection import (
-    Connection,
-    connect,
-    ensure_schema,
-    error_from,
-    name_of,
-    parts_of,
-)
-from intercom_async.journal.row import Binding, Source
+from intercom_async.journal import postgres_connection as database
+from intercom_async.journal.postgres_connection import Connection, execute
+from intercom_async.journal.row import Source
 from intercom_async.runtime import SYSTEM
 
 CHUNK: Final = 50_000
@@ -25,6 +16,56 @@ CHUNK: Final = 50_000
 
 Loaded = tuple[str, str, str, str | None]
 """Workspace, conversation, contact and admin."""
+
+_STAGE: Final = """
+    CREATE TEMPORARY TABLE intercom_staged (
+        workspace text COLLATE "C", conversation_id text COLLATE "C", contact_id text COLLATE "C",
+        admin_id text) ON COMMIT DROP
+"""
+_LOAD_WORKSPACES: Final = """
+    INSERT INTO intercom_workspace AS kept (run, workspace, loaded)
+    SELECT DISTINCT %(run)s, workspace, 1 FROM intercom_staged ORDER BY workspace
+    ON CONFLICT (run, workspace) DO UPDATE SET loaded = kept.loaded + 1, stopped_by = NULL
+"""
+_LOAD_PAIRS: Final = """
+    INSERT INTO intercom_pair (run, workspace, conversation_id, contact_id, admin_id, state,
+        session, updated_at)
+    SELECT DISTINCT ON (workspace, conversation_id, contact_id)
+        %(run)s, workspace, conversation_id, contact_id, admin_id, 'pending', %(session)s, %(now)s
+    FROM intercom_staged ORDER BY workspace, conversation_id, contact_id
+    ON CONFLICT DO NOTHING
+"""
+_OWNED: Final = """
+    EXISTS (SELECT FROM intercom_session AS owner WHERE owner.run = kept.run
+        AND owner.number = kept.session AND owner.expires_at > clock_timestamp())
+"""
+_STATUS: Final = f"""
+    SELECT (SELECT state FROM intercom_run WHERE run = %(run)s),
+        count(*), count(*) FILTER (WHERE drained = loaded AND NOT owned),
+        count(*) FILTER (WHERE owned),
+        coalesce(jsonb_object_agg(workspace, stopped_by) FILTER (WHERE stopped_by IS NOT NULL),
+            '{{}}'),
+        coalesce((SELECT jsonb_object_agg(state, pairs) FROM (
+            SELECT state, sum(pairs) AS pairs FROM intercom_count WHERE run = %(run)s
+            GROUP BY state HAVING sum(pairs) > 0) AS c), '{{}}')
+    FROM (SELECT *, {_OWNED} AS owned FROM intercom_workspace AS kept WHERE run = %(run)s
+        AND (run, workspace) IN (SELECT run, workspace FROM intercom_count)) AS kept
+"""
+_WAITING: Final = f"""
+    SELECT run, workspace FROM intercom_workspace AS kept JOIN intercom_run USING (run)
+    WHERE drained < loaded AND state = 'open' AND NOT {_OWNED} ORDER BY run, workspace
+"""
+_LOADED: Final = """
+    SELECT loaded FROM intercom_workspace JOIN intercom_run USING (run)
+    WHERE run = %(run)s AND workspace = %(workspace)s AND state = 'open'
+"""
+_DRAINED: Final = """
+    UPDATE intercom_workspace
+    SET drained = greatest(drained, %(loaded)s), stopped_by = %(stopped_by)s
+    WHERE run = %(run)s AND workspace = %(workspace)s RETURNING 1
+"""
+
+_Result = TypeVar("_Result")
 
 
 @attrs.frozen
@@ -52,22 +93,30 @@ class Runs:
     """The runs of the database at `url`; see `Journal` for `prepare`."""
 
     def __init__(self, url: str, *, prepare: bool = True) -> None:
-        parts_of(url)  # now, before an engine puts what it cannot read of it into its log
-        self.url = url
+        database.parts_of(url)  # now, before an engine puts what it cannot read of it into its log
+        self._url = url
         self._prepare = prepare
         self._made = False
 
-    @contextlib.asynccontextmanager
-    async def _connected(self, run: str = "*") -> AsyncGenerator[Connection]:
-        name = name_of(self.url, run, "")
+    async def _do(self, work: Callable[[Connection], _Result], run: str = "*") -> _Result:
+        """Do something in a thread, with a connection of its own."""
+        return await asyncio.to_thread(self._connected, work, run)
+
+    def _connected(self, work: Callable[[Connection], _Result], run: str) -> _Result:
+        database.check_key("run", run)
+        name = database.name_of(self._url, run)
         try:
-            async with await connect(self.url, prepare=self._prepare) as connection:
+            with database.connect(self._url, prepare=self._prepare) as connection:
                 if not self._made:
-                    await ensure_schema(connection, name)
+                    database.ensure_schema(connection, name)
                     self._made = True
-                yield connection
-        except psycopg.Error as error:
-            raise error_from(name, error, "nothing was lost: do it again") from error
+                return work(connection)
+        except database.Error as error:
+            raise database.error_from(name, error, "nothing was lost: do it again") from error
+
+    async def _fetch(self, statement: str, run: str = "*", **facts: Any) -> list[tuple[Any, ...]]:
+        facts["run"] = run
+        return await self._do(lambda one: execute(one, statement, facts).fetchall(), run)
 
     async def load(self, run: str, operation: str, pairs: AsyncIterable[Loaded]) -> int:
         """Put pairs into a run that are not in there, 50,000 at once; return how many were new.
@@ -78,70 +127,79 @@ class Runs:
             JournalMismatchError: the run has another operation.
             JournalError: the database cannot be used.
         """
+        facts: dict[str, Any] = {"run": run, "operation": operation, "lease": 0.0}
+        facts["now"] = SYSTEM.wall()
+
+        def begin(connection: Connection) -> None:
+            facts["session"] = database.count_session(
+                connection, database.name_of(self._url, run), facts
+            )
+            database.begin_session(connection, Source(kind="submit"), facts)
+
+        await self._do(begin, run)
         new = 0
-        facts: dict[str, Any] = {"run": run, "lease": 0.0, "now": SYSTEM.wall()}
-        async with self._connected(run) as connection:
-            binding, source = Binding(operation=operation, base_url=""), Source(kind="submit")
-            facts |= await begin(connection, name_of(self.url, run, ""), facts, binding, source)
-            await connection.execute(sql.BEGIN_SESSION, facts)
-            chunk: list[Loaded] = []
-            async for pair in pairs:
-                chunk.append(pair)
-                if len(chunk) == CHUNK:
-                    new += await _load(connection, facts, chunk)
-                    chunk.clear()
-            new += await _load(connection, facts, chunk)
-            facts |= {"input_ended": True, "ended_at": SYSTEM.wall()}
-            await connection.execute(sql.end_session(["input_ended", "ended_at"]), facts)
-            await connection.execute(sql.ANALYZE, prepare=False)
+        chunk: list[Loaded] = []
+        async for pair in pairs:
+            database.check_key("workspace", pair[0])
+            chunk.append(pair)
+            if len(chunk) == CHUNK:
+                new += await self._load(facts, chunk)
+                chunk = []
+        new += await self._load(facts, chunk)
+        await self._do(lambda one: _end_loading(one, {**facts, "now": SYSTEM.wall()}), run)
         return new
+
+    async def _load(self, facts: Mapping[str, Any], chunk: list[Loaded]) -> int:
+        def work(connection: Connection) -> int:
+            with connection.transaction():
+                execute(connection, _STAGE)
+                with (
+                    connection.cursor() as cursor,
+                    cursor.copy("COPY intercom_staged FROM STDIN") as copy,
+                ):
+                    for pair in chunk:
+                        copy.write_row(pair)
+                # Workspaces first, in order: two that load at once wait, and do not deadlock.
+                execute(connection, _LOAD_WORKSPACES, facts)
+                return execute(connection, _LOAD_PAIRS, facts).rowcount
+
+        return await self._do(work, facts["run"])
 
     async def status(self, run: str) -> RunStatus:
         """Return a run in numbers: one query over its workspaces."""
-        async with self._connected(run) as connection:
-            found = await (await connection.execute(sql.STATUS, {"run": run})).fetchone()
-        assert found is not None  # noqa: S101  an aggregate has a row
+        (found,) = await self._fetch(_STATUS, run)
         return RunStatus(*found)
 
     async def set_state(self, run: str, state: str) -> bool:
         """Make a run "open", "paused" or "cancelled"; return whether there is one."""
-        async with self._connected(run) as connection:
-            cursor = await connection.execute(sql.SET_STATE, {"run": run, "state": state})
-            return cursor.rowcount == 1
+        statement = "UPDATE intercom_run SET state = %(state)s WHERE run = %(run)s RETURNING 1"
+        return bool(await self._fetch(statement, run, state=state))
 
     async def not_open(self) -> set[str]:
         """Return the runs that nobody may work on."""
-        async with self._connected() as connection:
-            found = await (await connection.execute(sql.NOT_OPEN)).fetchall()
+        found = await self._fetch("SELECT run FROM intercom_run WHERE state <> 'open'")
         return {run for (run,) in found}
 
     async def begun(self, run: str, workspace: str) -> int | None:
         """Return the number to give to `ended`; None if the run may not be worked on."""
-        async with self._connected(run) as connection:
-            facts = {"run": run, "workspace": workspace}
-            found = await (await connection.execute(sql.LOADED, facts)).fetchone()
-        return None if found is None else int(found[0])
+        found = await self._fetch(_LOADED, run, workspace=workspace)
+        return int(found[0][0]) if found else None
 
     async def ended(self, run: str, workspace: str, loaded: int, stopped_by: str | None) -> None:
         """Note that all pairs loaded before `begun` were worked off, or why they cannot be."""
-        facts: dict[str, Any] = {"run": run, "workspace": workspace, "loaded": loaded}
-        async with self._connected(run) as connection:
-            await connection.execute(sql.DRAINED, {**facts, "stopped_by": stopped_by})
+        await self._fetch(_DRAINED, run, workspace=workspace, loaded=loaded, stopped_by=stopped_by)
 
     async def waiting(self) -> list[tuple[str, str]]:
         """Return runs and workspaces with pairs to work off, and no owner."""
-        async with self._connected() as connection:
-            cursor = await connection.execute(sql.WAITING)
-            return [(run, workspace) for run, workspace in await cursor.fetchall()]
+        return [(run, workspace) for run, workspace in await self._fetch(_WAITING)]
 
 
-async def _load(connection: Connection, facts: dict[str, Any], chunk: list[Loaded]) -> int:
-    async with connection.transaction():
-        await connection.execute(sql.STAGE)
-        async with connection.cursor() as cursor, cursor.copy(sql.COPY) as copy:
-            for pair in chunk:
-                await copy.write_row(pair)
-        # Workspaces first, in order: so that two that load at once wait and do not deadlock.
-        await connection.execute(sql.LOAD_WORKSPACES, facts)
-        found = await (await connection.execute(sql.LOAD_PAIRS, facts)).fetchone()
-    return 0 if found is None else int(found[0])
+def _end_loading(connection: Connection, facts: Mapping[str, Any]) -> None:
+    statement = """
+        UPDATE intercom_session SET input_ended = true, ended_at = %(now)s,
+            expires_at = '-infinity'
+        WHERE run = %(run)s AND number = %(session)s
+    """
+    execute(connection, statement, facts)
+    # Without it the planner knows nothing of what was loaded.
+    connection.execute("ANALYZE intercom_pair, intercom_workspace, intercom_count", prepare=False)

@@ -13,26 +13,19 @@ from typing import Any, Final, Self
 
 import attrs
 
-from intercom_async.journal.database import (
-    APPLICATION_ID,
-    COLUMNS,
-    check_format,
-    connect,
-    error_from,
-    row_of,
-)
 from intercom_async.journal.errors import JournalError
-from intercom_async.journal.journal import FACTS, Journal, needing_psycopg
+from intercom_async.journal.journal import Journal
 from intercom_async.journal.people import COUNTS
 from intercom_async.journal.row import Binding, Row, Source
+from intercom_async.journal.sqlite_file import APPLICATION_ID, check_format, connect, error_from
+from intercom_async.journal.store import FACTS, KEY, NAMES, row_of
 
 PAGE: Final = 1000
-_KEY: Final = ", ".join(COLUMNS[:3])
 SESSION: Final = (
-    "number", "started_at", "ended_at", "process", "host", "source_kind", "source_name",
-    "source_columns", "input_ended", *FACTS,
+    "number", "started_at", "ended_at", "source_kind", "source_name", "source_columns",
+    "input_ended", *FACTS,
 )  # fmt: skip
-"""Columns of the table `session`."""
+"""Columns of the table `session` that are read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,20 +33,16 @@ class KeptSession:
     """One time that the run was started.
 
     Attributes:
-        number: 1 for the first.
         started_at: Unix seconds.
         ended_at: None while it goes on, and of a killed one for ever.
-        process: its id on `host`.
         facts: its numbers, by the names in `Facts`; those that were never noted are missing.
     """
 
     number: int
     started_at: float
     ended_at: float | None
-    process: int | None
-    host: str | None
     source: Source | None
-    input_ended: bool
+    input_ended: bool = attrs.field(converter=bool)
     facts: Mapping[str, Any]
 
 
@@ -104,8 +93,8 @@ class Reader:
     @cached_property
     def sessions(self) -> list[KeptSession]:
         """All sessions, the first one first."""
-        found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")  # noqa: S608
-        return [_session(dict(zip(SESSION, values, strict=True))) for values in found]
+        found = self.query(f"SELECT {', '.join(SESSION)} FROM session ORDER BY number")
+        return [_session(*values) for values in found]
 
     def counts(self) -> dict[str, int]:
         """Pairs by state."""
@@ -124,37 +113,28 @@ class Reader:
             states: which of them; None for all.
             inferred: whether only those concluded from a check, or only the others.
         """
-        where, asked = f"({_KEY}) > (?, ?, ?)", list[Any]()
+        where, asked = f"({KEY}) > (?, ?, ?)", list[Any]()
         if states is not None:
             where += f" AND state IN ({', '.join('?' * len(states))})"
             asked += map(str, states)
         if inferred is not None:
             where += " AND inferred = ?"
             asked.append(int(inferred))
-        page = f"SELECT {', '.join(COLUMNS)} FROM pair WHERE {where} ORDER BY {_KEY} LIMIT {PAGE}"  # noqa: S608
+        page = f"SELECT {NAMES} FROM pair WHERE {where} ORDER BY {KEY} LIMIT {PAGE}"
         key: tuple[Any, ...] = ("", "", "")
         while found := self.query(page, (*key, *asked)):
             yield from map(row_of, found)
             key = found[-1][:3]
 
 
-def _session(facts: dict[str, Any]) -> KeptSession:
-    name, columns = facts["source_name"], facts["source_columns"]
-    source = Source(
-        kind=facts["source_kind"] or "",
-        name=None if name is None else os.fsdecode(name),
-        columns=None if columns is None else json.loads(columns),
+def _session(*values: Any) -> KeptSession:
+    kept = dict(zip(SESSION, values, strict=True))
+    kind, name, columns = (kept.pop(f"source_{one}") for one in ("kind", "name", "columns"))
+    facts = {one: value for one in FACTS if (value := kept.pop(one)) is not None}
+    source = kind and Source(
+        kind=kind, name=name and os.fsdecode(name), columns=columns and json.loads(columns)
     )
-    return KeptSession(
-        number=facts["number"],
-        started_at=facts["started_at"],
-        ended_at=facts["ended_at"],
-        process=facts["process"],
-        host=facts["host"],
-        source=source if source.kind else None,
-        input_ended=bool(facts["input_ended"]),
-        facts={name: facts[name] for name in FACTS if facts[name] is not None},
-    )
+    return KeptSession(**kept, source=source, facts=facts)
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -188,8 +168,8 @@ def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # 
     """
     journal = Journal(path, run=run)
     if journal.path is not None and journal.run is not None:
-        with needing_psycopg():
-            from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs the extra
+        from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs an extra
+
         return PostgresReader(journal.path, journal.run)
     return Reader(os.fspath(path))
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+import msgspec
 
-from intercom_async.detaching import Outcome
+from intercom_async.detaching import Detach, DetachResult, Outcome
+from intercom_async.errors import IntercomError, rebuilt
 
 
 class State(enum.StrEnum):
@@ -25,9 +27,26 @@ SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 """States of pairs that need no repetition."""
 
 
-@attrs.define(kw_only=True)
-class Row:
-    """One pair. Whoever gets a row leaves it as it is; `frozen` would double what a pair costs.
+_UNRECORDED: Final = {
+    State.PENDING.value: Outcome.NOT_ATTEMPTED,
+    State.SENDING.value: Outcome.UNKNOWN,
+}
+
+
+_STATES: Final = {outcome: outcome.value for outcome in Outcome}
+
+
+def _facts_of(error: IntercomError) -> dict[str, Any]:
+    return {
+        "status": getattr(error, "status", None),
+        "code": getattr(error, "code", None),
+        "error_type": type(error).__name__,
+        "error": str(error),
+    }
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair: a `DetachResult` as a database keeps it, or what comes before one.
 
     Attributes:
         workspace: its key; "" in a run of one client.
@@ -64,10 +83,58 @@ class Row:
     session: int = 0
     updated_at: float = 0.0
 
+    @classmethod
+    def of(
+        cls, result: DetachResult, *, admin_id: str | None, workspace: str, deferred: bool
+    ) -> "Row":
+        """Return the row of a pair that has its outcome, or waits for its second try."""
+        return cls(
+            conversation_id=result.detach.conversation_id,
+            contact_id=result.detach.contact_id,
+            admin_id=admin_id,
+            workspace=workspace,
+            state=_STATES[result.outcome],
+            inferred=result.inferred,
+            in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
+            attempts=result.attempts,
+            refusals=result.refusals,
+            request_id=result.request_id,
+            deferred=deferred,
+            second_try=result.second_try,
+            **({} if result.error is None else _facts_of(result.error)),
+        )
+
     @property
     def settled(self) -> bool:
         """Whether repeating the pair would be pointless."""
         return self.state in SETTLED
+
+    @property
+    def pair(self) -> Detach:
+        """The pair that it is about."""
+        return Detach(self.conversation_id, self.contact_id, self.admin_id)
+
+    def result(self, *, duplicate: bool = False) -> DetachResult:
+        """Return the result that it holds; a duplicate cost no request."""
+        return DetachResult(
+            detach=self.pair,
+            outcome=_UNRECORDED.get(self.state) or Outcome(self.state),
+            inferred=self.inferred,
+            in_doubt=self.in_doubt,
+            duplicate=duplicate,
+            second_try=self.second_try,
+            error=rebuilt(
+                self.error_type,
+                self.error,
+                status=self.status,
+                code=self.code,
+                request_id=self.request_id,
+                attempts=self.attempts,
+            ),
+            attempts=0 if duplicate else self.attempts,
+            refusals=0 if duplicate else self.refusals,
+            request_id=None if duplicate else self.request_id,
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -1,292 +1,243 @@
-"""A session in SQLite: one thread writes the rows that have collected; coroutines wait for it."""
+"""A run's tables in SQLite: a file, or a private temporary database."""
 
-import asyncio
+import contextlib
 import functools
-import math
 import os
-import weakref
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar, Unpack
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, TypeVar
 
-from intercom_async.detaching import Detach
-from intercom_async.journal.calls import Call, Done
-from intercom_async.journal.errors import JournalError, again
-from intercom_async.journal.journal import Facts, Wanted, known
-from intercom_async.journal.outlasting import outlast
-from intercom_async.journal.row import Binding, Row, Source
-from intercom_async.journal.table import Table, values_of
-from intercom_async.runtime import Runtime
+import attrs
+import msgspec
 
-MOST: Final = 1000
-"""Calls that the thread takes at once at most, and so rows of one commit."""
+from intercom_async.journal import reader, sqlite_file
+from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.journal.lock import locked
+from intercom_async.journal.row import Binding, Source, storable_text
+from intercom_async.journal.store import (
+    COLUMNS,
+    KEY,
+    NAMES,
+    UNSETTLED,
+    UPDATES,
+    Store,
+    Values,
+    origin,
+)
 
-BACKLOG: Final = 4 * MOST
-"""Rows that may wait for a temporary journal before `room` does."""
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks whether the file is still in its place."""
 
-_HURRY: Final = 0.001
-"""Seconds for which rows collect that somebody waits for."""
+_MOST: Final = 128
+_STEP: Final = 8
+"""A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
-_LINGER: Final = 0.01
-"""Seconds for which rows collect that nobody waits for; ten times that if no disk needs them."""
-
-_FULL: Final = 500
-"""Calls that are worked off without delay."""
-
-_NOTE_EVERY: Final = 1.0
-"""Seconds between two writes of a session's numbers."""
-
-
-_Values = tuple[Any, ...]
-_Work = Callable[[Table], Any]
 _Result = TypeVar("_Result")
-_Call = Call[_Values, _Work]
-_Ended = tuple[_Call, Any, BaseException | None]
 
 
-class _Writer:
-    """The one thread that touches the table. While it works, calls collect for its next turn."""
+class SqliteStore(Store):
+    """A file that is locked and open for one session; `path` is None for a temporary database.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.table: Table | None = None
-        self.process = os.getpid()
-        self._loop = loop
-        # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so
-        # nobody closes the database there: that could cut the log of its parent's.
-        self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
-        self._waiting: list[_Call] = []
-        self._working = False
-        self._due = self._planned = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+    Statements are few and large: each time that a thread takes the interpreter's lock back from a
+    busy event loop may cost 5 ms, and a statement does so a few times, however much it does.
+    """
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    _LOOK_UP = f"""
+        SELECT json_array(wanted.key, {NAMES}) AS row
+        FROM json_each(:keys) AS wanted CROSS JOIN pair
+        ON workspace = json_extract(wanted.value, '$[0]')
+            AND conversation_id = json_extract(wanted.value, '$[1]')
+            AND contact_id = json_extract(wanted.value, '$[2]')
+    """
+    _PAGE = f"""
+        SELECT json_array({NAMES}) AS row FROM pair
+        WHERE workspace = :workspace
+            AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
+        ORDER BY conversation_id, contact_id LIMIT :limit
+    """
+    _LEFT = f"""
+        SELECT DISTINCT json_array(workspace) AS row FROM pair
+        WHERE {UNSETTLED} AND session < :session ORDER BY workspace
+    """
 
-    @property
-    def failure(self) -> JournalError | None:
-        """What went wrong first; nothing is written after it."""
-        return None if self.table is None else self.table.failure
+    def __init__(
+        self, path: str | None, binding: Binding, source: Source | None, now: float
+    ) -> None:
+        self.name = ":temporary:" if path is None else os.path.realpath(path)
+        self.durable = path is not None
+        self.before = {}
+        self._place: os.stat_result | None = None
+        self._looked = 0.0
+        with contextlib.ExitStack() as opened:
+            try:
+                if path is None:
+                    self._connection = self._open_temporary(opened)
+                    sqlite_file.fill(self._connection, binding, now)
+                else:
+                    self._connection = self._open_file(path, binding, now, opened)
+                    self._place = os.stat(self.name)  # noqa: PTH116  its path is a text
+                self._begin(binding, source, now)
+            except sqlite3.Error as error:
+                raise sqlite_file.error_from(self.name, error) from error
+            except OSError as error:
+                raise JournalWriteError(
+                    self.name,
+                    f"the journal {self.name} cannot be created ({error.strerror}); nothing "
+                    "was sent",
+                    errno=error.errno,
+                ) from error
+            self._opened = opened.pop_all()
+        variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
-    async def open(self, opening: Callable[[], Table]) -> Table:
-        """Open the table; a cancelled caller waits for that, too."""
+    def _open_temporary(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
+        """Make a database that SQLite keeps in memory, or in a nameless file if it grows."""
+        connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
 
-        def work() -> Table:
-            self.table = opening()
-            return self.table
-
-        opened = self._loop.run_in_executor(self._thread, work)
-        await outlast(opened)
-        return opened.result()
-
-    def ask(self, work: Callable[[Table], _Result]) -> asyncio.Future[_Result]:
-        """Have some work done at once."""
-        answer: asyncio.Future[_Result] = self._loop.create_future()
-        self.submit(Call(work=work, answer=answer), 0.0)
-        return answer
-
-    def submit(self, call: _Call, within: float) -> None:
-        """Have something done within some seconds, after what was submitted before."""
-        self._waiting.append(call)
-        now = self._loop.time()
-        self._due = min(self._due, now if len(self._waiting) >= _FULL else now + within)
-        self._plan()
-
-    def _plan(self) -> None:
-        """Let the thread begin its next turn when that is due."""
-        if self._working or not self._waiting or self._due >= self._planned:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._planned = self._due
-        self._timer = self._loop.call_at(self._due, self._begin)
-
-    def _begin(self) -> None:
-        calls, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        self._timer, self._planned = None, math.inf
-        self._due = self._loop.time() if self._waiting else math.inf
-        if calls:  # or the session was forgotten, and `end` took them
-            self._working = True
-            turn = self._loop.run_in_executor(self._thread, _serve, self.table, calls)
-            turn.add_done_callback(self._end)
-
-    def _end(self, turn: asyncio.Future[list[_Ended]]) -> None:
-        self._working = False
-        self._plan()
-        for call, result, error in turn.result():
-            call.end(result, error)
-
-    def end(self, *, wait: bool) -> None:
-        """Let the thread end; what was given is written, and the table closed, if nobody did."""
-        if os.getpid() != self.process:
-            return
-        calls, self._waiting = self._waiting, []
-        last = functools.partial(_finish, self.table, calls)
+    def _open_file(
+        self, path: str, binding: Binding, now: float, undo: contextlib.ExitStack
+    ) -> sqlite3.Connection:
+        """Lock a journal and open it to write; one that is refused was only read."""
+        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  all are texts
+            raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
+        path = self.name
+        undo.enter_context(locked(path))
         try:
-            self._thread.submit(last)
-        except RuntimeError:  # the interpreter ends, and the thread has done so
-            last()
-        self._thread.shutdown(wait=wait)
+            new = not sqlite_file.check_owner(path).st_size
+        except FileNotFoundError:
+            new = True
+        if new:
+            sqlite_file.create(path, binding, now)
+        with reader.open(path) as kept:
+            self._compare(kept.binding, binding)
+            self.number = len(kept.sessions) + 1
+            self.before = kept.counts()
+            self.input_ended = any(one.input_ended for one in kept.sessions)
+        connection = sqlite_file.connect(path, "rw")
+        undo.callback(connection.close)
+        sqlite_file.write_ahead(connection, path)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
+        return connection
 
+    def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
+        if binding.app_id is not None:
+            self.bind("", binding.app_id, binding.app_name)
+        facts = {"number": self.number, "started_at": now, **origin(source)}
+        facts["source_name"] = source and source.name and _storable(source.name)
+        self._connection.execute(
+            f"INSERT INTO session ({', '.join(facts)}) VALUES ({', '.join('?' * len(facts))})",
+            tuple(facts.values()),
+        )
 
-def _ignore(_: _Writer) -> None:
-    pass
-
-
-def _serve(table: Table | None, calls: Sequence[_Call]) -> list[_Ended]:
-    """Work calls off, rows first."""
-    assert table is not None  # noqa: S101  nobody has a session before
-    ended: list[_Ended] = []
-    if rows := [call.row for call in calls if call.row is not None]:
-        result = _attempt(lambda: table.write(rows))
-        ended += [(call, *result) for call in calls if call.row is not None]
-    for call in calls:
-        if call.work is not None:
-            ended.append((call, *_attempt(functools.partial(call.work, table))))
-    return ended
-
-
-def _finish(table: Table | None, calls: Sequence[_Call]) -> None:
-    if table is not None:
-        _serve(table, calls)
-        table.let_go()
-
-
-def _attempt(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    try:
-        return work(), None
-    except BaseException as error:  # noqa: BLE001  whoever waits gets it
-        return None, error
-
-
-class SqliteSession:
-    """See `Session`."""
-
-    def __init__(self, path: str | None, table: Table, writer: _Writer, runtime: Runtime) -> None:
-        self.number = table.number
-        self.resumed = table.number > 1
-        self.before = table.kept.counts
-        self.input_ended = table.kept.input_ended
-        self._path = path
-        self._writer = writer
-        self._runtime = runtime
-        self._noted = runtime.monotonic()
-        self._closing: asyncio.Future[None] | None = None
-        self._forgotten = weakref.finalize(self, writer.end, wait=False)
-
-    def _check(self) -> _Writer:
-        """Return the writer, if this session may use it."""
-        name = self._path or "of this run"
-        if os.getpid() != self._writer.process:
-            raise JournalError(name, f"the journal {name} belongs to this process's parent")
-        if self._closing is not None:
-            raise JournalError(name, f"the journal {name} is closed")
-        return self._writer
-
-    def watch(self, recall: Callable[[], None]) -> None:
-        """See `Session`: the file's lock is held as long as the process lives."""
-
-    async def hold(self) -> None:
-        """See `Session`: the same holds here."""
-
-    async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """See `Session`."""
-        await self._check().ask(lambda table: table.bind(workspace, app_id, app_name))
-
-    async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
-        """See `Session`."""
-        return await self._check().ask(lambda table: table.look_up(pairs, workspace))
-
-    async def write(self, row: Row) -> None:
-        """See `Session`."""
-        writer, values = self._checked(row)
-        if self._path is None:
-            writer.submit(Call(values), 10 * _LINGER)
-        else:
-            written = asyncio.get_running_loop().create_future()
-            writer.submit(Call(values, answer=written), _HURRY)
-            await written
-
-    def record(self, row: Row, done: Done) -> None:
-        """See `Session`."""
+    def carry_out(self, work: Callable[[], _Result]) -> _Result:
         try:
-            writer, values = self._checked(row)
-        except JournalError as error:
-            done(error)
-            return
-        if self._path is None:
-            writer.submit(Call(values), 10 * _LINGER)
-            done(None)
-        else:
-            writer.submit(Call(values, done=done), _LINGER)
+            return work()
+        except sqlite3.Error as error:
+            raise sqlite_file.error_from(self.name, error, self._durable()) from error
 
-    def _checked(self, row: Row) -> tuple[_Writer, _Values]:
-        writer = self._check()
-        if writer.failure is not None:
-            raise again(writer.failure)
-        return writer, (*values_of(row)[:-2], self.number, round(self._runtime.wall(), 3))
-
-    async def room(self) -> None:
-        """See `Session`."""
-        writer = self._check()
-        if len(writer) > BACKLOG:
-            await writer.ask(lambda _: None)
-
-    async def rows(
-        self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
-    ) -> list[Row]:
-        """See `Session`."""
-        return await self._check().ask(lambda table: table.rows(wanted, after, limit, workspace))
-
-    async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
-        """See `Session`."""
-        values = [self._checked(row)[1] for row in rows]
-        return await self._check().ask(lambda table: table.plan(values))
-
-    async def ask(self, statement: str, *asked: Any) -> list[tuple[Any, ...]]:
-        """Run a statement; see `Table.ask`."""
-        return await self._check().ask(lambda table: table.ask(statement, asked))
-
-    async def workspaces(self) -> list[str]:
-        """See `Session`."""
-        return await self._check().ask(lambda table: table.workspaces())
-
-    async def end_input(self) -> None:
-        """See `Session`."""
-        await self._check().ask(lambda table: table.update({"input_ended": True}))
-
-    async def note(self, **facts: Unpack[Facts]) -> None:
-        """See `Session`."""
-        writer, now = self._check(), self._runtime.monotonic()
-        if now - self._noted >= _NOTE_EVERY:
-            self._noted = now
-            await writer.ask(lambda table: table.update(known(facts)))
-
-    async def close(self, **facts: Unpack[Facts]) -> None:
-        """See `Session`."""
-        if os.getpid() != self._writer.process:
-            return
-        if self._closing is not None:
-            await outlast(self._closing)
-            return
-        ended = {**known(facts), "ended_at": round(self._runtime.wall(), 3)}
-        self._closing = self._writer.ask(lambda table: table.close(ended))
+    def _durable(self) -> int:
         try:
-            await outlast(self._closing)
+            ((count,),) = self._connection.execute("SELECT count(*) FROM pair")
+        except sqlite3.Error:
+            return 0
+        return int(count)
+
+    def _look_at_place(self) -> None:
+        """Look whether the path still leads to the open file.
+
+        Raises:
+            JournalWriteError: it was moved, replaced or deleted.
+        """
+        if self._place is None or time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        with contextlib.suppress(OSError):
+            if os.path.samestat(self._place, os.stat(self.name)):  # noqa: PTH116
+                return
+        # What was moved is made complete, and no log is left for a file that took its place.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raise JournalWriteError(
+            self.name,
+            f"the journal {self.name} was moved, replaced or deleted while the run wrote it, so "
+            "nothing more was written. Move it back, then resume",
+            errno=None,
+            durable=self._durable(),
+        )
+
+    def write(self, rows: Sequence[Values]) -> None:
+        self._look_at_place()
+        with self._connection:
+            if len(rows) > self._most:
+                self._connection.execute("BEGIN")
+            for start in range(0, len(rows), self._most):
+                batch = list(rows[start : start + self._most])
+                batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
+                values = list(chain(*batch))
+                try:
+                    self._connection.execute(_upsert(len(batch)), values)
+                except UnicodeEncodeError:
+                    self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
+
+    def fetch(self, statement: str, **facts: Any) -> list[list[Any]]:
+        """See `Store`; the one column, `row`, is JSON."""
+        ((text,),) = self._connection.execute(
+            f"SELECT '[' || coalesce(group_concat(row), '') || ']' FROM ({statement})", facts
+        )
+        found: list[list[Any]] = msgspec.json.decode(text)
+        return found
+
+    def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
+        self._connection.execute(
+            "INSERT INTO workspace VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (workspace, app_id, storable_text(app_name)),
+        )
+        ((kept, name),) = self._connection.execute(
+            "SELECT app_id, app_name FROM workspace WHERE workspace = ?", (workspace,)
+        )
+        now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
+        self._compare(attrs.evolve(now, app_id=kept, app_name=name), now)
+
+    def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._look_at_place()
+        return self._connection.execute(statement, values).fetchall()
+
+    def update(self, facts: Mapping[str, Any]) -> None:
+        changes = ", ".join(f"{name} = ?" for name in facts)
+        values = (*map(storable_text, facts.values()), self.number)
+        self.ask(f"UPDATE session SET {changes} WHERE number = ?", values)
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """See `Store`. Leaves one plain file, with none beside it, unless others use it."""
+        try:
+            self._looked = 0.0
+            self.update(facts)
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA journal_mode = DELETE")
         finally:
-            self._forgotten.detach()
-            self._writer.end(wait=True)
-        self._closing.result()
+            self.let_go()
+
+    def let_go(self) -> None:
+        self._opened.close()
 
 
-async def open_session(
-    path: str | None, binding: Binding, source: Source | None, runtime: Runtime
-) -> SqliteSession:
-    """See `Journal.open`."""
-    writer = _Writer(asyncio.get_running_loop())
-    now = round(runtime.wall(), 3)
-    try:
-        table = await writer.open(lambda: Table(path, binding, source, now))
-    except BaseException:
-        writer.end(wait=True)
-        raise
-    return SqliteSession(path, table, writer, runtime)
+@functools.cache
+def _upsert(count: int) -> str:
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"""
+        INSERT INTO pair ({NAMES}) VALUES {", ".join([row] * count)}
+        ON CONFLICT ({KEY}) DO UPDATE SET {UPDATES}
+    """
+
+
+def _storable(name: str) -> str | bytes:
+    """Return a file's name as it is, or its bytes where they are no text."""
+    return name if storable_text(name) == name else os.fsencode(name)

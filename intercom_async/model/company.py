@@ -13,9 +13,11 @@ from intercom_async.model.people import Admin, NamedReference, Reference
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
-    """A group of "contact"s or "user"s, defined by rules; `count` is there only when asked for.
+    """A group defined by rules.
 
-    A contact is a lead in `person_type`.
+    Attributes:
+        person_type: "user" or "contact", which is a lead here.
+        count: only when asked for.
     """
 
     id: Id | None = None

@@ -9,6 +9,7 @@ Pure: one call per answer, one per window.
 """
 
 import math
+from collections import deque
 from typing import Final
 
 SMALLEST: Final = 64
@@ -32,7 +33,7 @@ class ConcurrencyBound:
     def __init__(self) -> None:
         self.value = LARGEST
         self._factor = 1.0
-        self._latencies: list[float] = []
+        self._latencies: deque[float] = deque(maxlen=_SAMPLES)
         self._answers = 0
         self._overloads = 0
 
@@ -40,10 +41,7 @@ class ConcurrencyBound:
         """Count an attempt; overloaded is one that timed out or got 502, 503 or 504."""
         self._answers += 1
         self._overloads += overloaded
-        if len(self._latencies) < _SAMPLES:
-            self._latencies.append(elapsed)
-        else:
-            self._latencies[self._answers % _SAMPLES] = elapsed
+        self._latencies.append(elapsed)
 
     def next_window(self, limit: int) -> None:
         """Compute the bound for a window of `limit` requests in ten seconds."""
@@ -53,8 +51,8 @@ class ConcurrencyBound:
             self._factor = max(self._factor / 2.0, 1.0 / LARGEST)
         else:
             self._factor = min(1.0, self._factor * 1.1)
-        self._latencies.sort()
-        p95 = self._latencies[int(0.95 * (len(self._latencies) - 1))]
+        latencies = sorted(self._latencies)
+        p95 = latencies[int(0.95 * (len(latencies) - 1))]
         needed = math.ceil(limit / 10.0 * p95 * _HEADROOM)
         self.value = max(1, int(min(max(needed, SMALLEST), LARGEST) * self._factor))
         self._latencies.clear()

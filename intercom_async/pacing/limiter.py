@@ -131,16 +131,14 @@ class Limiter:
         Args:
             bounded: whether a bulk request counts against the computed bound on concurrency.
         """
-        if self._interactive.waiting or not slots.free(bulk=lane is _BULK):
+        bulk = lane is _BULK
+        if self._interactive.waiting or not slots.free(bulk=bulk):
             return None
-        if lane is not _BULK:
-            bounded = False
-        elif self._bulk.waiting:
-            return None
-        if bounded and self._bounded >= self._concurrency.value:
+        bounded = bounded and bulk
+        if bulk and (self._bulk.waiting or (bounded and self._bounded >= self._concurrency.value)):
             return None
         now = self._runtime.monotonic()
-        if self._window.wait(lane, now, backlog=self._backlog(1)) > 0.0:
+        if self._window.wait(lane, now, backlog=self._backlog(1) if bulk else None) > 0.0:
             return None
         if self._gate is not None and self._wait_at(self._gate, now) > 0.0:
             return None
@@ -206,20 +204,21 @@ class Limiter:
         if not permit.open:
             return
         permit.open = False
-        if permit.bounded:
-            self._bounded -= 1
         window = self._window
         now = self._runtime.monotonic()
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
             if self._gate is not None and headers is not None:
                 self._tell(self._gate, headers, now - permit.sent)
-            self._observe_load(now - permit.sent, overloaded=status in _OVERLOADED)
         elif sent:
             window.lost(permit, now)
-            self._observe_load(now - permit.sent, overloaded=True)
         else:
             window.give_back(permit, tried=tried)
+        if permit.bounded:
+            self._bounded -= 1
+            if sent:
+                overloaded = status is None or status in _OVERLOADED
+                self._observe_load(now - permit.sent, overloaded=overloaded)
         permit.slots.give_back()
         if self._interactive.waiting or self._bulk.waiting:
             self._wake()
@@ -359,17 +358,17 @@ class Limiter:
 
     def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float, slots: Slots) -> None:
         if not granted.done():
-            known = self._known_wait(0)
-            granted.set_exception(self._too_long(max_wait + known, max_wait, known, slots))
+            more = self._known_wait(0)
+            granted.set_exception(self._too_long(max_wait + more, max_wait, more, slots))
 
     def _too_long(
-        self, wait: float, max_wait: float, known: float, slots: Slots
+        self, wait: float, max_wait: float, for_quota: float, slots: Slots
     ) -> RateLimitWaitError:
         return RateLimitWaitError(
             wait=wait,
             max_wait=max_wait,
             rate_limit=self.status(),
-            connections=known <= 0.0 and not slots.free(bulk=False),
+            connections=for_quota <= 0.0 and not slots.free(bulk=False),
         )
 
     def _observe_load(self, elapsed: float, *, overloaded: bool) -> None:

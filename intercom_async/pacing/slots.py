@@ -52,6 +52,8 @@ class Slots:
     def give_back(self) -> None:
         """A request has left its connection: offer that to whoever is next."""
         self.used -= 1
+        if not (self._interactive or self._bulk):
+            return
         for line, limit in ((self._interactive, self._limit), (self._bulk, self._bulk_limit)):
             while line and self.used < limit:
                 taker = next(iter(line))

@@ -172,8 +172,7 @@ class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after: float | None = None
 
 
-@attrs.define(eq=False)
-class Permit:
+class Permit(msgspec.Struct, eq=False):
     """The right to send one request, and the state of the quota when it was given.
 
     Attributes:
@@ -212,6 +211,7 @@ class QuotaWindow:
         self._lag = 0
         self._lag_age = 0
         self._limit = 0
+        self._allowance = 0  # how many requests of a window are ours
         self.reset = 0.0
         self.remaining = 0
         # What follows means nothing before a reply has named the limit.
@@ -246,7 +246,7 @@ class QuotaWindow:
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
         if lane is Lane.INTERACTIVE:
-            return 0.0 if self._allowed() >= 1 else self._until_reset(now)
+            return 0.0 if self._budget() > self.in_flight else self._until_reset(now)
         return self._wait_paced(now, backlog)
 
     def take(self, lane: Lane, now: float) -> Permit:
@@ -275,10 +275,10 @@ class QuotaWindow:
             return pause
         if self.clock.has_passed(self.reset, now):
             self._roll_over(now)
-        short = ahead + 1 - self._budget(self.remaining)
+        short = ahead + 1 - self._budget()
         if short <= 0:
             return pause
-        further = (short - 1) // self._allowance()
+        further = (short - 1) // self._allowance
         return max(pause, self.clock.until(self.reset, now) + further * WINDOW)
 
     def status(
@@ -346,7 +346,7 @@ class QuotaWindow:
             or headers.reset is None
         ):
             if status == 429:
-                self._pause(headers, now, until=now + self._told_wait(permit, headers, now))
+                self._pause(headers, now, until=now + self._wait_for_reset(permit, headers, now))
             else:
                 self._count_unseen(permit, now)
                 self._pauses = 0
@@ -370,7 +370,9 @@ class QuotaWindow:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
                 self._paused_until = max(self._paused_until, now + asked)
 
-    def _told_wait(self, permit: Permit, headers: RateLimitHeaders | None, now: float) -> float:
+    def _wait_for_reset(
+        self, permit: Permit, headers: RateLimitHeaders | None, now: float
+    ) -> float:
         """Return the seconds until the Reset of a refusal that names no limit.
 
         It may be nonsense, so our clock learns nothing from it.
@@ -403,16 +405,9 @@ class QuotaWindow:
     def _until_reset(self, now: float) -> float:
         return max(TICK, self.clock.until(self.reset, now))
 
-    def _allowed(self) -> int:
-        """Return how many requests may leave at once, those in flight taken off."""
-        return self._budget(self.remaining) - self.in_flight
-
-    def _budget(self, remaining: int) -> int:
-        return min(remaining, self._allowance() - self._own)
-
-    def _allowance(self) -> int:
-        """Return how many requests of a window are ours: one at least, or none would ever go."""
-        return max(1, math.floor(self._policy.quota_fraction * self._limit))
+    def _budget(self) -> int:
+        """Return how many requests of ours this window has room for, those in flight included."""
+        return min(self.remaining, self._allowance - self._own)
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:
         if now < self._fresh_until and self._credit >= 1.0 and self._usable >= 1.0:
@@ -429,7 +424,7 @@ class QuotaWindow:
         melted = math.exp((measured - 1.0) * stale / period)
         others = self.remaining * (1.0 - melted)
         reserved = self._policy.reserve * self._limit * max(0.0, pacing) / WINDOW
-        usable = self._usable = self._allowed() - others - reserved
+        usable = self._usable = self._budget() - self.in_flight - others - reserved
         share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
             # What is in flight belongs to the job: many callers that come one by one are no
@@ -450,17 +445,16 @@ class QuotaWindow:
     def _alone(self) -> bool:
         """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
-        known = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
-        return known and by_others <= (1.0 - _ALONE) * self._limit
+        so_far = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
+        return so_far and by_others <= (1.0 - _ALONE) * self._limit
 
     def _left_alone(self) -> int:
         """Return how many requests may leave at once if nobody else uses the budget.
 
-        What is in flight is charged once: the told Remaining, from which `_allowed` takes it
-        off, has most of it counted already.
+        What is in flight is charged once: the server's Remaining has most of it counted already.
         """
         mine = self._limit - self._own - self.in_flight
-        return min(mine, self._budget(self.remaining))
+        return min(mine, self._budget())
 
     def _reserved(self, reserved: float, now: float) -> float:
         """The reserve, unless nobody called interactively for a window.
@@ -485,12 +479,15 @@ class QuotaWindow:
     ) -> bool:
         """Bring clock and window up to date; whether the reply belongs to the current window."""
         agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
-        if not self._limit or not agreed or reset > self.reset:
-            self._limit = limit
-            self._begin_window(reset, now, idle=False)
-        elif reset < self.reset:
+        same = agreed and self._limit > 0
+        if same and reset < self.reset:
             return False
-        self._limit = limit
+        if limit != self._limit:
+            self._limit = limit
+            # One at least, or none would ever go.
+            self._allowance = max(1, math.floor(self._policy.quota_fraction * limit))
+        if not same or reset > self.reset:
+            self._begin_window(reset, now, idle=False)
         return True
 
     def _count(self, permit: Permit, remaining: int, now: float) -> None:
@@ -511,7 +508,7 @@ class QuotaWindow:
             self._remaining_at = (permit.sent + now) / 2.0
 
     def _count_unseen(self, permit: Permit, now: float) -> None:
-        """Charge a request whose reply told nothing, unless it left windows ago."""
+        """Charge a request whose reply said nothing, unless it left windows ago."""
         if not self._limit:
             return
         if self.clock.has_passed(self.reset, now):

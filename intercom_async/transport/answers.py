@@ -26,13 +26,12 @@ from intercom_async.transport.wire import (
     IN_DOUBT,
     SUCCESS,
     Doubt,
+    ErrorBody,
     Reply,
     Request,
-    error_details,
+    error_body,
     error_for,
     head_of,
-    is_error_list,
-    is_foreign,
 )
 
 IN_A_ROW: Final = 3
@@ -45,18 +44,18 @@ class Habit:
     An old page of Intercom's documentation says so. It is believed when checks have shown it.
     """
 
-    __slots__ = ("_in_a_row", "known")
+    __slots__ = ("_in_a_row", "believed")
 
     def __init__(self) -> None:
-        self.known = False
+        self.believed = False
         self._in_a_row = 0
 
     def note(self, *, gone: bool) -> bool:
-        """Count what a check found; return whether that made the habit known."""
+        """Count what a check found; return whether that made it believed."""
         self._in_a_row = self._in_a_row + 1 if gone else 0
-        if self.known or self._in_a_row < IN_A_ROW:
+        if self.believed or self._in_a_row < IN_A_ROW:
             return False
-        self.known = True
+        self.believed = True
         return True
 
 
@@ -65,18 +64,21 @@ def doubt_about(
 ) -> Doubt | None:
     """Return why a reply is not to be believed, None if it is; see `Habit`."""
     status = reply.status
-    if request.raw and 200 <= status < 300:
-        return _doubt_raw(reply)
-    if status == SUCCESS:
-        return _doubt_success(request, reply, removed_are_listed)
+    if status == SUCCESS or (request.raw and 200 <= status < 300):
+        if reply.flaw is not None:
+            return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
+        raw, listed = request.raw, removed_are_listed
+        return _doubt_raw(reply) if raw else _doubt_success(request, reply, listed)
+    body = error_body(reply)
     if status in IN_DOUBT or status >= 500:
-        return Doubt(Failure.TRANSIENT_STATUS, _said(reply), again=True)
+        return Doubt(Failure.TRANSIENT_STATUS, _said(status, body), again=True)
     if status < 400:
         # An undocumented success may be no answer to a read; the redirect will come again.
-        return Doubt(Failure.FOREIGN, _said(reply), again=status < 300 and not request.writes)
-    if is_error_list(reply) or (status == 429 and _tells_quota(reply)):
+        again = status < 300 and not request.writes
+        return Doubt(Failure.FOREIGN, _said(status, body), again=again)
+    if body.is_list or (status == 429 and _tells_quota(reply)):
         return None
-    return Doubt(Failure.FOREIGN, _said(reply), again=is_foreign(reply))
+    return Doubt(Failure.FOREIGN, _said(status, body), again=body.is_foreign)
 
 
 def error_of(reply: Reply) -> IntercomError:
@@ -93,26 +95,25 @@ def _error_of(reply: Reply) -> IntercomError:
         return error_for(reply)
     facts: Any = {"status": reply.status, "request_id": reply.request_id}
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError as error:
         return ResponseDecodeError(error.reason, body=reply.body, **facts)
-    if told.errors or told.type in _ERRORS:
+    if content.errors or content.type in _ERRORS:
         return error_for(reply)
     reason = "nothing" if reply.doubt is None else reply.doubt.reason
     return ContradictoryReplyError(reason, **facts)
 
 
 def _tells_quota(reply: Reply) -> bool:
-    told = reply.headers
-    return told is not None and not (told.limit is told.remaining is told.reset is None)
+    quota = reply.headers
+    return quota is not None and not (quota.limit is quota.remaining is quota.reset is None)
 
 
-def _said(reply: Reply) -> str:
-    code, message, _ = error_details(reply)
-    return readable(f"HTTP {reply.status}, {code or 'no code'}: {message or 'no message'}")
+def _said(status: int, body: ErrorBody) -> str:
+    return readable(f"HTTP {status}, {body.code or 'no code'}: {body.message or 'no message'}")
 
 
-class _Told(msgspec.Struct):
+class _Content(msgspec.Struct):
     """The members of a reply that can contradict the question."""
 
     type: Any = None
@@ -123,22 +124,20 @@ class _Told(msgspec.Struct):
 
 
 _ERRORS: Final = ("error", "error.list")
-_decoder: Final = msgspec.json.Decoder(_Told)
+_decoder: Final = msgspec.json.Decoder(_Content)
 
 
 def _doubt_success(request: Request, reply: Reply, removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
-    if reply.flaw is not None:
-        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError as error:
         return _contradiction(f"it is no JSON object: {error.reason}")
-    if told.errors or told.type in _ERRORS:
-        return _contradiction(f"it is an error, {_said(reply)}")
+    if content.errors or content.type in _ERRORS:
+        return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     wanted = request.conversation_id
-    if wanted is not None and told.id is not None and str(told.id) != wanted:
-        return _contradiction(f"it is about conversation {told.id!r:.80}, not {wanted!r:.80}")
-    return None if request.contact_id is None else _doubt_list(request, told, removed_are_listed)
+    if wanted is not None and content.id is not None and str(content.id) != wanted:
+        return _contradiction(f"it is about conversation {content.id!r:.80}, not {wanted!r:.80}")
+    return None if request.contact_id is None else _doubt_list(request, content, removed_are_listed)
 
 
 def _doubt_raw(reply: Reply) -> Doubt | None:
@@ -146,24 +145,22 @@ def _doubt_raw(reply: Reply) -> Doubt | None:
 
     It may be empty, a list or a file. A web page is not Intercom's, and an error is no success.
     """
-    if reply.flaw is not None:
-        return Doubt(Failure.UNREADABLE, str(reply.flaw), again=False)
     if "html" in head_of(reply).headers.get("Content-Type", "").lower():
         return Doubt(Failure.FOREIGN, f"HTTP {reply.status} with a web page", again=True)
     try:
-        told = _told(reply.body)
+        content = _content_of(reply.body)
     except ResponseDecodeError:
         return None
-    if told.type == "error.list" and told.errors:
-        return _contradiction(f"it is an error, {_said(reply)}")
+    if content.type == "error.list" and content.errors:
+        return _contradiction(f"it is an error, {_said(reply.status, error_body(reply))}")
     return None
 
 
-def _doubt_list(request: Request, told: "_Told", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
+def _doubt_list(request: Request, content: "_Content", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
     """Compare what a write was to bring about with the contacts that its reply lists."""
-    listed = _listed(told)
+    listed = _listed(content)
     if listed is None:
-        return None if told.id is not None else _contradiction("it tells of no conversation")
+        return None if content.id is not None else _contradiction("it is about no conversation")
     if (request.contact_id in listed) is request.attaches:
         return None
     if request.attaches:
@@ -177,7 +174,7 @@ def _contradiction(reason: str, *, again: bool = True, listed: bool = False) -> 
     return Doubt(Failure.CONTRADICTORY, reason, again, contradiction=True, listed=listed)
 
 
-def _told(body: bytes) -> _Told:
+def _content_of(body: bytes) -> _Content:
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -185,13 +182,15 @@ def _told(body: bytes) -> _Told:
     document = decode_json(body)
     if not is_object(document):
         raise ResponseDecodeError(f"a {type(document).__name__}")
-    return _Told(**{name: document.get(name) for name in _Told.__struct_fields__})
+    return _Content(**{name: document.get(name) for name in _Content.__struct_fields__})
 
 
-def _listed(told: _Told) -> set[str] | None:
+def _listed(content: _Content) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
-    for found in (told.customers, told.contacts):
-        listed = found.get("contacts", found.get("customers")) if _is_dict(found) else found
+    for member in (content.customers, content.contacts):
+        listed = member
+        if _is_dict(member):
+            listed = member.get("contacts", member.get("customers"))
         if _is_list(listed):
             return {str(entry.get("id")) for entry in listed if _is_dict(entry)}
     return None

@@ -2,8 +2,8 @@
 
 A timer of its own for each attempt, as `asyncio.timeout` and aiohttp's total timeout set it, is
 nearly always cancelled before it fires; setting and cancelling it costs a tenth of a request. Here
-an attempt joins a list and leaves it; one timer looks at those still there when the oldest could
-be due.
+an attempt's task joins a list and leaves it; one timer looks at those still there when the oldest
+could be due.
 
 An attempt is cut off as by `asyncio.timeout`: its task is cancelled, and whoever catches the
 `CancelledError` asks `leave` whether the deadline was the reason, or somebody else's cancellation
@@ -11,66 +11,46 @@ that must go on.
 """
 
 import asyncio
+from typing import Any
 
 from intercom_async.runtime import Runtime, TimerHandle
 
+_Task = asyncio.Task[Any]
 
-class Deadline:
-    """The time bound of one attempt, made by `Deadlines.enter`."""
 
-    __slots__ = ("_all", "_cancelling", "_expired", "at", "task")
+class Deadlines:
+    """The time bounds of one client's attempts, one a task; belongs to one event loop."""
 
-    def __init__(self, deadlines: "Deadlines", task: "asyncio.Task[object]", at: float) -> None:
-        self.at = at
-        self.task = task
-        self._all = deadlines
-        self._cancelling = task.cancelling()
-        self._expired = False
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        # When an attempt is due, and how often its task had been cancelled when it began.
+        self._due: dict[_Task, tuple[float, int]] = {}
+        self._expired: dict[_Task, int] = {}
+        self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
 
-    def expire(self) -> None:
-        """Cut the attempt off."""
-        self._expired = True
-        self.task.cancel()
+    def enter(self, seconds: float) -> None:
+        """Bound the current task from now on, until `leave`."""
+        task = _current_task()
+        at = self._runtime.monotonic() + seconds
+        self._due[task] = at, task.cancelling()
+        if self._timer is None or at < self._timer_at:
+            self._set_timer(at)
 
     def leave(self) -> bool:
         """End the bound; whether it, and nothing else, cancelled the task. Harmless when repeated.
 
         Call it in the attempt's own task, when the attempt ended in whatever way.
         """
-        self._all.forget(self)
-        if not self._expired:
+        task = _current_task()
+        if self._due.pop(task, None) is not None:
             return False
-        self._expired = False
-        return self.task.uncancel() <= self._cancelling
-
-
-class Deadlines:
-    """The time bounds of one client's attempts; belongs to one event loop."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._open: set[Deadline] = set()
-        self._timer: TimerHandle | None = None
-        self._timer_at = 0.0
-
-    def enter(self, seconds: float) -> Deadline:
-        """Bound the current task from now on, until `leave`."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine runs in a task
-        at = self._runtime.monotonic() + seconds
-        deadline = Deadline(self, task, at)
-        self._open.add(deadline)
-        if self._timer is None or at < self._timer_at:
-            self._set_timer(at)
-        return deadline
-
-    def forget(self, deadline: Deadline) -> None:
-        """Take a deadline off the list."""
-        self._open.discard(deadline)
+        cancelled = self._expired.pop(task, None)
+        return cancelled is not None and task.uncancel() <= cancelled
 
     def close(self) -> None:
         """Drop the timer, unless an attempt still needs it."""
-        if not self._open:
+        if not self._due:
             self._drop_timer()
 
     def _drop_timer(self) -> None:
@@ -88,8 +68,14 @@ class Deadlines:
         """Cut off what is due, and set the timer for the rest."""
         self._timer = None
         now = self._runtime.monotonic()
-        for deadline in [deadline for deadline in self._open if deadline.at <= now]:
-            self._open.discard(deadline)
-            deadline.expire()
-        if self._open:
-            self._set_timer(min(deadline.at for deadline in self._open))
+        for task in [task for task, (at, _) in self._due.items() if at <= now]:
+            _, self._expired[task] = self._due.pop(task)
+            task.cancel()
+        if self._due:
+            self._set_timer(min(at for at, _ in self._due.values()))
+
+
+def _current_task() -> _Task:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  a coroutine runs in a task
+    return task

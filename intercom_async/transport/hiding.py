@@ -43,15 +43,17 @@ class Hiding:
         encoded = ["".join(map(each.format, map(ord, longest))) for each in _ENCODERS]
         self._longest = longest
         self._letters = _letters(token.reveal())
-        self._signs = [sign.encode() for sign in (longest, *encoded)]
+        self._signs = [longest, *encoded]
+
+    def _is_harmless(self, said: str) -> bool:
+        """Whether a text holds no part of the token, and nothing that is encoded."""
+        return not (self._longest in said or "%" in said or "&" in said or "\\" in said)
 
     def text(self, said: str) -> str:
         """Return a text without the token."""
-        if not self._active:
+        if not self._active or self._is_harmless(said):
             return said
         said = said.replace(self._token.reveal(), HIDDEN)
-        if self._longest not in said and not any(mark in said for mark in "\\%&"):
-            return said
         return HIDDEN if self._letters and self._letters in _letters(said) else said
 
     def lines(self, said: str) -> str:
@@ -64,13 +66,16 @@ class Hiding:
         """Return the body of a reply without the token."""
         if not self._active:
             return said
-        if not is_error and not any(sign in said for sign in self._signs):
+        text = said.decode("latin-1")
+        if not is_error and (
+            self._is_harmless(text) or not any(sign in text for sign in self._signs)
+        ):
             return said
         try:
             document = msgspec.json.decode(said)
             hidden = self._document(document)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return self.text(said.decode("latin-1")).encode("latin-1")
+            return self.text(text).encode("latin-1")
         return said if hidden == document else msgspec.json.encode(hidden)
 
     def _document(self, value: Any) -> Any:

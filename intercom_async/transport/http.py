@@ -23,8 +23,8 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 import asyncio
 import itertools
 import os
-import weakref
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
@@ -43,7 +43,7 @@ from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
 from intercom_async.transport.answers import Habit, doubt_about
-from intercom_async.transport.deadlines import Deadline, Deadlines
+from intercom_async.transport.deadlines import Deadlines
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure
@@ -112,6 +112,12 @@ class _Body(aiohttp.BytesPayload):
             raise show_nothing_of(error) from None
 
 
+@lru_cache(maxsize=16)
+def _shared_body(body: bytes) -> _Body:
+    """Return the body of a DELETE: an admin's id, the same for one request after the other."""
+    return _Body(body)
+
+
 async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -133,7 +139,15 @@ async def _guard(
         raise AttemptFailedError(_classify(error), _describe(error), way) from _os_error(error)
 
 
-_MIDDLEWARES: Final = (_guard,)
+_SETTINGS: Final[dict[str, Any]] = {
+    "raise_for_status": False,
+    "auto_decompress": True,
+    "max_line_size": _LINE_LIMIT,
+    "max_field_size": _LINE_LIMIT,
+    "max_headers": _HEADERS_LIMIT,
+    "middlewares": (_guard,),
+}
+"""Our own sessions have these; to others each request says them."""
 
 
 def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
@@ -173,13 +187,15 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> "Connection":
         """Return a connection as aiohttp does, but a quiet one."""
-        # Idle ones first; one more is new, and a server that speaks first is no concern of ours.
+        connection = await super().connect(req, traces, timeout)
+        # Idle ones come first; one more is new, and a server that speaks first is no concern of
+        # ours.
         for _ in range(CONNECTIONS):
-            connection = await super().connect(req, traces, timeout)
             if connection.protocol is None or not connection.protocol.should_close:
-                return connection
+                break
             connection.close()
-        return await super().connect(req, traces, timeout)
+            connection = await super().connect(req, traces, timeout)
+        return connection
 
 
 def _describe(error: BaseException) -> str:
@@ -209,12 +225,16 @@ def _classify(error: Exception) -> Failure:
     return Failure.UNREADABLE
 
 
+def _lines_of(response: aiohttp.ClientResponse) -> str:
+    """Return names and values of a reply's headers, each on a line."""
+    lines = b"\n".join(itertools.chain.from_iterable(response.raw_headers))
+    return lines.decode("utf-8", "surrogateescape")
+
+
 async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
     """Return a reply's body, to its end or somewhat beyond `limit` bytes."""
-    # The whole of most replies comes with the head.
-    body = content.read_nowait() if content.is_eof() else b""
-    pieces = [body]
-    size = len(body)
+    pieces: list[bytes] = []
+    size = 0
     while size <= limit and not content.at_eof():
         piece = await content.readany()
         pieces.append(piece)
@@ -222,15 +242,18 @@ async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-_last_ids: Final["weakref.WeakKeyDictionary[ResponseHandler, str]"] = weakref.WeakKeyDictionary()
-"""The request id of each connection's last reply; of all clients, for they may share a session."""
+_LAST_ID: Final = "_intercom_async_last_id"
+"""Attribute of a connection: the request id of its last reply."""
 
 
 def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
     """Whether a connection's last reply had the same request id; remembers this one."""
-    if _last_ids.get(connection) == request_id:
+    if getattr(connection, _LAST_ID, None) == request_id:
         return True
-    _last_ids[connection] = request_id
+    try:  # noqa: SIM105  `suppress` would cost more than all of this
+        setattr(connection, _LAST_ID, request_id)
+    except AttributeError:
+        pass  # a connection that takes no attribute: then nothing of it is remembered
     return False
 
 
@@ -267,9 +290,16 @@ def open_session(connections: int) -> aiohttp.ClientSession:
         # A cookie set for one token must never be replayed for another.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,  # it would read netrc, too; see `network`
+        **_SETTINGS,
     )
     _OWN.add(session)
     return session
+
+
+def _body_of(request: Request) -> _Body | None:
+    if request.body is None:
+        return None
+    return _shared_body(request.body) if request.method == "DELETE" else _Body(request.body)
 
 
 class Http:
@@ -300,6 +330,7 @@ class Http:
         self._session = session
         self._proxy = proxy
         self.slots = UNBOUNDED
+        self._settings = _SETTINGS
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -348,6 +379,7 @@ class Http:
                 self._session = open_session(CONNECTIONS)
             self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
+            self._settings = {} if self._session in _OWN else _SETTINGS
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
                 "the client belongs to another event loop or process; open one client in each"
@@ -377,41 +409,33 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
-        deadline = self._deadlines.enter(seconds)
+        self._deadlines.enter(seconds)
         try:
             return await self._read(
                 request,
-                await session.request(
+                # `request` only wraps this in a context manager, for a thirtieth of a call's cost.
+                await getattr(session, "_request", session.request)(
                     request.method,
                     self._to(request),
-                    data=None if request.body is None else _Body(request.body),
+                    data=_body_of(request),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),
                     allow_redirects=False,
-                    raise_for_status=False,
-                    auto_decompress=True,
-                    max_line_size=_LINE_LIMIT,
-                    max_field_size=_LINE_LIMIT,
-                    max_headers=_HEADERS_LIMIT,
-                    middlewares=_MIDDLEWARES,
                     proxy=self._proxy,
+                    **self._settings,
                 ),
-                deadline,
             )
         except asyncio.CancelledError:
-            if not deadline.leave():
+            if not self._deadlines.leave():
                 raise
             detail = f"no reply within {seconds:g} s"
             raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
             raise self._translate(error)  # noqa: B904  an OS error is its cause already
         finally:
-            deadline.leave()
-            del deadline  # or traceback, frame and task would keep each other alive
+            self._deadlines.leave()
 
-    async def _read(
-        self, request: Request, response: aiohttp.ClientResponse, deadline: Deadline
-    ) -> Reply:
+    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
         headers = response.headers
         request_id = headers.get("X-Request-Id")
         # Stubs have none. By now aiohttp's public `connection` is often given back already.
@@ -423,15 +447,13 @@ class Http:
                 raise AttemptFailedError(Failure.REPEATED, f"request id {request_id} came twice")
         status = response.status
         flaw: ResponseTooLargeError | None = None
-        body = b""
         limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
+        content = response.content
         try:
-            body = await _read_body(response.content, limit)
-            if len(body) > limit:
-                flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
-                body = b""
+            # The whole of most replies comes with the head.
+            body = content.read_nowait() if content.is_eof() else await _read_body(content, limit)
         except asyncio.CancelledError:
-            if not deadline.leave():
+            if not self._deadlines.leave():
                 raise
             detail = f"HTTP {status}, and the rest did not arrive in time"
             raise AttemptFailedError(Failure.TRUNCATED, detail) from None
@@ -441,18 +463,22 @@ class Http:
         finally:
             # At the body's end the connection went back to the pool by itself. Before it, the
             # rest of the body is still on the wire and the connection must not be used again.
-            response.close()
+            if not response.closed:
+                response.close()
+        if len(body) > limit:
+            flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
+            body = b""
         reply = Reply(
             status=status,
             body=self._hiding.body(body, is_error=status >= 300),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
-            all_headers=self._hiding.lines("\n".join(itertools.chain(*headers.items()))),
+            all_headers=self._hiding.lines(_lines_of(response)),
             raw=request.raw,
             link=None if status < 400 else headers.get("Link"),
         )
-        doubt = doubt_about(request, reply, removed_are_listed=self.habit.known)
+        doubt = doubt_about(request, reply, removed_are_listed=self.habit.believed)
         if doubt is None:
             return reply
         if doubt.contradiction and connection is not None:

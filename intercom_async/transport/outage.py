@@ -1,17 +1,21 @@
-"""Whether Intercom is away, and when to look whether it is back. Pure.
+"""Whether Intercom is away, when to look whether it is back, and who looks.
 
 Failures with no success between them are an outage if there are enough of them, of enough
 different calls (a single pair that always fails is no outage), for long enough (a server that
 restarts drops many connections in one moment). Any answer that is no passing error ends it.
 
 While it lasts, one request at a time looks, with jittered pauses that grow between the beginnings
-of two looks.
+of two looks. Patient calls wait for their turn, first come, first served; a call that looked in
+vain goes to the end of the queue. While nobody waits there is no timer. A turn belongs to its call
+from the moment it is given: a call that is cancelled just then gives it back.
 """
 
+import asyncio
 import math
 from typing import Final
 
 from intercom_async.observing import OutageStatus
+from intercom_async.runtime import Runtime, TimerHandle
 
 CALLS: Final = 5
 """Calls that must have failed: fewer may have failed for reasons of their own."""
@@ -34,100 +38,152 @@ class Outage:
 
     Attributes:
         failures: in a row, up to now; 0 while all is well.
+        is_open: whether they are an outage.
+        looking: whether a request is under way that looks whether Intercom is back.
         next_look: monotonic seconds from which on the next one may leave.
+        began: set while there is an outage.
     """
 
-    __slots__ = (
-        "_began",
-        "_calls",
-        "_ended",
-        "_look_began",
-        "_pause",
-        "_reason",
-        "failures",
-        "is_open",
-        "looking",
-        "next_look",
-    )
-
-    def __init__(self) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self.failures = 0
         self.is_open = False
         self.looking = False
         self.next_look = 0.0
-        self._began = 0.0
+        self.began = asyncio.Event()
+        self._runtime = runtime
+        self._first_failure = 0.0
         self._ended = -math.inf
         self._calls: set[int] = set()
         self._look_began = 0.0
         self._pause = _FIRST_PAUSE
         self._reason = ""
+        self._waiting: dict[asyncio.Future[bool], None] = {}
+        self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
 
     @property
     def suspected(self) -> bool:
         """Whether the failures so far are likely to become an outage, or are one."""
         return self.is_open or len(self._calls) >= CALLS
 
-    def status(self, now: float) -> OutageStatus | None:
+    def status(self) -> OutageStatus | None:
         """Return the outage as people see it, None while there is none."""
         if not self.is_open:
             return None
+        now = self._runtime.monotonic()
         next_look = 0.0 if self.looking else max(0.0, self.next_look - now)
-        return OutageStatus(since=now - self._began, reason=self._reason, next_look=next_look)
+        since = now - self._first_failure
+        return OutageStatus(since=since, reason=self._reason, next_look=next_look)
 
-    def failed(self, now: float, *, call: int, sent: float, reason: str, random: float) -> bool:
-        """Count a failure; return whether it begins an outage.
+    # --- counting ------------------------------------------------------------------------------
+
+    def failed(self, *, call: int, sent: float, reason: str) -> OutageStatus | None:
+        """Count a failure; return the outage if this begins one.
 
         Args:
             sent: monotonic seconds when that request left; others may have succeeded since.
         """
         if sent < self._ended:
-            return False
+            return None
+        now = self._runtime.monotonic()
         if not self.failures:
-            self._began = now
+            self._first_failure = now
         self.failures += 1
         self._reason = reason
         if self.is_open:
-            return False
+            return None
         if len(self._calls) < CALLS:
             self._calls.add(call)
-        lasted = self.failures >= FAILURES and now - self._began >= SPAN
+        lasted = self.failures >= FAILURES and now - self._first_failure >= SPAN
         if len(self._calls) < CALLS or not (lasted or self.failures >= STORM):
-            return False
+            return None
         self.is_open = True
+        self.began.set()
         self._look_began = now
-        self._plan(now, random, self._pause)
-        return True
+        self._plan(now, self._pause)
+        return self.status()
 
-    def succeeded(self, now: float) -> bool:
-        """Count an answer; return whether it ends an outage."""
-        ended = self.is_open
+    def succeeded(self) -> OutageStatus | None:
+        """Count an answer; return the outage if this ends one."""
+        ended = self.status()
         self.failures = 0
         self.is_open = self.looking = False
+        self.began.clear()
         self._calls.clear()
-        self._ended = now
+        self._ended = self._runtime.monotonic()
         self._pause = _FIRST_PAUSE
+        waiting, self._waiting = self._waiting, {}
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(False)
+        self._set_timer()
         return ended
 
-    def may_look(self, now: float) -> bool:
-        """Whether a request may leave to look."""
-        return not self.looking and now >= self.next_look
+    # --- looking -------------------------------------------------------------------------------
 
-    def look(self, now: float) -> None:
-        """A request is about to leave; `may_look` has just been true."""
+    def try_look(self) -> bool:
+        """Whether a request may leave now to look; if so, it is under way."""
+        now = self._runtime.monotonic()
+        if self.looking or now < self.next_look:
+            return False
         self.looking = True
         self._look_began = now
+        return True
 
-    def looked(
-        self, now: float, *, random: float, asked: float | None = None, longest: float
-    ) -> None:
-        """The look is over and Intercom is still away: plan the next one.
+    async def wait_for_turn(self) -> bool:
+        """Return True for the turn to look, False for the end of the outage."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = None
+        self._set_timer()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.looking = False  # given and cancelled in the same turn of the loop
+            raise
+        finally:
+            self._waiting.pop(turn, None)
+            self._set_timer()
+
+    def looked_in_vain(self, *, asked: float | None = None, longest: float = LONGEST_PAUSE) -> None:
+        """A look is over and Intercom is still away: plan the next one.
 
         Args:
             asked: seconds the server asked to wait, None for no such wish.
+            longest: seconds of the pause at most, but for such a wish.
         """
+        if not self.is_open:
+            return
         self.looking = False
         self._pause = min(longest, 2.0 * self._pause)
-        self._plan(now, random, max(self._pause, min(LONGEST_PAUSE, asked or 0.0)))
+        pause = max(self._pause, min(LONGEST_PAUSE, asked or 0.0))
+        self._plan(self._runtime.monotonic(), pause)
+        self._set_timer()
 
-    def _plan(self, now: float, random: float, pause: float) -> None:
-        self.next_look = max(now, self._look_began + pause * (0.5 + 0.5 * random))
+    def _plan(self, now: float, pause: float) -> None:
+        jittered = pause * (0.5 + 0.5 * self._runtime.random())
+        self.next_look = max(now, self._look_began + jittered)
+
+    def _set_timer(self) -> None:
+        """Set the timer for the next look if anybody waits for one."""
+        wanted = self._waiting and self.is_open and not self.looking
+        if self._timer is not None:
+            if wanted and self._timer_at == self.next_look:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if wanted:
+            self._timer_at = self.next_look
+            wait = max(0.0, self._timer_at - self._runtime.monotonic())
+            self._timer = self._runtime.call_later(wait, self._give_turn)
+
+    def _give_turn(self) -> None:
+        self._timer = None
+        turn = next((turn for turn in self._waiting if not turn.done()), None)
+        if turn is None:
+            return  # those that were cancelled are about to leave
+        if self.try_look():
+            del self._waiting[turn]
+            turn.set_result(True)
+        else:
+            self._set_timer()

@@ -51,8 +51,6 @@ class RetryPolicy:
         total_time: when the next attempt would begin later than this after the call's first
             one, the call gives up instead; waiting for the quota is not counted (see
             `RateLimitPolicy.max_wait`). None for no bound.
-        attempt_time: one attempt, from connecting to the end of the reply; None for the
-            client's `timeout`.
         backoff: the longest wait before the second attempt; it doubles with each attempt.
         backoff_max: the longest wait before any attempt.
         jitter: the part of a wait that is random, 1 for all of it ("full jitter").
@@ -70,7 +68,6 @@ class RetryPolicy:
         ),
     )
     total_time: float | None = attrs.field(default=120.0, validator=optional(POSITIVE))
-    attempt_time: float | None = attrs.field(default=None, validator=optional(POSITIVE))
     backoff: float = attrs.field(default=0.5, validator=ZERO_OR_MORE)
     backoff_max: float = attrs.field(default=20.0, validator=ZERO_OR_MORE)
     jitter: float = attrs.field(
@@ -161,7 +158,8 @@ class RetryBudget:
 
     def earn(self, refund: float) -> None:
         """A call succeeded: refund what its retries cost, and one token for the success."""
-        self._tokens = min(self._capacity, self._tokens + refund + 1.0)
+        if self._tokens < self._capacity:
+            self._tokens = min(self._capacity, self._tokens + refund + 1.0)
 
     def refill(self) -> None:
         """An outage is over: its failures say nothing about what comes now."""

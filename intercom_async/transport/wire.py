@@ -5,8 +5,8 @@ URL, the conversation id "1?x=1" or "1#f" turns a detach into `DELETE /conversat
 call that deletes the whole conversation.
 """
 
-import math
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -114,7 +114,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     Attributes:
         body: as received, decompressed; empty when `flaw` is set.
-        headers: what the reply told about the quota, None when it told nothing.
+        headers: what the reply said about the quota, None when it said nothing.
         flaw: why the body could not be kept, or None.
         server: the Server header of a reply in doubt.
         attempts: requests sent for this call so far, refused ones (429) not counted.
@@ -368,12 +368,14 @@ _LAST_SECOND: Final = 1e11
 """As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
 
 
-def _number(text: str) -> float | None:
+@lru_cache(maxsize=1024)  # the numbers of one window come again and again
+def _number(text: str, low: float, high: float) -> float | None:
+    """Return the number that a header says, if it is one within the bounds."""
     # `float` alone also takes "1_0" and digits of every script; most are plain digits.
     if not (text.isascii() and text.isdigit()) and not _NUMBER.fullmatch(text):
         return None
     number = float(text)
-    return number if math.isfinite(number) else None
+    return number if low <= number <= high else None
 
 
 @lru_cache  # the Date header changes once a second, replies come by the hundred
@@ -388,7 +390,7 @@ def _http_date(text: str) -> float | None:
 
 def _retry_after(text: str, date: float | None, wall: float) -> float | None:
     """Seconds to wait: a number (fractions too) or an HTTP date, read against the reply's Date."""
-    number = _number(text)
+    number = _number(text, -sys.float_info.max, sys.float_info.max)
     if number is None:
         moment = _http_date(text)
         if moment is None:
@@ -397,20 +399,15 @@ def _retry_after(text: str, date: float | None, wall: float) -> float | None:
     return max(0.0, number)
 
 
-def _within(number: float | None, low: float, high: float) -> float | None:
-    """Return a number within its bounds, else None."""
-    return number if number is not None and low <= number <= high else None
-
-
 def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeaders | None:
     """Read what a reply says about the quota; nonsense counts as missing.
 
     Args:
         wall: this machine's Unix seconds, for a Retry-After date in a reply without Date.
     """
-    limit = _within(_number(headers.get(_LIMIT, "")), 1, _MOST_REQUESTS)
-    remaining = _within(_number(headers.get(_REMAINING, "")), -_MOST_REQUESTS, _MOST_REQUESTS)
-    reset = _within(_number(headers.get(_RESET, "")), 0, _LAST_SECOND)
+    limit = _number(headers.get(_LIMIT, ""), 1, _MOST_REQUESTS)
+    remaining = _number(headers.get(_REMAINING, ""), -_MOST_REQUESTS, _MOST_REQUESTS)
+    reset = _number(headers.get(_RESET, ""), 0, _LAST_SECOND)
     date = _http_date(headers.get(_DATE, ""))
     asked = headers.get(_RETRY_AFTER)
     retry_after = None if asked is None else _retry_after(asked, date, wall)
@@ -449,13 +446,42 @@ def _inner(value: object) -> Iterable[object]:
     return value if is_list(value) else ()
 
 
-def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[str, Any], ...]]:
-    """Return code and message of the first error, and all errors, of an error's body.
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What the body of an error says, None for what it does not.
+
+    Attributes:
+        errors: the entries of Intercom's list; of other forms there are none.
+    """
+
+    type: object = None
+    code: str | None = None
+    message: str | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    request_id: str | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is an error of Intercom's form; test servers often leave out the type."""
+        return self.type in (None, "error.list") and bool(self.errors) and self.code is not None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else than Intercom wrote it."""
+        return self.type not in ("error.list", "error") and self.code is None
+
+
+def error_body(reply: Reply) -> ErrorBody:
+    """Read the body of an error.
 
     Intercom's own form is the `error.list`. Other forms that are read: texts in a list, texts by
     field (the field is the code), and objects with `code` or `error_key` and `message`.
     """
-    document = _document(reply)
+    try:
+        document = decode_json(reply.body)
+    except IntercomError:
+        document = None
+    if not is_object(document):
+        return ErrorBody()
     listed = document.get("errors")
     entries: Sequence[Any] = listed if is_list(listed) else ()
     errors = tuple(entry for entry in entries if is_object(entry) and not _is_deep(entry))
@@ -468,43 +494,30 @@ def error_details(reply: Reply) -> tuple[str | None, str | None, tuple[Mapping[s
         message = message[0] if is_list(message) and message else message
     else:
         code, message = document.get("code", document.get("error_key")), document.get("message")
-    return (
-        code if isinstance(code, str) else None,
-        message if isinstance(message, str) else None,
-        errors,
+    request_id = document.get("request_id")
+    return ErrorBody(
+        type=document.get("type"),
+        code=code if isinstance(code, str) else None,
+        message=message if isinstance(message, str) else None,
+        errors=errors,
+        request_id=readable(request_id) if isinstance(request_id, str) else None,
     )
 
 
-def is_error_list(reply: Reply) -> bool:
-    """Whether the body is an error of Intercom's form; test servers often leave out the type."""
-    code, _, errors = error_details(reply)
-    told = _document(reply).get("type", "error.list")
-    return told == "error.list" and bool(errors) and code is not None
-
-
-def is_foreign(reply: Reply) -> bool:
-    """Whether somebody else than Intercom wrote the error."""
-    if _document(reply).get("type") in ("error.list", "error"):
-        return False
-    return error_details(reply)[0] is None
-
-
-def _kind_of_error(  # noqa: PLR0911  a table
-    reply: Reply, code: str | None, message: str
-) -> type[APIError]:
-    status = reply.status
+def _kind_of_error(reply: Reply, body: ErrorBody) -> type[APIError]:  # noqa: PLR0911  a table
+    status, message = reply.status, (body.message or "").strip().lower()
     if status in IN_DOUBT or status >= 500 or status < 300:
         return ServerError
     if status < 400:
         return RedirectError
     if status == 429:
         return RateLimitedError
-    if is_foreign(reply):
+    if body.is_foreign:
         return GatewayError
     if status == 404:
-        if code == "admin_not_found" or message.startswith("admin"):
+        if body.code == "admin_not_found" or message.startswith("admin"):
             return AdminNotFoundError
-        if reply.raw or not is_error_list(reply):
+        if reply.raw or not body.is_list:
             return NotFoundError
         # Both of these carry the code "not_found"; only the message separates them.
         if message.startswith("resource not found"):
@@ -533,17 +546,17 @@ _ADVICE: Final[Mapping[type[APIError], str]] = {
 
 def error_for(reply: Reply) -> APIError:
     """Return the exception for a reply whose status is no success."""
-    code, message, errors = error_details(reply)
-    kind = _kind_of_error(reply, code, (message or "").strip().lower())
+    body = error_body(reply)
+    kind = _kind_of_error(reply, body)
     advice = reply.advice or _ADVICE.get(kind)
-    if kind is GatewayError or (reply.server is not None and is_foreign(reply)):
+    if kind is GatewayError or (reply.server is not None and body.is_foreign):
         gateway = f"answered by a gateway, server: {reply.server or 'unnamed'}"
         advice = gateway if advice is None else f"{gateway}; {advice}"
     error = kind(
         status=reply.status,
-        code=code,
-        message=message,
-        errors=errors,
+        code=body.code,
+        message=body.message,
+        errors=body.errors,
         request_id=request_id_of(reply),
         rate_limit=reply.rate_limit,
         attempts=reply.attempts,
@@ -563,14 +576,4 @@ def request_id_of(reply: Reply) -> str | None:
     """Return Intercom's id of the request: the header's, else the one in an error's body."""
     if reply.request_id is not None or reply.status == SUCCESS:
         return reply.request_id
-    found = _document(reply).get("request_id")
-    return readable(found) if isinstance(found, str) else None
-
-
-def _document(reply: Reply) -> Mapping[str, Any]:
-    """Return the body's JSON object, an empty one if it holds none."""
-    try:
-        document = decode_json(reply.body)
-    except IntercomError:
-        return {}
-    return document if is_object(document) else {}
+    return error_body(reply).request_id

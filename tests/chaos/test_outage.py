@@ -5,7 +5,7 @@ import collections
 
 import pytest
 
-from intercom_async import ConnectionFailedError, IntercomClient, Outcome, RetryPolicy
+from intercom_async import ConnectionFailedError, IntercomClient, Outcome
 from intercom_async.observing import Event, RequestLost, RequestSent
 from intercom_async.simulator import IntercomSimulator, Outage
 from tests.chaos.accounting import disagreements, reported_once
@@ -31,9 +31,8 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Ou
 
     async with IntercomSimulator(limit=LIMIT, latency=0.1) as sim:
         work = sim.workspace.populate(conversations=4 * LIMIT)
-        retry = RetryPolicy(attempt_time=5.0)
         async with (
-            IntercomClient("token", base_url=sim.url, retry=retry, observer=watch) as client,
+            IntercomClient("token", base_url=sim.url, timeout=5.0, observer=watch) as client,
             client.detach_contacts(work, admin_id=sim.admin_id) as run,
         ):
 

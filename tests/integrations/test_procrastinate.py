@@ -67,33 +67,7 @@ async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_ev
     async with world_of(fragile.url, simulators(20, (0.05, 0.3))) as world:
         for sim in world.sims.values():
             sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
-        submitting = await world.start("submit")
-        await world.until(lambda status: status.workspaces > 0)
-        submitting.kill()
-        await submitting.wait()
-        assert len(await asyncio.to_thread(world.rows)) < len(world.triples)
-        workers = [await world.start() for _ in range(3)]
-        await world.jobs.submit(world.triples, run=world.run)
-
-        await world.until(lambda status: world.applied > 150)
-        workers[0].kill()
-        workers[1].send_signal(signal.SIGSTOP)
-        await world.until(lambda status: world.applied > 400)
-        await asyncio.to_thread(fragile.restart)
-        await asyncio.sleep(0.03)
-
-        await world.until(lambda status: world.applied > 1100)
-        workers[1].send_signal(signal.SIGCONT)
-        await world.until(lambda status: status.drained == status.workspaces == 20)
-        for worker in workers[1:]:
-            worker.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(worker.wait(), 20) == 0
-        rows = await asyncio.to_thread(world.rows)
-        assert rows.keys() == set(world.triples)
-        assert set(rows.values()) == {"detached"}
-        assert max(max(sim.applied.values()) for sim in world.sims.values()) == 1
-        assert world.applied == len(world.triples)
-        assert (await world.jobs.status(world.run)).counts == {"detached": len(world.triples)}
+        await world.harm(fragile)
 
 
 async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(slow: World) -> None:

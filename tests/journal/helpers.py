@@ -1,6 +1,7 @@
 """What the journal's tests share."""
 
 import asyncio
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import attrs
 import psycopg
+import pytest
 
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session
@@ -40,6 +42,14 @@ class InPostgres:
 
 
 Place = Path | InPostgres | None
+
+
+def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
+    """A journal of one kind, that no other test has."""
+    if kind == "postgres":
+        url = request.getfixturevalue("postgres").url
+        return InPostgres(url, f"run.db {secrets.token_hex(8)}", "acme")
+    return folder / "run.db" if kind == "file" else None
 
 
 def journal_at(place: Place, **facts: Any) -> Journal:

@@ -3,8 +3,8 @@
 # ruff: noqa: ASYNC240  nothing else runs on a test's loop
 
 import asyncio
+import contextlib
 import errno
-import importlib.util
 import os
 import resource
 import shutil
@@ -12,7 +12,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,12 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalMismatchError,
     JournalWriteError,
-    database,
     lock,
-    opening,
-    table,
+    sqlite,
+    sqlite_file,
 )
 from intercom_async.journal import reader as journal_reader
 from tests.journal.helpers import ACME, connecting, files, kept, opened, pair, ran, row, threads
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
 
 
 def with_connections(monkeypatch: pytest.MonkeyPatch, kind: type[sqlite3.Connection]) -> None:
@@ -268,38 +261,18 @@ class TestTheDisk:
         assert child.returncode == 0, child.stderr
         assert int(child.stdout) == len(kept(path)) > 0
 
-    @pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs mounts")
-    def test_a_full_file_system_stops_the_run(self, tmp_path: Path) -> None:
-        small = tmp_path / "small"
-        small.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False
-        )
-        if mounted.returncode:
-            pytest.skip("mounting is not allowed here")
-        try:
-            child = subprocess.run(
-                [sys.executable, "-c", _LIMITED, str(small / "run.db")],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert child.returncode == 0, child.stderr
-            assert int(child.stdout) == len(kept(small / "run.db")) > 0
-        finally:
-            subprocess.run(["umount", "-l", str(small)], check=True)
-
     async def test_a_read_only_file_is_told_and_not_touched(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await ran(path, row(1))
 
+        real = sqlite_file.connect
+
         def connect(path: str, mode: str) -> sqlite3.Connection:
-            return database.connect(path, "ro")
+            return real(path, "ro")
 
         # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(opening, "connect", connect)
+        monkeypatch.setattr(sqlite_file, "connect", connect)
         error = await refused(path, JournalWriteError, "readonly.*nothing was sent")
         assert isinstance(error, JournalWriteError)
         assert error.errno == errno.EROFS
@@ -319,7 +292,7 @@ class TestTheDisk:
     async def test_another_program_that_keeps_it_locked_is_named(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(database, "PATIENCE", 0.01)
+        monkeypatch.setattr(sqlite_file, "PATIENCE", 0.01)
         session = await opened(path)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -334,7 +307,7 @@ class TestItsPlace:
     async def test_a_journal_that_leaves_its_place_stops_the_run(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
-        monkeypatch.setattr(table, "LOOK_EVERY", 0.0)
+        monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
         session = await opened(path)
         await session.write(row(1))
         moved = path.with_name("moved.db")
@@ -380,69 +353,45 @@ class TestTheLock:
     def test_a_lock_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = lock.Lock(str(path))
+        first = contextlib.ExitStack()
+        first.enter_context(lock.locked(str(path)))
         taking: list[int] = []
         real = lock._lock
 
         def slowly(fd: int) -> None:
             if not taking:  # the run before ends between opening and locking
-                first.release()
+                first.close()
             taking.append(fd)
             real(fd)
 
         monkeypatch.setattr(lock, "_lock", slowly)
-        second = lock.Lock(str(path))
-        assert len(taking) == 2
-        with pytest.raises(JournalLockedError):
-            lock.Lock(str(path))
-        second.release()
-        second.release()
+        with lock.locked(str(path)):
+            assert len(taking) == 2
+            with pytest.raises(JournalLockedError), lock.locked(str(path)):
+                pass
 
-    async def test_a_file_system_without_locks_is_told(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("number", "kind", "told"),
+        [
+            (errno.ENOLCK, JournalError, "cannot lock files.*local disk"),
+            (errno.EACCES, JournalLockedError, "in use by another run"),  # as Windows says it
+        ],
+    )
+    async def test_a_lock_that_cannot_be_had_is_told(
+        self,
+        path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        kind: type[JournalError],
+        told: str,
     ) -> None:
         def unable(fd: int) -> None:
-            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+            raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(lock, "_lock", unable)
-        with pytest.raises(JournalError, match=r"cannot lock files.*local disk"):
+        with pytest.raises(kind, match=told):
             await opened(path)
         assert not path.exists()
-
-    def test_windows_locks_with_what_it_has(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        held = set[int]()
-
-        def locking(fd: int, mode: int, count: int) -> None:
-            assert count == 1
-            file = os.fstat(fd).st_ino
-            if mode == 0:
-                held.remove(file)
-            elif file in held:
-                raise OSError(errno.EACCES, "Permission denied")
-            else:
-                held.add(file)
-
-        fake = types.ModuleType("msvcrt")
-        vars(fake).update(LK_UNLCK=0, LK_NBLCK=2, locking=locking)
-        monkeypatch.setitem(sys.modules, "msvcrt", fake)
-        monkeypatch.setattr(sys, "platform", "win32")
-        monkeypatch.delattr(os, "register_at_fork")
-        monkeypatch.delattr(os, "O_NOFOLLOW")
-        windows = _loaded_again(lock)
-        taken = windows.Lock(str(path))
-        with pytest.raises(JournalLockedError):
-            windows.Lock(str(path))
-
-        def refuse(path: str) -> None:
-            raise PermissionError(errno.EACCES, "the file is open")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "unlink", refuse)
-            taken.release()
-        assert Path(f"{path}-lock").exists()
-        windows.Lock(str(path)).release()
 
     async def test_windows_has_no_modes_to_look_at(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -451,16 +400,7 @@ class TestTheLock:
         path.chmod(0o666)
         monkeypatch.delattr(os, "geteuid")
         monkeypatch.setattr(sys, "platform", "win32")
-        assert opening.check_owner(str(path)).st_size == path.stat().st_size
-
-
-def _loaded_again(module: types.ModuleType) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("again", str(module.__file__))
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+        assert sqlite_file.check_owner(str(path)).st_size == path.stat().st_size
 
 
 def _depth(error: BaseException) -> int:

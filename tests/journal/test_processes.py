@@ -57,11 +57,6 @@ def writing(path: Path, first: int = 0) -> Generator[subprocess.Popen[str]]:
             child.kill()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
-
-
 def test_what_a_killed_process_acknowledged_is_there(path: Path) -> None:
     told: dict[str, str] = {}
     rows: dict[str, str] = {}
@@ -187,53 +182,25 @@ async def test_a_forked_child_cannot_write(path: Path) -> None:
     assert kept(path) == {"c0001": "detached"}
 
 
-async def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
-    session = await opened(path)
-    await session.write(row(1))
-    gate_reading, gate_writing = os.pipe()
-
-    def wait() -> str:
-        os.close(gate_writing)
-        os.read(gate_reading, 1)
-        return "waited"
-
-    told = _forked(wait)
-    os.close(gate_reading)
-    await session.close()
-    await ran(path, row(2))
-    os.close(gate_writing)
-    assert told() == "waited"
-    await ran(path, row(3))
-    assert len(kept(path)) == 3
-
-
 _FORKS = """
-import asyncio, multiprocessing, os, sys
+import asyncio, os, sys
 from tests.journal.helpers import opened, row
 
-def wait(gate):
-    print(os.getpid(), flush=True)
-    os.read(gate, 1)
-
-gate = int(sys.argv[2])
 with asyncio.Runner() as runner:
     session = runner.run(opened(sys.argv[1]))
     runner.run(session.write(row(1)))
-    if sys.argv[3] == "fork":
-        if not os.fork():
-            wait(gate)
-            sys.exit(0)
-    else:
-        multiprocessing.get_context("fork").Process(target=wait, args=(gate,)).start()
+    if not os.fork():
+        print(os.getpid(), flush=True)
+        os.read(int(sys.argv[2]), 1)
+        sys.exit(0)
     runner.run(asyncio.sleep(60))
 """
 
 
-@pytest.mark.parametrize("how", ["fork", "multiprocessing"])
-def test_a_child_that_outlives_its_killed_parent_harms_nobody(path: Path, how: str) -> None:
+def test_a_child_that_outlives_its_killed_parent_keeps_no_lock_and_harms_nobody(path: Path) -> None:
     gate, opening = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _FORKS, str(path), str(gate), how],
+        [sys.executable, "-W", "ignore", "-c", _FORKS, str(path), str(gate)],
         stdout=subprocess.PIPE,
         pass_fds=[gate],
     ) as parent:
@@ -266,7 +233,7 @@ from tests.journal.helpers import opened, row, threads, until
 async def main():
     session = await opened(sys.argv[1])
     await session.write(row(1))
-    table = weakref.ref(session._writer.table)
+    table = weakref.ref(session._writer.store)
     await asyncio.sleep(0.02)  # the thread is idle
     child = os.fork()
     del session

@@ -11,11 +11,6 @@ from intercom_async.journal import JournalError, Row, reader
 from tests.journal.helpers import ACME, opened, ran, row
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
-
-
 async def test_rows_come_in_the_order_of_their_ids_a_page_at_a_time(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

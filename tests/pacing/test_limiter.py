@@ -237,7 +237,7 @@ async def test_after_an_outage_the_bound_is_as_if_the_server_had_never_suffered(
     limiter = await _warm(limit=1000)
     for _ in range(5):
         for _ in range(30):
-            permit = await limiter.acquire(Lane.BULK, bounded=False)
+            permit = await limiter.acquire(Lane.BULK)
             limiter.release(permit, headers=None, status=503)
         await asyncio.sleep(10.0)
     assert limiter._concurrency.value < SMALLEST / 4

@@ -216,13 +216,6 @@ def test_requests_in_flight_are_charged_also_across_the_edge() -> None:
     assert quota.wait(Lane.INTERACTIVE, 1.3, backlog=None) > 0.0
 
 
-def test_before_the_first_answer_one_request_probes() -> None:
-    quota = _quota()
-    quota.take(Lane.INTERACTIVE, 0.0)
-    assert quota.wait(Lane.INTERACTIVE, 0.1, backlog=None) > 0.0
-    assert quota.wait(Lane.INTERACTIVE, 2.1, backlog=None) == 0.0  # it seems to be lost
-
-
 def test_a_full_window_blocks_until_the_servers_clock_has_certainly_passed_its_end() -> None:
     quota = _quota()
     headers = RateLimitHeaders(limit=100, remaining=1, reset=1010.0, date=1004.0)
@@ -234,77 +227,6 @@ def test_a_full_window_blocks_until_the_servers_clock_has_certainly_passed_its_e
     assert quota.wait(Lane.INTERACTIVE, 4.9, backlog=None) > 0.0
     assert quota.known_wait(0, 0.2) == pytest.approx(5.9, abs=0.2)
     assert quota.wait(Lane.INTERACTIVE, 6.3, backlog=None) == 0.0
-
-
-def test_a_429_with_budget_left_pauses_both_lanes_and_comes_back_with_a_probe() -> None:
-    quota = _quota()
-    for n in range(20):
-        _answer(quota, _headers(90 - n, 1010.0), at=0.1 * n)
-    _answer(quota, _headers(60, 1010.0), at=2.0, status=429, code=RATE_LIMIT_EXCEEDED)
-    for lane in Lane:
-        assert quota.wait(lane, 2.2, backlog=1) > 0.25
-    assert quota.wait(Lane.INTERACTIVE, 13.0, backlog=None) == 0.0
-    quota.take(Lane.INTERACTIVE, 13.0)
-    assert quota.wait(Lane.INTERACTIVE, 13.0, backlog=None) > 0.0
-
-
-def test_a_429_of_another_code_obeys_retry_after() -> None:
-    quota = _quota()
-    _answer(quota, _headers(90, 1010.0), at=0.0)
-    headers = RateLimitHeaders(limit=100, remaining=0, reset=1010.0, retry_after=31.0)
-    _answer(quota, headers, at=0.2, status=429, code="too_many_requests")
-    assert quota.wait(Lane.INTERACTIVE, 0.3, backlog=None) == pytest.approx(31.0)
-
-
-def test_429s_without_headers_back_off_exponentially() -> None:
-    quota = _quota()
-    now = 0.0
-    pauses: list[float] = []
-    for _ in range(8):
-        _answer(quota, None, at=now, status=429)
-        pause = quota.wait(Lane.INTERACTIVE, now + 0.1, backlog=None)
-        pauses.append(pause)
-        now += 0.1 + pause
-    assert 0.5 <= pauses[0] <= 1.0
-    for n, pause in enumerate(pauses):
-        assert 0.5 * min(60.0, 2.0**n) <= pause <= min(60.0, 2.0**n)
-    _answer(quota, None, at=now)
-    _answer(quota, None, at=now + 1, status=429)
-    assert quota.wait(Lane.INTERACTIVE, now + 1.1, backlog=None) <= 1.0
-
-
-def test_without_headers_the_fallback_limit_holds() -> None:
-    quota = _quota(policy=RateLimitPolicy(fallback_limit=100))
-    now, sent = 0.0, 0
-    while now < 30.0:
-        wait = quota.wait(Lane.BULK, now, backlog=None)
-        if wait:
-            now += wait
-        else:
-            _answer(quota, None, at=now, lane=Lane.BULK)
-            sent += 1
-    assert 280 <= sent <= 310
-
-
-def test_headers_that_vanish_leave_the_counting_to_us() -> None:
-    quota = _quota()
-    _answer(quota, _headers(3, 1010.0, limit=3), at=0.0)
-    _answer(quota, None, at=0.2)
-    _answer(quota, None, at=0.4)
-    assert quota.wait(Lane.INTERACTIVE, 0.6, backlog=None) > 0.0
-
-
-def test_an_hour_of_idling_forgets_the_peers() -> None:
-    quota = _quota()
-    for n in range(5):
-        _answer(quota, _headers(50 - n, 1010.0), at=0.1 * n)
-    status = quota.status(1.0, waiting_interactive=0, waiting_bulk=0)
-    assert status is not None
-    assert status.share < 0.5
-    status = quota.status(3600.0, waiting_interactive=0, waiting_bulk=0)
-    assert status is not None
-    assert status.share == 1.0
-    assert status.remaining == 100
 
 
 def test_a_server_clock_that_jumps_is_believed() -> None:

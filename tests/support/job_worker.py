@@ -19,7 +19,7 @@ SWIFT = {
     (postgres_runs, "CHUNK"): 100,
     (integration, "HEARTBEAT"): 0.5,
     (integration, "STALLED"): 2.0,
-    (integration, "MAINTAIN_EVERY"): 0.3,
+    (integration, "MAINTAIN_AFTER"): 3,
     (integration, "LOOK_EVERY"): 0.1,
     (integration, "AGAIN_AFTER"): 1,
 }

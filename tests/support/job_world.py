@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import random
+import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import psycopg
 from intercom_async.integrations.procrastinate import RunStatus
 from intercom_async.simulator import IntercomSimulator
 from tests.support.job_worker import jobs_of
+from tests.support.postgres_server import PostgresServer
 
 
 class World:
@@ -70,10 +73,51 @@ class World:
             return {(one, two, three): state for one, two, three, state in found}
 
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
-        async with asyncio.timeout(180):
+        async with asyncio.timeout(180 if self.swift else 1800):
             while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
                 await asyncio.sleep(0.03)
         return status
+
+    async def until_applied(self, share: float) -> None:
+        await self.until(lambda _: self.applied >= share * len(self.triples))
+
+    async def harm(
+        self, server: PostgresServer, *, frozen: float = 0.0, say: Callable[[str], object] = str
+    ) -> None:
+        """Have a run done by three workers, while nearly everything is killed once.
+
+        Args:
+            server: the database.
+            frozen: seconds for which a worker is frozen, at least.
+            say: gets what happens, in words.
+        """
+        submitting = await self.start("submit")
+        await self.until(lambda status: status.workspaces > 0)
+        submitting.kill()
+        await submitting.wait()
+        loaded = len(await asyncio.to_thread(self.rows))
+        assert loaded < len(self.triples)
+        say(f"submit was killed with {loaded:,} pairs loaded")
+        workers = [await self.start() for _ in range(3)]
+        new = await self.jobs.submit(self.triples, run=self.run)
+        say(f"submit was repeated, {new:,} pairs were new")
+        await self.until_applied(0.12)
+        workers[0].kill()
+        workers[1].send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        say("a worker was killed, and another one frozen")
+        await self.until_applied(0.33)
+        await asyncio.to_thread(server.restart)
+        say("the database was restarted")
+        await self.until_applied(0.9)
+        await asyncio.sleep(max(0.03, began + frozen - time.monotonic()))
+        workers[1].send_signal(signal.SIGCONT)
+        say(f"the frozen worker came back, {self.applied:,} pairs were applied")
+        await self.until(lambda status: status.drained == len(self.sims))
+        for worker in workers[1:]:
+            worker.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(worker.wait(), 20) == 0
+        await self.check()
 
     async def check(self) -> None:
         """Everything was detached once, and table, status and servers say so."""

@@ -93,7 +93,7 @@ def test_a_habit_is_three_checks_in_a_row() -> None:
     habit = Habit()
     story = [True] * (IN_A_ROW - 1) + [False] + [True] * (IN_A_ROW + 2)
     assert [habit.note(gone=gone) for gone in story] == [False] * 5 + [True] + [False] * 2
-    assert habit.known
+    assert habit.believed
     listing = Reply(200, b'{"customers": [{"id": "gone"}]}')
     assert doubt_about(DETACH, listing, removed_are_listed=True) is None
     assert doubt_about(ATTACH, listing, removed_are_listed=True) is None

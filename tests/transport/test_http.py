@@ -5,6 +5,7 @@ import gzip
 import os
 import ssl
 from collections.abc import AsyncIterator
+from typing import cast
 
 import aiohttp
 import pytest
@@ -75,31 +76,6 @@ class TestOneAttempt:
 
         assert await fail(reset) is Failure.DISCONNECTED
 
-    @pytest.mark.parametrize("status", ["301 M", "302 F", "303 S", "307 T", "308 P"])
-    async def test_redirects_are_never_followed(self, status: str) -> None:
-        data = reply(status=status, headers="Location: /conversations/1\r\n")
-        answer = await get(data)
-        assert answer.status == int(status[:3])
-        assert not answer.succeeded
-
-    async def test_a_cookie_is_not_sent_back(self) -> None:
-        async with RawServer(always(reply(headers="Set-Cookie: a=b\r\n"))) as server:
-            client = client_for(server)
-            for _ in range(2):
-                await client.attempt(DETACH, seconds=5.0)
-            await client.aclose()
-            assert b"ookie" not in server.requests[1]
-
-    async def test_the_request_is_what_intercom_documents(self) -> None:
-        async with RawServer(always(reply())) as server:
-            client = client_for(server)
-            await client.attempt(wire.detach("1?x=1", "a/b", "7"), seconds=5.0)
-            await client.aclose()
-            head, _, body = server.requests[0].partition(b"\r\n\r\n")
-        assert head.startswith(b"DELETE /conversations/1%3Fx%3D1/customers/a%2Fb HTTP/1.1\r\n")
-        assert b"\r\nContent-Type: application/json" in head
-        assert body == b'{"admin_id":"7"}'
-
     async def test_a_request_without_a_body_has_no_content_type(self) -> None:
         async with RawServer(always(reply())) as server:
             client = client_for(server)
@@ -118,19 +94,6 @@ class TestFailures:
         await client.aclose()
         assert caught.value.failure is Failure.NOT_SENT
         assert isinstance(caught.value.__cause__, OSError)
-
-    async def test_a_name_that_does_not_resolve_means_nothing_sent(self) -> None:
-        client = client_for("https://intercom.invalid")
-        with pytest.raises(AttemptFailedError) as caught:
-            await client.attempt(DETACH, seconds=5.0)
-        await client.aclose()
-        assert caught.value.failure is Failure.NOT_SENT
-
-    async def test_silence_is_a_timeout(self) -> None:
-        async def silence(_: int, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(3600)
-
-        assert await fail(silence, seconds=0.02) is Failure.TIMED_OUT
 
     @pytest.mark.parametrize(
         "data",
@@ -210,13 +173,6 @@ class TestBodies:
             await client.aclose()
         assert answer.body == b'{"a":1}'
 
-    async def test_a_body_that_never_ends_is_a_timeout_of_a_read(self) -> None:
-        async def drip(_: int, writer: asyncio.StreamWriter) -> None:
-            writer.write(SHORT % b"200 OK")
-            await asyncio.sleep(3600)
-
-        assert await fail(drip, READ, seconds=0.02) is Failure.TRUNCATED
-
     async def test_a_gzip_bomb_is_not_unpacked_beyond_the_bound(self) -> None:
         bomb = gzip.compress(b"\0" * (4 * http.BODY_LIMIT))
         answer = await get(reply(bomb, headers="Content-Encoding: gzip\r\n"))
@@ -224,10 +180,6 @@ class TestBodies:
         assert answer.flaw.limit == http.BODY_LIMIT
         assert answer.body == b""
         assert not answer.succeeded
-
-    async def test_a_gzip_body_is_unpacked(self) -> None:
-        answer = await get(reply(gzip.compress(b"{}"), headers="Content-Encoding: gzip\r\n"))
-        assert answer.body == b"{}"
 
     async def test_a_body_that_is_no_gzip_is_no_answer(self) -> None:
         data = reply(b"no gzip at all", headers="Content-Encoding: gzip\r\n")
@@ -243,9 +195,6 @@ class TestBodies:
             await client.aclose()
         assert answer.body == b'{"id": "2"}'
 
-    async def test_an_empty_body_is_a_body(self) -> None:
-        assert (await get(b"HTTP/1.1 204 No Content\r\n\r\n")).body == b""
-
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
@@ -254,14 +203,16 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 class TestSession:
-    async def test_an_injected_session_is_used_and_never_closed(
+    async def test_of_a_session_nothing_but_what_is_public_is_needed(
         self, session: aiohttp.ClientSession
     ) -> None:
-        async with RawServer(always(reply(status="500 X"))) as server:
-            client = client_for(server, session)
-            assert (await client.attempt(DETACH, seconds=5.0)).status == 500
-            await client.aclose()
-        assert not session.closed
+        class Public:
+            connector, trace_configs = session.connector, session.trace_configs
+            request = staticmethod(session.request)
+
+        async with RawServer(always(reply())) as server:
+            client = client_for(server, cast("aiohttp.ClientSession", Public()))
+            assert (await client.attempt(DETACH, seconds=5.0)).status == 200
 
     async def test_an_injected_session_repeats_nothing_either(
         self, session: aiohttp.ClientSession
@@ -271,22 +222,6 @@ class TestSession:
             with pytest.raises(AttemptFailedError):
                 await client.attempt(DETACH, seconds=5.0)
             assert len(server.requests) == 1
-
-    async def test_an_injected_session_that_is_closed_gives_a_clear_error(
-        self, session: aiohttp.ClientSession
-    ) -> None:
-        await session.close()
-        client = client_for("http://127.0.0.1:1", session)
-        with pytest.raises(ClientStateError, match="closed"):
-            await client.attempt(DETACH, seconds=5.0)
-
-    async def test_a_closed_client_says_so_and_closes_twice_without_harm(self) -> None:
-        client = client_for("http://127.0.0.1:1")
-        client.ready()
-        await client.aclose()
-        await client.aclose()
-        with pytest.raises(ClientStateError, match="closed"):
-            client.ready()
 
     async def test_a_path_below_the_base_url_is_kept(self) -> None:
         async with RawServer(always(reply())) as server:
@@ -320,6 +255,3 @@ class TestSession:
         with pytest.raises(ClientStateError, match="process"):
             client.ready()
         await client.aclose()
-
-    def test_the_token_is_in_no_repr(self) -> None:
-        assert TOKEN not in repr(client_for("http://127.0.0.1:1"))

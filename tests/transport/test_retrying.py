@@ -1,8 +1,4 @@
-"""Whether and when to try again: the table, the bounds, the budget.
-
-Mutation testing finds one wrong change of `decide` that no test notices: the exponent, bounded
-so that no float overflows, may be bounded elsewhere.
-"""
+"""Whether and when to try again: the table, the bounds, the budget."""
 
 import math
 
@@ -39,10 +35,6 @@ retryable = [failure for failure in Failure if failure is not Failure.CERTIFICAT
 @pytest.mark.parametrize("failure", retryable)
 def test_every_failure_but_a_refused_certificate_is_tried_again(failure: Failure) -> None:
     assert isinstance(decided(failure=failure), Retry)
-
-
-def test_a_refused_certificate_is_final() -> None:
-    assert decided(failure=Failure.CERTIFICATE) == Stop("a refused certificate stays refused")
 
 
 def test_the_first_attempt_counts() -> None:
@@ -103,44 +95,9 @@ def test_the_defaults_are_the_documented_ones() -> None:
     policy = RetryPolicy()
     assert policy.attempts == 5
     assert policy.total_time == 120.0
-    assert policy.attempt_time is None
     assert (policy.backoff, policy.backoff_max, policy.jitter) == (0.5, 20.0, 1.0)
     assert policy.retry_after_max == 120.0
     assert policy.budget == 100.0
-
-
-def test_a_policy_s_many_numbers_are_told_by_name() -> None:
-    with pytest.raises(TypeError):
-        RetryPolicy(3, 60.0)  # type: ignore[call-arg]  # wrong on purpose
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("backoff", 0),
-        ("backoff_max", 0),
-        ("jitter", 0),
-        ("jitter", 1),
-        ("retry_after_max", 0),
-        ("attempts", 1),
-    ],
-)
-def test_the_ends_of_each_range_belong_to_it(name: str, value: int) -> None:
-    assert getattr(RetryPolicy(**{name: value}), name) == value
-
-
-def test_a_retry_after_of_exactly_the_ceiling_is_waited_for() -> None:
-    policy = RetryPolicy(retry_after_max=7.0)
-    assert decided(policy, retry_after=7.0, random=0.0) == Retry(7.0)
-    assert isinstance(decided(policy, retry_after=7.1, random=0.0), Stop)
-
-
-def test_a_refilled_budget_allows_as_much_as_a_new_one() -> None:
-    budget = RetryBudget(10.0)
-    for _ in range(4):
-        budget.spend(Failure.DISCONNECTED)
-    budget.refill()
-    assert budget.allows
 
 
 def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
@@ -152,16 +109,6 @@ def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
         budget.earn(refund)
         allowed.append(budget.allows)
     assert allowed == [False, False, True]
-
-
-def test_an_empty_budget_is_empty_and_owes_nothing() -> None:
-    budget = RetryBudget(10.0)
-    for _ in range(4):
-        budget.spend(Failure.DISCONNECTED)
-    budget.earn(4.0)
-    assert not budget.allows
-    budget.earn(0.0)
-    assert budget.allows
 
 
 class TestRetryBudget:
@@ -176,17 +123,6 @@ class TestRetryBudget:
     def test_a_retry_after_a_timeout_costs_twice_as_much(self) -> None:
         budget = RetryBudget(100.0)
         assert budget.spend(Failure.TIMED_OUT) == 2 * budget.spend(Failure.DISCONNECTED)
-
-    def test_a_failure_to_connect_costs_as_much_as_any_other(self) -> None:
-        budget = RetryBudget(10.0)
-        assert budget.spend(Failure.NOT_SENT) == 5.0
-        assert not budget.allows
-
-    def test_successes_fill_it_again(self) -> None:
-        budget = RetryBudget(10.0)
-        budget.spend(Failure.DISCONNECTED)
-        budget.earn(0.0)
-        assert budget.allows
 
     @given(st.lists(st.sampled_from([*Failure, None])))
     def test_it_never_leaves_its_range(self, story: list[Failure | None]) -> None:
@@ -207,8 +143,6 @@ class TestRetryBudget:
         ("attempts", True, "a whole number"),
         ("total_time", 0, "a positive number"),
         ("total_time", math.inf, "a positive number"),
-        ("attempt_time", 0, "a positive number"),
-        ("attempt_time", -1, "a positive number"),
         ("backoff", -0.1, "0 or more"),
         ("backoff_max", math.nan, "0 or more"),
         ("backoff_max", -1, "0 or more"),

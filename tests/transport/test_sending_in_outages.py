@@ -139,11 +139,11 @@ class World:
 
     @property
     def idle(self) -> bool:
-        turns, status = self.transport._turns, self.limiter.status()
+        outage, status = self.transport.absence, self.limiter.status()
         return (
-            not turns._waiting
-            and turns._timer is None
-            and not self.transport._outage.looking
+            not outage._waiting
+            and outage._timer is None
+            and not outage.looking
             and (status is None or status.in_flight + status.waiting_bulk == 0)
         )
 
@@ -327,19 +327,6 @@ async def test_pairs_that_are_always_answered_with_500_end_although_nothing_else
     assert world.idle
 
 
-async def test_a_few_pairs_that_never_succeed_are_no_outage(world: World) -> None:
-    world.network.away = RESET
-    for _ in range(10):
-        lost = await asyncio.gather(
-            *(world.transport.send(DETACH, BULK) for _ in range(2)), return_exceptions=True
-        )
-        assert all(isinstance(error, UnknownOutcomeError) for error in lost)
-        world.network.away = None
-        await world.transport.send(DETACH, BULK)
-        world.network.away = RESET
-    assert world.transport.outage is None
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_calls_leave_no_place_in_the_queue_and_no_timer(
     kind: Failure, world: World
@@ -359,11 +346,11 @@ async def test_a_turn_that_is_given_and_cancelled_in_one_moment_goes_to_the_next
     world.work(8)
     await world.begin_outage()
     await world.stop()
-    turns, outage = world.transport._turns, world.transport._outage
-    first, second = (asyncio.create_task(turns.wait()) for _ in range(2))
+    outage = world.transport.absence
+    first, second = (asyncio.create_task(outage.wait_for_turn()) for _ in range(2))
     await asyncio.sleep(0)
     outage.next_look = now()
-    turns._give()
+    outage._give_turn()
     assert outage.looking
     first.cancel()
     assert await second is True

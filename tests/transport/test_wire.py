@@ -1,9 +1,4 @@
-"""Requests built and replies understood, without any network.
-
-Mutation testing finds seven wrong changes of `wire` that no test notices: the bounds of absurd
-numbers and depths may be one higher, requests a few bytes larger (`gc`), and three shortcuts for
-plain ids and plain digits may be missing, which only saves time.
-"""
+"""Requests built and replies understood, without any network."""
 
 import json
 import pickle
@@ -55,28 +50,6 @@ class TestIds:
         assert segments[3] == "customers"
         assert len(segments) == 5
         assert unquote(segments[2]) == unquote(segments[4]) == check_id("conversation_id", text)
-
-    @pytest.mark.parametrize("text", ["1?x=1", "1#f", "1/2?x", "../../admins", "a b", "ä", "100%"])
-    def test_ids_that_would_reach_other_calls_are_encoded(self, text: str) -> None:
-        path = wire.detach(text, "c", "1").path
-        assert path.count("/") == 4
-        assert "?" not in path
-        assert "#" not in path
-
-    @pytest.mark.parametrize("value", [None, 1295.0, "", "..", "1\x00", "nan"])
-    @pytest.mark.parametrize("place", ["conversation_id", "contact_id", "admin_id"])
-    def test_unusable_ids_are_refused_by_name(self, value: object, place: str) -> None:
-        ids = {"conversation_id": "1", "contact_id": "2", "admin_id": "3"} | {place: value}
-        with pytest.raises(InvalidArgumentError) as caught:
-            wire.detach(ids["conversation_id"], ids["contact_id"], ids["admin_id"])
-        assert caught.value.name == place
-
-    def test_the_body_of_a_detach_holds_the_admin_id_only(self) -> None:
-        request = wire.detach("1", "2", '3"')
-        assert request.body is not None
-        assert json.loads(request.body) == {"admin_id": '3"'}
-        assert request.method == "DELETE"
-        assert request.writes
 
 
 class TestConfiguration:
@@ -342,10 +315,6 @@ class TestReplies:
     def test_only_status_200_is_a_success(self, status: int, succeeded: bool) -> None:
         assert reply(status, b"").succeeded is succeeded
 
-    def test_a_reply_is_that_of_a_single_attempt_unless_it_is_told_more(self) -> None:
-        alone = reply(200, b"")
-        assert (alone.attempts, alone.refusals, alone.in_doubt) == (1, 0, False)
-
     def test_the_body_of_a_success_is_not_searched_for_a_request_id(self) -> None:
         assert wire.request_id_of(reply(200, {"request_id": "a contact's attribute"})) is None
         assert wire.request_id_of(reply(200, b"", request_id="header")) == "header"
@@ -374,9 +343,6 @@ class TestQuotaHeaders:
         assert (found.limit, found.remaining, found.reset) == (167, 3, 1_700_000_010)
         assert found.date == NOW
         assert found.retry_after is None
-
-    def test_a_reply_that_says_nothing_of_the_quota_gives_none(self) -> None:
-        assert wire.quota_headers(headers(date=formatdate(NOW, usegmt=True)), wall=0.0) is None
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
@@ -451,15 +417,6 @@ class TestQuotaHeaders:
         )
         assert found is not None
         assert getattr(found, name) == value
-
-    @pytest.mark.parametrize(
-        "name",
-        ["x_ratelimit_limit", "x_ratelimit_remaining", "x_ratelimit_reset", "retry_after"],
-    )
-    def test_a_single_header_is_something_said(self, name: str) -> None:
-        found = wire.quota_headers(headers(**{name: "7"}), wall=0.0)
-        expected = RateLimitHeaders(**{name.removeprefix("x_ratelimit_"): 7})
-        assert found == expected
 
     @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
     def test_no_header_text_raises(self, limit: str, reset: str, date: str, after: str) -> None:

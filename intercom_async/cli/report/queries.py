@@ -11,10 +11,10 @@ import attrs
 from intercom_async.cli.inputs import unread_input
 from intercom_async.cli.report.timeline import Column, base_for
 from intercom_async.detaching import Outcome
-from intercom_async.journal.database import COLUMNS, row_of
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
 from intercom_async.journal.row import SETTLED, Row, Source, State
+from intercom_async.journal.store import COLUMNS, row_of
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)

@@ -1,4 +1,4 @@
-"""What a run gives: one result per pair, and the run in numbers."""
+"""A run in numbers."""
 
 import math
 from collections import Counter
@@ -6,13 +6,10 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.detaching import Detach, Outcome, conversation_from
+from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import APIError, IntercomError, readable
 from intercom_async.journal import Facts
-from intercom_async.model import Conversation
 from intercom_async.pacing.server_clock import WINDOW
-from intercom_async.replies import ReplyHead
-from intercom_async.transport.wire import Reply, head_of
 
 
 class RunFailedError(IntercomError):
@@ -21,7 +18,7 @@ class RunFailedError(IntercomError):
     What stopped it, if it was stopped, is the cause; `summary` has the numbers.
     """
 
-    def __init__(self, summary: "DetachSummary") -> None:
+    def __init__(self, summary: "DetachSummary | PoolSummary") -> None:
         self.summary = summary
         left = summary.total - summary.settled
         ended = "" if summary.input_ended else "; the input was not read to its end"
@@ -31,80 +28,6 @@ class RunFailedError(IntercomError):
 
 _CAUSES: Final = 20
 """Causes that a summary names at most."""
-
-
-@attrs.define(eq=False, kw_only=True)
-class DetachResult:
-    """What became of one pair of a run.
-
-    Attributes:
-        inferred: whether "detached" was concluded from a check, because an attempt had no
-            answer; an undo must not take such a pair for granted.
-        duplicate: whether the pair occurred before in this run; the outcome is the same, and
-            nothing was sent.
-        second_try: whether the outcome is that of a second try, at the end of the run.
-        error: what a single call would have raised, None when detached. If the result comes from
-            the journal, the error has the class, the text, `status`, `code` and `request_id`.
-        attempts: requests sent for the pair in all sessions of the run, checks included,
-            refused ones (429) not.
-        refusals: requests that were refused with 429 and sent again.
-        request_id: Intercom's id of the deciding request.
-        elapsed: seconds from taking the pair up to knowing its outcome, waiting for the quota
-            included.
-    """
-
-    detach: Detach
-    outcome: Outcome
-    inferred: bool = False
-    duplicate: bool = False
-    second_try: bool = False
-    error: IntercomError | None = None
-    attempts: int = 0
-    refusals: int = 0
-    request_id: str | None = None
-    elapsed: float = 0.0
-    _reply: Reply | None = attrs.field(default=None, repr=False, alias="reply")
-    _conversation: Conversation | None = attrs.field(default=None, init=False, repr=False)
-
-    @property
-    def conversation(self) -> Conversation | None:
-        """The conversation after the detach, decoded on first access; None unless detached.
-
-        None for a duplicate, too: its conversation came with the first result.
-
-        Raises:
-            ResponseDecodeError: the detach happened, but its reply is no JSON object.
-        """
-        if self._conversation is None and self._reply is not None:
-            self._conversation = conversation_from(self._reply, self.detach.conversation_id)
-            self._reply = None
-        return self._conversation
-
-    @property
-    def reply(self) -> ReplyHead | None:
-        """Status, headers and request id of the deciding reply.
-
-        None if there was none, and in a result from the journal.
-        """
-        if self.error is not None:
-            return self.error.reply
-        if self._reply is not None:
-            return head_of(self._reply)
-        return None if self._conversation is None else self._conversation.reply
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON knows it; without the conversation."""
-        return {
-            "conversation_id": self.detach.conversation_id,
-            "contact_id": self.detach.contact_id,
-            "outcome": self.outcome.value,
-            "inferred": self.inferred,
-            "duplicate": self.duplicate,
-            "second_try": self.second_try,
-            "attempts": self.attempts,
-            "request_id": self.request_id,
-            "error": None if self.error is None else str(self.error),
-        }
 
 
 @attrs.frozen(kw_only=True)
@@ -247,6 +170,119 @@ class DetachSummary:
         )
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class PoolResult:
+    """What became of one pair, and the key of its workspace."""
+
+    workspace: str
+    result: DetachResult
+
+
+@attrs.frozen(kw_only=True)
+class PoolSummary:
+    """A run over many workspaces, in numbers.
+
+    Attributes:
+        workspaces: for each workspace that had pairs, its own numbers.
+        elapsed: seconds from start to end, or until now.
+    """
+
+    workspaces: dict[str, DetachSummary]
+    elapsed: float = 0.0
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """Pairs per outcome, all workspaces together; every outcome is present."""
+        return {
+            outcome: sum(summary.outcomes[outcome] for summary in self.workspaces.values())
+            for outcome in Outcome
+        }
+
+    def _sum(self, name: str) -> int:
+        return sum(getattr(summary, name) for summary in self.workspaces.values())
+
+    @property
+    def total(self) -> int:
+        """Pairs accounted for."""
+        return self._sum("total")
+
+    @property
+    def settled(self) -> int:
+        """Pairs that need no repetition."""
+        return self._sum("settled")
+
+    @property
+    def settled_before(self) -> int:
+        """Pairs of the input that earlier sessions of the journal settled."""
+        return self._sum("settled_before")
+
+    @property
+    def requests(self) -> int:
+        """Requests that Intercom answered or may have received, refused ones not counted."""
+        return self._sum("requests")
+
+    @property
+    def refusals(self) -> int:
+        """Further requests that were refused with 429."""
+        return self._sum("refusals")
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether the input was read to its end, now or by an earlier session."""
+        return all(summary.input_ended for summary in self.workspaces.values())
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why pairs failed, are unknown or were refused, by workspace; the commonest first."""
+        causes = [cause for summary in self.workspaces.values() for cause in summary.causes]
+        return tuple(sorted(causes, key=lambda cause: -cause.count))
+
+    @property
+    def stopped(self) -> dict[str, IntercomError]:
+        """The workspaces that ended early, and why: no access, 401, 403, another workspace."""
+        return {
+            key: summary.stopped_by
+            for key, summary in self.workspaces.items()
+            if summary.stopped_by is not None
+        }
+
+    def raise_for_failures(self) -> None:
+        """Raise unless every pair of every workspace is settled and the input was read.
+
+        Raises:
+            RunFailedError: some are not, or it was not; what stopped the first of the workspaces
+                that were stopped is the cause.
+        """
+        if self.settled < self.total or not self.input_ended or self.stopped:
+            raise RunFailedError(self) from next(iter(self.stopped.values()), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON knows it, with those of all workspaces."""
+        return {
+            "total": self.total,
+            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
+            "settled_before": self.settled_before,
+            "input_ended": self.input_ended,
+            "requests": self.requests,
+            "refusals": self.refusals,
+            "elapsed": round(self.elapsed, 3),
+            "stopped": {key: str(error) for key, error in self.stopped.items()},
+            "workspaces": {key: summary.to_dict() for key, summary in self.workspaces.items()},
+        }
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if n)
+        return (
+            f"{self.total} pairs of {len(self.workspaces)} workspaces in {self.elapsed:.1f} s "
+            f"({parts or 'none'}; {self.requests} requests, {self.refusals} refused)"
+        )
+
+
+_HARMLESS: Final = frozenset(
+    {Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING, Outcome.NOT_ATTEMPTED}
+)
+"""Outcomes whose errors are no causes of a failure."""
+
 _Sort = tuple[Outcome, str, int | None, str | None]
 """Outcome, class, status and code: errors that are counted as one cause."""
 
@@ -278,19 +314,18 @@ class Tally:
 
     def add(self, result: DetachResult) -> None:
         """Count one result."""
-        self.outcomes[result.outcome] += 1
-        self.inferred += result.inferred
-        self.duplicates += result.duplicate
-        self.second_tries += result.second_try and not result.duplicate
-        error = result.error
-        if error is None or result.outcome in {
-            Outcome.ALREADY_ABSENT,
-            Outcome.CONVERSATION_MISSING,
-            Outcome.NOT_ATTEMPTED,
-        }:
+        outcome, error = result.outcome, result.error
+        self.outcomes[outcome] += 1
+        if result.inferred:
+            self.inferred += 1
+        if result.duplicate:
+            self.duplicates += 1
+        elif result.second_try:
+            self.second_tries += 1
+        if error is None or outcome in _HARMLESS:
             return
         code = error.code if isinstance(error, APIError) else None
-        sort = (result.outcome, type(error).__name__, getattr(error, "status", None), code)
+        sort = (outcome, type(error).__name__, getattr(error, "status", None), code)
         self._causes[sort] += 1
         if sort not in self._examples:
             self._examples[sort] = readable(str(error)), result.detach

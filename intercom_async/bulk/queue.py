@@ -1,0 +1,114 @@
+"""The pairs of a run on their way: never two requests at once on one conversation."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from intercom_async.detaching import Detach
+from intercom_async.journal import Row, State, Wanted
+
+if TYPE_CHECKING:
+    import asyncio
+
+Key = tuple[str, str]
+
+_READY: Final = 128
+"""Pairs that may wait for a worker, apart from the parked ones."""
+
+_PARKED: Final = 20_000
+"""Pairs that may wait for another pair of their conversation."""
+
+
+@attrs.define(eq=False)
+class Item:
+    """A pair that a run has taken up and that has no outcome yet.
+
+    Attributes:
+        row: what earlier tries left, None for a pair that is new.
+        source: the rows that it comes from, None for the input.
+        announced: whether the journal may say that the pair is being sent.
+        attempts: requests that left in this try.
+        task: sends it.
+        recalled: whether the journal is out of reach, so that nothing may be sent again.
+    """
+
+    pair: Detach
+    row: Row | None = None
+    source: Wanted | None = None
+    announced: bool = False
+    attempts: int = 0
+    task: "asyncio.Task[Any] | None" = None
+    recalled: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Conversation and contact."""
+        return self.pair.conversation_id, self.pair.contact_id
+
+    @property
+    def second(self) -> bool:
+        """Whether this is the second try."""
+        return self.source is Wanted.DEFERRED
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a request of an earlier try may still be applied."""
+        return self.row is not None and (self.row.in_doubt or self.row.state == State.SENDING)
+
+    def row_in(self, state: State, admin_id: str | None, workspace: str) -> Row:
+        """Return the pair's row without an outcome; `admin_id` is for a pair that names none."""
+        before = self.row
+        return Row(
+            conversation_id=self.pair.conversation_id,
+            contact_id=self.pair.contact_id,
+            admin_id=self.pair.admin_id or admin_id,
+            workspace=workspace,
+            state=state.value,
+            in_doubt=self.in_doubt,
+            attempts=0 if before is None else before.attempts,
+            refusals=0 if before is None else before.refusals,
+            second_try=self.second,
+        )
+
+
+class PairQueue:
+    """The pairs of a run that have no outcome yet.
+
+    Attributes:
+        open: all of them, by their ids.
+        ready: those that wait for a worker.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[Key, Item] = {}
+        self.ready: deque[Item] = deque()
+        self._busy: dict[str, deque[Item]] = {}
+        self._parked = 0
+
+    def __len__(self) -> int:
+        """Pairs that no worker has taken up."""
+        return len(self.ready) + self._parked
+
+    def has_room(self) -> bool:
+        """Whether more pairs may come."""
+        return len(self.ready) < _READY and self._parked < _PARKED
+
+    def admit(self, item: Item) -> None:
+        """Make an open pair ready, or park it while its conversation is busy."""
+        waiting = self._busy.get(item.pair.conversation_id)
+        if waiting is None:
+            self._busy[item.pair.conversation_id] = deque()
+            self.ready.append(item)
+        else:
+            waiting.append(item)
+            self._parked += 1
+
+    def free(self, item: Item) -> None:
+        """Let the next pair of a conversation go: the one under way has its answer."""
+        waiting = self._busy[item.pair.conversation_id]
+        if waiting:
+            self._parked -= 1
+            self.ready.append(waiting.popleft())
+        else:
+            del self._busy[item.pair.conversation_id]

@@ -1,0 +1,263 @@
+"""A session: one run's hold on its journal. Its thread writes the rows that have collected."""
+
+import asyncio
+import functools
+import math
+import os
+import weakref
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar, Final, Self, TypeVar, Unpack
+
+from intercom_async.detaching import Detach
+from intercom_async.journal.errors import JournalError, again
+from intercom_async.journal.row import Row
+from intercom_async.journal.store import Facts, Key, Store, Values, Wanted, row_of, values_of
+from intercom_async.journal.writer import Done, Writer
+from intercom_async.runtime import Runtime
+
+BACKLOG: Final = 2000
+"""Rows that may wait for a temporary journal before `room` does."""
+
+_HURRY: Final = 0.001
+"""Seconds for which rows collect that somebody waits for."""
+
+_LINGER: Final = 0.01
+"""Seconds for which rows collect that nobody waits for."""
+
+_FULL: Final = 500
+"""Rows that collect for a temporary journal, unless somebody asks it for something before."""
+
+_NOTE_EVERY: Final = 1.0
+"""Seconds between two writes of a session's numbers."""
+
+_Result = TypeVar("_Result")
+
+
+class Session:
+    """One run's hold on its journal.
+
+    Every method raises `JournalWriteError` once a write has failed, `JournalCorruptError` where
+    the file is damaged, and `JournalError` in a forked child, which has no part in the run.
+
+    Attributes:
+        number: 1 for the journal's first session.
+        resumed: whether there were sessions before.
+        before: pairs by state, as earlier sessions left them; states without pairs are missing.
+        input_ended: whether an earlier session read its input to the end.
+        keeps_people: whether `ask` works.
+    """
+
+    keeps_people: ClassVar = True
+
+    def __init__(self, writer: Writer, store: Store, runtime: Runtime) -> None:
+        self.number = store.number
+        self.resumed = store.number > 1
+        self.before = store.before
+        self.input_ended = store.input_ended
+        self._store = store
+        self._workspace = store.workspace
+        self._writer = writer
+        self._runtime = runtime
+        self._durable = store.durable
+        self._noted = runtime.monotonic()
+        self._planning = asyncio.Lock()
+        self._closing: asyncio.Future[None] | None = None
+        self._forgotten = weakref.finalize(self, writer.end, wait=False)
+
+    @classmethod
+    async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
+        """Begin a session, in a thread of its own; a cancelled caller leaves nothing open."""
+        writer = Writer(runtime)
+        opened = writer.open(opening)
+        try:
+            await _outlast(opened)
+            return cls(writer, opened.result(), runtime)
+        except BaseException:
+            if opened.exception() is None:
+                await cls(writer, opened.result(), runtime).close()
+            writer.end(wait=True)
+            raise
+
+    def _check(self) -> None:
+        """Refuse what this session cannot do any more."""
+        name = self._store.name
+        if os.getpid() != self._writer.process:
+            raise JournalError(name, f"the journal {name} belongs to this process's parent")
+        if self._closing is not None:
+            raise JournalError(name, f"the journal {name} is closed")
+
+    async def _ask(self, work: Callable[..., _Result], *values: Any) -> _Result:
+        self._check()
+        return await self._writer.ask(functools.partial(work, *values))
+
+    def _values(self, row: Row) -> Values:
+        self._check()
+        if self._writer.failure is not None:
+            raise again(self._writer.failure)
+        workspace = row.workspace or self._workspace
+        return (workspace, *values_of(row), self.number, round(self._runtime.wall(), 3))
+
+    async def _own(self, workspaces: Collection[str]) -> None:
+        """Take workspaces over before they are used; a file is locked as a whole."""
+
+    def watch(self, recall: Callable[[], None]) -> None:
+        """Have a function called when another may have taken the journal over meanwhile.
+
+        It must keep requests under way from being sent again. The next write shows whether the
+        journal is lost. A file's lock is held as long as the process lives.
+        """
+
+    async def hold(self) -> None:
+        """Return as long as nobody else can have taken over the announced pairs.
+
+        To be awaited before a request is sent again. It asks the database where that is unsure.
+
+        Raises:
+            JournalLostError: another has it.
+        """
+
+    async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
+        """Keep which workspace a key stands for, in a run over many.
+
+        Raises:
+            JournalMismatchError: it stood for another one.
+        """
+        workspace = workspace or self._workspace
+        await self._own([workspace])
+        await self._ask(self._store.bind, workspace, app_id, app_name)
+
+    async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
+        """Return the rows of some pairs, in their order; None for a new one.
+
+        Rows that `write` got before are among them, committed or not.
+        """
+        workspace = workspace or self._workspace
+        keys = [(workspace, pair.conversation_id, pair.contact_id) for pair in pairs]
+        return await self._ask(self._store.look_up, keys)
+
+    async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
+        """Keep the rows of new pairs, and return, in order, None for those and the others' rows.
+
+        The new rows are on the disk when it returns.
+        """
+        values = [self._values(row) for row in rows]
+        await self._own([one[0] for one in values])
+        async with self._planning:
+            found = await self._ask(self._store.look_up, [one[:3] for one in values])
+            new: dict[Key, Values] = {}
+            for place, one in enumerate(values):
+                if found[place] is None and one[:3] in new:
+                    found[place] = row_of(new[one[:3]])
+                elif found[place] is None:
+                    new[one[:3]] = one
+            if new:
+                await self._ask(self._store.write, list(new.values()))
+        return found
+
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces in which earlier sessions left unsettled pairs."""
+        return await self._ask(self._store.workspaces)
+
+    async def write(self, row: Row) -> None:
+        """Keep a row in place of the pair's earlier one; return when it is on the disk.
+
+        A temporary journal returns at once. The row is written even if the caller is cancelled
+        meanwhile.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self.record(row, functools.partial(_resolve, written), within=_HURRY)
+        await written
+
+    def record(self, row: Row, done: Done, *, within: float = _LINGER) -> None:
+        """Keep a row like `write`, and call back when it is on the disk, or cannot be.
+
+        The row may wait some milliseconds for others: `within` is in seconds. A temporary journal
+        calls back at once.
+        """
+        try:
+            values = self._values(row)
+        except JournalError as error:
+            done(error)
+            return
+        if self._durable:
+            self._writer.add(values, done, within)
+        else:
+            full = self._writer.backlog >= _FULL - 1
+            self._writer.add(values, _ignore, 0.0 if full else math.inf)
+            done(None)
+
+    async def room(self) -> None:
+        """Wait while too many rows are waiting for a temporary journal."""
+        if self._writer.backlog > BACKLOG:
+            await self._ask(_ignore)
+
+    async def rows(
+        self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
+    ) -> list[Row]:
+        """Return a workspace's next rows behind `after`, in the order of the ids."""
+        workspace = workspace or self._workspace
+        await self._own([workspace])
+        return await self._ask(self._store.rows, wanted, after, limit, workspace)
+
+    async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run another module's statement, which changes all or nothing."""
+        return await self._ask(self._store.ask, statement, values)
+
+    async def end_input(self) -> None:
+        """Keep that the input was read to its end."""
+        await self._ask(self._store.update, {"input_ended": True})
+
+    async def note(self, **facts: Unpack[Facts]) -> None:
+        """Write the session's numbers, at most once a second; a call in between does nothing."""
+        self._check()
+        now = self._runtime.monotonic()
+        if now - self._noted >= _NOTE_EVERY:
+            self._noted = now
+            await self._ask(self._store.update, facts)
+
+    async def close(self, **facts: Unpack[Facts]) -> None:
+        """Write the rows that wait, then the session's numbers, and let go of the journal.
+
+        A cancelled call does so too, before it raises. Closing again does nothing.
+        """
+        if os.getpid() != self._writer.process:
+            return
+        if self._closing is not None:
+            await _outlast(self._closing)
+            return
+        failed = self._writer.failure is not None
+        ended = {**facts, "ended_at": round(self._runtime.wall(), 3)}
+        self._closing = self._writer.ask(functools.partial(self._store.close, ended))
+        try:
+            await _outlast(self._closing)
+        finally:
+            self._forgotten.detach()
+            self._writer.end(wait=True)
+        if self._closing.exception() is not None and not failed:
+            self._closing.result()
+
+
+async def _outlast(future: asyncio.Future[Any]) -> None:
+    """Wait for the end of something that a cancelled caller must not leave unfinished."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # nobody will ask for it
+        raise cancelled
+
+
+def _resolve(written: asyncio.Future[None], error: JournalError | None) -> None:
+    if written.done():  # cancelled: nobody waits
+        return
+    if error is None:
+        written.set_result(None)
+    else:
+        written.set_exception(error)
+
+
+def _ignore(*_: object) -> None:
+    pass

@@ -1,0 +1,170 @@
+"""SQLite files that are journals: created, checked, connected to, and errors in our words."""
+
+import contextlib
+import errno
+import os
+import sqlite3
+import stat
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal
+
+from intercom_async._version import __version__
+from intercom_async.errors import readable
+from intercom_async.journal.errors import JournalCorruptError, JournalError, JournalWriteError
+from intercom_async.journal.row import Binding
+
+APPLICATION_ID: Final = int.from_bytes(b"icas", "big")
+VERSION: Final = 1
+PATIENCE: Final = 30.0
+"""Seconds to wait while another program holds the database."""
+
+_ERRNO: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+
+
+def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """Open a file that exists; every statement commits by itself."""
+    uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(
+        uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
+
+
+def check_format(connection: sqlite3.Connection, path: str) -> None:
+    """Look whether the database is a journal that this version can read.
+
+    Raises:
+        JournalError: it is not.
+    """
+    ((application_id,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if application_id != APPLICATION_ID:
+        raise JournalCorruptError(path, _no_journal(path))
+    if version > VERSION:
+        raise JournalError(
+            path,
+            f"the journal {path} was written by a newer version of this library (its schema is "
+            f"{version}, this one knows {VERSION}); update intercom_async",
+        )
+
+
+def check_owner(path: str) -> os.stat_result:
+    """Look whether the file is a regular one, this user's, and closed to others.
+
+    By its path: to close a descriptor of the file would drop SQLite's locks.
+
+    Raises:
+        JournalError: it is not.
+        FileNotFoundError: there is none.
+    """
+    facts = os.stat(path)  # noqa: PTH116
+    if not stat.S_ISREG(facts.st_mode):
+        raise JournalError(path, f"{path} is no regular file, so it cannot hold a journal")
+    if facts.st_nlink > 1:
+        raise JournalError(
+            path, f"{path} has more than one name (hard links), so two runs could damage it"
+        )
+    if sys.platform != "win32":
+        if facts.st_uid != os.geteuid():
+            raise JournalError(
+                path, f"{path} belongs to another user (uid {facts.st_uid}); name another file"
+            )
+        if facts.st_mode & 0o077:
+            raise JournalError(
+                path, f"{path} lies open to other users; close it with `chmod 600 {path}`"
+            )
+    return facts
+
+
+def create(path: str, binding: Binding, now: float) -> None:
+    """Create a journal for its owner alone: whole, or not at all."""
+    draft = f"{path}-being-created"
+    parts = [f"{draft}{end}" for end in ("", "-journal", "-wal", "-shm")]
+    with contextlib.ExitStack() as undo:
+        for part in parts:  # of a run that was killed here
+            undo.callback(_remove, part)
+            _remove(part)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with contextlib.closing(connect(draft, "rw")) as connection:
+            fill(connection, binding, now)
+            write_ahead(connection, path)
+        os.replace(draft, path)  # noqa: PTH105  as the others
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
+    """Make the tables in an empty database."""
+    schema = (
+        resources.files("intercom_async.journal").joinpath("schema.sql").read_text(encoding="utf-8")
+    )
+    connection.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};{schema}"
+    )
+    connection.execute(
+        "INSERT INTO run VALUES (?, ?, ?, ?)",
+        (binding.operation, binding.base_url, now, __version__),
+    )
+    connection.execute("COMMIT")
+
+
+def write_ahead(connection: sqlite3.Connection, path: str) -> None:
+    """Write ahead, so that readers and the writer do not wait for each other.
+
+    Raises:
+        JournalError: the file system cannot do that.
+    """
+    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise JournalError(
+            path,
+            f"the file system of {path} cannot hold a journal (SQLite's write-ahead log does not "
+            "work there, as on network disks); keep it on a local disk",
+        )
+
+
+def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> JournalError:
+    """Say what happened and what to do.
+
+    `durable` counts the pairs that are safe on the disk; None before anything was written.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    reason = readable(str(error))
+    made: JournalError
+    if code == sqlite3.SQLITE_NOTADB:
+        made = JournalCorruptError(path, _no_journal(path))
+    elif code == sqlite3.SQLITE_CORRUPT:
+        made = JournalCorruptError(
+            path,
+            f"the journal {path} is damaged ({reason}). Nothing was repaired: keep a copy, then "
+            f"try `sqlite3 {path} .recover`, or run the input again with a new journal",
+        )
+    else:
+        if code == sqlite3.SQLITE_BUSY:
+            reason = f"another program has kept it locked for {PATIENCE:.0f} seconds"
+        safe = (
+            "nothing was sent"
+            if durable is None
+            else f"{durable} pairs are safe in it. Make room or repair the disk, then resume: "
+            "nothing is lost, and nothing is done twice"
+        )
+        made = JournalWriteError(
+            path,
+            f"the journal {path} cannot be used ({reason}); {safe}",
+            errno=_ERRNO.get(code),
+            durable=durable or 0,
+        )
+    made.__cause__ = error.with_traceback(None)  # it would keep what was being written
+    return made
+
+
+def _no_journal(path: str) -> str:
+    return f"{path} is no journal of this library; nothing in it was changed. Name another file"

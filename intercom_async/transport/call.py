@@ -1,0 +1,622 @@
+"""One request made reliable: get a permit, attempt, learn from the answer, decide, wait.
+
+The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
+the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
+for its own first attempt and goes on from there. `decide` alone says whether to.
+
+While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
+that fails counts against their attempts or their time. The others send nothing unless it is time
+to look whether it is back, and end with what they know.
+"""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+
+from intercom_async.errors import (
+    CertificateError,
+    ClientStateError,
+    ConnectionFailedError,
+    ContactNotFoundError,
+    IntercomError,
+    InvalidArgumentError,
+    RateLimitWaitError,
+    UnknownOutcomeError,
+    readable,
+)
+from intercom_async.observing import (
+    CallBegan,
+    CallEnded,
+    CallGivenUp,
+    Event,
+    Observer,
+    OutageBegan,
+    OutageEnded,
+    QuotaWaited,
+    Reporter,
+    RequestLost,
+    RequestRefused,
+    RequestRetried,
+    RequestSent,
+    WaitRefused,
+)
+from intercom_async.pacing.limiter import Limiter
+from intercom_async.pacing.window import Lane, Permit
+from intercom_async.runtime import Runtime
+from intercom_async.transport.http import AttemptFailedError, Http, show_nothing_of
+from intercom_async.transport.outage import LONGEST_PAUSE, Outage
+from intercom_async.transport.retrying import (
+    Failure,
+    Retry,
+    RetryBudget,
+    RetryPolicy,
+    Stop,
+    decide,
+    too_long,
+)
+from intercom_async.transport.wire import Reply, Request, error_body, error_for, request_id_of
+from intercom_async.validators import POSITIVE, ZERO_OR_MORE, optional
+
+_T = TypeVar("_T")
+_Failing = TypeVar("_Failing", UnknownOutcomeError, ConnectionFailedError, CertificateError)
+
+_NUMBERS: Final = itertools.count(1)
+"""Numbers of calls, for events; of the whole process, because clients may share an observer."""
+
+_NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
+
+_PAUSE_WHILE_ANSWERING: Final = 5.0
+"""The longest pause between two looks, in seconds, while Intercom itself answers, with 500: the
+pairs that are left may be the reason."""
+
+
+def _check_lane(_: object, __: object, value: Lane) -> None:
+    if value not in tuple(Lane):
+        raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What may differ from call to call.
+
+    Attributes:
+        timeout: seconds for one attempt.
+        max_wait: seconds a call of the interactive lane may wait for the quota; None for no bound.
+        bounded: whether a bulk request counts against the computed bound on concurrency.
+        patient: whether it waits for the end of an outage, as long as that takes. The retry
+            budget does not bind it: it never sends faster than the quota and outages allow.
+    """
+
+    lane: Lane = attrs.field(validator=_check_lane)
+    timeout: float = attrs.field(validator=POSITIVE)
+    retry: RetryPolicy
+    max_wait: float | None = attrs.field(validator=optional(ZERO_OR_MORE))
+    bounded: bool = True
+    patient: bool = False
+
+
+class Shared:
+    """What all calls of one client share.
+
+    Attributes:
+        counts: by the names that they have in `ClientStats`.
+        replies: by HTTP status.
+        waited: seconds spent waiting for the quota.
+    """
+
+    def __init__(
+        self, *, http: Http, retry_budget: float, observer: Observer | None, runtime: Runtime
+    ) -> None:
+        self.http = http
+        self.runtime = runtime
+        self.budget = RetryBudget(retry_budget)
+        self.reporter = Reporter(observer)
+        self.absence = Outage(runtime)
+        self.counts: Counter[str] = Counter()
+        self.replies: Counter[int] = Counter()
+        self.waited = 0.0
+        self._closed = False
+        self._waits: set[asyncio.Timeout] = set()
+
+    def close(self) -> None:
+        """Make every call that waits fail now, and every later one."""
+        self._closed = True
+        while self._waits:  # each once: a timeout that is ending must not be moved again
+            self._waits.pop().reschedule(0.0)  # long past on the loop's clock
+
+    async def unless_closed(self, waiting: Awaitable[_T]) -> _T:
+        """Wait for something that may take long.
+
+        Raises:
+            ClientStateError: the client was closed, before or meanwhile.
+        """
+        scope = asyncio.timeout(0.0 if self._closed else None)
+        if not self._closed:
+            self._waits.add(scope)
+        try:
+            async with scope:
+                return await waiting
+        except TimeoutError:
+            raise ClientStateError("the client was closed while the call waited") from None
+        finally:
+            self._waits.discard(scope)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the client is closed meanwhile.
+
+        Raises:
+            ClientStateError: it was.
+        """
+        await self.unless_closed(self.runtime.sleep(seconds))
+
+
+@attrs.frozen(eq=False)
+class _Failed:
+    """An attempt without a final answer; `cause` is the system's error, if there was one."""
+
+    failure: Failure
+    detail: str
+    reply: Reply | None = None
+    cause: BaseException | None = None
+
+    @property
+    def reason(self) -> str:
+        return f"{self.failure.value}: {self.detail}"
+
+    @property
+    def own(self) -> bool:
+        """Whether it may be the fault of this very request: Intercom itself answered it."""
+        return self.reply is not None and self.reply.status == 500
+
+    @property
+    def request_id(self) -> str | None:
+        return None if self.reply is None else request_id_of(self.reply)
+
+    @property
+    def retry_after(self) -> float | None:
+        headers = None if self.reply is None else self.reply.headers
+        return None if headers is None else headers.retry_after
+
+
+class Call(msgspec.Struct, eq=False):
+    """One call, from its first permit to its last answer.
+
+    Attributes:
+        on_send: awaited before each attempt, when that has its permit.
+        observed: whether anybody wants each of its events.
+        refused: the last reply 429.
+        refund: what its retries took from the retry budget.
+        excused: attempts that failed because Intercom was away.
+        away: seconds that outages took: waiting for their end, and attempts that failed in them.
+        looking: whether its request looks whether Intercom is back.
+    """
+
+    shared: Shared
+    limiter: Limiter
+    request: Request
+    options: CallOptions
+    on_send: Callable[[], Awaitable[None]] | None
+    began: float
+    observed: bool
+    number: int = msgspec.field(default_factory=_NUMBERS.__next__)
+    waited: float = 0.0
+    attempts: int = 0
+    refusals: int = 0
+    in_doubt: bool = False
+    refused: Reply | None = None
+    refund: float = 0.0
+    excused: int = 0
+    away: float = 0.0
+    looking: bool = False
+
+    # --- the whole call --------------------------------------------------------------------------
+
+    async def run_observed(self) -> Reply:
+        """Run, and report the call's first and last event."""
+        http = self.shared.http
+        lane = self.options.lane.value
+        self._report(CallBegan, base_url=http.base_url, lane=lane, instrumented=http.instrumented)
+        reply: Reply | None = None
+        error: str | None = None
+        try:
+            reply = await self.run()
+            return reply  # noqa: TRY300  the last event follows in any case
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            self._report(
+                CallEnded,
+                status=None if reply is None else reply.status,
+                error=error,
+                attempts=self.attempts,
+                refusals=self.refusals,
+                waited=self.waited,
+                elapsed=self._since(self.began),
+                request_id=None if reply is None else request_id_of(reply),
+                already_gone=reply is not None and self._already_gone(reply),
+            )
+
+    async def run(self) -> Reply:
+        """Return the final reply; see `Transport.send` for what is raised."""
+        attempted = await self._attempt()
+        reply = await self._try_again(attempted) if isinstance(attempted, _Failed) else attempted
+        if reply.succeeded:
+            self.shared.budget.earn(self.refund)
+            if self.attempts == 1 and not self.refusals:
+                return reply
+        return msgspec.structs.replace(
+            reply,
+            attempts=self.attempts,
+            refusals=self.refusals,
+            in_doubt=self.in_doubt,
+            rate_limit=None if reply.succeeded else self.limiter.status(),
+        )
+
+    # --- one attempt -----------------------------------------------------------------------------
+
+    async def _attempt(self) -> Reply | _Failed:
+        """Send once and return the answer; 429 waits for the quota and sends again."""
+        shared = self.shared
+        while True:
+            permit = None if shared.absence.is_open else self._free_permit()
+            if permit is None:
+                permit = await self._wait_for_permit()
+            if self.on_send is not None:
+                await self._announce(self.on_send, permit)
+            answer: Reply | BaseException
+            try:
+                answer = await shared.http.attempt(self.request, seconds=self.options.timeout)
+            except BaseException as error:  # noqa: BLE001  raised below
+                answer = show_nothing_of(error)
+            if isinstance(answer, AttemptFailedError):
+                return self._without_reply(permit, answer)
+            if isinstance(answer, BaseException):
+                self._interrupted(permit, answer)
+                try:
+                    raise answer  # outside the handler: nothing of the HTTP client hangs on it
+                finally:
+                    del answer  # or traceback and frame would keep each other alive
+            shared.replies[answer.status] += 1
+            if answer.status != 429:
+                return self._answered(permit, answer)
+            refusal = self._refused(permit, answer)
+            if refusal is not None:
+                return refusal
+
+    def _free_permit(self) -> Permit | None:
+        options = self.options
+        return self.limiter.try_acquire(
+            options.lane, bounded=options.bounded, slots=self.shared.http.slots
+        )
+
+    async def _announce(self, on_send: Callable[[], Awaitable[None]], permit: Permit) -> None:
+        """Say that a request is about to leave."""
+        try:
+            await on_send()
+        except BaseException:
+            self.limiter.release(permit, headers=None, status=None, sent=False)
+            self._end_look()
+            raise
+
+    def _interrupted(self, permit: Permit, error: BaseException) -> None:
+        """An attempt was cancelled, and the server may have counted it; or it could not be made."""
+        sent = not isinstance(error, ClientStateError)
+        self.limiter.release(permit, headers=None, status=None, sent=sent)
+        if sent:
+            self._lost(permit, "cancelled", self.attempts + 1)
+        self._end_look()
+
+    def _without_reply(self, permit: Permit, error: AttemptFailedError) -> _Failed:
+        reached = error.failure not in {Failure.NOT_SENT, Failure.CERTIFICATE}
+        self.limiter.release(permit, headers=None, status=None, sent=reached, tried=True)
+        self.attempts += 1
+        self._lost(permit, error.failure.name.lower(), self.attempts)
+        return self._failed(permit, _Failed(error.failure, error.detail, cause=error.__cause__))
+
+    def _answered(self, permit: Permit, reply: Reply) -> Reply | _Failed:
+        """Learn from a reply; one in doubt failed if another attempt may do better."""
+        self.limiter.release(permit, headers=reply.headers, status=reply.status)
+        self.attempts += 1
+        if self.observed:
+            self._report(
+                RequestSent,
+                status=reply.status,
+                elapsed=self._since(permit.sent),
+                attempt=self.attempts,
+                request_id=request_id_of(reply),
+                rate_limit=self.limiter.status(),
+                already_gone=self._already_gone(reply),
+            )
+        doubt = reply.doubt
+        if doubt is not None:
+            if doubt.again:
+                return self._failed(permit, _Failed(doubt.failure, doubt.reason, reply))
+            self.in_doubt = self.in_doubt or self.request.writes
+        if self.shared.absence.failures:
+            self._recovered()
+        return reply
+
+    def _refused(self, permit: Permit, reply: Reply) -> Reply | None:
+        """Learn from a 429; return it unless the call waits for the quota and sends again."""
+        if reply.doubt is not None and self.request.writes:
+            self.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
+        self.refused = reply
+        code = error_body(reply).code
+        self.limiter.release(permit, headers=reply.headers, status=429, code=code)
+        self.refusals += 1
+        if self.shared.absence.failures:
+            self._recovered()
+        self._report(
+            RequestRefused,
+            code=None if code is None else readable(code),
+            elapsed=self._since(permit.sent),
+            request_id=request_id_of(reply),
+            rate_limit=self.limiter.status(),
+        )
+        asked = None if reply.headers is None else reply.headers.retry_after
+        if self.in_doubt and not self.request.repeatable:
+            advice = _NOT_REPEATED
+        elif asked is None or asked <= self.options.retry.retry_after_max:
+            return None
+        else:
+            advice = too_long(asked, self.options.retry)
+        self._report_given_up(advice, request_id_of(reply))
+        return msgspec.structs.replace(reply, advice=advice)
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    async def _wait_for_permit(self) -> Permit:
+        """Wait for the end of an outage, or for the turn to look; then for the quota."""
+        absence = self.shared.absence
+        while True:
+            if absence.is_open:
+                await self._wait_for_turn()
+            try:
+                permit = self._free_permit() or await self._wait_for_quota()
+            except BaseException:
+                self._end_look()
+                raise
+            if self.looking or not absence.is_open:
+                return permit
+            self.limiter.release(permit, headers=None, status=None, sent=False)
+
+    async def _wait_for_turn(self) -> None:
+        """Wait until the outage is over or this call may look.
+
+        Raises:
+            ConnectionFailedError: the call is not patient, and it is not time to look.
+        """
+        shared = self.shared
+        if self.options.patient:
+            began = shared.runtime.monotonic()
+            try:
+                self.looking = await shared.unless_closed(shared.absence.wait_for_turn())
+            finally:
+                self.away += self._since(began)
+            return
+        self.looking = shared.absence.try_look()
+        if not self.looking:
+            # A caller that tries again at once must not hold the loop.
+            await shared.runtime.sleep(0.0)
+            outage = shared.absence.status()
+            reason = f"{outage or 'Intercom was away'}; nothing was sent"
+            error = self._with_requests(ConnectionFailedError(reason))
+            error.outage = outage
+            raise self._unknown(error) if self.in_doubt else error
+
+    async def _wait_for_quota(self) -> Permit:
+        shared, lane, max_wait = self.shared, self.options.lane, self.options.max_wait
+        began = shared.runtime.monotonic()
+        shared.counts["waits"] += 1
+        try:
+            permit = await shared.unless_closed(
+                self.limiter.acquire(
+                    lane,
+                    max_wait=None if max_wait is None else max(0.0, max_wait - self.waited),
+                    bounded=self.options.bounded,
+                    slots=shared.http.slots,
+                )
+            )
+        except RateLimitWaitError as error:
+            shared.counts["waits_refused"] += 1
+            facts: dict[str, Any] = {
+                "wait": error.wait,
+                "max_wait": error.max_wait,
+                "rate_limit": error.rate_limit,
+            }
+            self._report(WaitRefused, **facts)
+            if self.in_doubt:
+                raise self._unknown(error) from error
+            if self.refused is None:
+                raise
+            raise RateLimitWaitError(
+                **facts, refusal=error_for(self.refused), refusals=self.refusals
+            ) from None
+        finally:
+            waited = self._since(began)
+            self.waited += waited
+            shared.waited += waited
+        if self.observed:
+            shared.reporter.report(QuotaWaited(call=self.number, lane=lane.value, seconds=waited))
+        return permit
+
+    # --- outages ---------------------------------------------------------------------------------
+
+    def _end_look(self, *, asked: float | None = None, longest: float = LONGEST_PAUSE) -> None:
+        """End the call's look, if it had one; the next call may look."""
+        if self.looking:
+            self.looking = False
+            self.shared.absence.looked_in_vain(asked=asked, longest=longest)
+
+    def _failed(self, permit: Permit, failed: _Failed) -> _Failed:
+        """Count a failed attempt towards an outage."""
+        if failed.failure is Failure.CERTIFICATE:
+            self._end_look()
+            return failed
+        absence = self.shared.absence
+        begun = absence.failed(call=self.number, sent=permit.sent, reason=failed.reason)
+        if begun is not None:
+            event = OutageBegan(call=self.number, since=begun.since, reason=begun.reason)
+            self.shared.reporter.report(event)
+        if absence.suspected:
+            self.away += self._since(permit.sent)
+        longest = _PAUSE_WHILE_ANSWERING if failed.own else LONGEST_PAUSE
+        self._end_look(asked=failed.retry_after, longest=longest)
+        return failed
+
+    def _recovered(self) -> None:
+        """An answer came after failures."""
+        self.looking = False
+        shared = self.shared
+        failures, ended = shared.absence.failures, shared.absence.succeeded()
+        if ended is None:
+            return
+        shared.budget.refill()
+        self.limiter.recovered()
+        shared.reporter.report(
+            OutageEnded(call=self.number, seconds=ended.since, failures=failures)
+        )
+
+    # --- retries ---------------------------------------------------------------------------------
+
+    async def _try_again(self, first: _Failed) -> Reply:
+        """Go on after a failed first attempt, until a reply or an error."""
+        import tenacity  # noqa: PLC0415  most programs never need it
+
+        done: list[_Failed] = [first]
+        decision: Retry | Stop | None = None
+
+        async def attempt() -> Reply | _Failed:
+            return done.pop() if done else await self._attempt()
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            nonlocal decision
+            decision = self._decide(_result_of(state))
+            return decision.wait if isinstance(decision, Retry) else 0.0
+
+        # One object for each call: a shared one mixes up the counts of concurrent calls.
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(lambda result: isinstance(result, _Failed)),
+            wait=wait,
+            stop=lambda _: isinstance(decision, Stop),
+            before_sleep=lambda state: self._retries(_result_of(state), state.upcoming_sleep),
+            sleep=self.shared.sleep,
+            retry_error_callback=_result_of,
+        )
+        try:
+            result: Reply | _Failed = await retrying(attempt)
+        except ClientStateError as error:
+            # The client was closed during the call: what was sent before stays in doubt.
+            if not self.in_doubt:
+                raise
+            raise self._unknown(error) from error
+        if isinstance(result, Reply):
+            return result
+        assert isinstance(decision, Stop)  # noqa: S101  or there would be another attempt
+        self._report_given_up(f"{result.reason}; {decision.reason}", result.request_id)
+        if result.reply is not None:
+            return msgspec.structs.replace(result.reply, advice=decision.reason)
+        raise self._no_answer(result, decision.reason) from result.cause
+
+    def _decide(self, failed: _Failed) -> Retry | Stop:
+        shared, patient = self.shared, self.options.patient
+        self.in_doubt = self.in_doubt or (failed.failure.ambiguous and self.request.writes)
+        if failed.failure.ambiguous and not self.request.repeatable:
+            return Stop(_NOT_REPEATED)
+        outage = shared.absence.status()
+        if outage is not None and not patient:
+            return Stop(str(outage))
+        excused = patient and shared.absence.suspected
+        if excused and not failed.own:
+            self.excused += 1
+        decision = decide(
+            self.options.retry,
+            failure=failed.failure,
+            attempts=self.attempts - self.excused,
+            elapsed=0.0 if excused else self._since(self.began) - self.waited - self.away,
+            retry_after=None if excused else failed.retry_after,
+            budget_allows=patient or shared.budget.allows,
+            random=shared.runtime.random(),
+        )
+        if outage is not None and isinstance(decision, Retry):
+            return Retry(0.0)  # it waits for its turn
+        return decision
+
+    def _retries(self, failed: _Failed, wait: float) -> None:
+        """Count and report an attempt that failed and is followed by another."""
+        if not self.options.patient:
+            self.refund += self.shared.budget.spend(failed.failure)
+        self.shared.counts["retries"] += 1
+        self._report(
+            RequestRetried,
+            reason=failed.reason,
+            attempt=self.attempts,
+            wait=wait,
+            ambiguous=failed.failure.ambiguous,
+            request_id=failed.request_id,
+        )
+
+    # --- what is said of it ----------------------------------------------------------------------
+
+    def _since(self, moment: float) -> float:
+        return self.shared.runtime.monotonic() - moment
+
+    def _report(self, kind: Callable[..., Event], **facts: object) -> None:
+        request = self.request
+        event = kind(call=self.number, method=request.method, path=request.path, **facts)
+        self.shared.reporter.report(event)
+
+    def _lost(self, permit: Permit, failure: str, attempt: int) -> None:
+        self.shared.counts["lost"] += 1
+        if self.observed:
+            elapsed = self._since(permit.sent)
+            self._report(RequestLost, failure=failure, elapsed=elapsed, attempt=attempt)
+
+    def _report_given_up(self, reason: str, request_id: str | None) -> None:
+        self.shared.counts["given_up"] += 1
+        self._report(
+            CallGivenUp,
+            reason=reason,
+            attempts=self.attempts,
+            elapsed=self._since(self.began),
+            request_id=request_id,
+        )
+
+    def _already_gone(self, reply: Reply) -> bool:
+        """Whether a reply says that the contact to remove is not in the conversation."""
+        if reply.status != 404 or self.request.method != "DELETE":
+            return False
+        return isinstance(error_for(reply), ContactNotFoundError)
+
+    def _unknown(self, error: IntercomError) -> UnknownOutcomeError:
+        """Return the error of a call that was in doubt already when it could not go on."""
+        reason = f"the request may have been applied, and {error}"
+        return self._with_requests(UnknownOutcomeError(reason))
+
+    def _no_answer(
+        self, failed: _Failed, reason: str
+    ) -> ConnectionFailedError | UnknownOutcomeError:
+        """Return the error of a call that got no reply at all."""
+        text = f"{failed.reason}; {reason} (attempts: {self.attempts})"
+        if self.in_doubt:
+            return self._with_requests(
+                UnknownOutcomeError(f"{text}; the request may have been applied")
+            )
+        if failed.failure is Failure.CERTIFICATE:
+            return self._with_requests(CertificateError(f"{text}; nothing was sent"))
+        return self._with_requests(ConnectionFailedError(f"{text}; nothing was changed"))
+
+    def _with_requests(self, error: _Failing) -> _Failing:
+        error.attempts, error.refusals = self.attempts, self.refusals
+        return error
+
+
+def _result_of(state: Any) -> Any:
+    """Return the result of the newest attempt under tenacity."""
+    return state.outcome.result()
