@@ -1,5 +1,6 @@
 """The command `intercom-async`; needs the extra `cli`."""
 
+import atexit
 import errno
 import io
 import os
@@ -7,7 +8,7 @@ import sys
 from typing import Final
 
 from intercom_async.cli.exit_status import ExitStatus
-from intercom_async.cli.signals import ignore_at_exit, interruptible
+from intercom_async.cli.signals import ignore_signals, interruptible
 
 _TYPER_INTERRUPTED: Final = 130
 """Exit status of typer, when it is interrupted as it reads the command line or ends a command."""
@@ -15,7 +16,7 @@ _TYPER_INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command line, or name the line that installs it."""
-    ignore_at_exit()
+    atexit.register(ignore_signals)
     with interruptible():
         try:
             _mend_streams()
@@ -29,6 +30,7 @@ def main() -> None:
             sys.stderr.write(needed)
             sys.exit(ExitStatus.USAGE)
         except (KeyboardInterrupt, SystemExit) as ending:
+            ignore_signals()
             if isinstance(ending, SystemExit) and ending.code != _TYPER_INTERRUPTED:
                 raise
             sys.stderr.write("interrupted\n")

@@ -122,6 +122,9 @@ def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> N
         written.append(("--output", _STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
+    if options.dry_run and given.entries is None:
+        seen = "is the journal of a run that has read all its input"
+        raise InvalidArgumentError("SOURCE", given.name, "an input in a dry run", seen=seen)
     refuse_same_files(read, written)
 
 

@@ -70,7 +70,7 @@ class Display:
         self._total = total
         self._also = also
         self._dry_run = dry_run
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples = deque([(0.0, 0)])
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._show())

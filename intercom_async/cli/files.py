@@ -53,7 +53,7 @@ def _identity(file: Path | int) -> object:
 def journal_files(path: Path) -> Iterator[Path]:
     """Yield a journal and the files that stand beside it."""
     for ending in _SIDE_FILES:
-        yield path.with_name(path.name + ending)
+        yield Path(f"{path}{ending}")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -69,10 +70,11 @@ async def find(options: FindOptions) -> ExitStatus:
             print_out("conversation_id,contact_id")
         found = 0
         try:
-            async for pair in search:
-                found += _write(
-                    pair.conversation_id, pair.contact_id, console, as_json=options.as_json
-                )
+            async with aclosing(search):
+                async for pair in search:
+                    found += _write(
+                        pair.conversation_id, pair.contact_id, console, as_json=options.as_json
+                    )
         except IntercomError:
             print_out(_INCOMPLETE)
             raise

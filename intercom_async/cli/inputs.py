@@ -196,10 +196,11 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
             say(console, f"the run had not read {file} to its end; reading on", "dim")
             return _input(unread, file, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
-        again = ["--undo", str(file)] if file else ["INPUT"]
+        again = ["--people", "INPUT"] if _PEOPLE in unread.kind else ["INPUT"]
+        again = ["--undo", str(file)] if file else again
         missing = (
             f"the input ({where}) was not read to its end; for the rest, run: "
-            f"{shlex.join([verb, *again, '--journal', str(path)])}"
+            f"{shlex.join(['intercom-async', verb, *again, '--journal', str(path)])}"
         )
     complete = all(PersonState(state).settled for state in people)
     return Input(

@@ -95,6 +95,10 @@ def test_a_dry_run_only_says_what_would_be(said: str, *, dry_run: bool) -> None:
     assert f"{said}  1 already absent" in shown(now, dry_run=dry_run)
 
 
+def test_the_rate_of_a_run_is_there_from_the_first_line_on() -> None:
+    assert plain(progress(summary({Outcome.DETACHED: 50}, elapsed=5.0))).startswith("50  10/s")
+
+
 @pytest.mark.parametrize(
     ("next_look", "said"),
     [(12.0, "asking again in 12 s"), (0.3, "asking again in 1 s"), (0.0, "asking again now")],

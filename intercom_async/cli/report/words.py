@@ -78,6 +78,8 @@ def verdict(facts: Facts) -> str:
     if facts.pairs:
         lacking = "" if unread or facts.complete else " Some people could not be looked up."
         return f"Every pair {'so far is' if unread else 'is'} settled.{unread}{lacking}"
+    if facts.people and facts.complete:
+        return "None of the people is in a group conversation."
     return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
