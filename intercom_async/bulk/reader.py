@@ -30,7 +30,7 @@ class InputReader(Generic[_Taken]):
 
     Attributes:
         complete: whether the input was read to its end.
-        unread: pairs that are left, None if nobody knows.
+        unread: pairs that are left, None if unknown.
     """
 
     def __init__(

@@ -194,7 +194,7 @@ def _how_long(client: IntercomClient, given: Input, total: int | None) -> str:
 
 
 def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
-    """Ask before anything is changed, unless nobody is at the terminal."""
+    """Ask before anything is changed, unless there is no terminal."""
     if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     try:

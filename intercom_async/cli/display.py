@@ -62,7 +62,7 @@ class Display:
     """An async context manager that shows a run's progress.
 
     Args:
-        total: pairs of the run, None if nobody knows.
+        total: pairs of the run, None if unknown.
         also: returns a second line.
     """
 

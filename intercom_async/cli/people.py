@@ -38,7 +38,7 @@ def people_line(people: PeopleSummary) -> str:
 
 
 def show_people(console: Console, people: PeopleSummary) -> None:
-    """Print the people by state, and name those somebody must decide about."""
+    """Print the people by state, and name those that need a decision."""
     searches = f", found by {amount(people.searches, 'request')}" if people.searches else ""
     say(console, people_line(people) + searches)
     for one in people.examples[:_LISTED]:

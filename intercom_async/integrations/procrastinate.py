@@ -67,7 +67,7 @@ LOOK_EVERY: Final = 2.0
 """Seconds between two looks for runs that were paused or cancelled."""
 
 MAINTAIN_AFTER: Final = 5
-"""Such looks after which a worker looks for workspaces that nobody works off, too."""
+"""After so many of these looks, a worker also looks for workspaces that no worker has."""
 
 AGAIN_AFTER: Final = 5
 """Seconds after which a job that was put back is taken up again."""

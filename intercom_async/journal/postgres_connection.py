@@ -108,7 +108,7 @@ def passes(error: BaseException) -> bool:
 
 
 def error_from(name: str, error: BaseException, what: str) -> JournalError:
-    """Say what happened, and `what` is safe."""
+    """Return an error that says what happened, and that `what` is safe."""
     made = JournalWriteError(
         name, f"the journal {name} cannot be used ({readable(str(error))}); {what}", errno=None
     )

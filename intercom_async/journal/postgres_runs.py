@@ -119,7 +119,7 @@ class Runs:
         return await self._do(lambda one: execute(one, statement, facts).fetchall(), run)
 
     async def load(self, run: str, operation: str, pairs: AsyncIterable[Loaded]) -> int:
-        """Put pairs into a run that are not in there, 50,000 at once; return how many were new.
+        """Put pairs into a run unless they are in it, 50,000 at once; return how many were new.
 
         Pairs that were loaded before a crash stay; loading the same again changes nothing.
 
@@ -176,7 +176,7 @@ class Runs:
         return bool(await self._fetch(statement, run, state=state))
 
     async def not_open(self) -> set[str]:
-        """Return the runs that nobody may work on."""
+        """Return the runs that no worker may work on."""
         found = await self._fetch("SELECT run FROM intercom_run WHERE state <> 'open'")
         return {run for (run,) in found}
 

@@ -16,7 +16,7 @@ class State(enum.StrEnum):
 
     Attributes:
         PENDING: no request was sent.
-        SENDING: a request may have been applied; nobody recorded what became of it.
+        SENDING: a request may have been applied; what became of it was not recorded.
     """
 
     PENDING = "pending"
@@ -144,7 +144,7 @@ class Binding:
     Attributes:
         operation: "detach" or "attach".
         base_url: of the API; each region has its own.
-        app_id: the workspace's id from `GET /me`, None if nobody asked.
+        app_id: the workspace's id from `GET /me`, None if it was not asked for.
         app_name: the workspace's name, for messages.
     """
 

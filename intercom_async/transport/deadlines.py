@@ -38,9 +38,9 @@ class Deadlines:
             self._set_timer(at)
 
     def leave(self) -> bool:
-        """End the bound; whether it, and nothing else, cancelled the task. Harmless when repeated.
+        """End the bound; return whether it, and nothing else, cancelled the task.
 
-        Call it in the attempt's own task, when the attempt ended in whatever way.
+        Call it in the attempt's own task, however the attempt ended; a second call is harmless.
         """
         task = _current_task()
         if self._due.pop(task, None) is not None:

@@ -20,7 +20,7 @@ HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""
 
 SHORTEST: Final = 16
-"""A shorter token, in characters, is a test's, and likely a word that replies use too."""
+"""Characters; a shorter token is a test's, and may be a word that replies use, too."""
 
 _ROUNDS: Final = 4
 """Layers of encoding that are undone: JSON that holds HTML that holds a URL is three."""
@@ -91,7 +91,7 @@ class Hiding:
 def _letters(said: str) -> str:
     """Return the letters and digits of a text, its encodings undone.
 
-    Base64 without padding, and encodings of punctuation that nobody undid, are found like this.
+    This also catches Base64 without padding, and punctuation whose encoding was not undone.
     """
     for _ in range(_ROUNDS):
         before = said
