@@ -27,10 +27,10 @@ from intercom_async.detaching import (
     Change,
     Detach,
     Outcome,
-    marked,
     off_loop,
     read_conversation,
     settle,
+    with_reply,
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import (
@@ -617,7 +617,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.me(), self._options(timeout))
-        return marked(reply, await off_loop(reply, decode_identity))
+        return with_reply(reply, await off_loop(reply, decode_identity))
 
     def detach_contacts(
         self,

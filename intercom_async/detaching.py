@@ -199,10 +199,10 @@ async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decode
             return decode(reply.body)
         return await asyncio.to_thread(decode, reply.body)
     except ResponseDecodeError as error:
-        raise _of(reply, error) from None
+        raise _with_head(reply, error) from None
 
 
-def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
+def _with_head(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
     """Return the error about a body with the status and request id of its reply."""
     named = ResponseDecodeError(
         error.reason, body=error.body, status=reply.status, request_id=reply.request_id
@@ -220,14 +220,14 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     try:
         conversation = decode_conversation(reply.body, default_id=conversation_id)
     except ResponseDecodeError as error:
-        raise _of(reply, error) from None
-    return marked(reply, conversation)
+        raise _with_head(reply, error) from None
+    return with_reply(reply, conversation)
 
 
-def marked(reply: Reply, found: _Replied) -> _Replied:
+def with_reply(reply: Reply, replied: _Replied) -> _Replied:
     """Return a decoded object with its reply's head attached."""
-    mark(found, head_of(reply))
-    return found
+    mark(replied, head_of(reply))
+    return replied
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
@@ -244,9 +244,9 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
             next(steps)
         except StopIteration as done:
             conversation: Conversation = done.value
-            return marked(reply, conversation)
+            return with_reply(reply, conversation)
         except ResponseDecodeError as error:
-            raise _of(reply, error) from None
+            raise _with_head(reply, error) from None
         await asyncio.sleep(0)
 
 
@@ -394,10 +394,10 @@ async def _check(
         settled, reply = await _look(transport, pair, options, settled, wait)
         if reply is None:
             return settled
-        found = await participants(reply, pair.conversation_id)
-        if found is None:
+        contacts = await participants(reply, pair.conversation_id)
+        if contacts is None:
             return _unknown(settled)
-        if (pair.contact_id in found) is change.attached_after:
+        if (pair.contact_id in contacts) is change.attached_after:
             return replace(settled, outcome=change.done, inferred=True, error=None, answer=reply)
         if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
             return settled
@@ -467,6 +467,6 @@ async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | N
         return None
     if conversation.id != conversation_id or not conversation.participants_known:
         return None
-    found = frozenset(str(contact.id) for contact in conversation.participants)
+    ids = frozenset(str(contact.id) for contact in conversation.participants)
     total = conversation.contacts and conversation.contacts.extra.get("total_count")
-    return None if type(total) is int and total > len(found) else found
+    return None if type(total) is int and total > len(ids) else ids

@@ -74,12 +74,12 @@ class DryRun:
         return self._admins[admin_id]
 
     async def _foresee(self, reply: Reply, pair: Detach) -> DetachResult:
-        found = await participants(reply, pair.conversation_id)
-        if found is None:
+        contacts = await participants(reply, pair.conversation_id)
+        if contacts is None:
             outcome = Outcome.UNKNOWN
-        elif pair.contact_id not in found:
+        elif pair.contact_id not in contacts:
             outcome = Outcome.ALREADY_ABSENT
-        elif len(found) - self._removed[pair.conversation_id] <= 1:
+        elif len(contacts) - self._removed[pair.conversation_id] <= 1:
             outcome = Outcome.REFUSED_LAST_CONTACT
         else:
             self._removed[pair.conversation_id] += 1

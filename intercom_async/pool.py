@@ -299,14 +299,14 @@ class IntercomPool:
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:
-            found = self._find(workspace)
-            if inspect.isawaitable(found):
-                found = await found
+            access = self._find(workspace)
+            if inspect.isawaitable(access):
+                access = await access
         except Exception as error:
             raise WorkspaceAccessError(workspace, f"{type(error).__name__}") from error
-        if isinstance(found, str):
-            return WorkspaceAccess(found)
-        if isinstance(found, WorkspaceAccess):
-            return found
-        del found  # whatever it is, a token may be in it
+        if isinstance(access, str):
+            return WorkspaceAccess(access)
+        if isinstance(access, WorkspaceAccess):
+            return access
+        del access  # whatever it is, a token may be in it
         raise WorkspaceAccessError(workspace, "the directory gave no token")

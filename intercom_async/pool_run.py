@@ -161,8 +161,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        found = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
-        return PoolSummary(workspaces=found, elapsed=self._elapsed)
+        workspaces = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
+        return PoolSummary(workspaces=workspaces, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
 
@@ -340,7 +340,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 if lane.pairs is not None and not begun:
                     begun = True
                     self._spawn(
-                        self._read(lane.pairs, functools.partial(_of, part.workspace), lane), None
+                        self._read(lane.pairs, functools.partial(_pair_of, part.workspace), lane),
+                        None,
                     )
                 await self._turn(lane)
             finally:
@@ -422,5 +423,5 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         self._results.add(PoolResult(workspace=lane.part.workspace, result=result))
 
 
-def _of(workspace: str, item: object, place: int) -> RoutedPair:
+def _pair_of(workspace: str, item: object, place: int) -> RoutedPair:
     return (workspace, *as_detach(item, place))

@@ -95,12 +95,12 @@ def _letters(said: str) -> str:
     """
     for _ in range(_ROUNDS):
         before = said
-        said = _JSON.sub(_json, said) if "\\" in said else said
+        said = _JSON.sub(_unescaped, said) if "\\" in said else said
         said = html.unescape(_HTML.sub(r"&#\1", unquote(said)))
         if said == before:
             break
     return _PUNCTUATION.sub("", said)
 
 
-def _json(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else ""
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else ""

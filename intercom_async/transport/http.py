@@ -397,7 +397,7 @@ class Http:
             self._timeouts = {seconds: timeout}
         return timeout
 
-    def _to(self, request: Request) -> URL:
+    def _url_of(self, request: Request) -> URL:
         url = self._url.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
@@ -416,7 +416,7 @@ class Http:
                 # `request` only wraps this in a context manager, for a thirtieth of a call's cost.
                 await getattr(session, "_request", session.request)(
                     request.method,
-                    self._to(request),
+                    self._url_of(request),
                     data=_body_of(request),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),

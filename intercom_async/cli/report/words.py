@@ -91,7 +91,7 @@ def moment(at: float) -> str:
         return "???? ??:??:??"
 
 
-def verdict(facts: Facts) -> str:
+def conclusion(facts: Facts) -> str:
     """Return the result of a run in one or two sentences."""
     unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
