@@ -10,7 +10,7 @@ from intercom_async.cli.signals import ignore_at_exit, interruptible
 
 _USAGE: Final = 2
 _INTERRUPTED: Final = 4
-"""Members of `ExitStatus`, which may not be there without the extra."""
+"""Members of `ExitStatus`, which cannot be imported without the extra."""
 
 _TYPER_INTERRUPTED: Final = 130
 """Exit status of typer, when it is interrupted as it reads the command line or ends a command."""
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _mend_streams() -> None:
-    """Open the null device for each stream that the shell closed, else the next file would be it.
+    """Open the null device for each stream that the shell closed: a file must not take its place.
 
     Characters that the terminal's encoding lacks are spelled in ASCII.
     """

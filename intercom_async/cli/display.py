@@ -158,7 +158,7 @@ def _away(outage: OutageStatus) -> Text:
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - outage.since))
     soon = f"in {span(math.ceil(outage.next_look))}" if outage.next_look else "now"
     # The reason comes last: a narrow terminal cuts it.
-    line = f"Intercom is away since {since}, asking again {soon}: {outage.reason}"
+    line = f"Intercom has been away since {since}, asking again {soon}: {outage.reason}"
     return Text(readable(line), "yellow")
 
 

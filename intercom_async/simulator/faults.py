@@ -53,7 +53,7 @@ class When(enum.Enum):
 
 
 def _nothing(_: Reply) -> None:
-    """Leave the reply: that its request was held is all."""
+    """Leave the reply as it is: the fault only holds the request."""
 
 
 def _delay(reply: Reply, *, seconds: float = 1.0) -> None:

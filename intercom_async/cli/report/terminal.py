@@ -160,7 +160,7 @@ def _bars(axis: Axis, member: str, low: float, high: float, blocks: str) -> str:
 
 
 def _eighths(rate: float, low: float, high: float) -> int:
-    """Return the eighths that a rate fills of a part; what is more than nothing shows."""
+    """Return how many eighths of a part a rate fills; a rate above zero always shows."""
     if rate <= low:
         return 0
     return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))
