@@ -44,7 +44,7 @@ def readable(text: str, length: int = 300) -> str:
     """Return foreign text fit for a log line: bounded, on one line, encodable.
 
     Line breaks would forge log lines, escape codes would drive terminals, and lone surrogates
-    (from odd bytes in a header) break whoever writes the text as UTF-8.
+    (from odd bytes in a header) break programs that write the text as UTF-8.
     """
     if len(text) > length:
         text = text[: length - 1] + "…"

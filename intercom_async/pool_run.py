@@ -49,7 +49,7 @@ Pairs = Iterable[Pair] | AsyncIterable[Pair]
 
 Routed = Sequence[Any] | Mapping[str, Any]
 """A pair with its workspace: `(workspace, Detach)`, `(workspace, conversation_id, contact_id)` with
-or without an `admin_id` behind it, or a mapping or row that has these by their names."""
+or without an `admin_id` after it, or a mapping or row that has these by their names."""
 
 AllPairs = Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed]
 """Pairs sorted by workspace, or pairs that each name their workspace."""
@@ -383,7 +383,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         await lane.run
         lane.run = None
 
-    # --- what nobody took up -------------------------------------------------------------------
+    # --- pairs that no workspace's run took up -------------------------------------------------
 
     async def _give_rest(self) -> None:
         """Account for the pairs of workspaces that stopped, and for those that occurred again."""

@@ -21,7 +21,7 @@ _Taken = TypeVar("_Taken")
 class InputReader(Generic[_Taken]):
     """Reads pairs ahead, all of them in the task that awaits `read`.
 
-    So a generator finds its own context, cancel scope, transaction or span again behind each
+    So a generator finds its own context, cancel scope, transaction or span again after each
     `yield`, as if the caller iterated over it.
 
     Args:

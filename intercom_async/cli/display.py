@@ -50,7 +50,7 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 
 
 async def show_live(console: Console, picture: Callable[[], RenderableType]) -> None:
-    """Show a picture that moves, for ever; return at once where the console cannot do that."""
+    """Show a moving picture until cancelled; return at once where the console cannot do that."""
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:

@@ -45,7 +45,7 @@ class ExportOptions(JournalOptions):
 def export(options: ExportOptions) -> ExitStatus:
     """Write the outcome of each pair.
 
-    `detach` reads this CSV, for example to try the failed pairs again.
+    `detach` reads what --csv writes, for example to try the failed pairs again.
     """
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")

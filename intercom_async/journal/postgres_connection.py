@@ -157,7 +157,7 @@ def work_shortly(connection: Connection) -> None:
 def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -> int:
     """Make a run if need be, and return the number of its next session.
 
-    In no transaction: whoever begins another session of the run waits for this row.
+    In no transaction: a worker that begins another session of the run waits for this row.
 
     Raises:
         JournalMismatchError: the run has another operation.

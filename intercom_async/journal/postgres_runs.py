@@ -75,9 +75,9 @@ class RunStatus:
     Attributes:
         state: "open", "paused" or "cancelled"; None if there is no such run.
         workspaces: how many it has.
-        drained: those that were worked off.
+        drained: those whose pairs were all tried.
         in_work: those that a worker owns now.
-        stopped: those that no worker can work off, and why.
+        stopped: those that no worker can work on, and why.
         counts: pairs by state.
     """
 
@@ -186,11 +186,11 @@ class Runs:
         return int(found[0][0]) if found else None
 
     async def ended(self, run: str, workspace: str, loaded: int, stopped_by: str | None) -> None:
-        """Note that all pairs loaded before `begun` were worked off, or why they cannot be."""
+        """Note that all pairs loaded before `begun` were tried, or why they cannot be."""
         await self._fetch(_DRAINED, run, workspace=workspace, loaded=loaded, stopped_by=stopped_by)
 
     async def waiting(self) -> list[tuple[str, str]]:
-        """Return runs and workspaces with pairs to work off, and no owner."""
+        """Return runs and workspaces that have pairs left and no owner."""
         return [(run, workspace) for run, workspace in await self._fetch(_WAITING)]
 
 

@@ -194,7 +194,7 @@ class Session:
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
-        """Return a workspace's next rows behind `after`, in the order of the ids."""
+        """Return a workspace's next rows after `after`, in the order of the ids."""
         workspace = workspace or self._workspace
         await self._own([workspace])
         return await self._ask(self._store.rows, wanted, after, limit, workspace)

@@ -2,7 +2,7 @@
 
 Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
 answer, a cancellation, the end of an input, a free connection) the limiter wakes as many waiters
-as may leave, and sets one timer for the moment to look at the next. While nobody
+as may leave, and sets one timer for the moment to look at the next. While no request
 waits there is no timer and no task. A permit belongs to its waiter from the moment it is granted:
 a waiter cancelled just then gives it back, and the next one is woken.
 """

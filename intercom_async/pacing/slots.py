@@ -3,7 +3,7 @@
 A request without a connection has not been sent. So a limiter takes a slot before it grants a
 permit, and gives it back with the permit. A limiter that finds none stands in line: first those
 with interactive calls, then those with bulk requests, each line in turns. A slot that is given
-back is offered at once; so nobody stands in line while a slot is free.
+back is offered at once; so no limiter stands in line while a slot is free.
 """
 
 import math

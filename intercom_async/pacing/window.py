@@ -19,7 +19,7 @@ there, or when a reply says so.
 
 Interactive requests skip the pacing and go as long as anything remains; for them bulk leaves a
 small reserve, which melts towards the edge so that it is not lost. Small bulk jobs go at once:
-spreading fifty deletes over ten seconds helps nobody.
+spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
@@ -66,7 +66,7 @@ _SMALL_JOB: Final = 0.5
 """A job may take this part of the process's share at once while others use the budget."""
 
 _ALONE: Final = 0.99
-"""Measured share above which nobody else seems to use the budget."""
+"""Measured share above which no other process seems to use the budget."""
 
 _RECHECK: Final = 0.25
 """Seconds until a waiting request is looked at again, at most: estimates age."""
@@ -318,7 +318,7 @@ class QuotaWindow:
         if not tried and (permit.lane is Lane.BULK or permit.reset is None):
             self._credit += 1.0
         if not self.in_flight:
-            self._probing_since = None  # nobody waits for an answer that could be lost
+            self._probing_since = None  # no answer is awaited that could be lost
 
     def lost(self, permit: Permit, now: float) -> None:
         """The request was sent and not answered; it may have been counted when it was sent."""

@@ -1,9 +1,9 @@
 """Takes the token out of what servers send: proxies' error pages repeat the requests they got.
 
 They may encode it as JSON, a URL or HTML. An error is short and people see it, so the search
-undoes all of its encodings first. The body of a success may be long and nobody sees it: there the
+undoes all of its encodings first. The body of a success may be long and is not shown: there the
 search is for the token as it is, and with each character encoded once. No regular expression is
-made of a token: `re` would keep it for the whole process.
+made of a token, because `re` would keep it as long as the process lives.
 """
 
 import html
