@@ -73,7 +73,7 @@ class Lookup:
         """Return the contacts of each person, by their ids.
 
         Raises:
-            ContradictoryReplyError: the search returned a contact that is none of the people.
+            ContradictoryReplyError: the search returned a contact that matches none of the people.
         """
         contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)

@@ -77,8 +77,8 @@ class ResultQueue(Generic[_Result]):
 class Run(ABC, Generic[_Result, _Summary]):
     """Await it for its summary, or iterate over its results.
 
-    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. The consumer gets
-    the error that it leaves in `_failure` after the last result. A consumer that leaves
+    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. After the last
+    result, the consumer gets the error that the run left in `_failure`. A consumer that leaves
     (by `break`, an exception or a cancellation, with or without `async with`) ends the run.
     """
 

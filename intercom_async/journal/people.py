@@ -89,7 +89,7 @@ class People:
         return msgspec.json.decode(text, type=list[Person])
 
     async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
-        """Return the rows of those of some people that have one, by their values."""
+        """Return the rows of some people, by their values; people without a row are missing."""
         found = await self._fetch(_THESE, by, msgspec.json.encode(values).decode())
         return {person.value: person for person in found}
 

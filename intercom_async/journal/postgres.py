@@ -321,8 +321,8 @@ class PostgresSession(Session):
     def _look(self) -> None:
         """Call requests back when another may own the workspaces by now, and renew the lease.
 
-        After a freeze this timer runs before any task that slept: what waited to send a request
-        again does not.
+        After a freeze of the process this timer runs before any task that slept, so none of them
+        sends a request again first.
         """
         now = self._runtime.monotonic()
         if -math.inf < self._until <= now and self._recall is not None:

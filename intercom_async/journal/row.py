@@ -161,7 +161,7 @@ class Binding:
         return f"{self.app_name} ({self.app_id})"
 
     def mismatch(self, now: "Binding") -> tuple[str, str, str] | None:
-        """Return what differs, this side and that side in words; None if both belong together.
+        """Return what differs, and both sides of it in words; None if nothing differs.
 
         An app id that one side does not have is no difference.
         """

@@ -204,7 +204,7 @@ class Session:
         return await self._ask(self._store.ask, statement, values)
 
     async def end_input(self) -> None:
-        """Keep that the input was read to its end."""
+        """Record that the input was read to its end."""
         await self._ask(self._store.update, {"input_ended": True})
 
     async def note(self, **facts: Unpack[Facts]) -> None:

@@ -49,7 +49,7 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
         raise JournalError(
             path,
             f"the journal {path} was written by a newer version of this library (its schema is "
-            f"{version}, this one knows {VERSION}); update intercom_async",
+            f"{version}, this version reads {VERSION}); update intercom_async",
         )
 
 

@@ -135,7 +135,7 @@ async def _guard(
         aiohttp.ClientHttpProxyError,
     ) as error:
         way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
-        # Without a name for it: the frame, which it leads to, would keep it alive.
+        # The cause gets no name here: the frame, to which it leads, would keep it alive.
         raise AttemptFailedError(_classify(error), _describe(error), way) from _os_error(error)
 
 

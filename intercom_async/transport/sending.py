@@ -67,7 +67,7 @@ class Transport(Shared):
         return self.absence.status()
 
     async def outage_lasting(self, seconds: float) -> OutageStatus:
-        """Wait until one outage has lasted so long, and return it.
+        """Wait until an outage has lasted for `seconds`, and return it.
 
         Raises:
             ClientStateError: the client was closed.
