@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _mend_streams() -> None:
-    """Open the null device for each stream that the shell closed, else the next file would be it.
+    """Open the null device for each stream that the shell closed: a file must not take its place.
 
     Characters that the terminal's encoding lacks are spelled in ASCII.
     """

@@ -41,10 +41,10 @@ class Columns:
     """The columns that an input must have.
 
     Attributes:
-        ours: what the columns are here, those that each record must have first.
-        names: what they are in the file.
+        ours: the library's names of the columns; required ones come first.
+        names: the file's names of them, in the same order.
         required: how many of them each record must have.
-        otherwise: advice if the header names another column alone, by that column.
+        otherwise: advice for a header that has another column instead, by that column.
     """
 
     ours: Sequence[str]
@@ -88,7 +88,7 @@ def _guess(column: str, header: Sequence[str]) -> str | None:
 
 
 def read_rows(text: Text, columns: Columns, *, headless: bool = False) -> Iterator[Record]:
-    """Yield the rows behind the header, or those of a file that has only the wanted columns.
+    """Yield the rows after the header, or those of a file that has only the wanted columns.
 
     A row may have fewer cells than the header, as spreadsheets drop empty ones at its end.
 

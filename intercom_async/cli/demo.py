@@ -131,7 +131,7 @@ def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, s
 def _problems(
     results: Sequence[tuple[Detach, Outcome]], simulator: IntercomSimulator
 ) -> Iterator[str]:
-    """Yield in words what the simulator denies."""
+    """Yield a sentence for each result that disagrees with the simulator."""
     for result in results:
         if problem := _check(simulator, *result):
             yield problem

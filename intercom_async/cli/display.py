@@ -40,7 +40,7 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
 
 
 async def show_live(console: Console, picture: Callable[[], RenderableType]) -> None:
-    """Show a picture that moves, for ever; return at once where the console cannot do that."""
+    """Show a moving picture until cancelled; return at once where the console cannot do that."""
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
@@ -52,7 +52,7 @@ class Display:
     """An async context manager that shows a run's progress.
 
     Args:
-        total: pairs of the run, None if nobody knows.
+        total: pairs of the run, None if unknown.
         also: returns a second line.
     """
 
@@ -148,7 +148,7 @@ def _away(outage: OutageStatus) -> Text:
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - outage.since))
     soon = f"in {span(math.ceil(outage.next_look))}" if outage.next_look else "now"
     # The reason comes last: a narrow terminal cuts it.
-    line = f"Intercom is away since {since}, asking again {soon}: {outage.reason}"
+    line = f"Intercom has been away since {since}, asking again {soon}: {outage.reason}"
     return Text(readable(line), "yellow")
 
 

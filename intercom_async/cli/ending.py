@@ -29,10 +29,10 @@ class Ending:
 
     Attributes:
         people: None in a run of pairs.
-        strangers: of how many absent contacts Intercom was asked, and how many it does not know.
+        strangers: how many absent contacts were looked up, and how many the workspace lacks.
         missing: why a part of the input could not be read.
         failure: what the run raised.
-        lost: what kept results from the output.
+        lost: the error that kept results from the output.
     """
 
     options: ChangeOptions

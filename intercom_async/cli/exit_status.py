@@ -16,8 +16,8 @@ class ExitStatus(enum.IntEnum):
 
 EXIT_STATUS: Final = (
     "Exit status: 0 all is done; 1 some pairs are not settled, some lines gave no pair, the "
-    "input was not read to its end, or no contact was found; 2 something given cannot be used; "
-    "3 stopped (token, plan, Intercom away, wrong workspace, full disk); 4 interrupted, not "
+    "input was not read to its end, or no contact was found; 2 an option or a file cannot be "
+    "used; 3 stopped (token, plan, Intercom away, wrong workspace, full disk); 4 interrupted, not "
     "confirmed, or the reader of the output has gone."
 )
 """Every --help ends with it, and README quotes it."""

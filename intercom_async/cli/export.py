@@ -30,7 +30,7 @@ _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20]
 class ExportOptions(JournalOptions):
     """The options of `export`."""
 
-    as_csv: bool = option(False, "CSV with a header; a spreadsheet runs nothing in it.", "--csv")
+    as_csv: bool = option(False, "CSV with a header; safe to open in a spreadsheet.", "--csv")
     as_json_lines: bool = option(False, "JSON lines, with every value unchanged.", "--jsonl")
     output: Path | None = option(None, "Write to this file instead of standard output.")
     state: str | None = option(
@@ -41,7 +41,7 @@ class ExportOptions(JournalOptions):
 def export(options: ExportOptions) -> ExitStatus:
     """Write the outcome of each pair.
 
-    `detach` reads the CSV again, for example that of the pairs that failed.
+    `detach` reads what --csv writes, for example to try the failed pairs again.
     """
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")

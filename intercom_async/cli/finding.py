@@ -43,8 +43,8 @@ class FindOptions(ByOptions, Connection):
 async def find(options: FindOptions) -> ExitStatus:
     """Print the pairs of people's conversations.
 
-    Only group conversations, unless --all is given: the last contact cannot be removed. The
-    output is CSV, or JSON lines with --json; detach reads both.
+    Only group conversations are listed, unless --all is given: the last contact of a conversation
+    cannot be removed. The output is CSV, or JSON lines with --json; detach reads both.
     """
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}

@@ -121,7 +121,7 @@ def unread_input(sessions: Sequence[KeptSession]) -> Source | None:
     """
     unread: dict[str | None, Source] = {}
     for session in sessions:
-        source = session.source or Source(kind="what a program gave")
+        source = session.source or Source(kind="pairs from a program")
         if source.kind == "journal":
             continue
         unread.pop(source.name, None)

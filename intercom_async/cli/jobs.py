@@ -29,7 +29,7 @@ _HEADER: Final = ("workspace", "conversation_id", "contact_id")
 
 @attrs.frozen(kw_only=True)
 class JobOptions:
-    """The options of all three, and of `status`."""
+    """The options that all three commands have; `status` has no others."""
 
     run: str = option("default", "The run's name.")
     database: str | None = option(

@@ -29,7 +29,7 @@ def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) 
         sys.stdout.flush()
     except typer.Exit as ending:
         status = ExitStatus(ending.exit_code)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.INTERRUPTED
     except (KeyboardInterrupt, asyncio.CancelledError):

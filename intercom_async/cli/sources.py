@@ -32,7 +32,7 @@ _BEGINNING: Final = re.compile(
     r"(?P<blank>(?:[^\S\n]*+\n)*+)[^\S\n]*+"
     r"(?:(?P<array>\[[^\S\n]*+[\[{\]\n])|(?P<lines>\{|\[[^\S\n]*+\S)|[^\s\[{])"
 )
-"""What decides the format, behind blank lines."""
+"""What decides the format, after blank lines."""
 
 _ADDRESS: Final = re.compile(r"[^,;\t@\n]+@[^,;\t@\n]+\n")
 """A first line that is an address, not a header."""
@@ -176,5 +176,5 @@ def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
         values = document
     else:
         return f"a list of {len(document)}, not [{', '.join(required)}]"
-    # An id that a database left empty is none.
+    # An id that a database left empty is missing.
     return [None if value == "" else value for value in values]

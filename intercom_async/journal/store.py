@@ -71,7 +71,7 @@ class Facts(TypedDict, total=False):
 FACTS: Final = tuple(Facts.__annotations__)
 
 values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
-"""Take the values of all columns but those that a session fills in: first and last ones."""
+"""Take the values of all columns but those that a session fills in: the first and the last two."""
 
 
 def row_of(values: Sequence[Any]) -> Row:
@@ -127,7 +127,7 @@ class Store(ABC):
 
     @abstractmethod
     def write(self, rows: Sequence[Values]) -> None:
-        """Keep rows: all or none; of two of one pair, the later."""
+        """Keep rows: all or none; of two rows of one pair, the later."""
 
     def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
         """Return rows in the order of their keys."""

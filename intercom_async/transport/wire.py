@@ -71,7 +71,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         path: percent-encoded path below the base URL, beginning with "/".
         conversation_id: the conversation that the reply must be about.
-        attaches: whether that contact takes part after the write.
+        attaches: whether the contact takes part after the write.
         raw: whether the caller reads the reply: any 2xx that is no web page or error will do.
         repeatable: whether it may be sent again when it may have been applied.
     """
@@ -95,7 +95,7 @@ class Doubt(msgspec.Struct, frozen=True):
         again: whether another attempt may be answered better.
         contradiction: whether a success contradicts itself or the question. It may answer
             another request, so its connection is not used again.
-        listed: whether all that speaks against it is that it lists the removed contact.
+        listed: whether the only reason is that the reply lists the removed contact.
     """
 
     failure: Failure
@@ -262,7 +262,7 @@ def get_conversation(conversation_id: object) -> Request:
 def search_conversations(
     *contact_ids: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /conversations/search` for those that a contact, or one of some, takes part in."""
+    """`POST /conversations/search` for those of a contact, or of any of several contacts."""
     values = [check_id("contact_id", one) for one in contact_ids]
     return _search("conversations", "contact_ids", values, per_page, starting_after)
 
@@ -415,7 +415,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether somebody else than Intercom wrote it."""
+        """Whether someone other than Intercom wrote it."""
         return self.type not in ("error.list", "error") and self.code is None
 
 
@@ -478,7 +478,7 @@ def _kind_of_error(reply: Reply, body: ErrorBody) -> type[APIError]:  # noqa: PL
 
 
 IN_DOUBT: Final = frozenset({408, 425, 499})
-"""4xx statuses after which nobody knows whether the request was applied."""
+"""4xx statuses that leave open whether the request was applied."""
 
 _KINDS: Final[Mapping[int, type[APIError]]] = {
     401: AuthenticationError,

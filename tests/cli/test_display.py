@@ -108,7 +108,7 @@ def test_an_outage_is_shown_with_its_begin_its_reason_and_the_next_look(
 ) -> None:
     outage = OutageStatus(since=192.0, reason=f"HTTP 503{ESCAPES}", next_look=next_look)
     _, line = plain(progress(summary({}), outage=outage)).splitlines()
-    assert re.match(rf"Intercom is away since \d\d:\d\d:\d\d, {said}: HTTP 503\\x1b", line)
+    assert re.match(rf"Intercom has been away since \d\d:\d\d:\d\d, {said}: HTTP 503\\x1b", line)
     assert "\x1b]" not in line
 
 

@@ -106,7 +106,7 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     [
         ({}, "Every pair so far is settled.", "detach {} --region eu"),
         ({"source_kind": "standard input", "source_name": None}, "(standard input) was not", None),
-        ({"source_kind": None, "source_name": None}, "(what a program gave) was not", None),
+        ({"source_kind": None, "source_name": None}, "(pairs from a program) was not", None),
         ({"source_kind": "undo"}, "not read", "--undo /inputs/pairs.csv --journal {} --region eu"),
     ],
 )

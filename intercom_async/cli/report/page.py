@@ -56,7 +56,7 @@ def page(facts: Facts) -> str:
 
 
 def _finalize(value: object) -> object:
-    """Spell out the invisible characters of foreign text, which can turn a line around."""
+    """Spell out the invisible characters of foreign text, which can reverse a line."""
     plain = isinstance(value, str) and not hasattr(value, "__html__")
     return readable(str(value), 10_000) if plain else value
 

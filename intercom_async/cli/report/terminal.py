@@ -41,7 +41,7 @@ def rendered(facts: Facts) -> str:
 
 def picture(facts: Facts) -> Iterator[RenderableType]:
     """Yield the sentence, the outcomes and the chart of a report, for a picture of 90 columns."""
-    yield _verdict(facts)
+    yield _conclusion(facts)
     yield _outcomes(facts)
     yield from _chart(facts, 60, _BLOCKS)
 
@@ -54,7 +54,7 @@ def _has(encoding: str, text: str) -> bool:
 
 
 def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
-    yield _verdict(facts)
+    yield _conclusion(facts)
     yield _text(f"{facts.path}, {words.origin(facts)}", "dim")
     if facts.pairs:
         first, last = map(words.moment, facts.moments)
@@ -82,8 +82,8 @@ def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
         yield from ("", _text(f"{aim}:", "bold"), line)
 
 
-def _verdict(facts: Facts) -> Text:
-    return _text(words.verdict(facts), "bold green" if facts.complete else "bold yellow")
+def _conclusion(facts: Facts) -> Text:
+    return _text(words.conclusion(facts), "bold green" if facts.complete else "bold yellow")
 
 
 def _outcomes(facts: Facts) -> Table:
@@ -161,7 +161,7 @@ def _bars(axis: Axis, member: str, low: float, high: float, blocks: str) -> str:
 
 
 def _eighths(rate: float, low: float, high: float) -> int:
-    """Return the eighths that a rate fills of a part; what is more than nothing shows."""
+    """Return how many eighths of a part a rate fills; a rate above zero always shows."""
     if rate <= low:
         return 0
     return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))

@@ -26,7 +26,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "RateLimitedError": "Intercom's rate limit refused every attempt",
     "ConnectionFailedError": "Intercom could not be reached, or did not answer",
     "CertificateError": "the server's certificate was refused: a proxy, or a wrong address",
-    "UnknownOutcomeError": "no reply came, and a check could not find out what happened",
+    "UnknownOutcomeError": "no reply came, and no check could find out what happened",
     "GatewayError": "a gateway between here and Intercom answered in its place",
     "ServerError": "Intercom had a fault of its own, which may have passed by now",
     "InvalidRequestError": "Intercom did not accept the request; its own words say why",
@@ -69,7 +69,7 @@ def moment(at: float) -> str:
         return "???? ??:??:??"
 
 
-def verdict(facts: Facts) -> str:
+def conclusion(facts: Facts) -> str:
     """Return the result of a run in one or two sentences."""
     unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
@@ -106,7 +106,7 @@ def remarks(facts: Facts) -> Iterator[str]:
     if facts.inferred:
         yield (
             f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
-            "Somebody else may have made that change, so an undo leaves it alone."
+            "Another person or program may have made that change, so an undo leaves it alone."
         )
 
 
