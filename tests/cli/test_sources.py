@@ -320,7 +320,7 @@ class Trickle(io.RawIOBase):
 
 
 def test_a_number_that_comes_in_pieces_is_one_element() -> None:
-    stream = io.BufferedReader(Trickle(b'[\n1.5,\n1e-5,\n["1", "c1"]\n]'))
+    stream: io.BufferedReader = io.BufferedReader(Trickle(b'[\n1.5,\n1e-5,\n["1", "c1"]\n]'))
     first, second, *found = read_pairs(stream, "pairs.json")
     assert isinstance(first, BadLine)
     assert isinstance(second, BadLine)
