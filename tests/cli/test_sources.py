@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.options import parse_columns
 from intercom_async.cli.sources import BadLine, read_pairs
-from intercom_async.cli.text import SourceError
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
