@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, ov
 import attrs
 
 from intercom_async import raw
-from intercom_async._version import __version__
 from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
 from intercom_async.bulk.run import DetachRun, Part
 from intercom_async.bulk.summary import DetachSummary
@@ -54,7 +53,8 @@ from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
+from intercom_async.transport.headers import request_headers
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
@@ -158,11 +158,10 @@ class IntercomClient:
         del token  # see `Secret`
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
-        checked_version = wire.check_version(version)
+        headers = request_headers(
+            version=version, user_agent_suffix=user_agent_suffix, default_headers=default_headers
+        )
         retry = _check_retry(retry, max_retries)
-        agent = f"intercom_async/{__version__}"
-        if user_agent_suffix is not None:
-            agent += f" {wire.check_suffix(user_agent_suffix)}"
         if not isinstance(rate_limit, RateLimitPolicy):
             raise InvalidArgumentError("rate_limit", rate_limit, "a RateLimitPolicy")
         if observer is not None and not callable(observer):
@@ -170,17 +169,11 @@ class IntercomClient:
         self._admin_id = None if admin_id is None else check_id("admin_id", admin_id)
         self._own_admin_id: str | None = None
         self._base_url = url
-        self._version = checked_version
+        self._version = version
         self._http = Http(
             base_url=url,
             token=secret,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "Intercom-Version": checked_version,
-                "User-Agent": agent,
-                **({} if default_headers is None else wire.check_headers(default_headers)),
-            },
+            headers=headers,
             session=session,
             proxy=None if proxy is None else check_proxy("proxy", proxy),
             runtime=runtime,

@@ -37,7 +37,7 @@ from intercom_async.observing import logger
 from intercom_async.replies import ReplyHead
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
-from intercom_async.transport.answers import IN_A_ROW, error_of
+from intercom_async.transport.doubt import IN_A_ROW, error_of
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, head_of, request_id_of
 

@@ -20,7 +20,7 @@ from intercom_async.errors import (
     RateLimitWaitError,
 )
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
 

@@ -10,7 +10,7 @@ from intercom_async.errors import ContradictoryReplyError
 from intercom_async.model import ContactReference, Conversation
 from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
 
 FIELDS: Final = {"contact": "id", "email": "email", "external-id": "external_id"}
 """What people are named by, and that field in Intercom's search."""

@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.printing import amount, say
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import IntercomError

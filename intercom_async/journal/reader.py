@@ -185,6 +185,6 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
     try:
         with contextlib.closing(connect(path, "ro")) as connection:
             ((found,),) = connection.execute("PRAGMA application_id")
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT
     return bool(found == APPLICATION_ID)

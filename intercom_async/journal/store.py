@@ -14,18 +14,15 @@ import msgspec
 from intercom_async.journal.errors import JournalMismatchError
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
-COLUMNS: Final[tuple[str, ...]] = (
-    "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
-    "attempts", "refusals", "status", "code", "error_type", "error", "request_id", "deferred",
-    "second_try", "session", "updated_at",
-)  # fmt: skip
-"""Of the table of pairs; also the names in a `Row`."""
+COLUMNS: Final = tuple(dict.fromkeys(("workspace", *Row.__struct_fields__)))
+"""Of the table of pairs: the members of a `Row`, those of the key first."""
 
 NAMES: Final = ", ".join(COLUMNS)
 KEY: Final = ", ".join(COLUMNS[:3])
 UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
 
-_FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
+FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
+"""Columns that hold true or false, which SQLite keeps as a number."""
 
 Key = tuple[str, str, str]
 """Workspace, conversation and contact."""
@@ -80,7 +77,7 @@ values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
 def row_of(values: Sequence[Any]) -> Row:
     """Make a row of the values of `COLUMNS`."""
     facts = dict(zip(COLUMNS, values, strict=True))
-    for name in _FLAGS:
+    for name in FLAGS:
         facts[name] = bool(facts[name])
     return Row(**facts)
 

@@ -42,8 +42,8 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.answers import Habit, doubt_about
 from intercom_async.transport.deadlines import Deadlines
+from intercom_async.transport.doubt import Habit, doubt_about
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure

@@ -13,8 +13,8 @@ from intercom_async.errors import IntercomError
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pacing.limiter import Limiter
 from intercom_async.runtime import Runtime
-from intercom_async.transport.answers import Habit
 from intercom_async.transport.call import Call, CallOptions, Shared
+from intercom_async.transport.doubt import Habit
 from intercom_async.transport.http import Http
 from intercom_async.transport.wire import Reply, Request, me
 

@@ -54,6 +54,10 @@ class TestSummary:
     ) -> None:
         assert said in shown(summary(outcomes, **facts))
 
+    def test_counts_every_outcome_that_occurred(self) -> None:
+        text = " ".join(shown(summary(dict.fromkeys(Outcome, 3))).split())
+        assert all(f"3 {outcome.replace('_', ' ')}" in text for outcome in Outcome)
+
     def test_a_resumed_run_with_nobody_attached_raises_no_alarm(self) -> None:
         text = shown(summary({Outcome.ALREADY_ABSENT: 3}, settled_before=3))
         assert "no contact was in its conversation" not in text
@@ -89,6 +93,10 @@ def test_a_dry_run_only_says_what_would_be(said: str, *, dry_run: bool) -> None:
     now = summary({Outcome.DETACHED: 3, Outcome.ALREADY_ABSENT: 1})
     assert f"  {said}  1 already absent  " in plain(progress(now, dry_run=dry_run))
     assert f"{said}  1 already absent" in shown(now, dry_run=dry_run)
+
+
+def test_the_rate_of_a_run_is_there_from_the_first_line_on() -> None:
+    assert plain(progress(summary({Outcome.DETACHED: 50}, elapsed=5.0))).startswith("50  10/s")
 
 
 @pytest.mark.parametrize(

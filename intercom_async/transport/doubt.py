@@ -1,4 +1,4 @@
-"""Whether an answer is believed: a pure rule for one reply to one request.
+"""Whether a reply is believed: a pure rule for one reply to one request.
 
 An answer is believed only if it is Intercom's, answers this very question and contradicts
 nothing. Of Intercom's own answers that is status 200 with a JSON object about what was asked, and
@@ -8,6 +8,8 @@ question with the reply to the one before.
 
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
+
+What becomes of a write after a doubt, `detaching` decides.
 """
 
 from typing import Any, Final, TypeGuard
