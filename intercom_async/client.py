@@ -594,7 +594,7 @@ class IntercomClient:
             ids.update(entry.id for entry in entries)
             reason = None
             if cursor in cursors or len(ids) == before:
-                reason = "the search leads back to what it had, and says that more follows"
+                reason = "the search leads back to results it had before, but says that more follow"
             elif len(ids) > most:
                 reason = f"the search has {len(ids):,} results, far more than it announced"
             if reason is not None:

@@ -192,7 +192,7 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
     safe and shows whether it was.
 
     Attributes:
-        outage: the outage because of which nothing more was sent, None for another reason.
+        outage: the outage because of which nothing more was sent, or None.
     """
 
     outage: OutageStatus | None = None
@@ -364,7 +364,7 @@ _UNSAID: Final[dict[str, Any]] = {
 
 
 def rebuilt(name: str | None, text: str | None, **facts: Any) -> IntercomError | None:
-    """Return the error of which a journal keeps the class's name, the text and the attributes."""
+    """Rebuild an error of which a journal kept the class's name, the text and the attributes."""
     if name is None:
         return None
     kind = globals().get(name)

@@ -118,7 +118,7 @@ class ByOptions:
 
 @attrs.frozen(kw_only=True)
 class ChangeOptions(ByOptions, Connection):
-    """The options of `detach` and `attach`, each of which lacks some of them."""
+    """All options of `detach` and `attach`; each command leaves some of them out."""
 
     verb: str = "detach"
     source: str | None = argument(

@@ -29,7 +29,7 @@ def question(
     """Return the whole question.
 
     Args:
-        total: how many pairs there are, None if nobody knows.
+        total: how many pairs there are, None if unknown.
         resumes: whether the journal has pairs of earlier sessions.
     """
     rest = "the rest of " if resumes else ""

@@ -82,7 +82,7 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
         try:
             await simulator.start()
         except OSError as error:
-            reason = f"cannot be had: {os.strerror(error.errno or 0)}"
+            reason = f"cannot be used: {os.strerror(error.errno or 0)}"
             raise InvalidArgumentError(
                 "--port", options.port, "a free port", seen=reason
             ) from error

@@ -185,7 +185,7 @@ class Fault(enum.Enum):
     alter: Callable[..., None]
 
     def __new__(cls, value: str, when: When, alter: Callable[..., None]) -> Self:
-        """Keep when it strikes and what it does to a reply beside its name."""
+        """Keep, beside its name, when the fault strikes and what it does to a reply."""
         fault = object.__new__(cls)
         fault._value_ = value
         fault.when = when

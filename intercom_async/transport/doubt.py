@@ -9,7 +9,7 @@ question with the reply to the one before.
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
 
-What becomes of a write after a doubt, `detaching` decides.
+`detaching` decides what becomes of a write after a doubt.
 """
 
 from typing import Any, Final, TypeGuard

@@ -103,7 +103,7 @@ class Transport(Shared):
 
         Args:
             on_send: awaited before each attempt that has its permit; until it has returned once,
-                a cancelled call certainly sent nothing. The call raises what it raises.
+                a cancelled call certainly sent nothing. If it raises, the call raises that.
 
         Raises:
             RateLimitWaitError: the quota asks for a longer wait than `options.max_wait`.

@@ -153,7 +153,7 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
 def test_a_line_and_a_row_without_an_end_are_refused(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intercom_async.cli.text.LONGEST", 1000)
+    monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 1000)
     found = read_pairs(opened(HEADER + b"1,c1\n" + data), "pairs")
     assert [next(found)] == ONE
     with pytest.raises(SourceError, match="line 3: longer than 1,000 characters; is a quote never"):
@@ -198,7 +198,7 @@ FILES = {
 def test_each_form_is_read_in_each_encoding_and_in_pieces_of_any_size(
     form: str, encoding: str, packed: bool, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intercom_async.cli.text._PIECE", piece)
+    monkeypatch.setattr("intercom_async.cli.input_text._PIECE", piece)
     begin = "" if encoding in {"utf-8-sig", "utf-8"} else "\ufeff"
     data = (begin + FILES[form]).encode(encoding)
     found = read(gzip.compress(data) if packed else data)
