@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from intercom_async import Detach, IntercomClient, InvalidArgumentError, Outcome
+from intercom_async.journal import Row
+from intercom_async.journal.sqlite import SqliteStore
+from intercom_async.journal.store import Key
 from intercom_async.simulator import IntercomSimulator
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -92,6 +96,23 @@ class TestContext:
 
 
 class TestOrder:
+    async def test_a_pair_that_ends_while_it_is_looked_up_again_is_sent_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        look_up = SqliteStore.look_up
+
+        def slowly(store: SqliteStore, keys: Sequence[Key]) -> list[Row | None]:
+            rows = look_up(store, keys)
+            time.sleep(0.02)
+            return rows
+
+        monkeypatch.setattr(SqliteStore, "look_up", slowly)
+        async with opened(latency=0.001) as (sim, client):
+            pairs = sim.workspace.populate(conversations=150)
+            summary = await client.detach_contacts(pairs * 3)
+            assert summary.outcomes[Outcome.DETACHED] == 450
+            assert (summary.duplicates, summary.requests) == (300, 150)
+
     async def test_five_thousand_contacts_of_one_conversation_keep_nobody_waiting(self) -> None:
         async with opened(latency=0.1) as (sim, client):
             long = sim.workspace.populate(conversations=1, contacts_per_conversation=5000)

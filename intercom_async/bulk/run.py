@@ -468,7 +468,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         for pair, error in batch:
             if error is not None:
                 self._tell(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-        pairs = [pair for pair, error in batch if error is None]
+        pairs: list[Detach] = []
+        for pair, error in batch:
+            if error is None and not self._is_under_way(pair):
+                pairs.append(pair)
         rows: list[Row | None] = [None] * len(pairs)
         if pairs and self._session is not None:
             try:
@@ -476,16 +479,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             except BaseException:
                 self._input.put_back([(pair, None) for pair in pairs])
                 raise
-        # No other task runs until the pairs are open: what a row says is true until then.
+        # What a row says is true: no other task opens pairs.
         items = (self._item(pair, row) for pair, row in zip(pairs, rows, strict=True))
         return [item for item in items if item is not None]
 
     def _item(self, pair: Detach, row: Row | None) -> Item | None:
         """Take up a pair of the input, unless this run or an earlier session has settled it."""
+        if self._is_under_way(pair):
+            return None
         key = pair.conversation_id, pair.contact_id
-        if key in self._pairs.open:
-            self._again[key] += 1
-        elif row is not None and row.session == self._number and not self._is_found(row):
+        if row is not None and row.session == self._number and not self._is_found(row):
             if row.deferred:
                 self._again[key] += 1
             else:
@@ -496,6 +499,14 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             item = self._pairs.open[key] = Item(pair, row)
             return item
         return None
+
+    def _is_under_way(self, pair: Detach) -> bool:
+        """Whether a pair is open already; it gets another result with that one's."""
+        key = pair.conversation_id, pair.contact_id
+        under_way = key in self._pairs.open
+        if under_way:
+            self._again[key] += 1
+        return under_way
 
     def _is_found(self, row: Row) -> bool:
         """Whether a search for the pairs has just written a row, and nothing was sent."""

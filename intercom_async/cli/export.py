@@ -32,7 +32,7 @@ class ExportOptions(JournalOptions):
 
     as_csv: bool = option(False, "CSV with a header; safe to open in a spreadsheet.", "--csv")
     as_json_lines: bool = option(False, "JSON lines, with every value unchanged.", "--jsonl")
-    output: Path | None = option(None, "Write to this file instead of standard output.")
+    output: Path | None = option(None, "Write to this file; - or none for standard output.")
     state: str | None = option(
         None, "Only pairs in these states, e.g. failed,unknown; or unsettled."
     )
@@ -49,7 +49,7 @@ def export(options: ExportOptions) -> ExitStatus:
     with reader.open(options.journal, run=options.run) as journal:
         rows = journal.rows(states)
         lines = _csv(rows) if options.as_csv else _json_lines(rows)
-        if options.output is None:
+        if options.output is None or str(options.output) == "-":
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
         else:

@@ -42,7 +42,6 @@ class Outage:
         is_open: whether they are an outage.
         looking: whether a request is under way that checks if Intercom is back.
         next_look: monotonic seconds from which on the next one may leave.
-        began: set while there is an outage.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -50,7 +49,6 @@ class Outage:
         self.is_open = False
         self.looking = False
         self.next_look = 0.0
-        self.began = asyncio.Event()
         self._runtime = runtime
         self._first_failure = 0.0
         self._ended = -math.inf
@@ -99,7 +97,6 @@ class Outage:
         if len(self._calls) < CALLS or not (lasted or self.failures >= STORM):
             return None
         self.is_open = True
-        self.began.set()
         self._look_began = now
         self._plan(now, self._pause)
         return self.status()
@@ -109,7 +106,6 @@ class Outage:
         ended = self.status()
         self.failures = 0
         self.is_open = self.looking = False
-        self.began.clear()
         self._calls.clear()
         self._ended = self._runtime.monotonic()
         self._pause = _FIRST_PAUSE

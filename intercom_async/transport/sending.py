@@ -66,21 +66,6 @@ class Transport(Shared):
         """The outage that lasts now, None while there is none."""
         return self.absence.status()
 
-    async def outage_lasting(self, seconds: float) -> OutageStatus:
-        """Wait until an outage has lasted for `seconds`, and return it.
-
-        Raises:
-            ClientStateError: the client was closed.
-        """
-        while True:
-            outage = self.outage
-            if outage is None:
-                await self.unless_closed(self.absence.began.wait())
-            elif outage.since >= seconds:
-                return outage
-            else:
-                await self.sleep(seconds - outage.since)
-
     @property
     def habit(self) -> Habit:
         """What checks of this client's writes have shown; see `Habit`."""
