@@ -57,7 +57,7 @@ _WAITING: Final = f"""
 """
 _LOADED: Final = """
     SELECT loaded FROM intercom_workspace JOIN intercom_run USING (run)
-    WHERE run = %(run)s AND workspace = %(workspace)s AND state = 'open'
+    WHERE run = %(run)s AND workspace = %(workspace)s AND state = 'open' AND drained < loaded
 """
 _DRAINED: Final = """
     UPDATE intercom_workspace
@@ -181,7 +181,7 @@ class Runs:
         return {run for (run,) in found}
 
     async def begun(self, run: str, workspace: str) -> int | None:
-        """Return the number to give to `ended`; None if the run may not be worked on."""
+        """Return the number to give to `ended`; None if nothing is left or the run is not open."""
         found = await self._fetch(_LOADED, run, workspace=workspace)
         return int(found[0][0]) if found else None
 

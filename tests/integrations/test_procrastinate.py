@@ -130,6 +130,19 @@ async def test_a_job_that_the_engine_lost_is_deferred_again(small: World) -> Non
     await small.check()
 
 
+async def test_a_job_too_many_asks_nothing_where_all_is_worked_off(small: World) -> None:
+    await small.jobs.submit(small.triples, run=small.run)
+    await small.jobs.work(wait=False)
+    workspace, sim = next(iter(small.sims.items()))
+    requests = sim.requests.total
+    job = small.app.configure_task("intercom_async.drain", queue="intercom_async")
+    async with small.app.open_async():  # `work` closed it
+        await job.defer_async(run=small.run, workspace=workspace)
+    await small.jobs.work(wait=False)
+    assert sim.requests.total == requests
+    await small.check()
+
+
 async def test_a_job_whose_end_the_engine_could_not_write_down_holds_nobody_up(
     small: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
