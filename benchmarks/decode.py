@@ -29,7 +29,7 @@ def measure(options: Options) -> list[Comparison]:
         name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders
     }
     gc.collect()
-    gc.freeze()  # the rivals' own modules are nobody's garbage
+    gc.freeze()  # the collector must not spend time on the rivals' modules
     return [
         *(
             _compare(name, USUAL[name], decoders, options, bound=BOUND, notes=notes)
@@ -99,7 +99,7 @@ def _holds(options: Options) -> Comparison:
 def _hold(body: bytes) -> float:
     """Return the longest turn of the loop's thread, in milliseconds of its CPU.
 
-    On the clock it would be the other programs' turns that are measured.
+    The wall clock would measure the turns of other programs, too.
     """
 
     async def decode() -> float:

@@ -100,7 +100,7 @@ class Options:
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
-    """Return the contestants in an order of which each round has another one first."""
+    """Return the contestants in the order of a round; each round begins with another one."""
     shift = number % len(names)
     return [*names[shift:], *names[:shift]]
 
@@ -115,7 +115,7 @@ def measured(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[st
 
 
 def installed(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Return the contestants whose modules are there, and in words who is left out."""
+    """Return the contestants whose modules are installed, and a note on each that is left out."""
     missing = {
         name: [module for module in modules if importlib.util.find_spec(module) is None]
         for name, modules in needs.items()

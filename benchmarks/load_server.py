@@ -1,8 +1,8 @@
 """The server that every client is measured against: a process of its own on 127.0.0.1.
 
 It answers each request at once with the live endpoint's reply and with the headers of a quota so
-large that nobody waits for it. It reads only the body's length of a request, so it is several times
-faster than any Python client; the notes say when it was not.
+large that no client waits for it. Of a request it reads only the body's length, so it is several
+times faster than any Python client; a note says if it was not.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HOST: Final = "127.0.0.1"
 _LIMIT: Final = 100_000_000
-"""Requests per window: nobody ever waits."""
+"""Requests per window: no client ever waits."""
 
 _WINDOW: Final = 10
 _REPLY: Final = b'{"customers":[{"type":"user","id":"667d60d18a68186f43bafdde"}]}'
@@ -33,7 +33,7 @@ _BODY_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class _Answering(asyncio.Protocol):
-    """Answers every complete request, pipelined ones too."""
+    """Answers every complete request, pipelined ones, too."""
 
     count = 0
     second = 0

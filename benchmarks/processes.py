@@ -1,4 +1,4 @@
-"""Processes of their own: what they measure holds nobody else's garbage, imports or CPU time."""
+"""Fresh processes, so that a measurement holds no other code's garbage, imports or CPU time."""
 
 import contextlib
 import multiprocessing
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def process(target: Callable[..., None], *arguments: Any) -> Generator["Connection[Any, Any]"]:
     """Run `target(pipe, *arguments)` in a fresh interpreter; yield the pipe's other end.
 
-    Closing that end tells the process to end; one that does not is ended.
+    Closing that end makes the process end; one that does not is killed.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

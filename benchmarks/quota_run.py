@@ -86,7 +86,7 @@ class _Simulation:
         rng = random.Random(f"{self.key}/arrivals/{index}")
         await asyncio.sleep(rng.random() * START_WITHIN)
         if self.world.interactive_rate:
-            # The rate is everybody's together: calls alone must not exceed a small quota.
+            # The rate is for all processes together: calls alone must not exceed a small quota.
             self._spawn(self._interactive(index, strategy, rng))
         if self.world.job is None:
             await self._run(index, strategy, None)
@@ -193,5 +193,5 @@ def _percent(part: float, whole: float) -> float:
 
 
 def percentile(values: list[float], fraction: float) -> float:
-    """Return the smallest value that so large a part of the values does not exceed."""
+    """Return the smallest value that at least `fraction` of the values do not exceed."""
     return sorted(values)[max(0, math.ceil(fraction * len(values)) - 1)]

@@ -81,7 +81,7 @@ class Reply:
 
     @property
     def accepted(self) -> bool:
-        """Whether the request did what it should."""
+        """Whether the server took the request and answered."""
         return self.status == 200
 
 

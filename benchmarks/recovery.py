@@ -1,8 +1,8 @@
 """An outage in the middle of a run, in real time, over sockets.
 
 A simulated Intercom answers with its quota for a window, is away (503), and comes back. The result
-is the requests a second that it got before, during and after, and how long after its return the
-first whole window began of which 95 % were used.
+is how many requests a second it got before, during and after, and how long after its return a
+window began of which at least 95 % was used.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LIMIT: Final = 300
 
 IN_FLIGHT: Final = 64
 PAIRS: Final = 1_000_000
-"""More than any of them gets to."""
+"""More than any contestant can send."""
 
 WINDOWS_AFTER: Final = 4
 CONTESTANTS: Final = (SKIPPING, OUR_BULK)
@@ -67,7 +67,7 @@ def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
 
 
 def _course_of(name: str, away: float) -> tuple[float, ...]:
-    """Return a contestant's requests a second before, during and after, and the last figure."""
+    """Return a contestant's figures, in the order of the module's docstring."""
     with process(_serve, away) as server, client_process(name, server.recv()) as client:
         client.start(PAIRS, IN_FLIGHT)
         figures: tuple[float, ...] = server.recv()

@@ -1,7 +1,7 @@
-"""The clients that are measured, each written as its documentation has it.
+"""The clients that are measured, each written as its documentation shows it.
 
 All make the same request: `DELETE /conversations/{id}/customers/{id}` with the same headers and
-body. Each rival is imported where it is opened, so that it weighs on nobody else's process.
+body. Each rival is imported where it is opened, so that it adds nothing to another's process.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ def _workers(detach: Detach) -> Burst:
 
 
 def _aiohttp_call(session: Any, url: str) -> Detach:
-    """Return the call as aiohttp's documentation has it."""
+    """Return the call as aiohttp's documentation shows it."""
 
     async def detach(conversation_id: str) -> bytes:
         where = f"{url}/conversations/{conversation_id}/customers/{CONTACT}"
@@ -87,7 +87,7 @@ _RETRY: Final = tenacity.retry(
 
 
 def _skipping(detach: Detach) -> Detach:
-    """Return the call as most people's script has it: it leaves out what failed five times."""
+    """Return the call as most scripts make it: they skip a pair that failed five times."""
     retried = _RETRY(detach)
 
     async def detach_or_skip(conversation_id: str) -> None:

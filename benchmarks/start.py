@@ -33,7 +33,7 @@ def measure(options: Options) -> list[Comparison]:
     programs = {
         code: functools.partial(_run, code) for code in (EMPTY, BASELINE, OURS, USED, *rivals)
     }
-    measured(programs, 1)  # writes what is compiled once
+    measured(programs, 1)  # compiles the modules, which is not to be measured
     return [
         Comparison(
             name="start of a program",

@@ -4,26 +4,26 @@
 
 A simulator for each workspace lives in one process; the workers are `DetachJobs.work` in processes
 of their own. The simulators' counters say how much of each workspace's quota was used in two whole
-windows, what was refused and whether anything was applied twice. What a pair costs is mostly what a
-workspace costs here, for each gets one pair a second: that it is opened, renewed and noted.
+windows, what was refused and whether anything was applied twice. Most of a pair's cost here is its
+workspace's, which is opened, renewed and noted for only one pair a second.
 
-10^8 pairs of 5,000 workspaces, reckoned (20,000 pairs each, at Intercom's 1,667 requests in ten
-seconds), from what was measured on two cores:
+An estimate for 10^8 pairs of 5,000 workspaces (20,000 pairs each, at Intercom's 1,667 requests in
+ten seconds), from what was measured on two cores:
 
-- Time. A workspace takes two minutes at its quota: the quotas bound nothing, the cores do. A worker
-  needs 0.2 to 0.3 ms of CPU a pair, the database from 0.04 ms (64 pairs in flight in one workspace,
-  whose rows share their statements) to about 0.5 ms (a statement for each of a pair's two writes).
+- Time. A workspace takes two minutes at its quota, so the cores are the bound, not the quotas. A
+  worker needs 0.2 to 0.3 ms of CPU a pair, the database from 0.04 ms (64 pairs in flight in one
+  workspace share statements) to about 0.5 ms (a statement for each of a pair's two writes).
   So 8 cores of workers and 8 of a database take an hour or two. Loading by `COPY` takes half an
   hour, at 63,000 pairs a second.
 - Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
   that waits for the log's `fsync`; those of one moment share it.
-- Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that until the
-  vacuum has been there: 31 to 60 GB. `status` adds up 5,000 x 3 counts: 10 ms with 10^7 pairs of
-  200 workspaces, where counting the rows took 2.1 s; some 20 ms here.
+- Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that before a
+  vacuum: 31 to 60 GB. `status` adds up 5,000 x 3 counts, in some 20 ms; with 10^7 pairs of 200
+  workspaces it took 10 ms, where counting the rows took 2.1 s.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by
   default, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
-  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Then come the commits: a
-  disk that does 2,000 `fsync` a second. Then the vacuum, behind 50,000 dead rows a second.
+  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
+  only 2,000 `fsync` a second. Last is the vacuum, which has to clear 50,000 dead rows a second.
 """
 
 import argparse
@@ -51,7 +51,7 @@ PROCESSES: Final = (1, 2, 4)
 WINDOW: Final = 10.0
 WINDOWS: Final = 2
 LIMIT: Final = 10
-"""Requests of each workspace in ten seconds: two cores are all there is for everybody."""
+"""Requests of each workspace in ten seconds: few, because two cores serve all of them."""
 
 LATENCY: Final = (0.02, 0.2)
 BEGIN: Final = 30.0

@@ -1,4 +1,4 @@
-"""The client applications hold, and the facade coroutine `detach_contact`."""
+"""`IntercomClient`, and the coroutine `detach_contact` for a single detach."""
 
 import copy
 import functools
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, ov
 import attrs
 
 from intercom_async import raw
-from intercom_async._version import __version__
 from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
 from intercom_async.bulk.run import DetachRun, Part
 from intercom_async.bulk.summary import DetachSummary
@@ -27,10 +26,10 @@ from intercom_async.detaching import (
     Change,
     Detach,
     Outcome,
-    marked,
     off_loop,
     read_conversation,
     settle,
+    with_reply,
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import (
@@ -54,7 +53,8 @@ from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
+from intercom_async.transport.headers import request_headers
 from intercom_async.transport.http import Http
 from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
@@ -80,7 +80,7 @@ _SMALLEST_PAGE: Final = 10
 """The same for a search whose larger pages make a gateway give up."""
 
 _MARGIN: Final = 10_000
-"""Results beyond twice those announced after which a search is taken for one without an end."""
+"""A search with this many results more than twice those announced is taken to have no end."""
 
 _Entry = TypeVar("_Entry", Conversation, ContactReference)
 
@@ -105,32 +105,33 @@ class IntercomClient:
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
         region: where the workspace is hosted.
-        base_url: goes before `region`; must be https unless its host is loopback.
+        base_url: used in place of `region`; must be https unless its host is loopback.
         version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
             version such as "2.14".
-        admin_id: in whose name detaches and attaches happen unless a call says otherwise;
-            without it the token's own admin, asked for once.
+        admin_id: the admin in whose name contacts are detached and attached, unless a call names
+            another; by default the token's own admin, looked up once.
         timeout: seconds for one attempt, from connecting to the end of the reply.
         retry: how often and how long a failed call is tried again.
         max_retries: attempts after the first one, in place of `retry.attempts`; 0 for none.
         default_headers: sent with every request besides the library's own.
         user_agent_suffix: added to the User-Agent header, such as "acme-sync/2.1".
         proxy: an HTTP proxy, perhaps with name and password: "http://user:word@proxy:3128".
-            Without it HTTPS_PROXY and NO_PROXY decide, or `session`. It carries a tunnel and
-            never sees the token. Whom to trust is in SSL_CERT_FILE, if that is set.
+            Without it `session`, or HTTPS_PROXY and NO_PROXY decide. Requests go through it in a
+            tunnel, so it never sees the token. SSL_CERT_FILE can name the authorities to trust.
         rate_limit: how the quota is used and shared, and how long a call may wait for it.
-        session: an `aiohttp.ClientSession` of the application's (its proxy, TLS context,
-            connector); used and never closed. Its own client middlewares do not run, and no
-            cookie of its jar is sent. Calls raise `ClientStateError` if it has credentials of
-            its own, or would send the token through a foreign proxy in plain text. Give it a
-            `Connector`, so that nothing stale is taken for an answer.
+        session: the application's own `aiohttp.ClientSession`, with its proxy, TLS context and
+            connector; used and never closed. Its client middlewares do not run, and no cookie
+            of its jar is sent. Calls raise `ClientStateError` if it has credentials of its own,
+            or would send the token through a foreign proxy in plain text. Give it a
+            `Connector`, so that nothing stale on a connection is taken for an answer.
         shared_budget: a quota shared with other processes beyond what the headers tell; see
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
 
     Raises:
-        InvalidArgumentError: a value that cannot be used, named; never showing the token.
+        InvalidArgumentError: a value cannot be used; the message names it, and never shows the
+            token.
     """
 
     def __init__(
@@ -157,11 +158,10 @@ class IntercomClient:
         del token  # see `Secret`
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
-        checked_version = wire.check_version(version)
+        headers = request_headers(
+            version=version, user_agent_suffix=user_agent_suffix, default_headers=default_headers
+        )
         retry = _check_retry(retry, max_retries)
-        agent = f"intercom_async/{__version__}"
-        if user_agent_suffix is not None:
-            agent += f" {wire.check_suffix(user_agent_suffix)}"
         if not isinstance(rate_limit, RateLimitPolicy):
             raise InvalidArgumentError("rate_limit", rate_limit, "a RateLimitPolicy")
         if observer is not None and not callable(observer):
@@ -169,17 +169,11 @@ class IntercomClient:
         self._admin_id = None if admin_id is None else check_id("admin_id", admin_id)
         self._own_admin_id: str | None = None
         self._base_url = url
-        self._version = checked_version
+        self._version = version
         self._http = Http(
             base_url=url,
             token=secret,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "Intercom-Version": checked_version,
-                "User-Agent": agent,
-                **({} if default_headers is None else wire.check_headers(default_headers)),
-            },
+            headers=headers,
             session=session,
             proxy=None if proxy is None else check_proxy("proxy", proxy),
             runtime=runtime,
@@ -242,8 +236,8 @@ class IntercomClient:
     def outage(self) -> OutageStatus | None:
         """The outage that lasts now, None while there is none.
 
-        Bulk calls wait for its end. Others fail at once, unless it is time for one of them to
-        look whether Intercom is back.
+        Bulk calls wait for its end. Other calls fail at once, unless it is time for one of them
+        to check whether Intercom is back.
         """
         return self._transport.outage
 
@@ -258,9 +252,10 @@ class IntercomClient:
     ) -> Self:
         """Return a view of this client whose calls have other options.
 
-        Connections, quota and retry budget are shared; closing either closes both. What is not
-        given stays as it is. `lane` is for every call of the view, runs included; `max_wait` is
-        the seconds that a call may wait for the quota; the others are the client's own.
+        Connections, quota and retry budget are shared; closing either closes both. Options that
+        are not given stay as they are. `lane` holds for every call of the view, runs included.
+        `max_wait` is how many seconds a call may wait for the quota. The others mean what they
+        mean for the client.
         """
         view = copy.copy(self)
         options = self._options(timeout, lane, max_wait, retry, max_retries)
@@ -319,31 +314,31 @@ class IntercomClient:
     ) -> Conversation | None:
         """Remove a contact from a group conversation.
 
-        Ids are Intercom's own (of the contact no external id or e-mail address). It happens in
-        the name of `admin_id`, else the client's, else the token's own admin. `timeout` is the
-        seconds for one attempt, else the client's; so it is with all calls.
+        Ids are Intercom's own (for the contact, not an external id or e-mail address). The
+        detach happens in the name of `admin_id`, else of the client's admin, else of the token's
+        own. `timeout` is in seconds for one attempt, by default the client's, as in all calls.
 
         Returns:
-            The conversation as Intercom answered it; `participants` are the contacts left. (Some
-            replies list the removed contact too; after three checks they are believed.) None, and
-            only with `missing_ok`, when the contact is not part of the conversation or there is
-            no such conversation: what should be is so, as after a detach that went before.
+            The conversation as Intercom returned it; `participants` are the contacts left. (The
+            replies of some workspaces still list the removed contact; after three checks they are
+            believed.) With `missing_ok`, None when the contact is not part of the conversation or
+            there is no such conversation: there is nothing left to detach.
 
         Raises:
             InvalidArgumentError: an id that cannot be sent; nothing was sent.
             ContactNotFoundError: the contact is not part of the conversation.
             ConversationNotFoundError: there is no such conversation.
             LastContactError: the last contact cannot be removed.
-            RateLimitWaitError: the quota asks for more patience than allowed.
-            UnknownOutcomeError: it may have happened, and nobody could find out.
-            ConnectionFailedError: Intercom could not be reached, or a check found that it had not
-                happened.
+            RateLimitWaitError: the quota asks for a longer wait than allowed.
+            UnknownOutcomeError: it may have happened, and no check could find out.
+            ConnectionFailedError: Intercom could not be reached, or a check showed that nothing
+                had happened.
             AdminNotFoundError: Intercom does not know the admin.
-            ContradictoryReplyError: a success that a check found untrue, or, of a call that
-                reads, a reply about another conversation.
+            ContradictoryReplyError: the reply reports a success, but a check showed otherwise;
+                or, in a call that reads, the reply is about another conversation.
             ResponseDecodeError: the reply is no JSON object, and (as far as a check could see)
                 nothing was done.
-            APIError: any other error that was answered.
+            APIError: any other error that Intercom answered with.
         """
         gone = _GONE if missing_ok else frozenset[Outcome]()
         return await self._change(
@@ -362,7 +357,7 @@ class IntercomClient:
         conversation = await self._change(
             conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
         )
-        assert conversation is not None  # noqa: S101  no outcome was excused
+        assert conversation is not None  # noqa: S101  only an excused outcome gives None
         return conversation
 
     async def _change(
@@ -392,7 +387,7 @@ class IntercomClient:
         own = (await self.whoami(timeout=timeout)).id
         if own is None:
             raise InvalidArgumentError(
-                "admin_id", None, "given: Intercom does not say which admin the token has"
+                "admin_id", None, "given: Intercom does not say which admin the token belongs to"
             )
         self._own_admin_id = own
         return own
@@ -431,15 +426,15 @@ class IntercomClient:
             reply = await client.request("POST", "/tags", json={"name": "VIP"})
             reply.status, reply.request_id, reply.json()["id"]
 
-        `path` is below the base URL, and each id in it one encoded segment; what else could lead
-        elsewhere is refused. `params` become the query: lists repeat their name, None is left
-        out. Only success (2xx) returns.
+        `path` is below the base URL, with each id in it encoded as one segment; a path that
+        could lead elsewhere is refused. `params` become the query: a list repeats its name, None
+        is left out. Only a success (2xx) returns; any other reply raises.
 
-        A call that may have been applied, since its answer was lost or a 5xx, is sent again only
-        if that does no harm. So it is with GET, PUT and DELETE (the second answer may then
-        be a 404), and with POST and PATCH only if you say `idempotent=True`, as of a search.
-        Otherwise `UnknownOutcomeError` or `ServerError` is raised after the one attempt. What
-        certainly was not applied (429, no connection) is repeated in any case.
+        After a lost answer or a 5xx, the call may have been applied. It is sent again only where
+        that does no harm: GET, PUT and DELETE (the second answer may then be a 404), and POST
+        and PATCH if you pass `idempotent=True`, as for a search. Otherwise the one attempt
+        raises `UnknownOutcomeError` or `ServerError`. A call that certainly was not applied
+        (429, no connection) is always repeated.
 
         Raises:
             InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
@@ -485,13 +480,14 @@ class IntercomClient:
     ) -> AsyncIterator[ContactReference]:
         """Iterate over the contacts with an e-mail address, an external id or some ids.
 
-        Several contacts may have the same address. New ones may be found only minutes later,
-        merged ones never (Intercom's search works on an index).
+        Several contacts may have the same address. Intercom's search works on an index: it may
+        return new contacts only minutes later, and never returns merged ones.
 
         Args:
             email: the address; give this or one of the others.
             external_id: the id your own system gave the contact.
-            contact_ids: Intercom's ids of at most 15 contacts; those that exist are found.
+            contact_ids: Intercom's ids of at most 15 contacts; those that do not exist are left
+                out.
 
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
@@ -525,16 +521,17 @@ class IntercomClient:
     ) -> PairSearch:
         """Iterate over the pairs of people: all group conversations that they take part in.
 
-        Given to `detach_contacts`, it keeps the people in the run's journal, too, and a run that
-        was killed goes on in the middle of a person. All contacts with an address are taken; a
-        contact that was merged into another is followed. What became of the people is in
-        `PairSearch.summary`.
+        Give it to `detach_contacts`: then the run's journal keeps the people, too, and a killed
+        run goes on in the middle of a person. All contacts with an address are taken; a contact
+        that was merged into another is followed. `PairSearch.summary` says what became of the
+        people.
 
         Args:
-            people: ids or addresses, pulled lazily; None for those that a journal has left.
+            people: ids or addresses, pulled lazily; None for the people that the journal has
+                left to do.
             by: what they are: "email", "contact" for Intercom's ids, or "external-id".
-            every: conversations, too, in which a contact is the only one.
-            one_per_address: leave people out whom several contacts are.
+            every: whether to include conversations in which a contact is the only one.
+            one_per_address: whether to leave out people whose address several contacts have.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
@@ -563,8 +560,8 @@ class IntercomClient:
         A page that a gateway gives up on (502, 504) is asked for in halves.
 
         Raises:
-            ContradictoryReplyError: more follows, but leads back, brings nothing new, or is far
-                more than was announced.
+            ContradictoryReplyError: the search goes on, but leads back, brings nothing new, or
+                has far more results than it announced.
         """
         options = self._options(timeout)
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
@@ -597,7 +594,7 @@ class IntercomClient:
             ids.update(entry.id for entry in entries)
             reason = None
             if cursor in cursors or len(ids) == before:
-                reason = "the search leads back to what it had, and says that more follows"
+                reason = "the search leads back to results it had before, but says that more follow"
             elif len(ids) > most:
                 reason = f"the search has {len(ids):,} results, far more than it announced"
             if reason is not None:
@@ -613,7 +610,7 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         reply = await self._call(wire.me(), self._options(timeout))
-        return marked(reply, await off_loop(reply, decode_identity))
+        return with_reply(reply, await off_loop(reply, decode_identity))
 
     def detach_contacts(
         self,
@@ -630,20 +627,20 @@ class IntercomClient:
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
         Args:
-            pairs: see `Pair` for what is one; pulled lazily. None works off what the journal
-                has and is not settled.
+            pairs: an iterable or async iterable of pairs (see `Pair`), pulled lazily; None for
+                the pairs that the journal has left to do.
             admin_id: for pairs that name no admin of their own; None for the client's.
             concurrency: requests in flight at most; None to compute it from rate and latency.
             journal: a file that keeps what became of each pair. If it exists, its run goes on:
-                pairs that are settled are skipped, what is in doubt is settled, and what the
-                input does not name is done as well. None for a private temporary one.
+                pairs that are settled are skipped, pairs in doubt are checked, and pairs that
+                the input does not name are done as well. None for a private temporary one.
             dry_run: change nothing; look at each pair (one GET) and give the outcome that a
                 detach would have. No journal is kept.
-            stop_after_missing: stop when so many answers came, nothing was detached, and at
-                least 95 % of the conversations do not exist; None never to.
+            stop_after_missing: stop when this many answers have come, none of them detached a
+                contact, and at least 95 % of the conversations do not exist; None to go on.
             outage_patience: seconds that Intercom may be away before the run stops.
             progress: called with the run's numbers every two seconds, and once more at the end.
-                What it raises stops the run and is raised.
+                If it raises, the run stops and raises that.
 
         Raises:
             InvalidArgumentError: an argument that cannot be used.
@@ -686,7 +683,7 @@ class IntercomClient:
         return bulk_run(self, asked, pairs, as_journal(journal))
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
-        """Return a view whose calls wait for the quota without a bound: that is pacing."""
+        """Return a view whose calls wait for the quota without a bound, which paces the run."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
@@ -707,7 +704,7 @@ def bulk_run(
     pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
     journal: Journal | Part,
 ) -> DetachRun:
-    """Make the run that some options ask for; `detach_contacts` is for people."""
+    """Make the run that `options` describe; users call `detach_contacts`."""
     view = client._for_bulk()  # noqa: SLF001  of this very module
     return DetachRun(
         pairs,

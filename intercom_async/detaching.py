@@ -1,9 +1,9 @@
-"""One detach, or its undo, brought to a certain end: what happened, and how we know.
+"""One detach, or its undo, carried through until it is certain what happened.
 
-The single call and the bulk run both use `settle`. A write whose answer `doubt_about` does not
-believe, or that gets none, may have been applied. If its retry then gets a 404, or retries run
-out, a GET checks whether the contact is still there. The same rule holds for the GET; if it shows
-nothing either, the outcome is unknown. Attaching goes the same way, with the opposite goal.
+The single call and the bulk run both use `settle`. A write may have been applied if it gets no
+answer, or one that `doubt_about` does not believe. If its retry then gets a 404, or retries run
+out, a GET checks whether the contact is still there. If no answer to the GET is believed, either,
+the outcome is unknown. Attaching goes the same way, with the opposite goal.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from intercom_async.observing import logger
 from intercom_async.replies import ReplyHead
 from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
-from intercom_async.transport.answers import IN_A_ROW, error_of
+from intercom_async.transport.doubt import IN_A_ROW, error_of
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, head_of, request_id_of
 
@@ -52,7 +52,7 @@ class Outcome(enum.StrEnum):
         REFUSED_LAST_CONTACT: the last contact cannot be removed; decide about the conversation.
         FAILED: nothing was applied, as far as a check could see; look at the error, then try
             again.
-        UNKNOWN: it may have been applied and nobody could find out; try again, it is safe.
+        UNKNOWN: it may have been applied, and no check could find out; trying again is safe.
         NOT_ATTEMPTED: the run stopped first; run it again.
         ATTACHED: the contact takes part; only in runs of `attach_contacts`, the undo.
     """
@@ -104,8 +104,8 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
     Attributes:
         inferred: whether "detached" was concluded from a check, because an attempt had no
             answer; an undo must not take such a pair for granted.
-        in_doubt: whether "failed" was. A request without an answer may still be on its way and be
-            applied after the check, so a later 404 proves nothing.
+        in_doubt: whether "failed" was concluded from a check. A request without an answer may
+            still be on its way and be applied after the check, so a later 404 proves nothing.
         duplicate: whether the pair occurred before in this run; the outcome is the same, and
             nothing was sent.
         second_try: whether the outcome is that of a second try, at the end of the run.
@@ -114,7 +114,7 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         fatal: the error after which no other call can succeed either: 401, a 403 of the whole
             token, a refused certificate, an admin whom Intercom does not know.
         attempts: requests sent for the pair in all sessions of the run, checks included,
-            refused ones (429) not.
+            but not those refused with 429.
         refusals: requests that were refused with 429 and sent again.
         request_id: Intercom's id of the deciding request.
         elapsed: seconds from taking the pair up to knowing its outcome, waiting for the quota
@@ -160,7 +160,7 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         return None if self.answer is None else head_of(self.answer)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON knows it; without the conversation."""
+        """Return the result as a JSON object, without the conversation."""
         return {
             "conversation_id": self.detach.conversation_id,
             "contact_id": self.detach.contact_id,
@@ -187,9 +187,9 @@ _Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
 async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
-    """Decode a reply's body; a large one in a thread, so that nobody else waits for it.
+    """Decode a reply's body; a large one in a thread, so that the event loop goes on.
 
-    A cancelled call leaves the thread to its end, which comes by itself.
+    If the call is cancelled, the thread ends by itself later.
 
     Raises:
         ResponseDecodeError: the body is no JSON object.
@@ -199,10 +199,10 @@ async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decode
             return decode(reply.body)
         return await asyncio.to_thread(decode, reply.body)
     except ResponseDecodeError as error:
-        raise _of(reply, error) from None
+        raise _with_head(reply, error) from None
 
 
-def _of(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
+def _with_head(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
     """Return the error about a body with the status and request id of its reply."""
     named = ResponseDecodeError(
         error.reason, body=error.body, status=reply.status, request_id=reply.request_id
@@ -220,14 +220,14 @@ def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation
     try:
         conversation = decode_conversation(reply.body, default_id=conversation_id)
     except ResponseDecodeError as error:
-        raise _of(reply, error) from None
-    return marked(reply, conversation)
+        raise _with_head(reply, error) from None
+    return with_reply(reply, conversation)
 
 
-def marked(reply: Reply, found: _Replied) -> _Replied:
+def with_reply(reply: Reply, replied: _Replied) -> _Replied:
     """Return a decoded object with its reply's head attached."""
-    mark(found, head_of(reply))
-    return found
+    mark(replied, head_of(reply))
+    return replied
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
@@ -244,9 +244,9 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
             next(steps)
         except StopIteration as done:
             conversation: Conversation = done.value
-            return marked(reply, conversation)
+            return with_reply(reply, conversation)
         except ResponseDecodeError as error:
-            raise _of(reply, error) from None
+            raise _with_head(reply, error) from None
         await asyncio.sleep(0)
 
 
@@ -257,8 +257,8 @@ class Change:
     Attributes:
         request: builds the request from conversation, contact and admin.
         done: the outcome of a success.
-        attached_after: whether the contact takes part after one.
-        outcomes: of Intercom's errors; any other error means "failed".
+        attached_after: whether the contact takes part after a success.
+        outcomes: the outcomes of some of Intercom's errors; any other error means "failed".
     """
 
     name: str
@@ -301,7 +301,7 @@ async def settle(
     """Detach or attach one contact and find out what happened.
 
     Args:
-        ambiguous: whether it may have been done before this call, by a run that was killed.
+        ambiguous: whether a run that was killed may have done it before this call.
 
     Raises:
         InvalidArgumentError: an id that cannot be sent; nothing was.
@@ -387,17 +387,17 @@ LOOKS: Final = (0.0, 1.0, 2.0)
 async def _check(
     transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, change: Change
 ) -> DetachResult:
-    """Look whether the contact takes part, after an attempt in doubt."""
+    """Check whether the contact takes part, after an attempt in doubt."""
     if isinstance(settled.fatal, AuthenticationError | PermissionDeniedError):
         return _unknown(settled)  # the check would be refused just the same
     for wait in LOOKS:
         settled, reply = await _look(transport, pair, options, settled, wait)
         if reply is None:
             return settled
-        found = await participants(reply, pair.conversation_id)
-        if found is None:
+        contacts = await participants(reply, pair.conversation_id)
+        if contacts is None:
             return _unknown(settled)
-        if (pair.contact_id in found) is change.attached_after:
+        if (pair.contact_id in contacts) is change.attached_after:
             return replace(settled, outcome=change.done, inferred=True, error=None, answer=reply)
         if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
             return settled
@@ -407,7 +407,7 @@ async def _check(
 async def _look(
     transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, wait: float
 ) -> tuple[DetachResult, Reply | None]:
-    """Wait, then ask for the conversation; without the reply if it is no success."""
+    """Wait, then ask for the conversation; return None for its reply if that is no success."""
     try:
         if wait:
             await transport.sleep(wait)
@@ -435,7 +435,7 @@ def _with_requests(settled: DetachResult, attempts: int, refusals: int) -> Detac
 
 
 def _failed(settled: DetachResult, *, attached: bool) -> DetachResult:
-    """The outcome after looks that found nothing done."""
+    """Return the result after looks that showed that nothing was done."""
     error = settled.error
     if isinstance(error, UnknownOutcomeError):
         error = ConnectionFailedError(
@@ -467,6 +467,6 @@ async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | N
         return None
     if conversation.id != conversation_id or not conversation.participants_known:
         return None
-    found = frozenset(str(contact.id) for contact in conversation.participants)
+    ids = frozenset(str(contact.id) for contact in conversation.participants)
     total = conversation.contacts and conversation.contacts.extra.get("total_count")
-    return None if type(total) is int and total > len(found) else found
+    return None if type(total) is int and total > len(ids) else ids

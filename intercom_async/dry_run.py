@@ -1,4 +1,4 @@
-"""Foretells the outcome of a detach without changing anything."""
+"""Predicts the outcome of a detach without changing anything."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from intercom_async.errors import (
     RateLimitWaitError,
 )
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
 
@@ -28,8 +28,8 @@ from intercom_async.transport.wire import Reply, Request
 class DryRun:
     """Looks at pairs in place of `settle`; remembers what it would have removed.
 
-    An admin is looked up once; a pair in the name of one who does not exist fails. Who is the last
-    contact of a conversation is reckoned without those that the run would remove before.
+    Each admin is looked up once; a pair fails if its admin does not exist. A contact is the last of
+    its conversation if the run would have removed all others before.
     """
 
     def __init__(self) -> None:
@@ -69,17 +69,17 @@ class DryRun:
                 asked = await _ask(transport, pair, wire.get_admin(admin_id), options, None)
                 problem = asked if isinstance(asked, DetachResult) else None
                 if problem is not None and not isinstance(problem.error, AdminNotFoundError):
-                    return problem  # the next pair may have more luck
+                    return problem  # it may pass: the next pair asks again
                 self._admins[admin_id] = problem
         return self._admins[admin_id]
 
     async def _foresee(self, reply: Reply, pair: Detach) -> DetachResult:
-        found = await participants(reply, pair.conversation_id)
-        if found is None:
+        contacts = await participants(reply, pair.conversation_id)
+        if contacts is None:
             outcome = Outcome.UNKNOWN
-        elif pair.contact_id not in found:
+        elif pair.contact_id not in contacts:
             outcome = Outcome.ALREADY_ABSENT
-        elif len(found) - self._removed[pair.conversation_id] <= 1:
+        elif len(contacts) - self._removed[pair.conversation_id] <= 1:
             outcome = Outcome.REFUSED_LAST_CONTACT
         else:
             self._removed[pair.conversation_id] += 1

@@ -12,7 +12,7 @@ attribute or chained exception ever holds a token. `status` is the HTTP status o
     ├── RateLimitWaitError        the quota would make the call wait longer than allowed
     ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
-    ├── UnknownOutcomeError       the request may have been applied, nobody could find out
+    ├── UnknownOutcomeError       the request may have been applied, no check could find out
     ├── ContradictoryReplyError   a success that contradicts itself or the question
     ├── ResponseTooLargeError     a reply beyond the size bound
     ├── ResponseDecodeError       a reply that is no JSON object
@@ -26,11 +26,11 @@ attribute or chained exception ever holds a token. `status` is the HTTP status o
         │   ├── ConversationNotFoundError
         │   ├── ContactNotFoundError
         │   └── AdminNotFoundError
-        ├── GatewayError          a 4xx of somebody between here and Intercom
+        ├── GatewayError          a 4xx that a proxy or gateway wrote, not Intercom
         ├── LastContactError      422, the last contact of a conversation
         ├── RateLimitedError      429
         ├── InvalidRequestError   any other 4xx
-        └── ServerError           5xx, 408 and others after which nobody knows what happened
+        └── ServerError           5xx, 408 and others that leave open what happened
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def readable(text: str, length: int = 300) -> str:
     """Return foreign text fit for a log line: bounded, on one line, encodable.
 
     Line breaks would forge log lines, escape codes would drive terminals, and lone surrogates
-    (from odd bytes in a header) break whoever writes the text as UTF-8.
+    (from odd bytes in a header) break programs that write the text as UTF-8.
     """
     if len(text) > length:
         text = text[: length - 1] + "…"
@@ -67,7 +67,7 @@ class IntercomError(Exception):
 
     Attributes:
         reply: status, headers and request id of the reply behind it; None if there was none, or if
-            it came from a journal.
+            the error was read from a journal.
     """
 
     reply: ReplyHead | None = None
@@ -117,7 +117,7 @@ class WorkspaceAccessError(IntercomError):
 class WrongInputError(IntercomError):
     """A run stopped, because its first answers say that the input belongs elsewhere.
 
-    Of so many `answers`, `missing` say that there is no such conversation.
+    Of its first `answers`, `missing` said that there is no such conversation.
     """
 
     def __init__(self, *, missing: int, answers: int, workspace: str) -> None:
@@ -126,7 +126,7 @@ class WrongInputError(IntercomError):
         self.workspace = workspace
         many = "none" if missing == answers else f"only {answers - missing}"
         super().__init__(
-            f"{many} of the first {answers} conversations exists in {workspace}: wrong workspace, "
+            f"{many} of the first {answers} conversations exist in {workspace}: wrong workspace, "
             "region or column? If it is right, go on with stop_after_missing=None (--force)"
         )
 
@@ -187,12 +187,12 @@ class _AttemptedError(IntercomError):
 class ConnectionFailedError(_AttemptedError, ConnectionError):
     """Intercom could not be reached or did not answer, and nothing was changed.
 
-    Either no request left this machine, or it only reads, or a check found that nothing had been
-    done. A request that is still under way may be applied after the check: trying again is safe
-    and shows which.
+    Either no request left this machine, or the call only reads, or a check showed that nothing had
+    been done. A request that is still under way may be applied after the check; trying again is
+    safe and shows whether it was.
 
     Attributes:
-        outage: the outage because of which nothing more was sent, None for another reason.
+        outage: the outage because of which nothing more was sent, or None.
     """
 
     outage: OutageStatus | None = None
@@ -203,7 +203,7 @@ class CertificateError(ConnectionFailedError):
 
 
 class UnknownOutcomeError(_AttemptedError):
-    """The connection failed after the request was sent, and nobody could find out what it did."""
+    """The connection failed after the request was sent, and no check could find out what it did."""
 
 
 class ResponseTooLargeError(_AttemptedError):
@@ -224,7 +224,7 @@ class ResponseTooLargeError(_AttemptedError):
 
 
 class ResponseDecodeError(IntercomError):
-    """A reply is no JSON object. That proves nothing: it need not be Intercom's.
+    """A reply is no JSON object. It proves nothing, because it may not be Intercom's.
 
     Attributes:
         status: HTTP status of the reply, None when bytes were decoded without a request.
@@ -364,7 +364,7 @@ _UNSAID: Final[dict[str, Any]] = {
 
 
 def rebuilt(name: str | None, text: str | None, **facts: Any) -> IntercomError | None:
-    """Return the error that a journal keeps: name of its class, text and attributes."""
+    """Rebuild an error of which a journal kept the class's name, the text and the attributes."""
     if name is None:
         return None
     kind = globals().get(name)

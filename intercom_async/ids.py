@@ -1,4 +1,4 @@
-"""One rule for every id, of a single call, a run or a file.
+"""One rule for every id, whether it comes from a call, a run or a file.
 
 Spreadsheets and data frames turn ids into numbers, dates and formulas. Sent like that, an id names
 another conversation or none, and "none" reads like a pair that needs no work.
@@ -64,8 +64,8 @@ _LOOKS: Final = [
 is_plain: Final = re.compile(
     rf"\d{{1,{LONGEST_ID}}}|[A-Za-z0-9][A-Za-z0-9_-]{{15,{LONGEST_ID - 1}}}", re.ASCII
 ).fullmatch
-"""Whether a text is an id like nearly all, and needs no further look: words, names of columns and
-exponents that look alike are shorter."""
+"""Whether a text is certainly an id, as nearly all ids are: words, column names and exponents made
+of the same characters are shorter."""
 
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
@@ -92,7 +92,7 @@ def check_id(name: str, value: object) -> str:
 
 def _text_of(name: str, value: object) -> str:
     if isinstance(value, str):
-        return str.strip(value, _AROUND)  # a class of its own may write itself otherwise
+        return str.strip(value, _AROUND)  # a subclass may have a `strip` of its own
     if value is None:
         return ""
     if isinstance(value, float):

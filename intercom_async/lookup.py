@@ -10,19 +10,19 @@ from intercom_async.errors import ContradictoryReplyError
 from intercom_async.model import ContactReference, Conversation
 from intercom_async.structuring import decode_contacts
 from intercom_async.transport import wire
-from intercom_async.transport.answers import error_of
+from intercom_async.transport.doubt import error_of
 
 FIELDS: Final = {"contact": "id", "email": "email", "external-id": "external_id"}
 """What people are named by, and that field in Intercom's search."""
 
 _HOPS: Final = 5
-"""Merges that are followed from one contact at most."""
+"""The most merges that are followed from one contact."""
 
 _IDLE: Final = 3
-"""Passes through a search's pages in a row that bring nothing new, until it is complete."""
+"""A search is complete after this many passes in a row that bring nothing new."""
 
 _MARGIN: Final = 10_000
-"""Results that a search may have beyond twice as many as its first page announces."""
+"""Results that a search may have beyond twice those that its first page announces."""
 
 _OTHERS: Final = "the search returned others than it was asked for"
 _CANONICAL: Final = re.compile(r'</contacts/([^/>]+)>\s*;\s*rel="?canonical"?', re.ASCII)
@@ -50,10 +50,9 @@ class Lookup:
     """Asks Intercom who people are and where they take part.
 
     Attributes:
-        calls: what it asks with.
         run: counts the requests, too, if a run uses this search.
-        requests: how many were made; one that had to be repeated is one.
-        alone: conversations that were left out, because nobody else takes part.
+        requests: how many were made; a request that had to be repeated counts once.
+        alone: conversations that were left out, because the contact is the only one in them.
     """
 
     def __init__(self, calls: Calls, *, every: bool) -> None:
@@ -71,10 +70,10 @@ class Lookup:
     async def contacts(
         self, by: str, values: Sequence[str]
     ) -> dict[str, dict[str, ContactReference]]:
-        """Return the contacts that people are, by people and by contacts' ids.
+        """Return the contacts of each person, by their ids.
 
         Raises:
-            ContradictoryReplyError: nobody can tell which of the people a contact is.
+            ContradictoryReplyError: the search returned a contact that matches none of the people.
         """
         contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
         request = functools.partial(wire.search_contacts, FIELDS[by], *values)
@@ -116,7 +115,8 @@ class Lookup:
         """Return the pairs of contacts.
 
         Raises:
-            ContradictoryReplyError: nobody can tell which of the contacts takes part somewhere.
+            ContradictoryReplyError: the search returned a conversation that does not clearly name
+                one of the contacts.
         """
         pairs: dict[tuple[str, str], None] = {}
         alone = set[str]()
@@ -138,8 +138,8 @@ class Lookup:
         """Iterate over what a search finds; some of it may come more than once.
 
         Pages shift while conversations leave the result. So a pass through the pages counts only
-        if it met as many as each page announced. Otherwise it is repeated, until some passes in a
-        row bring nothing new.
+        if it brought as many entries as each page announced. Otherwise it is repeated, until some
+        passes in a row bring nothing new.
         """
 
         def counted(**page: Any) -> wire.Request:
@@ -174,7 +174,7 @@ def _contradiction(reason: str) -> ContradictoryReplyError:
 
 
 def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[str]:
-    """Return those of the contacts that take part; one must, for they were searched for."""
+    """Return those of the contacts that take part; at least one must, as they were searched for."""
     if len(contact_ids) == 1:
         return contact_ids
     listed = {contact.id for contact in conversation.participants}
@@ -185,7 +185,7 @@ def _takers(conversation: Conversation, contact_ids: Sequence[str]) -> Sequence[
 
 
 def _named(contact: ContactReference, by: str, values: Sequence[str]) -> Sequence[str]:
-    """Return those of the values that name a contact; one must, for it was searched for by them."""
+    """Return those of the values that name a contact; at least one must, as they were searched."""
     # Intercom may ignore the case of an address, so each spelling of it is the same person.
     plain = str.casefold if by == "email" else str
     name = {

@@ -8,9 +8,9 @@ One *call* is one request made reliable: `CallBegan` comes first, then the event
 `CallEnded`, however it ended, cancellation included. Every event names its call by `call`, a
 number no other call of the process has. A detach that had to be checked is two calls, a DELETE
 and a GET. `elapsed` is in seconds, from the permit of a request or the beginning of a call;
-`attempt` is 1 for the first request of a call, and `attempts` and `refusals` count its answers
-other than 429, and 429; `path` is below the base URL; `reason` is in words; `request_id` is
-Intercom's, if it gave one; `rate_limit` is the quota at that moment.
+`attempt` is 1 for the first request of a call; `refusals` counts its requests that were refused
+with 429, and `attempts` all others; `path` is below the base URL; `reason` is in words;
+`request_id` is Intercom's, if it gave one; `rate_limit` is the quota at that moment.
 
     CallBegan
         QuotaWaited or WaitRefused      only if no permit was free
@@ -43,7 +43,7 @@ logger.addHandler(logging.NullHandler())
 def log_to_stderr(level: str) -> None:
     """Write the library's log lines to stderr, unless the application has log handlers of its own.
 
-    If it is called again, whichever asked for more decides.
+    If it is called again, the more detailed level stays.
 
     Args:
         level: "debug" for every request, "info" for what goes wrong.
@@ -103,7 +103,7 @@ class OutageStatus:
     Attributes:
         since: seconds since the first of these failures.
         reason: the newest failure, in words.
-        next_look: seconds until a request looks whether Intercom is back; 0.0 while one does.
+        next_look: seconds until a request checks whether Intercom is back; 0.0 while one does.
     """
 
     since: float
@@ -199,7 +199,7 @@ class RequestSent(_OfRequest):
 
     Attributes:
         elapsed: seconds from sending to the end of the reply.
-        already_gone: whether it is a 404 that says the contact to remove is not there: no error.
+        already_gone: whether it is a 404 saying that the contact to remove is gone: no error.
     """
 
     status: int
@@ -265,7 +265,7 @@ class CallGivenUp(_OfRequest):
 class OutageBegan(_OfCall):
     """So many requests failed in a row that Intercom seems to be away.
 
-    Bulk calls wait from now on; one request at a time looks whether it is back.
+    Bulk calls wait from now on; one request at a time checks whether it is back.
 
     Attributes:
         since: seconds since the first of these failures.
@@ -351,7 +351,7 @@ _LINES: Final[dict[type, tuple[int, str]]] = {
 
 
 class Reporter:
-    """Hands events to the log and to one optional observer, which may raise without harm."""
+    """Hands events to the log and to an optional observer; an observer that raises does no harm."""
 
     __slots__ = ("_observer",)
 
@@ -360,7 +360,7 @@ class Reporter:
 
     @property
     def observed(self) -> bool:
-        """Whether anybody wants an event for every request; making one is not free."""
+        """Whether an observer or the log wants every event; making one is not free."""
         return self._observer is not None or logger.isEnabledFor(logging.DEBUG)
 
     def report(self, event: Event) -> None:

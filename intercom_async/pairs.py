@@ -1,4 +1,4 @@
-"""What a run takes for a pair: a `Detach`, a sequence of ids, a mapping or a row of a database."""
+"""What a run accepts as a pair: a `Detach`, a sequence of ids, a mapping or a database row."""
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
@@ -22,15 +22,15 @@ class Row(Protocol):
 
 
 Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | Row
-"""What a run takes: a `Detach`; two or three ids, the admin's last; or the same by their names
-`conversation_id`, `contact_id` and `admin_id`."""
+"""What a run accepts as a pair: a `Detach`; two or three ids, the admin's last; or a mapping or row
+that has them by the names `conversation_id`, `contact_id` and `admin_id`."""
 
 
 def check_input(name: str, given: object, expected: str) -> None:
-    """Refuse what cannot be iterated over, and a text, which is no collection.
+    """Refuse what cannot be iterated over, and a text, whose characters are no pairs.
 
     Raises:
-        InvalidArgumentError: `given` is so.
+        InvalidArgumentError: `given` is either.
     """
     usable = isinstance(given, Iterable | AsyncIterable | None)
     text = isinstance(given, str | bytes)
@@ -41,8 +41,8 @@ def check_input(name: str, given: object, expected: str) -> None:
 def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:
     """Return the pair that an item is, and what is wrong with one of its ids, if anything.
 
-    The ids of a pair that cannot be used are made readable, only to be reported. `place` is the
-    item's number in the input, counted from 1.
+    If an id cannot be used, the pair is good for reports only: its ids are made readable. `place`
+    is the item's number in the input, counted from 1.
 
     Raises:
         InvalidArgumentError: it is no pair at all.
@@ -72,7 +72,7 @@ RoutedPair: TypeAlias = tuple[str, Detach, InvalidArgumentError | None]
 
 
 def as_routed(item: object, place: int) -> RoutedPair:
-    """Return workspace and pair of an item; else like `as_detach`."""
+    """Return the workspace and the pair of an item, as `as_detach` does for a pair alone."""
     workspace, rest = _parted(item)
     if not isinstance(workspace, str) or not workspace or _ids_of(rest) is None:
         raise InvalidArgumentError(

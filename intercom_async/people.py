@@ -47,10 +47,10 @@ _SEARCHES: Final = 8
 """Groups of people that are searched at the same time."""
 
 _ROWS: Final = 1000
-"""Pairs that are written at once at most."""
+"""The most pairs that are written at once."""
 
 _EXAMPLES: Final = 100
-"""People that a summary names at most."""
+"""The most people that a summary names."""
 
 _OPEN: Final = {PersonState.PENDING, PersonState.LOOKED_UP}
 _NAMED: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
@@ -70,7 +70,7 @@ _REFUSED: Final = (
     InvalidRequestError,
     NotFoundError,
 )
-"""Errors that the same search would have again."""
+"""Errors that the same search would get again."""
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -80,17 +80,17 @@ class PeopleSummary:
     """The people of a run in numbers, those of its earlier sessions included.
 
     Attributes:
-        states: people by `PersonState`; those without people are missing.
-        contacts: that they are in Intercom; one person may be several.
+        states: people by `PersonState`; states without people are missing.
+        contacts: the contacts that the people have in Intercom; one person may have several.
         merged: contacts that were found by following a merge.
         without_email: contacts without an e-mail address: they cannot be attached again by id.
         duplicates: people that occurred again.
-        alone: conversations found in this session in which one of them is the only contact; they
-            stay there.
+        alone: conversations of this session in which one of these contacts is the only one, and
+            stays.
         searches: requests that searched for them, in this session; repeated ones count once.
         examples: people of this session who were not found, are ambiguous or failed; a hundred
             at most.
-        one_by_one: what Intercom does not let search in batches: "contacts", "conversations".
+        one_by_one: what Intercom refused to search in batches: "contacts", "conversations".
     """
 
     states: dict[PersonState, int]
@@ -110,15 +110,15 @@ class PeopleSummary:
 
     @property
     def settled(self) -> int:
-        """People whom no session need look for again."""
+        """People whom no session needs to search again."""
         return sum(count for state, count in self.states.items() if state.settled)
 
 
 class PairSearch:
-    """The pairs of people: an async iterator, to be given to `detach_contacts`.
+    """The pairs of people: an async iterator to give to `detach_contacts`.
 
     In a run it keeps its people in the run's journal and gives only pairs that the journal does
-    not have. By itself, it gives each pair once.
+    not have. Used alone, it gives each pair once.
 
     Args:
         people, by, every, one_per_address: see `IntercomClient.find_pairs`.
@@ -243,7 +243,7 @@ class PairSearch:
     # --- reading -------------------------------------------------------------------------------
 
     async def _groups(self) -> AsyncGenerator[list[Person]]:
-        """Read people up to as many as one search may name; then those that were left."""
+        """Yield people in groups of as many as one search may name; then those left from before."""
         group: dict[str, Person] = {}
         async with aclosing(each(self._given)) as given:
             async for value in given:
@@ -281,7 +281,7 @@ class PairSearch:
         return await self._take_up(begun)
 
     async def _take_up(self, group: list[Person]) -> list[Person]:
-        """Make people this session's own, and leave out those that nobody can search for."""
+        """Make people this session's own, and leave out those that cannot be searched for."""
         async with self._changing(group):
             for person in group:
                 if person.session and person.state is PersonState.FAILED:
@@ -291,7 +291,7 @@ class PairSearch:
 
     @asynccontextmanager
     async def _changing(self, group: Sequence[Person]) -> AsyncGenerator[None]:
-        """Count people again and write their rows when the block, which changes them, ends."""
+        """Let the block change people, then count them again and write their rows."""
         for person in group:
             self._count(person, -1)
         yield
@@ -332,7 +332,7 @@ class PairSearch:
         group: list[Person],
         state: PersonState,
     ) -> None:
-        """Take a step for all in a state together; one by one if Intercom does not answer that."""
+        """Take a step for all people in a state together, one by one if Intercom refuses that."""
         people = [person for person in group if person.state is state]
         refusal: IntercomError | None = None
         if len(people) > 1 and what not in self._one_by_one:
@@ -357,7 +357,7 @@ class PairSearch:
                 person.state, person.note = PersonState.FAILED, readable(str(error))
 
     async def _look_up(self, people: list[Person]) -> None:
-        """Find out which contacts some people, all named by the same, are."""
+        """Find the contacts of some people, all of them named by the same field."""
         contacts_of = await self._lookup.contacts(people[0].by, [person.value for person in people])
         async with self._changing(people):
             for person in people:
@@ -396,7 +396,7 @@ class PairSearch:
 
 
 async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
-    """Iterate over either sort, and close what can be closed."""
+    """Iterate over an iterable of either sort, and close it if it can be closed."""
     if not isinstance(given, AsyncIterable):
         for value in given or ():
             yield value
@@ -412,7 +412,7 @@ async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerat
 
 
 def _person(by: str, value: object) -> Person:
-    """Return the row of a person, a failed one if nobody can be named so."""
+    """Return the row of a person, a failed one if `value` cannot name a person."""
     try:
         name = check_id("address" if by == "email" else by, value)
     except InvalidArgumentError as error:

@@ -48,7 +48,7 @@ class WorkspaceAccess:
 
     Attributes:
         region, base_url: see `IntercomClient`.
-        admin_id: the admin of pairs that name none; it goes before the run's.
+        admin_id: the admin of pairs that name none; used in place of the run's.
     """
 
     token: str = attrs.field(repr=False)
@@ -58,16 +58,16 @@ class WorkspaceAccess:
 
 
 Access = str | WorkspaceAccess
-"""A token, or a token with what else is needed."""
+"""A token alone, or a token with the region and the rest."""
 
 Directory = Mapping[str, Access] | Callable[[str], Access | Awaitable[Access]]
-"""Where a pool finds the access to a workspace: a mapping, or a function, perhaps a coroutine
-function, that is called with the key each time a client is opened."""
+"""Where a pool looks up the access to a workspace: a mapping, or a function or coroutine function
+that is called with the key each time a client is opened."""
 
 
 @attrs.define(eq=False)
 class _Entry:
-    """A workspace that somebody asked for; `client` is None until its access was found."""
+    """A workspace that was asked for; `client` is None until its access was looked up."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     access: WorkspaceAccess | None = None
@@ -116,7 +116,7 @@ class IntercomPool:
             quota of its own.
 
     Raises:
-        InvalidArgumentError: a value that cannot be used, named.
+        InvalidArgumentError: a value cannot be used; the message names it.
     """
 
     def __init__(
@@ -167,8 +167,8 @@ class IntercomPool:
     async def aclose(self) -> None:
         """Close all clients and connections; harmless when done twice.
 
-        Calls under way end as `IntercomClient.aclose` ends them, and whoever waits for a look-up
-        gets `ClientStateError`. An injected session stays open.
+        Calls under way end as `IntercomClient.aclose` ends them, and tasks that wait for a look-up
+        get a `ClientStateError`. An injected session stays open.
         """
         self._closed = True
         while self._look_ups:
@@ -192,7 +192,7 @@ class IntercomPool:
         yield await self._open(workspace)
 
     def forget(self, workspace: str) -> None:
-        """Look the access up again when somebody asks for the workspace next: its token changed.
+        """Forget a workspace's access, as its token changed; its next use looks it up again.
 
         Calls under way keep the old one.
         """
@@ -211,11 +211,11 @@ class IntercomPool:
 
         Args:
             pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
-                `Routed`) in any order; the run reads them ahead, into the journal. None works off
-                the pairs of the journal that are not settled.
+                `Routed`) in any order; the run reads them ahead, into the journal. None for the
+                pairs that the journal has left to do.
             at_once: workspaces in work at the same time.
-            journal: one for all workspaces, a file or a run in PostgreSQL; each workspace is
-                bound to the one its token belongs to.
+            journal: one for all workspaces, a file or a run in PostgreSQL; each key is bound to
+                the workspace that its token belongs to.
             dry_run: change nothing, and keep no journal.
 
         Raises:
@@ -299,14 +299,14 @@ class IntercomPool:
 
     async def _look_up(self, workspace: str) -> WorkspaceAccess:
         try:
-            found = self._find(workspace)
-            if inspect.isawaitable(found):
-                found = await found
+            access = self._find(workspace)
+            if inspect.isawaitable(access):
+                access = await access
         except Exception as error:
             raise WorkspaceAccessError(workspace, f"{type(error).__name__}") from error
-        if isinstance(found, str):
-            return WorkspaceAccess(found)
-        if isinstance(found, WorkspaceAccess):
-            return found
-        del found  # whatever it is, a token may be in it
+        if isinstance(access, str):
+            return WorkspaceAccess(access)
+        if isinstance(access, WorkspaceAccess):
+            return access
+        del access  # whatever it is, a token may be in it
         raise WorkspaceAccessError(workspace, "the directory gave no token")

@@ -1,9 +1,9 @@
 """One bulk run over many workspaces, with one journal.
 
 Every pair goes into the journal first, as pending; a `DetachRun` for each workspace takes its own
-pairs from there. So pairs may come in any order, a workspace that hangs holds nobody up, and no
-pair that was read is lost. When more workspaces have pairs than may be in work, one that has
-nothing to do makes room; if pairs of its workspace come later, it gets another turn.
+pairs from there. So pairs may come in any order, a workspace that hangs holds up no other, and no
+pair that was read is lost. When more workspaces have pairs than may be worked on at once, one that
+has nothing to do makes room; if more of its pairs come later, it gets another turn.
 """
 
 import asyncio
@@ -49,19 +49,19 @@ Pairs = Iterable[Pair] | AsyncIterable[Pair]
 
 Routed = Sequence[Any] | Mapping[str, Any]
 """A pair with its workspace: `(workspace, Detach)`, `(workspace, conversation_id, contact_id)` with
-or without an `admin_id` behind it, or a mapping or row that has these by their names."""
+or without an `admin_id` after it, or a mapping or row that has these by their names."""
 
 AllPairs = Mapping[str, Pairs] | Iterable[Routed] | AsyncIterable[Routed]
-"""Pairs by workspace, or with theirs."""
+"""Pairs sorted by workspace, or pairs that each name their workspace."""
 
 _BATCH: Final = 256
-"""Pairs that are written to the journal at once at most."""
+"""The most pairs that are written to the journal at once."""
 
 _NOTE: Final = 2.0
 """Seconds between notes of the run's numbers in the journal."""
 
 Open = Callable[[str, IntercomClient | None], Awaitable[IntercomClient]]
-"""Returns the client of a workspace; after a refusal another one than that client, if it can."""
+"""Returns the client of a workspace; given a client whose token was refused, another if it can."""
 
 
 class _Forwarded(ResultQueue[DetachResult]):
@@ -115,14 +115,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         summary = await pool.detach_contacts(pairs)
 
         async with pool.detach_contacts(pairs, journal="run.db") as run:
-            async for found in run:
-                print(found.workspace, found.result.outcome)
+            async for item in run:
+                print(item.workspace, item.result.outcome)
             print(run.summary)
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
     run at once and leaves nothing behind. A workspace whose token is unknown or refused, or that
-    another worker has, stops alone. If the input raises, the run works off the pairs before that,
-    then raises the error.
+    another worker has, stops alone. If the input raises, the run first does the pairs that were
+    read before, then raises the error.
     """
 
     def __init__(
@@ -161,8 +161,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        found = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
-        return PoolSummary(workspaces=found, elapsed=self._elapsed)
+        workspaces = {key: lane.summary(self._elapsed) for key, lane in self._lanes.items()}
+        return PoolSummary(workspaces=workspaces, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         while self._tasks:
             await self._surely(self._wait_and_note)
         if not self._stopping:
-            await self._surely(self._tell_rest)
+            await self._surely(self._give_rest)
         await self._surely(self._close_journal)
 
     async def _begin(self) -> None:
@@ -285,7 +285,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             if error is None:
                 good.append((lane, pair))
             else:
-                self._tell(lane, DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+                self._give(lane, DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
         rows = await self._session.plan(
             [
                 Item(pair).row_in(State.PENDING, pair.admin_id, lane.part.workspace)
@@ -340,7 +340,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 if lane.pairs is not None and not begun:
                     begun = True
                     self._spawn(
-                        self._read(lane.pairs, functools.partial(_of, part.workspace), lane), None
+                        self._read(lane.pairs, functools.partial(_pair_of, part.workspace), lane),
+                        None,
                     )
                 await self._turn(lane)
             finally:
@@ -356,7 +357,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         """Run what one workspace has; a token that is refused is looked up once more."""
         refused: IntercomClient | None = None
         while True:
-            told = sum(lane.part.tally.outcomes.values())
+            given = sum(lane.part.tally.outcomes.values())
             try:
                 client = await self._clients(lane.part.workspace, refused)
             except WorkspaceAccessError as error:
@@ -365,7 +366,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             if client is refused:
                 return
             await self._run(lane, client)
-            again = refused is None or sum(lane.part.tally.outcomes.values()) > told
+            again = refused is None or sum(lane.part.tally.outcomes.values()) > given
             if not isinstance(lane.part.tally.stopped_by, AuthenticationError) or not again:
                 return
             refused = client
@@ -382,28 +383,28 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         await lane.run
         lane.run = None
 
-    # --- what nobody took up -------------------------------------------------------------------
+    # --- pairs that no workspace's run took up -------------------------------------------------
 
-    async def _tell_rest(self) -> None:
+    async def _give_rest(self) -> None:
         """Account for the pairs of workspaces that stopped, and for those that occurred again."""
         for lane in self._lanes.values():
             part = lane.part
             part.tally.input_ended = self._complete
             stopped_by = part.tally.stopped_by
             if stopped_by is not None and not isinstance(stopped_by, JournalLockedError):
-                await self._tell_left(lane, Wanted.PENDING)
-                await self._tell_left(lane, Wanted.LEFT)
+                await self._give_left(lane, Wanted.PENDING)
+                await self._give_left(lane, Wanted.LEFT)
             for start in range(0, len(lane.again), _BATCH):
                 pairs = lane.again[start : start + _BATCH]
                 rows = await self._session.look_up(pairs, part.workspace)
                 for row in rows:
                     if row is not None:
-                        self._tell(lane, row.result(duplicate=True))
+                        self._give(lane, row.result(duplicate=True))
                 await self._results.room()
         if self._complete:
             await self._session.end_input()
 
-    async def _tell_left(self, lane: _Lane, wanted: Wanted) -> None:
+    async def _give_left(self, lane: _Lane, wanted: Wanted) -> None:
         rows: list[Row] = []
         while rows := await self._session.rows(
             wanted, after=rows[-1] if rows else None, workspace=lane.part.workspace
@@ -414,13 +415,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                     outcome=Outcome.NOT_ATTEMPTED,
                     error=lane.part.tally.stopped_by,
                 )
-                self._tell(lane, result)
+                self._give(lane, result)
                 await self._results.room()
 
-    def _tell(self, lane: _Lane, result: DetachResult) -> None:
+    def _give(self, lane: _Lane, result: DetachResult) -> None:
         lane.part.tally.add(result)
         self._results.add(PoolResult(workspace=lane.part.workspace, result=result))
 
 
-def _of(workspace: str, item: object, place: int) -> RoutedPair:
+def _pair_of(workspace: str, item: object, place: int) -> RoutedPair:
     return (workspace, *as_detach(item, place))

@@ -12,15 +12,15 @@ _FLAGS: Final = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINAR
 
 
 def rewrite(path: str | Path) -> BinaryIO:
-    """Open a file for its owner alone to be written from its beginning, or create it.
+    """Open a file for its owner alone, to write it anew; create it if there is none.
 
-    A file that was there is closed to others whatever it has in it, and only then emptied; what
-    is no regular file (a pipe, a terminal) stays as it is. Links are followed, but none that leads
-    nowhere creates something there.
+    An existing file is first closed to others and only then emptied; anything but a regular file
+    (a pipe, a terminal) stays as it is. Links are followed, but a link that leads nowhere creates
+    nothing.
 
     Raises:
-        OSError: it cannot be opened, or is somebody else's and cannot be closed to others. What
-            is in it stays there.
+        OSError: it cannot be opened, or is another user's and cannot be closed to others. Its
+            content stays.
     """
     fd = _open(path)
     try:
@@ -36,7 +36,7 @@ def rewrite(path: str | Path) -> BinaryIO:
 
 
 def _open(path: str | Path) -> int:
-    for _ in range(2):  # somebody else may create it in between
+    for _ in range(2):  # another program may create it in between
         with contextlib.suppress(FileNotFoundError):
             return os.open(path, _FLAGS)
         with contextlib.suppress(FileExistsError):

@@ -19,7 +19,7 @@ _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+"
 
 
 class RawReply(ReplyHead, frozen=True, eq=False):
-    """A reply as it came, of `IntercomClient.request`.
+    """A reply to `IntercomClient.request`, as it came.
 
     Attributes:
         body: decompressed; empty if there was none.
@@ -48,7 +48,7 @@ class RawReply(ReplyHead, frozen=True, eq=False):
 
 
 def raw_of(reply: Reply) -> RawReply:
-    """Return a reply for who knows what is in it."""
+    """Return a reply in the form that `IntercomClient.request` gives."""
     return RawReply(reply.status, request_id_of(reply), reply.all_headers, reply.body)
 
 
@@ -82,7 +82,7 @@ def request(
 def _check_path(path: object) -> str:
     """Return a path that leads where it seems to.
 
-    An id pasted into it could hold a query, a fragment or dots, and make of the call another one.
+    An id pasted into it could hold a query, a fragment or dots, and turn the call into another.
     """
     if isinstance(path, str) and _PATH.fullmatch(path):
         segments = {unquote(segment) for segment in path.split("/")}

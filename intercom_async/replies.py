@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 
 
 class ReplyHead(msgspec.Struct, frozen=True):
-    """Status and headers of a reply: `reply` of what it held, of an error, of a run's result.
+    """Status and headers of a reply; decoded objects, errors and results have it as `reply`.
 
     Attributes:
         status: HTTP status.
@@ -16,11 +16,11 @@ class ReplyHead(msgspec.Struct, frozen=True):
 
     status: int
     request_id: str | None
-    _lines: str  # parsed when somebody asks: hardly anybody does
+    _lines: str  # parsed on demand, which is rare
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By name, in upper or lower case. A token that a server repeats is taken out."""
+        """Values by name, in any case. If the server repeats the token, that is taken out."""
         lines = self._lines.split("\n")
         return CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
 

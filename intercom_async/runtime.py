@@ -20,7 +20,7 @@ class TimerHandle(Protocol):
 
 
 class Runtime:
-    """The effects that decisions need; hand in one of a class derived from it to control them."""
+    """Clock, timers, sleep and randomness; pass an instance of a subclass to control them."""
 
     __slots__ = ()
 

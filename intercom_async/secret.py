@@ -26,8 +26,8 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an access token is not pickled, because it could be read there")
+        raise TypeError("an access token cannot be pickled: the pickle would show it")
 
     def reveal(self) -> str:
-        """Return the token; give it no name where something may fail."""
+        """Return the token; do not keep it in a variable where something may fail."""
         return cast("str", self._value)

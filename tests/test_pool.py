@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from intercom_async import (
     AuthenticationError,
     ClientStateError,
     Detach,
+    IntercomClient,
     IntercomPool,
     InvalidArgumentError,
     Outcome,
@@ -19,6 +21,7 @@ from intercom_async import (
     WorkspaceAccess,
     WorkspaceAccessError,
 )
+from intercom_async.pool import ClientOptions
 from intercom_async.simulator import Fault
 from tests.support.leftovers import nothing_left_behind
 from tests.support.town import Town, mixed, town
@@ -38,6 +41,11 @@ class TestClients:
                 await asyncio.gather(*(ask(f"ws{n % 2}") for n in range(10)))
             assert sorted(places.lookups) == ["ws0", "ws1"]
             assert "closed" in repr(pool)
+
+    async def test_every_option_of_a_client_but_a_workspaces_own_is_a_pools(self) -> None:
+        own = {"token", "region", "base_url", "admin_id", "session"}
+        of_a_client = set(inspect.signature(IntercomClient).parameters)
+        assert of_a_client - own == set(ClientOptions.__annotations__)
 
     async def test_a_mapping_or_a_plain_function_is_a_directory_too(self) -> None:
         async with town(1) as places:

@@ -386,6 +386,24 @@ class TestOptions:
             assert b" acme-sync/2.1\r\n" in request
 
     @pytest.mark.parametrize(
+        "version", ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.14", "2.99", "Preview", "Unstable"]
+    )
+    async def test_documented_and_newer_versions_are_taken(self, version: str) -> None:
+        async with (
+            RawServer(always(reply(b'{"id": "1"}'))) as server,
+            IntercomClient(TOKEN, base_url=server.url, version=version) as client,
+        ):
+            await client.whoami()
+        assert f"\r\nIntercom-Version: {version}\r\n".encode() in server.requests[0]
+
+    @pytest.mark.parametrize(
+        "version", ["", "3", "2", "2.014", "1.5", "preview", "2.1\n", 2.14, None]
+    )
+    async def test_malformed_versions_are_refused(self, version: Any) -> None:
+        with pytest.raises(InvalidArgumentError, match="version"):
+            IntercomClient(TOKEN, version=version)
+
+    @pytest.mark.parametrize(
         ("name", "value"),
         [
             *(

@@ -259,7 +259,7 @@ class TestStoppingEarly:
             strange = [(f"9{n}", f"{n:024x}") for n in range(1000)]
             summary = await client.detach_contacts(strange, admin_id=sim.admin_id)
             assert summary.stopped_by is not None
-            assert "none of the first 100 conversations exists" in str(summary.stopped_by)
+            assert "none of the first 100 conversations exist" in str(summary.stopped_by)
             assert summary.outcomes[Outcome.CONVERSATION_MISSING] < 500
             assert summary.total == 1000
             assert sim.requests.total < 500

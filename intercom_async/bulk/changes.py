@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Changes:
-    """Tasks wait here for a condition; whoever may have made one true calls `look`."""
+    """Tasks wait here for a condition; code that may have made one true calls `look`."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}

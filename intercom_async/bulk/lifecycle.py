@@ -1,4 +1,4 @@
-"""The life of a run, whatever it runs: begun when somebody wants it, ended, or abandoned."""
+"""The life of any run: it begins when a consumer asks for it, and ends or is abandoned."""
 
 import asyncio
 import warnings
@@ -15,16 +15,16 @@ _Result = TypeVar("_Result")
 _Summary = TypeVar("_Summary")
 
 _UNREAD: Final = 256
-"""Results that may wait for the consumer before the run sends nothing more."""
+"""Results that may wait for the consumer; beyond that the run sends nothing more."""
 
 _UNREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of replies that may wait so."""
+"""Bytes of replies that may wait in those results."""
 
 INTERRUPTED: Final = "other code cancelled a task of the run, which stopped; run it again"
 
 
 class ResultQueue(Generic[_Result]):
-    """Hands results to the consumer. Whoever makes results awaits `room` while it is `full`.
+    """Hands results to the consumer. The run awaits `room` while it is `full`.
 
     Nothing is kept unless results are `wanted`.
     """
@@ -63,13 +63,13 @@ class ResultQueue(Generic[_Result]):
         return (result,)
 
     def abandon(self) -> None:
-        """Drop what waits: nobody takes results any more."""
+        """Drop what waits: the consumer has left."""
         self.wanted = False
         self._waiting.clear()
         self._changes.look()
 
     def end(self) -> None:
-        """Let `take` return None behind the last result."""
+        """Let `take` return None after the last result."""
         self._ended = True
         self._changes.look()
 
@@ -77,8 +77,8 @@ class ResultQueue(Generic[_Result]):
 class Run(ABC, Generic[_Result, _Summary]):
     """Await it for its summary, or iterate over its results.
 
-    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. The consumer gets
-    the error that it leaves in `_failure` after the last result. A consumer that leaves
+    Nothing happens before that. Then one task, the supervisor, runs `_supervise`. After the last
+    result, the consumer gets the error that the run left in `_failure`. A consumer that leaves
     (by `break`, an exception or a cancellation, with or without `async with`) ends the run.
     """
 
@@ -189,7 +189,7 @@ class Run(ABC, Generic[_Result, _Summary]):
             self._fail(ClientStateError(INTERRUPTED))
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step of the run, again if it was cancelled; an error of it ends the run."""
+        """Take a step of the run, again if it was cancelled; an error in it ends the run."""
         while True:
             try:
                 return await step()
@@ -208,7 +208,7 @@ class Run(ABC, Generic[_Result, _Summary]):
 
     @abstractmethod
     def _drop(self) -> None:
-        """Make the supervisor end at once, for nobody wants results any more."""
+        """Make the supervisor end at once, because the consumer has left."""
 
     @abstractmethod
     def _fail(self, error: BaseException) -> None:

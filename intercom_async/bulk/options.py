@@ -52,7 +52,7 @@ class Operation(Protocol):
 
 
 class BulkOptions(TypedDict, total=False):
-    """How a bulk run goes about it; see `IntercomClient.detach_contacts`.
+    """The options of any bulk run; see `IntercomClient.detach_contacts`.
 
     In a pool each workspace has its own concurrency, and stops alone; `admin_id` is for pairs that
     name no admin, in workspaces whose access names none.
@@ -66,7 +66,7 @@ class BulkOptions(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """What a run was asked for: `BulkOptions`, checked, and what the run does where.
+    """What a run was asked for: `BulkOptions`, checked, and what the run does, in which region.
 
     Attributes:
         operation: "detach", "attach" or "dry run".

@@ -21,7 +21,7 @@ _Taken = TypeVar("_Taken")
 class InputReader(Generic[_Taken]):
     """Reads pairs ahead, all of them in the task that awaits `read`.
 
-    So a generator finds its own context, cancel scope, transaction or span again behind each
+    So a generator finds its own context, cancel scope, transaction or span again after each
     `yield`, as if the caller iterated over it.
 
     Args:
@@ -30,7 +30,7 @@ class InputReader(Generic[_Taken]):
 
     Attributes:
         complete: whether the input was read to its end.
-        unread: pairs that are left, None if nobody knows.
+        unread: pairs that are left, None if unknown.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ A row says "sending" before its pair is sent and has its outcome before the resu
 are durable if the journal is a file.
 
 These stop a run: a 401, a token that may do nothing, a refused certificate, `stop()`, an outage
-beyond `outage_patience`, an input of which nothing exists, an input or a journal that raises, and
-a consumer that leaves. Pairs that were read and not sent by then are `not_attempted`.
+beyond `outage_patience`, an input whose conversations do not exist, an input or a journal that
+raises, and a consumer that leaves. Pairs that were read and not sent by then are `not_attempted`.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ from intercom_async.transport.retrying import backoff
 from intercom_async.transport.sending import CallOptions, Transport
 
 _BATCH: Final = 128
-"""Pairs that are taken from a source at once at most."""
+"""The most pairs that are taken from a source at once."""
 
 _LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
@@ -90,7 +90,7 @@ class Part:
     Attributes:
         durable: whether what the journal keeps survives the process.
         results: takes the results.
-        changes: has a look when `over` or `left` may have changed.
+        changes: looks again when `over` or `left` may have changed.
         over: whether the run may end when nothing is left: no more will come, or others wait.
         left: pairs that were read and not taken up.
     """
@@ -220,7 +220,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 it unread, for inputs that may never end.
         """
         self._stopping = True
-        # To drain a search would be to go on searching.
+        # Draining a search would mean to go on searching.
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
         self._sender.stop(everything=immediately or self.outage is not None)
@@ -321,7 +321,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._stop_for(error)
 
     async def _find_admin(self, items: Sequence[Item]) -> None:
-        """Let the token's own admin act for pairs that name none, if nobody else does."""
+        """Let the token's own admin act for pairs that name none, unless the run names one."""
         if self._identity is not None or self._sender.admin_id is not None:
             return
         if all(item.pair.admin_id is not None for item in items) or self._is_stopping():
@@ -338,7 +338,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Ask who the token belongs to, again after a failure that may pass; None if stopped.
 
         Raises:
-            IntercomError: nobody can say, or the run is not patient any more.
+            IntercomError: Intercom does not say, or the run is not patient any more.
         """
         self._asking = True
         tries = 0
@@ -557,7 +557,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         return items
 
     async def _page(self, wanted: Wanted) -> list[Item] | None:
-        """Return the journal's next rows; None behind the last, and the first again after that.
+        """Return the journal's next rows; None after the last, then the first again.
 
         Pairs that are under way are left out: what the answer says of them may be out of date.
         """
@@ -615,7 +615,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 await self._carry_out(ready.popleft())
 
     def _is_stopping(self) -> bool:
-        """Ask where a checker would remember the answer across an `await`."""
+        """A method, because type checkers remember an attribute's value across an `await`."""
         return self._stopping
 
     async def _carry_out(self, item: Item) -> None:
@@ -724,7 +724,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if isinstance(self._failure, JournalError):
             return
         if self._session is not None:
-            # What the input named is written again, so that it is not among the left ones.
+            # What the input named is written again, so that it does not count as left over.
             rows = [self._row_left(one) for one in items if one.announced or one.source is None]
             await asyncio.gather(*map(self._session.write, rows))
         for item in items:

@@ -19,7 +19,7 @@ from intercom_async.journal import Session, State
 from intercom_async.transport.sending import CallOptions, Transport
 
 _LARGE: Final = 256 * 1024
-"""Bytes of a reply from which on the replies in flight are counted, too."""
+"""Once a reply has this many bytes, the replies in flight are counted, too."""
 
 _IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 """Bytes that the replies in flight may have together once a large one was seen."""
@@ -38,7 +38,7 @@ class Sender:
 
     Attributes:
         journal: what each pair is announced to; None if it is not durable.
-        admin_id: in whose name pairs are sent that name nobody.
+        admin_id: the admin of pairs that name none.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Sender:
         except InvalidArgumentError as error:
             return DetachResult(detach=item.pair, outcome=Outcome.FAILED, error=error)
         except IntercomError as error:
-            # The client was closed, or the disk is full. The run stops behind this call: here that
+            # The client was closed, or the disk is full. The run stops after this call: here that
             # would cancel this very task.
             return _cut_off(item, error, fatal=error)
         except asyncio.CancelledError:
@@ -112,7 +112,7 @@ class Sender:
         """Before a request leaves: let the journal know, or ask it whether it still may leave."""
         if not item.announced:
             if self._largest > _LARGE:
-                # Not sooner: while it waited for its permit, nobody knew how large replies are.
+                # Not sooner: while it waited for its permit, the size of replies was unknown.
                 await self._results.room()
                 await self._changes.until(self._may_hold_another_reply)
             item.announced = True

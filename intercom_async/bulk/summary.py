@@ -27,7 +27,7 @@ class RunFailedError(IntercomError):
 
 
 _CAUSES: Final = 20
-"""Causes that a summary names at most."""
+"""The most causes that a summary names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -100,8 +100,8 @@ class DetachSummary:
     def ideal(self) -> float | None:
         """Seconds that so many requests take if every window is filled to its limit.
 
-        Reckoned from the beginning of a window; 0.0 for what fits into one. None while the
-        limit is unknown.
+        Counted from the beginning of a window; 0.0 for what fits into one. None while the limit
+        is unknown.
         """
         if self.limit is None:
             return None
@@ -128,7 +128,7 @@ class DetachSummary:
             raise RunFailedError(self) from self.stopped_by
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON knows it, as `intercom-async --json` prints it."""
+        """Return the summary as a JSON object, as `intercom-async --json` prints it."""
         used = self.quota_used
         return {
             "total": self.total,
@@ -257,7 +257,7 @@ class PoolSummary:
             raise RunFailedError(self) from next(iter(self.stopped.values()), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON knows it, with those of all workspaces."""
+        """Return the summary as a JSON object, with those of all workspaces."""
         return {
             "total": self.total,
             "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
@@ -281,7 +281,7 @@ class PoolSummary:
 _HARMLESS: Final = frozenset(
     {Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING, Outcome.NOT_ATTEMPTED}
 )
-"""Outcomes whose errors are no causes of a failure."""
+"""Outcomes whose errors do not count as causes of failure."""
 
 _Sort = tuple[Outcome, str, int | None, str | None]
 """Outcome, class, status and code: errors that are counted as one cause."""

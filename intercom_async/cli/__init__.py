@@ -1,16 +1,14 @@
 """The command `intercom-async`; needs the extra `cli`."""
 
+import atexit
 import errno
 import io
 import os
 import sys
 from typing import Final
 
-from intercom_async.cli.signals import ignore_at_exit, interruptible
-
-_USAGE: Final = 2
-_INTERRUPTED: Final = 4
-"""Members of `ExitStatus`, which may not be there without the extra."""
+from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.signals import ignore_signals, interruptible
 
 _TYPER_INTERRUPTED: Final = 130
 """Exit status of typer, when it is interrupted as it reads the command line or ends a command."""
@@ -18,7 +16,7 @@ _TYPER_INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command line, or name the line that installs it."""
-    ignore_at_exit()
+    atexit.register(ignore_signals)
     with interruptible():
         try:
             _mend_streams()
@@ -30,16 +28,17 @@ def main() -> None:
                 raise
             needed = "intercom-async needs its extra 'cli': pip install 'intercom_async[cli]'\n"
             sys.stderr.write(needed)
-            sys.exit(_USAGE)
+            sys.exit(ExitStatus.USAGE)
         except (KeyboardInterrupt, SystemExit) as ending:
+            ignore_signals()
             if isinstance(ending, SystemExit) and ending.code != _TYPER_INTERRUPTED:
                 raise
             sys.stderr.write("interrupted\n")
-            sys.exit(_INTERRUPTED)
+            sys.exit(ExitStatus.INTERRUPTED)
 
 
 def _mend_streams() -> None:
-    """Open the null device for each stream that the shell closed, else the next file would be it.
+    """Open the null device for each stream that the shell closed: a file must not take its place.
 
     Characters that the terminal's encoding lacks are spelled in ASCII.
     """

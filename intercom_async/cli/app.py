@@ -10,11 +10,12 @@ from intercom_async._version import __version__
 from intercom_async.cli import jobs
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
+from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
-from intercom_async.cli.options import BulkOptions, Connection, command
+from intercom_async.cli.options import ChangeOptions, Connection, command
+from intercom_async.cli.printing import print_out
 from intercom_async.cli.report.command import ReportOptions, report
-from intercom_async.cli.running import EXIT_STATUS, ExitStatus, print_out
 from intercom_async.cli.simulating import SimulateOptions, simulate
 from intercom_async.errors import readable
 from intercom_async.observing import log_to_stderr
@@ -62,7 +63,7 @@ def _main(
     pass
 
 
-async def detach(options: BulkOptions) -> ExitStatus:
+async def detach(options: ChangeOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
     Each pair ends as removed, already gone, without a conversation, or refused because it is the
@@ -78,7 +79,7 @@ async def detach(options: BulkOptions) -> ExitStatus:
     return await bulk(options)
 
 
-async def attach(options: BulkOptions) -> ExitStatus:
+async def attach(options: ChangeOptions) -> ExitStatus:
     """Add contacts to conversations, or undo a detach.
 
     An undo acts as the admin of the run that it undoes, unless --admin-id names another one. It
@@ -108,7 +109,7 @@ async def whoami(options: Connection) -> ExitStatus:
 
 command(
     app,
-    BulkOptions,
+    ChangeOptions,
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
@@ -116,7 +117,7 @@ command(
 )
 command(
     app,
-    BulkOptions,
+    ChangeOptions,
     attach,
     "attach --undo run.db",
     "attach pairs.csv --journal back.db",

@@ -1,7 +1,5 @@
 """The commands `detach` and `attach`: one run from its input to its summary."""
 
-import math
-import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -11,15 +9,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from intercom_async.bulk import DetachRun
 from intercom_async.cli.display import Display
 from intercom_async.cli.ending import Ending
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
-from intercom_async.cli.options import BulkOptions
-from intercom_async.cli.people import LOOKED_AT, WARNING, people_line, strangers
-from intercom_async.cli.running import ExitStatus, amount, say, span
-from intercom_async.cli.signals import interruptible, interrupts
+from intercom_async.cli.interrupter import Interrupter
+from intercom_async.cli.options import ChangeOptions
+from intercom_async.cli.people import LOOKED_AT, people_line, strangers
+from intercom_async.cli.printing import say
+from intercom_async.cli.question import confirmed, question
+from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import (
@@ -32,13 +32,12 @@ from intercom_async.errors import (
 )
 from intercom_async.journal import Journal, JournalMismatchError
 from intercom_async.model import Identity
-from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.transport.retrying import RetryPolicy
 
 _STANDARD_OUTPUT: Final = 1  # the file descriptor
 
 
-async def bulk(options: BulkOptions) -> ExitStatus:
+async def bulk(options: ChangeOptions) -> ExitStatus:
     """Check everything that can be checked first, then ask, run, and print the summary."""
     console = Console(stderr=True)
     given = find_input(options, console)
@@ -51,10 +50,8 @@ async def bulk(options: BulkOptions) -> ExitStatus:
         identity = await _identify(client, console)
         _check_binding(given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
-        rest = "the rest of " if resumes else ""
-        question = f"{options.verb.capitalize()} {rest}{_how_many(given, total)}"
-        question += _as_whom(identity, admin_id) + _how_long(client, given, total)
-        if total != 0 and not _confirmed(options, f"{question}?", console):
+        asked = question(options, given, client, identity, total=total, resumes=resumes)
+        if total != 0 and not confirmed(options, asked, console):
             say(console, "nothing was done")
             return ExitStatus.INTERRUPTED
         feed = given.feed(console, strict=options.strict, limit=options.limit)
@@ -112,7 +109,7 @@ async def bulk(options: BulkOptions) -> ExitStatus:
                 ).show(console)
 
 
-def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> None:
+def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
     read = [*given.files.items()]
     if options.token_file is not None:
@@ -125,6 +122,9 @@ def _keep_apart(options: BulkOptions, given: Input, journal: Path | None) -> Non
         written.append(("--output", _STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
+    if options.dry_run and given.entries is None:
+        seen = "is the journal of a run that has read all its input"
+        raise InvalidArgumentError("SOURCE", given.name, "an input in a dry run", seen=seen)
     refuse_same_files(read, written)
 
 
@@ -144,7 +144,7 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
         raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
 
 
-async def _count(options: BulkOptions, given: Input, console: Console) -> int | None:
+async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:
     """Return how many pairs there are; --strict stops here, before anything is sent."""
     total = given.total
     feed = given.feed(None, strict=options.strict) if given.countable else None
@@ -165,63 +165,3 @@ async def _identify(client: IntercomClient, console: Console) -> Identity | None
         raise typer.Exit(ExitStatus.STOPPED) from None
     except IntercomError:
         return None  # the pairs may work all the same
-
-
-def _how_many(given: Input, total: int | None) -> str:
-    contacts = "contacts" if total is None else amount(total, "contact")
-    return contacts if given.by is None else f"{contacts} from every group conversation"
-
-
-def _as_whom(identity: Identity | None, admin_id: str | None) -> str:
-    text = ""
-    if identity is not None and identity.app is not None:
-        app = identity.app
-        region = f" ({readable(app.region, 20)})" if app.region else ""
-        text = f" in {readable(app.name or app.id_code or 'this workspace', 80)}{region}"
-    if identity is not None and admin_id in {None, identity.id}:
-        return f"{text} as {readable(identity.name or 'admin', 80)} ({identity.id})"
-    return text if admin_id is None else f"{text} as admin {readable(admin_id, 80)}"
-
-
-def _how_long(client: IntercomClient, given: Input, total: int | None) -> str:
-    limit = None if client.rate_limit is None else client.rate_limit.limit
-    if not total or not limit or given.by is not None:
-        return ""
-    rate = limit * 60 / WINDOW
-    minutes = math.ceil(total / rate)
-    time = "less than a minute" if minutes <= 1 else f"about {span(minutes * 60)}"
-    return f", {time} at {float(f'{rate:.2g}'):,.0f} a minute"
-
-
-def _confirmed(options: BulkOptions, question: str, console: Console) -> bool:
-    """Ask before anything is changed, unless nobody is at the terminal."""
-    if options.yes or options.dry_run or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    try:
-        with interruptible():
-            if options.verb == "detach":
-                say(console, WARNING, "dim")
-            console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
-            answer = sys.stdin.readline()
-    except KeyboardInterrupt:
-        answer = ""
-    if not answer.endswith("\n"):
-        console.print()
-    return answer.strip().lower() in {"y", "yes"}
-
-
-class Interrupter:
-    """Stops a run at a signal: the first lets requests in flight finish, the second does not."""
-
-    def __init__(self, run: DetachRun, console: Console) -> None:
-        self._run = run
-        self._console = console
-        self.presses = 0
-
-    def __call__(self) -> None:
-        """Handle one signal."""
-        self.presses += 1
-        if self.presses == 1:
-            stopping = "stopping: requests in flight finish; press Ctrl-C again to stop at once"
-            say(self._console, stopping, "yellow")
-        self._run.stop(immediately=self.presses > 1, drain=False)

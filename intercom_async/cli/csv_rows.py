@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.cli.text import Text
+from intercom_async.cli.input_text import Text
 from intercom_async.errors import readable
 
 Record = tuple[int, Sequence[Any] | str]
@@ -41,10 +41,10 @@ class Columns:
     """The columns that an input must have.
 
     Attributes:
-        ours: what the columns are here, those that each record must have first.
-        names: what they are in the file.
+        ours: the library's names of the columns; required ones come first.
+        names: the file's names of them, in the same order.
         required: how many of them each record must have.
-        otherwise: advice if the header names another column alone, by that column.
+        otherwise: advice for a header that has another column instead, by that column.
     """
 
     ours: Sequence[str]
@@ -69,7 +69,8 @@ class Columns:
         required = self.ours[: self.required]
         if all(guessed[column] for column in required):
             named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
-            return f"Try --columns {shlex.quote(','.join(named))}"
+            advice = f"Try --columns {shlex.quote(','.join(named))}"
+            return advice if named else "Leave --columns out"
         for name in header:
             if name in self.otherwise:
                 return self.otherwise[name]
@@ -87,7 +88,7 @@ def _guess(column: str, header: Sequence[str]) -> str | None:
 
 
 def read_rows(text: Text, columns: Columns, *, headless: bool = False) -> Iterator[Record]:
-    """Yield the rows behind the header, or those of a file that has only the wanted columns.
+    """Yield the rows after the header, or those of a file that has only the wanted columns.
 
     A row may have fewer cells than the header, as spreadsheets drop empty ones at its end.
 
@@ -124,13 +125,17 @@ def _read_header(text: Text, columns: Columns) -> tuple[str, Sequence[str]]:
         if row is None or cells is None:
             continue
         names = [_name(cell) for cell in cells]
-        for name in columns.wanted:
+        for name in columns.names:
             if names.count(name) > 1:
                 raise text.error(f"the header names {name!r} twice")
         if set(columns.wanted) <= set(names):
             text.take(row.end())
             return delimiter, names
         longest = max(longest, names, key=len)
+    if "\r" in text.line_ahead().rstrip():
+        raise text.error("its lines end with CR alone; save the file with LF or CR LF")
+    if not longest:
+        raise text.error("the header is not CSV (a quote is never closed, or not doubled)")
     raise text.error(columns.refusal(longest))
 
 

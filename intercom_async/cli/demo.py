@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.bulk import Interrupter
 from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import journal_files, refuse_same_files
+from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import option
 from intercom_async.cli.picture import draw
-from intercom_async.cli.running import ExitStatus, span
+from intercom_async.cli.printing import span
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
@@ -130,7 +131,7 @@ def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, s
 def _problems(
     results: Sequence[tuple[Detach, Outcome]], simulator: IntercomSimulator
 ) -> Iterator[str]:
-    """Yield in words what the simulator denies."""
+    """Yield a sentence for each result that disagrees with the simulator."""
     for result in results:
         if problem := _check(simulator, *result):
             yield problem

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Self
 
 from rich.console import Console, RenderableType
@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.running import amount, say, span
+from intercom_async.cli.printing import amount, say, span
+from intercom_async.cli.states import LOOKS, name
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
 from intercom_async.observing import OutageStatus
@@ -25,16 +26,6 @@ _PLAIN_INTERVAL: Final = 5.0
 _RATE_WINDOW: Final = 5.0
 """Seconds over which the rate is averaged."""
 
-STYLES: Final[Mapping[str, str]] = {
-    Outcome.DETACHED: "green",
-    Outcome.ALREADY_ABSENT: "cyan",
-    Outcome.CONVERSATION_MISSING: "cyan",
-    Outcome.REFUSED_LAST_CONTACT: "yellow",
-    Outcome.FAILED: "red",
-    Outcome.UNKNOWN: "bold red",
-    Outcome.NOT_ATTEMPTED: "dim",
-    Outcome.ATTACHED: "green",
-}
 _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
 
 
@@ -44,13 +35,12 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
     for outcome, count in summary.outcomes.items():
         if count:
             would = "would be " if dry_run and outcome in _WOULD_BE else ""
-            name = outcome.value.replace("_", " ")
-            text.append(f"{count:,} {would}{name}  ", STYLES[outcome])
+            text.append(f"{count:,} {would}{name(outcome)}  ", LOOKS[outcome].style)
     return text
 
 
 async def show_live(console: Console, picture: Callable[[], RenderableType]) -> None:
-    """Show a picture that moves, for ever; return at once where the console cannot do that."""
+    """Show a moving picture until cancelled; return at once where the console cannot do that."""
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
@@ -62,7 +52,7 @@ class Display:
     """An async context manager that shows a run's progress.
 
     Args:
-        total: pairs of the run, None if nobody knows.
+        total: pairs of the run, None if unknown.
         also: returns a second line.
     """
 
@@ -80,7 +70,7 @@ class Display:
         self._total = total
         self._also = also
         self._dry_run = dry_run
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples = deque([(0.0, 0)])
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._show())
@@ -158,7 +148,7 @@ def _away(outage: OutageStatus) -> Text:
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - outage.since))
     soon = f"in {span(math.ceil(outage.next_look))}" if outage.next_look else "now"
     # The reason comes last: a narrow terminal cuts it.
-    line = f"Intercom is away since {since}, asking again {soon}: {outage.reason}"
+    line = f"Intercom has been away since {since}, asking again {soon}: {outage.reason}"
     return Text(readable(line), "yellow")
 
 
@@ -184,9 +174,8 @@ def show_summary(
         console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
     for cause in summary.causes:
         example = f"{cause.example.conversation_id},{cause.example.contact_id}"
-        name = cause.outcome.value.replace("_", " ")
-        line = f"  {cause.count:,} {name}: {cause.error} (for example {example})"
-        say(console, line, STYLES[cause.outcome])
+        line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
+        say(console, line, LOOKS[cause.outcome].style)
     say(console, _account(summary))
     remarks = (
         (summary.settled_before, "settled by earlier sessions", "cyan"),

@@ -13,9 +13,11 @@ from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
 from intercom_async.cli.display import show_summary
-from intercom_async.cli.options import BulkOptions
+from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.people import show_limits, show_people, show_strangers
-from intercom_async.cli.running import CannotWriteError, ExitStatus, print_out, say
+from intercom_async.cli.printing import print_out, say
+from intercom_async.cli.running import CannotWriteError
 from intercom_async.journal import JournalWriteError
 from intercom_async.journal.people import PersonState
 from intercom_async.people import PeopleSummary
@@ -27,13 +29,13 @@ class Ending:
 
     Attributes:
         people: None in a run of pairs.
-        strangers: of how many absent contacts Intercom was asked, and how many it does not know.
+        strangers: how many absent contacts were looked up, and how many the workspace lacks.
         missing: why a part of the input could not be read.
         failure: what the run raised.
-        lost: what kept results from the output.
+        lost: the error that kept results from the output.
     """
 
-    options: BulkOptions
+    options: ChangeOptions
     summary: DetachSummary
     people: PeopleSummary | None
     strangers: tuple[int, int] | None

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import operator
 import re
 import sys
 from collections.abc import Iterator
@@ -13,18 +12,15 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.report.queries import STATES, UNSETTLED
-from intercom_async.cli.running import ExitStatus
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
 from intercom_async.journal.row import Row
 
 _CHUNK: Final = 65536
-_COLUMNS: Final = Row.__struct_fields__
-
-_but_time = operator.attrgetter(*_COLUMNS[:-1])
 
 _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a formula begins; where the comma marks decimals, a semicolon begins a cell too."""
@@ -34,9 +30,9 @@ _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20]
 class ExportOptions(JournalOptions):
     """The options of `export`."""
 
-    as_csv: bool = option(False, "CSV with a header; a spreadsheet runs nothing in it.", "--csv")
+    as_csv: bool = option(False, "CSV with a header; safe to open in a spreadsheet.", "--csv")
     as_json_lines: bool = option(False, "JSON lines, with every value unchanged.", "--jsonl")
-    output: Path | None = option(None, "Write to this file instead of standard output.")
+    output: Path | None = option(None, "Write to this file; - or none for standard output.")
     state: str | None = option(
         None, "Only pairs in these states, e.g. failed,unknown; or unsettled."
     )
@@ -45,7 +41,7 @@ class ExportOptions(JournalOptions):
 def export(options: ExportOptions) -> ExitStatus:
     """Write the outcome of each pair.
 
-    `detach` reads the CSV again, for example that of the pairs that failed.
+    `detach` reads what --csv writes, for example to try the failed pairs again.
     """
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
@@ -53,7 +49,7 @@ def export(options: ExportOptions) -> ExitStatus:
     with reader.open(options.journal, run=options.run) as journal:
         rows = journal.rows(states)
         lines = _csv(rows) if options.as_csv else _json_lines(rows)
-        if options.output is None:
+        if options.output is None or str(options.output) == "-":
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
         else:
@@ -76,26 +72,26 @@ def _states(text: str | None) -> tuple[str, ...] | None:
 
 def _json_lines(rows: Iterator[Row]) -> Iterator[bytes]:
     for row in rows:
-        yield msgspec.json.encode(dict(zip(_COLUMNS, _values(row), strict=True))) + b"\n"
+        yield msgspec.json.encode(_by_column(row)) + b"\n"
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[bytes]:
     # All texts are quoted: programs that heed quotes keep the ids as texts.
     line = io.StringIO()
     writer = csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(Row.__struct_fields__)
     for row in rows:
-        writer.writerow(map(_cell, _values(row)))
+        writer.writerow(map(_cell, _by_column(row).values()))
         if line.tell() > _CHUNK:
             yield line.getvalue().encode()
             line.seek(line.truncate(0))
     yield line.getvalue().encode()
 
 
-def _values(row: Row) -> tuple[Any, ...]:
-    """Return a row's values in the order of `_COLUMNS`, its time in ISO 8601."""
+def _by_column(row: Row) -> dict[str, Any]:
+    """Return what a row holds, its time in ISO 8601."""
     time = datetime.fromtimestamp(row.updated_at, UTC).isoformat(timespec="seconds")
-    return (*_but_time(row), time)
+    return {**msgspec.structs.asdict(row), "updated_at": time}
 
 
 def _cell(value: object) -> object:

@@ -10,9 +10,9 @@ from typing import Any, Final
 import attrs
 from rich.console import Console
 
-from intercom_async.cli.running import say
+from intercom_async.cli.input_text import SourceError
+from intercom_async.cli.printing import say
 from intercom_async.cli.sources import BadLine
-from intercom_async.cli.text import SourceError
 
 _AHEAD: Final = 2000
 """Entries to read ahead, at most."""

@@ -12,7 +12,8 @@ from typing import BinaryIO, Final
 import msgspec
 from rich.console import Console
 
-from intercom_async.cli.running import CannotWriteError, say
+from intercom_async.cli.printing import say
+from intercom_async.cli.running import CannotWriteError
 from intercom_async.detaching import DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.reader import Reader
@@ -52,7 +53,7 @@ def _identity(file: Path | int) -> object:
 def journal_files(path: Path) -> Iterator[Path]:
     """Yield a journal and the files that stand beside it."""
     for ending in _SIDE_FILES:
-        yield path.with_name(path.name + ending)
+        yield Path(f"{path}{ending}")
 
 
 @contextlib.contextmanager

@@ -3,16 +3,18 @@
 import csv
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 from rich.console import Console
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import ByOptions, Connection, option
 from intercom_async.cli.people import show_people
-from intercom_async.cli.running import ExitStatus, amount, print_out, say
+from intercom_async.cli.printing import amount, print_out, say
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.journal.people import PersonState
@@ -41,8 +43,8 @@ class FindOptions(ByOptions, Connection):
 async def find(options: FindOptions) -> ExitStatus:
     """Print the pairs of people's conversations.
 
-    Only group conversations, unless --all is given: the last contact cannot be removed. The
-    output is CSV, or JSON lines with --json; detach reads both.
+    Only group conversations are listed, unless --all is given: the last contact of a conversation
+    cannot be removed. The output is CSV, or JSON lines with --json; detach reads both.
     """
     console = Console(stderr=True)
     named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
@@ -68,10 +70,11 @@ async def find(options: FindOptions) -> ExitStatus:
             print_out("conversation_id,contact_id")
         found = 0
         try:
-            async for pair in search:
-                found += _write(
-                    pair.conversation_id, pair.contact_id, console, as_json=options.as_json
-                )
+            async with aclosing(search):
+                async for pair in search:
+                    found += _write(
+                        pair.conversation_id, pair.contact_id, console, as_json=options.as_json
+                    )
         except IntercomError:
             print_out(_INCOMPLETE)
             raise

@@ -11,8 +11,8 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.feed import Feed
-from intercom_async.cli.options import BulkOptions, parse_columns
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.options import ChangeOptions, parse_columns
+from intercom_async.cli.printing import amount, say
 from intercom_async.cli.sources import PEOPLE, read_pairs, read_people
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
@@ -74,7 +74,7 @@ class Input:
         return Feed(self.entries(), self.name, console, strict, limit)
 
 
-def find_input(options: BulkOptions, console: Console) -> Input:
+def find_input(options: ChangeOptions, console: Console) -> Input:
     """Return the input that the options name."""
     given = [one for one in (options.source, options.people, options.undo) if one is not None]
     for one in (*given, options.journal):
@@ -121,7 +121,7 @@ def unread_input(sessions: Sequence[KeptSession]) -> Source | None:
     """
     unread: dict[str | None, Source] = {}
     for session in sessions:
-        source = session.source or Source(kind="what a program gave")
+        source = session.source or Source(kind="pairs from a program")
         if source.kind == "journal":
             continue
         unread.pop(source.name, None)
@@ -196,10 +196,11 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
             say(console, f"the run had not read {file} to its end; reading on", "dim")
             return _input(unread, file, journal=path, binding=binding)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
-        again = ["--undo", str(file)] if file else ["INPUT"]
+        again = ["--people", "INPUT"] if _PEOPLE in unread.kind else ["INPUT"]
+        again = ["--undo", str(file)] if file else again
         missing = (
             f"the input ({where}) was not read to its end; for the rest, run: "
-            f"{shlex.join([verb, *again, '--journal', str(path)])}"
+            f"{shlex.join(['intercom-async', verb, *again, '--journal', str(path)])}"
         )
     complete = all(PersonState(state).settled for state in people)
     return Input(
@@ -219,7 +220,7 @@ def _an(operation: str) -> str:
     return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
 
 
-def _undo(path: Path, options: BulkOptions, console: Console) -> Input:
+def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
     only = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import attrs
 import typer
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.options import argument, command, option
-from intercom_async.cli.running import ExitStatus, print_out
+from intercom_async.cli.printing import print_out
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 
@@ -28,7 +29,7 @@ _HEADER: Final = ("workspace", "conversation_id", "contact_id")
 
 @attrs.frozen(kw_only=True)
 class JobOptions:
-    """The options of all three, and of `status`."""
+    """The options that all three commands have; `status` has no others."""
 
     run: str = option("default", "The run's name.")
     database: str | None = option(

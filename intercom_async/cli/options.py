@@ -1,5 +1,6 @@
 """The options that commands share, and how a class of options becomes a command."""
 
+import contextlib
 import getpass
 import inspect
 import os
@@ -11,8 +12,9 @@ from typing import Annotated, Any, Final, TypeVar, cast, get_type_hints
 import attrs
 import typer
 
-from intercom_async.cli.running import EXIT_STATUS, ExitStatus, carry_out
-from intercom_async.cli.signals import interruptible
+from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
+from intercom_async.cli.running import carry_out
+from intercom_async.cli.signals import ignore_signals, interruptible
 from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
@@ -88,7 +90,7 @@ class Connection:
         if os.environ.get(TOKEN_VARIABLE):
             return None
         if sys.stdin.isatty():
-            with interruptible():
+            with interruptible(), contextlib.suppress(EOFError):
                 return getpass.getpass("Intercom access token: ").strip()
         expected = f"given, unless the token is in ${TOKEN_VARIABLE}"
         raise InvalidArgumentError("--token-file", None, expected)
@@ -115,8 +117,8 @@ class ByOptions:
 
 
 @attrs.frozen(kw_only=True)
-class BulkOptions(ByOptions, Connection):
-    """The options of `detach` and `attach`, each of which lacks some of them."""
+class ChangeOptions(ByOptions, Connection):
+    """All options of `detach` and `attach`; each command leaves some of them out."""
 
     verb: str = "detach"
     source: str | None = argument(
@@ -181,7 +183,12 @@ def command(
     """Add a command that does `work`; its options are the fields of `options`, without some."""
 
     def call(**given: Any) -> None:
-        raise typer.Exit(carry_out(lambda: work(options(**given))))
+        try:
+            status = carry_out(lambda: work(options(**given)))
+        except SystemExit:  # rich raises it when whoever read the output has gone
+            status = ExitStatus.INTERRUPTED
+        ignore_signals()
+        raise typer.Exit(status)
 
     hints, fields = get_type_hints(options), attrs.fields_dict(options)
     # The help shows a command's own options before those it shares.

@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.running import amount, say
+from intercom_async.cli.printing import amount, say
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import IntercomError
@@ -17,14 +17,14 @@ _LISTED: Final = 20
 """People named at the end of a run, at most."""
 
 _FEW: Final = 10
-"""Fewer absent contacts than these are no reason to ask."""
+"""Fewer absent contacts than this are not looked up."""
 
 LOOKED_AT: Final = 10 * FILTERS
 """Absent contacts that are looked up at the end of a run, at most."""
 
 WARNING: Final = (
     "Not all of this can be undone: a contact without an e-mail address cannot be attached again "
-    "by its id. The last contact of a conversation stays, and a customer's CC can bring somebody "
+    "by its id. The last contact of a conversation stays, and a customer's CC can bring a person "
     "back. To delete people, use Intercom's own bulk delete of contacts (Preview, 100 per "
     "request)."
 )
@@ -38,7 +38,7 @@ def people_line(people: PeopleSummary) -> str:
 
 
 def show_people(console: Console, people: PeopleSummary) -> None:
-    """Print the people by state, and name those somebody must decide about."""
+    """Print the people by state, and name those that need a decision."""
     searches = f", found by {amount(people.searches, 'request')}" if people.searches else ""
     say(console, people_line(people) + searches)
     for one in people.examples[:_LISTED]:

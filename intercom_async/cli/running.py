@@ -1,79 +1,24 @@
-"""How a command begins and ends: its loop, its errors, its exit status."""
+"""How a command begins and ends: its loop, and what becomes of its errors."""
 
 import asyncio
-import enum
-import itertools
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
 import typer
 from rich.console import Console
 
+from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.input_text import SourceError
+from intercom_async.cli.printing import say
 from intercom_async.cli.signals import interrupts
-from intercom_async.cli.text import SourceError
-from intercom_async.errors import IntercomError, InvalidArgumentError, readable
+from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.journal import JournalError, JournalWriteError
-
-_LONGEST_LINE: Final = 4000
-"""Characters of a message."""
-
-
-class ExitStatus(enum.IntEnum):
-    """What the process returns to the shell."""
-
-    SETTLED = 0
-    SOME_FAILED = 1
-    USAGE = 2
-    STOPPED = 3
-    INTERRUPTED = 4
-
-
-EXIT_STATUS: Final = (
-    "Exit status: 0 all is done; 1 some pairs are not settled, some lines gave no pair, the "
-    "input was not read to its end, or no contact was found; 2 something given cannot be used; "
-    "3 stopped (token, plan, Intercom away, wrong workspace, full disk); 4 interrupted, not "
-    "confirmed, or the reader of the output has gone."
-)
-"""Every --help ends with it, and README quotes it."""
 
 
 class CannotWriteError(Exception):
     """One of the command's output files cannot be written; the message says what is lost."""
-
-
-def say(console: Console, message: str, style: str = "") -> None:
-    """Print one line without markup, highlighting or folding.
-
-    Control codes are spelled out: texts of others must not drive the terminal.
-    """
-    console.print(
-        readable(message, _LONGEST_LINE), style=style, markup=False, highlight=False, soft_wrap=True
-    )
-
-
-def print_out(line: str) -> None:
-    """Print a line on standard output and flush it."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def amount(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 pair", "2,000 pairs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def span(seconds: float) -> str:
-    """Return a duration as people say it: "0.4 s", "42 s", "3 min 7 s", "2 h 5 min", "4 d"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (unit, size), (smaller, part) in itertools.pairwise(units):
-        whole, rest = divmod(round(seconds / part), size // part)
-        if whole:
-            return f"{whole:,} {unit} {rest} {smaller}" if rest else f"{whole:,} {unit}"
-    return f"{round(seconds)} s"
 
 
 def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
@@ -84,7 +29,7 @@ def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) 
         sys.stdout.flush()
     except typer.Exit as ending:
         status = ExitStatus(ending.exit_code)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ExitStatus.INTERRUPTED
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -5,12 +5,13 @@ Without any handler, process 1 of a container ignores SIGTERM.
 """
 
 import asyncio
-import atexit
 import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
+
+_BOTH: Final = (signal.SIGINT, signal.SIGTERM)
 
 _UNHEARD: Final = 2
 """Signals that may wait for a busy loop; the next one raises KeyboardInterrupt in its midst."""
@@ -26,8 +27,7 @@ def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in _BOTH}
     try:
         yield
     finally:
@@ -35,10 +35,11 @@ def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
             signal.signal(number, previous)
 
 
-def ignore_at_exit() -> None:
+def ignore_signals() -> None:
     """Let no signal change the exit status of a process that is ending."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        atexit.register(signal.signal, number, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        for number in _BOTH:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.cli.display import show_live
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.options import option
-from intercom_async.cli.running import ExitStatus, amount, say
+from intercom_async.cli.printing import amount, say
 from intercom_async.cli.signals import interrupts
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
@@ -81,7 +82,7 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
         try:
             await simulator.start()
         except OSError as error:
-            reason = f"cannot be had: {os.strerror(error.errno or 0)}"
+            reason = f"cannot be used: {os.strerror(error.errno or 0)}"
             raise InvalidArgumentError(
                 "--port", options.port, "a free port", seen=reason
             ) from error

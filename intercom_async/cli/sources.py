@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from intercom_async.cli.csv_rows import Columns, Record, read_rows
-from intercom_async.cli.text import LONGEST, Text
+from intercom_async.cli.input_text import LONGEST, Text
 from intercom_async.detaching import Detach
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
@@ -32,7 +32,7 @@ _BEGINNING: Final = re.compile(
     r"(?P<blank>(?:[^\S\n]*+\n)*+)[^\S\n]*+"
     r"(?:(?P<array>\[[^\S\n]*+[\[{\]\n])|(?P<lines>\{|\[[^\S\n]*+\S)|[^\s\[{])"
 )
-"""What decides the format, behind blank lines."""
+"""What decides the format, after blank lines."""
 
 _ADDRESS: Final = re.compile(r"[^,;\t@\n]+@[^,;\t@\n]+\n")
 """A first line that is an address, not a header."""
@@ -62,8 +62,11 @@ def read_pairs(
     Raises:
         SourceError: the file is empty, the header lacks a column, or the rest cannot be read.
     """
-    names = [(columns or {}).get(column, column) for column in COLUMNS]
-    return _read(stream, name, Columns(COLUMNS, names, len(REQUIRED)), _pair)
+    columns = columns or {}
+    names = [columns.get(column, column) for column in COLUMNS]
+    # A column of admins that was named and is missing would let the wrong admin act.
+    required = COLUMNS if "admin_id" in columns else REQUIRED
+    return _read(stream, name, Columns(COLUMNS, names, len(required)), _pair)
 
 
 def read_people(
@@ -147,19 +150,19 @@ def _element(text: Text) -> Any:
     while True:
         try:
             element, end = _decode(text.text, text.at)
-            if end < len(text.text):  # else it may be the first digits of a number
+            number = isinstance(element, int | float)
+            # What comes next may belong to a number: "1" may be the beginning of "1e-5".
+            if end + 2 * number < len(text.text) or not text.grow():
                 text.take(end)
                 return element
         except json.JSONDecodeError as error:
             if len(text.text) - text.at > LONGEST or not text.grow():
                 text.take(error.pos)
                 raise text.error(f"not JSON ({error.msg})") from None
-            continue
         except RecursionError:
             raise text.error("nested too deeply") from None
         except ValueError as error:  # a number of thousands of digits
             raise text.error(f"not JSON ({error})") from None
-        text.grow()
 
 
 def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
@@ -173,5 +176,5 @@ def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
         values = document
     else:
         return f"a list of {len(document)}, not [{', '.join(required)}]"
-    # An id that a database left empty is none.
+    # An id that a database left empty is missing.
     return [None if value == "" else value for value in values]

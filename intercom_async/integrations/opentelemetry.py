@@ -12,9 +12,9 @@ calls, a DELETE and a GET. Each attempt below it is a CLIENT span: that of
 ours; `http.client.request.duration` likewise. A cancelled call has not failed, nor has a detach of
 a contact that is gone already.
 
-Needs the API package alone; which SDK and exporter collects is the application's business. Paths
-with the ids of conversations and contacts are part of a CLIENT span (`url.full`, as the
-conventions demand), never of a metric; headers are part of neither.
+It needs the API package alone; the application chooses the SDK and the exporter. Paths with the
+ids of conversations and contacts are part of a CLIENT span (`url.full`, as the conventions
+demand), never of a metric; headers are part of neither.
 
 | instrument | unit | what |
 | --- | --- | --- |

@@ -10,10 +10,9 @@
 
     asyncio.run(jobs.work())                             # on as many machines as there are
 
-One job is one workspace of a run; it works off the pairs that the run's table has left. The engine
-may lose a job or run it twice; pairs are neither lost nor sent twice, because each workspace has
-one owner by a lease in the table, and a workspace with pairs left, no owner and no job gets a new
-job.
+One job is one workspace of a run; it sends the pairs that the run's table has left. The engine may
+lose a job or run it twice; pairs are neither lost nor sent twice, because a lease in the table
+gives each workspace one owner, and a workspace with pairs left, no owner and no job gets a new job.
 """
 
 import asyncio
@@ -67,7 +66,7 @@ LOOK_EVERY: Final = 2.0
 """Seconds between two looks for runs that were paused or cancelled."""
 
 MAINTAIN_AFTER: Final = 5
-"""Such looks after which a worker looks for workspaces that nobody works off, too."""
+"""After so many of these looks, a worker also looks for workspaces that no worker has."""
 
 AGAIN_AFTER: Final = 5
 """Seconds after which a job that was put back is taken up again."""
@@ -78,7 +77,7 @@ _logger = logging.getLogger("intercom_async")
 
 
 class UnfinishedError(IntercomError):
-    """A job ends before its workspace is worked off; the engine puts it back."""
+    """A job ends before its workspace is done; the engine puts it back."""
 
 
 class DetachJobs:
@@ -124,7 +123,7 @@ class DetachJobs:
     # --- runs ----------------------------------------------------------------------------------
 
     async def submit(self, pairs: Iterable[Any] | AsyncIterable[Any], *, run: str) -> int:
-        """Put pairs into a run and have them worked off; return how many were new.
+        """Put pairs into a run, for workers to send; return how many were new.
 
         After a crash, submit the same again: pairs that are there stay as they are, and pairs that
         failed are tried again in the workspaces that `pairs` name.
@@ -179,7 +178,7 @@ class DetachJobs:
         lost = [job for job in idle if job.id in self._suspects]
         self._suspects = {job.id for job in idle}
         for job in [*stalled, *lost]:
-            # Not `retry_job`: it fails for ever where a successor waits already.
+            # Not `retry_job`: it always fails if the job's successor is waiting already.
             with contextlib.suppress(ConnectorException):  # another did so just now
                 await manager.finish_job(job, status=Status.FAILED, delete_job=False)
         await self.reconcile()

@@ -81,12 +81,12 @@ class RedisBudget:
         redis: a URL such as "redis://localhost:6379/0", or a client of the application's, which
             is used and never closed.
         reserve: part of the limit (0 to 1) that is never leased, at least one request of every
-            limit above 10: a margin for what the headers tell too late.
+            limit above 10: a margin for what the headers report too late.
         deadline: seconds Redis may take for an answer before the circuit opens.
-        probe_every: seconds between looks whether Redis is well again.
+        probe_every: seconds between two probes of a Redis that failed.
 
     Raises:
-        InvalidArgumentError: a value that cannot be used, named.
+        InvalidArgumentError: a value cannot be used; the message names it.
     """
 
     def __init__(
@@ -236,14 +236,14 @@ class RedisGate:
         charged = self._windows(reset, left)
         waits = [self._wait_for(window, limit, now) for window in charged]
         if any(waits):
-            # Of a used-up window the end is the next moment that can change anything.
+            # When a window is used up, nothing changes before its end.
             used_up = any(self._lease_of(window).used_up for window in charged)
             return max(_TICK, left) if used_up else self._budget.deadline
         self._charged = charged
         return 0.0
 
-    def known_wait(self, *, reset: float, left: float) -> float:
-        """See `Gate.known_wait`."""
+    def least_wait(self, *, reset: float, left: float) -> float:
+        """See `Gate.least_wait`."""
         lease = self._leases.get(reset)
         used_up = lease is not None and lease.used_up and lease.permits == 0
         return max(0.0, left) if used_up and self._budget.working else 0.0
@@ -256,8 +256,8 @@ class RedisGate:
             self._unleased += 1
         self._charged = ()
 
-    def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
-        """See `Gate.told`."""
+    def observe(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
+        """See `Gate.observe`."""
         error = elapsed - self._round_trip
         self._round_trip += error / 8.0
         self._variation += (abs(error) - self._variation) / 4.0
@@ -315,7 +315,7 @@ class RedisGate:
             self._wake()
 
     def _adapt(self, limit: int, now: float) -> None:
-        """Want as much as lasts about a quarter of a second, by how long the last lease did."""
+        """Want what lasts about a quarter of a second, judging by how long the last lease did."""
         lasted = now - self._leased_at
         self._leased_at = now
         largest = max(1, int(limit * _LEASE_SECONDS / WINDOW))

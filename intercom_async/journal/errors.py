@@ -5,7 +5,7 @@ JournalError               it cannot be used, for the reason given
 ├── JournalLostError       another worker took the run over: leave it to that one
 ├── JournalMismatchError   it belongs to another workspace, region or operation
 ├── JournalCorruptError    it was damaged or is no journal; nothing was changed
-└── JournalWriteError      the disk refuses; what was acknowledged before is safe
+└── JournalWriteError      the disk refuses; every result given before is safe
 """
 
 import copy
@@ -33,10 +33,10 @@ class JournalLockedError(JournalError):
 
 
 class JournalLostError(JournalError):
-    """Another worker owns the run by now, for this one was silent for too long.
+    """Another worker owns the run by now, because this one was silent for too long.
 
-    From then on this one wrote and sent nothing and gave no result. The other worker checks the
-    pairs in doubt.
+    Since then this worker has written nothing, sent nothing and given no result. The other worker
+    checks the pairs in doubt.
     """
 
     def __init__(self, path: str) -> None:

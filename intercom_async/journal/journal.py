@@ -33,7 +33,7 @@ class Journal:
         source: where this run's pairs come from.
         run: the run's name in PostgreSQL; or in the URL, as `?run=cleanup-7`.
         workspace: key of the workspace, in PostgreSQL; "" in a run of one client. Each workspace
-            of a run has one owner at a time, and they may be many machines.
+            of a run has one owner at a time; many machines may share a run.
         prepare: whether PostgreSQL may prepare statements; False behind a pooler that does not
             support that.
 
@@ -67,7 +67,7 @@ class Journal:
         """Begin a session: create the journal, or go on with it.
 
         Raises:
-            JournalError: of any kind; a journal that was there was not changed.
+            JournalError: of any kind; an existing journal was not changed.
         """
         now = round(runtime.wall(), 3)
         if self.run is not None:

@@ -42,7 +42,7 @@ _held = set[int]()
 
 @contextlib.contextmanager
 def locked(path: str) -> Generator[None]:
-    """Have the right to write the journal at `path`, until the end or that of this process.
+    """Hold the right to write the journal at `path`, until the block or this process ends.
 
     Raises:
         JournalLockedError: another run has it.
@@ -58,7 +58,7 @@ def locked(path: str) -> Generator[None]:
         if fd in _held:  # not in a forked child
             _held.remove(fd)
             with contextlib.suppress(OSError):  # Windows removes no open file: it stays
-                os.unlink(beside)  # noqa: PTH108  while it is locked: nobody else's is removed
+                os.unlink(beside)  # noqa: PTH108  while locked, so that no other run's is removed
             with contextlib.suppress(OSError):  # for a child that is just being forked, too
                 _unlock(fd)
             os.close(fd)

@@ -16,9 +16,9 @@ class PersonState(enum.StrEnum):
         PENDING: read, and nothing else.
         LOOKED_UP: the contacts are known, their conversations are not.
         DONE: every conversation was found: each of the person's pairs has a row.
-        NOT_FOUND: nobody in the workspace is it.
-        AMBIGUOUS: several contacts are, and only one was to be.
-        FAILED: nobody could find out; the next session tries again.
+        NOT_FOUND: no contact in the workspace is the person.
+        AMBIGUOUS: several contacts are the person, and only one was allowed.
+        FAILED: the search failed; the next session tries again.
     """
 
     PENDING = "pending"
@@ -40,11 +40,10 @@ class Person(msgspec.Struct, kw_only=True):
     Attributes:
         by: what the person is named by: "contact", "email" or "external-id".
         value: the id or the address.
-        state: how far it is.
         contacts: ids of the contacts that the person is.
         merged: how many of them were found by following a merge.
         without_email: how many of them cannot be attached again by their id.
-        note: why it failed, what was followed.
+        note: why it failed, or which merge was followed.
         session: number of the session that wrote the row last.
     """
 
@@ -90,7 +89,7 @@ class People:
         return msgspec.json.decode(text, type=list[Person])
 
     async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
-        """Return what is known of some people, by their values."""
+        """Return the rows of some people, by their values; people without a row are missing."""
         found = await self._fetch(_THESE, by, msgspec.json.encode(values).decode())
         return {person.value: person for person in found}
 
@@ -101,7 +100,7 @@ class People:
         await self._session.ask(_KEEP, msgspec.json.encode(people).decode())
 
     async def left(self, most: int) -> list[Person]:
-        """Return people of one kind that earlier sessions left unsettled."""
+        """Return people that earlier sessions left unsettled, all named by the same field."""
         found = await self._fetch(_LEFT, self._session.number, most)
         return [person for person in found if person.by == found[0].by]
 

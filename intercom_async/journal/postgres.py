@@ -1,10 +1,10 @@
 """A run's tables in PostgreSQL, and the lease by which a session owns workspaces of the run.
 
-Each write checks, locks and renews the lease, which stands in the session's own row. Whoever takes
-a workspace over ends the lease of the session that had it: its row says '-infinity' then, and it
-writes nothing more anywhere. So the lease guards the tables. The clock guards the requests to
-Intercom: `write` and `hold` return only while the lease surely holds, and `watch` calls back
-requests under way when that is no longer sure.
+Each write checks, locks and renews the lease, which stands in the session's own row. A session that
+takes a workspace over ends the lease of the session that had it: that one's row then says
+'-infinity', and it writes nothing more anywhere. So the lease guards the tables. The clock guards
+the requests to Intercom: `write` and `hold` return only while the lease surely holds, and `watch`
+recalls requests under way when that is no longer sure.
 """
 
 import contextlib
@@ -55,7 +55,8 @@ _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infini
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
 _RENEW: Final = f"UPDATE intercom_session SET {_HELD} WHERE {_MINE}"
 
-# Made or locked, in order: whoever takes them over sees what the one before has done.
+# Makes or locks the rows, in order, so that a session that takes workspaces over sees what the one
+# before has done.
 _LOCK: Final = """
     INSERT INTO intercom_workspace (run, workspace)
     SELECT %(run)s, unnest(%(workspaces)s::text[])
@@ -175,7 +176,7 @@ class PostgresStore(Store):
         return self._execute(statement, **facts).fetchall()
 
     def carry_out(self, work: Callable[[], _Result]) -> _Result:
-        """See `Store`. Work is done again after an outage, so it must bear to be done twice."""
+        """See `Store`. After an outage work is done again, so doing it twice must be harmless."""
         since: float | None = None
         pause = 0.05
         while True:
@@ -194,7 +195,7 @@ class PostgresStore(Store):
             pause = min(2.0, 2 * pause)
 
     def interrupt(self) -> None:
-        """Break the connection from another thread: a statement is without an answer for long."""
+        """Break the connection from another thread, when a statement has no answer for long."""
         connection = self._connection
         with contextlib.suppress(database.Error, OSError):
             if connection is not None:
@@ -235,7 +236,7 @@ class PostgresStore(Store):
             self._compare(kept, now)
 
     def _expect(self, expected: int, changed: int) -> None:
-        """Look whether a statement that depends on the lease changed what it should.
+        """Check that a statement that depends on the lease changed what it should.
 
         Raises:
             JournalLostError: another owns the workspace; nothing was changed.
@@ -320,8 +321,8 @@ class PostgresSession(Session):
     def _look(self) -> None:
         """Call requests back when another may own the workspaces by now, and renew the lease.
 
-        After a freeze this timer runs before any task that slept: what waited to send a request
-        again does not.
+        After a freeze of the process this timer runs before any task that slept, so none of them
+        sends a request again first.
         """
         now = self._runtime.monotonic()
         if -math.inf < self._until <= now and self._recall is not None:

@@ -20,7 +20,7 @@ CREATE TABLE intercom_workspace (
     session integer,                                           -- which owns it, or did so last
     loaded bigint NOT NULL DEFAULT 0,                          -- how often pairs were submitted
     drained bigint NOT NULL DEFAULT 0,                         -- `loaded` when all was worked off
-    stopped_by text,                                           -- why nobody works it off
+    stopped_by text,                                           -- why no worker can do it
     PRIMARY KEY (run, workspace)
 );
 

@@ -32,7 +32,7 @@ _PASSING: Final = ("08", "40", "53", "57")
 """Classes of errors that pass: connection, conflict, resources, shutdown."""
 
 _READ_ONLY: Final = "25006"
-"""After a failover: this server is not the one to write to any more."""
+"""The error of a server that may no longer be written to, after a failover."""
 
 _DEFAULTS: Final = {
     "connect_timeout": "10",
@@ -45,7 +45,7 @@ _DEFAULTS: Final = {
 
 
 def parts_of(url: str) -> dict[str, Any]:
-    """Return what a URL says; psycopg's own words about a wrong one may quote its password.
+    """Return the parts of a URL; psycopg's own message about a wrong one may quote its password.
 
     Raises:
         InvalidArgumentError: it cannot be read.
@@ -108,7 +108,7 @@ def passes(error: BaseException) -> bool:
 
 
 def error_from(name: str, error: BaseException, what: str) -> JournalError:
-    """Say what happened, and `what` is safe."""
+    """Return an error that says what happened, and that `what` is safe."""
     made = JournalWriteError(
         name, f"the journal {name} cannot be used ({readable(str(error))}); {what}", errno=None
     )
@@ -135,7 +135,7 @@ def ensure_schema(connection: Connection, name: str) -> None:
         raise JournalError(
             name,
             f"the tables of {name} were made by a newer version of this library (their schema is "
-            f"{version}, this one knows {VERSION}); update intercom_async",
+            f"{version}, this version reads {VERSION}); update intercom_async",
         )
 
 
@@ -157,7 +157,7 @@ def work_shortly(connection: Connection) -> None:
 def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -> int:
     """Make a run if need be, and return the number of its next session.
 
-    In no transaction: whoever begins another session of the run waits for this row.
+    In no transaction: a worker that begins another session of the run waits for this row.
 
     Raises:
         JournalMismatchError: the run has another operation.

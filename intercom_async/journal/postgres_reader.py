@@ -6,10 +6,9 @@ from typing import Any, Final
 from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.errors import JournalError
 from intercom_async.journal.reader import SESSION, Reader
-from intercom_async.journal.store import COLUMNS
+from intercom_async.journal.store import COLUMNS, FLAGS
 
-_FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
-_PAIR: Final = ", ".join(f"{name}::int" if name in _FLAGS else name for name in COLUMNS)
+_PAIR: Final = ", ".join(f"{name}::int" if name in FLAGS else name for name in COLUMNS)
 _ONE_RUN: Final = f"""
     WITH run AS (
         SELECT operation, coalesce((

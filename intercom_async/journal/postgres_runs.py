@@ -75,9 +75,9 @@ class RunStatus:
     Attributes:
         state: "open", "paused" or "cancelled"; None if there is no such run.
         workspaces: how many it has.
-        drained: those that were worked off.
+        drained: those whose pairs were all tried.
         in_work: those that a worker owns now.
-        stopped: those that no worker can work off, and why.
+        stopped: those that no worker can work on, and why.
         counts: pairs by state.
     """
 
@@ -119,7 +119,7 @@ class Runs:
         return await self._do(lambda one: execute(one, statement, facts).fetchall(), run)
 
     async def load(self, run: str, operation: str, pairs: AsyncIterable[Loaded]) -> int:
-        """Put pairs into a run that are not in there, 50,000 at once; return how many were new.
+        """Put pairs into a run unless they are in it, 50,000 at once; return how many were new.
 
         Pairs that were loaded before a crash stay; loading the same again changes nothing.
 
@@ -176,7 +176,7 @@ class Runs:
         return bool(await self._fetch(statement, run, state=state))
 
     async def not_open(self) -> set[str]:
-        """Return the runs that nobody may work on."""
+        """Return the runs that no worker may work on."""
         found = await self._fetch("SELECT run FROM intercom_run WHERE state <> 'open'")
         return {run for (run,) in found}
 
@@ -186,11 +186,11 @@ class Runs:
         return int(found[0][0]) if found else None
 
     async def ended(self, run: str, workspace: str, loaded: int, stopped_by: str | None) -> None:
-        """Note that all pairs loaded before `begun` were worked off, or why they cannot be."""
+        """Note that all pairs loaded before `begun` were tried, or why they cannot be."""
         await self._fetch(_DRAINED, run, workspace=workspace, loaded=loaded, stopped_by=stopped_by)
 
     async def waiting(self) -> list[tuple[str, str]]:
-        """Return runs and workspaces with pairs to work off, and no owner."""
+        """Return runs and workspaces that have pairs left and no owner."""
         return [(run, workspace) for run, workspace in await self._fetch(_WAITING)]
 
 

@@ -1,4 +1,4 @@
-"""A journal as reports, exports and undo read it: while a run writes it, too, and blocking.
+"""Reads a journal for reports, exports and undo, also while a run writes it. Reading blocks.
 
 In PostgreSQL (see `postgres_reader`) the same queries are asked of one run's part of its tables.
 """
@@ -34,7 +34,7 @@ class KeptSession:
 
     Attributes:
         started_at: Unix seconds.
-        ended_at: None while it goes on, and of a killed one for ever.
+        ended_at: None while it goes on, and for ever if it was killed.
         facts: its numbers, by the names in `Facts`; those that were never noted are missing.
     """
 
@@ -111,7 +111,7 @@ class Reader:
 
         Args:
             states: which of them; None for all.
-            inferred: whether only those concluded from a check, or only the others.
+            inferred: True for only those concluded from a check, False for only the others.
         """
         where, asked = f"({KEY}) > (?, ?, ?)", list[Any]()
         if states is not None:
@@ -185,6 +185,6 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
     try:
         with contextlib.closing(connect(path, "ro")) as connection:
             ((found,),) = connection.execute("PRAGMA application_id")
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT
     return bool(found == APPLICATION_ID)

@@ -16,7 +16,7 @@ class State(enum.StrEnum):
 
     Attributes:
         PENDING: no request was sent.
-        SENDING: a request may have been applied; nobody recorded what became of it.
+        SENDING: a request may have been applied; what became of it was not recorded.
     """
 
     PENDING = "pending"
@@ -144,7 +144,7 @@ class Binding:
     Attributes:
         operation: "detach" or "attach".
         base_url: of the API; each region has its own.
-        app_id: the workspace's id from `GET /me`, None if nobody asked.
+        app_id: the workspace's id from `GET /me`, None if it was not asked for.
         app_name: the workspace's name, for messages.
     """
 
@@ -161,7 +161,7 @@ class Binding:
         return f"{self.app_name} ({self.app_id})"
 
     def mismatch(self, now: "Binding") -> tuple[str, str, str] | None:
-        """Return what differs, this side and that side in words; None if both belong together.
+        """Return what differs, and both sides of it in words; None if nothing differs.
 
         An app id that one side does not have is no difference.
         """

@@ -89,11 +89,6 @@ SELECT workspace, conversation_id, contact_id, state, status, code, error, reque
 FROM pair WHERE state IN ('failed', 'unknown', 'refused_last_contact', 'sending');
 
 CREATE VIEW timeline AS
-SELECT strftime('%Y-%m-%dT%H:%MZ', updated_at, 'unixepoch') AS minute, count(*) AS pairs,
-    sum(state = 'detached') AS detached, sum(state = 'attached') AS attached,
-    sum(state = 'already_absent') AS already_absent,
-    sum(state = 'conversation_missing') AS conversation_missing,
-    sum(state = 'refused_last_contact') AS refused_last_contact,
-    sum(state = 'failed') AS failed, sum(state = 'unknown') AS unknown,
+SELECT strftime('%Y-%m-%dT%H:%MZ', updated_at, 'unixepoch') AS minute, state, count(*) AS pairs,
     sum(attempts + refusals) AS requests
-FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY minute;
+FROM pair WHERE state NOT IN ('pending', 'sending') GROUP BY minute, state;

@@ -19,13 +19,13 @@ BACKLOG: Final = 2000
 """Rows that may wait for a temporary journal before `room` does."""
 
 _HURRY: Final = 0.001
-"""Seconds for which rows collect that somebody waits for."""
+"""Seconds for which rows collect while a caller waits for them."""
 
 _LINGER: Final = 0.01
-"""Seconds for which rows collect that nobody waits for."""
+"""Seconds for which rows collect while no caller waits for them."""
 
 _FULL: Final = 500
-"""Rows that collect for a temporary journal, unless somebody asks it for something before."""
+"""Rows that collect for a temporary journal, unless it is asked for something before."""
 
 _NOTE_EVERY: Final = 1.0
 """Seconds between two writes of a session's numbers."""
@@ -101,19 +101,19 @@ class Session:
         """Take workspaces over before they are used; a file is locked as a whole."""
 
     def watch(self, recall: Callable[[], None]) -> None:
-        """Have a function called when another may have taken the journal over meanwhile.
+        """Have `recall` called when another session may have taken the journal over.
 
-        It must keep requests under way from being sent again. The next write shows whether the
-        journal is lost. A file's lock is held as long as the process lives.
+        `recall` must keep requests under way from being sent again. The next write shows whether
+        the journal is lost. A file is never taken over: its lock lasts as long as the process.
         """
 
     async def hold(self) -> None:
-        """Return as long as nobody else can have taken over the announced pairs.
+        """Return if no other session can have taken over the announced pairs.
 
-        To be awaited before a request is sent again. It asks the database where that is unsure.
+        Await it before a request is sent again. It asks the database where that is unsure.
 
         Raises:
-            JournalLostError: another has it.
+            JournalLostError: another session has.
         """
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
@@ -136,7 +136,7 @@ class Session:
         return await self._ask(self._store.look_up, keys)
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
-        """Keep the rows of new pairs, and return, in order, None for those and the others' rows.
+        """Keep the rows of new pairs; return, in order, None for a new pair, else the kept row.
 
         The new rows are on the disk when it returns.
         """
@@ -194,7 +194,7 @@ class Session:
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
-        """Return a workspace's next rows behind `after`, in the order of the ids."""
+        """Return a workspace's next rows after `after`, in the order of the ids."""
         workspace = workspace or self._workspace
         await self._own([workspace])
         return await self._ask(self._store.rows, wanted, after, limit, workspace)
@@ -204,7 +204,7 @@ class Session:
         return await self._ask(self._store.ask, statement, values)
 
     async def end_input(self) -> None:
-        """Keep that the input was read to its end."""
+        """Record that the input was read to its end."""
         await self._ask(self._store.update, {"input_ended": True})
 
     async def note(self, **facts: Unpack[Facts]) -> None:

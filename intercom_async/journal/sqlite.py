@@ -28,7 +28,7 @@ from intercom_async.journal.store import (
 )
 
 LOOK_EVERY: Final = 0.25
-"""Seconds between two looks whether the file is still in its place."""
+"""Seconds between two checks that the file is still in its place."""
 
 _MOST: Final = 128
 _STEP: Final = 8
@@ -40,8 +40,8 @@ _Result = TypeVar("_Result")
 class SqliteStore(Store):
     """A file that is locked and open for one session; `path` is None for a temporary database.
 
-    Statements are few and large: each time that a thread takes the interpreter's lock back from a
-    busy event loop may cost 5 ms, and a statement does so a few times, however much it does.
+    Statements are few and large: a statement takes the interpreter's lock back a few times, however
+    much it does, and beside a busy event loop each time may cost 5 ms.
     """
 
     _LOOK_UP = f"""
@@ -150,7 +150,7 @@ class SqliteStore(Store):
         return int(count)
 
     def _look_at_place(self) -> None:
-        """Look whether the path still leads to the open file.
+        """Check that the path still leads to the open file.
 
         Raises:
             JournalWriteError: it was moved, replaced or deleted.

@@ -36,7 +36,7 @@ def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
 
 
 def check_format(connection: sqlite3.Connection, path: str) -> None:
-    """Look whether the database is a journal that this version can read.
+    """Check that the database is a journal that this version can read.
 
     Raises:
         JournalError: it is not.
@@ -49,12 +49,12 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
         raise JournalError(
             path,
             f"the journal {path} was written by a newer version of this library (its schema is "
-            f"{version}, this one knows {VERSION}); update intercom_async",
+            f"{version}, this version reads {VERSION}); update intercom_async",
         )
 
 
 def check_owner(path: str) -> os.stat_result:
-    """Look whether the file is a regular one, this user's, and closed to others.
+    """Check that the file is a regular one, this user's, and closed to others.
 
     By its path: to close a descriptor of the file would drop SQLite's locks.
 
@@ -132,7 +132,7 @@ def write_ahead(connection: sqlite3.Connection, path: str) -> None:
 
 
 def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> JournalError:
-    """Say what happened and what to do.
+    """Return an error that says what happened and what to do.
 
     `durable` counts the pairs that are safe on the disk; None before anything was written.
     """

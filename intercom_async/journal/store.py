@@ -14,18 +14,15 @@ import msgspec
 from intercom_async.journal.errors import JournalMismatchError
 from intercom_async.journal.row import SETTLED, Binding, Row, Source
 
-COLUMNS: Final[tuple[str, ...]] = (
-    "workspace", "conversation_id", "contact_id", "admin_id", "state", "inferred", "in_doubt",
-    "attempts", "refusals", "status", "code", "error_type", "error", "request_id", "deferred",
-    "second_try", "session", "updated_at",
-)  # fmt: skip
-"""Of the table of pairs; also the names in a `Row`."""
+COLUMNS: Final = tuple(dict.fromkeys(("workspace", *Row.__struct_fields__)))
+"""Of the table of pairs: the members of a `Row`, those of the key first."""
 
 NAMES: Final = ", ".join(COLUMNS)
 KEY: Final = ", ".join(COLUMNS[:3])
 UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
 
-_FLAGS: Final = ("inferred", "in_doubt", "deferred", "second_try")
+FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
+"""Columns that hold true or false, which SQLite keeps as a number."""
 
 Key = tuple[str, str, str]
 """Workspace, conversation and contact."""
@@ -74,13 +71,13 @@ class Facts(TypedDict, total=False):
 FACTS: Final = tuple(Facts.__annotations__)
 
 values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
-"""Take the values of all columns but those that a session fills in: first and last ones."""
+"""Take the values of all columns but those that a session fills in: the first and the last two."""
 
 
 def row_of(values: Sequence[Any]) -> Row:
     """Make a row of the values of `COLUMNS`."""
     facts = dict(zip(COLUMNS, values, strict=True))
-    for name in _FLAGS:
+    for name in FLAGS:
         facts[name] = bool(facts[name])
     return Row(**facts)
 
@@ -130,7 +127,7 @@ class Store(ABC):
 
     @abstractmethod
     def write(self, rows: Sequence[Values]) -> None:
-        """Keep rows: all or none; of two of one pair, the later."""
+        """Keep rows: all or none; of two rows of one pair, the later."""
 
     def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
         """Return rows in the order of their keys."""

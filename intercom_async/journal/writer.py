@@ -47,7 +47,7 @@ class Writer:
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so
-        # nobody closes the database there: that could cut the log of its parent's.
+        # the database is not closed there: that could cut the log of its parent's.
         self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
         self._rows: _Rows = []
         self._calls: _Calls = []
@@ -152,11 +152,11 @@ class Writer:
         except JournalError as error:
             self.failure = error
             return None, error
-        except BaseException as error:  # noqa: BLE001  whoever waits gets it
+        except BaseException as error:  # noqa: BLE001  the waiter gets it
             return None, error
 
     def end(self, *, wait: bool) -> None:
-        """Let the thread end; what was given is written, and the store closed, if nobody did."""
+        """Let the thread end, once it has written all rows and the store is closed."""
         if os.getpid() != self.process:
             return
         last = functools.partial(self._finish, *self._take())

@@ -60,7 +60,7 @@ class IntercomObject:
     type: str | None = None
 
     def __repr__(self) -> str:
-        """Name the members that are there; most of them never are."""
+        """Show the members that are there; most of them never are."""
         members = ((field.name, getattr(self, field.name)) for field in attrs.fields(type(self)))
         shown = ", ".join(f"{name}={value!r}" for name, value in members if value not in (None, {}))
         return f"{type(self).__name__}({shown})"
@@ -76,12 +76,12 @@ class IntercomObject:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
-        """Go by what members may hold: most of them hold mappings somewhere below."""
+        """Hash class and id alone: other members may hold mappings, which have no hash."""
         return hash((type(self), getattr(self, "id", None)))
 
 
 class RepliedObject(IntercomObject):
-    """An object that is the answer to a call, or stands for itself in one."""
+    """An object that is the answer to a call, or one of a list in it."""
 
     __slots__ = ("_reply",)  # no member of Intercom's: neither compared, shown nor encoded
 

@@ -1,7 +1,7 @@
 """How many bulk requests may be in flight, computed from rate and latency.
 
 By Little's law a paced rate of `limit / 10` per second at a latency of `p95` seconds keeps
-their product in flight; half as much again is left for variation. The quota paces the run, so
+their product in flight; half as much again is added for variation. The quota paces the run, so
 this is a safety bound that matters when the server slows down: when more than one answer in
 twenty says it is overloaded, the bound is halved, then given back by a tenth per calm window.
 A controller that follows the latency itself would bring nothing while a quota is the bottleneck.
@@ -20,7 +20,7 @@ LARGEST: Final = 256
 _HEADROOM: Final = 1.5
 _OVERLOADED: Final = 0.05
 _FEW: Final = 20
-"""Answers of a window below which a single failure says nothing."""
+"""In a window with fewer answers, a single failure says nothing."""
 
 _SAMPLES: Final = 512
 

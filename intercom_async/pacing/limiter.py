@@ -1,8 +1,8 @@
-"""Requests queue here for quota and connection; `window` and `slots` decide, this module wakes.
+"""Requests queue here for quota and connection: `window` and `slots` say when one may leave.
 
 Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
 answer, a cancellation, the end of an input, a free connection) the limiter wakes as many waiters
-as may leave, and sets one timer for the moment to look at the next. While nobody
+as may leave, and sets one timer for the moment to look at the next. While no request
 waits there is no timer and no task. A permit belongs to its waiter from the moment it is granted:
 a waiter cancelled just then gives it back, and the next one is woken.
 """
@@ -58,7 +58,7 @@ class _Queue:
 
 @attrs.define(eq=False)
 class Backlog:
-    """The `unread` pairs of a bulk run, None if nobody knows how many."""
+    """The `unread` pairs of a bulk run, None if their number is unknown."""
 
     unread: int | None
 
@@ -78,7 +78,7 @@ class Gate(Protocol):
         """
         ...
 
-    def known_wait(self, *, reset: float, left: float) -> float:
+    def least_wait(self, *, reset: float, left: float) -> float:
         """Return the seconds that an interactive request certainly has to wait."""
         ...
 
@@ -86,7 +86,7 @@ class Gate(Protocol):
         """A permit is taken: `wait` has just returned 0.0, or no reply has named a window yet."""
         ...
 
-    def told(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
+    def observe(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
         """A reply said what is left of a window.
 
         Args:
@@ -99,8 +99,8 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: given what wakes this limiter, returns the gate of a budget shared with other
-            processes; None for no such budget.
+        share: makes the gate of a budget shared with other processes, given a function that
+            wakes this limiter; None without such a budget.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Limiter:
     def try_acquire(
         self, lane: Lane, *, bounded: bool = True, slots: Slots = UNBOUNDED
     ) -> Permit | None:
-        """Return a permit if one is free and nobody waits for it, else None.
+        """Return a permit if one is free and no other request waits for it, else None.
 
         Args:
             bounded: whether a bulk request counts against the computed bound on concurrency.
@@ -155,14 +155,14 @@ class Limiter:
         """Wait at most `max_wait` seconds for a permit, which `release` must get back in any case.
 
         Raises:
-            RateLimitWaitError: more patience is needed than `max_wait`; raised at once when
-                that can be foreseen.
+            RateLimitWaitError: the wait is longer than `max_wait`; raised at once when that can
+                be foreseen.
         """
         permit = self.try_acquire(lane, bounded=bounded, slots=slots)
         if permit is not None:
             return permit
         if max_wait is not None:
-            wait = self._known_wait(self._interactive.waiting)
+            wait = self._least_wait(self._interactive.waiting)
             if wait > max_wait or max_wait <= 0.0:
                 raise self._too_long(wait, max_wait, wait, slots)
         queue = self._bulk if lane is _BULK else self._interactive
@@ -199,7 +199,7 @@ class Limiter:
 
         Args:
             sent: False if the request certainly never left.
-            tried: whether a connection was tried for one that never left.
+            tried: whether a request that never left had tried to connect.
         """
         if not permit.open:
             return
@@ -209,7 +209,7 @@ class Limiter:
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
             if self._gate is not None and headers is not None:
-                self._tell(self._gate, headers, now - permit.sent)
+                self._observe(self._gate, headers, now - permit.sent)
         elif sent:
             window.lost(permit, now)
         else:
@@ -298,10 +298,10 @@ class Limiter:
         if granted.done() and not granted.cancelled() and granted.exception() is None:
             # Granted and cancelled in the same turn of the loop.
             self.release(granted.result(), headers=None, status=None, sent=False)
-        self._wake()  # whoever comes next may need the timer, or nobody does
+        self._wake()  # the next waiter may need the timer, or there is none
 
     def _grant(self, queue: _Queue, now: float) -> float | None:
-        """Wake waiters while they may go; return seconds until the next may, None if none is."""
+        """Wake waiters while they may go; return seconds until the next may, None if none waits."""
         waiters = queue.waiters
         while waiters:
             waiter = waiters[0]
@@ -318,20 +318,20 @@ class Limiter:
             bulk = queue.lane is _BULK
             if self._most < 1 or not waiter.slots.free(bulk=bulk):
                 waiter.slots.stand_in_line(self, bulk=bulk)
-                return WINDOW  # whoever gives a connection back offers it
+                return WINDOW  # a connection that is given back is offered
             waiters.popleft()
             self._most -= 1
             permit = self._take(queue.lane, now, bounded=waiter.bounded, slots=waiter.slots)
             waiter.granted.set_result(permit)
         return None
 
-    def _known_wait(self, ahead: int) -> float:
+    def _least_wait(self, ahead: int) -> float:
         """Return the seconds an interactive request certainly has to wait."""
         window, now = self._window, self._runtime.monotonic()
-        wait = window.known_wait(ahead, now)
+        wait = window.least_wait(ahead, now)
         if self._gate is not None and window.limit is not None:
             left = window.reset - window.clock.now(now)
-            wait = max(wait, self._gate.known_wait(reset=window.reset, left=left))
+            wait = max(wait, self._gate.least_wait(reset=window.reset, left=left))
         return wait
 
     def _wait_at(self, gate: Gate, now: float) -> float:
@@ -343,10 +343,10 @@ class Limiter:
         return gate.wait(limit=window.limit, reset=window.reset, left=left, now=now)
 
     @staticmethod
-    def _tell(gate: Gate, headers: RateLimitHeaders, elapsed: float) -> None:
+    def _observe(gate: Gate, headers: RateLimitHeaders, elapsed: float) -> None:
         limit, remaining, reset = headers.limit, headers.remaining, headers.reset
         if limit is not None and remaining is not None and reset is not None:
-            gate.told(limit=limit, remaining=remaining, reset=reset, elapsed=elapsed)
+            gate.observe(limit=limit, remaining=remaining, reset=reset, elapsed=elapsed)
 
     def _backlog(self, waiting: int) -> int | None:
         """Return how many bulk requests there are to do, None when unknown."""
@@ -358,7 +358,7 @@ class Limiter:
 
     def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float, slots: Slots) -> None:
         if not granted.done():
-            more = self._known_wait(0)
+            more = self._least_wait(0)
             granted.set_exception(self._too_long(max_wait + more, max_wait, more, slots))
 
     def _too_long(

@@ -3,14 +3,14 @@
 A request without a connection has not been sent. So a limiter takes a slot before it grants a
 permit, and gives it back with the permit. A limiter that finds none stands in line: first those
 with interactive calls, then those with bulk requests, each line in turns. A slot that is given
-back is offered at once; so nobody stands in line while a slot is free.
+back is offered at once; so no limiter stands in line while a slot is free.
 """
 
 import math
 from typing import Final, Protocol
 
 _RESERVE: Final = 16
-"""One slot in so many is kept free of bulk requests, so that interactive calls find one."""
+"""One slot in this many is kept free of bulk requests, so that interactive calls find one."""
 
 
 class Taker(Protocol):
@@ -46,11 +46,11 @@ class Slots:
         self.used += 1
 
     def stand_in_line(self, taker: Taker, *, bulk: bool) -> None:
-        """Tell a taker when it may have a slot; one that stands in line already keeps its place."""
+        """Offer a taker a slot when one is free; one that stands in line keeps its place."""
         (self._bulk if bulk else self._interactive)[taker] = None
 
     def give_back(self) -> None:
-        """A request has left its connection: offer that to whoever is next."""
+        """A request has left its connection: offer that to the next in line."""
         self.used -= 1
         if not (self._interactive or self._bulk):
             return

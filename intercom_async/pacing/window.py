@@ -19,7 +19,7 @@ there, or when a reply says so.
 
 Interactive requests skip the pacing and go as long as anything remains; for them bulk leaves a
 small reserve, which melts towards the edge so that it is not lost. Small bulk jobs go at once:
-spreading fifty deletes over ten seconds helps nobody.
+spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
@@ -50,8 +50,8 @@ RATE_LIMIT_EXCEEDED: Final = "rate_limit_exceeded"
 """The code of a 429 that means the app's own window is used up."""
 
 _EDGE: Final = 0.5
-"""Seconds before a window's end at which pacing aims to be through, besides the time that requests
-need to arrive."""
+"""Seconds before a window's end by which pacing aims to have used it up, besides the time that
+requests need to arrive."""
 
 _PRIOR_WEIGHT: Final = 0.1
 """Weight of the last window's share in this one, as a part of the limit."""
@@ -63,10 +63,10 @@ _LAG_WINDOWS: Final = 30
 """Windows after which a lag of the server's counter is forgotten unless it was seen again."""
 
 _SMALL_JOB: Final = 0.5
-"""Part of what this process may use that a job may take at once, beside other processes."""
+"""A job may take this part of the process's share at once while others use the budget."""
 
 _ALONE: Final = 0.99
-"""Measured share above which nobody else seems to use the budget."""
+"""Measured share above which no other process seems to use the budget."""
 
 _RECHECK: Final = 0.25
 """Seconds until a waiting request is looked at again, at most: estimates age."""
@@ -81,11 +81,11 @@ TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _LONGEST_BACKOFF: Final = 60.0
-"""Seconds of a pause after 429s without headers at most."""
+"""The longest pause after 429s without headers, in seconds."""
 
 LONGEST_PAUSE: Final = 120.0
-"""Seconds of a pause that a server asks for, at most: one absurd Retry-After must not stop a client
-for years."""
+"""The longest pause that a server may ask for, in seconds: one absurd Retry-After must not stop a
+client for years."""
 
 
 class Lane(enum.StrEnum):
@@ -264,7 +264,7 @@ class QuotaWindow:
             self._credit = max(0.0, self._credit - 1.0)
         return Permit(lane, now, self.reset, self._seen)
 
-    def known_wait(self, ahead: int, now: float) -> float:
+    def least_wait(self, ahead: int, now: float) -> float:
         """Return the seconds an interactive request certainly has to wait.
 
         Args:
@@ -311,13 +311,14 @@ class QuotaWindow:
         """The request was never sent, so nothing was counted.
 
         Args:
-            tried: whether it was tried; connections that are refused at once must not hurry.
+            tried: whether a connection was tried; then the credit stays spent, so that requests
+                do not leave faster where connections are refused at once.
         """
         self.in_flight -= 1
         if not tried and (permit.lane is Lane.BULK or permit.reset is None):
             self._credit += 1.0
         if not self.in_flight:
-            self._probing_since = None  # nobody waits for an answer that could be lost
+            self._probing_since = None  # no answer is awaited that could be lost
 
     def lost(self, permit: Permit, now: float) -> None:
         """The request was sent and not answered; it may have been counted when it was sent."""
@@ -443,13 +444,13 @@ class QuotaWindow:
         return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
 
     def _alone(self) -> bool:
-        """Whether nobody else used the budget lately: the rest of a job can do no harm then."""
+        """Whether no other process used the budget lately: then the rest of a job does no harm."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
         so_far = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
         return so_far and by_others <= (1.0 - _ALONE) * self._limit
 
     def _left_alone(self) -> int:
-        """Return how many requests may leave at once if nobody else uses the budget.
+        """Return how many requests may leave at once if no other process uses the budget.
 
         What is in flight is charged once: the server's Remaining has most of it counted already.
         """
@@ -457,7 +458,7 @@ class QuotaWindow:
         return min(mine, self._budget())
 
     def _reserved(self, reserved: float, now: float) -> float:
-        """The reserve, unless nobody called interactively for a window.
+        """Return the reserve; nothing if no interactive call was made for a window.
 
         Then it would only make a job's last requests wait for the edge.
         """
@@ -496,7 +497,7 @@ class QuotaWindow:
         self._seen += 1
         # The first reply of a window usually says Remaining = Limit although one request was
         # counted. Requests of ours that were answered before this one left must be in the
-        # server's count too; by as many as are missing, the told Remaining lags behind.
+        # server's count too; the Remaining it reports lags behind by as many as are missing.
         missing = remaining - self._limit + 1
         if permit.reset == self.reset:
             missing += permit.seen

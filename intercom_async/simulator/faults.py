@@ -53,7 +53,7 @@ class When(enum.Enum):
 
 
 def _nothing(_: Reply) -> None:
-    """Leave the reply: that its request was held is all."""
+    """Leave the reply as it is: the fault only holds the request."""
 
 
 def _delay(reply: Reply, *, seconds: float = 1.0) -> None:
@@ -185,7 +185,7 @@ class Fault(enum.Enum):
     alter: Callable[..., None]
 
     def __new__(cls, value: str, when: When, alter: Callable[..., None]) -> Self:
-        """Keep when it strikes and what it does to a reply beside its name."""
+        """Keep, beside its name, when the fault strikes and what it does to a reply."""
         fault = object.__new__(cls)
         fault._value_ = value
         fault.when = when
@@ -257,7 +257,7 @@ class Fault(enum.Enum):
     """403 from now on: the plan ran out."""
 
     HUGE_BODY = "huge_body", When.AFTERWARDS, _huge
-    """Applied; a body of so many bytes (size=32 MiB)."""
+    """Applied; the body has `size` bytes (size=32 MiB)."""
 
     REDIRECT = "redirect", When.INSTEAD, _redirect
     """A redirect to a call that succeeds, nothing applied (status=303)."""
@@ -269,7 +269,7 @@ class Fault(enum.Enum):
     """Ids that consist of digits come as JSON numbers."""
 
     UNKNOWN_FIELDS = "unknown_fields", When.ALTERING, _add_unknown
-    """Every JSON object of the reply has a member nobody documented."""
+    """Every JSON object of the reply has an undocumented member."""
 
 
 class Outage(enum.StrEnum):

@@ -1,6 +1,6 @@
-"""The errors Intercom documents, word for word, one member each.
+"""The errors that Intercom documents, word for word, one member each.
 
-Members below the comment have documented codes, and wording of our own.
+Members below the first comment have documented codes, and wording of our own.
 """
 
 import enum

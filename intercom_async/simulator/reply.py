@@ -1,4 +1,4 @@
-"""A reply that faults may alter, which is written with its own headers and bytes only."""
+"""A reply that faults may alter; it is written with its own headers and bytes only."""
 
 import asyncio
 import enum
@@ -92,7 +92,7 @@ class Reply:
 
 
 class Sent(web.StreamResponse):
-    """Tells aiohttp that the reply is out already, and whether the connection is kept."""
+    """Says to aiohttp that the reply was sent already, and whether the connection is kept."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()

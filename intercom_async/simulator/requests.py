@@ -58,13 +58,13 @@ def _segments(path: str) -> tuple[str, ...]:
 
 
 class Requests:
-    """Counters over all requests that arrived, and `log`, all of them, if it is kept.
+    """Counts of the requests that arrived; `log` lists them all if it is kept.
 
     Attributes:
         total, by_method: refused requests included.
         by_status: replies by HTTP status.
         unanswered: requests that ended without a reply.
-        overlaps: requests that were to change a conversation while another such one was in flight.
+        overlaps: requests to change a conversation while another of these was in flight.
     """
 
     def __init__(self, *, keep_log: bool = False) -> None:

@@ -64,7 +64,7 @@ class IntercomSimulator:
         ssl_context: makes it serve https.
         seed: of all ids and random numbers.
         clock: Unix seconds by the server. By default this machine's time at the start, advanced
-            by the running loop's clock; a loop that tests drive so drives the quota too.
+            by the running loop's clock; so a loop that tests drive drives the quota, too.
 
     Attributes:
         workspace: admins, contacts and conversations, to fill and to inspect.
@@ -143,7 +143,7 @@ class IntercomSimulator:
     async def outage(self, kind: Outage, seconds: float) -> None:
         """Fail every request in this way, and return after so many seconds.
 
-        Run it as a task beside what it is to disturb.
+        Run it as a task beside the code that it is to disturb.
         """
         await self._at_home(self._be_away(kind, seconds))
 

@@ -14,7 +14,7 @@ from intercom_async.simulator.refusals import Refusal, RefusedError
 _FIRST_ADMIN_ID: Final = 5017690
 _FIRST_CONVERSATION_ID: Final = 1295
 CREATED_AT: Final = 1_700_000_000
-"""Unix seconds; when everything was created that no request created."""
+"""Unix seconds; the creation time of whatever no request created."""
 
 
 @attrs.define
@@ -222,5 +222,5 @@ def _keys(contact: Contact) -> list[tuple[str, str]]:
 
 
 def _free(numbers: Iterator[int], taken: Collection[str]) -> str:
-    """Return the next number that nobody took by hand."""
+    """Return the next number that was not given to something by hand."""
     return next(number for number in map(str, numbers) if number not in taken)

@@ -70,7 +70,7 @@ def decode_in_steps(
 ) -> Generator[None, None, Conversation]:
     """Decode a long conversation like `decode_conversation`, pausing every `STEP` bytes.
 
-    A generator that returns the conversation; whoever runs it may let others run at each pause.
+    A generator that returns the conversation; its caller may let other tasks run at each pause.
     The parts are what makes a conversation long, so they are decoded a few at a time. That takes
     a little longer, because the body is scanned for the ends of the parts first.
 

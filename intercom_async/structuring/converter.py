@@ -1,4 +1,4 @@
-"""The cattrs converter: which hook understands which type."""
+"""The cattrs converter: which hook understands which type, and what is kept in `extra`."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

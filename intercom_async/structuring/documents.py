@@ -1,4 +1,4 @@
-"""JSON documents before anybody knows what they mean."""
+"""JSON documents, before they become objects of the model."""
 
 import json
 from collections.abc import Mapping, Sequence

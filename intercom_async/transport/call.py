@@ -4,9 +4,9 @@ The first attempt runs outside tenacity, so that a call that succeeds at once pa
 the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
 for its own first attempt and goes on from there. `decide` alone says whether to.
 
-While Intercom is away (see `outage`) patient calls wait for its end, without a permit; nothing
-that fails counts against their attempts or their time. The others send nothing unless it is time
-to look whether it is back, and end with what they know.
+While Intercom is away (see `outage`), patient calls wait for the outage's end, without a permit;
+failures meanwhile do not count against their attempts or their time. Other calls fail at once,
+unless it is time for one to check whether Intercom is back.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ _NUMBERS: Final = itertools.count(1)
 _NOT_REPEATED: Final = "it may have been applied and is not repeated; see IntercomClient.request"
 
 _PAUSE_WHILE_ANSWERING: Final = 5.0
-"""The longest pause between two looks, in seconds, while Intercom itself answers, with 500: the
+"""The longest pause between two looks, in seconds, while Intercom itself answers with 500: the
 pairs that are left may be the reason."""
 
 
@@ -188,12 +188,12 @@ class Call(msgspec.Struct, eq=False):
 
     Attributes:
         on_send: awaited before each attempt, when that has its permit.
-        observed: whether anybody wants each of its events.
-        refused: the last reply 429.
+        observed: whether an observer or the log wants each of its events.
+        refused: the last 429 reply.
         refund: what its retries took from the retry budget.
         excused: attempts that failed because Intercom was away.
         away: seconds that outages took: waiting for their end, and attempts that failed in them.
-        looking: whether its request looks whether Intercom is back.
+        looking: whether its request checks if Intercom is back.
     """
 
     shared: Shared
@@ -261,7 +261,7 @@ class Call(msgspec.Struct, eq=False):
     # --- one attempt -----------------------------------------------------------------------------
 
     async def _attempt(self) -> Reply | _Failed:
-        """Send once and return the answer; 429 waits for the quota and sends again."""
+        """Send once and return the answer; after a 429, wait for the quota and send again."""
         shared = self.shared
         while True:
             permit = None if shared.absence.is_open else self._free_permit()
@@ -305,7 +305,7 @@ class Call(msgspec.Struct, eq=False):
             raise
 
     def _interrupted(self, permit: Permit, error: BaseException) -> None:
-        """An attempt was cancelled, and the server may have counted it; or it could not be made."""
+        """Learn that an attempt was cancelled, and perhaps counted, or that it could not begin."""
         sent = not isinstance(error, ClientStateError)
         self.limiter.release(permit, headers=None, status=None, sent=sent)
         if sent:
@@ -320,7 +320,7 @@ class Call(msgspec.Struct, eq=False):
         return self._failed(permit, _Failed(error.failure, error.detail, cause=error.__cause__))
 
     def _answered(self, permit: Permit, reply: Reply) -> Reply | _Failed:
-        """Learn from a reply; one in doubt failed if another attempt may do better."""
+        """Learn from a reply; one in doubt counts as failed if another attempt may do better."""
         self.limiter.release(permit, headers=reply.headers, status=reply.status)
         self.attempts += 1
         if self.observed:
@@ -345,7 +345,7 @@ class Call(msgspec.Struct, eq=False):
     def _refused(self, permit: Permit, reply: Reply) -> Reply | None:
         """Learn from a 429; return it unless the call waits for the quota and sends again."""
         if reply.doubt is not None and self.request.writes:
-            self.in_doubt = True  # somebody else refused it, perhaps after Intercom applied it
+            self.in_doubt = True  # a gateway refused it, perhaps after Intercom applied it
         self.refused = reply
         code = error_body(reply).code
         self.limiter.release(permit, headers=reply.headers, status=429, code=code)
@@ -562,7 +562,7 @@ class Call(msgspec.Struct, eq=False):
             request_id=failed.request_id,
         )
 
-    # --- what is said of it ----------------------------------------------------------------------
+    # --- reports and errors ----------------------------------------------------------------------
 
     def _since(self, moment: float) -> float:
         return self.shared.runtime.monotonic() - moment
@@ -595,7 +595,7 @@ class Call(msgspec.Struct, eq=False):
         return isinstance(error_for(reply), ContactNotFoundError)
 
     def _unknown(self, error: IntercomError) -> UnknownOutcomeError:
-        """Return the error of a call that was in doubt already when it could not go on."""
+        """Return the error of a call that was already in doubt and cannot go on."""
         reason = f"the request may have been applied, and {error}"
         return self._with_requests(UnknownOutcomeError(reason))
 

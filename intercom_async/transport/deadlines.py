@@ -5,9 +5,9 @@ nearly always cancelled before it fires; setting and cancelling it costs a tenth
 an attempt's task joins a list and leaves it; one timer looks at those still there when the oldest
 could be due.
 
-An attempt is cut off as by `asyncio.timeout`: its task is cancelled, and whoever catches the
-`CancelledError` asks `leave` whether the deadline was the reason, or somebody else's cancellation
-that must go on.
+An attempt is cut off as by `asyncio.timeout`: its task is cancelled, and the code that catches the
+`CancelledError` asks `leave` whether the deadline was the reason, or another cancellation, which
+must go on.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ class Deadlines:
             self._set_timer(at)
 
     def leave(self) -> bool:
-        """End the bound; whether it, and nothing else, cancelled the task. Harmless when repeated.
+        """End the bound; return whether it, and nothing else, cancelled the task.
 
-        Call it in the attempt's own task, when the attempt ended in whatever way.
+        Call it in the attempt's own task, however the attempt ended; a second call is harmless.
         """
         task = _current_task()
         if self._due.pop(task, None) is not None:

@@ -1,9 +1,9 @@
 """Takes the token out of what servers send: proxies' error pages repeat the requests they got.
 
 They may encode it as JSON, a URL or HTML. An error is short and people see it, so the search
-undoes all of its encodings first. The body of a success may be long and nobody sees it: there the
+undoes all of its encodings first. The body of a success may be long and is not shown: there the
 search is for the token as it is, and with each character encoded once. No regular expression is
-made of a token: `re` would keep it for the whole process.
+made of a token, because `re` would keep it as long as the process lives.
 """
 
 import html
@@ -20,7 +20,7 @@ HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""
 
 SHORTEST: Final = 16
-"""A shorter token, in characters, is a test's, and likely a word that replies use too."""
+"""Characters; a shorter token is a test's, and may be a word that replies use, too."""
 
 _ROUNDS: Final = 4
 """Layers of encoding that are undone: JSON that holds HTML that holds a URL is three."""
@@ -91,16 +91,16 @@ class Hiding:
 def _letters(said: str) -> str:
     """Return the letters and digits of a text, its encodings undone.
 
-    Base64 without padding, and encodings of punctuation that nobody undid, are found like this.
+    This also catches Base64 without padding, and punctuation whose encoding was not undone.
     """
     for _ in range(_ROUNDS):
         before = said
-        said = _JSON.sub(_json, said) if "\\" in said else said
+        said = _JSON.sub(_unescaped, said) if "\\" in said else said
         said = html.unescape(_HTML.sub(r"&#\1", unquote(said)))
         if said == before:
             break
     return _PUNCTUATION.sub("", said)
 
 
-def _json(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else ""
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else ""

@@ -1,4 +1,4 @@
-"""Exactly one attempt over aiohttp; foreign exceptions become ours.
+"""Makes one attempt over aiohttp; aiohttp's exceptions become the library's.
 
 Some habits of aiohttp would break the library's promises and are dealt with here:
 
@@ -42,8 +42,8 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.answers import Habit, doubt_about
 from intercom_async.transport.deadlines import Deadlines
+from intercom_async.transport.doubt import Habit, doubt_about
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
 from intercom_async.transport.retrying import Failure
@@ -100,7 +100,7 @@ def show_nothing_of(error: _Error) -> _Error:
 class _Body(aiohttp.BytesPayload):
     """The body of a request; aiohttp sends the headers together with it.
 
-    It may do so in a task of its own, which an interruption leaves without passing through here.
+    It may do so in a task of its own, whose exceptions do not pass through `_guard`.
     """
 
     async def write_with_length(
@@ -121,7 +121,7 @@ def _shared_body(body: bytes) -> _Body:
 async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Client middleware: send a request once, only where it may go, and with no foreign cookies."""
+    """Client middleware: send a request once, only where it may go, without the jar's cookies."""
     if hdrs.COOKIE in request.headers:
         _leave_out_the_jar(request)
     if request.proxy is not None:
@@ -135,7 +135,7 @@ async def _guard(
         aiohttp.ClientHttpProxyError,
     ) as error:
         way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
-        # Without a name for it: the frame, which it leads to, would keep it alive.
+        # The cause gets no name here: the frame, to which it leads, would keep it alive.
         raise AttemptFailedError(_classify(error), _describe(error), way) from _os_error(error)
 
 
@@ -147,7 +147,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "max_headers": _HEADERS_LIMIT,
     "middlewares": (_guard,),
 }
-"""Our own sessions have these; to others each request says them."""
+"""The library's own sessions have these; with another session, each request has them."""
 
 
 def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
@@ -177,7 +177,7 @@ class Connector(aiohttp.TCPConnector):
     """An `aiohttp.TCPConnector` that hands out no connection on which something waits to be read.
 
     Nothing that came before a request can be the answer to it. The library's own sessions have
-    one; give it to a session of your own in the place of aiohttp's, with the same arguments.
+    one; give it to a session of your own in place of aiohttp's, with the same arguments.
     """
 
     async def connect(
@@ -307,7 +307,7 @@ class Http:
 
     Args:
         session: used and never closed; without it a session is opened and closed here.
-        proxy: goes before the one that the session has or the environment names.
+        proxy: used in place of the session's or the environment's.
     """
 
     def __init__(
@@ -365,9 +365,9 @@ class Http:
         """Return the session, opened if need be.
 
         Raises:
-            ClientStateError: closed, bound to another event loop or process, or the certificates
-            that the environment names cannot be read.
-        InvalidArgumentError: HTTPS_PROXY names no proxy.
+            ClientStateError: the client is closed or bound to another event loop or process, or
+                the certificates that the environment names cannot be read.
+            InvalidArgumentError: HTTPS_PROXY names no proxy.
         """
         loop = asyncio.get_running_loop()
         if self._closed:
@@ -397,12 +397,12 @@ class Http:
             self._timeouts = {seconds: timeout}
         return timeout
 
-    def _to(self, request: Request) -> URL:
+    def _url_of(self, request: Request) -> URL:
         url = self._url.with_path(self._prefix + request.path, encoded=True)
         return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
-        """Send a request once, read the reply within `seconds`, and doubt_about it: `Reply.doubt`.
+        """Send a request once and read the reply within `seconds`; `Reply.doubt` is set.
 
         Raises:
             AttemptFailedError: no usable reply.
@@ -416,7 +416,7 @@ class Http:
                 # `request` only wraps this in a context manager, for a thirtieth of a call's cost.
                 await getattr(session, "_request", session.request)(
                     request.method,
-                    self._to(request),
+                    self._url_of(request),
                     data=_body_of(request),
                     headers=self._headers if request.body is None else self._body_headers,
                     timeout=self._timeout(seconds),

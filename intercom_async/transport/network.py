@@ -78,7 +78,7 @@ def tls() -> ssl.SSLContext | bool:
 
 @lru_cache(maxsize=4)
 def _context(file: str | None, folder: str | None, changed: int) -> ssl.SSLContext:
-    """Reading a system's certificates takes 20 ms: once, unless the file has changed."""
+    """Read certificates, which takes 20 ms: only once, unless the file has changed."""
     del folder, changed
     context = ssl.create_default_context()  # reads both variables
     if file is not None:

@@ -1,13 +1,14 @@
-"""Whether Intercom is away, when to look whether it is back, and who looks.
+"""Whether Intercom is away, when to check whether it is back, and which call does.
 
 Failures with no success between them are an outage if there are enough of them, of enough
 different calls (a single pair that always fails is no outage), for long enough (a server that
 restarts drops many connections in one moment). Any answer that is no passing error ends it.
 
-While it lasts, one request at a time looks, with jittered pauses that grow between the beginnings
-of two looks. Patient calls wait for their turn, first come, first served; a call that looked in
-vain goes to the end of the queue. While nobody waits there is no timer. A turn belongs to its call
-from the moment it is given: a call that is cancelled just then gives it back.
+While it lasts, one request at a time looks: it is sent to see whether Intercom answers again. The
+pauses from one look to the next grow, with jitter. Patient calls wait for their turn to look, first
+come, first served; a call that looked in vain goes to the end of the queue. While no call waits
+there is no timer. A turn belongs to its call from the moment it is given: a call that is cancelled
+just then gives it back.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ CALLS: Final = 5
 """Calls that must have failed: fewer may have failed for reasons of their own."""
 
 FAILURES: Final = 10
-"""Failures in a row. Of scattered ones, every fifth request, ten million make one such row."""
+"""Failures in a row. If every fifth request fails at random, ten million make one such row."""
 
 SPAN: Final = 0.5
 """Seconds from the first of them to the last."""
@@ -39,7 +40,7 @@ class Outage:
     Attributes:
         failures: in a row, up to now; 0 while all is well.
         is_open: whether they are an outage.
-        looking: whether a request is under way that looks whether Intercom is back.
+        looking: whether a request is under way that checks if Intercom is back.
         next_look: monotonic seconds from which on the next one may leave.
     """
 
@@ -145,8 +146,8 @@ class Outage:
         """A look is over and Intercom is still away: plan the next one.
 
         Args:
-            asked: seconds the server asked to wait, None for no such wish.
-            longest: seconds of the pause at most, but for such a wish.
+            asked: seconds the server asked to wait, or None.
+            longest: seconds of the pause at most, unless the server asked for more.
         """
         if not self.is_open:
             return
@@ -161,7 +162,7 @@ class Outage:
         self.next_look = max(now, self._look_began + jittered)
 
     def _set_timer(self) -> None:
-        """Set the timer for the next look if anybody waits for one."""
+        """Set the timer for the next look if a call waits for it."""
         wanted = self._waiting and self.is_open and not self.looking
         if self._timer is not None:
             if wanted and self._timer_at == self.next_look:

@@ -48,13 +48,13 @@ class RetryPolicy:
     Attributes:
         attempts: requests for one call at most, the first one included; 1 turns retries off.
             Replies 429 are not counted, they wait for the quota.
-        total_time: when the next attempt would begin later than this after the call's first
-            one, the call gives up instead; waiting for the quota is not counted (see
-            `RateLimitPolicy.max_wait`). None for no bound.
+        total_time: the next attempt must begin within this time of the call's first one, or the
+            call gives up; waiting for the quota is not counted (see `RateLimitPolicy.max_wait`).
+            None for no bound.
         backoff: the longest wait before the second attempt; it doubles with each attempt.
         backoff_max: the longest wait before any attempt.
         jitter: the part of a wait that is random, 1 for all of it ("full jitter").
-        retry_after_max: a Retry-After beyond this ends the call, with the wait in the error.
+        retry_after_max: a longer Retry-After ends the call; the error names the wait.
         budget: tokens of the client's retry budget, shared by all its calls but those of the
             bulk lane, which the quota paces. A retry costs 5, after a timeout 10, and gets them
             back when it succeeds; every success gives 1. At half of the tokens retrying stops
@@ -122,7 +122,7 @@ def decide(
 
 
 def too_long(asked: float, policy: RetryPolicy) -> str:
-    """Say that the server asks for more patience than the policy has."""
+    """Say that the server asks for a longer wait than the policy allows."""
     return (
         f"the server asks for a wait of {asked:.0f} s, longer than the "
         f"{policy.retry_after_max:.0f} s allowed by RetryPolicy(retry_after_max=...)"

@@ -1,7 +1,7 @@
-"""Sends the requests of one client, and answers for how it stands: quota, outage, counters.
+"""Sends the requests of one client, and reports its quota, outage and counters.
 
 Closing the client ends at once what can take long: waits for the quota, for the end of an outage
-and before a retry. `call` has the life of one call.
+and before a retry. A single call is in `call`.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from intercom_async.errors import IntercomError
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pacing.limiter import Limiter
 from intercom_async.runtime import Runtime
-from intercom_async.transport.answers import Habit
 from intercom_async.transport.call import Call, CallOptions, Shared
+from intercom_async.transport.doubt import Habit
 from intercom_async.transport.http import Http
 from intercom_async.transport.wire import Reply, Request, me
 
@@ -82,7 +82,7 @@ class Transport(Shared):
         )
 
     async def token_is_good(self, options: CallOptions) -> bool:
-        """Whether `GET /me` is answered well, looked at now or a moment ago."""
+        """Whether `GET /me` succeeds, now or a moment ago."""
         async with self._looking:
             if self.runtime.monotonic() - self._looked_at >= _LOOK_HOLDS:
                 try:
@@ -102,11 +102,11 @@ class Transport(Shared):
         """Return the final reply, whatever its status.
 
         Args:
-            on_send: awaited before each attempt, when that has its permit; a request that is
-                cancelled before it returned once certainly was not sent. What it raises is raised.
+            on_send: awaited before each attempt that has its permit; until it has returned once,
+                a cancelled call certainly sent nothing. If it raises, the call raises that.
 
         Raises:
-            RateLimitWaitError: the quota asks for more patience than `options.max_wait`.
+            RateLimitWaitError: the quota asks for a longer wait than `options.max_wait`.
             ConnectionFailedError: no attempt reached the server, or none was made because
                 Intercom is away.
             UnknownOutcomeError: no attempt was answered, at least one may have been applied.

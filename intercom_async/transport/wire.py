@@ -53,10 +53,6 @@ REGIONS: Final[Mapping[str, str]] = {
 }
 """Base URL of each region in which Intercom hosts workspaces."""
 
-_OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
-_NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
-_DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
-
 FILTERS: Final = 15
 """Values that one search may name, at most."""
 
@@ -75,7 +71,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         path: percent-encoded path below the base URL, beginning with "/".
         conversation_id: the conversation that the reply must be about.
-        attaches: whether that contact takes part after the write.
+        attaches: whether the contact takes part after the write.
         raw: whether the caller reads the reply: any 2xx that is no web page or error will do.
         repeatable: whether it may be sent again when it may have been applied.
     """
@@ -99,7 +95,7 @@ class Doubt(msgspec.Struct, frozen=True):
         again: whether another attempt may be answered better.
         contradiction: whether a success contradicts itself or the question. It may answer
             another request, so its connection is not used again.
-        listed: whether all that speaks against it is that it lists the removed contact.
+        listed: whether the only reason is that the reply lists the removed contact.
     """
 
     failure: Failure
@@ -168,19 +164,6 @@ def check_token(token: Secret) -> None:
         )
 
 
-def check_version(version: object) -> str:
-    """Return the value for the `Intercom-Version` header."""
-    if isinstance(version, str) and (
-        version in _OLDEST_VERSIONS
-        or version in _NAMED_VERSIONS
-        or _DATED_VERSION.fullmatch(version)
-    ):
-        return version
-    raise InvalidArgumentError(
-        "version", version, 'a version such as "2.14", or "Preview" or "Unstable"'
-    )
-
-
 def check_base_url(region: object, base_url: object) -> str:
     """Return where requests go, without a trailing slash.
 
@@ -213,48 +196,14 @@ def check_base_url(region: object, base_url: object) -> str:
     return base_url.rstrip("/")
 
 
+def region_of(base_url: str) -> str | None:
+    """Return the region that has this base URL, None for another address."""
+    return next((region for region, url in REGIONS.items() if url == base_url), None)
+
+
 def is_loopback(host: str) -> bool:
     """Whether requests to a host stay on this machine."""
     return host in _LOOPBACK_HOSTS or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
-
-
-_OWN_HEADERS: Final = frozenset(
-    {
-        *("authorization", "intercom-version", "user-agent", "accept-encoding", "cookie", "host"),
-        *("connection", "content-length", "content-type", "transfer-encoding"),
-        "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
-    }
-)
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
-
-
-def check_headers(headers: object) -> dict[str, str]:
-    """Return headers for every request; no error shows their values, which may be secret."""
-    if not is_object(headers):
-        raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
-    checked: dict[str, str] = {}
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
-        expected = None
-        if name.lower() in _OWN_HEADERS:
-            own = "token, version, user_agent_suffix, proxy"
-            expected = f"without {name}, which is the library's ({own})"
-        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            expected = f"printable ASCII texts, that of {name} too"
-        if expected is not None:
-            raise InvalidArgumentError("default_headers", None, expected)
-        checked[name.title()] = value  # one spelling, so that none is sent twice
-    return checked
-
-
-def check_suffix(suffix: object) -> str:
-    """Return what is added to the User-Agent header."""
-    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
-        expected = 'printable ASCII such as "acme-sync/2.1"'
-        raise InvalidArgumentError("user_agent_suffix", suffix, expected)
-    return suffix.strip()
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -313,7 +262,7 @@ def get_conversation(conversation_id: object) -> Request:
 def search_conversations(
     *contact_ids: object, per_page: int, starting_after: str | None
 ) -> Request:
-    """`POST /conversations/search` for those that a contact, or one of some, takes part in."""
+    """`POST /conversations/search` for those of a contact, or of any of several contacts."""
     values = [check_id("contact_id", one) for one in contact_ids]
     return _search("conversations", "contact_ids", values, per_page, starting_after)
 
@@ -466,7 +415,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether somebody else than Intercom wrote it."""
+        """Whether someone other than Intercom wrote it."""
         return self.type not in ("error.list", "error") and self.code is None
 
 
@@ -529,7 +478,7 @@ def _kind_of_error(reply: Reply, body: ErrorBody) -> type[APIError]:  # noqa: PL
 
 
 IN_DOUBT: Final = frozenset({408, 425, 499})
-"""4xx statuses after which nobody knows whether the request was applied."""
+"""4xx statuses that leave open whether the request was applied."""
 
 _KINDS: Final[Mapping[int, type[APIError]]] = {
     401: AuthenticationError,

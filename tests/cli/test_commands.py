@@ -14,7 +14,7 @@ import trustme
 from rich.console import Console
 
 from intercom_async.cli import demo
-from intercom_async.cli.running import EXIT_STATUS
+from intercom_async.cli.exit_status import EXIT_STATUS
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command, press_ctrl_c, serving, write_csv
@@ -96,8 +96,12 @@ class TestRefusals:
             (["--concurrency", "0"], "concurrency"),
             (["--columns", "conversation_id"], "--columns"),
             (["--token-file", "no such file"], "no such file"),
-            (["--columns", "conversation_id=Thread"], "Thread"),
+            (
+                ["--columns", "conversation_id=Thread"],
+                "lacks 'Thread'; found 'conversation_id', 'contact_id'. Leave --columns out",
+            ),
             (["--columns", "conversation=Thread"], "conversation_id=Thread"),
+            (["--columns", "admin_id=Agent"], "lacks 'Agent'"),
             (["--admin-id", ""], "--admin-id must be an admin's id, not ''"),
             (["--output", "missing/results.jsonl"], "results.jsonl"),
         ],
@@ -120,6 +124,7 @@ class TestRefusals:
         [
             (["detach", "nowhere.csv"], "nowhere.csv: No such file"),
             (["detach", "."], ".: Is a dir"),
+            (["detach", "/dev/null", "--journal", "."], "no regular file"),
             (["detach"], "SOURCE must be a file, or - for standard input, or --people FILE"),
             (["attach"], "SOURCE must be a file, or - for standard input, or --undo JOURNAL"),
             (["attach", "pairs.csv", "--undo", "run.db"], "SOURCE must be left out with --undo"),

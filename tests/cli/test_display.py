@@ -54,6 +54,10 @@ class TestSummary:
     ) -> None:
         assert said in shown(summary(outcomes, **facts))
 
+    def test_counts_every_outcome_that_occurred(self) -> None:
+        text = " ".join(shown(summary(dict.fromkeys(Outcome, 3))).split())
+        assert all(f"3 {outcome.replace('_', ' ')}" in text for outcome in Outcome)
+
     def test_a_resumed_run_with_nobody_attached_raises_no_alarm(self) -> None:
         text = shown(summary({Outcome.ALREADY_ABSENT: 3}, settled_before=3))
         assert "no contact was in its conversation" not in text
@@ -91,6 +95,10 @@ def test_a_dry_run_only_says_what_would_be(said: str, *, dry_run: bool) -> None:
     assert f"{said}  1 already absent" in shown(now, dry_run=dry_run)
 
 
+def test_the_rate_of_a_run_is_there_from_the_first_line_on() -> None:
+    assert plain(progress(summary({Outcome.DETACHED: 50}, elapsed=5.0))).startswith("50  10/s")
+
+
 @pytest.mark.parametrize(
     ("next_look", "said"),
     [(12.0, "asking again in 12 s"), (0.3, "asking again in 1 s"), (0.0, "asking again now")],
@@ -100,7 +108,7 @@ def test_an_outage_is_shown_with_its_begin_its_reason_and_the_next_look(
 ) -> None:
     outage = OutageStatus(since=192.0, reason=f"HTTP 503{ESCAPES}", next_look=next_look)
     _, line = plain(progress(summary({}), outage=outage)).splitlines()
-    assert re.match(rf"Intercom is away since \d\d:\d\d:\d\d, {said}: HTTP 503\\x1b", line)
+    assert re.match(rf"Intercom has been away since \d\d:\d\d:\d\d, {said}: HTTP 503\\x1b", line)
     assert "\x1b]" not in line
 
 

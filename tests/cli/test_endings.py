@@ -182,6 +182,15 @@ class TestAtATerminal:
         assert ("nothing was done" in rest) is (status == 4)
         assert simulator.applied.total() == (3 if status == 0 else 0)
 
+    @pytest.mark.usefixtures("simulator")
+    def test_no_token_at_the_prompt_is_a_usage_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(TOKEN_VARIABLE)
+        with at_terminal("whoami") as (run, ours):
+            read_until(ours, "Intercom access token:")
+            os.write(ours, b"\x04")
+            assert "--token-file must be given" in read_until(ours, None)
+            assert run.wait(PATIENCE) == 2
+
     def test_a_terminal_as_input_is_told_what_is_waited_for(
         self, simulator: IntercomSimulator, source: Path
     ) -> None:
@@ -213,11 +222,25 @@ class TestStreams:
         assert len(settled_in(journal)) == 3
 
     @pytest.mark.usefixtures("simulator")
-    def test_a_reader_that_has_gone_is_not_some_failed(self) -> None:
-        ended = shell('"$@" | true; exit ${PIPESTATUS[0]}', "find", "--contact", "5ba682d2")
-        assert ended.returncode in {0, 4}
-        assert "Traceback" not in ended.stderr
-        assert "Broken pipe" not in ended.stderr
+    @pytest.mark.parametrize(
+        "arguments", ["whoami", "find --contact 5ba682d2", "detach nowhere", "simulate --port 0"]
+    )
+    def test_a_reader_that_has_gone_ends_a_command_in_status_4(self, arguments: str) -> None:
+        ours, theirs = os.pipe()
+        os.close(ours)
+        with process([*COMMAND, *arguments.split()], output=theirs) as run:
+            os.close(theirs)
+            assert run.wait(PATIENCE) == 4
+
+    def test_a_reader_of_a_list_that_has_gone_ends_the_search(
+        self, simulator: IntercomSimulator
+    ) -> None:
+        contact, other = (simulator.workspace.add_contact() for _ in range(2))
+        for _ in range(4000):
+            simulator.workspace.add_conversation([contact, other])
+        line = '"$@" | head -1; exit ${PIPESTATUS[0]}'
+        ended = shell(line, "find", "--contact", contact)
+        assert (ended.returncode, ended.stderr) == (4, "")
 
     def test_a_reader_of_results_that_has_gone_stops_the_run(
         self, simulator: IntercomSimulator, source: Path
@@ -271,3 +294,16 @@ def test_ctrl_c_while_the_command_line_is_read_is_told_and_ends_in_status_4(
         main()
     assert ended.value.code == 4
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.usefixtures("simulator")
+def test_ctrl_c_after_the_end_changes_no_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(status: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise SystemExit(status)
+
+    monkeypatch.setattr(sys, "argv", ["intercom-async", "whoami"])
+    monkeypatch.setattr(sys, "exit", leave)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0

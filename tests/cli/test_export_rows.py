@@ -45,6 +45,8 @@ def test_json_lines_hold_every_value_as_it_is(command: Command, path: Path) -> N
     assert told["conversation_id"] == "=1\n;@2"
     assert told["inferred"] is True
     assert told["error"] is None
+    again = command("export", path, "--jsonl", "--output", "-")
+    assert again.out == command("export", path, "--jsonl").out
 
 
 @pytest.mark.parametrize("formula", [*FORMULAS, "a;  \"'=1", "x; -1"])

@@ -1,6 +1,7 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class TestJournal:
         moved = source.rename(source.with_name("moved.csv"))
         ended = command("detach", journal, "--json")
         assert ended.status == 1
-        assert "was not read to its end; for the rest, run: detach INPUT" in ended.err
+        assert "to its end; for the rest, run: intercom-async detach INPUT" in ended.err
         assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
         assert simulator.applied.total() < 1500
         assert command("report", journal).status == 1
@@ -216,6 +217,27 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
     assert "nothing was changed" in ended.err
     assert "5 would be detached" in ended.err
     assert simulator.applied.total() == 0
+
+
+def test_a_journal_whose_input_was_read_is_no_input_of_a_dry_run(
+    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+) -> None:
+    write_csv(source, simulator.workspace.populate(conversations=1))
+    command("detach", source, "--journal", journal)
+    ended = command("detach", journal, "--dry-run")
+    assert ended.status == 2
+    assert "SOURCE must be an input in a dry run" in ended.err
+
+
+def test_a_damaged_journal_is_not_read_as_text(
+    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+) -> None:
+    write_csv(source, simulator.workspace.populate(conversations=1))
+    command("detach", source, "--journal", journal)
+    os.truncate(journal, 5000)
+    ended = command("detach", journal)
+    assert ended.status == 2
+    assert f"the journal {journal} is damaged" in ended.err
 
 
 class TestFind:

@@ -12,6 +12,8 @@ import pytest
 
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, serving, write_csv
+from tests.cli.journals import session
+from tests.cli.journals import write as write_journal
 from tests.cli.test_endings import COMMAND, process
 from tests.support.people import addresses, town
 
@@ -151,6 +153,29 @@ class TestDetach:
         ended = command("detach", journal, *base)
         assert "1 person: 1 ambiguous" in ended.err
         assert simulator.applied.total() == 0
+
+    def test_people_whose_pipe_was_cut_off_are_asked_for_as_people(
+        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        cut = session(read=False, source_kind="standard input of people", source_name=None)
+        journal = write_journal(
+            tmp_path / "run.db", [], [cut],
+            base_url=simulator.url, workspaces=[("", "simulator", None)],
+        )  # fmt: skip
+        ended = command("detach", journal, *base)
+        assert ended.status == 1
+        again = f"intercom-async detach --people INPUT --journal {journal}"
+        assert f"for the rest, run: {again}" in ended.err
+
+    def test_people_without_a_group_are_no_empty_input(
+        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        simulator.workspace.add_contact(email="p0@x.example")
+        source, journal = write(tmp_path / "people.csv", "p0@x.example"), tmp_path / "run.db"
+        assert command("detach", "--people", source, "--journal", journal, *base).status == 0
+        ended = command("report", journal)
+        assert ended.status == 0
+        assert ended.out.startswith("None of the people is in a group conversation.")
 
     @pytest.mark.parametrize(
         ("header", "arguments", "said"),

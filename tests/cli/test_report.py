@@ -21,9 +21,12 @@ from intercom_async import (
     ConversationNotFoundError,
     LastContactError,
 )
+from intercom_async.cli.printing import span
 from intercom_async.cli.report import words
-from intercom_async.cli.report.timeline import Column, base_for, lay_out
-from intercom_async.cli.running import span
+from intercom_async.cli.report.chart import Column, base_for, lay_out
+from intercom_async.cli.states import LOOKS
+from intercom_async.detaching import Outcome
+from intercom_async.journal import State
 from tests.cli.conftest import Command
 from tests.cli.journals import NASTY, T0, failed, insert, pair, session, write
 
@@ -103,7 +106,7 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     [
         ({}, "Every pair so far is settled.", "detach {} --region eu"),
         ({"source_kind": "standard input", "source_name": None}, "(standard input) was not", None),
-        ({"source_kind": None, "source_name": None}, "(what a program gave) was not", None),
+        ({"source_kind": None, "source_name": None}, "(pairs from a program) was not", None),
         ({"source_kind": "undo"}, "not read", "--undo /inputs/pairs.csv --journal {} --region eu"),
     ],
 )
@@ -168,6 +171,17 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
         assert re.search(line, text), line
     assert "Session 2 has no end: it goes on now, or it was killed." in text
     assert "1 outcome came from a check" in text
+
+
+def test_every_state_has_a_name_a_colour_and_advice(command: Command, path: Path) -> None:
+    write(path, [pair(number, state) for number, state in enumerate((*Outcome, *State))])
+    text, page = command("report", path).out, page_of(command, path)
+    for state in (*Outcome, *State):
+        name, look = state.replace("_", " "), LOOKS[state]
+        assert re.search(rf"^{name} .*{re.escape(look.advice)}$", text, re.MULTILINE)
+        assert f"--{state}: {look.colour};" in page
+        assert f"{name}</td>" in page
+        assert look.advice in page
 
 
 def test_what_a_killed_session_had_not_counted_yet_is_written_by_its_pairs(

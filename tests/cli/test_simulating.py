@@ -11,7 +11,7 @@ from rich.console import Console
 
 from intercom_async import IntercomClient, InvalidArgumentError
 from intercom_async.cli.demo import DemoOptions, demo
-from intercom_async.cli.running import ExitStatus
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.simulating import SHARE, order, picture
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command

@@ -6,16 +6,16 @@ import io
 import json
 import os
 import shlex
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.options import parse_columns
 from intercom_async.cli.sources import BadLine, read_pairs
-from intercom_async.cli.text import SourceError
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
@@ -153,7 +153,7 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
 def test_a_line_and_a_row_without_an_end_are_refused(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intercom_async.cli.text.LONGEST", 1000)
+    monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 1000)
     found = read_pairs(opened(HEADER + b"1,c1\n" + data), "pairs")
     assert [next(found)] == ONE
     with pytest.raises(SourceError, match="line 3: longer than 1,000 characters; is a quote never"):
@@ -198,7 +198,7 @@ FILES = {
 def test_each_form_is_read_in_each_encoding_and_in_pieces_of_any_size(
     form: str, encoding: str, packed: bool, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intercom_async.cli.text._PIECE", piece)
+    monkeypatch.setattr("intercom_async.cli.input_text._PIECE", piece)
     begin = "" if encoding in {"utf-8-sig", "utf-8"} else "\ufeff"
     data = (begin + FILES[form]).encode(encoding)
     found = read(gzip.compress(data) if packed else data)
@@ -243,6 +243,9 @@ def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(wrong: str) -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + b"\n" * 10, r"this is a spreadsheet.*save the sheet as CSV"),
         (HEADER.decode().encode("utf-16-le"), "save the file as CSV"),
         (b"contact_id,conversation_id,contact_id\n1,2,3\n", "the header names 'contact_id' twice"),
+        (HEADER.strip() + b",admin_id,admin_id\n1,2,3,4\n", "the header names 'admin_id' twice"),
+        (b"conversation_id,contact_id\r1,2\r", "line 1: its lines end with CR alone; save"),
+        (b'"conversation_id,contact_id\n1,2\n', "line 1: the header is not CSV"),
         (
             b"a,contact_id\n1,2\n",
             "csv, line 1: the header lacks 'conversation_id'; found 'a', 'con",
@@ -299,6 +302,29 @@ def test_a_spoilt_array_is_an_error_behind_its_good_pairs(
         next(found)
     assert caught.value.line == line
     assert problem in str(caught.value)
+
+
+class Trickle(io.RawIOBase):
+    """A pipe through which one byte comes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        byte = self._left.read(1)
+        buffer[: len(byte)] = byte
+        return len(byte)
+
+
+def test_a_number_that_comes_in_pieces_is_one_element() -> None:
+    stream: io.BufferedReader = io.BufferedReader(Trickle(b'[\n1.5,\n1e-5,\n["1", "c1"]\n]'))
+    first, second, *found = read_pairs(stream, "pairs.json")
+    assert isinstance(first, BadLine)
+    assert isinstance(second, BadLine)
+    assert found == ONE
 
 
 ids = st.text("0123456789abcdefXYZ-_", min_size=1, max_size=24).filter(

@@ -156,7 +156,7 @@ class TestWhatItIs:
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA user_version = 2")
         connection.close()
-        await refused(path, JournalError, "schema is 2, this one knows 1.*update")
+        await refused(path, JournalError, "schema is 2, this version reads 1.*update")
         with pytest.raises(JournalError, match="newer version"):
             journal_reader.open(path)
         assert journal_reader.is_journal(path)

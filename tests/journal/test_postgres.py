@@ -186,7 +186,7 @@ class TestOwners:
         await asyncio.to_thread(
             change, place, "UPDATE intercom_schema SET version = 9 WHERE %s <> ''"
         )
-        with pytest.raises(JournalError, match="their schema is 9, this one knows 1"):
+        with pytest.raises(JournalError, match="their schema is 9, this version reads 1"):
             await opened(place)
 
     async def test_a_cancelled_opening_leaves_no_lease(self, place: InPostgres) -> None:

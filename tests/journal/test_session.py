@@ -414,14 +414,14 @@ async def test_the_tables_can_be_queried_by_people(path: Path) -> None:
         outcomes = connection.execute("SELECT state, pairs, inferred FROM outcomes").fetchall()
         failures = connection.execute("SELECT conversation_id, error FROM failures").fetchall()
         ((when,),) = connection.execute("SELECT max(updated_at) FROM failures")
-        timeline = connection.execute("SELECT sum(detached), sum(failed) FROM timeline").fetchall()
+        timeline = connection.execute("SELECT state, pairs FROM timeline").fetchall()
         ((number,),) = connection.execute("PRAGMA application_id")
     connection.close()
     assert sorted(outcomes) == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
     assert failures == [("c0002", "HTTP 503"), ("c0003", None)]
     assert when.endswith("Z")
     assert "T" in when
-    assert timeline == [(1, 1)]
+    assert sorted(timeline) == [("detached", 1), ("failed", 1)]
     assert number.to_bytes(4, "big") == b"icas"
 
 

@@ -233,7 +233,7 @@ def test_a_server_without_headers_leaves_limit_and_remaining_open() -> None:
         waiting_interactive=2,
         waiting_bulk=3,
     )
-    assert quota.known_wait(100, 1.0) == 0.0
+    assert quota.least_wait(100, 1.0) == 0.0
 
 
 # --- a window's budget -------------------------------------------------------------------------
@@ -255,23 +255,23 @@ def test_bulk_asks_again_each_quarter_of_a_second_while_nothing_remains() -> Non
 
 def test_the_wait_that_is_known_counts_whole_windows_for_those_ahead() -> None:
     quota = known(limit=10, remaining=3)
-    waits = {ahead: quota.known_wait(ahead, 4.0) for ahead in (0, 2, 3, 12, 13, 22, 23)}
+    waits = {ahead: quota.least_wait(ahead, 4.0) for ahead in (0, 2, 3, 12, 13, 22, 23)}
     assert waits == {0: 0.0, 2: 0.0, 3: 6.0, 12: 6.0, 13: 16.0, 22: 16.0, 23: 26.0}
 
 
 def test_the_wait_that_is_known_counts_a_fraction_s_windows_too() -> None:
     quota = known(limit=10, remaining=9, policy=RateLimitPolicy(quota_fraction=0.35))
     # Three requests a window are ours, one of this window's was sent.
-    waits = {ahead: quota.known_wait(ahead, 4.0) for ahead in (1, 2, 4, 5, 7, 8)}
+    waits = {ahead: quota.least_wait(ahead, 4.0) for ahead in (1, 2, 4, 5, 7, 8)}
     assert waits == {1: 0.0, 2: 6.0, 4: 6.0, 5: 16.0, 7: 16.0, 8: 26.0}
 
 
 def test_nobody_waits_for_an_edge_while_enough_remains_however_unsure_the_clock_is() -> None:
     quota = known(remaining=50)
     quota.clock.low = AHEAD - 5.0
-    assert quota.known_wait(0, 0.0) == 0.0
-    assert quota.known_wait(49, 0.0) == 0.0
-    assert quota.known_wait(50, 0.0) == 15.0
+    assert quota.least_wait(0, 0.0) == 0.0
+    assert quota.least_wait(49, 0.0) == 0.0
+    assert quota.least_wait(50, 0.0) == 15.0
 
 
 def test_a_status_tells_what_is_left_after_what_is_in_flight() -> None:
@@ -534,7 +534,7 @@ def test_a_refusal_for_another_budget_pauses_until_the_reset_and_halves_the_pace
     quota = known(limit=1000, mine=200, remaining=800, at=1.0)
     answer(quota, 0, at=2.0, limit=1000, status=429, code="other")
     assert quota.wait(Lane.INTERACTIVE, 2.0, backlog=None) == 8.0
-    assert quota.known_wait(0, 2.0) == 8.0
+    assert quota.least_wait(0, 2.0) == 8.0
     quota._paused_until = 0.0
     assert pace(quota, 2.0) == pytest.approx(0.95 * (800 - 22.5) / 7.5 / 2)
 
@@ -555,8 +555,8 @@ def test_a_refusal_without_headers_pauses_for_half_a_second_to_one() -> None:
         quota = unknown(chance=chance)
         answer(quota, None, at=0.0, limit=None, reset=None, status=429)
         assert quota.wait(Lane.BULK, 0.0, backlog=None) == pause
-        assert quota.known_wait(5, 0.25) == pause - 0.25
-        assert quota.known_wait(5, 2.0) == 0.0
+        assert quota.least_wait(5, 0.25) == pause - 0.25
+        assert quota.least_wait(5, 2.0) == 0.0
 
 
 def test_after_a_pause_one_request_probes() -> None:

@@ -22,7 +22,7 @@ from intercom_async.pacing.slots import UNBOUNDED
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.runtime import SYSTEM
 from intercom_async.transport import wire
-from intercom_async.transport.answers import doubt_about
+from intercom_async.transport.doubt import doubt_about
 from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.retrying import Failure, RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport

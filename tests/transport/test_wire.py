@@ -100,19 +100,6 @@ class TestConfiguration:
         assert caught.value.name == "base_url"
         assert "secret" not in str(caught.value)
 
-    @pytest.mark.parametrize(
-        "version", ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.14", "2.99", "Preview", "Unstable"]
-    )
-    def test_documented_and_newer_versions_are_taken(self, version: str) -> None:
-        assert wire.check_version(version) == version
-
-    @pytest.mark.parametrize(
-        "version", ["", "3", "2", "2.014", "1.5", "preview", "2.1\n", 2.14, None]
-    )
-    def test_malformed_versions_are_refused(self, version: object) -> None:
-        with pytest.raises(InvalidArgumentError, match="version"):
-            wire.check_version(version)
-
     @pytest.mark.parametrize("token", ["dG9rOjEyMw==", "".join(map(chr, range(0x21, 0x7F)))])
     def test_a_token_of_printable_ascii_is_taken(self, token: str) -> None:
         wire.check_token(Secret(token))

@@ -1,4 +1,4 @@
-"""The command `report`: what a journal tells about a run, for people and for programs.
+"""The command `report`: what a journal says about a run, for people and for programs.
 
 `queries` reads the journal into plain values, `terminal` and `page` show them.
 """

@@ -8,13 +8,14 @@ import attrs
 import msgspec
 from rich.console import Console
 
+from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.picture import draw
+from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import picture, rendered
-from intercom_async.cli.running import ExitStatus, print_out, say
 from intercom_async.journal import reader
 
 

@@ -8,9 +8,10 @@ from typing import Final
 import jinja2
 
 from intercom_async._version import __version__
+from intercom_async.cli import states
 from intercom_async.cli.report import words
+from intercom_async.cli.report.chart import Axis, lay_out
 from intercom_async.cli.report.queries import EXAMPLES, Facts
-from intercom_async.cli.report.timeline import Axis, lay_out
 from intercom_async.errors import readable
 
 _GAP: Final = 4
@@ -37,6 +38,7 @@ def page(facts: Facts) -> str:
     quota, top = axis.scale(facts.quota)
     return environment.get_template("page.html").render(
         facts=facts,
+        states=states,
         words=words,
         file=Path(facts.path).name,
         version=__version__,
@@ -54,7 +56,7 @@ def page(facts: Facts) -> str:
 
 
 def _finalize(value: object) -> object:
-    """Spell out the invisible characters of foreign text, which can turn a line around."""
+    """Spell out the invisible characters of foreign text, which can reverse a line."""
     plain = isinstance(value, str) and not hasattr(value, "__html__")
     return readable(str(value), 10_000) if plain else value
 

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from intercom_async.cli.inputs import unread_input
-from intercom_async.cli.report.timeline import Column, base_for
+from intercom_async.cli.report.chart import Column, base_for
 from intercom_async.detaching import Outcome
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader

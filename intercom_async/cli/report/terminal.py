@@ -8,11 +8,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from intercom_async.cli.display import STYLES
+from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report import words
+from intercom_async.cli.report.chart import Axis, lay_out
 from intercom_async.cli.report.queries import Facts
-from intercom_async.cli.report.timeline import Axis, lay_out
-from intercom_async.cli.running import amount, span
+from intercom_async.cli.states import LOOKS, name
 from intercom_async.errors import readable
 
 _HEIGHT: Final = 6
@@ -41,7 +41,7 @@ def rendered(facts: Facts) -> str:
 
 def picture(facts: Facts) -> Iterator[RenderableType]:
     """Yield the sentence, the outcomes and the chart of a report, for a picture of 90 columns."""
-    yield _verdict(facts)
+    yield _conclusion(facts)
     yield _outcomes(facts)
     yield from _chart(facts, 60, _BLOCKS)
 
@@ -54,7 +54,7 @@ def _has(encoding: str, text: str) -> bool:
 
 
 def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
-    yield _verdict(facts)
+    yield _conclusion(facts)
     yield _text(f"{facts.path}, {words.origin(facts)}", "dim")
     if facts.pairs:
         first, last = map(words.moment, facts.moments)
@@ -62,8 +62,8 @@ def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
     yield ""
     table = _outcomes(facts)
     table.add_row()
-    for name, number, remark in words.numbers(facts):
-        table.add_row(name, number, "", remark)
+    for label, number, remark in words.numbers(facts):
+        table.add_row(label, number, "", remark)
     yield table
     for remark in words.remarks(facts):
         yield from ("", _text(remark, "yellow"))
@@ -82,22 +82,23 @@ def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
         yield from ("", _text(f"{aim}:", "bold"), line)
 
 
-def _verdict(facts: Facts) -> Text:
-    return _text(words.verdict(facts), "bold green" if facts.complete else "bold yellow")
+def _conclusion(facts: Facts) -> Text:
+    return _text(words.conclusion(facts), "bold green" if facts.complete else "bold yellow")
 
 
 def _outcomes(facts: Facts) -> Table:
     table = _table("", "count", "count", "")
     for state, count in facts.states.items():
-        name = _text(words.name(state), STYLES.get(state, "dim"))
-        table.add_row(name, f"{count:,}", words.share(count, facts.pairs), words.ADVICE[state])
+        look = LOOKS[state]
+        share = words.share(count, facts.pairs)
+        table.add_row(_text(name(state), look.style), f"{count:,}", share, look.advice)
     return table
 
 
 def _causes(facts: Facts) -> Iterator[RenderableType]:
     shown = facts.causes[:_MOST]
     for cause in shown:
-        head = _text(f"{cause.pairs:,} {words.name(cause.state)}: ", STYLES.get(cause.state, "dim"))
+        head = _text(f"{cause.pairs:,} {name(cause.state)}: ", LOOKS[cause.state].style)
         yield from ("", head.append(words.meaning(cause), "bold"))
         if error := words.error(cause):
             yield _text(error, length=400)
@@ -160,7 +161,7 @@ def _bars(axis: Axis, member: str, low: float, high: float, blocks: str) -> str:
 
 
 def _eighths(rate: float, low: float, high: float) -> int:
-    """Return the eighths that a rate fills of a part; what is more than nothing shows."""
+    """Return how many eighths of a part a rate fills; a rate above zero always shows."""
     if rate <= low:
         return 0
     return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))

@@ -7,25 +7,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from intercom_async.cli.printing import amount, span
+from intercom_async.cli.report.chart import Axis
 from intercom_async.cli.report.queries import Cause, Facts
-from intercom_async.cli.report.timeline import Axis
-from intercom_async.cli.running import amount, span
+from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
-from intercom_async.transport.wire import REGIONS
-
-ADVICE: Final[Mapping[str, str]] = {
-    "detached": "removed; nothing to do",
-    "already_absent": "was not in the conversation; nothing to do",
-    "conversation_missing": "no such conversation; nothing to do",
-    "refused_last_contact": "cannot be removed; decide about the conversation",
-    "failed": "nothing was changed; read the cause, then go on",
-    "unknown": "may have happened; go on, that is safe",
-    "attached": "put back; nothing to do",
-    "sending": "may have happened; go on, a check finds out",
-    "pending": "not sent yet; go on",
-}
-"""What to do next, by state."""
+from intercom_async.transport.wire import region_of
 
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "the run read it from the input and has not sent it yet",
@@ -38,7 +26,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "RateLimitedError": "Intercom's rate limit refused every attempt",
     "ConnectionFailedError": "Intercom could not be reached, or did not answer",
     "CertificateError": "the server's certificate was refused: a proxy, or a wrong address",
-    "UnknownOutcomeError": "no reply came, and a check could not find out what happened",
+    "UnknownOutcomeError": "no reply came, and no check could find out what happened",
     "GatewayError": "a gateway between here and Intercom answered in its place",
     "ServerError": "Intercom had a fault of its own, which may have passed by now",
     "InvalidRequestError": "Intercom did not accept the request; its own words say why",
@@ -58,16 +46,6 @@ NUMBERS: Final = frozenset(
 
 Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
 """A table: its title, headings and rows, and how many rows it leaves out."""
-
-
-def region(facts: Facts) -> str | None:
-    """Return the region in which the workspace is hosted, None for another address."""
-    return next((key for key, url in REGIONS.items() if url == facts.base_url), None)
-
-
-def name(state: str) -> str:
-    """Return a state as words: "already absent"."""
-    return state.replace("_", " ")
 
 
 def share(part: int, whole: int) -> str:
@@ -91,7 +69,7 @@ def moment(at: float) -> str:
         return "???? ??:??:??"
 
 
-def verdict(facts: Facts) -> str:
+def conclusion(facts: Facts) -> str:
     """Return the result of a run in one or two sentences."""
     unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
@@ -100,6 +78,8 @@ def verdict(facts: Facts) -> str:
     if facts.pairs:
         lacking = "" if unread or facts.complete else " Some people could not be looked up."
         return f"Every pair {'so far is' if unread else 'is'} settled.{unread}{lacking}"
+    if facts.people and facts.complete:
+        return "None of the people is in a group conversation."
     return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
@@ -126,7 +106,7 @@ def remarks(facts: Facts) -> Iterator[str]:
     if facts.inferred:
         yield (
             f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
-            "Somebody else may have made that change, so an undo leaves it alone."
+            "Another person or program may have made that change, so an undo leaves it alone."
         )
 
 
@@ -201,7 +181,7 @@ def go_on(facts: Facts) -> str | None:
         given = ["--undo", unread.name or "", "--journal", facts.path]
     elif facts.complete or not (facts.left or facts.people or (unread and unread.kind == "file")):
         return None
-    home = region(facts)
+    home = region_of(facts.base_url)
     where = ["--base-url", facts.base_url] if home is None else ["--region", home]
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
@@ -221,7 +201,7 @@ def export_of(facts: Facts, state: str) -> str:
 
 def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
     """Return the conversation's address in Intercom, None without a known workspace."""
-    home = region(facts)
+    home = region_of(facts.base_url)
     app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
     if home is None or not app or len(conversation_id) > 60:
         return None
@@ -236,5 +216,5 @@ def origin(facts: Facts) -> str:
     if len(facts.workspaces) == 1:
         one = facts.workspaces[0]
         where = [part for part in (one.workspace, one.app_name, one.app_id) if part]
-    home = region(facts)
+    home = region_of(facts.base_url)
     return ", ".join([facts.operation, *where, f"region {home}" if home else facts.base_url])

@@ -207,7 +207,7 @@ class Client:
     def wait(self, lane: Lane) -> None:
         """Let time pass until a request may leave."""
         began = self.now
-        said = self.quota.known_wait(0, self.now)
+        said = self.quota.least_wait(0, self.now)
         assert 0.0 <= said <= LONGEST_WAIT
         for _ in range(MOST_LOOKS):
             wait = self.quota.wait(lane, self.now, backlog=None)

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.sources import BadLine, read_pairs
-from intercom_async.cli.text import SourceError
 from intercom_async.detaching import Detach
 
 WORDS: Final[Sequence[bytes]] = [

@@ -63,12 +63,12 @@ class Text:
         return taken
 
     def line_end(self) -> int:
-        """Return the end of the next line, 0 behind the last one."""
+        """Return the end of the next line, 0 after the last one."""
         line = self.match(_LINE)
         return 0 if line is None else line.end()
 
     def line_ahead(self) -> str:
-        """Return the next line without passing it, "" behind the last one."""
+        """Return the next line without passing it, "" after the last one."""
         line = self.match(_LINE)
         return "" if line is None else line[0]
 

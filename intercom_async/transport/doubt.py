@@ -1,4 +1,4 @@
-"""Whether an answer is believed: a pure rule for one reply to one request.
+"""Whether a reply is believed: a pure rule for one reply to one request.
 
 An answer is believed only if it is Intercom's, answers this very question and contradicts
 nothing. Of Intercom's own answers that is status 200 with a JSON object about what was asked, and
@@ -8,6 +8,8 @@ question with the reply to the one before.
 
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
+
+`detaching` decides what becomes of a write after a doubt.
 """
 
 from typing import Any, Final, TypeGuard
@@ -35,13 +37,13 @@ from intercom_async.transport.wire import (
 )
 
 IN_A_ROW: Final = 3
-"""Checks that must find contacts gone which their replies still listed, to call it a habit."""
+"""A habit is believed after this many checks in a row showed that a listed contact was gone."""
 
 
 class Habit:
     """Whether a workspace's replies list the contact that was just removed.
 
-    An old page of Intercom's documentation says so. It is believed when checks have shown it.
+    An old page of Intercom's documentation says that they do; checks must show it.
     """
 
     __slots__ = ("_in_a_row", "believed")
@@ -51,7 +53,7 @@ class Habit:
         self._in_a_row = 0
 
     def note(self, *, gone: bool) -> bool:
-        """Count what a check found; return whether that made it believed."""
+        """Count what a check showed; return whether the habit is believed from now on."""
         self._in_a_row = self._in_a_row + 1 if gone else 0
         if self.believed or self._in_a_row < IN_A_ROW:
             return False
@@ -76,7 +78,7 @@ def doubt_about(
         # An undocumented success may be no answer to a read; the redirect will come again.
         again = status < 300 and not request.writes
         return Doubt(Failure.FOREIGN, _said(status, body), again=again)
-    if body.is_list or (status == 429 and _tells_quota(reply)):
+    if body.is_list or (status == 429 and _names_quota(reply)):
         return None
     return Doubt(Failure.FOREIGN, _said(status, body), again=body.is_foreign)
 
@@ -104,7 +106,7 @@ def _error_of(reply: Reply) -> IntercomError:
     return ContradictoryReplyError(reason, **facts)
 
 
-def _tells_quota(reply: Reply) -> bool:
+def _names_quota(reply: Reply) -> bool:
     quota = reply.headers
     return quota is not None and not (quota.limit is quota.remaining is quota.reset is None)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from intercom_async import IntercomError
 from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.transport import wire
-from intercom_async.transport.answers import IN_A_ROW, Habit, doubt_about, error_of
+from intercom_async.transport.doubt import IN_A_ROW, Habit, doubt_about, error_of
 from intercom_async.transport.wire import Reply, Request
 
 DETACH = wire.detach("7", "gone", "1")

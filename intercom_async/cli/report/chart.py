@@ -1,4 +1,7 @@
-"""The outcomes over time, in columns of equal width, with long pauses cut out. Pure."""
+"""The chart of the outcomes over time: columns of equal width, long pauses cut out. Pure.
+
+`page` and `terminal` draw it.
+"""
 
 import itertools
 import math

@@ -1,0 +1,90 @@
+"""The headers of every request, apart from the token."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from intercom_async._version import __version__
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.structuring import is_object
+
+_OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
+_NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
+_DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
+
+_OF_HTTP: Final = frozenset(
+    {
+        *("authorization", "cookie", "host", "connection"),
+        *("content-length", "content-type", "transfer-encoding"),
+        "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
+    }
+)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+
+
+def request_headers(
+    *, version: object, user_agent_suffix: object, default_headers: object
+) -> dict[str, str]:
+    """Return the headers that a client sends with every request; see `IntercomClient`.
+
+    Raises:
+        InvalidArgumentError: a value that no header can have, or a header of the library's own.
+    """
+    agent = f"intercom_async/{__version__}"
+    if user_agent_suffix is not None:
+        agent += f" {_check_suffix(user_agent_suffix)}"
+    own = {
+        "Accept-Encoding": "gzip, deflate",
+        "Intercom-Version": _check_version(version),
+        "User-Agent": agent,
+    }
+    given: dict[str, str] = {}
+    if default_headers is not None:
+        given = _check_headers(default_headers, {*map(str.lower, own), *_OF_HTTP})
+    return {"Accept": "application/json", **own, **given}
+
+
+def _check_version(version: object) -> str:
+    """Return the value of `Intercom-Version`."""
+    if isinstance(version, str) and (
+        version in _OLDEST_VERSIONS
+        or version in _NAMED_VERSIONS
+        or _DATED_VERSION.fullmatch(version)
+    ):
+        return version
+    raise InvalidArgumentError(
+        "version", version, 'a version such as "2.14", or "Preview" or "Unstable"'
+    )
+
+
+def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
+    """Return the caller's own headers; no error shows their values, which may be secret.
+
+    Args:
+        own: names in lower case that only the library sets.
+    """
+    if not is_object(headers):
+        raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+        expected = None
+        if name.lower() in own:
+            options = "token, version, user_agent_suffix, proxy"
+            expected = f"without {name}, which is the library's ({options})"
+        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            expected = f"printable ASCII texts, that of {name} too"
+        if expected is not None:
+            raise InvalidArgumentError("default_headers", None, expected)
+        checked[name.title()] = value  # one spelling, so that none is sent twice
+    return checked
+
+
+def _check_suffix(suffix: object) -> str:
+    """Return what is added to the User-Agent header."""
+    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
+        expected = 'printable ASCII such as "acme-sync/2.1"'
+        raise InvalidArgumentError("user_agent_suffix", suffix, expected)
+    return suffix.strip()
