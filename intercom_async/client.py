@@ -39,7 +39,7 @@ from intercom_async.errors import (
     ServerError,
 )
 from intercom_async.ids import check_id
-from intercom_async.journal import Journal
+from intercom_async.journal import Journal, Source
 from intercom_async.lookup import Calls
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
@@ -659,7 +659,7 @@ class IntercomClient:
             outage_patience=outage_patience,
             progress=progress,
         )
-        return bulk_run(self, options, pairs, as_journal(journal))
+        return bulk_run(self, options, pairs, as_journal(journal, pairs))
 
     def attach_contacts(
         self,
@@ -680,7 +680,7 @@ class IntercomClient:
         asked = RunOptions(
             operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
         )
-        return bulk_run(self, asked, pairs, as_journal(journal))
+        return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
     def _for_bulk(self, *, patient: bool = True) -> Self:
         """Return a view whose calls wait for the quota without a bound, which paces the run."""
@@ -718,8 +718,8 @@ def bulk_run(
     )
 
 
-def as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
-    """Return the journal that an argument names.
+def as_journal(journal: str | os.PathLike[str] | Journal | None, pairs: object) -> Journal:
+    """Return the journal that an argument names; it keeps whether a run had any input.
 
     Raises:
         InvalidArgumentError: it names none.
@@ -727,7 +727,7 @@ def as_journal(journal: str | os.PathLike[str] | Journal | None) -> Journal:
     if isinstance(journal, Journal):
         return journal
     if journal is None or isinstance(journal, str | os.PathLike):
-        return Journal(journal)
+        return Journal(journal, source=Source(kind="journal") if pairs is None else None)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
 
 

@@ -253,7 +253,7 @@ class IntercomPool:
         return PoolRun(
             pairs,
             clients=self._open,
-            journal=as_journal(journal),
+            journal=as_journal(journal, pairs),
             options=RunOptions(operation=operation, base_url="", **options),
             at_once=at_once,
             runtime=self._runtime,

@@ -167,13 +167,14 @@ class TestProxies:
         assert "hidden-word" not in shown(raised.value)
         assert TOKEN not in shown(raised.value)
 
+    @pytest.mark.asyncio(loop_factories=["driven"])
     async def test_a_proxy_that_never_answers_is_named(self) -> None:
         async def silence(_: int, writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(3600)
 
         async with (
             RawServer(silence) as server,
-            IntercomClient(TOKEN, proxy=server.url, retry=ONCE, timeout=0.05) as client,
+            IntercomClient(TOKEN, proxy=server.url, retry=ONCE, timeout=10.0) as client,
         ):
             with pytest.raises(ConnectionFailedError, match=f"through the proxy {server.url}"):
                 await client.whoami()

@@ -91,6 +91,11 @@ class TestSecondSession:
             assert outcomes_in(path) == dict.fromkeys(pairs, Outcome.DETACHED)
             assert run.summary.settled + summary.settled == 500
             assert summary.input_ended
+            with reader.open(path) as journal:
+                assert [one.source and one.source.kind for one in journal.sessions] == [
+                    None,
+                    "journal",
+                ]
 
     async def test_an_input_that_was_not_read_to_its_end_is_not_called_complete(
         self, tmp_path: Path

@@ -467,7 +467,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             return None
         for pair, error in batch:
             if error is not None:
-                self._tell(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+                self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
         pairs: list[Detach] = []
         for pair, error in batch:
             if error is None and not self._is_under_way(pair):
@@ -492,7 +492,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if row.deferred:
                 self._again[key] += 1
             else:
-                self._tell(row.result(duplicate=True))
+                self._give(row.result(duplicate=True))
         elif row is not None and row.settled:
             self._tally.settled_before += 1
         else:
@@ -501,7 +501,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         return None
 
     def _is_under_way(self, pair: Detach) -> bool:
-        """Whether a pair is open already; it gets another result with that one's."""
+        """Whether a pair is open already; if so, it gets the open pair's result, too."""
         key = pair.conversation_id, pair.contact_id
         under_way = key in self._pairs.open
         if under_way:
@@ -700,20 +700,20 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         elif row.deferred:
             self._deferred += 1
         else:
-            self._tell(result)
+            self._give(result)
             if self._again:
                 self._repeat(item.key, result)
         self._note_backlog()
         self._changes.look()
 
-    def _tell(self, result: DetachResult) -> None:
+    def _give(self, result: DetachResult) -> None:
         self._tally.add(result)
         self._results.add(result, 0 if result.answer is None else len(result.answer.body))
 
     def _repeat(self, key: Key, result: DetachResult) -> None:
         """Give the result of a pair again, as often as the pair occurred again."""
         for _ in range(self._again.pop(key, 0)):
-            self._tell(
+            self._give(
                 replace(
                     result, duplicate=True, attempts=0, refusals=0, request_id=None, answer=None
                 )
@@ -734,7 +734,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
             if item.row is not None and item.second:
                 result = item.row.result()
-            self._tell(result)
+            self._give(result)
             self._repeat(item.key, result)
 
     def _row_left(self, item: Item) -> Row:

@@ -97,7 +97,7 @@ class Feed:
     def _put(self, entry: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._ahead.append(entry)
         if not self._come.is_set():
-            with contextlib.suppress(RuntimeError):  # the loop is closed; nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(self._come.set)
 
     def _complain(self, line: BadLine) -> None:

@@ -1,18 +1,18 @@
 """The commands `submit`, `work` and `status`, for runs that many machines share."""
 
-import contextlib
 import csv
 import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import typer
 
 from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.feed import Feed
 from intercom_async.cli.options import argument, command, option
 from intercom_async.cli.printing import print_out
 from intercom_async.errors import ClientStateError, InvalidArgumentError
@@ -88,31 +88,30 @@ async def submit(options: SubmitOptions) -> ExitStatus:
     After a crash, the same command goes on where it was.
     """
     app, jobs = options.open()
-    with _opened(options.source) as lines:
-        async with app.open_async():
-            if options.prepare:
-                await app.schema_manager.apply_schema_async()
-            new = await jobs.submit(_triples(csv.reader(lines)), run=options.run)
+    async with app.open_async():
+        if options.prepare:
+            await app.schema_manager.apply_schema_async()
+        triples = Feed(_triples(options.source), options.source, None, strict=True, limit=None)
+        new = await jobs.submit(triples, run=options.run)
     print_out(f"{new:,} pairs are new in the run {options.run}")
     return ExitStatus.SETTLED
 
 
-def _opened(source: str) -> contextlib.AbstractContextManager[TextIO]:
-    if source == "-":
-        return contextlib.nullcontext(sys.stdin)
-    return Path(source).open(encoding="utf-8-sig", newline="")
-
-
-def _triples(rows: Iterator[list[str]]) -> Iterator[tuple[str, ...]]:
+def _triples(source: str) -> Iterator[tuple[str, ...]]:
+    # Not sys.stdin: a thread that waits in it would keep the process from ending.
+    standard = source == "-"
+    file = sys.stdin.fileno() if standard else source
     try:
-        header = next(rows, list[str]())
-        if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
-            raise InvalidArgumentError(
-                "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
-            )
-        for row in rows:
-            if row:
-                yield tuple(cell.strip() for cell in row)
+        with open(file, encoding="utf-8-sig", newline="", closefd=not standard) as lines:
+            rows = csv.reader(lines)
+            header = next(rows, list[str]())
+            if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
+                raise InvalidArgumentError(
+                    "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
+                )
+            for row in rows:
+                if row:
+                    yield tuple(cell.strip() for cell in row)
     except (csv.Error, UnicodeDecodeError) as error:
         raise InvalidArgumentError("SOURCE", None, f"CSV in UTF-8 ({error})") from error
 

@@ -185,7 +185,7 @@ def command(
     def call(**given: Any) -> None:
         try:
             status = carry_out(lambda: work(options(**given)))
-        except SystemExit:  # rich raises it when whoever read the output has gone
+        except SystemExit:  # rich raises it when the reader of the output has gone
             status = ExitStatus.INTERRUPTED
         ignore_signals()
         raise typer.Exit(status)

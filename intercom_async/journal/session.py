@@ -246,12 +246,12 @@ async def _outlast(future: asyncio.Future[Any]) -> None:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        future.exception()  # nobody will ask for it
+        future.exception()  # the cancelled caller cannot ask for it
         raise cancelled
 
 
 def _resolve(written: asyncio.Future[None], error: JournalError | None) -> None:
-    if written.done():  # cancelled: nobody waits
+    if written.done():  # the waiter was cancelled
         return
     if error is None:
         written.set_result(None)

@@ -117,7 +117,7 @@ class Writer:
         for _, done in rows:
             done(None if failed is None else self._for_a_row(failed))
         for (_, answer), (result, error) in zip(calls, ended, strict=True):
-            if answer.done():  # cancelled: nobody waits
+            if answer.done():  # the waiter was cancelled
                 continue
             if error is None:
                 answer.set_result(result)
@@ -127,14 +127,14 @@ class Writer:
     def _for_a_row(self, error: BaseException) -> JournalError:
         if isinstance(error, JournalError):
             return again(error)
-        assert self.store is not None  # noqa: S101  nobody has a session before
+        assert self.store is not None  # noqa: S101  no session begins before
         made = JournalError(self.store.name, f"{self.store.name} cannot keep a row: {error}")
         made.__cause__ = error
         return made
 
     def _work_off(self, rows: _Rows, calls: _Calls) -> list[_Ended]:
         """Write rows, then do what was asked; return what came of the rows first."""
-        assert self.store is not None  # noqa: S101  nobody has a session before
+        assert self.store is not None  # noqa: S101  no session begins before
         write = functools.partial(self.store.write, [values for values, _ in rows])
         return [
             self._attempt(write) if rows else (None, None),

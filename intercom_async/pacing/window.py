@@ -4,7 +4,7 @@ Intercom counts requests in ten-second windows and answers with Limit, Remaining
 end (Reset). Other processes may spend from the same budget, unseen. Three ideas use a window up
 without a refusal and without any coordination:
 
-**Pace by what is left.** If everybody sends at (Remaining / time left), Remaining falls towards
+**Pace by what is left.** If every process sends at (Remaining / time left), Remaining falls towards
 zero and reaches it at the window's edge, not before. A process that only takes its *share* of
 that rate (its part of the consumption that the headers show, pulled a little towards the
 middle: multiplicative shrink, constant gain) leaves the others theirs; unequal peers drift

@@ -190,7 +190,7 @@ def check_base_url(region: object, base_url: object) -> str:
         raise InvalidArgumentError(
             "base_url",
             base_url,
-            "https: over plain http anybody on the way could read the token "
+            "https: over plain http anyone on the way could read the token "
             "(http is allowed to loopback hosts only)",
         )
     return base_url.rstrip("/")

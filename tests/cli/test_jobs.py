@@ -1,6 +1,8 @@
 """The commands of runs that many machines share, on a real PostgreSQL."""
 
+import contextlib
 import json
+import os
 import secrets
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from intercom_async.cli.jobs import DATABASE_VARIABLE
 from intercom_async.simulator import IntercomSimulator
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, press_ctrl_c
 from tests.support.postgres_server import PostgresServer
 
 
@@ -53,6 +55,25 @@ def test_a_file_that_is_no_utf_8_is_refused_in_words(command: Command, tmp_path:
     told = command("submit", str(source), "--prepare")
     assert told.status == 2
     assert "CSV in UTF-8" in told.err
+
+
+def test_ctrl_c_ends_a_submit_that_waits_for_a_silent_pipe(
+    command: Command, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "triples"
+    os.mkfifo(pipe)
+    writing: list[int] = []
+
+    def is_read() -> bool:
+        with contextlib.suppress(OSError):  # nobody reads the pipe yet
+            writing.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    presser = press_ctrl_c(is_read)
+    ended = command("submit", str(pipe), "--prepare")
+    presser.join()
+    os.close(writing[0])
+    assert (ended.status, ended.err) == (4, "interrupted\n")
 
 
 def test_an_address_that_cannot_be_read_is_refused_at_once_and_not_shown(
