@@ -41,34 +41,38 @@ def _check_entries(data: bytes, found: list[Detach | BadLine]) -> None:
     data = data.removeprefix(_BOM)
     if data.startswith(_CONVERTED):
         return  # what is read has other lines than the data
-    lines = data.split(b"\n")
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
     head = next(number for number, line in enumerate(lines) if line.strip())
     first = lines[head]
-    by_line = first.lstrip()[:1] in {b"{", b"["}
+    by_line = first.lstrip()[:1] in {"{", "["}
     if _ARRAY.match(first):
         assert bad == sorted(bad), "a bad element is named in its turn"
         return  # an array is of one piece
     assert bad == sorted(set(bad)), "a bad line is named once, in its turn"
     assert all(1 <= line <= len(lines) for line in bad)
     if by_line:
-        expected = [entry for line in lines[head:] for entry in read(_JSON + line)[1:]]
-    elif b'"' in first or data.count(b'"') > 1 or first.lower().startswith(b"sep="):
+        expected = [entry for line in lines[head:] for entry in _read(_JSON + line)[1:]]
+    elif '"' in first or data.count(b'"') > 1 or first.lower().startswith("sep="):
         return  # cells may hold line breaks, so lines do not stand for themselves
     else:
-        expected = [entry for line in lines[head + 1 :] for entry in read(first + b"\n" + line)]
+        expected = [entry for line in lines[head + 1 :] for entry in _read(f"{first}\n{line}")]
     assert pairs_of(found) == pairs_of(expected), "a wrong line cost others"
     if by_line:
         assert len(found) == len(expected), "a line is neither a pair nor named"
 
 
 _CONVERTED: Final = (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff")
-_ARRAY: Final = re.compile(rb"\s*\[\s*([\[{\]]|\Z)")
-_JSON: Final = b'["1","2"]\n'
+_ARRAY: Final = re.compile(r"\s*\[\s*([\[{\]]|\Z)")
+_JSON: Final = '["1","2"]\n'
 
 
 def read(data: bytes) -> list[Detach | BadLine]:
     """Read a file to its end."""
     return list(read_pairs(io.BufferedReader(io.BytesIO(data)), "pairs"))
+
+
+def _read(text: str) -> list[Detach | BadLine]:
+    return read(text.encode("utf-8", "surrogateescape"))
 
 
 def pairs_of(entries: list[Detach | BadLine]) -> list[Detach]:
