@@ -76,9 +76,9 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
     )
     names = [name.strip() for name in options.faults.split(",") if name.strip()]
     goes_away = order(simulator, names)
-    _populate(simulator.workspace, options)
     stop = asyncio.Event()
     with interrupts(stop.set):
+        _populate(simulator.workspace, options)
         try:
             await simulator.start()
         except OSError as error:
