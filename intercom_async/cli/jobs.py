@@ -91,7 +91,7 @@ async def submit(options: SubmitOptions) -> ExitStatus:
     async with app.open_async():
         if options.prepare:
             await app.schema_manager.apply_schema_async()
-        triples = Feed(_triples(options.source), options.source, None, strict=True, limit=None)
+        triples = Feed(_triples(options.source), options.source, None, True, None)
         new = await jobs.submit(triples, run=options.run)
     print_out(f"{new:,} pairs are new in the run {options.run}")
     return ExitStatus.SETTLED

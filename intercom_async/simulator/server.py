@@ -5,8 +5,10 @@ Accept header, endpoint. Half of the latency passes before the first gate, half 
 """
 
 import asyncio
+import contextlib
 import email.utils
 import random
+import socket
 import ssl
 import threading
 import uuid
@@ -33,6 +35,9 @@ Latency = float | tuple[float, float]
 _HOST = "127.0.0.1"
 _KEEP_ALIVE = 75.0
 """Seconds an idle connection is kept, as web servers commonly do."""
+
+_TURNS_TO_ACCEPT = 3
+"""Turns of the loop until a connection that asyncio accepts is in aiohttp's hands."""
 
 _SHUTDOWN = 1.0
 """Seconds aiohttp may take to wind up connections that nothing runs on any more."""
@@ -115,6 +120,7 @@ class IntercomSimulator:
         self._origin: float | None = None
         self._random = random.Random(seed)  # noqa: S311  reproducible, guards no secret
         self._runner: web.ServerRunner | None = None
+        self._listener: socket.socket | None = None
         self._thread: _LoopThread | None = None
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
@@ -160,22 +166,24 @@ class IntercomSimulator:
             raise ClientStateError("the simulator is running already")
         if self._origin is None:
             self._origin = SYSTEM.wall() - self._elapsed()
+        listener = socket.create_server((_HOST, self._port), backlog=1024)
+        self._port = listener.getsockname()[1]
         server = web.Server(self._serve, access_log=None, keepalive_timeout=_KEEP_ALIVE)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
-        site = web.TCPSite(runner, _HOST, self._port, ssl_context=self._ssl_context, backlog=1024)
-        try:
-            await site.start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._port = site.port
-        self._runner = runner
+        site = web.SockSite(runner, listener, ssl_context=self._ssl_context, backlog=1024)
+        await site.start()
+        self._runner, self._listener = runner, listener
 
     async def _close(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is None:
+        if runner is None or self._listener is None:
             return
+        # asyncio's server loses what it accepts in the turn of the loop in which it is closed.
+        with contextlib.suppress(NotImplementedError):  # of Windows' own loop
+            asyncio.get_running_loop().remove_reader(self._listener)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for site in list(runner.sites):
             await site.stop()
         for task in self._busy:

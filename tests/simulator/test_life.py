@@ -1,7 +1,10 @@
 """Starting, stopping, coming back; nothing is left behind."""
 
 import asyncio
+import contextlib
+import gc
 import logging
+import socket
 
 import aiohttp
 import pytest
@@ -32,9 +35,23 @@ async def test_it_cannot_be_started_twice_at_once(sim: IntercomSimulator) -> Non
 async def test_a_taken_port_is_reported_and_leaves_nothing(sim: IntercomSimulator) -> None:
     port = int(sim.url.rpartition(":")[2])
     second = IntercomSimulator(port=port)
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="Address already in use"):
         await second.start()
     await second.aclose()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_comes_as_it_closes_is_dropped_as_any_other(turns: int) -> None:
+    sim = IntercomSimulator()
+    await sim.start()
+    with socket.create_connection(("127.0.0.1", int(sim.url.rpartition(":")[2]))) as connection:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await sim.aclose()
+        connection.settimeout(5.0)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    gc.collect()  # what was left open would warn here
 
 
 async def test_it_comes_back_at_its_address_with_everything_it_knew(
