@@ -132,6 +132,6 @@ def test_a_simulator_that_cannot_start_leaves_no_thread(
 ) -> None:
     port = int(intercom_simulator.url.rpartition(":")[2])
     taken = IntercomSimulator(port=port)
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="Address already in use"):
         taken.__enter__()
     assert taken._thread is None
