@@ -30,7 +30,7 @@ from intercom_async.errors import (
     PermissionDeniedError,
     readable,
 )
-from intercom_async.journal import Journal, JournalMismatchError
+from intercom_async.journal import Journal
 from intercom_async.model import Identity
 from intercom_async.transport.retrying import RetryPolicy
 
@@ -139,9 +139,7 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
         app_id=None if app is None else app.id_code,
         app_name=None if app is None else app.name,
     )
-    if (difference := given.binding.mismatch(now)) is not None:
-        what, expected, got = difference
-        raise JournalMismatchError(given.name, what=what, expected=expected, found=got)
+    given.binding.check(now, journal=given.name)
 
 
 async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:

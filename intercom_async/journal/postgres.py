@@ -233,7 +233,7 @@ class PostgresStore(Store):
         for base_url, app_id, app_name in found:
             url = base_url if now.base_url else ""
             kept = attrs.evolve(now, base_url=url, app_id=app_id, app_name=app_name)
-            self._compare(kept, now)
+            kept.check(now, journal=self.name)
 
     def _expect(self, expected: int, changed: int) -> None:
         """Check that a statement that depends on the lease changed what it should.
@@ -260,7 +260,8 @@ class PostgresStore(Store):
         found = self.fetch(_BIND, workspace=workspace, **stored)
         self._expect(1, len(found))
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        self._compare(attrs.evolve(now, app_id=found[0][0], app_name=found[0][1]), now)
+        kept = attrs.evolve(now, app_id=found[0][0], app_name=found[0][1])
+        kept.check(now, journal=self.name)
 
     def update(self, facts: Mapping[str, Any]) -> None:
         self._expect(1, self._update(facts, _HELD))

@@ -9,6 +9,7 @@ import msgspec
 
 from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import IntercomError, rebuilt
+from intercom_async.journal.errors import JournalMismatchError
 
 
 class State(enum.StrEnum):
@@ -160,18 +161,23 @@ class Binding:
             return str(self.app_id)
         return f"{self.app_name} ({self.app_id})"
 
-    def mismatch(self, now: "Binding") -> tuple[str, str, str] | None:
-        """Return what differs, and both sides of it in words; None if nothing differs.
+    def check(self, now: "Binding", *, journal: str) -> None:
+        """Compare what a journal belongs to with what a run does now.
 
         An app id that one side does not have is no difference.
+
+        Raises:
+            JournalMismatchError: they differ.
         """
         if self.operation != now.operation:
-            return "operation", self.operation, now.operation
-        if self.base_url != now.base_url:
-            return "base_url", self.base_url, now.base_url
-        if None not in {self.app_id, now.app_id} and self.app_id != now.app_id:
-            return "workspace", self.workspace, now.workspace
-        return None
+            what, kept, given = "operation", self.operation, now.operation
+        elif self.base_url != now.base_url:
+            what, kept, given = "base_url", self.base_url, now.base_url
+        elif None not in {self.app_id, now.app_id} and self.app_id != now.app_id:
+            what, kept, given = "workspace", self.workspace, now.workspace
+        else:
+            return
+        raise JournalMismatchError(journal, what=what, expected=kept, found=given)
 
 
 @attrs.frozen(kw_only=True)

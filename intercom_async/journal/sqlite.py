@@ -115,7 +115,7 @@ class SqliteStore(Store):
         if new:
             sqlite_file.create(path, binding, now)
         with reader.open(path) as kept:
-            self._compare(kept.binding, binding)
+            kept.binding.check(binding, journal=self.name)
             self.number = len(kept.sessions) + 1
             self.before = kept.counts()
             self.input_ended = any(one.input_ended for one in kept.sessions)
@@ -203,7 +203,7 @@ class SqliteStore(Store):
             "SELECT app_id, app_name FROM workspace WHERE workspace = ?", (workspace,)
         )
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        self._compare(attrs.evolve(now, app_id=kept, app_name=name), now)
+        attrs.evolve(now, app_id=kept, app_name=name).check(now, journal=self.name)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._look_at_place()

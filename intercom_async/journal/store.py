@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 import msgspec
 
-from intercom_async.journal.errors import JournalMismatchError
-from intercom_async.journal.row import SETTLED, Binding, Row, Source
+from intercom_async.journal.row import SETTLED, Row, Source
 
 COLUMNS: Final = tuple(dict.fromkeys(("workspace", *Row.__struct_fields__)))
 """Of the table of pairs: the members of a `Row`, those of the key first."""
@@ -154,16 +153,6 @@ class Store(ABC):
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         """Keep which workspace a key stands for."""
-
-    def _compare(self, kept: Binding, now: Binding) -> None:
-        """Compare what the journal belongs to with what this run does.
-
-        Raises:
-            JournalMismatchError: they differ.
-        """
-        if differs := kept.mismatch(now):
-            what, expected, found = differs
-            raise JournalMismatchError(self.name, what=what, expected=expected, found=found)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run another module's statement, where `Session.keeps_people`."""
