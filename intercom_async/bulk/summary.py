@@ -161,11 +161,10 @@ class DetachSummary:
         }
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if n)
         before = f", {self.settled_before} settled before" if self.settled_before else ""
         pairs = "1 pair" if self.total == 1 else f"{self.total} pairs"
         return (
-            f"{pairs} in {self.elapsed:.1f} s{before} ({parts or 'none'}; "
+            f"{pairs} in {self.elapsed:.1f} s{before} ({_in_words(self.outcomes)}; "
             f"{self.requests} requests, {self.retries} retries, {self.refusals} refused)"
         )
 
@@ -271,11 +270,14 @@ class PoolSummary:
         }
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if n)
         return (
             f"{self.total} pairs of {len(self.workspaces)} workspaces in {self.elapsed:.1f} s "
-            f"({parts or 'none'}; {self.requests} requests, {self.refusals} refused)"
+            f"({_in_words(self.outcomes)}; {self.requests} requests, {self.refusals} refused)"
         )
+
+
+def _in_words(outcomes: dict[Outcome, int]) -> str:
+    return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n) or "none"
 
 
 _HARMLESS: Final = frozenset(
