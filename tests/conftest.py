@@ -28,11 +28,20 @@ hypothesis.settings.register_profile(  # one process runs the tests again and ag
 hypothesis.settings.load_profile("default")
 
 
+class _EagerLoop(asyncio.SelectorEventLoop):
+    """Runs a task's first step as it is made, where Python can do that (3.12 and later)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_task_factory(getattr(asyncio, "eager_task_factory", None))
+
+
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
     "socketless": DrivenEventLoop,
     "flooded": functools.partial(DrivenEventLoop, turn=1.0),  # what never ends takes its time
     "uvloop": uvloop.new_event_loop,
+    "eager": _EagerLoop,
 }
 
 

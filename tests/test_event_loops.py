@@ -1,4 +1,4 @@
-"""The same promises on uvloop."""
+"""The same promises on uvloop, and with tasks that run at once (Python 3.12 and later)."""
 
 import asyncio
 
@@ -8,11 +8,12 @@ from intercom_async import IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop", "eager"])
 
 HASTY = RetryPolicy(backoff=0.01)
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_these_tests_run_on_uvloop() -> None:
     assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
 
