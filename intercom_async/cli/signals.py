@@ -6,6 +6,8 @@ Without any handler, process 1 of a container ignores SIGTERM.
 
 import asyncio
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -60,5 +62,28 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
-    with interruptible(hear):
+    with _waking(loop), interruptible(hear):
         yield
+
+
+@contextmanager
+def _waking(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+    """Let each signal wake the loop.
+
+    Else one that comes just before the loop waits is heard when something else wakes it, if ever.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or sys.platform == "win32":  # Windows' own loop sees to it
+        yield
+        return
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        reading.setblocking(False)
+        writing.setblocking(False)
+        loop.add_reader(reading, reading.recv, 4096)
+        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(reading)

@@ -1,5 +1,6 @@
 """How the process ends: signals, closed and broken streams, narrow terminals, silent pipes."""
 
+import asyncio
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 import typer
 
 from intercom_async.cli import main
+from intercom_async.cli.signals import interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
@@ -93,6 +96,22 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None:
+    heard = asyncio.Event()
+
+    def signal_this_thread() -> None:
+        # As if it came just before the loop's thread began to wait: that wait goes on.
+        time.sleep(0.05)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with interrupts(heard.set):
+        thread = threading.Thread(target=signal_this_thread)
+        thread.start()
+        async with asyncio.timeout(5.0):
+            await heard.wait()
+    thread.join()
 
 
 class TestSignals:
