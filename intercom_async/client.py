@@ -26,10 +26,7 @@ from intercom_async.detaching import (
     Change,
     Detach,
     Outcome,
-    off_loop,
-    read_conversation,
     settle,
-    with_reply,
 )
 from intercom_async.dry_run import DryRun
 from intercom_async.errors import (
@@ -52,6 +49,7 @@ from intercom_async.raw import RawReply
 from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
 from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
+from intercom_async.structuring.replies import off_loop, read_conversation, with_reply
 from intercom_async.transport import wire
 from intercom_async.transport.doubt import error_of
 from intercom_async.transport.headers import request_headers
