@@ -12,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
 import attrs
 
@@ -29,17 +29,10 @@ from intercom_async.detaching import (
     settle,
 )
 from intercom_async.dry_run import DryRun
-from intercom_async.errors import (
-    ConnectionFailedError,
-    ContradictoryReplyError,
-    InvalidArgumentError,
-    ServerError,
-)
+from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.journal import Journal, Source
-from intercom_async.lookup import Calls
 from intercom_async.model import ContactReference, Conversation, Identity
-from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
 from intercom_async.pacing.sharing import SharedBudget, limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
@@ -47,8 +40,9 @@ from intercom_async.pairs import Pair
 from intercom_async.people import By, PairSearch
 from intercom_async.raw import RawReply
 from intercom_async.runtime import SYSTEM, Runtime
+from intercom_async.search import Search
 from intercom_async.secret import Secret
-from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
+from intercom_async.structuring import decode_identity, prepare
 from intercom_async.structuring.replies import off_loop, read_conversation, with_reply
 from intercom_async.transport import wire
 from intercom_async.transport.doubt import error_of
@@ -71,16 +65,6 @@ _OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
     DRY_RUN: DryRun,
 }
 _GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-_PAGE_SIZE: Final = 150
-"""Conversations asked for per search page: Intercom's maximum."""
-
-_SMALLEST_PAGE: Final = 10
-"""The same for a search whose larger pages make a gateway give up."""
-
-_MARGIN: Final = 10_000
-"""A search with this many results more than twice those announced is taken to have no end."""
-
-_Entry = TypeVar("_Entry", Conversation, ContactReference)
 
 
 def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
@@ -441,7 +425,7 @@ class IntercomClient:
         asked = raw.request(method, path, json, params, idempotent=idempotent)
         return raw.raw_of(await self._call(asked, self._options(timeout, lane)))
 
-    async def find_conversations(
+    def find_conversations(
         self, contact_id: str, *, timeout: float | None = None
     ) -> AsyncIterator[Conversation]:
         """Iterate over the conversations a contact takes part in, each one once.
@@ -454,21 +438,9 @@ class IntercomClient:
             ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
-        request = functools.partial(wire.search_conversations, contact_id)
-        seen: set[str] = set()
-        while True:
-            before = len(seen)
-            announced = 0
-            async for conversations, total in self._pages(request, _conversations, timeout):
-                announced = max(announced, total or 0)
-                for conversation in conversations:
-                    if conversation.id is not None and conversation.id not in seen:
-                        seen.add(conversation.id)
-                        yield conversation
-            if len(seen) >= announced or len(seen) == before:
-                return
+        return Search(self._call, self._options(timeout)).conversations(contact_id)
 
-    async def find_contacts(
+    def find_contacts(
         self,
         *,
         email: str | None = None,
@@ -501,13 +473,7 @@ class IntercomClient:
                 "email, external_id or contact_ids", None, "given, exactly one of them"
             )
         field, values = given[0]
-        request = functools.partial(wire.search_contacts, field, *values)
-        seen: set[str] = set()
-        async for contacts, _ in self._pages(request, _contacts, timeout):
-            for contact in contacts:
-                if contact.id is not None and contact.id not in seen:
-                    seen.add(contact.id)
-                    yield contact
+        return Search(self._call, self._options(timeout)).contacts(field, *values)
 
     def find_pairs(
         self,
@@ -535,71 +501,11 @@ class IntercomClient:
             InvalidArgumentError: an argument that cannot be used.
             IntercomError: nothing more can be searched; raised by the iteration.
         """
+        options = attrs.evolve(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
+        search = Search(self._call, options)
         return PairSearch(
-            people, by=by, every=every, one_per_address=one_per_address, calls=self._calls
+            people, by=by, every=every, one_per_address=one_per_address, search=search
         )
-
-    def _calls(self, patient: bool) -> Calls:  # noqa: FBT001  of `find_pairs` alone
-        view = self._for_bulk(patient=patient)
-        return Calls(
-            contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
-            conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
-            send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
-        )
-
-    async def _pages(
-        self,
-        request: Callable[..., wire.Request],
-        decode: Callable[[bytes], tuple[tuple[_Entry, ...], int | None, str | None]],
-        timeout: float | None = None,
-    ) -> AsyncIterator[tuple[tuple[_Entry, ...], int | None]]:
-        """Iterate over a search's pages: their entries, and the total count.
-
-        A page that a gateway gives up on (502, 504) is asked for in halves.
-
-        Raises:
-            ContradictoryReplyError: the search goes on, but leads back, brings nothing new, or
-                has far more results than it announced.
-        """
-        options = self._options(timeout)
-        retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
-        brief = attrs.evolve(options, retry=retry)
-        size = _PAGE_SIZE
-        cursor: str | None = None
-        cursors: set[str] = set()
-        ids: set[str | None] = {None}
-        most: int | None = None
-        while True:
-            asked = request(per_page=size, starting_after=cursor)
-            try:
-                reply = await self._call(asked, options if size == _SMALLEST_PAGE else brief)
-            except (ServerError, ConnectionFailedError) as error:
-                if size == _SMALLEST_PAGE:
-                    raise
-                if isinstance(error, ServerError) and error.status in {502, 504}:
-                    size = max(_SMALLEST_PAGE, size // 2)
-                    continue
-                reply = await self._call(asked, options)  # a smaller page would not help
-            entries, total, cursor = await off_loop(reply, decode)
-            head = wire.head_of(reply)
-            for entry in entries:
-                mark(entry, head)
-            yield entries, total
-            if cursor is None or not entries:
-                return
-            most = _MARGIN + 2 * (total or 0) if most is None else most
-            before = len(ids)
-            ids.update(entry.id for entry in entries)
-            reason = None
-            if cursor in cursors or len(ids) == before:
-                reason = "the search leads back to results it had before, but says that more follow"
-            elif len(ids) > most:
-                reason = f"the search has {len(ids):,} results, far more than it announced"
-            if reason is not None:
-                raise ContradictoryReplyError(
-                    reason, status=reply.status, request_id=wire.request_id_of(reply)
-                )
-            cursors.add(cursor)
 
     async def whoami(self, *, timeout: float | None = None) -> Identity:
         """Return the admin and the workspace the token belongs to.
@@ -680,12 +586,12 @@ class IntercomClient:
         )
         return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
-    def _for_bulk(self, *, patient: bool = True) -> Self:
+    def _for_bulk(self) -> Self:
         """Return a view whose calls wait for the quota without a bound, which paces the run."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
-            self._interactive, lane=lane, max_wait=None, patient=patient
+            self._interactive, lane=lane, max_wait=None, patient=True
         )
         return view
 
@@ -727,16 +633,6 @@ def as_journal(journal: str | os.PathLike[str] | Journal | None, pairs: object) 
     if journal is None or isinstance(journal, str | os.PathLike):
         return Journal(journal, source=Source(kind="journal") if pairs is None else None)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
-
-
-def _conversations(body: bytes) -> tuple[tuple[Conversation, ...], int | None, str | None]:
-    page = decode_page(body)
-    return page.conversations, page.total_count, page.starting_after
-
-
-def _contacts(body: bytes) -> tuple[tuple[ContactReference, ...], int | None, str | None]:
-    page = decode_contacts(body)
-    return page.contacts, None, page.starting_after
 
 
 @overload

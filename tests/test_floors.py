@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
     {"detaching", "raw"},
     {"pairs"},
     {"journal", "dry_run"},
+    {"search"},
     {"lookup"},
     {"people"},
     {"bulk"},

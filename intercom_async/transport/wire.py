@@ -120,7 +120,6 @@ class Reply(msgspec.Struct, frozen=True):
         advice: what the caller should do, or why the reply is final.
         all_headers: names and values as received, but without the token, each on a line. Runs
             keep many replies, and as a text their headers take least.
-        link: the Link header of an error.
     """
 
     status: int
@@ -137,7 +136,6 @@ class Reply(msgspec.Struct, frozen=True):
     advice: str | None = None
     all_headers: str = ""
     raw: bool = False
-    link: str | None = None
 
     @property
     def succeeded(self) -> bool:
