@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from intercom_async.errors import ResponseDecodeError
-from intercom_async.model import Conversation
+from intercom_async.model import Conversation, Identity
 from intercom_async.model.base import RepliedObject, mark
-from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
+from intercom_async.structuring import STEP, decode_conversation, decode_identity, decode_in_steps
 from intercom_async.transport.wire import Reply, head_of
 
 _LARGE: Final = 64 * 1024
@@ -80,3 +80,15 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
         except ResponseDecodeError as error:
             raise _with_head(reply, error) from None
         await asyncio.sleep(0)
+
+
+def read_identity(reply: Reply) -> Identity:
+    """Decode the answer of `GET /me`.
+
+    Raises:
+        ResponseDecodeError: the body is no JSON object.
+    """
+    try:
+        return with_reply(reply, decode_identity(reply.body))
+    except ResponseDecodeError as error:
+        raise _with_head(reply, error) from None
