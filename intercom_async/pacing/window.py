@@ -26,9 +26,11 @@ the code is another one: some other budget (the workspace's, one resource's) or 
 pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
 backoff.
 
-Before the first reply exactly one request probes; then two more for each answer. Until a reply
-carries headers, a plain bucket of `fallback_limit` per window takes their place. Everything here is
-pure: `now`, an argument of all, is in monotonic seconds, and randomness is an argument too.
+Before the first reply one request probes; then one more may be out for each answer that is no
+refusal. An interactive request passes this slow start each quarter of a second, so that it never
+waits behind slow answers to bulk; not after a refusal. Until a reply carries headers, a plain
+bucket of `fallback_limit` per window takes their place. Everything here is pure: `now`, an argument
+of all, is in monotonic seconds, and randomness is an argument too.
 """
 
 import enum
@@ -203,6 +205,7 @@ class QuotaWindow:
         self._credit_at = 0.0
         self._interactive_at = -math.inf
         self._answers = 0
+        self._refused = False
         self._answered_ever = False
         self._probing_since: float | None = None
         self._paused_until = 0.0
@@ -240,7 +243,11 @@ class QuotaWindow:
         if now < self._paused_until:
             return self._paused_until - now
         if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
-            return _RECHECK  # slow start; an answer is looked at sooner
+            # Slow start; an answer is looked at sooner.
+            if lane is Lane.BULK or self._refused:
+                return _RECHECK
+            if now < self._interactive_at + _RECHECK:
+                return max(TICK, self._interactive_at + _RECHECK - now)
         if not self._limit:
             return self._wait_without_headers(lane, now)
         if self.clock.has_passed(self.reset, now):
@@ -337,7 +344,11 @@ class QuotaWindow:
     ) -> None:
         """Learn from one reply; `code` is Intercom's error code of a 429."""
         self.in_flight -= 1
-        self._answers += 1
+        self._refused = status == 429
+        if self._refused:
+            self._probing_since = None
+        else:
+            self._answers += 1
         self._learn_round_trip(now - permit.sent)
         self._answered_ever = True
         if (
@@ -363,9 +374,10 @@ class QuotaWindow:
         else:
             if current:
                 self.remaining = 0
-            elif permit.reset == self.reset:
-                # Sent when the window it names was certainly over: no wait for an edge would
-                # keep it from being refused at once again.
+                self._fresh_until = 0.0
+            if permit.reset is not None and headers.reset < permit.reset:
+                # The window it names was certainly over when the request left: a wait for its end
+                # would not keep the next one from being refused.
                 self._pause(headers, now)
             if headers.retry_after is not None:
                 asked = min(LONGEST_PAUSE, headers.retry_after)
