@@ -44,7 +44,8 @@ from intercom_async.lookup import Calls
 from intercom_async.model import ContactReference, Conversation, Identity
 from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
-from intercom_async.pacing.sharing import SharedBudget, limiter_for
+from intercom_async.pacing.gate import SharedBudget
+from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.people import By, PairSearch
