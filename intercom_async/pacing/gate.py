@@ -94,10 +94,8 @@ class GatedWindow(QuotaWindow):
     ) -> None:
         """See `QuotaWindow.answered`."""
         super().answered(permit, headers, status=status, code=code, now=now)
-        if headers is None:
-            return
-        limit, remaining, reset = headers.limit, headers.remaining, headers.reset
-        if limit is not None and remaining is not None and reset is not None:
+        if headers is not None and headers.quota is not None:
+            limit, remaining, reset = headers.quota
             elapsed = now - permit.sent
             self._gate.observe(limit=limit, remaining=remaining, reset=reset, elapsed=elapsed)
 

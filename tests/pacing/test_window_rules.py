@@ -139,10 +139,10 @@ def test_a_key_is_never_shown_because_it_may_be_a_secret() -> None:
 def test_each_two_seconds_without_any_answer_allow_another_probe() -> None:
     quota = unknown()
     quota.take(Lane.BULK, 1.0)
-    assert quota.wait(Lane.BULK, 2.9, backlog=None) == 0.25
+    assert quota.wait(Lane.BULK, 2.7, backlog=None) == 0.25
     assert quota.wait(Lane.BULK, 3.0, backlog=None) == 0.0
     quota.take(Lane.BULK, 3.0)
-    assert quota.wait(Lane.BULK, 4.9, backlog=None) == 0.25
+    assert quota.wait(Lane.BULK, 4.7, backlog=None) == 0.25
     assert quota.wait(Lane.BULK, 5.0, backlog=None) == 0.0
 
 
@@ -178,7 +178,7 @@ def test_two_more_requests_than_were_answered_may_be_out() -> None:
     while quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0:
         permits.append(quota.take(Lane.INTERACTIVE, 0.0))
     assert len(permits) == 6
-    refuse(quota, at=0.0)  # a refusal makes none
+    refuse(quota, at=9.0)  # a refusal makes none
     assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.25
 
 
@@ -576,7 +576,7 @@ def test_after_a_pause_one_request_probes() -> None:
     quota = known(mine=20, remaining=80)
     refuse(quota, 50, at=0.0)
     quota.take(Lane.INTERACTIVE, 10.0)
-    assert quota.wait(Lane.INTERACTIVE, 11.9, backlog=None) == 0.25
+    assert quota.wait(Lane.INTERACTIVE, 11.7, backlog=None) == 0.25
     assert quota.wait(Lane.INTERACTIVE, 12.0, backlog=None) == 0.0
 
 
