@@ -35,7 +35,8 @@ from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
-from intercom_async.pacing.sharing import SharedBudget, limiter_for
+from intercom_async.pacing.gate import SharedBudget
+from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
 from intercom_async.raw import RawReply
