@@ -12,9 +12,9 @@ from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.inputs import people_from
-from intercom_async.cli.options import ByOptions, Connection, option
-from intercom_async.cli.people import show_people
+from intercom_async.cli.options import PeopleOptions, option
 from intercom_async.cli.printing import amount, print_out, say
+from intercom_async.cli.summary import show_people
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.journal.people import PersonState
@@ -27,7 +27,7 @@ _INCOMPLETE: Final = "find failed: this list is not complete"
 
 
 @attrs.frozen(kw_only=True)
-class FindOptions(ByOptions, Connection):
+class FindOptions(PeopleOptions):
     """The options of `find`."""
 
     contact: str | None = option(None, "Intercom's id of the contact.")
