@@ -39,11 +39,10 @@ def rendered(facts: Facts) -> str:
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
-def picture(facts: Facts) -> Iterator[RenderableType]:
-    """Yield the sentence, the outcomes and the chart of a report, for a picture of 90 columns."""
-    yield _conclusion(facts)
-    yield _outcomes(facts)
-    yield from _chart(facts, 60, _BLOCKS)
+def show_picture(console: Console, facts: Facts) -> None:
+    """Print the sentence, the outcomes and the chart of a report on 90 columns."""
+    for part in (_conclusion(facts), _outcomes(facts), *_chart(facts, 60, _BLOCKS)):
+        console.print(part)
 
 
 def _has(encoding: str, text: str) -> bool:
