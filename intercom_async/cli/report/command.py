@@ -14,7 +14,7 @@ from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.picture import drawing
 from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
-from intercom_async.cli.report.queries import Facts, gather
+from intercom_async.cli.report.queries import NUMBERS, Facts, gather
 from intercom_async.cli.report.terminal import rendered, show_picture
 from intercom_async.journal import reader
 
@@ -55,21 +55,14 @@ def report(options: ReportOptions) -> ExitStatus:
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
-    document = attrs.asdict(
-        facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
-    )
+    hidden = {"slots", "base", "unread", "left", "with_cause", "numbers"}
     columns = facts.slots.items()
     return {
         "complete": facts.complete,
-        "pairs": facts.pairs,
         "settled": facts.pairs - facts.left,
-        **{
-            name: int(facts.total(name))
-            for name in ("requests", "retries", "refusals", "duplicates")
-        },
-        "elapsed": round(facts.total("elapsed"), 3),
-        "quota": facts.quota,
+        **{name: int(facts.numbers[name]) for name in NUMBERS},
+        "elapsed": round(facts.numbers["elapsed"], 3),
         "go_on": words.go_on(facts),
-        **document,
+        **attrs.asdict(facts, filter=lambda field, _: field.name not in hidden),
         "timeline": [{"at": at * facts.base, **column} for at, column in columns],
     }
