@@ -53,6 +53,7 @@ _SAFE: Final = "every result so far is safe in it. Resume when it can be: nothin
 
 _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infinity'"
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
+_RELEASED: Final = "expires_at = '-infinity'"
 _RENEW: Final = f"UPDATE intercom_session SET {_HELD} WHERE {_MINE}"
 
 # Makes or locks the rows, in order, so that a session that takes workspaces over sees what the one
@@ -140,6 +141,7 @@ class PostgresStore(Store):
         self.owned: frozenset[str] = frozenset()
         self.renewed = False
         self.asked_at: float | None = None
+        self._open = False
         self._connect = functools.partial(database.connect, url, prepare=journal.prepare)
         self._connection: database.Connection | None = None
         self._facts: dict[str, Any] = {"run": run, "lease": LEASE}
@@ -159,6 +161,7 @@ class PostgresStore(Store):
         with connection.transaction():
             database.work_shortly(connection)
             database.begin_session(connection, source, {**self._facts, "now": now})
+            self._open = True
             self._take({self.workspace}, binding)
         ((self.before, self.input_ended),) = self.fetch(_KEPT, workspace=self.workspace)
         self.owned = frozenset({self.workspace})
@@ -190,7 +193,7 @@ class PostgresStore(Store):
                     raise database.error_from(self.name, error, _SAFE) from error
             finally:
                 self.asked_at = None
-            self.let_go()
+            self._disconnect()
             time.sleep(pause)
             pause = min(2.0, 2 * pause)
 
@@ -274,11 +277,23 @@ class PostgresStore(Store):
         return self._execute(statement, **stored).rowcount
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        self._update(facts, "expires_at = '-infinity'")
-        self.let_go()
+        self._update(facts, _RELEASED)
+        self._open = False
+        self._disconnect()
 
     def let_go(self) -> None:
-        """See `Store`. Only the connection: the lease ends by itself."""
+        """See `Store`. Ends the lease, too, so that no worker waits for it to run out."""
+        for _ in range(2 * self._open):  # the first connection may have broken before
+            self.asked_at = time.monotonic()
+            with contextlib.suppress(database.Error, OSError):
+                self._update({}, _RELEASED)
+                break
+            self._disconnect()
+        self._open = False
+        self.asked_at = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

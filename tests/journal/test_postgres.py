@@ -248,6 +248,33 @@ class TestOutages:
         assert [type(error) for error in told] == [JournalWriteError]
         await session.close()
 
+    async def test_a_session_that_gave_up_leaves_its_workspace_to_the_next_at_once(
+        self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "PATIENCE", 0.1)
+        place = InPostgres(fragile.url, "run")
+        session = await opened(place)
+        await session.write(row(1, State.SENDING))
+        await asyncio.to_thread(fragile.stop)
+        with pytest.raises(JournalWriteError):
+            await session.write(row(1))
+        await asyncio.to_thread(fragile.start)
+        await session.close()
+        second = await opened(place)
+        (left,) = await second.rows(Wanted.LEFT, after=None)
+        assert left.state == State.SENDING
+        await second.close()
+
+    async def test_a_statement_that_the_database_refuses_ends_the_lease_with_the_session(
+        self, place: InPostgres
+    ) -> None:
+        session = await opened(place)
+        bad = row(1, attempts=2**70)  # no database holds such a number
+        with pytest.raises(JournalError):
+            await session.write(bad)
+        await session.close()
+        await ran(place, row(2))
+
     async def test_a_statement_without_an_answer_is_given_up_and_repeated(
         self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
     ) -> None:
