@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec.structs import asdict
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
@@ -16,7 +17,7 @@ from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import Facts, gather
 from intercom_async.cli.report.terminal import picture, rendered
-from intercom_async.journal import reader
+from intercom_async.journal import Row, reader
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +56,9 @@ def report(options: ReportOptions) -> ExitStatus:
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
     document = attrs.asdict(
-        facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
+        facts,
+        filter=lambda field, _: field.name not in {"slots", "base", "unread"},
+        value_serializer=lambda *given: asdict(given[2]) if isinstance(given[2], Row) else given[2],
     )
     columns = facts.slots.items()
     return {
