@@ -56,7 +56,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
-    hidden = {"slots", "base", "unread", "left", "with_cause", "numbers"}
+    hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     document = attrs.asdict(
         facts,
         filter=lambda field, _: field.name not in hidden,
