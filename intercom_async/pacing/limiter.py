@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import attrs
+import msgspec
 
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
@@ -33,8 +33,7 @@ _BULK: Final = Lane.BULK
 _OVERLOADED: Final = frozenset({502, 503, 504})
 
 
-@attrs.define(eq=False)
-class _Waiter:
+class _Waiter(msgspec.Struct, eq=False):
     """A request that waits for its permit."""
 
     granted: asyncio.Future[Permit]
@@ -42,8 +41,7 @@ class _Waiter:
     slots: Slots
 
 
-@attrs.define(eq=False)
-class _Queue:
+class _Queue(msgspec.Struct, eq=False):
     """One lane's waiters, first in, first out.
 
     Attributes:
@@ -52,12 +50,11 @@ class _Queue:
     """
 
     lane: Lane
-    waiters: deque[_Waiter] = attrs.field(factory=deque[_Waiter])
+    waiters: deque[_Waiter] = msgspec.field(default_factory=deque[_Waiter])
     waiting: int = 0
 
 
-@attrs.define(eq=False)
-class Backlog:
+class Backlog(msgspec.Struct, eq=False):
     """The `unread` pairs of a bulk run, None if their number is unknown."""
 
     unread: int | None
