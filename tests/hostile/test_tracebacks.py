@@ -226,6 +226,10 @@ def interrupted(line: int, raised: type[BaseException]) -> Iterator[BaseExceptio
     yield from (each for each in seen if isinstance(each, BaseException))
 
 
+def forget(_: object) -> None:
+    """Keep nothing of what nobody could raise."""
+
+
 def repr_of_anything(value: object) -> str:
     try:
         return repr(value)
@@ -239,7 +243,7 @@ def test_an_interruption_shows_no_token_wherever_it_comes(
     raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pytest's own hook keeps what was cut off, for the next test to be blamed for.
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    monkeypatch.setattr(sys, "unraisablehook", forget)
     # Python 3.11 fails to show an object whose `__init__` was cut off.
     monkeypatch.setattr(traceback, "repr", repr_of_anything, raising=False)
     assert sum(shown_after(line, raised) for line in range(1, 700, 7)) > 50
