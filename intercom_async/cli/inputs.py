@@ -161,7 +161,8 @@ def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None
 
 
 def _input(source: Source, path: Path, **facts: Any) -> Input:
-    columns, by = source.columns or {}, None
+    columns = source.columns or {}
+    by: By | None = None
     read: Read = functools.partial(read_pairs, columns=columns)
     if _PEOPLE in source.kind:
         by = next(one for one, column in PEOPLE.items() if column in columns)

@@ -55,7 +55,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
-    hidden = {"slots", "base", "unread", "left", "with_cause", "numbers"}
+    hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     columns = facts.slots.items()
     return {
         "complete": facts.complete,
