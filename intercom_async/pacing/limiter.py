@@ -202,10 +202,6 @@ class Limiter:
             waiting_bulk=len(self._bulk),
         )
 
-    def offered(self) -> None:
-        """A connection is free; see `Slots`."""
-        self._wake()
-
     def _wait(self, lane: Lane, slots: Slots, now: float, *, bounded: bool, waiting: int) -> float:
         """Return 0.0 if a request may leave now, else the seconds after which to look again."""
         bulk = lane is _BULK
@@ -213,7 +209,7 @@ class Limiter:
             return WINDOW  # an answer makes room, and wakes
         wait = self._window.wait(lane, now, backlog=self._backlog(waiting) if bulk else None)
         if wait <= 0.0 and not slots.free(bulk=bulk):
-            slots.stand_in_line(self, bulk=bulk)
+            slots.stand_in_line(self._wake, bulk=bulk)
             return WINDOW  # a connection that is given back is offered
         return wait
 

@@ -23,14 +23,16 @@ spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
-pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
-backoff.
+pause until Reset or Retry-After and come back slowly. It says no quota, or names a window that was
+over when the request left: pause with exponential backoff.
 
-Before the first reply one request probes; then one more may be out for each answer that is no
-refusal. An interactive request passes this slow start each quarter of a second, so that it never
-waits behind slow answers to bulk; not after a refusal. Until a reply carries headers, a plain
-bucket of `fallback_limit` per window takes their place. Everything here is pure: `now`, an argument
-of all, is in monotonic seconds, and randomness is an argument too.
+A slow start comes first: one request, then two, and one more for each answer that is no refusal.
+Without answers one more leaves after two seconds; an interactive one, unless the last answer was a
+refusal, after a quarter of a second, so that it never waits for slow answers to bulk. Until a reply
+carries headers, a plain bucket of `fallback_limit` per window takes their place.
+
+Everything here is pure: `now`, an argument of all, is in monotonic seconds, and randomness is an
+argument too.
 """
 
 import enum
@@ -362,39 +364,25 @@ class QuotaWindow:
     def _learn_refusal(
         self, permit: Permit, headers: RateLimitHeaders | None, code: str | None, now: float
     ) -> None:
-        if headers is None:
+        if headers is None or headers.quota is None:
             self._pause(now)
-            return
-        if headers.quota is None:
-            self._pause(now, until=now + self._wait_for_reset(permit, headers, now))
         else:
             limit, remaining, reset = headers.quota
             current = self._enter(permit, limit, reset, headers.date, now)
             if remaining > self._lag or code not in {None, RATE_LIMIT_EXCEEDED}:
                 self._penalty /= 2.0
                 self._pause(now, until=now + self.clock.until(reset, now))
-            elif current:
-                self.remaining = 0
-                self._fresh_until = 0.0
-            if permit.reset is not None and reset < permit.reset:
-                # The window it names was certainly over when the request left: a wait for its end
-                # would not keep the next one from being refused.
-                self._pause(now)
-        if headers.retry_after is not None:
+            else:
+                if current:
+                    self.remaining = 0
+                    self._fresh_until = 0.0
+                if permit.reset is not None and reset < permit.reset:
+                    # The window it names was certainly over when the request left: a wait for its
+                    # end would not keep the next one from being refused.
+                    self._pause(now)
+        if headers is not None and headers.retry_after is not None:
             asked = min(LONGEST_PAUSE, headers.retry_after)
             self._paused_until = max(self._paused_until, now + asked)
-
-    def _wait_for_reset(self, permit: Permit, headers: RateLimitHeaders, now: float) -> float:
-        """Return the seconds until the Reset of a refusal that names no limit.
-
-        It may be nonsense, so our clock learns nothing from it.
-        """
-        if headers.reset is None:
-            return 0.0
-        alone = ServerClock()
-        alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
-        clocks = [alone, self.clock] if self.clock.known else [alone]
-        return min(clock.until(headers.reset, now) for clock in clocks)
 
     # --- the arithmetic ------------------------------------------------------------------------
 
