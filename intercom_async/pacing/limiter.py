@@ -55,8 +55,8 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: makes the gate of a budget shared with other processes, given a function that
-            wakes this limiter; None without such a budget.
+        share: makes the gate of a budget shared with other processes, given as `wake` a function
+            that wakes this limiter; None without such a budget.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Limiter:
         policy: RateLimitPolicy,
         runtime: Runtime = SYSTEM,
         *,
-        share: Callable[[Callable[[], None]], Gate] | None = None,
+        share: Callable[..., Gate] | None = None,
     ) -> None:
         self._runtime = runtime
         self._window = (
             QuotaWindow(policy, runtime.random)
             if share is None
-            else GatedWindow(policy, runtime.random, share(self._wake))
+            else GatedWindow(policy, runtime.random, share(wake=self._wake))
         )
         self._interactive = _Queue()
         self._bulk = _Queue()

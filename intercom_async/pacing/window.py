@@ -78,10 +78,10 @@ _RECHECK: Final = 0.25
 _PATIENCE: Final = 2.0
 """Seconds without an answer after which the slow start lets one more request out."""
 
-FRESH: Final = 0.005
+_FRESH: Final = 0.005
 """Seconds for which a computed pace holds: much shorter than anything it depends on changes."""
 
-TICK: Final = 0.001
+_TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _LONGEST_BACKOFF: Final = 60.0
@@ -255,7 +255,7 @@ class QuotaWindow:
             hurry = lane is Lane.INTERACTIVE and not self._refused
             until = self._sent_at + (_RECHECK if hurry else _PATIENCE)
             if now < until:
-                return min(_RECHECK, max(TICK, until - now))
+                return min(_RECHECK, max(_TICK, until - now))
         if not self._limit:
             return self._wait_without_headers(lane, now)
         self._roll_over(now)
@@ -394,10 +394,10 @@ class QuotaWindow:
             borrowed = self._policy.reserve * self._policy.fallback_limit
         if self._credit + borrowed >= 1.0:
             return 0.0
-        return max(TICK, (1.0 - self._credit - borrowed) / rate)
+        return max(_TICK, (1.0 - self._credit - borrowed) / rate)
 
     def _until_reset(self, now: float) -> float:
-        return max(TICK, self.clock.until(self.reset, now))
+        return max(_TICK, self.clock.until(self.reset, now))
 
     def _budget(self) -> int:
         """Return how many requests of ours this window has room for, those in flight included."""
@@ -408,7 +408,7 @@ class QuotaWindow:
             return 0.0
         left = self.reset - self.clock.now(now)
         pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
-        period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
+        period = max(pacing, self._round_trip, _TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
         # exponential and never below zero. A straight line at their average rate would make many
@@ -432,9 +432,9 @@ class QuotaWindow:
         rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
-            self._fresh_until = now + FRESH
+            self._fresh_until = now + _FRESH
             return 0.0
-        return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
+        return min(_RECHECK, max(_TICK, (1.0 - self._credit) / rate))
 
     def _is_alone(self) -> bool:
         """Whether no other process used the budget lately: then the rest of a job does no harm."""
