@@ -35,7 +35,7 @@ def test_every_pair_is_a_row_of_csv_with_ids_as_quoted_texts(command: Command, p
         "503",
     )
     assert told["error"] == "HTTP 503, no code: no message (request id r2x)"
-    assert told["updated_at"] == "2025-01-31T22:00:00+00:00"
+    assert (told["updated_at"], told["inferred"]) == ("2025-01-31T22:00:00+00:00", "0")
 
 
 def test_json_lines_hold_every_value_as_it_is(command: Command, path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async.cli.simulating import write_pairs
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command, write_csv
@@ -49,7 +48,6 @@ def test_every_file_is_its_owner_s_alone(
 ) -> None:
     journal, undo = tmp_path / "run.db", tmp_path / "run.undo.db"
     output, html = tmp_path / "results.jsonl", tmp_path / "run.html"
-    simulated = tmp_path / "simulated.csv"
     if older:
         for path, content in ((output, '{"conversation_id":"old"}'), (html, "")):
             path.write_text(content)
@@ -57,11 +55,9 @@ def test_every_file_is_its_owner_s_alone(
     assert command("detach", source, "--journal", journal, "--output", output).status == 0
     assert command("report", journal, "--html", html).status == 0
     assert command("attach", "--undo", journal).status == 0
-    write_pairs([("1", "2")], simulated)
-    for path in (journal, output, html, undo, simulated):
+    for path in (journal, output, html, undo):
         assert mode(path) == 0o600, path
     assert "old" not in output.read_text()
-    assert simulated.read_text() == "conversation_id,contact_id\n1,2\n"
 
 
 class TestReadAndWritten:
