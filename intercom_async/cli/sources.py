@@ -15,11 +15,11 @@ import attrs
 from intercom_async.cli.csv_rows import Columns, Record, read_rows
 from intercom_async.cli.input_text import LONGEST, Text
 from intercom_async.detaching import Detach
+from intercom_async.documents import is_list, is_object
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.pairs import COLUMNS, REQUIRED, as_detach
 from intercom_async.people import By
-from intercom_async.structuring import is_list, is_object
 
 PEOPLE: Final[Mapping[By, str]] = {
     "email": "email",

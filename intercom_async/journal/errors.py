@@ -9,8 +9,11 @@ JournalError               it cannot be used, for the reason given
 """
 
 import copy
+from typing import TypeVar
 
 from intercom_async.errors import IntercomError
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class JournalError(IntercomError):
@@ -86,7 +89,7 @@ class JournalWriteError(JournalError):
         super().__init__(path, message)
 
 
-def again(error: JournalError) -> JournalError:
+def again(error: _Error) -> _Error:
     """Make the same error for another waiter: a shared one would collect their tracebacks."""
     fresh = copy.copy(error)
     fresh.__cause__ = error.__cause__

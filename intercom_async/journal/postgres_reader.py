@@ -3,12 +3,16 @@
 from collections.abc import Collection
 from typing import Any, Final
 
+from msgspec.structs import fields
+
 from intercom_async.journal import postgres_connection as database
 from intercom_async.journal.errors import JournalError
 from intercom_async.journal.reader import SESSION, Reader
-from intercom_async.journal.store import COLUMNS, FLAGS
+from intercom_async.journal.row import Row
 
-_PAIR: Final = ", ".join(f"{name}::int" if name in FLAGS else name for name in COLUMNS)
+_PAIR: Final = ", ".join(
+    f"{field.name}::int" if field.type is bool else field.name for field in fields(Row)
+)
 _ONE_RUN: Final = f"""
     WITH run AS (
         SELECT operation, coalesce((

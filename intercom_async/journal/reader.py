@@ -121,10 +121,10 @@ class Reader:
             where += " AND inferred = ?"
             asked.append(int(inferred))
         page = f"SELECT {NAMES} FROM pair WHERE {where} ORDER BY {KEY} LIMIT {PAGE}"
-        key: tuple[Any, ...] = ("", "", "")
-        while found := self.query(page, (*key, *asked)):
-            yield from map(row_of, found)
-            key = found[-1][:3]
+        key = ("", "", "")
+        while rows := [row_of(values) for values in self.query(page, (*key, *asked))]:
+            yield from rows
+            key = rows[-1].key
 
 
 def _session(*values: Any) -> KeptSession:

@@ -11,21 +11,13 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
+from msgspec.structs import astuple
 
 from intercom_async.journal import reader, sqlite_file
 from intercom_async.journal.errors import JournalError, JournalWriteError
 from intercom_async.journal.lock import locked
-from intercom_async.journal.row import Binding, Source, storable_text
-from intercom_async.journal.store import (
-    COLUMNS,
-    KEY,
-    NAMES,
-    UNSETTLED,
-    UPDATES,
-    Store,
-    Values,
-    origin,
-)
+from intercom_async.journal.row import Binding, Row, Source, storable_text
+from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two checks that the file is still in its place."""
@@ -33,6 +25,9 @@ LOOK_EVERY: Final = 0.25
 _MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
+
+_ROWS: Final = msgspec.json.Decoder(list[Row], strict=False)
+"""SQLite keeps true and false as numbers."""
 
 _Result = TypeVar("_Result")
 
@@ -45,21 +40,16 @@ class SqliteStore(Store):
     """
 
     _LOOK_UP = f"""
-        SELECT json_array(wanted.key, {NAMES}) AS row
-        FROM json_each(:keys) AS wanted CROSS JOIN pair
+        SELECT {NAMES} FROM json_each(:keys) AS wanted CROSS JOIN pair
         ON workspace = json_extract(wanted.value, '$[0]')
             AND conversation_id = json_extract(wanted.value, '$[1]')
             AND contact_id = json_extract(wanted.value, '$[2]')
     """
     _PAGE = f"""
-        SELECT json_array({NAMES}) AS row FROM pair
+        SELECT {NAMES} FROM pair
         WHERE workspace = :workspace
             AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
         ORDER BY conversation_id, contact_id LIMIT :limit
-    """
-    _LEFT = f"""
-        SELECT DISTINCT json_array(workspace) AS row FROM pair
-        WHERE {UNSETTLED} AND session < :session ORDER BY workspace
     """
 
     def __init__(
@@ -136,7 +126,7 @@ class SqliteStore(Store):
             tuple(facts.values()),
         )
 
-    def carry_out(self, work: Callable[[], _Result]) -> _Result:
+    def attempt(self, work: Callable[[], _Result]) -> _Result:
         try:
             return work()
         except sqlite3.Error as error:
@@ -172,7 +162,7 @@ class SqliteStore(Store):
             durable=self._durable(),
         )
 
-    def write(self, rows: Sequence[Values]) -> None:
+    def write(self, rows: Sequence[Row]) -> None:
         self._look_at_place()
         with self._connection:
             if len(rows) > self._most:
@@ -180,19 +170,21 @@ class SqliteStore(Store):
             for start in range(0, len(rows), self._most):
                 batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
-                values = list(chain(*batch))
+                values = list(chain.from_iterable(map(astuple, batch)))
                 try:
                     self._connection.execute(_upsert(len(batch)), values)
                 except UnicodeEncodeError:
                     self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
-    def fetch(self, statement: str, **facts: Any) -> list[list[Any]]:
-        """See `Store`; the one column, `row`, is JSON."""
+    def fetch(self, statement: str, **facts: Any) -> list[Row]:
         ((text,),) = self._connection.execute(
-            f"SELECT '[' || coalesce(group_concat(row), '') || ']' FROM ({statement})", facts
+            f"SELECT json_group_array(json_array({NAMES})) FROM ({statement})", facts
         )
-        found: list[list[Any]] = msgspec.json.decode(text)
-        return found
+        return _ROWS.decode(text)
+
+    def workspaces(self) -> list[str]:
+        statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} ORDER BY workspace"
+        return [workspace for (workspace,) in self._connection.execute(statement)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         self._connection.execute(
@@ -216,14 +208,11 @@ class SqliteStore(Store):
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """See `Store`. Leaves one plain file, with none beside it, unless others use it."""
-        try:
-            self._looked = 0.0
-            self.update(facts)
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            self.let_go()
+        self._looked = 0.0
+        self.update(facts)
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
 
     def let_go(self) -> None:
         self._opened.close()

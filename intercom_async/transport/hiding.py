@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from intercom_async.documents import is_list, is_object
 from intercom_async.secret import Secret
-from intercom_async.structuring import is_list, is_object
 
 HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""

@@ -160,9 +160,15 @@ async def interrupted(
 
 
 class TestRuns:
-    @pytest.mark.parametrize("moment", Moment)
-    @pytest.mark.parametrize("streaming", [True, False])
-    @pytest.mark.parametrize("owner", [CALLER, "DetachRun"])
+    @pytest.mark.parametrize(
+        ("owner", "streaming", "moment"),
+        [
+            (CALLER, True, Moment.WAITING),
+            (CALLER, False, Moment.READY),
+            ("DetachRun", True, Moment.READY),
+            ("DetachRun", False, Moment.WAITING),
+        ],
+    )
     async def test_whichever_task_is_cancelled_a_run_says_so_and_can_be_resumed_to_the_truth(
         self, owner: str, streaming: bool, moment: Moment, tmp_path: Path
     ) -> None:

@@ -233,7 +233,7 @@ from tests.journal.helpers import opened, row, threads, until
 async def main():
     session = await opened(sys.argv[1])
     await session.write(row(1))
-    table = weakref.ref(session._writer.store)
+    table = weakref.ref(session._store)
     await asyncio.sleep(0.02)  # the thread is idle
     child = os.fork()
     del session

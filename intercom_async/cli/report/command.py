@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec.structs import asdict
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
@@ -16,7 +17,7 @@ from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
 from intercom_async.cli.report.queries import NUMBERS, Facts, gather
 from intercom_async.cli.report.terminal import rendered, show_picture
-from intercom_async.journal import reader
+from intercom_async.journal import Row, reader
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +57,11 @@ def report(options: ReportOptions) -> ExitStatus:
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
     hidden = {"slots", "base", "unread", "with_cause", "numbers"}
+    document = attrs.asdict(
+        facts,
+        filter=lambda field, _: field.name not in hidden,
+        value_serializer=lambda *given: asdict(given[2]) if isinstance(given[2], Row) else given[2],
+    )
     columns = facts.slots.items()
     return {
         "complete": facts.complete,
@@ -63,6 +69,6 @@ def as_document(facts: Facts) -> dict[str, Any]:
         **{name: int(facts.numbers[name]) for name in NUMBERS},
         "elapsed": round(facts.numbers["elapsed"], 3),
         "go_on": words.go_on(facts),
-        **attrs.asdict(facts, filter=lambda field, _: field.name not in hidden),
+        **document,
         "timeline": [{"at": at * facts.base, **column} for at, column in columns],
     }
