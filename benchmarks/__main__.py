@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks import report
+from benchmarks import quota, report
 from benchmarks.figures import Comparison, Options
 
 MEASURED: Final = {
@@ -17,54 +17,46 @@ MEASURED: Final = {
     "recovery": "an outage in the middle of a run: before, during, after",
     "journal": "a run's table: durable pairs, pairs passed over, memory",
     "start": "importing the library beside importing aiohttp",
+    "workspaces": "200 workspaces on one PostgreSQL, with 1, 2 and 4 worker processes",
 }
 """Modules of this package with a `measure(options)`, and what it measures."""
 
-QUOTA: Final = "quota"
-OWN: Final = {
-    QUOTA: "rate limiters on a virtual clock, the same figures on every machine",
-    "workspaces": "200 workspaces on one PostgreSQL, with 1, 2 and 4 worker processes",
-}
-"""Modules with options of their own, and a `main(arguments)`."""
+QUOTA: Final = {"quota": "rate limiters on a virtual clock, the same figures on every machine"}
 
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for; return the exit status."""
-    if arguments and arguments[0] in OWN:
-        return _run_own(arguments[0], arguments[1:])
+    if arguments[:1] == [*QUOTA]:
+        return quota.main(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(f"  {name:10} {text}" for name, text in (MEASURED | OWN).items()),
+        epilog="\n".join(f"  {name:10} {text}" for name, text in (MEASURED | QUOTA).items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[*MEASURED, QUOTA],
-        help="without any, all that need no PostgreSQL; quota and workspaces have their own --help",
+        choices=[*MEASURED, *QUOTA],
+        help="without any, all but workspaces; quota has options of its own: quota --help",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--rounds", type=int, help="turns of every contestant (9; 3 with --quick)")
     parser.add_argument("--million", action="store_true", help="scale and journal: a million too")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     chosen = parser.parse_args(arguments)
-    names = chosen.names or [*MEASURED, QUOTA]
+    names = chosen.names or [name for name in MEASURED if name != "workspaces"] + [*QUOTA]
     options = Options(
         rounds=max(2, chosen.rounds or (3 if chosen.quick else 9)),
         quick=chosen.quick,
         million=chosen.million,
     )
     print(", ".join(f"{key} {value}" for key, value in report.about().items()))
-    comparisons = [each for name in names if name != QUOTA for each in _measure(name, options)]
+    comparisons = [each for name in names if name in MEASURED for each in _measure(name, options)]
     report.show_bounds(comparisons)
     if chosen.json:
         report.save(chosen.json, comparisons)
-    return _run_own(QUOTA, ["--quick"]) if QUOTA in names else 0
-
-
-def _run_own(name: str, arguments: list[str]) -> int:
-    return int(importlib.import_module(f"benchmarks.{name}").main(arguments))
+    return quota.main(["--quick"]) if "quota" in names else 0
 
 
 def _measure(name: str, options: Options) -> list[Comparison]:

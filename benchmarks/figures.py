@@ -6,7 +6,7 @@ The median is taken of ratios within rounds, so the machine's speed does not cou
 
 import importlib.util
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import attrs
@@ -88,6 +88,34 @@ class Comparison:
             return f"{bound}: holds"
         over = f", by {abs(figure / bound.limit - 1.0):.0%}" if bound.limit else ""
         return f"{bound}: MISSED{over}"
+
+
+@attrs.frozen
+class Figure:
+    """One of the numbers that every measurement gives."""
+
+    name: str
+    unit: str
+    bound: Bound | None = None
+
+
+def compare(
+    figures: Sequence[Figure],
+    measurements: Mapping[str, Sequence[Sequence[float]]],
+    baseline: str,
+    bounded: Collection[str],
+) -> list[Comparison]:
+    """Return a comparison for each figure; the bounds are those of some contestants."""
+    return [
+        Comparison(
+            name=figure.name,
+            unit=figure.unit,
+            baseline=baseline,
+            rounds={who: [each[place] for each in rows] for who, rows in measurements.items()},
+            bounds={} if figure.bound is None else dict.fromkeys(bounded, figure.bound),
+        )
+        for place, figure in enumerate(figures)
+    ]
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.figures import Bound, Comparison, Options, measured
+from benchmarks.figures import Bound, Comparison, Figure, Options, compare, measured
 from benchmarks.processes import peak
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
@@ -32,20 +32,16 @@ def measure(options: Options) -> list[Comparison]:
         },
         options.rounds,
     )
+    written = [
+        Figure(
+            f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
+            "pairs/s",
+            Bound("value", 5_000, least=True),
+        ),
+        Figure("the same", "us of CPU a pair"),
+    ]
     return [
-        Comparison(
-            name=f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
-            unit="pairs/s",
-            baseline=DISK,
-            rounds={name: [count / taken for taken, _ in each] for name, each in runs.items()},
-            bounds={DISK: Bound("value", 5_000, least=True)},
-        ),
-        Comparison(
-            name="the same",
-            unit="us of CPU a pair",
-            baseline=DISK,
-            rounds={name: [used / count * 1e6 for _, used in each] for name, each in runs.items()},
-        ),
+        *compare(written, runs, DISK, [DISK]),
         *_resumed([count, *([1_000_000] if options.million else [])], min(options.rounds, 2)),
     ]
 
@@ -68,7 +64,7 @@ def _row(number: int, state: str) -> Row:
 
 
 def _run(count: int, *, keep: bool = True) -> tuple[float, float]:
-    """Return the seconds, and seconds of CPU, that so many pairs take."""
+    """Return pairs per second, and microseconds of CPU per pair."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_write(Path(folder) / "run.db" if keep else None, count))
 
@@ -80,7 +76,7 @@ async def _write(path: Path | None, count: int) -> tuple[float, float]:
     await asyncio.gather(*(_work(session, numbers) for _ in range(WORKERS)))
     taken, used = time.perf_counter() - began, time.process_time() - used
     await session.close()
-    return taken, used
+    return count / taken, used / count * 1e6
 
 
 async def _work(session: Session, numbers: Iterator[int]) -> None:
@@ -97,22 +93,17 @@ def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
         for _ in range(rounds):
             with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
                 rows.append(pool.submit(_one_resumed, size).result())
-    kinds = (
-        ("opened again", "ms", None),
-        (f"passed over, {BATCH} pairs at a time", "us a pair", Bound("value", 10.0)),
-        ("the file", "bytes a pair", None),
-        ("peak memory", "MB", Bound("difference", 30.0)),
-    )
-    return [
-        Comparison(
-            name=f"a journal of settled pairs: {title}",
-            unit=unit,
-            baseline=next(iter(figures)),
-            rounds={name: [row[place] for row in rows] for name, rows in figures.items()},
-            bounds={} if bound is None else dict.fromkeys(figures, bound),
-        )
-        for place, (title, unit, bound) in enumerate(kinds)
+    kinds = [
+        Figure("a journal of settled pairs: opened again", "ms"),
+        Figure(
+            f"a journal of settled pairs: passed over, {BATCH} pairs at a time",
+            "us a pair",
+            Bound("value", 10.0),
+        ),
+        Figure("a journal of settled pairs: the file", "bytes a pair"),
+        Figure("a journal of settled pairs: peak memory", "MB", Bound("difference", 30.0)),
     ]
+    return compare(kinds, figures, next(iter(figures)), figures)
 
 
 def _one_resumed(count: int) -> tuple[float, ...]:

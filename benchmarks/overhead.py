@@ -5,10 +5,9 @@ numbers of requests in flight; then the same on uvloop. The limiter and retries 
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks.client_process import Cost, client_process
+from benchmarks.client_process import client_process
 from benchmarks.figures import Bound, Comparison, Options, in_turn, installed
 from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS, SKIPPING
@@ -46,9 +45,8 @@ def _measure(
     if not present:
         print(f"\noverhead on uvloop: {notes[0]}")
         return []
-    failed: set[str] = set()
     levels = IN_FLIGHT[1:3] if options.quick else IN_FLIGHT
-    costs: dict[int, dict[str, list[Cost]]] = {
+    costs: dict[int, dict[str, list[tuple[float, float]]]] = {
         level: {name: [] for name in present if level <= 64 or RIVALS[name].weight < SLOW}
         for level in levels
     }
@@ -63,48 +61,29 @@ def _measure(
             for client in clients.values():
                 client.burst(WARM_UP, IN_FLIGHT[1])
             for level in levels:
-                running = [name for name in costs[level] if name not in failed]
-                for name in in_turn(running, number):
+                for name in in_turn(list(costs[level]), number):
                     calls = max(20, int(CALLS / RIVALS[name].weight))
-                    try:
-                        with server.watched():
-                            costs[level][name].append(clients[name].burst(calls, level))
-                    except (EOFError, TimeoutError) as error:
-                        if name == BARE:
-                            raise
-                        failed.add(name)
-                        notes.append(f"{name}: left out, {error!r}")
-    return [
-        comparison
-        for level in levels
-        for comparison in _compare(
-            f"{level} in flight{' on uvloop' if uvloop else ''}",
-            {name: series for name, series in costs[level].items() if name not in failed},
-            {OURS: COST_ON_UVLOOP if uvloop else COST[level], **COST_OF_BULK},
-            [*notes, *server.notes],
-        )
-    ]
-
-
-def _compare(
-    where: str, costs: dict[str, list[Cost]], limits: dict[str, float], notes: Sequence[str]
-) -> list[Comparison]:
-    def rounds(figure: Callable[[Cost], float]) -> dict[str, list[float]]:
-        return {name: [figure(cost) for cost in series] for name, series in costs.items()}
-
-    return [
-        Comparison(
-            name=f"call, {where}",
-            unit="µs of CPU",
-            baseline=BARE,
-            rounds=rounds(lambda cost: cost.cpu / cost.calls * 1e6),
-            bounds={name: Bound("ratio", limit) for name, limit in limits.items() if name in costs},
-            notes=notes,
-        ),
-        Comparison(
-            name=f"throughput, {where}",
-            unit="calls per second",
-            baseline=BARE,
-            rounds=rounds(lambda cost: cost.calls / cost.wall),
-        ),
-    ]
+                    with server.watched():
+                        cost = clients[name].burst(calls, level)
+                    costs[level][name].append((cost.cpu / calls * 1e6, calls / cost.wall))
+    comparisons: list[Comparison] = []
+    for level, measured in costs.items():
+        where = f"{level} in flight{' on uvloop' if uvloop else ''}"
+        limits = {OURS: COST_ON_UVLOOP if uvloop else COST[level], **COST_OF_BULK}
+        comparisons += [
+            Comparison(
+                name=f"call, {where}",
+                unit="µs of CPU",
+                baseline=BARE,
+                rounds={name: [cpu for cpu, _ in each] for name, each in measured.items()},
+                bounds={name: Bound("ratio", limit) for name, limit in limits.items()},
+                notes=[*notes, *server.notes],
+            ),
+            Comparison(
+                name=f"throughput, {where}",
+                unit="calls per second",
+                baseline=BARE,
+                rounds={name: [speed for _, speed in each] for name, each in measured.items()},
+            ),
+        ]
+    return comparisons

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import charts
+from benchmarks.charts import draw_quota
 from benchmarks.quota_cells import PROCESSES, cells, grid_cell
 from benchmarks.quota_rivals import STRATEGIES
 from benchmarks.quota_run import Cell, simulate
@@ -35,10 +35,8 @@ Columns = tuple[tuple[str, int, Callable[[Runs], str]], ...]
 """Heading, width and text."""
 
 _HIGHER_IS_BETTER: Final = frozenset({"used", "fairness"})
-
-
-def _simulate(task: tuple[Cell, int]) -> dict[str, float]:
-    return simulate(*task)
+_DRAWN: Final = 167
+"""The limit of the cells that the chart shows."""
 
 
 def simulate_all(chosen: list[Cell], seeds: int) -> Table:
@@ -46,7 +44,7 @@ def simulate_all(chosen: list[Cell], seeds: int) -> Table:
     tasks = list(itertools.product(chosen, range(seeds)))
     tasks.sort(key=lambda task: -task[0].world.cost * task[0].world.processes)
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
-        done = dict(zip(tasks, pool.map(_simulate, tasks), strict=True))
+        done = dict(zip(tasks, pool.map(simulate, *zip(*tasks, strict=True)), strict=True))
     return {cell.name: [done[cell, seed] for seed in range(seeds)] for cell in chosen}
 
 
@@ -89,24 +87,40 @@ _JOBS: Final[Columns] = (
 
 def show(table: Table) -> None:
     """Print the endless runs, then the jobs."""
-    endless = {name: runs for name, runs in table.items() if "job_p50" not in runs[0]}
     jobs = {name: runs for name, runs in table.items() if "job_p50" in runs[0]}
+    endless = {name: runs for name, runs in table.items() if name not in jobs}
     if endless:
         print("\nmedian over the seeds (worst seed); first window apart")
-        _show("world", endless, _ENDLESS)
-    if jobs:
-        _show("jobs with an end", jobs, _JOBS)
+    for title, rows, columns in (("world", endless, _ENDLESS), ("jobs with an end", jobs, _JOBS)):
+        if rows:
+            heads = " ".join(f"{head:>{width}}" for head, width, _ in columns)
+            print(f"\n{title:52} {'strategy':15} {heads}")
+        before = ""
+        for name, runs in rows.items():
+            world, strategy = name.split(" | ")
+            shown = " ".join(f"{text(runs):>{width}}" for _, width, text in columns)
+            print(f"{world if world != before else '':52} {strategy:15} {shown}")
+            before = world
 
 
-def _show(title: str, table: Table, columns: Columns) -> None:
-    heads = " ".join(f"{head:>{width}}" for head, width, _ in columns)
-    print(f"\n{title:52} {'strategy':15} {heads}")
-    before = ""
-    for name, runs in table.items():
-        world, strategy = name.split(" | ")
-        cells = " ".join(f"{text(runs):>{width}}" for _, width, text in columns)
-        print(f"{world if world != before else '':52} {strategy:15} {cells}")
-        before = world
+def draw(path: Path, table: Table, *, quick: bool) -> None:
+    """Draw the README's chart; what the table lacks is simulated."""
+    grid = {
+        (name, count): grid_cell(name, _DRAWN, count, quick=quick)
+        for name in STRATEGIES
+        for count in PROCESSES
+    }
+    seeds = len(next(iter(table.values())))
+    missing = [cell for cell in grid.values() if cell.name not in table]
+    runs = table | (simulate_all(missing, seeds) if missing else {})
+    refused = {
+        name: [
+            statistics.median(run["refused"] for run in runs[grid[name, count].name])
+            for count in PROCESSES
+        ]
+        for name in STRATEGIES
+    }
+    draw_quota(path, PROCESSES, refused, _DRAWN)
 
 
 def main(arguments: list[str]) -> int:
@@ -123,6 +137,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--svg", type=Path, help="draw the README's chart into this file")
     options = parser.parse_args(arguments)
     chosen = cells(quick=options.quick, only=options.only)
+    if not chosen:
+        parser.error(f"no cell has {options.only!r} in its name")
     seeds = options.seeds or (2 if options.quick else 3)
     began = time.perf_counter()
     table = simulate_all(chosen, seeds)
@@ -132,19 +148,5 @@ def main(arguments: list[str]) -> int:
         about = {"python": platform.python_version(), "seeds": seeds, "quick": options.quick}
         options.json.write_text(json.dumps({"about": about, "cells": table}, indent=1) + "\n")
     if options.svg:
-        shown = {
-            (name, count): grid_cell(name, charts.LIMIT, count, quick=options.quick)
-            for name in STRATEGIES
-            for count in PROCESSES
-        }
-        missing = [cell for cell in shown.values() if cell.name not in table]
-        table |= simulate_all(missing, seeds)
-        refused = {
-            name: [
-                statistics.median(run["refused"] for run in table[shown[name, count].name])
-                for count in PROCESSES
-            ]
-            for name in STRATEGIES
-        }
-        charts.draw_quota(options.svg, PROCESSES, refused)
+        draw(options.svg, table, quick=options.quick)
     return 0

@@ -24,9 +24,6 @@ START_WITHIN = 1.0
 JOB_PAUSE = 5.0
 """Seconds between the small jobs of a process, on average."""
 
-Trace = list[tuple[float, bool]]
-"""When requests arrived at the server, and whether they were accepted."""
-
 
 @attrs.frozen
 class Cell:
@@ -42,11 +39,11 @@ class Cell:
 
 
 class _Simulation:
-    def __init__(self, cell: Cell, seed: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, cell: Cell, seed: int) -> None:
         self.world = cell.world
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.key = f"{cell.world.name}/{seed}"
-        self.server = Server(loop, cell.world, self.key)
+        self.server = Server(cell.world, self.key)
         self.make = STRATEGIES[cell.strategy]
         self.waits: list[float] = []
         self.pending: dict[object, float] = {}
@@ -141,15 +138,17 @@ def ideal(world: World, phase: float) -> float:
     return wait + rounds * mean
 
 
-def simulate(cell: Cell, seed: int, trace: Trace | None = None) -> dict[str, float]:
-    """Run one cell once and return its figures, by name; `trace` is filled with all arrivals."""
+def simulate(cell: Cell, seed: int) -> dict[str, float]:
+    """Run one cell once and return its figures, by name."""
     gc.set_threshold(100_000)  # a simulation makes no garbage in cycles worth looking for
 
+    async def run() -> dict[str, float]:
+        simulation = _Simulation(cell, seed)
+        await simulation.run()
+        return _figures(simulation)
+
     with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
-        simulation = _Simulation(cell, seed, runner.get_loop())
-        simulation.server.trace = trace
-        runner.run(simulation.run())
-    return _figures(simulation)
+        return runner.run(run())
 
 
 def _figures(simulation: _Simulation) -> dict[str, float]:

@@ -89,14 +89,12 @@ LOST: Final = Reply(None, None)
 
 
 class Server:
-    """Counts requests into windows, as the simulator does, and by process besides.
+    """Counts requests into windows, as the simulator does, and by window and process besides.
 
-    Each way of a request takes its random time. `trace` is filled with all arrivals, if there is
-    one: when, and whether accepted.
+    Each way of a request takes its random time.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, world: World, seed: str) -> None:
-        self._loop = loop
+    def __init__(self, world: World, seed: str) -> None:
         self._world = world
         self._rng = random.Random(f"{seed}/server")
         self._network = random.Random(f"{seed}/network").random
@@ -108,7 +106,6 @@ class Server:
         self.phase = self._rng.random() * WINDOW
         self.accepted: Counter[tuple[int, int]] = Counter()
         self.refused: Counter[tuple[int, int]] = Counter()
-        self.trace: list[tuple[float, bool]] | None = None
 
     def _pause_until_withdrawal(self) -> float:
         rate = self._world.withdrawals / WINDOW
@@ -122,25 +119,18 @@ class Server:
         """Send one request and wait for its reply."""
         round_trip = math.exp(self._low + self._span * self._network())
         up = round_trip * (0.3 + 0.4 * self._network())
-        answered: asyncio.Future[Reply] = self._loop.create_future()
-        self._loop.call_later(up, self._arrive, process, answered, round_trip - up, up)
-        return await answered
-
-    def _arrive(
-        self, process: int, answered: asyncio.Future[Reply], down: float, up: float
-    ) -> None:
-        reply = self._handle(process, self._loop.time())
+        await asyncio.sleep(up)
+        reply, down = self._handle(process, asyncio.get_running_loop().time()), round_trip - up
         if self._world.lost and self._network() < self._world.lost:
             reply, down = LOST, max(0.0, GIVE_UP - up)
-        self._loop.call_later(down, _deliver, answered, reply)
+        await asyncio.sleep(down)
+        return reply
 
     def _handle(self, process: int, now: float) -> Reply:
         at = self.phase + now
         standing = self._quota.refuse(at) if self._is_withdrawn(now) else self._quota.charge(at)
         counts = self.accepted if standing.accepted else self.refused
         counts[int(at // WINDOW), process] += 1
-        if self.trace is not None:
-            self.trace.append((at, standing.accepted))
         headers = None
         if self._world.headers:
             headers = RateLimitHeaders(
@@ -158,8 +148,3 @@ class Server:
             self._withdrawn_until = now + WITHDRAWN
             self._next_withdrawal = now + WITHDRAWN + self._pause_until_withdrawal()
         return now < self._withdrawn_until
-
-
-def _deliver(answered: asyncio.Future[Reply], reply: Reply) -> None:
-    if not answered.done():
-        answered.set_result(reply)

@@ -11,7 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Options
+from benchmarks.figures import Bound, Comparison, Figure, Options, compare
 from benchmarks.processes import process
 from benchmarks.rivals import CONTACT, OUR_BULK, SKIPPING, TOKEN
 from intercom_async.simulator import IntercomSimulator, Outage
@@ -28,6 +28,7 @@ PAIRS: Final = 1_000_000
 """More than any contestant can send."""
 
 WINDOWS_AFTER: Final = 4
+TRICKLE: Final = Bound("value", 1.0)
 CONTESTANTS: Final = (SKIPPING, OUR_BULK)
 
 
@@ -82,23 +83,14 @@ def measure(options: Options) -> list[Comparison]:
             list(pool.map(_course_of, CONTESTANTS, itertools.repeat(away)))
             for _ in range(1 if options.quick else 2)
         ]
-    figures = (
-        (f"requests sent before an outage of {away:.0f} s", "per second", None),
+    figures = [
+        Figure(f"requests sent before an outage of {away:.0f} s", "per second"),
         # What was in flight when it began is most of a short one.
-        ("requests sent during it", "per second", None if options.quick else Bound("value", 1.0)),
-        ("requests sent in the two windows after it", "per second", None),
-        ("until a whole window is used again", "s", Bound("value", 1.2 * WINDOW)),
-    )
-    return [
-        Comparison(
-            name=name,
-            unit=unit,
-            baseline=SKIPPING,
-            rounds={
-                who: [courses[place][number] for courses in rounds]
-                for place, who in enumerate(CONTESTANTS)
-            },
-            bounds={} if bound is None else {OUR_BULK: bound},
-        )
-        for number, (name, unit, bound) in enumerate(figures)
+        Figure("requests sent during it", "per second", None if options.quick else TRICKLE),
+        Figure("requests sent in the two windows after it", "per second"),
+        Figure("until a whole window is used again", "s", Bound("value", 1.2 * WINDOW)),
     ]
+    courses: dict[str, tuple[tuple[float, ...], ...]] = dict(
+        zip(CONTESTANTS, zip(*rounds, strict=True), strict=True)
+    )
+    return compare(figures, courses, SKIPPING, [OUR_BULK])

@@ -37,7 +37,7 @@ def show(comparison: Comparison) -> None:
     for contestant, values in comparison.rounds.items():
         own = spread(values)
         text = f"  {contestant:30} {own.median:10,.4g} ({own.low:,.4g} to {own.high:,.4g})"
-        if contestant != comparison.baseline:
+        if contestant != comparison.baseline and all(comparison.rounds[comparison.baseline]):
             ratio = spread(comparison.figures(contestant, "ratio"))
             text = f"{text:70} {ratio.median:8.3g} x ({ratio.low:.3g} to {ratio.high:.3g})"
         print(f"{text:102} {comparison.keeps_bound(contestant)}".rstrip())

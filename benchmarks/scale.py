@@ -5,11 +5,12 @@ once: throughput should grow with the machine's cores, of which the server needs
 """
 
 import contextlib
+import functools
 import time
 from typing import Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Options
+from benchmarks.figures import Bound, Comparison, Figure, Options, compare, measured
 from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import OUR_BULK
 
@@ -25,40 +26,34 @@ def measure(options: Options) -> list[Comparison]:
     """Measure the runs of growing length, then the growing number of processes."""
     lengths = PAIRS[:2] if options.quick else (*PAIRS, MILLION) if options.million else PAIRS
     rounds = 1 if options.million else min(options.rounds, 2)
-    runs = {f"{pairs:,} pairs": pairs for pairs in lengths}
+    calls = PER_PROCESS // 8 if options.quick else PER_PROCESS
     with load_server() as server:
-        costs = [[_run(server, pairs) for pairs in lengths] for _ in range(rounds)]
-        speeds = [[_speed(server, count) for count in PROCESSES] for _ in range(rounds)]
-    longer = list(runs)[1:]
+        runs = measured(
+            {f"{pairs:,} pairs": functools.partial(_run, server, pairs) for pairs in lengths},
+            rounds,
+        )
+        speeds = measured(
+            {
+                f"{count} at once": functools.partial(_speed, server, count, calls)
+                for count in PROCESSES
+            },
+            rounds,
+        )
+    shortest, *longer = runs
+    figures = [
+        Figure("time per pair", "µs of CPU", Bound("ratio", 1.05)),
+        Figure("peak memory", "MB", Bound("difference", 30.0)),
+    ]
     return [
-        Comparison(
-            name="time per pair",
-            unit="µs of CPU",
-            baseline=next(iter(runs)),
-            rounds=_by_name(list(runs), [[cpu for cpu, _ in round_] for round_ in costs]),
-            bounds=dict.fromkeys(longer, Bound("ratio", 1.05)),
-        ),
-        Comparison(
-            name="peak memory",
-            unit="MB",
-            baseline=next(iter(runs)),
-            rounds=_by_name(list(runs), [[memory for _, memory in round_] for round_ in costs]),
-            bounds=dict.fromkeys(longer, Bound("difference", 30.0)),
-        ),
+        *compare(figures, runs, shortest, longer),
         Comparison(
             name="throughput of several processes",
             unit="calls per second",
             baseline="1 at once",
-            rounds=_by_name([f"{count} at once" for count in PROCESSES], speeds),
+            rounds=speeds,
             notes=server.notes,
         ),
     ]
-
-
-def _by_name(names: list[str], rounds: list[list[float]]) -> dict[str, list[float]]:
-    return {
-        name: list(figures) for name, figures in zip(names, zip(*rounds, strict=True), strict=True)
-    }
 
 
 def _run(server: LoadServer, pairs: int) -> tuple[float, float]:
@@ -70,7 +65,7 @@ def _run(server: LoadServer, pairs: int) -> tuple[float, float]:
     return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak / MEGABYTE
 
 
-def _speed(server: LoadServer, count: int) -> float:
+def _speed(server: LoadServer, count: int, calls: int) -> float:
     """Return the calls per second of so many processes at once."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(client_process(OUR_BULK, server.url)) for _ in range(count)]
@@ -79,7 +74,7 @@ def _speed(server: LoadServer, count: int) -> float:
         with server.watched():
             began = time.perf_counter()
             for client in clients:
-                client.start(PER_PROCESS, IN_FLIGHT)
+                client.start(calls, IN_FLIGHT)
             for client in clients:
                 client.finish()
-            return count * PER_PROCESS / (time.perf_counter() - began)
+            return count * calls / (time.perf_counter() - began)

@@ -1,8 +1,6 @@
 """200 workspaces on one PostgreSQL, drained by 1, 2 and 4 worker processes, in real time.
 
-    python -m benchmarks workspaces
-
-A simulator for each workspace lives in one process; the workers are `DetachJobs.work` in processes
+A simulator for each workspace lives in this process; the workers are `DetachJobs.work` in processes
 of their own. The simulators' counters say how much of each workspace's quota was used in two whole
 windows, what was refused and whether anything was applied twice. Most of a pair's cost here is its
 workspace's, which is opened, renewed and noted for only one pair a second.
@@ -26,17 +24,17 @@ ten seconds), from what was measured on two cores:
   only 2,000 `fsync` a second. Last is the vacuum, which has to clear 50,000 dead rows a second.
 """
 
-import argparse
 import asyncio
-import contextlib
 import resource
-import statistics
 import time
+from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import procrastinate
 import psycopg
 
+from benchmarks.figures import Bound, Comparison, Figure, Options, compare
 from benchmarks.processes import process
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
@@ -46,8 +44,6 @@ from tests.support.postgres_server import PostgresServer
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-WORKSPACES: Final = 200
-PROCESSES: Final = (1, 2, 4)
 WINDOW: Final = 10.0
 WINDOWS: Final = 2
 LIMIT: Final = 10
@@ -60,41 +56,58 @@ BEGIN: Final = 30.0
 RUN: Final = "benchmark"
 _DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
 
-Place = tuple[str, str, list[tuple[str, str]]]
-"""URL, admin and pairs of one workspace."""
-
-Usage = list[tuple[float, int, int]]
-"""Begin, accepted and refused requests of each window."""
+Place = tuple[str, str]
+"""URL and admin of one workspace."""
 
 
-def _serve(pipe: "Connection[Any, Any]", workspaces: int) -> None:
-    """Send the places through a pipe, and when it asks, what the simulators counted."""
+@attrs.frozen(kw_only=True)
+class _Measured:
+    """Percent used and refused of each workspace, and the figures of the whole."""
 
-    async def serve() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            simulators = [
-                await stack.enter_async_context(IntercomSimulator(limit=LIMIT, latency=LATENCY))
-                for _ in range(workspaces)
-            ]
-            places: list[Place] = [
-                (one.url, one.admin_id, one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT))
-                for one in simulators
-            ]
-            pipe.send(places)
-            await asyncio.to_thread(pipe.recv)
-            usages: list[Usage] = [
-                [(window.start, window.accepted, window.refused) for window in one.quota.windows]
-                for one in simulators
-            ]
-            pipe.send((usages, max(max(one.applied.values(), default=0) for one in simulators)))
+    used: list[float]
+    refused: list[float]
+    whole: tuple[float, ...]
 
-    asyncio.run(serve())
+
+def measure(options: Options) -> list[Comparison]:
+    """Measure all numbers of processes."""
+    workspaces, numbers = (20, (1, 2)) if options.quick else (200, (1, 2, 4))
+    server = PostgresServer(durable=True, connections=2 * workspaces + 100)
+    server.start()
+    with closing(server):
+        measured = {
+            f"{number} worker processes": _measure(server, number, workspaces) for number in numbers
+        }
+    first = next(iter(measured))
+    figures = [
+        Figure("all in work, the interpreters' start included", "s"),
+        Figure("a detach was applied at most", "times", Bound("value", 1)),
+        Figure("CPU of the workers", "ms a pair"),
+        Figure("CPU of the database", "ms a pair"),
+    ]
+    return [
+        Comparison(
+            name=f"quota used by {workspaces} workspaces in {WINDOWS} windows",
+            unit="% of each",
+            baseline=first,
+            rounds={name: each.used for name, each in measured.items()},
+            bounds=dict.fromkeys(measured, Bound("value", 98.0, least=True)),
+        ),
+        Comparison(
+            name="requests refused to them",
+            unit="% of each",
+            baseline=first,
+            rounds={name: each.refused for name, each in measured.items()},
+            bounds=dict.fromkeys(measured, Bound("value", 0.2)),
+        ),
+        *compare(figures, {name: [each.whole] for name, each in measured.items()}, first, measured),
+    ]
 
 
 def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
     access = {
         str(number): WorkspaceAccess("token", base_url=base_url, admin_id=admin_id)
-        for number, (base_url, admin_id, _) in enumerate(places)
+        for number, (base_url, admin_id) in enumerate(places)
     }
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
     return app, DetachJobs(app, lambda: IntercomPool(access), url)
@@ -107,94 +120,76 @@ def _work(pipe: "Connection[Any, Any]", url: str, places: list[Place], at_once: 
         _, jobs = _jobs(url, places)
         working = asyncio.create_task(jobs.work(concurrency=at_once, fetch_job_polling_interval=1))
         await asyncio.to_thread(pipe.recv)
-        pipe.send(time.process_time())
         jobs.stop()
         await working
 
     asyncio.run(work())
+    pipe.send(time.process_time())
 
 
-async def _submit(url: str, places: list[Place]) -> None:
-    app, jobs = _jobs(url, places)
-    async with app.open_async():
-        await app.schema_manager.apply_schema_async()
-        await jobs.submit(
-            ((str(number), *pair) for number, (_, _, own) in enumerate(places) for pair in own),
-            run=RUN,
-        )
-
-
-def measure(server: PostgresServer, processes: int, workspaces: int) -> None:
-    """Measure one number of processes, and print what came out."""
+def _measure(server: PostgresServer, processes: int, workspaces: int) -> _Measured:
     url = server.create(f"with_{processes}")
-    with contextlib.ExitStack() as stack:
-        simulators = stack.enter_context(process(_serve, workspaces))
-        places: list[Place] = simulators.recv()
-        asyncio.run(_submit(url, places))
-        at_once = -(-workspaces // processes)
-        workers = [
-            stack.enter_context(process(_work, url, places, at_once)) for _ in range(processes)
-        ]
-        began = time.time()
-        _, jobs = _jobs(url, places)
-        while asyncio.run(jobs.status(RUN)).in_work < workspaces and time.time() < began + BEGIN:
-            time.sleep(0.5)
-        taken_up = time.time() - began
-        first = (time.time() // WINDOW + 1.0) * WINDOW
-        time.sleep(first + WINDOWS * WINDOW + 0.2 - time.time())
-        for worker in workers:
-            worker.send("stop")
-        cpu = sum(worker.recv() for worker in workers)
-        simulators.send("enough")
-        usages, most = simulators.recv()
-        with psycopg.connect(url) as connection:
-            ((done,),) = connection.execute(_DONE).fetchall()
+    simulators = [IntercomSimulator(limit=LIMIT, latency=LATENCY) for _ in range(workspaces)]
+    first, taken_up, cpu = asyncio.run(_run(url, processes, simulators))
+    with psycopg.connect(url) as connection:
+        ((done,),) = connection.execute(_DONE).fetchall()
     before = _children()
     server.stop()  # which waits for its own children
     database = _children() - before
     server.start()
-    print(f"\n== {workspaces} workspaces, {processes} worker processes, {done:,} pairs")
-    print(f"all in work after {taken_up:.1f} s, the interpreters' start included\n")
-    _show(usages, first)
-    print(
-        f"applied at most {most} x; CPU per pair: workers {1000 * cpu / done:.2f} ms, "
-        f"database {1000 * database / done:.2f} ms",
-        flush=True,
-    )
+    most = max(max(one.applied.values(), default=0) for one in simulators)
+    used, refused = zip(*(_used(one, first) for one in simulators), strict=True)
+    whole = taken_up, most, 1000 * cpu / done, 1000 * database / done
+    return _Measured(used=[*used], refused=[*refused], whole=whole)
 
 
-def _show(usages: list[Usage], first: float) -> None:
-    """Print used and refused percent of the workspaces, over the windows from a moment on."""
-    used: list[float] = []
-    refused: list[float] = []
-    for usage in usages:
-        measured = [one for one in usage if first <= one[0] < first + WINDOWS * WINDOW]
-        accepted, struck = (sum(one[place] for one in measured) for place in (1, 2))
-        used.append(100.0 * accepted / (LIMIT * WINDOWS))
-        refused.append(100.0 * struck / max(1, accepted + struck))
-    print(f"{'':10} {'median':>8} {'least':>8} {'most':>8}")
-    for name, values in (("used %", used), ("refused %", refused)):
-        print(f"{name:10} {statistics.median(values):8.1f} {min(values):8.1f} {max(values):8.1f}")
+async def _run(
+    url: str, processes: int, simulators: list[IntercomSimulator]
+) -> tuple[float, float, float]:
+    """Return when the first measured window began, how long the start took, and CPU seconds."""
+    async with AsyncExitStack() as stack:
+        for one in simulators:
+            await stack.enter_async_context(one)
+        places = [(one.url, one.admin_id) for one in simulators]
+        app, jobs = _jobs(url, places)
+        async with app.open_async():
+            await app.schema_manager.apply_schema_async()
+            await jobs.submit(
+                (
+                    (str(number), *pair)
+                    for number, one in enumerate(simulators)
+                    for pair in one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT)
+                ),
+                run=RUN,
+            )
+        at_once = -(-len(simulators) // processes)
+        workers = [
+            stack.enter_context(process(_work, url, places, at_once)) for _ in range(processes)
+        ]
+        began = time.time()
+        while time.time() < began + BEGIN:
+            if (await jobs.status(RUN)).in_work == len(simulators):
+                break
+            await asyncio.sleep(0.5)
+        taken_up = time.time() - began
+        first = (time.time() // WINDOW + 1.0) * WINDOW
+        await asyncio.sleep(first + WINDOWS * WINDOW + 0.2 - time.time())
+        for worker in workers:
+            worker.send("stop")
+        cpu = [await asyncio.to_thread(worker.recv) for worker in workers]
+    return first, taken_up, sum(cpu)
+
+
+def _used(simulator: IntercomSimulator, first: float) -> tuple[float, float]:
+    """Return used and refused percent over the windows from a moment on."""
+    windows = [
+        one for one in simulator.quota.windows if first <= one.start < first + WINDOWS * WINDOW
+    ]
+    accepted, refused = sum(one.accepted for one in windows), sum(one.refused for one in windows)
+    return 100.0 * accepted / (LIMIT * WINDOWS), 100.0 * refused / max(1, accepted + refused)
 
 
 def _children() -> float:
     """Return the seconds of CPU of processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def main(arguments: list[str]) -> int:
-    """Measure all numbers of processes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks workspaces")
-    parser.add_argument("--workspaces", type=int, default=WORKSPACES)
-    parser.add_argument("--processes", type=int, nargs="*", default=PROCESSES)
-    options = parser.parse_args(arguments)
-    server = PostgresServer(durable=True, connections=2 * options.workspaces + 100)
-    server.start()
-    try:
-        print(f"{LIMIT} requests per window each, {WINDOWS} windows")
-        for processes in options.processes:
-            measure(server, processes, options.workspaces)
-    finally:
-        server.close()
-    return 0

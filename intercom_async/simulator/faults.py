@@ -156,7 +156,7 @@ def _add_unknown(reply: Reply) -> None:
 def _change_objects(reply: Reply, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Change every JSON object of a body; a body that another fault left without JSON stays."""
     with contextlib.suppress(ValueError):
-        reply.show(json.loads(reply.body, object_hook=change))
+        reply.show(json.loads(reply.written, object_hook=change))
 
 
 class Fault(enum.Enum):

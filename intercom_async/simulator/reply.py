@@ -34,10 +34,15 @@ class Ending(enum.Enum):
 class Reply(web.Response):
     """A reply; `delay` (seconds) and `held` (until the simulator releases it) keep it back."""
 
-    body: bytes
     delay = 0.0
     held = False
     ending = Ending.COMPLETE
+
+    @property
+    def written(self) -> bytes:
+        """The body, which is never anything but bytes here."""
+        assert isinstance(self.body, bytes)  # noqa: S101
+        return self.body
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Make the body this JSON object."""
@@ -61,8 +66,9 @@ class Reply(web.Response):
         elif self.ending is Ending.CLOSED and request.transport is not None:
             request.transport.close()
         elif self.ending is Ending.TRUNCATED:
-            self.headers["Content-Length"] = str(len(self.body))
-            self.body = self.body[: len(self.body) // 2]
+            body = self.written
+            self.headers["Content-Length"] = str(len(body))
+            self.body = body[: len(body) // 2]
             self.force_close()
         await self.prepare(request)
         await self.write_eof()

@@ -29,9 +29,8 @@ class Request:
     status: int | None = None
     segments: tuple[str, ...] = attrs.field(init=False, repr=False)
 
-    @segments.default
-    def _split(self) -> tuple[str, ...]:
-        return _segments(self.path)
+    def __attrs_post_init__(self) -> None:
+        self.segments = _segments(self.path)
 
     @property
     def conversation_id(self) -> str | None:
