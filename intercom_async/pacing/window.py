@@ -24,7 +24,7 @@ spreading fifty deletes over ten seconds would gain nothing.
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
 pause until Reset or Retry-After and come back slowly. It says no quota, or names a window that was
-over when the request left: pause with exponential backoff.
+over when the request left: pause with exponential backoff, and until its Reset if it has one.
 
 A slow start comes first: one request, then two, and one more for each answer that is no refusal.
 Without answers one more leaves after two seconds; an interactive one, unless the last answer was a
@@ -365,7 +365,7 @@ class QuotaWindow:
         self, permit: Permit, headers: RateLimitHeaders | None, code: str | None, now: float
     ) -> None:
         if headers is None or headers.quota is None:
-            self._pause(now)
+            self._pause(now, until=now + self._wait_for_reset(permit, headers, now))
         else:
             limit, remaining, reset = headers.quota
             current = self._enter(permit, limit, reset, headers.date, now)
@@ -383,6 +383,20 @@ class QuotaWindow:
         if headers is not None and headers.retry_after is not None:
             asked = min(LONGEST_PAUSE, headers.retry_after)
             self._paused_until = max(self._paused_until, now + asked)
+
+    def _wait_for_reset(
+        self, permit: Permit, headers: RateLimitHeaders | None, now: float
+    ) -> float:
+        """Return the seconds until the Reset of a refusal that names no limit.
+
+        It may be nonsense, so our clock learns nothing from it.
+        """
+        if headers is None or headers.reset is None:
+            return 0.0
+        alone = ServerClock()
+        alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
+        clocks = [alone, self.clock] if self.clock.known else [alone]
+        return min(clock.until(headers.reset, now) for clock in clocks)
 
     # --- the arithmetic ------------------------------------------------------------------------
 
