@@ -595,6 +595,24 @@ def test_a_refusal_without_headers_pauses_for_half_a_second_to_one(
     assert quota.least_wait(5, 2.0) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("quota", "reset", "date", "pause"),
+    [
+        (unknown(), 1010.0, 1004.0, 6.0),
+        (unknown(), 1010.0, None, 10.0),  # the window may just have begun
+        (unknown(), 1e11, 1004.0, 10.0),
+        (known(), 1010.0, None, 6.0),  # our clock shows 1004
+        (known(), 900.0, None, 0.5),
+    ],
+)
+def test_a_refusal_that_says_its_reset_alone_pauses_until_then_and_no_longer_than_a_window(
+    quota: QuotaWindow, reset: float, date: float | None, pause: float
+) -> None:
+    headers = RateLimitHeaders(reset=reset, date=date)
+    quota.answered(quota.take(BULK, 4.0), headers, status=429, code=None, now=4.0)
+    assert wait(quota, INTERACTIVE, 4.0) == pause
+
+
 def test_refusals_of_one_burst_count_once() -> None:
     quota = unknown()
     assert [bare_refusal(quota, at) for at in (0.0, 0.25, 0.5)] == [0.5, 1.0, 1.0]
