@@ -387,7 +387,7 @@ class QuotaWindow:
     def _wait_for_reset(
         self, permit: Permit, headers: RateLimitHeaders | None, now: float
     ) -> float:
-        """Return the seconds until the Reset of a refusal that names no limit.
+        """Return the seconds until the Reset of a refusal that says no more of the quota.
 
         It may be nonsense, so our clock learns nothing from it.
         """
@@ -395,7 +395,7 @@ class QuotaWindow:
             return 0.0
         alone = ServerClock()
         alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
-        clocks = [alone, self.clock] if self.clock.known else [alone]
+        clocks = [alone, self.clock] if self._limit else [alone]
         return min(clock.until(headers.reset, now) for clock in clocks)
 
     # --- the arithmetic ------------------------------------------------------------------------

@@ -102,9 +102,11 @@ async def test_a_waiter_that_is_cancelled_loses_no_slot_and_the_next_one_gets_it
     if moment == "while it waits":
         cancelled.cancel()
         await asyncio.sleep(0)
+    began = asyncio.get_running_loop().time()
     _done(limiters[0], first)
     cancelled.cancel()
     permit = await following
+    assert asyncio.get_running_loop().time() - began < 1.0
     assert cancelled.cancelled()
     assert slots.used == 1
     _done(limiters[2], permit)

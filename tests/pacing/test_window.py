@@ -89,9 +89,10 @@ def known(
     limit: int = 100,
     at: float = 0.0,
     policy: RateLimitPolicy | None = None,
+    chance: float = 0.0,
 ) -> QuotaWindow:
     """Return a quota of which `mine` requests were answered at `at`, the last with `remaining`."""
-    quota = unknown(policy)
+    quota = unknown(policy, chance=chance)
     for number in range(mine):
         answer(quota, remaining + mine - 1 - number, at=at, limit=limit)
     return quota
@@ -227,11 +228,14 @@ def test_interactive_calls_borrow_the_reserve_from_the_bucket_and_bulk_pays() ->
 
 
 @pytest.mark.parametrize("lane", Lane)
-def test_a_request_that_was_never_sent_costs_the_bucket_nothing(lane: Lane) -> None:
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_request_costs_the_bucket_nothing_unless_it_was_sent_or_tried_to_connect(
+    lane: Lane, *, tried: bool
+) -> None:
     quota = bucket(RateLimitPolicy(fallback_limit=100, reserve=0.0))
-    quota.give_back(quota.take(lane, 0.0))
+    quota.give_back(quota.take(lane, 0.0), tried=tried)
     assert quota.in_flight == 0
-    assert len(send_all(quota, BULK, 0.0)) == 1
+    assert len(send_all(quota, BULK, 0.0)) == (0 if tried else 1)
 
 
 def test_a_status_leaves_open_what_nobody_can_tell() -> None:
@@ -376,6 +380,15 @@ def test_beside_others_bulk_takes_its_share_of_what_they_probably_leave() -> Non
     quota = known(limit=1000, mine=200, remaining=400, at=1.0)
     # Ours are 300 of 700. Within a second, 400 melt by exp(-(4 / 7) / 7.5) to 370.66.
     assert pace(quota, 2.0) == pytest.approx((0.9 * 3 / 7 + 0.05) * 348.157 / 7.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("chance", "waits"), [(0.0, True), (1.0, False)])
+def test_chance_decides_when_a_process_leaves_an_edge_that_others_wait_for(
+    chance: float, *, waits: bool
+) -> None:
+    quota = known(limit=1000, mine=200, remaining=800, chance=chance)
+    assert wait(quota, BULK, 9.999) == 0.0  # it has saved up one request
+    assert (wait(quota, BULK, 10.0) > 0.0) is waits
 
 
 def test_after_a_refusal_nothing_leaves_on_the_pace_of_a_moment_ago() -> None:
@@ -580,6 +593,24 @@ def test_a_refusal_without_headers_pauses_for_half_a_second_to_one(
     assert bare_refusal(quota, 0.0) == pause
     assert quota.least_wait(5, 0.25) == pause - 0.25
     assert quota.least_wait(5, 2.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("quota", "reset", "date", "pause"),
+    [
+        (unknown(), 1010.0, 1004.0, 6.0),
+        (unknown(), 1010.0, None, 10.0),  # the window may just have begun
+        (unknown(), 1e11, 1004.0, 10.0),
+        (known(), 1010.0, None, 6.0),  # our clock shows 1004
+        (known(), 900.0, None, 0.5),
+    ],
+)
+def test_a_refusal_that_says_its_reset_alone_pauses_until_then_and_no_longer_than_a_window(
+    quota: QuotaWindow, reset: float, date: float | None, pause: float
+) -> None:
+    headers = RateLimitHeaders(reset=reset, date=date)
+    quota.answered(quota.take(BULK, 4.0), headers, status=429, code=None, now=4.0)
+    assert wait(quota, INTERACTIVE, 4.0) == pause
 
 
 def test_refusals_of_one_burst_count_once() -> None:
