@@ -91,7 +91,7 @@ def test_any_module_can_be_the_first_that_is_imported(name: str) -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error_with_a_suggestion() -> None:
     with pytest.raises(AttributeError, match="IntercomCient"):
-        _ = intercom_async.IntercomCient  # type: ignore[attr-defined]
+        _ = intercom_async.IntercomCient
     seen = run("import intercom_async; intercom_async.IntercomCient")
     assert "Did you mean: 'IntercomClient'?" in seen
 

@@ -238,7 +238,7 @@ class TestInARun:
     async def test_pages_that_shift_while_thousands_are_detached_lose_nobody(
         self, sim: IntercomSimulator
     ) -> None:
-        town(sim, 3, conversations=2000)
+        town(sim, 3, conversations=1000)
         workspace = sim.workspace
         left = {
             number: list(workspace.contacts[f"c{number}"].conversation_ids) for number in range(3)
@@ -260,7 +260,7 @@ class TestInARun:
             len(workspace.contacts[f"c{number}"].conversation_ids) == 1 for number in range(3)
         )
         assert summary.settled == summary.total
-        assert workspace.detached.total() == 6000
+        assert workspace.detached.total() == 3000
         assert max(workspace.detached.values()) == 1
         assert search.summary.states == {"done": 3}
 

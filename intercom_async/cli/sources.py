@@ -79,6 +79,21 @@ def read_people(
     return _read(stream, name, wanted, lambda values: check_id(column, values[0]))
 
 
+def read_routed_pairs(
+    stream: io.BufferedReader, name: str
+) -> Iterator[tuple[str, Detach] | BadLine]:
+    """Yield the workspaces and pairs of an opened file, as `read_pairs` does."""
+    columns = ("workspace", *COLUMNS)
+    return _read(stream, name, Columns(columns, columns, 3), _routed)
+
+
+def _routed(values: Sequence[Any]) -> tuple[str, Detach]:
+    workspace, *ids = values
+    if not isinstance(workspace, str):
+        raise InvalidArgumentError("workspace", workspace, "a text", seen="is missing")
+    return workspace, _pair(ids)
+
+
 def _pair(values: Sequence[Any]) -> Detach:
     pair, error = as_detach(values, 0)
     if error is not None:
