@@ -7,6 +7,7 @@ Annotations name these by the package, which imports whatever is asked for.
 
 import copy
 import functools
+import importlib
 import os
 from collections.abc import (
     AsyncIterable,
@@ -33,6 +34,7 @@ from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
+    import intercom_async.bulk.options
     import intercom_async.bulk.run
     import intercom_async.model
     import intercom_async.people
@@ -59,9 +61,10 @@ def _load() -> None:
 
     It takes 50 milliseconds or so, once: too long for an event loop that has requests in flight.
     """
-    from intercom_async import detaching  # noqa: F401
-    from intercom_async.structuring import prepare, replies  # noqa: F401
+    from intercom_async.structuring import prepare
 
+    for name in ("detaching", "structuring.replies"):
+        importlib.import_module(f"intercom_async.{name}")
     prepare()
 
 
