@@ -36,8 +36,10 @@ from intercom_async.validators import check_number
 if TYPE_CHECKING:
     import intercom_async.bulk.options
     import intercom_async.bulk.run
+    import intercom_async.detaching
     import intercom_async.model
     import intercom_async.people
+    import intercom_async.structuring.replies  # noqa: TC004  `_load` imports it
     from intercom_async.bulk.options import Operation, RunOptions
     from intercom_async.transport.sending import CallOptions
     from intercom_async.transport.wire import Reply, Request
@@ -351,21 +353,20 @@ class IntercomClient:
         attach: bool = False,
         missing_ok: bool = False,
     ) -> "intercom_async.Conversation | None":
-        from intercom_async.detaching import ATTACH, DETACH, GONE, Detach, settle
-        from intercom_async.structuring.replies import read_conversation
-
+        detaching = intercom_async.detaching  # `_load` has imported it
         options = self._options(timeout)
         if admin_id is None:
             admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
-        pair = Detach(conversation_id, contact_id)
-        change = ATTACH if attach else DETACH
-        settled = await settle(self._transport, pair, admin_id, options, change=change)
-        if missing_ok and settled.outcome in GONE:
+        pair = detaching.Detach(conversation_id, contact_id)
+        change = detaching.ATTACH if attach else detaching.DETACH
+        settled = await detaching.settle(self._transport, pair, admin_id, options, change=change)
+        if missing_ok and settled.outcome in detaching.GONE:
             return None
         if settled.error is not None:
             raise settled.error
         assert settled.answer is not None  # noqa: S101  no error means a reply
-        return await read_conversation(settled.answer, pair.conversation_id)
+        read = intercom_async.structuring.replies.read_conversation
+        return await read(settled.answer, pair.conversation_id)
 
     async def _ask_admin(self, timeout: float | None) -> str:
         """Ask for the token's own admin, once."""
