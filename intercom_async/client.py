@@ -130,6 +130,8 @@ class IntercomClient:
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
+        secret = Secret(os.environ.get(TOKEN_VARIABLE) if token is None else token)
+        del token  # see `Secret`
         from intercom_async.ids import check_id
         from intercom_async.pacing.sharing import limiter_for
         from intercom_async.transport import wire
@@ -138,8 +140,6 @@ class IntercomClient:
         from intercom_async.transport.network import check_proxy
         from intercom_async.transport.sending import CallOptions, Transport
 
-        secret = Secret(os.environ.get(TOKEN_VARIABLE) if token is None else token)
-        del token  # see `Secret`
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
         headers = request_headers(
