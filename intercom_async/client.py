@@ -1,11 +1,13 @@
 """`IntercomClient`, and the coroutine `detach_contact` for a single detach.
 
-Bulk runs, searches and the model are imported where they are used, so that a program pays only
-for what it calls. Annotations name them by the package, which imports whatever is asked for.
+What a program may do without is imported where it is used: the transport and the model when a
+client is made, which is before any request, bulk runs and searches when they are called.
+Annotations name these by the package, which imports whatever is asked for.
 """
 
 import copy
 import functools
+import importlib
 import os
 from collections.abc import (
     AsyncIterable,
@@ -23,44 +25,27 @@ import attrs
 from msgspec.structs import replace
 
 import intercom_async
-from intercom_async import raw
-from intercom_async.detaching import (
-    ATTACH,
-    DETACH,
-    Change,
-    Detach,
-    Outcome,
-    settle,
-)
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.ids import check_id
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
-from intercom_async.pacing.gate import SharedBudget
-from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
-from intercom_async.pairs import Pair
-from intercom_async.raw import RawReply
 from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport import wire
-from intercom_async.transport.doubt import error_of
-from intercom_async.transport.headers import request_headers
-from intercom_async.transport.http import Http
-from intercom_async.transport.network import check_proxy
 from intercom_async.transport.retrying import RetryPolicy
-from intercom_async.transport.sending import CallOptions, Transport
-from intercom_async.transport.wire import Region
 from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
+    import intercom_async.bulk.options
     import intercom_async.bulk.run
+    import intercom_async.detaching
     import intercom_async.model
     import intercom_async.people
+    import intercom_async.structuring.replies  # noqa: TC004  `_load` imports it
     from intercom_async.bulk.options import Operation, RunOptions
+    from intercom_async.transport.sending import CallOptions
+    from intercom_async.transport.wire import Reply, Request
 
 TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
 DRY_RUN: Final = "dry run"
-_GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
 
 
 def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
@@ -73,12 +58,25 @@ def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
     return attrs.evolve(retry, attempts=max_retries + 1)
 
 
+def _load() -> None:
+    """Import what the answers to calls need, and prepare it.
+
+    It takes 50 milliseconds or so, once: too long for an event loop that has requests in flight.
+    """
+    from intercom_async.structuring import prepare
+
+    for name in ("detaching", "structuring.replies"):
+        importlib.import_module(f"intercom_async.{name}")
+    prepare()
+
+
 class IntercomClient:
     """One workspace's connection to Intercom's REST API, for as long as the application runs.
 
     Open it once and share it between tasks; it is bound to the event loop it is first used in.
     Nothing touches the network before the first call. Use it as an async context manager, or
-    call `aclose` at the end.
+    call `aclose` at the end. The first client that a process makes takes some 50 milliseconds,
+    because it imports what requests and answers need; so make it when the application starts.
 
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
@@ -116,7 +114,7 @@ class IntercomClient:
         self,
         token: str | None = None,
         *,
-        region: Region = "us",
+        region: "intercom_async.Region" = "us",
         base_url: str | None = None,
         version: str = "Preview",
         admin_id: str | int | None = None,
@@ -128,12 +126,20 @@ class IntercomClient:
         proxy: str | None = None,
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
         session: aiohttp.ClientSession | None = None,
-        shared_budget: SharedBudget | None = None,
+        shared_budget: "intercom_async.SharedBudget | None" = None,
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
     ) -> None:
         secret = Secret(os.environ.get(TOKEN_VARIABLE) if token is None else token)
         del token  # see `Secret`
+        from intercom_async.ids import check_id
+        from intercom_async.pacing.sharing import limiter_for
+        from intercom_async.transport import wire
+        from intercom_async.transport.headers import request_headers
+        from intercom_async.transport.http import Http
+        from intercom_async.transport.network import check_proxy
+        from intercom_async.transport.sending import CallOptions, Transport
+
         wire.check_token(secret)
         url = wire.check_base_url(region, base_url)
         headers = request_headers(
@@ -163,9 +169,7 @@ class IntercomClient:
             observer=observer,
             runtime=runtime,
         )
-        from intercom_async.structuring import prepare
-
-        prepare()
+        _load()
         self._runtime = runtime
         self._lane: Lane | None = None
         self._interactive = CallOptions(
@@ -250,7 +254,7 @@ class IntercomClient:
         max_wait: float | None = None,
         retry: RetryPolicy | None = None,
         max_retries: int | None = None,
-    ) -> CallOptions:
+    ) -> "CallOptions":
         options = self._interactive
         changes: dict[str, Any] = {}
         if retry is not None or max_retries is not None:
@@ -320,9 +324,8 @@ class IntercomClient:
                 nothing was done.
             APIError: any other error that Intercom answered with.
         """
-        gone = _GONE if missing_ok else frozenset[Outcome]()
         return await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, change=DETACH, excused=gone
+            conversation_id, contact_id, admin_id, timeout=timeout, missing_ok=missing_ok
         )
 
     async def attach_contact(
@@ -335,9 +338,9 @@ class IntercomClient:
     ) -> "intercom_async.Conversation":
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
         conversation = await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
+            conversation_id, contact_id, admin_id, timeout=timeout, attach=True
         )
-        assert conversation is not None  # noqa: S101  only an excused outcome gives None
+        assert conversation is not None  # noqa: S101  only `missing_ok` gives None
         return conversation
 
     async def _change(
@@ -347,22 +350,23 @@ class IntercomClient:
         admin_id: str | int | None,
         *,
         timeout: float | None,
-        change: Change,
-        excused: frozenset[Outcome] = frozenset(),
+        attach: bool = False,
+        missing_ok: bool = False,
     ) -> "intercom_async.Conversation | None":
+        detaching = intercom_async.detaching  # `_load` has imported it
         options = self._options(timeout)
         if admin_id is None:
             admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
-        pair = Detach(conversation_id, contact_id)
-        settled = await settle(self._transport, pair, admin_id, options, change=change)
-        if settled.outcome in excused:
+        pair = detaching.Detach(conversation_id, contact_id)
+        change = detaching.ATTACH if attach else detaching.DETACH
+        settled = await detaching.settle(self._transport, pair, admin_id, options, change=change)
+        if missing_ok and settled.outcome in detaching.GONE:
             return None
         if settled.error is not None:
             raise settled.error
         assert settled.answer is not None  # noqa: S101  no error means a reply
-        from intercom_async.structuring.replies import read_conversation
-
-        return await read_conversation(settled.answer, pair.conversation_id)
+        read = intercom_async.structuring.replies.read_conversation
+        return await read(settled.answer, pair.conversation_id)
 
     async def _ask_admin(self, timeout: float | None) -> str:
         """Ask for the token's own admin, once."""
@@ -386,10 +390,11 @@ class IntercomClient:
             ConversationNotFoundError: there is no such conversation.
             IntercomError: as for `detach_contact`.
         """
+        from intercom_async.structuring.replies import read_conversation
+        from intercom_async.transport import wire
+
         asked = wire.get_conversation(conversation_id)
         reply = await self._call(asked, self._options(timeout))
-        from intercom_async.structuring.replies import read_conversation
-
         return await read_conversation(reply, conversation_id)
 
     async def request(
@@ -402,7 +407,7 @@ class IntercomClient:
         idempotent: bool | None = None,
         lane: Lane | None = None,
         timeout: float | None = None,
-    ) -> RawReply:
+    ) -> "intercom_async.RawReply":
         """Call any endpoint of Intercom, within the same quota, with the same retries and errors.
 
         ::
@@ -424,6 +429,8 @@ class IntercomClient:
             InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
             IntercomError: as for `detach_contact`.
         """
+        from intercom_async import raw
+
         asked = raw.request(method, path, json, params, idempotent=idempotent)
         return raw.raw_of(await self._call(asked, self._options(timeout, lane)))
 
@@ -523,12 +530,13 @@ class IntercomClient:
             IntercomError: as for `detach_contact`.
         """
         from intercom_async.structuring.replies import read_identity
+        from intercom_async.transport import wire
 
         return read_identity(await self._call(wire.me(), self._options(timeout)))
 
     def detach_contacts(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
+        pairs: "Iterable[intercom_async.Pair] | AsyncIterable[intercom_async.Pair] | None" = None,
         *,
         admin_id: str | int | None = None,
         concurrency: int | None = None,
@@ -567,7 +575,7 @@ class IntercomClient:
         if dry_run and journal is not None:
             raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
         options = RunOptions(
-            operation=DRY_RUN if dry_run else DETACH.name,
+            operation=DRY_RUN if dry_run else "detach",
             base_url=self._base_url,
             admin_id=admin_id,
             concurrency=concurrency,
@@ -579,7 +587,7 @@ class IntercomClient:
 
     def attach_contacts(
         self,
-        pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
+        pairs: "Iterable[intercom_async.Pair] | AsyncIterable[intercom_async.Pair] | None" = None,
         *,
         journal: "str | os.PathLike[str] | intercom_async.Journal | None" = None,
         progress: "Callable[[intercom_async.DetachSummary], object] | None" = None,
@@ -596,7 +604,7 @@ class IntercomClient:
         from intercom_async.bulk.options import RunOptions
 
         asked = RunOptions(
-            operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
+            operation="attach", base_url=self._base_url, progress=progress, **options
         )
         return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
@@ -609,9 +617,11 @@ class IntercomClient:
         )
         return view
 
-    async def _call(self, request: wire.Request, options: CallOptions) -> wire.Reply:
+    async def _call(self, request: "Request", options: "CallOptions") -> "Reply":
         reply = await self._transport.send(request, options)
         if not reply.succeeded:
+            from intercom_async.transport.doubt import error_of
+
             raise error_of(reply)
         return reply
 
@@ -619,11 +629,12 @@ class IntercomClient:
 def bulk_run(
     client: IntercomClient,
     options: "RunOptions",
-    pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
+    pairs: "Iterable[intercom_async.Pair] | AsyncIterable[intercom_async.Pair] | None",
     journal: "intercom_async.Journal | intercom_async.bulk.run.Part",
 ) -> "intercom_async.DetachRun":
     """Make the run that `options` describe; users call `detach_contacts`."""
     from intercom_async.bulk.run import DetachRun
+    from intercom_async.detaching import ATTACH, DETACH, settle
     from intercom_async.dry_run import DryRun
 
     operations: dict[str, Callable[[], Operation]] = {

@@ -79,6 +79,10 @@ _SETTLED: Final = frozenset(
 )
 
 
+GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
+"""Outcomes after which there is nothing left to detach, because there was nothing."""
+
+
 @attrs.frozen
 class Detach:
     """One pair: remove this contact from this conversation, or put it back.

@@ -10,8 +10,9 @@ import inspect
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack, cast
+from typing import Final, Self, TypedDict, Unpack, cast
 
+import aiohttp
 import attrs
 
 from intercom_async.bulk.options import COUNT, BulkOptions, RunOptions
@@ -31,9 +32,6 @@ from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.transport.http import open_session
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.wire import Region
-
-if TYPE_CHECKING:
-    import aiohttp
 
 _CONNECTIONS: Final = 512
 """Connections of a pool by default: about half of what a process may usually have open."""
@@ -124,7 +122,7 @@ class IntercomPool:
         directory: Directory,
         *,
         connections: int = _CONNECTIONS,
-        session: "aiohttp.ClientSession | None" = None,
+        session: aiohttp.ClientSession | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         self._find: Callable[[str], object] = (

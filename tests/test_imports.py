@@ -1,18 +1,120 @@
-"""Whoever uses only the client pays for nothing else."""
+"""A name imports only what it needs, and every public name is there all the same."""
 
+import inspect
+import pickle
+import pydoc
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import intercom_async
+from intercom_async import _exports
 
 EXTRAS = (
     *("rich", "typer", "uvloop", "redis", "psycopg", "procrastinate", "opentelemetry", "jinja2"),
     *("httpx", "orjson", "pydantic", "pytest"),
 )
+LATER = (
+    *("sqlite3", "cattrs", "tenacity"),
+    *(f"intercom_async.{room}" for room in ("model", "structuring", "bulk", "journal", "people")),
+    *(f"intercom_async.{room}" for room in ("pool", "transport.http", "simulator", "cli")),
+)
+NAMES = sorted(name for name in vars(_exports) if not name.startswith("_"))
 
 
-def test_the_client_imports_nothing_of_the_extras() -> None:
-    code = (
-        "import sys\nfrom intercom_async import IntercomClient\n"
-        f"print([name for name in {EXTRAS!r} if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "[]\n"
+def run(code: str) -> str:
+    """Run a program in a fresh interpreter; return what it printed, errors included."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def callables() -> Iterator[Any]:
+    for name in NAMES:
+        public = getattr(intercom_async, name)
+        if inspect.isfunction(public):
+            yield pytest.param(public, id=name)
+        if inspect.isclass(public):
+            yield pytest.param(public, id=name)
+            for member, method in inspect.getmembers(public, inspect.isfunction):
+                # aiohttp's own signature is that of `Connector.connect`.
+                if (not member.startswith("_") or member == "__init__") and member != "connect":
+                    yield pytest.param(method, id=f"{name}.{member}")
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        ("from intercom_async import IntercomClient", (*EXTRAS, *LATER)),
+        ("from intercom_async import IntercomClient; IntercomClient('none')", EXTRAS),
+        ("from intercom_async import IntercomError", (*EXTRAS, *LATER, "aiohttp")),
+    ],
+)
+def test_a_name_imports_only_what_it_needs(program: str, unwanted: tuple[str, ...]) -> None:
+    loaded = f"print([name for name in {unwanted!r} if name in sys.modules])"
+    assert run(f"import sys\n{program}\n{loaded}") == "[]\n"
+
+
+def test_a_client_that_was_made_imports_nothing_more_when_an_answer_comes() -> None:
+    code = """
+import sys
+from intercom_async import IntercomClient
+IntercomClient("none")
+before = set(sys.modules)
+from intercom_async.detaching import settle
+from intercom_async.structuring import decode_conversation
+from intercom_async.structuring.replies import read_conversation
+decode_conversation({"id": {}, "created_at": "odd"})
+print(sorted(set(sys.modules) - before))
+"""
+    assert run(code) == "[]\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_type_checkers_and_programs_see_the_same_names(name: str) -> None:
+    assert getattr(intercom_async, name) is getattr(_exports, name)
+
+
+def test_all_names_are_listed() -> None:
+    assert set(intercom_async.__all__) == {*NAMES, "__version__"}
+    assert {*NAMES, "__version__", "__doc__"} <= set(dir(intercom_async))
+    assert set(run("from intercom_async import *; print(*dir())").split()) >= {*NAMES}
+
+
+@pytest.mark.parametrize("name", {intercom_async._HOMES[name]: name for name in NAMES}.values())
+def test_any_module_can_be_the_first_that_is_imported(name: str) -> None:
+    assert not run(f"from intercom_async import {name}")
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error_with_a_suggestion() -> None:
+    with pytest.raises(AttributeError, match="IntercomCient"):
+        _ = intercom_async.IntercomCient
+    seen = run("import intercom_async; intercom_async.IntercomCient")
+    assert "Did you mean: 'IntercomClient'?" in seen
+
+
+@pytest.mark.parametrize("public", list(callables()))
+def test_annotations_can_be_resolved(public: Any) -> None:
+    typing.get_type_hints(public)
+
+
+def test_a_fresh_interpreter_resolves_annotations_and_unpickles() -> None:
+    error = pickle.dumps(intercom_async.InvalidArgumentError("name", 1, "a text"))
+    detach = pickle.dumps(intercom_async.Detach("1", "2"))
+    code = f"""
+import pickle, typing, intercom_async
+hints = typing.get_type_hints(intercom_async.IntercomClient.detach_contact)
+assert hints["return"] == intercom_async.Conversation | None
+assert pickle.loads({detach!r}) == intercom_async.Detach("1", "2")
+print(pickle.loads({error!r}))
+"""
+    assert run(code) == "name must be a text, not 1\n"
+
+
+def test_help_shows_the_public_names() -> None:
+    shown = pydoc.plain(pydoc.render_doc(intercom_async))
+    assert "class IntercomClient(" in shown
+    assert "detach_contact(" in shown

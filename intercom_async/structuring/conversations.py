@@ -23,8 +23,7 @@ _raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 def prepare() -> None:
     """Make what decoding needs, so that no reply has to wait for it.
 
-    It takes 20 milliseconds or so, once: too long for an event loop that has requests in flight,
-    and for an import by programs that decode nothing.
+    Programs that decode nothing need not wait for it either.
     """
     decode_usual(b"{}", Conversation)
     decode_usual(b"{}", ConversationPart)
