@@ -111,7 +111,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
 
 def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
-    read = [] if given.file is None else [(given.option, given.file)]
+    read = [] if given.file is None else [(given.name, given.file)]
     if options.token_file is not None:
         read.append(("--token-file", options.token_file))
     written: list[tuple[str, Path | int]] = []

@@ -44,7 +44,7 @@ class Input:
 
     Attributes:
         entries: opens and reads it; None when the run's own journal has all that is left.
-        file: what must not be written meanwhile, named by `option`.
+        file: what must not be written meanwhile.
         journal: the run's journal, unless an option names another.
         binding: the workspace of the journal that the input comes from.
         total: the number of pairs, where nothing need be read for it.
@@ -56,7 +56,6 @@ class Input:
     name: str
     source: Source
     file: Path | int | None = None
-    option: str = "SOURCE"
     journal: Path | None = None
     binding: Binding | None = None
     total: int | None = None
@@ -161,21 +160,21 @@ def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None
 
 
 def _input(source: Source, path: Path, **facts: Any) -> Input:
-    columns, by = source.columns or {}, None
-    read: Read = functools.partial(read_pairs, columns=columns)
+    columns, standard = source.columns or {}, str(path) == "-"
+    by: By | None = None
     if _PEOPLE in source.kind:
-        by = next(one for one, column in PEOPLE.items() if column in columns)
-        read = functools.partial(read_people, by=by, columns=columns)
-    file: Path | int = path
-    name, option = str(path), "SOURCE" if by is None else "--people"
-    if str(path) == "-":
-        file, name, option = sys.stdin.fileno(), _STANDARD_INPUT, _STANDARD_INPUT
+        by = next((one for one, column in PEOPLE.items() if column in columns), None)
+
+    def read(stream: io.BufferedReader, name: str) -> Iterator[Any]:
+        if by is None:
+            return read_pairs(stream, name, columns=columns)
+        return read_people(stream, name, by=by, columns=columns)
+
     return Input(
         entries=functools.partial(read_file, path, read),
-        name=name,
+        name=_STANDARD_INPUT if standard else str(path),
         source=source,
-        file=file,
-        option=option,
+        file=sys.stdin.fileno() if standard else path,
         by=by,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
         **facts,
@@ -246,7 +245,6 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         name=str(path),
         source=Source(kind="undo", name=str(path.absolute())),
         file=path,
-        option="--undo",
         journal=path.with_suffix(f".undo{path.suffix}"),
         binding=binding,
         total=total,

@@ -93,7 +93,7 @@ async def submit(options: SubmitOptions) -> ExitStatus:
         if options.prepare:
             await app.schema_manager.apply_schema_async()
         entries = read_file(Path(options.source), read_routed_pairs)
-        pairs = Feed(entries, options.source, None, strict=True)
+        pairs = Feed(entries, options.source, None, True)
         new = await jobs.submit(pairs, run=options.run)
     print_out(f"{new:,} pairs are new in the run {options.run}")
     return ExitStatus.SETTLED

@@ -294,7 +294,7 @@ class TestSimulateAndDemo:
     ) -> None:
         out = io.StringIO()
         monkeypatch.setattr(demo, "_FAULTS", ())
-        monkeypatch.setattr(demo, "_GONE", frozenset())
+        monkeypatch.setattr(demo, "_GONE", frozenset[str]())
         status = await demo.demo(demo.DemoOptions(pairs=3), Console(file=out, width=120))
         assert status == 1
         assert "3 results disagree" in out.getvalue()
