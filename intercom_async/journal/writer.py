@@ -120,7 +120,7 @@ class Writer:
         """
         if self.closing is None:
             self._write()
-            self.closing = self._loop.run_in_executor(self._thread, self._let_go, [], facts)
+            self.closing = self._loop.run_in_executor(self._thread, self._let_go, (), facts)
         try:
             await outlast(self.closing)
         finally:

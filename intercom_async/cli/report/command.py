@@ -54,13 +54,17 @@ def report(options: ReportOptions) -> ExitStatus:
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
+def _plain(_: object, __: object, value: Any) -> Any:
+    return asdict(value) if isinstance(value, Row) else value
+
+
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
     hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     document = attrs.asdict(
         facts,
         filter=lambda field, _: field.name not in hidden,
-        value_serializer=lambda *given: asdict(given[2]) if isinstance(given[2], Row) else given[2],
+        value_serializer=_plain,
     )
     columns = facts.slots.items()
     return {
