@@ -61,7 +61,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         request_id: Intercom's id of the deciding request.
         deferred: whether the pair waits for its second try in this session.
         second_try: whether its outcome is that of a second try.
-        session: number of the session that wrote the row; set by `Session.write`.
+        session: number of the session that wrote the row, set by `Session.write`; negative if that
+            session has only read the pair (see `Session.plan`).
         updated_at: when that was, in Unix seconds; set by `Session.write`.
     """
 

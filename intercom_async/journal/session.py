@@ -90,12 +90,13 @@ class Session:
         self._check()
         return await self._writer.ask(functools.partial(work, *values))
 
-    def _values(self, row: Row) -> Values:
+    def _values(self, row: Row, *, planned: bool = False) -> Values:
         self._check()
         if self._writer.failure is not None:
             raise again(self._writer.failure)
         workspace = row.workspace or self._workspace
-        return (workspace, *values_of(row), self.number, round(self._runtime.wall(), 3))
+        number = -self.number if planned else self.number
+        return (workspace, *values_of(row), number, round(self._runtime.wall(), 3))
 
     async def _own(self, workspaces: Collection[str]) -> None:
         """Take workspaces over before they are used; a file is locked as a whole."""
@@ -138,21 +139,36 @@ class Session:
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """Keep the rows of new pairs; return, in order, None for a new pair, else the kept row.
 
-        The new rows are on the disk when it returns.
+        What earlier sessions left unsettled is planned again, as it is. The rows are on the disk
+        when it returns.
         """
-        values = [self._values(row) for row in rows]
+        values = [self._values(row, planned=True) for row in rows]
         await self._own([one[0] for one in values])
         async with self._planning:
             found = await self._ask(self._store.look_up, [one[:3] for one in values])
-            new: dict[Key, Values] = {}
+            planned: dict[Key, Values] = {}
             for place, one in enumerate(values):
-                if found[place] is None and one[:3] in new:
-                    found[place] = row_of(new[one[:3]])
-                elif found[place] is None:
-                    new[one[:3]] = one
-            if new:
-                await self._ask(self._store.write, list(new.values()))
+                row = found[place]
+                if one[:3] in planned:
+                    found[place] = row_of(planned[one[:3]])
+                elif row is None:
+                    planned[one[:3]] = one
+                elif self.leaves(row):
+                    planned[one[:3]] = self._values(row, planned=True)
+            if planned:
+                await self._ask(self._store.write, list(planned.values()))
         return found
+
+    def leaves(self, row: Row) -> bool:
+        """Whether an earlier session left a row unsettled, and this one has not touched it."""
+        return not row.settled and abs(row.session) != self.number
+
+    async def take(self, workspace: str, *, after: Row | None, limit: int) -> list[Row]:
+        """Return a workspace's next planned rows, as `rows` does; each is taken once."""
+        rows = await self.rows(Wanted.PLANNED, after=after, limit=limit, workspace=workspace)
+        if rows:
+            await self._ask(self._store.write, [self._values(row) for row in rows])
+        return rows
 
     async def workspaces(self) -> list[str]:
         """Return the workspaces in which earlier sessions left unsettled pairs."""

@@ -38,19 +38,19 @@ class Wanted(enum.Enum):
     Attributes:
         LEFT: not settled, and last written by an earlier session.
         DEFERRED: written by this session, and waiting for their second try.
-        PENDING: written by this session, and not sent.
+        PLANNED: kept by `Session.plan` in this session, and not taken yet.
     """
 
     LEFT = enum.auto()
     DEFERRED = enum.auto()
-    PENDING = enum.auto()
+    PLANNED = enum.auto()
 
 
 UNSETTLED: Final = f"state NOT IN ({', '.join(repr(state) for state in SETTLED)})"
 _CONDITIONS: Final = {
     Wanted.LEFT: f"{UNSETTLED} AND session <> {{session}}",
     Wanted.DEFERRED: "deferred AND session = {session}",
-    Wanted.PENDING: "state = 'pending' AND session = {session}",
+    Wanted.PLANNED: "session < 0 AND session = -{session}",
 }
 
 
