@@ -119,7 +119,12 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples")
         super().__init__(runtime)
-        self._pairs = pairs
+        self._sorted: Mapping[str, Pairs] | None = None
+        self._mixed: Iterable[Routed] | AsyncIterable[Routed] | None = None
+        if isinstance(pairs, Mapping):
+            self._sorted = cast("Mapping[str, Pairs]", pairs)
+        else:
+            self._mixed = pairs
         self._clients = clients
         self._journal = journal
         self._options = options
@@ -166,14 +171,14 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         binding = Binding(operation=self._options.operation, base_url="several workspaces")
         session = self._opened = await self._journal.open(binding, runtime=self._runtime)
         session.watch(self._recall)
-        if isinstance(self._pairs, Mapping):
-            for workspace, own in cast("Mapping[str, Pairs]", self._pairs).items():
+        if self._sorted is not None:
+            for workspace, own in self._sorted.items():
                 self._share(workspace, own)
-        elif self._pairs is None:
-            self._complete = session.input_ended
-        else:
+        elif self._mixed is not None:
             self._reading = True
-            _ = self._spawn(self._read(self._pairs), None)
+            _ = self._spawn(self._read(self._mixed), None)
+        else:
+            self._complete = session.input_ended
         for workspace in await session.workspaces() if session.resumed else ():
             self._share(workspace)
 
