@@ -342,6 +342,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 self._failure = self._failure or error
                 self._complete = False
             finally:
+                share.run = None
                 if share.client is None:
                     await client.aclose()
 
