@@ -702,7 +702,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     # --- results -------------------------------------------------------------------------------
 
     def _recorded(
-        self, item: Item, result: DetachResult, row: Row, error: JournalError | None
+        self, item: Item, result: DetachResult, row: Row, error: BaseException | None
     ) -> None:
         """Give the result of a pair whose outcome is in the journal, or of none if it is not."""
         self._recording -= 1

@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 
 from intercom_async.cli.printing import say
-from intercom_async.cli.running import CannotWriteError
+from intercom_async.cli.running import CommandError
 from intercom_async.detaching import DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.reader import Reader
@@ -69,7 +69,7 @@ def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
         with file:
             yield file
     except OSError as error:
-        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
+        raise CommandError(f"{target}: {error.strerror or error}") from error
 
 
 class Results:

@@ -6,31 +6,19 @@ Other processes, too, where a `SharedBudget` is given.
 import asyncio
 import hashlib
 from collections.abc import Callable, Hashable
-from typing import Final, Protocol
+from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
-from intercom_async.pacing.limiter import Gate, Limiter
+from intercom_async.pacing.gate import Gate, SharedBudget
+from intercom_async.pacing.limiter import Limiter
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
 
 _Limiters = WeakValueDictionary[Hashable, Limiter]
 _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()
-
-
-class SharedBudget(Protocol):
-    """Makes the gates of one process."""
-
-    def gate(self, name: str, *, wake: Callable[[], None]) -> Gate:
-        """Return a gate, inside the running loop.
-
-        Args:
-            name: of the budget, the same in every process; holds no secret.
-            wake: call it when the result of `wait` may have changed.
-        """
-        ...
 
 
 def limiter_for(

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from typing import Final
 
 from intercom_async._version import __version__
+from intercom_async.documents import is_object
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.structuring import is_object
 
 _OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 _NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from multidict import istr
 
+from intercom_async.documents import decode_json, is_list, is_object
 from intercom_async.errors import (
     AdminNotFoundError,
     APIError,
@@ -40,7 +41,6 @@ from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
-from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.retrying import Failure
 
 Region = Literal["us", "eu", "au"]
@@ -120,7 +120,6 @@ class Reply(msgspec.Struct, frozen=True):
         advice: what the caller should do, or why the reply is final.
         all_headers: names and values as received, but without the token, each on a line. Runs
             keep many replies, and as a text their headers take least.
-        link: the Link header of an error.
     """
 
     status: int
@@ -137,7 +136,6 @@ class Reply(msgspec.Struct, frozen=True):
     advice: str | None = None
     all_headers: str = ""
     raw: bool = False
-    link: str | None = None
 
     @property
     def succeeded(self) -> bool:

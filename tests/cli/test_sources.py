@@ -149,15 +149,30 @@ def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() ->
     assert found == Detach("4", "c4")
 
 
-@pytest.mark.parametrize("data", [b"x" * 200_000, b'2,"c2\n' + b"3,c3\n" * 50_000])
-def test_a_line_and_a_row_without_an_end_are_refused(
-    data: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 1000)
-    found = read_pairs(opened(HEADER + b"1,c1\n" + data), "pairs")
+    found = read_pairs(opened(HEADER + b"1,c1\n" + b"x" * 200_000), "pairs")
     assert [next(found)] == ONE
-    with pytest.raises(SourceError, match="line 3: longer than 1,000 characters; is a quote never"):
+    with pytest.raises(SourceError, match=r"line 3: longer than 1,000 characters"):
         next(found)
+
+
+def test_a_quote_that_is_not_closed_for_long_costs_its_own_line_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 70_000)
+    rest = b'3,c3,"two\nlines"\n' * 50_000
+    bad, *found = read(b'conversation_id,contact_id,note\n2,"c2,x\n' + b"1,c1,\n" * 50_000 + rest)
+    assert bad == BadLine(2, "not CSV (a quote is never closed)")
+    assert found == ONE * 50_000 + [Detach("3", "c3")] * 50_000
+
+
+@pytest.mark.parametrize("name", ["dG9rOmYxYjM4ODQ2XzVhNjNfNDE=", '"dG9rOmYxYjM4ODQ2XzVhNjNfNDE="'])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\nsecond line\n"])
+def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end: str) -> None:
+    with pytest.raises(SourceError, match="found a text of 28 characters") as caught:
+        read((name + end).encode())
+    assert "dG9r" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

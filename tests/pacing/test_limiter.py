@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async import IntercomClient
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.pacing.concurrency import LARGEST, SMALLEST
 from intercom_async.pacing.limiter import Backlog, Limiter
@@ -16,6 +17,7 @@ from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
 from intercom_async.runtime import SYSTEM
 from intercom_async.secret import Secret
+from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
 
 EPOCH = 1_000_000.0
@@ -153,6 +155,28 @@ async def test_releasing_a_permit_twice_counts_once() -> None:
     assert status is not None
     assert status.remaining == 70
     assert _idle(limiter)
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
+async def test_on_a_slow_server_no_call_of_a_new_client_waits_behind_bulk() -> None:
+    loop = asyncio.get_running_loop()
+    latency = 2.0
+    async with (
+        IntercomSimulator(latency=latency) as sim,
+        IntercomClient("token", base_url=sim.url) as client,
+    ):
+        pairs = sim.workspace.populate(conversations=200)
+
+        async def call(after: float) -> float:
+            await asyncio.sleep(after)
+            began = loop.time()
+            await client.whoami()
+            return loop.time() - began - latency
+
+        async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
+            extra = await asyncio.gather(*(call(0.3 * n) for n in range(40)))
+            run.stop()
+    assert max(extra) < 0.3
 
 
 @given(seed=st.integers(0, 2**32 - 1))

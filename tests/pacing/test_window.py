@@ -74,14 +74,14 @@ def test_alone_on_its_quota_a_client_is_never_refused(
 ) -> None:
     dice = random.Random(seed)
     server = ModelServer(limit=limit, offset=offset, lag=lag if limit > 10 else 0, dated=dated)
-    arrivals = [dice.uniform(0, 45) for _ in range(20)]
+    # Before the first answer nothing is known: on a quota of one a second request is refused.
+    arrivals = [dice.uniform(2, 45) for _ in range(20)]
     Traffic(
         server,
         _quota(seed),
         _round_trips(seed, speed),
         until=45.0,
         interactive=arrivals,
-        # Before the first answer nothing is known: on a quota of one the second probe is refused.
         lost=lambda number: number > 0 and dice.random() < losing,
     ).run()
     assert server.refused.total() == 0

@@ -139,11 +139,25 @@ def test_a_key_is_never_shown_because_it_may_be_a_secret() -> None:
 def test_each_two_seconds_without_any_answer_allow_another_probe() -> None:
     quota = unknown()
     quota.take(Lane.BULK, 1.0)
-    assert quota.wait(Lane.BULK, 2.9, backlog=None) == 0.25
+    assert quota.wait(Lane.BULK, 2.7, backlog=None) == 0.25
     assert quota.wait(Lane.BULK, 3.0, backlog=None) == 0.0
-    quota.take(Lane.INTERACTIVE, 3.0)
-    assert quota.wait(Lane.INTERACTIVE, 4.9, backlog=None) == 0.25
-    assert quota.wait(Lane.INTERACTIVE, 5.0, backlog=None) == 0.0
+    quota.take(Lane.BULK, 3.0)
+    assert quota.wait(Lane.BULK, 4.7, backlog=None) == 0.25
+    assert quota.wait(Lane.BULK, 5.0, backlog=None) == 0.0
+
+
+def test_interactive_calls_pass_the_slow_start_each_quarter_of_a_second_unless_refused() -> None:
+    for quota in (unknown(), known(mine=3, remaining=97)):
+        while quota.wait(Lane.BULK, 0.0, backlog=1) == 0.0:
+            quota.take(Lane.BULK, 0.0)
+        assert quota.wait(Lane.INTERACTIVE, 1.0, backlog=None) == 0.0
+        permit = quota.take(Lane.INTERACTIVE, 1.0)
+        assert quota.wait(Lane.INTERACTIVE, 1.2, backlog=None) == pytest.approx(0.05)
+        assert quota.wait(Lane.INTERACTIVE, 1.25, backlog=None) == 0.0
+        headers = RateLimitHeaders(limit=100, remaining=0, reset=1010.0)
+        quota.answered(permit, headers, status=429, code=USED_UP, now=2.0)
+        quota.take(Lane.BULK, 12.0)
+        assert quota.wait(Lane.INTERACTIVE, 12.0, backlog=None) == 0.25
 
 
 def test_probes_that_were_never_sent_do_not_bring_others_with_them() -> None:
@@ -156,17 +170,16 @@ def test_probes_that_were_never_sent_do_not_bring_others_with_them() -> None:
 
 def test_two_more_requests_than_were_answered_may_be_out() -> None:
     quota = known(mine=3, remaining=97)
-    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
-    permit = quota.take(Lane.INTERACTIVE, 0.0)
-    for _ in range(4):
-        assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
-        quota.take(Lane.INTERACTIVE, 0.0)
-    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
-    quota.lost(permit, 0.0)  # makes room for itself and one more, as an answer does
-    for _ in range(2):
-        assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0
-        quota.take(Lane.INTERACTIVE, 0.0)
-    assert quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.25
+    permits = [quota.take(Lane.INTERACTIVE, 0.0)]
+    while quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0:
+        permits.append(quota.take(Lane.INTERACTIVE, 0.0))
+    assert len(permits) == 5
+    quota.lost(permits.pop(), 0.0)  # makes room for itself and one more, as an answer does
+    while quota.wait(Lane.INTERACTIVE, 0.0, backlog=None) == 0.0:
+        permits.append(quota.take(Lane.INTERACTIVE, 0.0))
+    assert len(permits) == 6
+    refuse(quota, at=9.0)  # a refusal makes none
+    assert quota.wait(Lane.INTERACTIVE, 10.0, backlog=None) == 0.25
 
 
 def bucket(policy: RateLimitPolicy, *, at: float = 0.0) -> QuotaWindow:
@@ -563,7 +576,7 @@ def test_after_a_pause_one_request_probes() -> None:
     quota = known(mine=20, remaining=80)
     refuse(quota, 50, at=0.0)
     quota.take(Lane.INTERACTIVE, 10.0)
-    assert quota.wait(Lane.INTERACTIVE, 11.9, backlog=None) == 0.25
+    assert quota.wait(Lane.INTERACTIVE, 11.7, backlog=None) == 0.25
     assert quota.wait(Lane.INTERACTIVE, 12.0, backlog=None) == 0.0
 
 
