@@ -25,9 +25,7 @@ _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
 _RESULT: Final = b'{"conversation_id":'
 """The beginning of each line of results."""
 
-_LONGEST_RESULT: Final = 1024 * 1024
-"""Bytes; the line of a result is far shorter."""
-
+_LONGEST_RESULT: Final = 1024 * 1024  # bytes; the line of a result is far shorter
 _Named = Iterable[tuple[str, Path | int]]
 """Files or descriptors, each with the option that names it."""
 

@@ -15,12 +15,8 @@ from intercom_async.errors import IntercomError
 from intercom_async.people import PeopleSummary
 from intercom_async.transport.wire import FILTERS
 
-_LISTED: Final = 20
-"""People named at the end of a run, at most."""
-
-_FEW: Final = 10
-"""Fewer absent contacts than this are not looked up."""
-
+_LISTED: Final = 20  # people named at the end of a run, at most
+_FEW: Final = 10  # fewer absent contacts than this are not looked up
 LOOKED_AT: Final = 10 * FILTERS
 """Absent contacts that are looked up at the end of a run, at most."""
 

@@ -13,8 +13,7 @@ from intercom_async.cli.report.queries import EXAMPLES, Facts
 from intercom_async.errors import readable
 
 _CAUSES: Final = 15
-_ROWS: Final = 300
-"""Pairs listed under all causes together, which bounds the file."""
+_ROWS: Final = 300  # pairs listed under all causes together, which bounds the file
 
 
 def page(facts: Facts) -> str:
