@@ -655,6 +655,16 @@ def bulk_run(
     )
 
 
+def connection_of(client: IntercomClient) -> Http:
+    """Return what a client's requests go through: its session and its token."""
+    return client._transport.http  # noqa: SLF001
+
+
+def reconnect(client: IntercomClient, other: IntercomClient) -> None:
+    """Let the requests of a client go through another client's connection."""
+    client._http = client._transport.http = other._http  # noqa: SLF001
+
+
 def as_journal(
     journal: "str | os.PathLike[str] | intercom_async.Journal | None", pairs: object
 ) -> "intercom_async.Journal":

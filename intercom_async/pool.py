@@ -16,7 +16,7 @@ import aiohttp
 import attrs
 
 from intercom_async.bulk.options import COUNT, BulkOptions, RunOptions
-from intercom_async.client import DRY_RUN, IntercomClient, as_journal
+from intercom_async.client import DRY_RUN, IntercomClient, as_journal, connection_of
 from intercom_async.detaching import ATTACH, DETACH
 from intercom_async.errors import (
     ClientStateError,
@@ -29,7 +29,7 @@ from intercom_async.pacing.gate import SharedBudget
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.pool_run import AllPairs, PoolRun
 from intercom_async.runtime import SYSTEM, Runtime
-from intercom_async.transport.http import open_session
+from intercom_async.transport.http import Http, open_session
 from intercom_async.transport.retrying import RetryPolicy
 from intercom_async.transport.wire import Region
 
@@ -266,7 +266,7 @@ class IntercomPool:
             self._session = open_session(self._connections)
         return self._session
 
-    async def _open(self, workspace: str, refused: IntercomClient | None = None) -> IntercomClient:
+    async def _open(self, workspace: str, refused: Http | None = None) -> IntercomClient:
         """Return the client of a workspace; if its token was refused, after another look-up."""
         session = self._ready()
         entry = self._entries.setdefault(workspace, _Entry())
@@ -274,7 +274,7 @@ class IntercomPool:
         self._look_ups.add(scope)
         try:
             async with scope, entry.lock:
-                if entry.client is None or entry.client is refused:
+                if entry.client is None or connection_of(entry.client) is refused:
                     access = await self._look_up(workspace)
                     if access != entry.access or entry.client is None:
                         entry.access = access

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -253,23 +253,6 @@ class TestRuns:
                     assert status is not None
                     assert status.in_flight == status.waiting_bulk == 0
             gc.collect()
-
-    async def test_an_input_that_raises_lets_requests_finish_and_is_raised(self) -> None:
-        def broken(places: Town) -> Iterator[Any]:
-            yield from mixed(places.populate(20))
-            yield "nonsense"
-
-        async with (
-            nothing_left_behind(),
-            town(2, latency=0.1) as places,
-            IntercomPool(places.access) as pool,
-        ):
-            with pytest.raises(InvalidArgumentError, match="item 41"):
-                await pool.detach_contacts(broken(places))
-            async with pool.client("ws0") as client:
-                status = client.rate_limit
-                assert status is not None
-                assert status.in_flight == 0
 
     async def test_a_slow_consumer_slows_the_run(self) -> None:
         async with town(2, limit=100_000) as places:

@@ -44,7 +44,7 @@ def applied_twice(places: Town) -> list[Any]:
     return [pair for sim in places.simulators.values() for pair, n in sim.applied.items() if n != 1]
 
 
-@pytest.mark.parametrize("again", ["the input", "nothing"])
+@pytest.mark.parametrize("again", ["the input", "a mapping", "nothing"])
 async def test_a_run_that_was_left_early_goes_on_with_what_its_journal_has(
     tmp_path: Path, again: str
 ) -> None:
@@ -63,12 +63,11 @@ async def test_a_run_that_was_left_early_goes_on_with_what_its_journal_has(
             states = states_in(path)
             assert {states[key] for key in told} == {"detached"}
             assert keys_of(pairs) == states.keys()  # what was read ahead lies there
-            summary = await pool.detach_contacts(
-                read if again == "the input" else None, journal=path
-            )
+            forms: dict[str, Any] = {"the input": read, "a mapping": pairs, "nothing": None}
+            summary = await pool.detach_contacts(forms[again], journal=path)
         assert set(states_in(path).values()) == {"detached"}
         assert summary.settled + sum(state == "detached" for state in states.values()) == 240
-        if again == "the input":
+        if again != "nothing":
             assert summary.settled + summary.settled_before == 240
         assert applied_twice(places) == []
 
@@ -132,6 +131,24 @@ async def test_a_token_that_was_rotated_is_looked_up_once_more(
                 await client.whoami()
         assert sorted(places.lookups) == ["ws0", "ws0", "ws1"]
         assert applied_twice(places) == []
+
+
+async def test_another_workspaces_token_takes_no_refused_ones_place(tmp_path: Path) -> None:
+    async with nothing_left_behind(), town(2, latency=0.02) as places:
+        pairs = places.populate(30)
+
+        async def access(workspace: str) -> WorkspaceAccess:
+            rotated = workspace in places.lookups
+            return await places.access("ws1" if rotated else workspace)
+
+        async with IntercomPool(access) as pool:
+            async with pool.detach_contacts(pairs, journal=tmp_path / "run.db") as run:
+                async for _ in run:
+                    if run.summary.total >= 20:
+                        places["ws0"].token = "marked-token-new"
+            assert run.summary.stopped.keys() == {"ws0"}
+        assert places["ws1"].applied.keys() == set(pairs["ws1"])
+        assert run.summary.total == 60
 
 
 async def test_a_token_that_stays_refused_stops_its_workspace_after_one_more_look() -> None:

@@ -1,14 +1,13 @@
 """A bulk run. See `DetachRun`.
 
 Pairs go one way. They come from sources, one after the other: the input, which one task reads
-ahead; the rows that earlier sessions left unsettled and the input did not name; in a run over many
-workspaces, the rows into which the pool writes what it reads; and last the rows of pairs that
-failed for a passing reason and get a second try. The supervisor takes pairs from a source a batch
-at a time. `PairQueue` parks a pair whose conversation has a request in flight, so that two requests
-never race on one conversation. Workers send what is ready, write its outcome into the journal and
-hand the result to the consumer. The limiter alone decides how fast requests leave; workers only
-keep enough of them ready. Once the run stops, the supervisor goes on through the sources and gives
-the result of each pair that is not sent.
+ahead; the rows that earlier sessions left unsettled and the input did not name; and last the rows
+of pairs that failed for a passing reason and get a second try. The supervisor takes pairs from a
+source a batch at a time. `PairQueue` parks a pair whose conversation has a request in flight, so
+that two requests never race on one conversation. Workers send what is ready, write its outcome into
+the journal and hand the result to the consumer. The limiter alone decides how fast requests leave;
+workers only keep enough of them ready. Once the run stops, the supervisor goes on through the
+sources and gives the result of each pair that is not sent.
 
 A row says "sending" before its pair is sent and has its outcome before the result is given. Both
 are durable if the journal is a file.
@@ -22,7 +21,7 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.queue import Item, Key, PairQueue
 from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.sender import Sender
-from intercom_async.bulk.summary import DetachSummary, Tally, facts_of
+from intercom_async.bulk.summary import DetachSummary, PoolResult, Tally, facts_of
 from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
     AuthenticationError,
@@ -66,7 +65,7 @@ from intercom_async.pacing.limiter import Backlog
 from intercom_async.pairs import Pair, as_detach, check_input
 from intercom_async.people import PairSearch
 from intercom_async.runtime import Runtime, TimerHandle
-from intercom_async.transport.http import CONNECTIONS
+from intercom_async.transport.http import CONNECTIONS, Http
 from intercom_async.transport.retrying import backoff
 from intercom_async.transport.sending import CallOptions, Transport
 
@@ -82,27 +81,23 @@ _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 
 @attrs.define(eq=False, kw_only=True)
 class Part:
-    """One workspace's part of a run over many; the pool reads its pairs into the journal.
-
-    The pool also closes the journal, notes the numbers in it, and gives the results of pairs that
-    lie there and are not sent.
+    """One workspace's part of a pool's run, which opens, notes in and closes the journal of all.
 
     Attributes:
         durable: whether what the journal keeps survives the process.
-        results: takes the results.
-        changes: looks again when `over` or `left` may have changed.
-        over: whether the run may end when nothing is left: no more will come, or others wait.
-        left: pairs that were read and not taken up.
+        results: takes the results of all workspaces.
+        renew: has a refused token looked up once more; the task says whether there is another.
+        no_access: why nothing can be sent, None if it can.
     """
 
     session: Session
     workspace: str
     durable: bool
-    results: ResultQueue[DetachResult]
-    changes: Changes
-    over: Callable[[], bool]
+    results: ResultQueue[PoolResult]
+    renew: "Callable[[Http], asyncio.Task[bool]]"
+    changes: Changes = attrs.field(factory=Changes)
     tally: Tally = attrs.field(factory=Tally)
-    left: int = 0
+    no_access: IntercomError | None = None
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -121,7 +116,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     stops the run at once and leaves nothing behind.
 
     Args:
-        pairs: pulled lazily by one task, never held whole; None for what the journal has.
+        pairs: pulled lazily by one task, never held whole; None for what the journal has. From a
+            pool they may be rows of the journal.
         journal: keeps the outcome of each pair; or the part that this run has in a larger one.
         call: lane, time and retries of every request.
     """
@@ -143,12 +139,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._part = part = journal if isinstance(journal, Part) else None
         self._durable = journal.durable if isinstance(journal, Part) else journal.path is not None
         self._workspace = "" if part is None else part.workspace
-        if pairs is None and part is None and not self._durable:
+        if pairs is None and not self._durable:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
+        self._sink: ResultQueue[Any] = self._results
         if part is not None:
-            self._results, self._changes = part.results, part.changes
+            self._sink, self._changes = part.results, part.changes
         self._options = options
         self._whoami = whoami
         self._transport = transport
@@ -158,7 +155,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             transport,
             replace(call, bounded=options.concurrency is None),
             workspace=self._workspace,
-            results=self._results,
+            results=self._sink,
             changes=self._changes,
         )
         self._concurrency = options.concurrency or CONNECTIONS
@@ -172,8 +169,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._note_at = 0.0
 
         self._search = pairs if isinstance(pairs, PairSearch) else None
-        self._input = InputReader(pairs, as_detach, self._changes)
+        self._input = InputReader(pairs, _as_read, self._changes)
         self._reader: asyncio.Task[None] | None = None
+        self._starved = False
         self._drain = True
         self._cursors: dict[Wanted, Row | None] = {}
         self._left_unread = False
@@ -209,6 +207,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def outage(self) -> OutageStatus | None:
         """Since when Intercom is away, and why; None while it answers."""
         return self._transport.outage
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for more input, and everything that came before was sent."""
+        return self._starved and not self._workers
 
     def stop(self, *, immediately: bool = False, drain: bool = True) -> None:
         """End the run early; the consumer still gets a result for everything that was read.
@@ -251,7 +254,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._open_journal,
             self._work_off_input,
             lambda: self._work_off(self._take_left),
-            lambda: self._work_off(self._take_planned),
             self._until_sent,
             self._try_again,
             self._until_sent,
@@ -305,6 +307,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Find out whose run this is, and open its journal."""
         if self._is_stopping():
             return
+        if self._part is not None:
+            self._session = self._part.session
+            self._left_unread = self._session.resumed
+            if self._part.no_access is not None:
+                self._stop_for(self._part.no_access)
+                return
         try:
             if self._durable:
                 self._identity = await self._who()
@@ -319,6 +327,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if isinstance(error, ClientStateError | JournalError) and not other:
                 raise
             self._stop_for(error)
+            if isinstance(error, JournalLockedError):
+                self.stop(drain=False)  # the other worker gives the results
 
     async def _find_admin(self, items: Sequence[Item]) -> None:
         """Let the token's own admin act for pairs that name none, unless the run names one."""
@@ -345,8 +355,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         try:
             while True:
                 tries += 1
+                http = self._transport.http
                 try:
                     return await self._whoami()
+                except AuthenticationError:
+                    if not await self._renewed(http):
+                        raise
+                    continue
                 except _PASSING as error:
                     patient = self._elapsed < self._options.outage_patience
                     if isinstance(error, CertificateError) or not patient:
@@ -360,6 +375,14 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         finally:
             self._asking = False
 
+    async def _renewed(self, refused: Http) -> bool:
+        """Whether another token takes the place of a refused one."""
+        if self._part is None:
+            return False
+        renewal = self._part.renew(refused)
+        await self._until(renewal.done)
+        return renewal.done() and renewal.result()
+
     def _pause(self, tries: int) -> float:
         return backoff(self._retry, attempts=tries, random=self._runtime.random())
 
@@ -371,7 +394,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if isinstance(self._journal, Part):
             if app_id is not None and self._durable:
                 await self._journal.session.bind(self._workspace, app_id, app_name)
-            self._session = self._journal.session
         else:
             binding = Binding(
                 operation=self._options.operation,
@@ -380,13 +402,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 app_name=app_name,
             )
             self._session = await self._journal.open(binding, runtime=self._runtime)
+            self._left_unread = self._session.resumed
             self._session.watch(self.recall)
             if self._search is not None:
                 await self._search.join(self._session, self._tally)
                 before = self._session.before.items()
                 self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
         self._sender.journal = self._session if self._durable else None
-        self._left_unread = self._session.resumed
 
     def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
@@ -428,21 +450,22 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._note_backlog()
             if self._session is not None:
                 await self._session.room()
-            await self._results.room()
+            await self._sink.room()
 
     async def _work_off_input(self) -> None:
         if self._reader is None:
-            if self._part is not None or (self._stopping and not self._drain):
+            if self._stopping and not self._drain:
                 return
             self._reader = asyncio.create_task(self._read())
             self._reader.add_done_callback(lambda _: self._changes.look())
         await self._work_off(self._take_input)
         self._tally.input_ended = self._input.complete
-        if self._session is not None and not isinstance(self._failure, JournalError):
+        session = None if self._part is not None else self._session
+        if session is not None and not isinstance(self._failure, JournalError):
             if self._input.complete:
-                await self._session.end_input()
+                await session.end_input()
             else:
-                self._tally.input_ended = self._session.input_ended
+                self._tally.input_ended = session.input_ended
         if self._failure is not None:
             await self._until_sent()
             self.stop(drain=False)
@@ -451,7 +474,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         try:
             await self._input.read()
         except asyncio.CancelledError:
-            if not self._stopping:
+            if self._drain:  # otherwise `stop` did it
                 self._interrupted()
         except (AuthenticationError, CertificateError, PermissionDeniedError) as error:
             self._stop_for(error)  # of a search for the pairs
@@ -461,34 +484,39 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _take_input(self) -> list[Item] | None:
         """Take pairs that are not settled; give the results of those that this run has had."""
         reader = self._reader
+        self._starved = True
+        self._changes.look()
         await self._changes.until(lambda: len(self._input) > 0 or reader is None or reader.done())
+        self._starved = False
         batch = self._input.take(_BATCH)
         if not batch:
             return None
-        for pair, error in batch:
+        taken: list[Item | None] = []
+        pairs: list[Detach] = []
+        for pair, error, row in batch:
             if error is not None:
                 self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-        pairs: list[Detach] = []
-        for pair, error in batch:
-            if error is None and not self._is_under_way(pair):
+            elif row is not None:
+                taken.append(self._open(pair, row))
+            elif not self._is_under_way(pair):
                 pairs.append(pair)
         rows: list[Row | None] = [None] * len(pairs)
         if pairs and self._session is not None:
             try:
-                rows = await self._session.look_up(pairs)
+                rows = await self._session.look_up(pairs, self._workspace)
             except BaseException:
-                self._input.put_back([(pair, None) for pair in pairs])
+                self._input.put_back([(pair, None, None) for pair in pairs])
                 raise
         # What a row says is true: no other task opens pairs.
-        items = (self._item(pair, row) for pair, row in zip(pairs, rows, strict=True))
-        return [item for item in items if item is not None]
+        taken += (self._item(pair, row) for pair, row in zip(pairs, rows, strict=True))
+        return [item for item in taken if item is not None]
 
     def _item(self, pair: Detach, row: Row | None) -> Item | None:
         """Take up a pair of the input, unless this run or an earlier session has settled it."""
         if self._is_under_way(pair):
             return None
         key = pair.conversation_id, pair.contact_id
-        if row is not None and row.session == self._number and not self._is_found(row):
+        if row is not None and row.session == self._number:
             if row.deferred:
                 self._again[key] += 1
             else:
@@ -496,9 +524,13 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         elif row is not None and row.settled:
             self._tally.settled_before += 1
         else:
-            item = self._pairs.open[key] = Item(pair, row)
-            return item
+            return self._open(pair, row)
         return None
+
+    def _open(self, pair: Detach, row: Row | None) -> Item:
+        item = Item(pair, row)
+        self._pairs.open[item.key] = item
+        return item
 
     def _is_under_way(self, pair: Detach) -> bool:
         """Whether a pair is open already; if so, it gets the open pair's result, too."""
@@ -508,33 +540,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._again[key] += 1
         return under_way
 
-    def _is_found(self, row: Row) -> bool:
-        """Whether a search for the pairs has just written a row, and nothing was sent."""
-        return self._search is not None and row.state == State.PENDING
-
     @property
     def _number(self) -> int:
         return 0 if self._session is None else self._session.number
 
     async def _take_left(self) -> list[Item] | None:
         """Take what earlier sessions left and the input did not name."""
-        dropped = self._stopping and (self._part is not None or not self._drain)
-        if not self._left_unread or dropped:
+        if not self._left_unread or (self._stopping and not self._drain):
             return None
         items = await self._page(Wanted.LEFT)
         self._left_unread = items is not None
-        return items
-
-    async def _take_planned(self) -> list[Item] | None:
-        """Take what the pool has read, in passes until nothing is left."""
-        part = self._part
-        if part is None:
-            return None
-        await self._until(lambda: part.left > 0 or part.over())
-        if self._stopping or not part.left:
-            return None
-        items = await self._page(Wanted.PENDING) or []
-        part.left -= len(items)
         return items
 
     async def _try_again(self) -> None:
@@ -575,8 +590,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
         backlog, total = self._backlog, self._input.unread
-        if self._part is not None:
-            total = self._part.left if self._part.over() else None
         if total is not None:
             total += len(self._input) + len(self._pairs) + self._deferred
         if self._left_unread:
@@ -607,7 +620,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changes.look()
 
     async def _work(self) -> None:
-        ready, results = self._pairs.ready, self._results
+        ready, results = self._pairs.ready, self._sink
         while ready and not self._is_stopping():
             if results.full:
                 await results.room()
@@ -621,11 +634,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _carry_out(self, item: Item) -> None:
         """Send a pair, keep its outcome, then give its result."""
         began = self._runtime.monotonic()
+        http = self._transport.http
         result = await self._sender.send(item)
         self._tally.count_requests(result.attempts, result.refusals, again=item.second)
+        if isinstance(result.fatal, AuthenticationError) and await self._renewed(http):
+            item.row, item.attempts = self._row_of(item, result), 0
+            self._pairs.ready.append(item)
+            return
         self._look_at_answer(result)
         self._pairs.free(item)
-        if result.outcome is Outcome.NOT_ATTEMPTED or self._is_refused(result):
+        if result.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
         assert self._session is not None  # noqa: S101  no worker begins before
         now = self._runtime.monotonic()
@@ -643,22 +661,16 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             and not isinstance(result.error, CertificateError)
             and not result.outcome.settled
         )
-        row = Row.of(
-            result,
-            admin_id=item.pair.admin_id or self._sender.admin_id,
-            workspace=self._workspace,
-            deferred=deferred,
-        )
+        row = self._row_of(item, result, deferred=deferred)
         self._recording += 1
         self._session.record(row, functools.partial(self._recorded, item, result, row))
         if now >= self._note_at and self._part is None:
             self._note_at = now + _LOOK
             await self._session.note(**self._facts())
 
-    def _is_refused(self, result: DetachResult) -> bool:
-        """Whether nothing was done because the token was refused, and the pool may have another."""
-        refused = isinstance(result.fatal, AuthenticationError)
-        return refused and self._part is not None and result.outcome is Outcome.FAILED
+    def _row_of(self, item: Item, result: DetachResult, *, deferred: bool = False) -> Row:
+        admin_id = item.pair.admin_id or self._sender.admin_id
+        return Row.of(result, admin_id=admin_id, workspace=self._workspace, deferred=deferred)
 
     def _look_at_answer(self, result: DetachResult) -> None:
         """Stop the run if the answer says that no other can be better."""
@@ -708,7 +720,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     def _give(self, result: DetachResult) -> None:
         self._tally.add(result)
-        self._results.add(result, 0 if result.answer is None else len(result.answer.body))
+        size = 0 if result.answer is None else len(result.answer.body)
+        if self._part is None:
+            self._sink.add(result, size)
+        else:
+            self._sink.add(PoolResult(workspace=self._workspace, result=result), size)
 
     def _repeat(self, key: Key, result: DetachResult) -> None:
         """Give the result of a pair again, as often as the pair occurred again."""
@@ -729,8 +745,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await asyncio.gather(*map(self._session.write, rows))
         for item in items:
             self._pairs.open.pop(item.key, None)
-            if self._pool_finds(item):
-                continue
             result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
             if item.row is not None and item.second:
                 result = item.row.result()
@@ -743,11 +757,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             return replace(item.row, deferred=False)
         return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)
 
-    def _pool_finds(self, item: Item) -> bool:
-        """Whether the pool finds a pair among those that were not taken up."""
-        if self._part is None or item.row is None:
-            return False
-        if item.row.state == State.PENDING and (item.announced or item.source is Wanted.PENDING):
-            self._part.left += 1
-            return True
-        return item.source is Wanted.LEFT and not item.announced
+
+_Read = tuple[Detach, InvalidArgumentError | None, Row | None]
+"""A pair of the input, what is wrong with one of its ids, and its row if the pool gave that."""
+
+
+def _as_read(item: object, place: int) -> _Read:
+    return (item.pair, None, item) if isinstance(item, Row) else (*as_detach(item, place), None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from typing import Final
+from typing import Any, Final
 
 from intercom_async.bulk.changes import Changes
 from intercom_async.bulk.lifecycle import INTERRUPTED, ResultQueue
@@ -48,7 +48,7 @@ class Sender:
         call: CallOptions,
         *,
         workspace: str,
-        results: ResultQueue[DetachResult],
+        results: ResultQueue[Any],
         changes: Changes,
     ) -> None:
         self.journal: Session | None = None

@@ -37,8 +37,8 @@ from intercom_async.bulk.run import DetachRun
 from intercom_async.bulk.summary import DetachSummary
 from intercom_async.errors import (
     CertificateError,
+    ClientStateError,
     ConnectionFailedError,
-    IntercomError,
     InvalidArgumentError,
     WorkspaceAccessError,
 )
@@ -55,7 +55,7 @@ from intercom_async.pairs import as_routed
 from intercom_async.people import each
 from intercom_async.pool import IntercomPool
 
-__all__ = ["DetachJobs", "RunStatus", "UnfinishedError"]
+__all__ = ["DetachJobs", "RunStatus"]
 
 _TASK: Final = "intercom_async.drain"
 HEARTBEAT: Final = 10.0
@@ -68,16 +68,9 @@ LOOK_EVERY: Final = 2.0
 MAINTAIN_AFTER: Final = 5
 """After so many of these looks, a worker also looks for workspaces that no worker has."""
 
-AGAIN_AFTER: Final = 5
-"""Seconds after which a job that was put back is taken up again."""
-
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger = logging.getLogger("intercom_async")
-
-
-class UnfinishedError(IntercomError):
-    """A job ends before its workspace is done; the engine puts it back."""
 
 
 class DetachJobs:
@@ -113,9 +106,7 @@ class DetachJobs:
         self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
-        # Without a cap: the engine would drop a job that was put back too often.
-        retry = procrastinate.RetryStrategy(wait=AGAIN_AFTER)
-        self._task = app.task(name=_TASK, queue=queue, retry=retry, pass_context=True)(self._job)
+        self._task = app.task(name=_TASK, queue=queue, pass_context=True)(self._job)
         self._workers: set[int | None] = set()
         self._running: set[int | None] = set()
         self._suspects: set[int | None] = set()
@@ -145,7 +136,7 @@ class DetachJobs:
         return await self._runs.status(run)
 
     async def pause(self, run: str) -> None:
-        """Let workers put a run's workspaces back within seconds."""
+        """Let workers leave a run's workspaces within seconds, until it is resumed."""
         await self._set_state(run, "paused")
 
     async def cancel(self, run: str) -> None:
@@ -217,12 +208,13 @@ class DetachJobs:
             self._running.discard(context.job.id)
 
     async def _drain(self, run: str, workspace: str) -> None:
+        """Work a workspace off; while pairs are left there, `reconcile` gives it another job."""
         loaded = await self._runs.begun(run, workspace)
         if loaded is None:
             return
+        if self._pool is None:
+            raise ClientStateError("only `DetachJobs.work` works jobs off")
         try:
-            if self._pool is None:
-                raise UnfinishedError("only `DetachJobs.work` works jobs off")
             async with self._pool.client(workspace) as client:
                 journal = Journal(
                     self._url,
@@ -239,20 +231,19 @@ class DetachJobs:
         except (WorkspaceAccessError, JournalMismatchError) as error:
             await self._runs.ended(run, workspace, loaded, str(error))
             return
+        if summary is None:
+            return
         stopped_by = summary.stopped_by
         if isinstance(stopped_by, ConnectionFailedError) and not isinstance(
             stopped_by, CertificateError
         ):
-            raise UnfinishedError(f"{workspace}: {stopped_by}")
+            _logger.warning("%s: %s", workspace, stopped_by)
+            return
         reason = None if stopped_by is None else str(stopped_by)
         await self._runs.ended(run, workspace, loaded, reason)
 
-    async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary:
-        """Let a run come to its end; a worker that stops lets requests in flight finish.
-
-        Raises:
-            UnfinishedError: it was stopped.
-        """
+    async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary | None:
+        """Let a run come to its end; None if it was stopped, which requests in flight outlast."""
         finishing = asyncio.ensure_future(going)
         self._going[going] = run
         try:
@@ -266,9 +257,8 @@ class DetachJobs:
             finishing.cancel()
             await asyncio.wait({finishing})
             raise
-        if self._going.pop(going, None) is None or self._stopping:
-            raise UnfinishedError("the worker or the run was stopped")
-        return summary
+        stopped = self._going.pop(going, None) is None or self._stopping
+        return None if stopped else summary
 
     # --- a worker ------------------------------------------------------------------------------
 
@@ -308,7 +298,7 @@ class DetachJobs:
                 await asyncio.sleep(1.0)
 
     def stop(self) -> None:
-        """End `work`: requests in flight finish, and the engine gets the workspaces back."""
+        """End `work`: requests in flight finish, and the workspaces are free for others."""
         self._stopping = True
         self._let_signals_go()
         for going in self._going:

@@ -66,7 +66,7 @@ CREATE TABLE intercom_pair (
     request_id text,
     deferred boolean NOT NULL DEFAULT false,                   -- waits for its second try
     second_try boolean NOT NULL DEFAULT false,
-    session integer NOT NULL,
+    session integer NOT NULL,                                  -- negative: it has only read the pair
     updated_at double precision NOT NULL,
     PRIMARY KEY (run, workspace, conversation_id, contact_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);

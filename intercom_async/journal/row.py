@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         error_type: name of the error's class in `intercom_async.errors`.
         deferred: whether the pair waits for its second try in this session.
         session, updated_at: which session wrote the row, and when, in Unix seconds; the session
-            sets them.
+            sets them. The number is negative if the session has only read the pair.
     """
 
     conversation_id: str

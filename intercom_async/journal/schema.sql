@@ -50,7 +50,7 @@ CREATE TABLE pair (
     request_id TEXT,
     deferred INTEGER NOT NULL,           -- waits for its second try
     second_try INTEGER NOT NULL,
-    session INTEGER NOT NULL,
+    session INTEGER NOT NULL,            -- which wrote the row last; negative: it has only read the pair
     updated_at REAL NOT NULL,
     PRIMARY KEY (workspace, conversation_id, contact_id)
 ) WITHOUT ROWID;
@@ -77,7 +77,7 @@ LEFT JOIN pair ON pair.contact_id = contact.value AND pair.workspace = ''
 GROUP BY by, person.value;
 
 -- What a pool has read ahead; empty in a run of one client.
-CREATE INDEX pending ON pair (workspace, conversation_id, contact_id) WHERE state = 'pending';
+CREATE INDEX planned ON pair (workspace, conversation_id, contact_id) WHERE session < 0;
 
 CREATE VIEW outcomes AS
 SELECT workspace, state, count(*) AS pairs, sum(inferred) AS inferred

@@ -83,7 +83,7 @@ class Session:
         self._check()
         return await self._writer.do(functools.partial(work, *values))
 
-    def _signed(self, row: Row) -> Row:
+    def _signed(self, row: Row, *, planned: bool = False) -> Row:
         """Return a row as this session writes it."""
         self._check()
         if self._writer.failure is not None:
@@ -91,7 +91,7 @@ class Session:
         return replace(
             row,
             workspace=row.workspace or self._workspace,
-            session=self.number,
+            session=-self.number if planned else self.number,
             updated_at=round(self._runtime.wall(), 3),
         )
 
@@ -136,20 +136,34 @@ class Session:
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """Keep the rows of new pairs; return, in order, None for a new pair, else the kept row.
 
-        The new rows are on the disk when it returns.
+        What earlier sessions left unsettled is planned again, as it is. The rows are on the disk
+        when it returns.
         """
-        rows = [self._signed(row) for row in rows]
+        rows = [self._signed(row, planned=True) for row in rows]
         await self._own([row.workspace for row in rows])
         async with self._planning:
             kept = await self._do(self._store.look_up, [row.key for row in rows])
-            new: dict[Key, Row] = {}
+            planned: dict[Key, Row] = {}
             for place, row in enumerate(rows):
-                if kept[place] is None:
-                    kept[place] = new.get(row.key)
-                    new.setdefault(row.key, row)
-            if new:
-                await self._do(self._store.write, list(new.values()))
+                before = kept[place]
+                if row.key in planned:
+                    kept[place] = planned[row.key]
+                elif before is None or self.leaves(before):
+                    planned[row.key] = self._signed(before or row, planned=True)
+            if planned:
+                await self._do(self._store.write, list(planned.values()))
         return kept
+
+    def leaves(self, row: Row) -> bool:
+        """Whether an earlier session left a row unsettled, and this one has not touched it."""
+        return not row.settled and abs(row.session) != self.number
+
+    async def take(self, workspace: str, *, after: Row | None, limit: int) -> list[Row]:
+        """Return a workspace's next planned rows, as `rows` does; each is taken once."""
+        rows = await self.rows(Wanted.PLANNED, after=after, limit=limit, workspace=workspace)
+        if rows:
+            await self._do(self._store.write, [self._signed(row) for row in rows])
+        return rows
 
     async def workspaces(self) -> list[str]:
         """Return the workspaces that have unsettled pairs."""

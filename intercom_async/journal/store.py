@@ -31,12 +31,12 @@ class Wanted(enum.StrEnum):
     Attributes:
         LEFT: not settled, and last written by an earlier session.
         DEFERRED: written by this session, and waiting for their second try.
-        PENDING: written by this session, and not sent.
+        PLANNED: kept by `Session.plan` in this session, and not taken yet.
     """
 
     LEFT = f"{UNSETTLED} AND session <> {{session}}"
     DEFERRED = "deferred AND session = {session}"
-    PENDING = "state = 'pending' AND session = {session}"
+    PLANNED = "session < 0 AND session = -{session}"
 
 
 class Facts(TypedDict, total=False):

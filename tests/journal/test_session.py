@@ -250,7 +250,7 @@ asyncio.run(main())
 async def pending(session: Session, workspace: str, *, limit: int = 1000) -> list[str]:
     found: list[Row] = []
     while page := await session.rows(
-        Wanted.PENDING, after=found[-1] if found else None, limit=limit, workspace=workspace
+        Wanted.PLANNED, after=found[-1] if found else None, limit=limit, workspace=workspace
     ):
         found += page
     return [one.conversation_id for one in found]
@@ -273,7 +273,7 @@ async def test_new_pairs_are_kept_as_pending_and_known_ones_stay_as_they_are(
     assert other is None
     assert new is None
     assert again is not None
-    assert (again.state, again.session) == ("pending", session.number)
+    assert (again.state, again.session) == ("pending", -session.number)
     assert await session.plan([]) == []
     assert await pending(session, "acme") == ["c0002"]
     assert await pending(session, "umbrella") == ["c0001"]

@@ -21,7 +21,6 @@ SWIFT = {
     (integration, "STALLED"): 2.0,
     (integration, "MAINTAIN_AFTER"): 3,
     (integration, "LOOK_EVERY"): 0.1,
-    (integration, "AGAIN_AFTER"): 1,
 }
 """What takes half a minute in life takes two seconds in a test."""
 
