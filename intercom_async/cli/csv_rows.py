@@ -23,9 +23,7 @@ Record = tuple[int, Sequence[Any] | str]
 _DELIMITERS: Final = (",", ";", "\t")
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*\n', re.IGNORECASE)
 _LONGEST_HEADER: Final = 64 * 1024  # characters; a name may have line breaks
-_TOKEN: Final = re.compile(r"(?=.*\d|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])\S{20,}")
-"""Perhaps an access token: a file of one is easily given in place of a source."""
-
+_SHORTEST_TOKEN: Final = 20
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
@@ -81,7 +79,12 @@ class Columns:
 
 
 def _shown(name: str) -> str:
-    return f"a text of {len(name)} characters" if _TOKEN.search(name) else repr(name)
+    """Show a name, but no access token: a file of one is easily given in place of a source."""
+    for word in name.split():
+        mixed = word.lower() != word != word.upper() or any(map(str.isdigit, word))
+        if len(word) >= _SHORTEST_TOKEN and mixed:
+            return f"a text of {len(name)} characters"
+    return repr(name)
 
 
 def _guess(column: str, header: Sequence[str]) -> str | None:
