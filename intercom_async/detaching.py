@@ -176,8 +176,7 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         return f"DetachResult({facts})"
 
 
-@attrs.frozen(kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """An operation on a pair.
 
     Attributes:

@@ -222,7 +222,7 @@ def test_the_benchmarks_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark(["start", "--rounds", "2"]) == 0
     printed = capsys.readouterr().out
     assert "import intercom_async" in printed
-    assert "of 1 bounds hold" in printed
+    assert "of 2 bounds hold" in printed
 
 
 def test_no_command_is_left_out() -> None:

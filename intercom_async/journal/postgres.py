@@ -21,7 +21,13 @@ import msgspec
 from msgspec.structs import asdict
 
 from intercom_async.journal import postgres_connection as database
-from intercom_async.journal.errors import JournalLockedError, JournalLostError
+from intercom_async.journal.errors import (
+    NOTHING_SENT,
+    SAFE,
+    JournalLockedError,
+    JournalLostError,
+    unusable,
+)
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.session import Session
 from intercom_async.journal.store import (
@@ -50,8 +56,6 @@ PATIENCE: Final = 300.0
 
 HUNG: Final = 60.0
 """Seconds after which a statement without an answer counts as an outage."""
-
-_SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
 
 _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infinity'"
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
@@ -135,7 +139,6 @@ class PostgresStore(Store):
 
     def __init__(self, journal: "Journal", binding: Binding, now: float) -> None:
         url, run = journal.path or "", journal.run or ""
-        database.check_key("run", run)
         self.name = database.name_of(url, run, journal.workspace)
         self.workspace = journal.workspace
         self.owned: frozenset[str] = frozenset()
@@ -150,7 +153,7 @@ class PostgresStore(Store):
             try:
                 self._begin(binding, journal.source, now)
             except (database.Error, OSError) as error:
-                raise database.error_from(self.name, error, "nothing was sent") from error
+                raise unusable(self.name, error, NOTHING_SENT) from error
             undo.pop_all()
         self.asked_at = math.inf
 
@@ -191,7 +194,7 @@ class PostgresStore(Store):
                 return work()
             except (database.Error, OSError) as error:
                 if not database.passes(error) or monotonic() - since > PATIENCE:
-                    raise database.error_from(self.name, error, _SAFE) from error
+                    raise unusable(self.name, error, SAFE) from error
             finally:
                 self.asked_at = math.inf
             self._disconnect()
@@ -221,8 +224,6 @@ class PostgresStore(Store):
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""
-        for workspace in workspaces:
-            database.check_key("workspace", workspace)
         facts = {
             "workspaces": sorted(workspaces),
             "base_url": now.base_url or None,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec.structs import fields
 
 from intercom_async.journal import postgres_connection as database
-from intercom_async.journal.errors import JournalError
+from intercom_async.journal.errors import JournalError, unusable
 from intercom_async.journal.reader import SESSION, Reader
 from intercom_async.journal.row import Row
 
@@ -44,7 +44,7 @@ class PostgresReader(Reader):
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             made = database.has_schema(self._connection)
         except database.Error as error:
-            raise database.error_from(self.path, error, "nothing was read") from error
+            raise unusable(self.path, error, "nothing was read") from error
         if not made or not self.query("SELECT 1 FROM run"):
             self.close()
             raise JournalError(self.path, f"there is no run {run} in {self.path}")
@@ -64,4 +64,4 @@ class PostgresReader(Reader):
             asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
             return self._connection.execute(text, asked).fetchall()
         except database.Error as error:
-            raise database.error_from(self.path, error, "nothing was changed") from error
+            raise unusable(self.path, error, "nothing was changed") from error

@@ -79,7 +79,7 @@ class Reader:
         try:
             return self.connection.execute(statement, tuple(parameters)).fetchall()
         except sqlite3.Error as error:
-            raise error_from(self.path, error) from error
+            raise error_from(self.path, error, "nothing was changed") from error
 
     @cached_property
     def binding(self) -> Binding:
@@ -151,7 +151,7 @@ def _connect(path: str) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise error_from(path, error) from error
+        raise error_from(path, error, "nothing was changed") from error
     return connection
 
 

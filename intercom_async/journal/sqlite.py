@@ -14,7 +14,13 @@ import msgspec
 from msgspec.structs import astuple
 
 from intercom_async.journal import reader, sqlite_file
-from intercom_async.journal.errors import JournalError, JournalWriteError
+from intercom_async.journal.errors import (
+    NOTHING_SENT,
+    SAFE,
+    JournalError,
+    JournalWriteError,
+    unusable,
+)
 from intercom_async.journal.lock import locked
 from intercom_async.journal.row import Binding, Row, Source, storable_text
 from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
@@ -60,40 +66,29 @@ class SqliteStore(Store):
         self.before = {}
         self._place: os.stat_result | None = None
         self._looked = 0.0
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as undo:
             try:
-                if path is None:
-                    self._connection = self._open_temporary(opened)
-                    sqlite_file.fill(self._connection, binding, now)
-                else:
-                    self._connection = self._open_file(path, binding, now, opened)
-                    self._place = os.stat(self.name)  # noqa: PTH116  its path is a text
+                self._connection = self._opened_at(path, binding, now, undo)
                 self._begin(binding, source, now)
             except sqlite3.Error as error:
-                raise sqlite_file.error_from(self.name, error) from error
+                raise sqlite_file.error_from(self.name, error, NOTHING_SENT) from error
             except OSError as error:
-                raise JournalWriteError(
-                    self.name,
-                    f"the journal {self.name} cannot be created ({error.strerror}); nothing "
-                    "was sent",
-                    errno=error.errno,
-                ) from error
-            self._opened = opened.pop_all()
+                raise unusable(self.name, error, NOTHING_SENT) from error
+            self._opened = undo.pop_all()
         variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
-    def _open_temporary(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
-        """Make a database that SQLite keeps in memory, or in a nameless file if it grows."""
-        connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        undo.callback(connection.close)
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
-
-    def _open_file(
-        self, path: str, binding: Binding, now: float, undo: contextlib.ExitStack
+    def _opened_at(
+        self, path: str | None, binding: Binding, now: float, undo: contextlib.ExitStack
     ) -> sqlite3.Connection:
         """Lock a journal and open it to write; one that is refused was only read."""
+        if path is None:  # SQLite keeps it in memory, or in a nameless file if it grows
+            connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            undo.callback(connection.close)
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            sqlite_file.fill(connection, binding, now)
+            return connection
         if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  all are texts
             raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
         path = self.name
@@ -114,6 +109,7 @@ class SqliteStore(Store):
         sqlite_file.write_ahead(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
+        self._place = os.stat(path)  # noqa: PTH116  its path is a text
         return connection
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
@@ -130,14 +126,7 @@ class SqliteStore(Store):
         try:
             return work()
         except sqlite3.Error as error:
-            raise sqlite_file.error_from(self.name, error, self._durable()) from error
-
-    def _durable(self) -> int:
-        try:
-            ((count,),) = self._connection.execute("SELECT count(*) FROM pair")
-        except sqlite3.Error:
-            return 0
-        return int(count)
+            raise sqlite_file.error_from(self.name, error, SAFE) from error
 
     def _look_at_place(self) -> None:
         """Check that the path still leads to the open file.
@@ -158,8 +147,6 @@ class SqliteStore(Store):
             self.name,
             f"the journal {self.name} was moved, replaced or deleted while the run wrote it, so "
             "nothing more was written. Move it back, then resume",
-            errno=None,
-            durable=self._durable(),
         )
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -212,7 +199,7 @@ class SqliteStore(Store):
         self.update(facts)
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA journal_mode = MEMORY")
 
     def let_go(self) -> None:
         self._opened.close()

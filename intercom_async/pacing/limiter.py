@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import attrs
+import msgspec
 
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
@@ -44,8 +44,7 @@ _Queue = OrderedDict[asyncio.Future[Permit], _Waiter]
 """One lane's waiters, first in, first out."""
 
 
-@attrs.define(eq=False)
-class Backlog:
+class Backlog(msgspec.Struct, eq=False):
     """The `unread` pairs of a bulk run, None if their number is unknown."""
 
     unread: int | None

@@ -155,8 +155,7 @@ class Shared:
         await self.unless_closed(self.runtime.sleep(seconds))
 
 
-@attrs.frozen(eq=False)
-class _Failed:
+class _Failed(msgspec.Struct, frozen=True, eq=False):
     """An attempt without a final answer; `cause` is the system's error, if there was one."""
 
     failure: Failure

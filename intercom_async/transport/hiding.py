@@ -6,7 +6,6 @@ search is for the token as it is, and with each character encoded once. No regul
 made of a token, because `re` would keep it as long as the process lives.
 """
 
-import html
 import re
 from typing import Any, Final
 from urllib.parse import unquote
@@ -96,7 +95,11 @@ def _letters(said: str) -> str:
     for _ in range(_ROUNDS):
         before = said
         said = _JSON.sub(_unescaped, said) if "\\" in said else said
-        said = html.unescape(_HTML.sub(r"&#\1", unquote(said)))
+        said = unquote(said)
+        if "&" in said:
+            from html import unescape  # noqa: PLC0415  its table of entities is large
+
+            said = unescape(_HTML.sub(r"&#\1", said))
         if said == before:
             break
     return _PUNCTUATION.sub("", said)

@@ -327,25 +327,6 @@ class TestOutages:
         assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
         assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
 
-    async def test_names_that_no_text_in_postgres_can_be_are_refused(
-        self, place: InPostgres
-    ) -> None:
-        async def pairs() -> AsyncIterator[tuple[str, str, str, None]]:
-            yield "ac\0me", "1", "a", None
-
-        session = await opened(place)
-        for calling in (
-            Journal(place.url, run="clean\0up").open(ACME),
-            Journal(place.url, run="run", workspace="ac\0me").open(ACME),
-            session.write(row(1, workspace="ac\0me")),
-            session.plan([row(1, workspace="ac\0me")]),
-            Runs(place.url).load(place.run, "detach", pairs()),
-        ):
-            with pytest.raises(InvalidArgumentError, match="without NUL characters"):
-                await calling
-        await session.write(row(2))
-        await session.close()
-
     async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
         session = await opened(place)
         await session.write(row(1, "failed", error="a\0b", code="\ud800"))
