@@ -31,7 +31,6 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "admin_id": ("adminid", "admin"),
     "email": ("email", "emailaddress", "mail", "useremail", "contactemail"),
     "external_id": ("externalid", "userid", "user", "customerid"),
-    "workspace": (),
 }
 """Other programs' names of a column, as lower-case letters and digits, likelier ones first."""
 
@@ -45,12 +44,14 @@ class Columns:
         names: the file's names of them, in the same order.
         required: how many of them each record must have.
         otherwise: advice for a header that has another column instead, by that column.
+        fixed: whether the command has no --columns.
     """
 
     ours: Sequence[str]
     names: Sequence[str]
     required: int
     otherwise: Mapping[str, str] = attrs.Factory(dict[str, str])
+    fixed: bool = False
 
     @property
     def wanted(self) -> Sequence[str]:
@@ -62,7 +63,8 @@ class Columns:
         lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
         shown = ", ".join(map(_shown, header[:_SHOWN]))
         more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
-        return f"the header lacks {lacking}; found {shown}{more}. {self._advice(header)}"
+        advice = "" if self.fixed else f". {self._advice(header)}"
+        return f"the header lacks {lacking}; found {shown}{more}{advice}"
 
     def _advice(self, header: Sequence[str]) -> str:
         guessed = {column: _guess(column, header) for column in self.ours}

@@ -60,7 +60,7 @@ def as_document(facts: Facts) -> dict[str, Any]:
     document = attrs.asdict(
         facts,
         filter=lambda field, _: field.name not in hidden,
-        value_serializer=lambda *given: asdict(given[2]) if isinstance(given[2], Row) else given[2],
+        value_serializer=_by_column,
     )
     columns = facts.slots.items()
     return {
@@ -72,3 +72,7 @@ def as_document(facts: Facts) -> dict[str, Any]:
         **document,
         "timeline": [{"at": at * facts.base, **column} for at, column in columns],
     }
+
+
+def _by_column(_owner: object, _field: object, value: Any) -> Any:
+    return asdict(value) if isinstance(value, Row) else value
