@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
 import aiohttp
 import attrs
+from msgspec.structs import replace
 
 import intercom_async
 from intercom_async import raw
@@ -31,7 +32,6 @@ from intercom_async.detaching import (
     Outcome,
     settle,
 )
-from intercom_async.dry_run import DryRun
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
@@ -60,11 +60,6 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
 DRY_RUN: Final = "dry run"
-_OPERATIONS: Final[Mapping[str, "Callable[[], Operation]"]] = {
-    DETACH.name: lambda: functools.partial(settle, change=DETACH),
-    ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
-    DRY_RUN: DryRun,
-}
 _GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
 
 
@@ -266,7 +261,7 @@ class IntercomClient:
             changes["max_wait"] = max_wait
         if lane is not None:
             changes |= {"lane": lane, "patient": lane == Lane.BULK}
-        return attrs.evolve(options, **changes) if changes else options
+        return replace(options, **changes) if changes else options
 
     @overload
     async def detach_contact(
@@ -515,7 +510,7 @@ class IntercomClient:
         from intercom_async.people import PairSearch
         from intercom_async.search import Search
 
-        options = attrs.evolve(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
+        options = replace(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
         search = Search(self._call, options)
         return PairSearch(
             people, by=by, every=every, one_per_address=one_per_address, search=search
@@ -609,7 +604,7 @@ class IntercomClient:
         """Return a view whose calls wait for the quota without a bound, which paces the run."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
-        view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
+        view._interactive = replace(  # noqa: SLF001  a copy of this very class
             self._interactive, lane=lane, max_wait=None, patient=True
         )
         return view
@@ -629,13 +624,19 @@ def bulk_run(
 ) -> "intercom_async.DetachRun":
     """Make the run that `options` describe; users call `detach_contacts`."""
     from intercom_async.bulk.run import DetachRun
+    from intercom_async.dry_run import DryRun
 
+    operations: dict[str, Callable[[], Operation]] = {
+        DETACH.name: lambda: functools.partial(settle, change=DETACH),
+        ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
+        DRY_RUN: DryRun,
+    }
     view = client._for_bulk()  # noqa: SLF001  of this very module
     return DetachRun(
         pairs,
         journal=journal,
         options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
-        operation=_OPERATIONS[options.operation](),
+        operation=operations[options.operation](),
         whoami=view.whoami,
         transport=client._transport,  # noqa: SLF001
         call=view._interactive,  # noqa: SLF001

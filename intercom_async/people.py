@@ -21,6 +21,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
+from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import (
@@ -171,7 +172,7 @@ class PairSearch:
     async def join(self, session: Session, tally: Requests) -> None:
         """Be part of a run: keep people and pairs in its journal, if that can keep people."""
         if self._session is None:
-            self._search.options = attrs.evolve(self._search.options, patient=True)
+            self._search.options = replace(self._search.options, patient=True)
             self._search.run = tally
             await self._use(session)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 import attrs
+from msgspec.structs import replace
 
 from intercom_async.errors import ConnectionFailedError, ContradictoryReplyError, ServerError
 from intercom_async.model import ContactReference, Conversation
@@ -127,7 +128,7 @@ class Search:
         """Return a page and its size; one that a gateway gives up on is asked for in halves."""
         options = self.options
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
-        brief = attrs.evolve(options, retry=retry)
+        brief = replace(options, retry=retry)
         while True:
             asked = request(per_page=size, starting_after=cursor)
             self.count()

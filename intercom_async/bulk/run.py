@@ -156,7 +156,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._sender = Sender(
             operation,
             transport,
-            attrs.evolve(call, bounded=options.concurrency is None),
+            replace(call, bounded=options.concurrency is None),
             workspace=self._workspace,
             results=self._results,
             changes=self._changes,

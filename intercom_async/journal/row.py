@@ -44,17 +44,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     Attributes:
         workspace: its key; "" in a run of one client.
         state: a `State` or the value of an `Outcome` (never "not_attempted": that is "pending").
-        inferred: whether the outcome was concluded from a check.
-        in_doubt: whether an attempt may still be applied, so that a later 404 decides nothing.
-        attempts: requests sent for the pair, in all sessions.
-        refusals: further requests that were refused with 429.
+        inferred, in_doubt, attempts, refusals, request_id, second_try: see `DetachResult`.
         status, code: HTTP status and Intercom's code of the error, if it had any.
         error_type: name of the error's class in `intercom_async.errors`.
-        request_id: Intercom's id of the deciding request.
         deferred: whether the pair waits for its second try in this session.
-        second_try: whether its outcome is that of a second try.
-        session: number of the session that wrote the row; set by `Session.write`.
-        updated_at: when that was, in Unix seconds; set by `Session.write`.
+        session, updated_at: which session wrote the row, and when, in Unix seconds; the session
+            sets them.
     """
 
     conversation_id: str

@@ -14,7 +14,7 @@ from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError, again
 from intercom_async.journal.row import Key, Row
 from intercom_async.journal.store import Facts, Store, Wanted
-from intercom_async.journal.writer import Done, Writer, outlast
+from intercom_async.journal.writer import Done, Writer
 from intercom_async.runtime import Runtime
 
 BACKLOG: Final = 2000
@@ -66,15 +66,9 @@ class Session:
 
     @classmethod
     async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
-        """Begin a session, in a thread of its own; a cancelled caller leaves nothing open."""
-        writer = Writer()
-        opened = writer.open(opening)
-        try:
-            await outlast(opened)
-            return cls(writer, opened.result(), runtime)
-        except BaseException:
-            await writer.close()
-            raise
+        """Begin a session; a cancelled caller leaves nothing open."""
+        writer = await Writer.open(opening)
+        return cls(writer, writer.store, runtime)
 
     def _check(self) -> None:
         """Refuse what this session cannot do any more."""

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from intercom_async.journal.errors import (
     JournalError,
@@ -34,33 +34,39 @@ class Writer:
         closing: done when the store is closed; None before `close`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, store: Store) -> None:
+        self.store = store
         self.failure: JournalError | None = None
         self.process = os.getpid()
         self.closing: asyncio.Future[None] | None = None
-        self._store: Store | None = None
+        self._thread = thread
         self._loop = asyncio.get_running_loop()
-        # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so
-        # the database is not closed there: that could cut the log of its parent's.
-        self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
         self._rows: _Rows = []
         self._writing = 0
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
+    @classmethod
+    async def open(cls, opening: Callable[[], Store]) -> Self:
+        """Open a store in a thread of its own; a cancelled caller leaves nothing open."""
+        loop = asyncio.get_running_loop()
+        # The thread's frame keeps the store. In a forked child that frame is never freed, so the
+        # database is not closed there: that could cut the log of its parent's.
+        kept: list[Store] = []
+        thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (kept,))
+        try:
+            await outlast(loop.run_in_executor(thread, lambda: kept.append(opening())))
+        except BaseException:
+            for store in kept:
+                await outlast(loop.run_in_executor(thread, store.let_go))
+            thread.shutdown()
+            raise
+        return cls(thread, kept[0])
+
     @property
     def backlog(self) -> int:
         """Rows that wait."""
         return len(self._rows)
-
-    def open(self, opening: Callable[[], Store]) -> asyncio.Future[Store]:
-        """Open the store."""
-
-        def work() -> Store:
-            self._store = opening()
-            return self._store
-
-        return self._loop.run_in_executor(self._thread, work)
 
     def add(self, row: Row, done: Done, within: float) -> None:
         """Have a row written within some seconds, or when the batch before it is."""
@@ -85,8 +91,8 @@ class Writer:
         rows, self._rows, self._due = self._rows, [], math.inf
         if rows:
             self._writing += 1
-            work = functools.partial(self._attempt_to_write, [row for row, _ in rows])
-            writing = self._loop.run_in_executor(self._thread, work)
+            work = functools.partial(self.store.write, [row for row, _ in rows])
+            writing = self._loop.run_in_executor(self._thread, self._attempt, work)
             writing.add_done_callback(functools.partial(self._written, rows))
 
     def _written(self, rows: _Rows, writing: asyncio.Future[None]) -> None:
@@ -96,16 +102,11 @@ class Writer:
         for _, done in rows:
             done(None if error is None else again(error))
 
-    def _attempt_to_write(self, rows: Sequence[Row]) -> None:
-        assert self._store is not None  # noqa: S101  no row comes before
-        self._attempt(functools.partial(self._store.write, rows))
-
     def _attempt(self, work: Callable[[], _Result]) -> _Result:
-        assert self._store is not None  # noqa: S101  no work comes before
         if self.failure is not None:
             raise again(self.failure)
         try:
-            return self._store.attempt(work)
+            return self.store.attempt(work)
         except (JournalMismatchError, JournalLockedError):  # of one workspace of many
             raise
         except JournalError as error:
@@ -124,7 +125,6 @@ class Writer:
             await outlast(self.closing)
         finally:
             self._thread.shutdown()
-        self.closing.result()
 
     def forget(self) -> None:
         """Do what `close` does, without a loop, and without waiting for it."""
@@ -139,19 +139,17 @@ class Writer:
         self._thread.shutdown(wait=False)
 
     def _let_go(self, rows: Sequence[Row], facts: Mapping[str, Any] | None) -> None:
-        if self._store is None:
-            return
         try:
             if rows:
-                self._attempt_to_write(rows)
+                self._attempt(functools.partial(self.store.write, rows))
             if facts is not None and self.failure is None:
-                self._attempt(functools.partial(self._store.close, facts))
+                self._attempt(functools.partial(self.store.close, facts))
         finally:
-            self._store.let_go()
+            self.store.let_go()
 
 
-async def outlast(future: asyncio.Future[Any]) -> None:
-    """Wait for the end of something that a cancelled caller must not leave unfinished."""
+async def outlast(future: asyncio.Future[_Result]) -> _Result:
+    """Await something that a cancelled caller must not leave unfinished."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
@@ -161,6 +159,7 @@ async def outlast(future: asyncio.Future[Any]) -> None:
     if cancelled is not None:
         future.exception()  # the cancelled caller cannot ask for it
         raise cancelled
+    return future.result()
 
 
 def _ignore(*_: object) -> None:

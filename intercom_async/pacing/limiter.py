@@ -54,8 +54,8 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: makes the gate of a budget shared with other processes, given a function that
-            wakes this limiter; None without such a budget.
+        share: makes the gate of a budget shared with other processes, given as `wake` a function
+            that wakes this limiter; None without such a budget.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Limiter:
         policy: RateLimitPolicy,
         runtime: Runtime = SYSTEM,
         *,
-        share: Callable[[Callable[[], None]], Gate] | None = None,
+        share: Callable[..., Gate] | None = None,
     ) -> None:
         self._runtime = runtime
         self._window = (
             QuotaWindow(policy, runtime.random)
             if share is None
-            else GatedWindow(policy, runtime.random, share(self._wake))
+            else GatedWindow(policy, runtime.random, share(wake=self._wake))
         )
         self._interactive = _Queue()
         self._bulk = _Queue()
@@ -201,10 +201,6 @@ class Limiter:
             waiting_bulk=len(self._bulk),
         )
 
-    def offered(self) -> None:
-        """A connection is free; see `Slots`."""
-        self._wake()
-
     def _wait(self, lane: Lane, slots: Slots, now: float, *, bounded: bool, waiting: int) -> float:
         """Return 0.0 if a request may leave now, else the seconds after which to look again."""
         bulk = lane is _BULK
@@ -212,7 +208,7 @@ class Limiter:
             return WINDOW  # an answer makes room, and wakes
         wait = self._window.wait(lane, now, backlog=self._backlog(waiting) if bulk else None)
         if wait <= 0.0 and not slots.free(bulk=bulk):
-            slots.stand_in_line(self, bulk=bulk)
+            slots.stand_in_line(self._wake, bulk=bulk)
             return WINDOW  # a connection that is given back is offered
         return wait
 

@@ -23,14 +23,16 @@ spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
-pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
-backoff.
+pause until Reset or Retry-After and come back slowly. It says no quota, or names a window that was
+over when the request left: pause with exponential backoff, and until its Reset if it has one.
 
-Before the first reply one request probes; then one more may be out for each answer that is no
-refusal. An interactive request passes this slow start each quarter of a second, so that it never
-waits behind slow answers to bulk; not after a refusal. Until a reply carries headers, a plain
-bucket of `fallback_limit` per window takes their place. Everything here is pure: `now`, an argument
-of all, is in monotonic seconds, and randomness is an argument too.
+A slow start comes first: one request, then two, and one more for each answer that is no refusal.
+Without answers one more leaves after two seconds; an interactive one, unless the last answer was a
+refusal, after a quarter of a second, so that it never waits for slow answers to bulk. Until a reply
+carries headers, a plain bucket of `fallback_limit` per window takes their place.
+
+Everything here is pure: `now`, an argument of all, is in monotonic seconds, and randomness is an
+argument too.
 """
 
 import enum
@@ -76,10 +78,10 @@ _RECHECK: Final = 0.25
 _PATIENCE: Final = 2.0
 """Seconds without an answer after which the slow start lets one more request out."""
 
-FRESH: Final = 0.005
+_FRESH: Final = 0.005
 """Seconds for which a computed pace holds: much shorter than anything it depends on changes."""
 
-TICK: Final = 0.001
+_TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _LONGEST_BACKOFF: Final = 60.0
@@ -253,7 +255,7 @@ class QuotaWindow:
             hurry = lane is Lane.INTERACTIVE and not self._refused
             until = self._sent_at + (_RECHECK if hurry else _PATIENCE)
             if now < until:
-                return min(_RECHECK, max(TICK, until - now))
+                return min(_RECHECK, max(_TICK, until - now))
         if not self._limit:
             return self._wait_without_headers(lane, now)
         self._roll_over(now)
@@ -362,10 +364,7 @@ class QuotaWindow:
     def _learn_refusal(
         self, permit: Permit, headers: RateLimitHeaders | None, code: str | None, now: float
     ) -> None:
-        if headers is None:
-            self._pause(now)
-            return
-        if headers.quota is None:
+        if headers is None or headers.quota is None:
             self._pause(now, until=now + self._wait_for_reset(permit, headers, now))
         else:
             limit, remaining, reset = headers.quota
@@ -373,23 +372,26 @@ class QuotaWindow:
             if remaining > self._lag or code not in {None, RATE_LIMIT_EXCEEDED}:
                 self._penalty /= 2.0
                 self._pause(now, until=now + self.clock.until(reset, now))
-            elif current:
-                self.remaining = 0
-                self._fresh_until = 0.0
-            if permit.reset is not None and reset < permit.reset:
-                # The window it names was certainly over when the request left: a wait for its end
-                # would not keep the next one from being refused.
-                self._pause(now)
-        if headers.retry_after is not None:
+            else:
+                if current:
+                    self.remaining = 0
+                    self._fresh_until = 0.0
+                if permit.reset is not None and reset < permit.reset:
+                    # The window it names was certainly over when the request left: a wait for its
+                    # end would not keep the next one from being refused.
+                    self._pause(now)
+        if headers is not None and headers.retry_after is not None:
             asked = min(LONGEST_PAUSE, headers.retry_after)
             self._paused_until = max(self._paused_until, now + asked)
 
-    def _wait_for_reset(self, permit: Permit, headers: RateLimitHeaders, now: float) -> float:
+    def _wait_for_reset(
+        self, permit: Permit, headers: RateLimitHeaders | None, now: float
+    ) -> float:
         """Return the seconds until the Reset of a refusal that names no limit.
 
         It may be nonsense, so our clock learns nothing from it.
         """
-        if headers.reset is None:
+        if headers is None or headers.reset is None:
             return 0.0
         alone = ServerClock()
         alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
@@ -406,10 +408,10 @@ class QuotaWindow:
             borrowed = self._policy.reserve * self._policy.fallback_limit
         if self._credit + borrowed >= 1.0:
             return 0.0
-        return max(TICK, (1.0 - self._credit - borrowed) / rate)
+        return max(_TICK, (1.0 - self._credit - borrowed) / rate)
 
     def _until_reset(self, now: float) -> float:
-        return max(TICK, self.clock.until(self.reset, now))
+        return max(_TICK, self.clock.until(self.reset, now))
 
     def _budget(self) -> int:
         """Return how many requests of ours this window has room for, those in flight included."""
@@ -420,7 +422,7 @@ class QuotaWindow:
             return 0.0
         left = self.reset - self.clock.now(now)
         pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
-        period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
+        period = max(pacing, self._round_trip, _TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
         # exponential and never below zero. A straight line at their average rate would make many
@@ -444,9 +446,9 @@ class QuotaWindow:
         rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
-            self._fresh_until = now + FRESH
+            self._fresh_until = now + _FRESH
             return 0.0
-        return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
+        return min(_RECHECK, max(_TICK, (1.0 - self._credit) / rate))
 
     def _is_alone(self) -> bool:
         """Whether no other process used the budget lately: then the rest of a job does no harm."""

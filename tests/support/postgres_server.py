@@ -105,6 +105,11 @@ class PostgresServer(ServerProcess):
         self.start()
 
     def close(self) -> None:
-        """End it as a crash would, and remove what it wrote."""
+        """End it at once, as a crash would, and remove what it wrote."""
+        if self._process is not None:  # killed, it would leave its shared memory behind
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGQUIT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5.0)
         super().close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -201,7 +201,7 @@ async def test_an_outage_costs_a_trickle_and_the_full_quota_follows_its_end(
 
 
 async def test_looks_of_few_calls_with_few_attempts_use_none_of_them_up(world: World) -> None:
-    world.options = attrs.evolve(BULK, retry=RetryPolicy(attempts=2, total_time=5.0))
+    world.options = msgspec.structs.replace(BULK, retry=RetryPolicy(attempts=2, total_time=5.0))
     world.work(6)
     await asyncio.sleep(5.0)
     world.network.away = RESET
