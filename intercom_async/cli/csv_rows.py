@@ -23,9 +23,7 @@ Record = tuple[int, Sequence[Any] | str]
 _DELIMITERS: Final = (",", ";", "\t")
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*\n', re.IGNORECASE)
 _LONGEST_HEADER: Final = 64 * 1024  # characters; a name may have line breaks
-_TOKEN: Final = re.compile(r"(?=.*\d|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])\S{20,}")
-"""Perhaps an access token: a file of one is easily given in place of a source."""
-
+_SHORTEST_TOKEN: Final = 20
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
@@ -33,7 +31,6 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "admin_id": ("adminid", "admin"),
     "email": ("email", "emailaddress", "mail", "useremail", "contactemail"),
     "external_id": ("externalid", "userid", "user", "customerid"),
-    "workspace": (),
 }
 """Other programs' names of a column, as lower-case letters and digits, likelier ones first."""
 
@@ -47,12 +44,14 @@ class Columns:
         names: the file's names of them, in the same order.
         required: how many of them each record must have.
         otherwise: advice for a header that has another column instead, by that column.
+        fixed: whether the command has no --columns.
     """
 
     ours: Sequence[str]
     names: Sequence[str]
     required: int
     otherwise: Mapping[str, str] = attrs.Factory(dict[str, str])
+    fixed: bool = False
 
     @property
     def wanted(self) -> Sequence[str]:
@@ -64,7 +63,8 @@ class Columns:
         lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
         shown = ", ".join(map(_shown, header[:_SHOWN]))
         more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
-        return f"the header lacks {lacking}; found {shown}{more}. {self._advice(header)}"
+        advice = "" if self.fixed else f". {self._advice(header)}"
+        return f"the header lacks {lacking}; found {shown}{more}{advice}"
 
     def _advice(self, header: Sequence[str]) -> str:
         guessed = {column: _guess(column, header) for column in self.ours}
@@ -81,7 +81,12 @@ class Columns:
 
 
 def _shown(name: str) -> str:
-    return f"a text of {len(name)} characters" if _TOKEN.search(name) else repr(name)
+    """Show a name, but no access token: a file of one is easily given in place of a source."""
+    for word in name.split():
+        mixed = word.lower() != word != word.upper() or any(map(str.isdigit, word))
+        if len(word) >= _SHORTEST_TOKEN and mixed:
+            return f"a text of {len(name)} characters"
+    return repr(name)
 
 
 def _guess(column: str, header: Sequence[str]) -> str | None:

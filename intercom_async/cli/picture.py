@@ -15,10 +15,10 @@ _FORMAT: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, fl
 
 @contextlib.contextmanager
 def drawing(title: str, file: BinaryIO) -> Generator[Console]:
-    """Yield a terminal of 90 columns, in colour whatever NO_COLOR says; then write it to a file."""
+    """Yield a terminal of 100 columns, in colour even with NO_COLOR; then write it to a file."""
     console = Console(
         record=True,
-        width=90,
+        width=100,
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",

@@ -1,6 +1,7 @@
 """The question before a run: what would change, in which workspace, as whom, for how long."""
 
 import math
+import select
 import sys
 
 from rich.console import Console
@@ -47,6 +48,9 @@ def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
             if options.verb == "detach":
                 say(console, WARNING, "dim")
             console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+            # A signal that comes just before a read waits would be heard only after it.
+            while sys.platform != "win32" and not select.select([sys.stdin], [], [], 0.2)[0]:
+                pass
             answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""

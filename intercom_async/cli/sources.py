@@ -84,7 +84,7 @@ def read_routed_pairs(
 ) -> Iterator[tuple[str, Detach] | BadLine]:
     """Yield the workspaces and pairs of an opened file, as `read_pairs` does."""
     columns = ("workspace", *COLUMNS)
-    return _read(stream, name, Columns(columns, columns, 3), _routed)
+    return _read(stream, name, Columns(columns, columns, 3, fixed=True), _routed)
 
 
 def _routed(values: Sequence[Any]) -> tuple[str, Detach]:

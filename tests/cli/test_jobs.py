@@ -44,6 +44,7 @@ def test_what_cannot_be_used_is_named_without_a_token(command: Command, tmp_path
     refused = command("submit", str(bad))
     assert refused.status == 2
     assert f"{bad}, line 1: the header lacks 'workspace'" in refused.err
+    assert "--columns" not in refused.err
     bad.write_text("workspace;conversation_id;contact_id\nacme;1;a\nacme;1.3E+14;a\n")
     assert f"{bad}, line 3: conversation_id must be an id" in command("submit", str(bad)).err
     bad.write_text('{"acme": {"token": "marked-token", "colour": "red"}}')

@@ -170,10 +170,18 @@ def test_a_quote_that_is_not_closed_for_long_costs_its_own_line_alone(
     assert found == ONE * 50_000 + [Detach("3", "c3")] * 50_000
 
 
-@pytest.mark.parametrize("name", ["dG9rOmYxYjM4ODQ2XzVhNjNfNDE=", '"dG9rOmYxYjM4ODQ2XzVhNjNfNDE="'])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dG9rOmYxYjM4ODQ2XzVhNjNfNDE=",
+        '"dG9rOmYxYjM4ODQ2XzVhNjNfNDE="',
+        "INTERCOM_ACCESS_TOKEN=dG9rOmYxYjM4",
+        "Bearer dG9rOmYxYjM4ODQ2XzVhNjNfNDE=",
+    ],
+)
 @pytest.mark.parametrize("end", ["", "\n", "\n\n", "\nsecond line\n"])
 def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end: str) -> None:
-    with pytest.raises(SourceError, match="found a text of 28 characters") as caught:
+    with pytest.raises(SourceError, match=r"found a text of \d+ characters") as caught:
         read((name + end).encode())
     assert "dG9r" not in str(caught.value)
 

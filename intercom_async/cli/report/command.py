@@ -54,17 +54,13 @@ def report(options: ReportOptions) -> ExitStatus:
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
-def _plain(_: object, __: object, value: Any) -> Any:
-    return asdict(value) if isinstance(value, Row) else value
-
-
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
     hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     document = attrs.asdict(
         facts,
         filter=lambda field, _: field.name not in hidden,
-        value_serializer=_plain,
+        value_serializer=_by_column,
     )
     columns = facts.slots.items()
     return {
@@ -76,3 +72,7 @@ def as_document(facts: Facts) -> dict[str, Any]:
         **document,
         "timeline": [{"at": at * facts.base, **column} for at, column in columns],
     }
+
+
+def _by_column(_owner: object, _field: object, value: Any) -> Any:
+    return asdict(value) if isinstance(value, Row) else value
