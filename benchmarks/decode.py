@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.decode_documents import DETACH_REPLY, ODD, USUAL
 from benchmarks.decode_rivals import CODEC, DECODE_RIVALS, FLOOR, OURS, Decode
 from benchmarks.figures import Bound, Comparison, Options, installed, measured
-from intercom_async.detaching import read_conversation
+from intercom_async.structuring.replies import read_conversation
 from intercom_async.transport.wire import Reply
 
 BOUND: Final = 4.0

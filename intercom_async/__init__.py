@@ -5,26 +5,58 @@ It uses the whole rate limit, almost never hits a 429, and says what became of e
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from intercom_async._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from intercom_async._exports import *  # noqa: F403
 
+_NAMES: Final = {
+    "bulk": "Cause DetachRun DetachSummary PoolResult PoolSummary RunFailedError",
+    "client": "IntercomClient detach_contact",
+    "detaching": "Detach DetachResult Outcome",
+    "errors": """
+        APIError AdminNotFoundError AuthenticationError CertificateError ClientStateError
+        ConnectionFailedError ContactNotFoundError ContradictoryReplyError
+        ConversationNotFoundError GatewayError IntercomError InvalidArgumentError
+        InvalidRequestError LastContactError NotFoundError PermissionDeniedError RateLimitWaitError
+        RateLimitedError RedirectError ResponseDecodeError ResponseTooLargeError ServerError
+        UnknownOutcomeError WorkspaceAccessError WrongInputError
+    """,
+    "journal": """
+        Journal JournalCorruptError JournalError JournalLockedError JournalLostError
+        JournalMismatchError JournalWriteError Source
+    """,
+    "model": "Conversation Identity",
+    "observing": "ClientStats OutageStatus RateLimitStatus",
+    "pacing.window": "Lane RateLimitPolicy",
+    "pairs": "Pair",
+    "people": "PairSearch PeopleSummary",
+    "pool": "IntercomPool WorkspaceAccess",
+    "pool_run": "PoolRun",
+    "raw": "RawReply",
+    "replies": "ReplyHead",
+    "transport.http": "Connector",
+    "transport.retrying": "RetryPolicy",
+    "transport.wire": "Region",
+}
+_HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
+"""The module of each public name. A name is imported when it is first used, and nothing that it
+does not need; type checkers read `_exports` instead."""
+
 
 def __getattr__(name: str) -> Any:
-    # A program that imports the package and does not call Intercom pays for nothing behind it.
+    if name == "__all__":
+        return sorted([*_HOMES, "__version__"])
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
     if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "__all__" or not name.startswith("_"):
-        exports = vars(importlib.import_module(f"{__name__}._exports"))
-        public = {one: value for one, value in exports.items() if not one.startswith("_")}
-        globals().update(public, __all__=sorted([*public, "__version__"]))
-        if name in globals():
-            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__getattr__("__all__")})
+    return sorted({*globals(), *_HOMES})

@@ -1,4 +1,4 @@
-"""The public names, imported together when the first of them is used; see the package."""
+"""The public names, for type checkers; while a program runs, the package imports each alone."""
 
 # ruff: noqa: PLC0414  for type checkers, `as` makes a name public
 

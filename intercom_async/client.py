@@ -1,4 +1,8 @@
-"""`IntercomClient`, and the coroutine `detach_contact` for a single detach."""
+"""`IntercomClient`, and the coroutine `detach_contact` for a single detach.
+
+Bulk runs, searches and the model are imported where they are used, so that a program pays only
+for what it calls. Annotations name them by the package, which imports whatever is asked for.
+"""
 
 import copy
 import functools
@@ -12,46 +16,32 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
+import aiohttp
 import attrs
+from msgspec.structs import replace
 
+import intercom_async
 from intercom_async import raw
-from intercom_async.bulk.options import BulkOptions, Operation, RunOptions
-from intercom_async.bulk.run import DetachRun, Part
-from intercom_async.bulk.summary import DetachSummary
 from intercom_async.detaching import (
     ATTACH,
     DETACH,
     Change,
     Detach,
     Outcome,
-    off_loop,
-    read_conversation,
     settle,
-    with_reply,
 )
-from intercom_async.dry_run import DryRun
-from intercom_async.errors import (
-    ConnectionFailedError,
-    ContradictoryReplyError,
-    InvalidArgumentError,
-    ServerError,
-)
+from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
-from intercom_async.journal import Journal, Source
-from intercom_async.lookup import Calls
-from intercom_async.model import ContactReference, Conversation, Identity
-from intercom_async.model.base import mark
 from intercom_async.observing import ClientStats, Observer, OutageStatus, RateLimitStatus
-from intercom_async.pacing.sharing import SharedBudget, limiter_for
+from intercom_async.pacing.gate import SharedBudget
+from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, RateLimitPolicy
 from intercom_async.pairs import Pair
-from intercom_async.people import By, PairSearch
 from intercom_async.raw import RawReply
 from intercom_async.runtime import SYSTEM, Runtime
 from intercom_async.secret import Secret
-from intercom_async.structuring import decode_contacts, decode_identity, decode_page, prepare
 from intercom_async.transport import wire
 from intercom_async.transport.doubt import error_of
 from intercom_async.transport.headers import request_headers
@@ -63,26 +53,14 @@ from intercom_async.transport.wire import Region
 from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
-    import aiohttp
+    import intercom_async.bulk.run
+    import intercom_async.model
+    import intercom_async.people
+    from intercom_async.bulk.options import Operation, RunOptions
 
 TOKEN_VARIABLE: Final = "INTERCOM_ACCESS_TOKEN"  # noqa: S105  the name of a variable
 DRY_RUN: Final = "dry run"
-_OPERATIONS: Final[Mapping[str, Callable[[], Operation]]] = {
-    DETACH.name: lambda: functools.partial(settle, change=DETACH),
-    ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
-    DRY_RUN: DryRun,
-}
 _GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-_PAGE_SIZE: Final = 150
-"""Conversations asked for per search page: Intercom's maximum."""
-
-_SMALLEST_PAGE: Final = 10
-"""The same for a search whose larger pages make a gateway give up."""
-
-_MARGIN: Final = 10_000
-"""A search with this many results more than twice those announced is taken to have no end."""
-
-_Entry = TypeVar("_Entry", Conversation, ContactReference)
 
 
 def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
@@ -149,7 +127,7 @@ class IntercomClient:
         user_agent_suffix: str | None = None,
         proxy: str | None = None,
         rate_limit: RateLimitPolicy = RateLimitPolicy(),  # noqa: B008  frozen
-        session: "aiohttp.ClientSession | None" = None,
+        session: aiohttp.ClientSession | None = None,
         shared_budget: SharedBudget | None = None,
         observer: Observer | None = None,
         runtime: Runtime = SYSTEM,
@@ -185,6 +163,8 @@ class IntercomClient:
             observer=observer,
             runtime=runtime,
         )
+        from intercom_async.structuring import prepare
+
         prepare()
         self._runtime = runtime
         self._lane: Lane | None = None
@@ -281,7 +261,7 @@ class IntercomClient:
             changes["max_wait"] = max_wait
         if lane is not None:
             changes |= {"lane": lane, "patient": lane == Lane.BULK}
-        return attrs.evolve(options, **changes) if changes else options
+        return replace(options, **changes) if changes else options
 
     @overload
     async def detach_contact(
@@ -292,7 +272,7 @@ class IntercomClient:
         admin_id: str | int | None = None,
         missing_ok: Literal[False] = False,
         timeout: float | None = None,
-    ) -> Conversation: ...
+    ) -> "intercom_async.Conversation": ...
     @overload
     async def detach_contact(
         self,
@@ -302,7 +282,7 @@ class IntercomClient:
         admin_id: str | int | None = None,
         missing_ok: bool,
         timeout: float | None = None,
-    ) -> Conversation | None: ...
+    ) -> "intercom_async.Conversation | None": ...
     async def detach_contact(
         self,
         conversation_id: str,
@@ -311,7 +291,7 @@ class IntercomClient:
         admin_id: str | int | None = None,
         missing_ok: bool = False,
         timeout: float | None = None,
-    ) -> Conversation | None:
+    ) -> "intercom_async.Conversation | None":
         """Remove a contact from a group conversation.
 
         Ids are Intercom's own (for the contact, not an external id or e-mail address). The
@@ -352,7 +332,7 @@ class IntercomClient:
         *,
         admin_id: str | int | None = None,
         timeout: float | None = None,
-    ) -> Conversation:
+    ) -> "intercom_async.Conversation":
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
         conversation = await self._change(
             conversation_id, contact_id, admin_id, timeout=timeout, change=ATTACH
@@ -369,7 +349,7 @@ class IntercomClient:
         timeout: float | None,
         change: Change,
         excused: frozenset[Outcome] = frozenset(),
-    ) -> Conversation | None:
+    ) -> "intercom_async.Conversation | None":
         options = self._options(timeout)
         if admin_id is None:
             admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
@@ -380,6 +360,8 @@ class IntercomClient:
         if settled.error is not None:
             raise settled.error
         assert settled.answer is not None  # noqa: S101  no error means a reply
+        from intercom_async.structuring.replies import read_conversation
+
         return await read_conversation(settled.answer, pair.conversation_id)
 
     async def _ask_admin(self, timeout: float | None) -> str:
@@ -397,7 +379,7 @@ class IntercomClient:
         conversation_id: str,
         *,
         timeout: float | None = None,
-    ) -> Conversation:
+    ) -> "intercom_async.Conversation":
         """Return a conversation with its newest parts.
 
         Raises:
@@ -406,6 +388,8 @@ class IntercomClient:
         """
         asked = wire.get_conversation(conversation_id)
         reply = await self._call(asked, self._options(timeout))
+        from intercom_async.structuring.replies import read_conversation
+
         return await read_conversation(reply, conversation_id)
 
     async def request(
@@ -443,9 +427,9 @@ class IntercomClient:
         asked = raw.request(method, path, json, params, idempotent=idempotent)
         return raw.raw_of(await self._call(asked, self._options(timeout, lane)))
 
-    async def find_conversations(
+    def find_conversations(
         self, contact_id: str, *, timeout: float | None = None
-    ) -> AsyncIterator[Conversation]:
+    ) -> "AsyncIterator[intercom_async.Conversation]":
         """Iterate over the conversations a contact takes part in, each one once.
 
         Pages shift when conversations leave the result while it is read, for example because
@@ -456,28 +440,18 @@ class IntercomClient:
             ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
-        request = functools.partial(wire.search_conversations, contact_id)
-        seen: set[str] = set()
-        while True:
-            before = len(seen)
-            announced = 0
-            async for conversations, total in self._pages(request, _conversations, timeout):
-                announced = max(announced, total or 0)
-                for conversation in conversations:
-                    if conversation.id is not None and conversation.id not in seen:
-                        seen.add(conversation.id)
-                        yield conversation
-            if len(seen) >= announced or len(seen) == before:
-                return
+        from intercom_async.search import Search
 
-    async def find_contacts(
+        return Search(self._call, self._options(timeout)).conversations(contact_id)
+
+    def find_contacts(
         self,
         *,
         email: str | None = None,
         external_id: str | None = None,
         contact_ids: Sequence[str] = (),
         timeout: float | None = None,
-    ) -> AsyncIterator[ContactReference]:
+    ) -> "AsyncIterator[intercom_async.model.ContactReference]":
         """Iterate over the contacts with an e-mail address, an external id or some ids.
 
         Several contacts may have the same address. Intercom's search works on an index: it may
@@ -503,22 +477,18 @@ class IntercomClient:
                 "email, external_id or contact_ids", None, "given, exactly one of them"
             )
         field, values = given[0]
-        request = functools.partial(wire.search_contacts, field, *values)
-        seen: set[str] = set()
-        async for contacts, _ in self._pages(request, _contacts, timeout):
-            for contact in contacts:
-                if contact.id is not None and contact.id not in seen:
-                    seen.add(contact.id)
-                    yield contact
+        from intercom_async.search import Search
+
+        return Search(self._call, self._options(timeout)).contacts(field, *values)
 
     def find_pairs(
         self,
         people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
         *,
-        by: By = "email",
+        by: "intercom_async.people.By" = "email",
         every: bool = False,
         one_per_address: bool = False,
-    ) -> PairSearch:
+    ) -> "intercom_async.PairSearch":
         """Iterate over the pairs of people: all group conversations that they take part in.
 
         Give it to `detach_contacts`: then the run's journal keeps the people, too, and a killed
@@ -537,80 +507,24 @@ class IntercomClient:
             InvalidArgumentError: an argument that cannot be used.
             IntercomError: nothing more can be searched; raised by the iteration.
         """
+        from intercom_async.people import PairSearch
+        from intercom_async.search import Search
+
+        options = replace(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
+        search = Search(self._call, options)
         return PairSearch(
-            people, by=by, every=every, one_per_address=one_per_address, calls=self._calls
+            people, by=by, every=every, one_per_address=one_per_address, search=search
         )
 
-    def _calls(self, patient: bool) -> Calls:  # noqa: FBT001  of `find_pairs` alone
-        view = self._for_bulk(patient=patient)
-        return Calls(
-            contacts=functools.partial(view._pages, decode=_contacts),  # noqa: SLF001  a copy of this very class
-            conversations=functools.partial(view._pages, decode=_conversations),  # noqa: SLF001
-            send=functools.partial(self._transport.send, options=view._interactive),  # noqa: SLF001
-        )
-
-    async def _pages(
-        self,
-        request: Callable[..., wire.Request],
-        decode: Callable[[bytes], tuple[tuple[_Entry, ...], int | None, str | None]],
-        timeout: float | None = None,
-    ) -> AsyncIterator[tuple[tuple[_Entry, ...], int | None]]:
-        """Iterate over a search's pages: their entries, and the total count.
-
-        A page that a gateway gives up on (502, 504) is asked for in halves.
-
-        Raises:
-            ContradictoryReplyError: the search goes on, but leads back, brings nothing new, or
-                has far more results than it announced.
-        """
-        options = self._options(timeout)
-        retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
-        brief = attrs.evolve(options, retry=retry)
-        size = _PAGE_SIZE
-        cursor: str | None = None
-        cursors: set[str] = set()
-        ids: set[str | None] = {None}
-        most: int | None = None
-        while True:
-            asked = request(per_page=size, starting_after=cursor)
-            try:
-                reply = await self._call(asked, options if size == _SMALLEST_PAGE else brief)
-            except (ServerError, ConnectionFailedError) as error:
-                if size == _SMALLEST_PAGE:
-                    raise
-                if isinstance(error, ServerError) and error.status in {502, 504}:
-                    size = max(_SMALLEST_PAGE, size // 2)
-                    continue
-                reply = await self._call(asked, options)  # a smaller page would not help
-            entries, total, cursor = await off_loop(reply, decode)
-            head = wire.head_of(reply)
-            for entry in entries:
-                mark(entry, head)
-            yield entries, total
-            if cursor is None or not entries:
-                return
-            most = _MARGIN + 2 * (total or 0) if most is None else most
-            before = len(ids)
-            ids.update(entry.id for entry in entries)
-            reason = None
-            if cursor in cursors or len(ids) == before:
-                reason = "the search leads back to results it had before, but says that more follow"
-            elif len(ids) > most:
-                reason = f"the search has {len(ids):,} results, far more than it announced"
-            if reason is not None:
-                raise ContradictoryReplyError(
-                    reason, status=reply.status, request_id=wire.request_id_of(reply)
-                )
-            cursors.add(cursor)
-
-    async def whoami(self, *, timeout: float | None = None) -> Identity:
+    async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
         """Return the admin and the workspace the token belongs to.
 
         Raises:
             IntercomError: as for `detach_contact`.
         """
-        reply = await self._call(wire.me(), self._options(timeout))
-        return with_reply(reply, await off_loop(reply, decode_identity))
+        from intercom_async.structuring.replies import read_identity
+
+        return read_identity(await self._call(wire.me(), self._options(timeout)))
 
     def detach_contacts(
         self,
@@ -618,12 +532,12 @@ class IntercomClient:
         *,
         admin_id: str | int | None = None,
         concurrency: int | None = None,
-        journal: str | os.PathLike[str] | Journal | None = None,
+        journal: "str | os.PathLike[str] | intercom_async.Journal | None" = None,
         dry_run: bool = False,
         stop_after_missing: int | None = 100,
         outage_patience: float = 900.0,
-        progress: Callable[[DetachSummary], object] | None = None,
-    ) -> DetachRun:
+        progress: "Callable[[intercom_async.DetachSummary], object] | None" = None,
+    ) -> "intercom_async.DetachRun":
         """Detach many contacts, using all of the quota; see `DetachRun`.
 
         Args:
@@ -648,6 +562,8 @@ class IntercomClient:
         The run itself raises `JournalError` if the journal cannot be used or written, belongs
         to another workspace or operation, or is in use by another run.
         """
+        from intercom_async.bulk.options import RunOptions
+
         if dry_run and journal is not None:
             raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
         options = RunOptions(
@@ -665,10 +581,10 @@ class IntercomClient:
         self,
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None = None,
         *,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        progress: Callable[[DetachSummary], object] | None = None,
-        **options: Unpack[BulkOptions],
-    ) -> DetachRun:
+        journal: "str | os.PathLike[str] | intercom_async.Journal | None" = None,
+        progress: "Callable[[intercom_async.DetachSummary], object] | None" = None,
+        **options: "Unpack[intercom_async.bulk.options.BulkOptions]",
+    ) -> "intercom_async.DetachRun":
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
         It takes `admin_id`, `concurrency`, `stop_after_missing`, `outage_patience` and `progress`
@@ -677,17 +593,19 @@ class IntercomClient:
         Raises:
             InvalidArgumentError: an argument that cannot be used.
         """
+        from intercom_async.bulk.options import RunOptions
+
         asked = RunOptions(
             operation=ATTACH.name, base_url=self._base_url, progress=progress, **options
         )
         return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
-    def _for_bulk(self, *, patient: bool = True) -> Self:
+    def _for_bulk(self) -> Self:
         """Return a view whose calls wait for the quota without a bound, which paces the run."""
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
-        view._interactive = attrs.evolve(  # noqa: SLF001  a copy of this very class
-            self._interactive, lane=lane, max_wait=None, patient=patient
+        view._interactive = replace(  # noqa: SLF001  a copy of this very class
+            self._interactive, lane=lane, max_wait=None, patient=True
         )
         return view
 
@@ -700,17 +618,25 @@ class IntercomClient:
 
 def bulk_run(
     client: IntercomClient,
-    options: RunOptions,
+    options: "RunOptions",
     pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
-    journal: Journal | Part,
-) -> DetachRun:
+    journal: "intercom_async.Journal | intercom_async.bulk.run.Part",
+) -> "intercom_async.DetachRun":
     """Make the run that `options` describe; users call `detach_contacts`."""
+    from intercom_async.bulk.run import DetachRun
+    from intercom_async.dry_run import DryRun
+
+    operations: dict[str, Callable[[], Operation]] = {
+        DETACH.name: lambda: functools.partial(settle, change=DETACH),
+        ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
+        DRY_RUN: DryRun,
+    }
     view = client._for_bulk()  # noqa: SLF001  of this very module
     return DetachRun(
         pairs,
         journal=journal,
         options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
-        operation=_OPERATIONS[options.operation](),
+        operation=operations[options.operation](),
         whoami=view.whoami,
         transport=client._transport,  # noqa: SLF001
         call=view._interactive,  # noqa: SLF001
@@ -718,27 +644,21 @@ def bulk_run(
     )
 
 
-def as_journal(journal: str | os.PathLike[str] | Journal | None, pairs: object) -> Journal:
+def as_journal(
+    journal: "str | os.PathLike[str] | intercom_async.Journal | None", pairs: object
+) -> "intercom_async.Journal":
     """Return the journal that an argument names; it keeps whether a run had any input.
 
     Raises:
         InvalidArgumentError: it names none.
     """
+    from intercom_async.journal import Journal, Source
+
     if isinstance(journal, Journal):
         return journal
     if journal is None or isinstance(journal, str | os.PathLike):
         return Journal(journal, source=Source(kind="journal") if pairs is None else None)
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
-
-
-def _conversations(body: bytes) -> tuple[tuple[Conversation, ...], int | None, str | None]:
-    page = decode_page(body)
-    return page.conversations, page.total_count, page.starting_after
-
-
-def _contacts(body: bytes) -> tuple[tuple[ContactReference, ...], int | None, str | None]:
-    page = decode_contacts(body)
-    return page.contacts, None, page.starting_after
 
 
 @overload
@@ -750,7 +670,7 @@ async def detach_contact(
     missing_ok: Literal[False] = False,
     timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> Conversation: ...
+) -> "intercom_async.Conversation": ...
 @overload
 async def detach_contact(
     conversation_id: str,
@@ -760,7 +680,7 @@ async def detach_contact(
     missing_ok: bool,
     timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> Conversation | None: ...
+) -> "intercom_async.Conversation | None": ...
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
@@ -769,7 +689,7 @@ async def detach_contact(
     missing_ok: bool = False,
     timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> Conversation | None:
+) -> "intercom_async.Conversation | None":
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
 
     Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call

@@ -6,16 +6,16 @@ out, a GET checks whether the contact is still there. If no answer to the GET is
 the outcome is unknown. Attaching goes the same way, with the opposite goal.
 """
 
-import asyncio
 import enum
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import msgspec
 from msgspec.structs import replace
 
+import intercom_async  # noqa: TC001  for `get_type_hints`
 from intercom_async.errors import (
     AdminNotFoundError,
     AuthenticationError,
@@ -28,14 +28,10 @@ from intercom_async.errors import (
     LastContactError,
     PermissionDeniedError,
     RateLimitWaitError,
-    ResponseDecodeError,
     UnknownOutcomeError,
 )
-from intercom_async.model import Conversation
-from intercom_async.model.base import RepliedObject, mark
 from intercom_async.observing import logger
 from intercom_async.replies import ReplyHead
-from intercom_async.structuring import STEP, decode_conversation, decode_in_steps
 from intercom_async.transport import wire
 from intercom_async.transport.doubt import IN_A_ROW, error_of
 from intercom_async.transport.sending import CallOptions, Transport
@@ -139,7 +135,7 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
     answer: Reply | None = None
 
     @functools.cached_property
-    def conversation(self) -> Conversation | None:
+    def conversation(self) -> "intercom_async.Conversation | None":
         """The conversation after the detach, decoded on first access; None unless detached.
 
         None for a duplicate, too: its conversation came with the first result.
@@ -149,6 +145,8 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         """
         if self.answer is None:
             return None
+        from intercom_async.structuring.replies import conversation_from  # noqa: PLC0415  loads the model
+
         return conversation_from(self.answer, self.detach.conversation_id)
 
     @property
@@ -180,80 +178,7 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
         return f"DetachResult({facts})"
 
 
-_LARGE: Final = 64 * 1024
-"""Bytes of a page above which a thread decodes it: below, that takes a few milliseconds at most,
-however odd the page. Conversations are decoded in steps instead."""
-
-_Decoded = TypeVar("_Decoded")
-_Replied = TypeVar("_Replied", bound=RepliedObject)
-
-
-async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
-    """Decode a reply's body; a large one in a thread, so that the event loop goes on.
-
-    If the call is cancelled, the thread ends by itself later.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
-    try:
-        if len(reply.body) < _LARGE:
-            return decode(reply.body)
-        return await asyncio.to_thread(decode, reply.body)
-    except ResponseDecodeError as error:
-        raise _with_head(reply, error) from None
-
-
-def _with_head(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
-    """Return the error about a body with the status and request id of its reply."""
-    named = ResponseDecodeError(
-        error.reason, body=error.body, status=reply.status, request_id=reply.request_id
-    )
-    named.reply = head_of(reply)
-    return named
-
-
-def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation:
-    """Decode the conversation a reply carries.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
-    try:
-        conversation = decode_conversation(reply.body, default_id=conversation_id)
-    except ResponseDecodeError as error:
-        raise _with_head(reply, error) from None
-    return with_reply(reply, conversation)
-
-
-def with_reply(reply: Reply, replied: _Replied) -> _Replied:
-    """Return a decoded object with its reply's head attached."""
-    mark(replied, head_of(reply))
-    return replied
-
-
-async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
-    """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop.
-
-    Raises:
-        IntercomError: see `conversation_from`.
-    """
-    if len(reply.body) <= 2 * STEP:
-        return conversation_from(reply, conversation_id)
-    steps = decode_in_steps(reply.body, default_id=conversation_id)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            conversation: Conversation = done.value
-            return with_reply(reply, conversation)
-        except ResponseDecodeError as error:
-            raise _with_head(reply, error) from None
-        await asyncio.sleep(0)
-
-
-@attrs.frozen(kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """An operation on a pair.
 
     Attributes:
@@ -463,6 +388,8 @@ async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | N
 
     It must name the conversation, and list as many contacts as it says there are.
     """
+    from intercom_async.structuring.replies import read_conversation  # noqa: PLC0415  loads the model
+
     try:
         conversation = await read_conversation(reply, None)
     except IntercomError:

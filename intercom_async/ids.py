@@ -15,6 +15,7 @@ LONGEST_ID: Final = 512
 """Characters; Intercom's own ids have at most 24, but nothing says they always will."""
 
 _AS_TEXT: Final = "export the column as text"
+_INVISIBLE: Final = "holds invisible characters"
 _TOO_LONG: Final = f"is longer than {LONGEST_ID} characters"
 
 _AROUND: Final = "".join(
@@ -32,33 +33,34 @@ _NOTHING: Final = (
     r"[(<\[]?(nan|null|none|nil|n/?a|n\.a\.|nat|undefined|missing|empty|blank)[)>\]]?"
     r"|\\n|[-+]?inf(inity)?|-nan|true|false"
 )
-_LOOKS: Final = [
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), seen)
-    for pattern, seen in (
-        (r"", "is missing"),
-        (r"conversation_id|contact_id|admin_id", "looks like the header again"),
-        (_NOTHING, "looks like a word for a missing value"),
-        (
-            r"[-+]?\d+([.,]\d*)?e[-+]\d+|[-+]?\d[.,]\d+e\d+|\de\d{1,3}",
-            f"looks like a spreadsheet's 2.15E+14: {_AS_TEXT}",
-        ),
-        (r"-\d+", "is a negative number"),
-        (r"[-+]?\d+[.,]0*", f"looks like a data frame's 1297.0: {_AS_TEXT}"),
-        (
-            r"(?!\d+\Z)[-+]?\d[\d.,' \xa0\u2009\u202f\u2019]*",
-            f"looks like a number with marks, as spreadsheets write 1,308: {_AS_TEXT}",
-        ),
-        (r"=.*", "looks like a spreadsheet's formula: export the id without it"),
-        (
-            r"['\"`\u2018\u2019\u201c\u201d].*",
-            "begins with a quote, as spreadsheets mark texts: export the id without it",
-        ),
-        (r"#.*", "looks like a spreadsheet's #N/A: export the column's values"),
-        (r".*[\ud800-\udfff].*", "holds bytes that are not UTF-8"),
-        (r".*\ufffd.*", "holds characters that were lost in a conversion"),
-        (r"[\W_]+", "has no letter and no digit"),
-    )
-]
+_LOOKS: Final = (
+    (r"", "is missing"),
+    (r"conversation_id|contact_id|admin_id", "looks like the header again"),
+    (_NOTHING, "looks like a word for a missing value"),
+    (
+        r"[-+]?\d+([.,]\d*)?e[-+]\d+|[-+]?\d[.,]\d+e\d+|\de\d{1,3}",
+        f"looks like a spreadsheet's 2.15E+14: {_AS_TEXT}",
+    ),
+    (r"-\d+", "is a negative number"),
+    (r"[-+]?\d+[.,]0*", f"looks like a data frame's 1297.0: {_AS_TEXT}"),
+    (
+        r"(?!\d+\Z)[-+]?\d[\d.,' \xa0\u2009\u202f\u2019]*",
+        f"looks like a number with marks, as spreadsheets write 1,308: {_AS_TEXT}",
+    ),
+    (r"=.*", "looks like a spreadsheet's formula: export the id without it"),
+    (
+        r"['\"`\u2018\u2019\u201c\u201d].*",
+        "begins with a quote, as spreadsheets mark texts: export the id without it",
+    ),
+    (r"#.*", "looks like a spreadsheet's #N/A: export the column's values"),
+    (r".*[\ud800-\udfff].*", "holds bytes that are not UTF-8"),
+    (r".*\ufffd.*", "holds characters that were lost in a conversion"),
+    (r"[\W_]+", "has no letter and no digit"),
+    (
+        ".*[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0].*",
+        _INVISIBLE,  # letters and marks that `str.isprintable` does not know
+    ),
+)
 """Patterns of what is no id, and how that looks."""
 
 is_plain: Final = re.compile(
@@ -66,11 +68,6 @@ is_plain: Final = re.compile(
 ).fullmatch
 """Whether a text is certainly an id, as nearly all ids are: words, column names and exponents made
 of the same characters are shorter."""
-
-_INVISIBLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
-)
-"""Letters and marks that show nothing; `str.isprintable` knows the others."""
 
 
 def check_id(name: str, value: object) -> str:
@@ -115,7 +112,6 @@ def _why_no_id(text: str) -> str | None:
     if len(text) > LONGEST_ID:
         return _TOO_LONG
     for pattern, seen in _LOOKS:
-        if pattern.fullmatch(text):
+        if re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL):
             return seen
-    visible = text.isprintable() and not _INVISIBLE.search(text)
-    return None if visible else "holds invisible characters"
+    return None if text.isprintable() else _INVISIBLE

@@ -31,7 +31,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-import attrs
+import msgspec
 
 _LOG_VARIABLE: Final = "INTERCOM_LOG"
 _STDERR: Final = "intercom_async on stderr"
@@ -72,8 +72,7 @@ if os.environ.get(_LOG_VARIABLE):
     log_to_stderr(os.environ[_LOG_VARIABLE])
 
 
-@attrs.frozen(kw_only=True)
-class RateLimitStatus:
+class RateLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of one budget, as the server's headers and our own counting show it.
 
     Attributes:
@@ -96,8 +95,7 @@ class RateLimitStatus:
     waiting_bulk: int = 0
 
 
-@attrs.frozen(kw_only=True)
-class OutageStatus:
+class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
     """An outage as it looks now: requests fail, and none has succeeded in between.
 
     Attributes:
@@ -115,8 +113,7 @@ class OutageStatus:
         return f"Intercom has been away for {self.since:.0f} s ({self.reason}); {look}"
 
 
-@attrs.frozen(kw_only=True)
-class ClientStats:
+class ClientStats(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of one client's counters since it was made; its views count with it.
 
     A call is one request made reliable; a detach that had to be checked is two.
@@ -136,7 +133,7 @@ class ClientStats:
 
     calls: int = 0
     requests: int = 0
-    by_status: dict[int, int] = attrs.field(factory=dict[int, int])
+    by_status: dict[int, int] = msgspec.field(default_factory=dict[int, int])
     lost: int = 0
     retries: int = 0
     refusals: int = 0
@@ -146,19 +143,16 @@ class ClientStats:
     waits_refused: int = 0
 
 
-@attrs.frozen(kw_only=True)
-class _OfCall:
+class _OfCall(msgspec.Struct, frozen=True, kw_only=True):
     call: int
 
 
-@attrs.frozen(kw_only=True)
-class _OfRequest(_OfCall):
+class _OfRequest(_OfCall, frozen=True, kw_only=True):
     method: str
     path: str
 
 
-@attrs.frozen(kw_only=True)
-class CallBegan(_OfRequest):
+class CallBegan(_OfRequest, frozen=True, kw_only=True):
     """A call asks for its first permit.
 
     Attributes:
@@ -171,16 +165,14 @@ class CallBegan(_OfRequest):
     instrumented: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class QuotaWaited(_OfCall):
+class QuotaWaited(_OfCall, frozen=True, kw_only=True):
     """A call waited `seconds` for the quota, or for a connection, and may send now."""
 
     lane: str
     seconds: float
 
 
-@attrs.frozen(kw_only=True)
-class WaitRefused(_OfRequest):
+class WaitRefused(_OfRequest, frozen=True, kw_only=True):
     """The quota asks for a longer wait than the call allows; it ends without another request.
 
     Attributes:
@@ -193,8 +185,7 @@ class WaitRefused(_OfRequest):
     rate_limit: RateLimitStatus | None
 
 
-@attrs.frozen(kw_only=True)
-class RequestSent(_OfRequest):
+class RequestSent(_OfRequest, frozen=True, kw_only=True):
     """One attempt was answered.
 
     Attributes:
@@ -210,8 +201,7 @@ class RequestSent(_OfRequest):
     already_gone: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class RequestLost(_OfRequest):
+class RequestLost(_OfRequest, frozen=True, kw_only=True):
     """One attempt got no answer.
 
     Attributes:
@@ -224,8 +214,7 @@ class RequestLost(_OfRequest):
     attempt: int
 
 
-@attrs.frozen(kw_only=True)
-class RequestRetried(_OfRequest):
+class RequestRetried(_OfRequest, frozen=True, kw_only=True):
     """An attempt failed and the call will be tried again.
 
     Attributes:
@@ -241,8 +230,7 @@ class RequestRetried(_OfRequest):
     request_id: str | None
 
 
-@attrs.frozen(kw_only=True)
-class RequestRefused(_OfRequest):
+class RequestRefused(_OfRequest, frozen=True, kw_only=True):
     """The server answered 429; no attempt is counted, and the call goes back to wait."""
 
     code: str | None
@@ -251,8 +239,7 @@ class RequestRefused(_OfRequest):
     rate_limit: RateLimitStatus | None
 
 
-@attrs.frozen(kw_only=True)
-class CallGivenUp(_OfRequest):
+class CallGivenUp(_OfRequest, frozen=True, kw_only=True):
     """No further attempt is made after a failed one."""
 
     reason: str
@@ -261,8 +248,7 @@ class CallGivenUp(_OfRequest):
     request_id: str | None
 
 
-@attrs.frozen(kw_only=True)
-class OutageBegan(_OfCall):
+class OutageBegan(_OfCall, frozen=True, kw_only=True):
     """So many requests failed in a row that Intercom seems to be away.
 
     Bulk calls wait from now on; one request at a time checks whether it is back.
@@ -276,16 +262,14 @@ class OutageBegan(_OfCall):
     reason: str
 
 
-@attrs.frozen(kw_only=True)
-class OutageEnded(_OfCall):
+class OutageEnded(_OfCall, frozen=True, kw_only=True):
     """A request was answered again, `seconds` and so many `failures` after the first failure."""
 
     seconds: float
     failures: int
 
 
-@attrs.frozen(kw_only=True)
-class CallEnded(_OfRequest):
+class CallEnded(_OfRequest, frozen=True, kw_only=True):
     """A call is over, whichever way.
 
     Attributes:
@@ -367,7 +351,7 @@ class Reporter:
         """Log what deserves a line and hand the event on."""
         level, line = _LINES.get(type(event), (logging.NOTSET, ""))
         if line and logger.isEnabledFor(level):
-            facts: dict[str, Any] = attrs.asdict(event)
+            facts: dict[str, Any] = msgspec.to_builtins(event)
             line += " (request id %(request_id)s)" if "request_id" in facts else ""
             logger.log(level, line, facts, extra={"event": type(event).__name__, **facts})
         if self._observer is None:

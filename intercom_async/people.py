@@ -21,6 +21,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
+from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
 from intercom_async.errors import (
@@ -38,8 +39,9 @@ from intercom_async.errors import (
 from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import People, Person, PersonState
-from intercom_async.lookup import FIELDS, Calls, Lookup, RunTally
+from intercom_async.lookup import FIELDS, Lookup
 from intercom_async.pairs import check_input
+from intercom_async.search import Requests, Search
 from intercom_async.transport import wire
 
 By: TypeAlias = Literal["contact", "email", "external-id"]
@@ -122,7 +124,7 @@ class PairSearch:
 
     Args:
         people, by, every, one_per_address: see `IntercomClient.find_pairs`.
-        calls: returns what searches; its argument says whether to wait for the end of an outage.
+        search: what searches for them; it waits for the end of an outage only in a run.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class PairSearch:
         by: By,
         every: bool,
         one_per_address: bool,
-        calls: Callable[[bool], Calls],
+        search: Search,
     ) -> None:
         if by not in FIELDS:
             raise InvalidArgumentError("by", by, f"one of {', '.join(FIELDS)}")
@@ -140,8 +142,8 @@ class PairSearch:
         self._given = people
         self._by: By = by
         self._one_per_address = one_per_address
-        self._calls_for = calls
-        self._lookup = Lookup(calls(False), every=every)
+        self._search = search
+        self._lookup = Lookup(search, every=every)
         self._session: Session | None = None
         self._people: People | None = None
         self._pairs = self._find()
@@ -162,15 +164,16 @@ class PairSearch:
             without_email=self._tally["without_email"],
             duplicates=self._tally["duplicates"],
             alone=self._lookup.alone,
-            searches=self._lookup.requests,
+            searches=self._search.requests,
             examples=tuple(self._examples.values()),
             one_by_one=tuple(self._one_by_one),
         )
 
-    async def join(self, session: Session, tally: RunTally) -> None:
+    async def join(self, session: Session, tally: Requests) -> None:
         """Be part of a run: keep people and pairs in its journal, if that can keep people."""
         if self._session is None:
-            self._lookup.calls, self._lookup.run = self._calls_for(True), tally
+            self._search.options = replace(self._search.options, patient=True)
+            self._search.run = tally
             await self._use(session)
 
     async def _use(self, session: Session) -> None:
@@ -209,7 +212,7 @@ class PairSearch:
                         group = await anext(groups, None)
                         unread = group is not None
                         if group:
-                            searching.add(asyncio.create_task(self._search(group)))
+                            searching.add(asyncio.create_task(self._find_group(group)))
                     elif searching:
                         done, _ = await asyncio.wait(searching, return_when="FIRST_COMPLETED")
                         for task in done:
@@ -311,7 +314,7 @@ class PairSearch:
 
     # --- searching -----------------------------------------------------------------------------
 
-    async def _search(self, group: list[Person]) -> None:
+    async def _find_group(self, group: list[Person]) -> None:
         """Find the pairs of a group; one that fails for now is searched once more at the end."""
         try:
             await self._take("contacts", self._look_up, group, PersonState.PENDING)

@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlencode
 
 import msgspec
 
+from intercom_async.documents import decode_json, is_list
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.replies import ReplyHead
-from intercom_async.structuring import decode_json, is_list
 from intercom_async.transport.wire import Reply, Request, request_id_of
 
 IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})

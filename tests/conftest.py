@@ -2,7 +2,10 @@
 
 import asyncio
 import functools
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +19,11 @@ from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
 
 pytest_plugins = ["intercom_async.simulator.pytest_plugin"]
+
+# Journals are written through to the disk: in memory, where there is room, nobody waits for that.
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 1 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)

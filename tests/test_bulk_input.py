@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from intercom_async import Detach, IntercomClient, InvalidArgumentError, Outcome
 from intercom_async.journal import Row
+from intercom_async.journal.row import Key
 from intercom_async.journal.sqlite import SqliteStore
-from intercom_async.journal.store import Key
 from intercom_async.simulator import IntercomSimulator
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])

@@ -598,7 +598,7 @@ class TestLargeReplies:
             threads.append(threading.get_ident())
             return decode_page(body)
 
-        monkeypatch.setattr("intercom_async.client.decode_page", decode)
+        monkeypatch.setattr("intercom_async.search.decode_page", decode)
         contact = sim.workspace.add_contact()
         for _ in range(150):
             sim.workspace.add_conversation([contact, sim.workspace.add_contact()])
@@ -623,5 +623,5 @@ class TestLargeReplies:
                 counts[-1] += 1
                 yield
 
-        monkeypatch.setattr("intercom_async.detaching.decode_in_steps", decode)
+        monkeypatch.setattr("intercom_async.structuring.replies.decode_in_steps", decode)
         return counts

@@ -23,7 +23,7 @@ from tests.support.rows import Pair, rows_in, settled_in
 if sys.platform == "win32":
     pytest.skip("no SIGKILL here", allow_module_level=True)
 
-SEEDS = 6
+SEEDS = 4
 KILLS = 6
 RESUMES = 10
 FAULTS = {

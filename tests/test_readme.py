@@ -12,6 +12,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Self
+from unittest import mock
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", postgres.create("readme"))
     printed: list[str] = []
-    with _Shell(tmp_path) as shell:
+    with _Shell(tmp_path, capsys) as shell:
         for language, text in BLOCKS:
             if language == "sh":
                 for command in text.splitlines():
@@ -101,11 +102,15 @@ def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
 
 
 class _Shell:
-    """The terminals of a reader: commands run in one folder; `export` counts for later ones."""
+    """The terminals of a reader: commands run in one folder; `export` counts for later ones.
 
-    def __init__(self, folder: Path) -> None:
+    What needs no shell runs in this process, which has imported everything.
+    """
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._folder = folder
+        self._capsys = capsys
         self._environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         self._url = ""
         self._open = contextlib.ExitStack()
@@ -127,17 +132,22 @@ class _Shell:
         elif command.startswith("export "):
             exported = shlex.split(command.replace(URL, self._url))[1:]
             self._environment |= dict(variable.split("=", 1) for variable in exported)
+        elif command.startswith("intercom-async") and not set(command) & set("|<>"):
+            with (
+                mock.patch.dict(os.environ, self._environment),
+                mock.patch.object(sys, "argv", shlex.split(command)),
+                pytest.raises(SystemExit) as ended,
+            ):
+                main()
+            self.said[command] = "".join(self._capsys.readouterr())
+            assert ended.value.code == 0, (command, self.said[command])
         else:
-            ended = subprocess.run(
+            subprocess.run(
                 ["bash", "-o", "pipefail", "-c", command],
                 cwd=self._folder,
                 env=self._environment,
-                capture_output=True,
-                text=True,
-                check=False,
+                check=True,
             )
-            self.said[command] = ended.stdout + ended.stderr
-            assert ended.returncode == 0, (command, self.said[command])
 
     @contextlib.contextmanager
     def _simulating(self, command: str) -> Generator[str]:
@@ -171,9 +181,15 @@ def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> Non
     (line,) = re.findall(r"`(pytest_plugins = [^`]*)`", README)
     (tmp_path / "conftest.py").write_text(f"{line}\n", encoding="utf-8")
     options = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
+    # What else is installed here is loaded by no other project's tests.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *options, "-o", f"asyncio_mode={mode}"],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio.plugin", *options),
+            *("-o", f"asyncio_mode={mode}"),
+        ],
         cwd=tmp_path,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -191,7 +207,7 @@ def test_the_demo_ends_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert COMMANDS[0].endswith(".venv/bin/intercom-async demo")
-    monkeypatch.setattr(sys, "argv", ["intercom-async", "demo"])
+    monkeypatch.setattr(sys, "argv", ["intercom-async", "demo", "--pairs", "300"])
     with asyncio.Runner(loop_factory=DrivenEventLoop) as runner:
         monkeypatch.setattr(asyncio, "run", runner.run)
         with pytest.raises(SystemExit) as caught:
@@ -206,7 +222,7 @@ def test_the_benchmarks_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark(["start", "--rounds", "2"]) == 0
     printed = capsys.readouterr().out
     assert "import intercom_async" in printed
-    assert "of 1 bounds hold" in printed
+    assert "of 2 bounds hold" in printed
 
 
 def test_no_command_is_left_out() -> None:

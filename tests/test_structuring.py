@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from intercom_async.documents import decode_json, is_list, is_object
 from intercom_async.errors import InvalidArgumentError, ResponseDecodeError
 from intercom_async.model import ContactPage, Contacts, Conversation, NumericId
 from intercom_async.structuring import (
@@ -23,12 +24,9 @@ from intercom_async.structuring import (
     decode_conversation,
     decode_identity,
     decode_in_steps,
-    decode_json,
     decode_page,
     encode_conversation,
     fast_path,
-    is_list,
-    is_object,
     prepare,
 )
 from tests.fuzz.comparing import alike

@@ -156,7 +156,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._sender = Sender(
             operation,
             transport,
-            attrs.evolve(call, bounded=options.concurrency is None),
+            replace(call, bounded=options.concurrency is None),
             workspace=self._workspace,
             results=self._results,
             changes=self._changes,
@@ -692,7 +692,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     # --- results -------------------------------------------------------------------------------
 
     def _recorded(
-        self, item: Item, result: DetachResult, row: Row, error: JournalError | None
+        self, item: Item, result: DetachResult, row: Row, error: BaseException | None
     ) -> None:
         """Give the result of a pair whose outcome is in the journal, or of none if it is not."""
         self._recording -= 1

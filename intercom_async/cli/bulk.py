@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -16,10 +15,11 @@ from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import ChangeOptions
-from intercom_async.cli.people import LOOKED_AT, people_line, strangers
 from intercom_async.cli.printing import say
 from intercom_async.cli.question import confirmed, question
+from intercom_async.cli.running import CommandError
 from intercom_async.cli.signals import interrupts
+from intercom_async.cli.summary import LOOKED_AT, people_line, strangers
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import (
@@ -47,7 +47,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
     async with options.open_client(reserve=options.reserve) as client:
         _check_binding(given, client, None)
         total = await _count(options, given, console)
-        identity = await _identify(client, console)
+        identity = await _identify(client)
         _check_binding(given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
         asked = question(options, given, client, identity, total=total, resumes=resumes)
@@ -95,7 +95,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 if feed is None:  # the run read nothing; the journal knows whether all was read
                     ended = given.missing is None and (search is None or summary.input_ended)
                     summary = attrs.evolve(summary, input_ended=ended)
-                return Ending(
+                ending = Ending(
                     options=options,
                     summary=summary,
                     people=None if search is None else search.summary,
@@ -103,15 +103,15 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                     bad_lines=0 if feed is None else feed.bad,
                     journal=journal,
                     missing=given.missing,
-                    failure=failure,
                     lost=results.lost,
                     interrupted=interrupter.presses > 0,
-                ).show(console)
+                )
+                return ending.show(console, failure)
 
 
 def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
-    read = [*given.files.items()]
+    read = [] if given.file is None else [(given.name, given.file)]
     if options.token_file is not None:
         read.append(("--token-file", options.token_file))
     written: list[tuple[str, Path | int]] = []
@@ -144,8 +144,9 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
 
 async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:
     """Return how many pairs there are; --strict stops here, before anything is sent."""
-    total = given.total
-    feed = given.feed(None, strict=options.strict) if given.countable else None
+    total, file = given.total, given.file
+    regular = isinstance(file, Path) and file.is_file()
+    feed = given.feed(None, strict=options.strict) if total is None and regular else None
     if feed is not None:
         total = 0
         with console.status(Text(f"reading {readable(given.name)}")):
@@ -154,12 +155,11 @@ async def _count(options: ChangeOptions, given: Input, console: Console) -> int 
     return total if total is None or options.limit is None else min(total, options.limit)
 
 
-async def _identify(client: IntercomClient, console: Console) -> Identity | None:
+async def _identify(client: IntercomClient) -> Identity | None:
     """Ask whose token it is: a wrong one is one message here, and one per pair later."""
     try:
         return await client.with_options(retry=RetryPolicy(attempts=2)).whoami()
     except (AuthenticationError, PermissionDeniedError, ConnectionFailedError) as error:
-        say(console, f"error: nothing was sent: {error}", "red")
-        raise typer.Exit(ExitStatus.STOPPED) from None
+        raise CommandError(f"nothing was sent: {error}") from error
     except IntercomError:
         return None  # the pairs may work all the same

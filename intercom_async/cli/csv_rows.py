@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.cli.input_text import Text
+from intercom_async.cli import input_text
 from intercom_async.errors import readable
 
 Record = tuple[int, Sequence[Any] | str]
@@ -22,8 +22,9 @@ Record = tuple[int, Sequence[Any] | str]
 
 _DELIMITERS: Final = (",", ";", "\t")
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*\n', re.IGNORECASE)
-_LONGEST_HEADER: Final = 64 * 1024
-"""Characters; the name of a column may have line breaks."""
+_LONGEST_HEADER: Final = 64 * 1024  # characters; a name may have line breaks
+_TOKEN: Final = re.compile(r"(?=.*\d|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])\S{20,}")
+"""Perhaps an access token: a file of one is easily given in place of a source."""
 
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
@@ -32,6 +33,7 @@ _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "admin_id": ("adminid", "admin"),
     "email": ("email", "emailaddress", "mail", "useremail", "contactemail"),
     "external_id": ("externalid", "userid", "user", "customerid"),
+    "workspace": (),
 }
 """Other programs' names of a column, as lower-case letters and digits, likelier ones first."""
 
@@ -60,7 +62,7 @@ class Columns:
     def refusal(self, header: Sequence[str]) -> str:
         """Say what a header lacks, what it has, and which option would help."""
         lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
-        shown = ", ".join(map(repr, header[:_SHOWN]))
+        shown = ", ".join(map(_shown, header[:_SHOWN]))
         more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
         return f"the header lacks {lacking}; found {shown}{more}. {self._advice(header)}"
 
@@ -78,6 +80,10 @@ class Columns:
         return f"Name the column{'s' * (self.required > 1)} with --columns {shown}"
 
 
+def _shown(name: str) -> str:
+    return f"a text of {len(name)} characters" if _TOKEN.search(name) else repr(name)
+
+
 def _guess(column: str, header: Sequence[str]) -> str | None:
     simple = {
         "".join(filter(str.isalnum, name.lower())): name
@@ -87,7 +93,9 @@ def _guess(column: str, header: Sequence[str]) -> str | None:
     return next((simple[likely] for likely in _LIKELY[column] if likely in simple), None)
 
 
-def read_rows(text: Text, columns: Columns, *, headless: bool = False) -> Iterator[Record]:
+def read_rows(
+    text: input_text.Text, columns: Columns, *, headless: bool = False
+) -> Iterator[Record]:
     """Yield the rows after the header, or those of a file that has only the wanted columns.
 
     A row may have fewer cells than the header, as spreadsheets drop empty ones at its end.
@@ -109,7 +117,7 @@ def read_rows(text: Text, columns: Columns, *, headless: bool = False) -> Iterat
             yield line, "the header again" if again else values
 
 
-def _read_header(text: Text, columns: Columns) -> tuple[str, Sequence[str]]:
+def _read_header(text: input_text.Text, columns: Columns) -> tuple[str, Sequence[str]]:
     delimiters: Sequence[str] = _DELIMITERS
     if named := _NAMED_DELIMITER.match(text.text, text.at):
         delimiters = [named[1]]
@@ -171,15 +179,17 @@ def _cells(row: str, delimiter: str) -> list[str] | None:
     return cells
 
 
-def _rows(text: Text, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _rows(text: input_text.Text, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the number of each row's first line, and its cells or what is wrong with it."""
     pattern, _ = _patterns(delimiter)
-    alone = False
+    alone = 0  # up to this line, no quote closes a cell
     while end := text.line_end():
         number = text.line
-        row = pattern.match(text.text, text.at, end) if alone else text.match(pattern)
+        if number <= alone:
+            row = pattern.match(text.text, text.at, end)
+        elif (row := text.match(pattern, input_text.LONGEST)) is None:
+            alone = number + text.text.count("\n", text.at)
         if row is None:
-            alone = True
             text.take(text.line_end())
             yield number, "not CSV (a quote is never closed)"
             continue

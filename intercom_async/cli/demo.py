@@ -8,19 +8,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from intercom_async.bulk import DetachSummary
-from intercom_async.cli.display import Display, outcome_counts
+from intercom_async.cli.display import Display
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import option
-from intercom_async.cli.picture import draw
-from intercom_async.cli.printing import span
+from intercom_async.cli.picture import drawing
+from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.signals import interrupts
+from intercom_async.cli.summary import show_summary
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.errors import InvalidArgumentError
@@ -28,8 +27,7 @@ from intercom_async.journal import reader
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import Fault, IntercomSimulator
 
-_LATENCY: Final = (0.02, 0.08)
-"""Seconds a reply takes, about what a nearby data centre needs."""
+_LATENCY: Final = (0.02, 0.08)  # seconds that a reply from a nearby data centre takes
 
 _FAULTS: Final = (
     (Fault.SERVER_ERROR, 0.004),
@@ -83,19 +81,26 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     missing = len(pairs) - len(results) - summary.settled_before
     if missing and not interrupter.presses:
         problems.append(f"{missing} pairs were never reported")
-    ending = [
-        outcome_counts(summary),
-        _table(summary, simulator, limit=options.limit),
-        *_agreement(problems, len(results)),
-    ]
-    for part in ending:
-        console.print(part, highlight=False)
+
+    def show_ending(console: Console) -> None:
+        show_summary(console, summary, bad_lines=0)
+        say(console, _quota(simulator))
+        for problem in problems[:20]:
+            say(console, problem, "red")
+        if problems:
+            say(console, f"{len(problems)} results disagree with the simulator", "bold red")
+        else:
+            agreed = f"All {len(results):,} results agree with the simulator's state, pair by pair."
+            say(console, agreed, "bold green")
+
+    show_ending(console)
     if options.svg is not None:
-        with rewrite(options.svg) as file:
-            file.write(draw("intercom-async demo", [opening, Text(), *ending]))
+        with rewrite(options.svg) as file, drawing("intercom-async demo", file) as picture:
+            picture.print(opening)
+            show_ending(picture)
     if interrupter.presses:
         how = "run the same command again" if options.journal else "begin with --journal demo.db"
-        console.print(f"To go on with a demo that was stopped, {how}.", highlight=False)
+        say(console, f"To go on with a demo that was stopped, {how}.")
     if problems:
         return ExitStatus.SOME_FAILED
     if interrupter.presses:
@@ -132,48 +137,23 @@ def _problems(
     results: Sequence[tuple[Detach, Outcome]], simulator: IntercomSimulator
 ) -> Iterator[str]:
     """Yield a sentence for each result that disagrees with the simulator."""
-    for result in results:
-        if problem := _check(simulator, *result):
-            yield problem
+    for pair, outcome in results:
+        key = (pair.conversation_id, pair.contact_id)
+        attached = simulator.workspace.attached(*key)
+        if simulator.applied[key] > 1:
+            yield f"{key} was applied {simulator.applied[key]} times"
+        elif outcome is not Outcome.UNKNOWN and attached is (outcome in _GONE):
+            yield f"{key} is reported {outcome}, but attached is {attached}"
     for pair, times in Counter(pair for pair, _ in results).items():
         if times > 1:
             yield f"{pair} was reported {times} times"
 
 
-def _check(simulator: IntercomSimulator, pair: Detach, outcome: Outcome) -> str | None:
-    """Compare one result with what the simulator holds; None when they agree."""
-    key = (pair.conversation_id, pair.contact_id)
-    applied = simulator.applied[key]
-    attached = simulator.workspace.attached(*key)
-    if applied > 1:
-        return f"{key} was applied {applied} times"
-    if outcome is not Outcome.UNKNOWN and attached is (outcome in _GONE):
-        return f"{key} is reported {outcome}, but attached is {attached}"
-    return None
-
-
-def _agreement(problems: Sequence[str], results: int) -> Iterator[RenderableType]:
-    for problem in problems[:20]:
-        yield Text(problem, "red")
-    if problems:
-        yield Text(f"{len(problems)} results disagree with the simulator", "bold red")
-    else:
-        agreed = f"All {results:,} results agree with the simulator's state, pair by pair."
-        yield Text(agreed, "bold green")
-
-
-def _table(summary: DetachSummary, simulator: IntercomSimulator, *, limit: int) -> Table:
-    requests = simulator.requests
+def _quota(simulator: IntercomSimulator) -> str:
+    requests, limit = simulator.requests, simulator.quota.limit
     share = requests.refused / requests.total if requests.total else 0.0
-    retries = f"{summary.retries:,} of them retries and checks"
-    table = Table.grid(padding=(0, 3))
-    table.add_row("pairs accounted for", f"{summary.total:,}")
-    table.add_row("confirmed by a check", f"{summary.inferred:,}")
-    table.add_row("requests", f"{requests.total:,} ({retries})")
-    table.add_row("refused by the rate limit", f"{requests.refused:,} ({share:.2%})")
+    text = f"the simulator refused {requests.refused:,} requests ({share:.2%})"
     if whole := simulator.quota.windows[1:-1]:
         used = sum(window.accepted for window in whole) / (limit * len(whole))
-        table.add_row("quota used in whole windows", f"{used:.1%} of {len(whole)} x {limit:,}")
-    ideal = f"{summary.ideal or 0:.1f} s with every window filled"
-    table.add_row("time", f"{summary.elapsed:.1f} s ({ideal})")
-    return table
+        text += f"; {used:.1%} of the quota used in {amount(len(whole), 'whole window')}"
+    return text

@@ -1,4 +1,4 @@
-"""A run on the screen: its progress, as a live line or as plain lines, and its summary."""
+"""The progress of a run on the screen, as a live line or as plain lines."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from intercom_async.bulk import DetachRun, DetachSummary
-from intercom_async.cli.printing import amount, say, span
+from intercom_async.cli.printing import span
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.detaching import Outcome
 from intercom_async.errors import readable
@@ -23,8 +23,7 @@ from intercom_async.pacing.server_clock import WINDOW
 
 _LIVE_INTERVAL: Final = 0.1
 _PLAIN_INTERVAL: Final = 5.0
-_RATE_WINDOW: Final = 5.0
-"""Seconds over which the rate is averaged."""
+_AVERAGED: Final = 5.0  # seconds of which the rate is the average
 
 _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
 
@@ -136,7 +135,7 @@ class Display:
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""
         self._samples.append((summary.elapsed, summary.total))
-        while len(self._samples) > 2 and self._samples[0][0] < summary.elapsed - _RATE_WINDOW:
+        while len(self._samples) > 2 and self._samples[0][0] < summary.elapsed - _AVERAGED:
             self._samples.popleft()
         began, before = self._samples[0]
         passed = summary.elapsed - began
@@ -150,51 +149,3 @@ def _away(outage: OutageStatus) -> Text:
     # The reason comes last: a narrow terminal cuts it.
     line = f"Intercom has been away since {since}, asking again {soon}: {outage.reason}"
     return Text(readable(line), "yellow")
-
-
-def _account(summary: DetachSummary) -> str:
-    if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
-        return "there was nothing to do"
-    ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
-    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
-    refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
-    return (
-        f"{amount(summary.total, 'pair')} accounted for in {span(summary.elapsed)}{ideal}: "
-        f"{amount(summary.requests, 'request')}{retries}{refused}"
-    )
-
-
-def show_summary(
-    console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
-) -> None:
-    """Print a run's summary for a person."""
-    if dry_run:
-        say(console, "dry run: nothing was changed; a real run would end like this:", "bold")
-    if summary.total:
-        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
-    for cause in summary.causes:
-        example = f"{cause.example.conversation_id},{cause.example.contact_id}"
-        line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
-        say(console, line, LOOKS[cause.outcome].style)
-    say(console, _account(summary))
-    remarks = (
-        (summary.settled_before, "settled by earlier sessions", "cyan"),
-        (summary.duplicates, "listed twice and sent once", "cyan"),
-        (summary.second_tries, "failed at first and tried again at the end", ""),
-        (summary.inferred, "without a reply, confirmed by a check", ""),
-    )
-    for count, what, style in remarks:
-        if count:
-            say(console, f"{amount(count, 'pair')} {what}", style)
-    if bad_lines:
-        say(console, f"{amount(bad_lines, 'line')} gave no pair", "yellow")
-    absent = summary.outcomes[Outcome.ALREADY_ABSENT]
-    if absent and absent == summary.total and not summary.settled_before:
-        say(
-            console,
-            "no contact was in its conversation: was this done before, or is it the wrong "
-            "workspace, file or column?",
-            "bold yellow",
-        )
-    if summary.stopped_by is not None:
-        say(console, f"stopped: {summary.stopped_by}", "red")

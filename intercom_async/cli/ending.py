@@ -12,12 +12,11 @@ import msgspec
 from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.display import show_summary
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.options import ChangeOptions
-from intercom_async.cli.people import show_limits, show_people, show_strangers
 from intercom_async.cli.printing import print_out, say
-from intercom_async.cli.running import CannotWriteError
+from intercom_async.cli.running import CommandError
+from intercom_async.cli.summary import show_limits, show_people, show_strangers, show_summary
 from intercom_async.journal import JournalWriteError
 from intercom_async.journal.people import PersonState
 from intercom_async.people import PeopleSummary
@@ -31,7 +30,6 @@ class Ending:
         people: None in a run of pairs.
         strangers: how many absent contacts were looked up, and how many the workspace lacks.
         missing: why a part of the input could not be read.
-        failure: what the run raised.
         lost: the error that kept results from the output.
     """
 
@@ -42,30 +40,28 @@ class Ending:
     bad_lines: int
     journal: Path | None
     missing: str | None
-    failure: Exception | None
     lost: OSError | None
     interrupted: bool
 
-    def show(self, console: Console) -> ExitStatus:
+    def show(self, console: Console, failure: Exception | None) -> ExitStatus:
         """Print the summary; raise what made the run fail or kept results from the output."""
-        if self.failure is not None and not self.summary.total:
-            if isinstance(self.failure, JournalWriteError):  # the journal could not be created
-                say(console, f"error: {self.failure}", "red")
-                return ExitStatus.USAGE
-            raise self.failure
+        if failure is not None and not self.summary.total:
+            if isinstance(failure, JournalWriteError):  # the journal could not be created
+                raise CommandError(str(failure), ExitStatus.USAGE) from failure
+            raise failure
         status = self._status()
         self._show_summary(console)
         if self.missing is not None:
             say(console, self.missing, "bold yellow")
-        if status is not ExitStatus.SETTLED or self.lost or self.failure:
+        if status is not ExitStatus.SETTLED or self.lost or failure:
             self._show_how_to_go_on(console)
-        if self.failure is not None:
-            raise self.failure
+        if failure is not None:
+            raise failure
         if isinstance(self.lost, BrokenPipeError):
             return ExitStatus.INTERRUPTED
         if self.lost is not None:
             reason = self.lost.strerror or self.lost
-            raise CannotWriteError(f"{self.options.output}: {reason}; results are missing in it")
+            raise CommandError(f"{self.options.output}: {reason}; results are missing in it")
         return status
 
     def _status(self) -> ExitStatus:

@@ -95,8 +95,12 @@ def _by_column(row: Row) -> dict[str, Any]:
 
 
 def _cell(value: object) -> object:
-    """Return a value that no spreadsheet runs: an apostrophe makes a formula a text."""
     if isinstance(value, str):
-        plain = value.isalnum() or not value
-        return value if plain else _FORMULA.sub(r"\1\2'", readable(value, sys.maxsize))
+        return harmless(value)
     return int(value) if isinstance(value, bool) else value
+
+
+def harmless(text: str) -> str:
+    """Return a text that no spreadsheet runs: an apostrophe makes a formula a text."""
+    plain = text.isalnum() or not text
+    return text if plain else _FORMULA.sub(r"\1\2'", readable(text, sys.maxsize))

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import queue
 import threading
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -14,91 +14,79 @@ from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.printing import say
 from intercom_async.cli.sources import BadLine
 
-_AHEAD: Final = 2000
-"""Entries to read ahead, at most."""
-
+_AHEAD: Final = 2000  # entries to read ahead, at most
 _GATHERING: Final = 0.002
 """Seconds to let entries gather: to wake the loop for each one costs more than to read it."""
 
-_SHOWN: Final = 20
-"""Bad lines to print, at most."""
+_SHOWN: Final = 20  # bad lines to print, at most
 
 
 @attrs.define
 class Feed:
     """An async iterable of an input's entries, once; it counts the bad lines.
 
-    The iteration raises what the reading raised. The thread is a daemon: nothing can wake it from
-    a read that waits.
+    The thread is a daemon: nothing can wake it from a read that waits.
 
     Attributes:
         _console: where to name bad lines, None for nowhere.
         _strict: whether a bad line is an error.
         _limit: entries to take, at most.
-        _left: whether the iteration has ended.
     """
 
     _entries: Iterable[Any]
     _name: str
     _console: Console | None
-    _strict: bool
-    _limit: int | None
+    _strict: bool = False
+    _limit: int | None = None
     bad: int = attrs.field(default=0, init=False)
-    _ahead: deque[Any] = attrs.field(factory=deque[Any], init=False)
-    _come: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _taken: threading.Event = attrs.field(factory=threading.Event, init=False)
     _left: bool = attrs.field(default=False, init=False)
 
     async def __aiter__(self) -> AsyncGenerator[Any]:
-        given = (asyncio.get_running_loop(),)
+        loop, come = asyncio.get_running_loop(), asyncio.Event()
+        ahead = queue.Queue[Any](_AHEAD)
+
+        def put(entry: Any) -> None:
+            ahead.put(entry)
+            if not come.is_set():
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(come.set)
+
         name = "intercom-async input"
-        threading.Thread(target=self._read, args=given, name=name, daemon=True).start()
+        threading.Thread(target=self._read, args=(put,), name=name, daemon=True).start()
         taken = 0
         try:
-            while True:
-                while self._ahead:
-                    entry = self._ahead.popleft()
-                    if isinstance(entry, BaseException):
-                        raise entry
-                    if isinstance(entry, BadLine):
-                        self._complain(entry)
-                    elif entry is None:
-                        return
-                    else:
-                        yield entry
-                        taken += 1
-                        if taken == self._limit:
-                            return
-                self._taken.set()
-                self._come.clear()
-                if not self._ahead:
-                    await self._come.wait()
-                    await asyncio.sleep(_GATHERING)
+            while taken != self._limit:
+                while ahead.empty():
+                    come.clear()
+                    if ahead.empty():
+                        await come.wait()
+                        await asyncio.sleep(_GATHERING)
+                entry = ahead.get_nowait()
+                if entry is None:
+                    return
+                if isinstance(entry, BadLine):
+                    self._complain(entry)
+                elif isinstance(entry, BaseException):
+                    raise entry
+                else:
+                    taken += 1
+                    yield entry
         finally:
             self._left = True
-            self._taken.set()
+            while not ahead.empty():  # the thread may wait for room
+                ahead.get_nowait()
 
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _read(self, put: Callable[[Any], None]) -> None:
         try:
             for entry in self._entries:
-                self._put(entry, loop)
-                if len(self._ahead) >= _AHEAD:
-                    self._taken.clear()
-                    if self._ahead and not self._left:
-                        self._taken.wait()
                 if self._left:
                     return
-            self._put(None, loop)
+                put(entry)
+            put(None)
         except OSError as error:
-            self._put(SourceError(self._name, 0, error.strerror or str(error)), loop)
+            put(SourceError(self._name, 0, error.strerror or str(error)))
         except BaseException as error:  # noqa: BLE001  raised by the iteration
-            self._put(error, loop)
-
-    def _put(self, entry: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._ahead.append(entry)
-        if not self._come.is_set():
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._come.set)
+            put(error)
 
     def _complain(self, line: BadLine) -> None:
         if self._strict:

@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 
 from intercom_async.cli.printing import say
-from intercom_async.cli.running import CannotWriteError
+from intercom_async.cli.running import CommandError
 from intercom_async.detaching import DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.reader import Reader
@@ -25,9 +25,7 @@ _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", "-lock")
 _RESULT: Final = b'{"conversation_id":'
 """The beginning of each line of results."""
 
-_LONGEST_RESULT: Final = 1024 * 1024
-"""Bytes; the line of a result is far shorter."""
-
+_LONGEST_RESULT: Final = 1024 * 1024  # bytes; the line of a result is far shorter
 _Named = Iterable[tuple[str, Path | int]]
 """Files or descriptors, each with the option that names it."""
 
@@ -69,7 +67,7 @@ def writing(option: str, target: Path, journal: Reader) -> Generator[BinaryIO]:
         with file:
             yield file
     except OSError as error:
-        raise CannotWriteError(f"{target}: {error.strerror or error}") from error
+        raise CommandError(f"{target}: {error.strerror or error}") from error
 
 
 class Results:

@@ -11,10 +11,12 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.export import harmless
 from intercom_async.cli.inputs import people_from
-from intercom_async.cli.options import ByOptions, Connection, option
-from intercom_async.cli.people import show_people
+from intercom_async.cli.options import PeopleOptions, option
 from intercom_async.cli.printing import amount, print_out, say
+from intercom_async.cli.summary import show_people
+from intercom_async.detaching import Detach
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.journal.people import PersonState
@@ -22,12 +24,12 @@ from intercom_async.journal.people import PersonState
 if TYPE_CHECKING:
     from intercom_async.people import By
 
+# A line that is no pair, so that a `detach -` that reads it cannot end with status 0.
 _INCOMPLETE: Final = "find failed: this list is not complete"
-"""A line that is no pair, so that a `detach -` that reads it cannot end with status 0."""
 
 
 @attrs.frozen(kw_only=True)
-class FindOptions(ByOptions, Connection):
+class FindOptions(PeopleOptions):
     """The options of `find`."""
 
     contact: str | None = option(None, "Intercom's id of the contact.")
@@ -47,8 +49,11 @@ async def find(options: FindOptions) -> ExitStatus:
     cannot be removed. The output is CSV, or JSON lines with --json; detach reads both.
     """
     console = Console(stderr=True)
-    named: dict[By, str | None] = {"contact": options.contact, "email": options.email}
-    named["external-id"] = options.external_id
+    named: dict[By, str | None] = {
+        "contact": options.contact,
+        "email": options.email,
+        "external-id": options.external_id,
+    }
     given: list[tuple[By, str]] = [
         (by, check_id(f"--{by}", one)) for by, one in named.items() if one is not None
     ]
@@ -72,9 +77,7 @@ async def find(options: FindOptions) -> ExitStatus:
         try:
             async with aclosing(search):
                 async for pair in search:
-                    found += _write(
-                        pair.conversation_id, pair.contact_id, console, as_json=options.as_json
-                    )
+                    found += _write(pair, console, as_json=options.as_json)
         except IntercomError:
             print_out(_INCOMPLETE)
             raise
@@ -87,23 +90,16 @@ async def find(options: FindOptions) -> ExitStatus:
     return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
 
-def _write(conversation_id: str, contact_id: str, console: Console, *, as_json: bool) -> bool:
-    """Print a pair, unless its ids are malformed; return whether it was printed."""
-    if not (_is_plain(conversation_id) and _is_plain(contact_id)):
-        say(console, f"left out: malformed id {conversation_id!r:.80}", "yellow")
-        return False
+def _write(pair: Detach, console: Console, *, as_json: bool) -> bool:
+    """Print a pair, unless a spreadsheet would run an id; return whether it was printed."""
+    ids = {"conversation_id": pair.conversation_id, "contact_id": pair.contact_id}
+    for value in ids.values():
+        if harmless(value) != value:
+            say(console, f"left out: malformed id {value!r:.80}", "yellow")
+            return False
     if as_json:
-        print_out(json.dumps({"conversation_id": conversation_id, "contact_id": contact_id}))
+        print_out(json.dumps(ids))
     else:
-        csv.writer(sys.stdout, lineterminator="\n").writerow([conversation_id, contact_id])
+        csv.writer(sys.stdout, lineterminator="\n").writerow(ids.values())
         sys.stdout.flush()
     return True
-
-
-def _is_plain(value: str) -> bool:
-    """Return whether no spreadsheet runs an id.
-
-    Spreadsheets run text that begins with =, +, - or @, some also their wide forms. Where the comma
-    marks decimals, a semicolon begins a new cell.
-    """
-    return value.isprintable() and value[:1].isalnum() and ";" not in value

@@ -90,7 +90,7 @@ class Text:
         """Read on; return False at the end. A long text doubles, so that little is read twice."""
         rest = self.text[self.at :]
         if len(rest) > LONGEST:
-            raise self.error(f"longer than {LONGEST:,} characters; is a quote never closed?")
+            raise self.error(f"longer than {LONGEST:,} characters")
         parts, wanted = [rest], len(rest) - _PIECE
         try:
             for piece in self._pieces:

@@ -1,5 +1,7 @@
 """A run's input: a file, standard input, the rest of a journal, or an undo."""
 
+import functools
+import io
 import shlex
 import stat
 import sys
@@ -21,18 +23,19 @@ from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession
 from intercom_async.people import By
 
-_LISTED: Final = 100
-"""Pairs that an undo lists as left out, at most."""
-
+_LISTED: Final = 100  # pairs that an undo lists as left out, at most
 _LEFT_OUT: Final = (
     "left out: only a check said that they were removed, so they may have been absent before the "
     "run; --with-inferred puts them back too:"
 )
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
+# Endings of a source's kind.
 _PEOPLE: Final = " of people"
 _ONE_PER_ADDRESS: Final = ", one per address"
-"""Endings of a source's kind."""
+
+Read = Callable[[io.BufferedReader, str], Iterator[Any]]
+"""Reads an opened file that has a name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,8 +44,7 @@ class Input:
 
     Attributes:
         entries: opens and reads it; None when the run's own journal has all that is left.
-        countable: whether it can be read twice.
-        files: the files that must not be written meanwhile, by the option that names them.
+        file: what must not be written meanwhile.
         journal: the run's journal, unless an option names another.
         binding: the workspace of the journal that the input comes from.
         total: the number of pairs, where nothing need be read for it.
@@ -53,8 +55,7 @@ class Input:
     entries: Callable[[], Iterator[Any]] | None
     name: str
     source: Source
-    countable: bool = False
-    files: Mapping[str, Path | int] = attrs.field(factory=dict[str, Path | int])
+    file: Path | int | None = None
     journal: Path | None = None
     binding: Binding | None = None
     total: int | None = None
@@ -72,6 +73,15 @@ class Input:
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading from the terminal; end with {end}", "dim")
         return Feed(self.entries(), self.name, console, strict, limit)
+
+
+def read_file(path: Path, read: Read) -> Iterator[Any]:
+    """Open and read a file, "-" for standard input."""
+    standard = str(path) == "-"
+    # Not sys.stdin: a thread that waits in it would keep the process from ending.
+    file = sys.stdin.fileno() if standard else path
+    with open(file, "rb", closefd=not standard) as stream:
+        yield from read(stream, _STANDARD_INPUT if standard else str(path))
 
 
 def find_input(options: ChangeOptions, console: Console) -> Input:
@@ -140,38 +150,31 @@ def _file_of(source: Source) -> Path | None:
 
 
 def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None) -> Input:
-    if str(path) == "-":
-        source = Source(kind=_STANDARD_INPUT + ending, columns=columns or None)
-        return _input(source, sys.stdin.fileno())
-    regular = stat.S_ISREG(path.stat().st_mode)
-    # A run with --limit is complete without the rest of its file.
-    kind = "file" if regular and limit is None else "a part of a file"
-    name = str(path.absolute())
+    kind, name = _STANDARD_INPUT, None
+    if str(path) != "-":
+        regular = stat.S_ISREG(path.stat().st_mode)
+        # A run with --limit is complete without the rest of its file.
+        kind = "file" if regular and limit is None else "a part of a file"
+        name = str(path.absolute())
     return _input(Source(kind=kind + ending, name=name, columns=columns or None), path)
 
 
-def _input(source: Source, file: Path | int, **facts: Any) -> Input:
-    columns = source.columns or {}
+def _input(source: Source, path: Path, **facts: Any) -> Input:
+    columns, standard = source.columns or {}, str(path) == "-"
     by: By | None = None
     if _PEOPLE in source.kind:
         by = next((one for one, column in PEOPLE.items() if column in columns), None)
-    option = "SOURCE" if by is None else "--people"
-    name, option = (str(file), option) if isinstance(file, Path) else (_STANDARD_INPUT,) * 2
 
-    def entries() -> Iterator[Any]:
-        # Not sys.stdin: a thread that waits in it would keep the process from ending.
-        with open(file, "rb", closefd=isinstance(file, Path)) as stream:
-            if by is None:
-                yield from read_pairs(stream, name, columns=columns)
-            else:
-                yield from read_people(stream, name, by=by, columns=columns)
+    def read(stream: io.BufferedReader, name: str) -> Iterator[Any]:
+        if by is None:
+            return read_pairs(stream, name, columns=columns)
+        return read_people(stream, name, by=by, columns=columns)
 
     return Input(
-        entries=entries,
-        name=name,
+        entries=functools.partial(read_file, path, read),
+        name=_STANDARD_INPUT if standard else str(path),
         source=source,
-        countable=isinstance(file, Path) and file.is_file(),
-        files={option: file},
+        file=sys.stdin.fileno() if standard else path,
         by=by,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
         **facts,
@@ -241,7 +244,7 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         entries=entries,
         name=str(path),
         source=Source(kind="undo", name=str(path.absolute())),
-        files={"--undo": path},
+        file=path,
         journal=path.with_suffix(f".undo{path.suffix}"),
         binding=binding,
         total=total,

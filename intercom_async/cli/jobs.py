@@ -1,10 +1,7 @@
 """The commands `submit`, `work` and `status`, for runs that many machines share."""
 
-import csv
 import json
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +10,10 @@ import typer
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.feed import Feed
+from intercom_async.cli.inputs import read_file
 from intercom_async.cli.options import argument, command, option
 from intercom_async.cli.printing import print_out
+from intercom_async.cli.sources import read_routed_pairs
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.pool import IntercomPool, WorkspaceAccess
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from intercom_async.integrations.procrastinate import DetachJobs
 
 DATABASE_VARIABLE: Final = "INTERCOM_DATABASE_URL"
-_HEADER: Final = ("workspace", "conversation_id", "contact_id")
 
 
 @attrs.frozen(kw_only=True)
@@ -60,8 +58,11 @@ class JobOptions:
 class SubmitOptions(JobOptions):
     """The options of `submit`."""
 
-    source: str = argument("-", f"CSV with the header {','.join(_HEADER)}; - for standard input.")
-    prepare: bool = option(False, "First create the engine's tables; needed once.")
+    source: str = argument(
+        "-",
+        "CSV with workspace, conversation_id and contact_id, or JSON lines; - for standard input.",
+    )
+    prepare: bool = option(False, "First create the engine's tables; needed once.", "--prepare")
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +72,7 @@ class WorkOptions(JobOptions):
     workspaces: Path = argument(
         Path("workspaces.json"), 'JSON: {"acme": {"token": "...", "region": "eu"}, ...}.'
     )
-    until_empty: bool = option(False, "End when nothing is left to do.")
+    until_empty: bool = option(False, "End when nothing is left to do.", "--until-empty")
     at_once: int = option(50, "Workspaces to work on at once.", min=1)
 
 
@@ -91,29 +92,11 @@ async def submit(options: SubmitOptions) -> ExitStatus:
     async with app.open_async():
         if options.prepare:
             await app.schema_manager.apply_schema_async()
-        triples = Feed(_triples(options.source), options.source, None, True, None)
-        new = await jobs.submit(triples, run=options.run)
+        entries = read_file(Path(options.source), read_routed_pairs)
+        pairs = Feed(entries, options.source, None, True)
+        new = await jobs.submit(pairs, run=options.run)
     print_out(f"{new:,} pairs are new in the run {options.run}")
     return ExitStatus.SETTLED
-
-
-def _triples(source: str) -> Iterator[tuple[str, ...]]:
-    # Not sys.stdin: a thread that waits in it would keep the process from ending.
-    standard = source == "-"
-    file = sys.stdin.fileno() if standard else source
-    try:
-        with open(file, encoding="utf-8-sig", newline="", closefd=not standard) as lines:
-            rows = csv.reader(lines)
-            header = next(rows, list[str]())
-            if tuple(header[:3]) != _HEADER or header[3:] not in ([], ["admin_id"]):
-                raise InvalidArgumentError(
-                    "the header", ",".join(header), f"{','.join(_HEADER)}, perhaps with admin_id"
-                )
-            for row in rows:
-                if row:
-                    yield tuple(cell.strip() for cell in row)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidArgumentError("SOURCE", None, f"CSV in UTF-8 ({error})") from error
 
 
 async def work(options: WorkOptions) -> ExitStatus:

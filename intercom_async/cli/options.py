@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import attrs
 import typer
 
 from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
 from intercom_async.cli.running import carry_out
-from intercom_async.cli.signals import ignore_signals, interruptible
+from intercom_async.cli.signals import interruptible
 from intercom_async.cli.sources import PEOPLE
 from intercom_async.cli.token_file import read_token
 from intercom_async.client import TOKEN_VARIABLE, IntercomClient
@@ -32,24 +32,13 @@ _TYPER: Final = "typer"
 
 
 def option(default: Any, text: str, *names: str, **facts: Any) -> Any:
-    """Return a field that is an option of the command line: without names, the field's own.
-
-    A bool is a flag without a --no- form.
-    """
-
-    def make(name: str) -> Any:
-        return typer.Option(*names or (f"--{name.replace('_', '-')}",), help=text, **facts)
-
-    return attrs.field(default=default, metadata={_TYPER: make})
+    """Return a field that is an option of the command line; a flag must be named."""
+    return attrs.field(default=default, metadata={_TYPER: typer.Option(*names, help=text, **facts)})
 
 
 def argument(default: Any, text: str, **facts: Any) -> Any:
     """Return a field that is a positional argument of the command line."""
-
-    def make(_name: str) -> Any:
-        return typer.Argument(help=text, **facts)
-
-    return attrs.field(default=default, metadata={_TYPER: make})
+    return attrs.field(default=default, metadata={_TYPER: typer.Argument(help=text, **facts)})
 
 
 @attrs.frozen(kw_only=True)
@@ -106,18 +95,18 @@ class JournalOptions:
     run: str | None = option(None, "The run's name in PostgreSQL.")
 
 
-@attrs.frozen(kw_only=True, slots=False)  # a second base
-class ByOptions:
-    """How people are looked up."""
+@attrs.frozen(kw_only=True)
+class PeopleOptions(Connection):
+    """How people are looked up, and where."""
 
     by: By = option("email", "What the list names people by.")
     one_per_address: bool = option(
-        False, "Leave out people who match several contacts, and list them."
+        False, "Leave out people who match several contacts, and list them.", "--one-per-address"
     )
 
 
 @attrs.frozen(kw_only=True)
-class ChangeOptions(ByOptions, Connection):
+class ChangeOptions(PeopleOptions):
     """All options of `detach` and `attach`; each command leaves some of them out."""
 
     verb: str = "detach"
@@ -132,14 +121,14 @@ class ChangeOptions(ByOptions, Connection):
     )
     undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
     with_inferred: bool = option(
-        False,
-        "Also put back pairs whose removal only a check confirmed.",
-        "--with-inferred",
+        False, "Also put back pairs whose removal only a check confirmed.", "--with-inferred"
     )
     journal: Path | None = option(
         None, "Keep each pair's outcome in this database; the same command goes on from it."
     )
-    dry_run: bool = option(False, "Change nothing; look at each pair and say what would happen.")
+    dry_run: bool = option(
+        False, "Change nothing; look at each pair and say what would happen.", "--dry-run"
+    )
     admin_id: str | None = option(
         None, f"Admin who acts; default: ${_ADMIN_ID_VARIABLE}, else the token's own."
     )
@@ -147,7 +136,7 @@ class ChangeOptions(ByOptions, Connection):
     columns: str | None = option(
         None, "The columns' names in the file: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that is no pair.")
+    strict: bool = option(False, "Stop at the first line that is no pair.", "--strict")
     limit: int | None = option(None, "Take only so many lines.", min=1)
     output: Path | None = option(
         None, "Write each result to this file as a JSON line; - for standard output."
@@ -156,7 +145,9 @@ class ChangeOptions(ByOptions, Connection):
     patience: float = option(
         15.0, "Minutes to wait while Intercom is away before the run stops.", min=0.1
     )
-    force: bool = option(False, "Go on even if none of the first 100 conversations exists.")
+    force: bool = option(
+        False, "Go on even if none of the first 100 conversations exists.", "--force"
+    )
     concurrency: int | None = option(
         None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS
     )
@@ -170,46 +161,32 @@ class ChangeOptions(ByOptions, Connection):
 
 
 Options = TypeVar("Options", bound=attrs.AttrsInstance)
-Ending = Coroutine[Any, Any, ExitStatus] | ExitStatus
 
 
 def command(
     app: typer.Typer,
     options: type[Options],
-    work: Callable[[Options], Ending],
+    work: Callable[[Options], Coroutine[Any, Any, ExitStatus] | ExitStatus],
     *examples: str,
     without: Collection[str] = (),
 ) -> None:
     """Add a command that does `work`; its options are the fields of `options`, without some."""
 
     def call(**given: Any) -> None:
-        try:
-            status = carry_out(lambda: work(options(**given)))
-        except SystemExit:  # rich raises it when the reader of the output has gone
-            status = ExitStatus.INTERRUPTED
-        ignore_signals()
-        raise typer.Exit(status)
+        raise typer.Exit(carry_out(lambda: work(options(**given))))
 
-    hints, fields = get_type_hints(options), attrs.fields_dict(options)
-    # The help shows a command's own options before those it shares.
-    own_first = dict.fromkeys(
-        name for kind in options.__mro__ for name in inspect.get_annotations(kind)
-    )
+    signature = inspect.signature(options)
     parameters: list[inspect.Parameter] = []
-    for name in own_first:
-        if name in fields and _TYPER in fields[name].metadata and name not in without:
-            default: Any = fields[name].default
+    # The help shows a command's own options before those it shares.
+    for field in sorted(attrs.fields(options), key=lambda one: one.inherited):
+        if _TYPER in field.metadata and field.name not in without:
+            one = signature.parameters[field.name]
             parameters.append(
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=inspect.Parameter.empty if default is attrs.NOTHING else default,
-                    annotation=Annotated[hints[name], fields[name].metadata[_TYPER](name)],
-                )
+                one.replace(annotation=Annotated[one.annotation, field.metadata[_TYPER]])
             )
     call.__name__, call.__doc__ = work.__name__, work.__doc__
     call.__annotations__ = {one.name: one.annotation for one in parameters}
-    vars(call)["__signature__"] = inspect.Signature(parameters)
+    vars(call)["__signature__"] = signature.replace(parameters=parameters)
     lines = "".join(f"\n  intercom-async {example}" for example in examples)
     app.command(epilog=f"\b\nExamples:{lines}\n\n{EXIT_STATUS}")(call)
 

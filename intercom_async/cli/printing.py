@@ -8,8 +8,7 @@ from rich.console import Console
 
 from intercom_async.errors import readable
 
-_LONGEST_LINE: Final = 4000
-"""Characters of a message."""
+_LONGEST_LINE: Final = 4000  # characters of a message
 
 
 def say(console: Console, message: str, style: str = "") -> None:

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from intercom_async.cli.inputs import Input
 from intercom_async.cli.options import ChangeOptions
-from intercom_async.cli.people import WARNING
 from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.signals import interruptible
+from intercom_async.cli.summary import WARNING
 from intercom_async.client import IntercomClient
 from intercom_async.errors import readable
 from intercom_async.model import Identity

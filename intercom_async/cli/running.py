@@ -6,43 +6,55 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import typer
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.input_text import SourceError
 from intercom_async.cli.printing import say
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.signals import ignore_signals, interrupts
 from intercom_async.errors import IntercomError, InvalidArgumentError
 from intercom_async.journal import JournalError, JournalWriteError
 
 
-class CannotWriteError(Exception):
-    """One of the command's output files cannot be written; the message says what is lost."""
+class CommandError(Exception):
+    """A command cannot go on; the message says what is lost."""
+
+    def __init__(self, message: str, status: ExitStatus = ExitStatus.STOPPED) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 def carry_out(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
     """Do a command's work; turn every expected error into one message and an exit status."""
     try:
+        status = _status_of(work)
+    except SystemExit:  # Rich raises it when the reader of the output has gone
+        status = ExitStatus.INTERRUPTED
+    ignore_signals()
+    return status
+
+
+def _status_of(work: Callable[[], Coroutine[Any, Any, ExitStatus] | ExitStatus]) -> ExitStatus:
+    console = Console(stderr=True)
+    try:
         begun = work()
         status = asyncio.run(_watched(begun)) if isinstance(begun, Coroutine) else begun
         sys.stdout.flush()
-    except typer.Exit as ending:
-        status = ExitStatus(ending.exit_code)
     except BrokenPipeError:  # the reader of the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ExitStatus.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except (KeyboardInterrupt, asyncio.CancelledError):
-        say(Console(stderr=True), "interrupted", "red")
-        status = ExitStatus.INTERRUPTED
-    except (CannotWriteError, IntercomError, OSError) as error:
+        say(console, "interrupted", "red")
+        return ExitStatus.INTERRUPTED
+    except (CommandError, IntercomError, OSError) as error:
         message, status = _ending(error)
-        say(Console(stderr=True), f"error: {message}", "red")
+        say(console, f"error: {message}", "red")
     return status
 
 
 def _ending(error: Exception) -> tuple[str, ExitStatus]:
-    """Return the message and the exit status for an error."""
+    if isinstance(error, CommandError):
+        return str(error), error.status
     if isinstance(error, OSError) and not isinstance(error, IntercomError):
         reason = error.strerror or error
         if error.filename is None:

@@ -22,14 +22,12 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
 from intercom_async.simulator import Fault, IntercomSimulator, Outage, Workspace
 
+# The ids and the address in the README's examples.
 _CONVERSATION: Final = "1295"
 _CONTACT: Final = "5ba682d2"
 _PERSON: Final = "joe@customer.example"
-"""The ids and the address in the README's examples."""
 
-SHARE: Final = 0.02
-"""The share of requests that each fault hits."""
-
+SHARE: Final = 0.02  # of the requests that a fault hits
 _OUTAGE: Final = "outage"
 _OUTAGE_EVERY: Final = 60.0
 _OUTAGE_SECONDS: Final = 20.0
@@ -122,20 +120,11 @@ def _populate(workspace: Workspace, options: SimulateOptions) -> None:
     for address in people:
         contact = workspace.add_contact(email=address)
         pairs.append((workspace.add_conversation([contact, workspace.add_contact()]), contact))
-    if options.pairs is not None:
-        write_pairs(pairs, options.pairs)
-    if options.people is not None:
-        _write_lines(["email", *people], options.people)
-
-
-def write_pairs(pairs: Sequence[tuple[str, str]], path: Path) -> None:
-    """Write a CSV file that `detach` reads and only its owner can open."""
-    _write_lines(["conversation_id,contact_id", *(",".join(pair) for pair in pairs)], path)
-
-
-def _write_lines(lines: Sequence[str], path: Path) -> None:
-    with rewrite(path) as file:
-        file.write("".join(f"{line}\n" for line in lines).encode())
+    lines = ["conversation_id,contact_id", *map(",".join, pairs)]
+    for path, written in ((options.pairs, lines), (options.people, ["email", *people])):
+        if path is not None:
+            with rewrite(path) as file:
+                file.write("".join(f"{line}\n" for line in written).encode())
 
 
 async def _go_away(simulator: IntercomSimulator) -> None:

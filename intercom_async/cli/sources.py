@@ -15,11 +15,11 @@ import attrs
 from intercom_async.cli.csv_rows import Columns, Record, read_rows
 from intercom_async.cli.input_text import LONGEST, Text
 from intercom_async.detaching import Detach
+from intercom_async.documents import is_list, is_object
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.pairs import COLUMNS, REQUIRED, as_detach
 from intercom_async.people import By
-from intercom_async.structuring import is_list, is_object
 
 PEOPLE: Final[Mapping[By, str]] = {
     "email": "email",
@@ -77,6 +77,21 @@ def read_people(
     others = {other: f"Try --by {other_by}" for other_by, other in PEOPLE.items()}
     wanted = Columns((column,), [(columns or {}).get(column, column)], 1, others)
     return _read(stream, name, wanted, lambda values: check_id(column, values[0]))
+
+
+def read_routed_pairs(
+    stream: io.BufferedReader, name: str
+) -> Iterator[tuple[str, Detach] | BadLine]:
+    """Yield the workspaces and pairs of an opened file, as `read_pairs` does."""
+    columns = ("workspace", *COLUMNS)
+    return _read(stream, name, Columns(columns, columns, 3), _routed)
+
+
+def _routed(values: Sequence[Any]) -> tuple[str, Detach]:
+    workspace, *ids = values
+    if not isinstance(workspace, str):
+        raise InvalidArgumentError("workspace", workspace, "a text", seen="is missing")
+    return workspace, _pair(ids)
 
 
 def _pair(values: Sequence[Any]) -> Detach:

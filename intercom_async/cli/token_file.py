@@ -7,8 +7,7 @@ from typing import Final
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.secret import Secret
 
-_LONGEST: Final = 4096
-"""Bytes; a longer file is no token file."""
+_LONGEST: Final = 4096  # bytes; a longer file is no token file
 
 
 def read_token(path: Path) -> str:

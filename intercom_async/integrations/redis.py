@@ -210,7 +210,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.pacing.limiter.Gate`."""
+    """One limiter's leases; see `intercom_async.pacing.gate.Gate`."""
 
     def __init__(self, budget: RedisBudget, key: str, wake: Callable[[], None]) -> None:
         self._budget = budget

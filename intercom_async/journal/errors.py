@@ -9,8 +9,14 @@ JournalError               it cannot be used, for the reason given
 """
 
 import copy
+from typing import Final, TypeVar
 
-from intercom_async.errors import IntercomError
+from intercom_async.errors import IntercomError, readable
+
+NOTHING_SENT: Final = "nothing was sent"
+SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class JournalError(IntercomError):
@@ -72,21 +78,22 @@ class JournalCorruptError(JournalError):
 
 
 class JournalWriteError(JournalError):
-    """The journal cannot be opened or written; the database's error is the cause.
+    """The journal cannot be opened or written; the system's or database's error is the cause.
 
-    Attributes:
-        errno: the operating system's number, or None.
-        durable: pairs that have a row on the disk. The run can go on from there; no pair was
-            reported wrongly.
+    No result was given that is not in it, so the run can go on from there.
     """
 
-    def __init__(self, path: str, message: str, *, errno: int | None, durable: int = 0) -> None:
-        self.errno = errno
-        self.durable = durable
-        super().__init__(path, message)
+
+def unusable(path: str, error: BaseException, safe: str, reason: str = "") -> JournalWriteError:
+    """Return an error that says why a journal cannot be used, and what is safe nevertheless."""
+    made = JournalWriteError(
+        path, f"the journal {path} cannot be used ({reason or readable(str(error))}); {safe}"
+    )
+    made.__cause__ = error.with_traceback(None)  # it would keep what was being written
+    return made
 
 
-def again(error: JournalError) -> JournalError:
+def again(error: _Error) -> _Error:
     """Make the same error for another waiter: a shared one would collect their tracebacks."""
     fresh = copy.copy(error)
     fresh.__cause__ = error.__cause__

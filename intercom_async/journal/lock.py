@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Generator
 
-from intercom_async.journal.errors import JournalError, JournalLockedError, JournalWriteError
+from intercom_async.journal.errors import JournalError, JournalLockedError
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,7 +46,8 @@ def locked(path: str) -> Generator[None]:
 
     Raises:
         JournalLockedError: another run has it.
-        JournalError: the file system cannot lock, or the file beside cannot be created.
+        JournalError: the file system cannot lock.
+        OSError: the file beside cannot be created.
     """
     beside = f"{path}-lock"
     while not _is_current(fd := _locked(path, beside), beside):
@@ -65,15 +66,7 @@ def locked(path: str) -> Generator[None]:
 
 
 def _locked(path: str, beside: str) -> int:
-    try:
-        fd = os.open(beside, _FLAGS, 0o600)
-    except OSError as error:
-        raise JournalWriteError(
-            path,
-            f"the journal {path} cannot be written: {beside} cannot be opened "
-            f"({error.strerror}); nothing was sent",
-            errno=error.errno,
-        ) from error
+    fd = os.open(beside, _FLAGS, 0o600)
     try:
         _lock(fd)
     except OSError as error:

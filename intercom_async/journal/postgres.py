@@ -13,13 +13,21 @@ import math
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Unpack
 
 import attrs
 import msgspec
+from msgspec.structs import asdict
 
 from intercom_async.journal import postgres_connection as database
-from intercom_async.journal.errors import JournalLockedError, JournalLostError
+from intercom_async.journal.errors import (
+    NOTHING_SENT,
+    SAFE,
+    JournalLockedError,
+    JournalLostError,
+    unusable,
+)
 from intercom_async.journal.row import Binding, Row, Source
 from intercom_async.journal.session import Session
 from intercom_async.journal.store import (
@@ -30,7 +38,7 @@ from intercom_async.journal.store import (
     UPDATES,
     Facts,
     Store,
-    Values,
+    row_of,
 )
 from intercom_async.journal.writer import Writer
 from intercom_async.runtime import Runtime
@@ -49,11 +57,9 @@ PATIENCE: Final = 300.0
 HUNG: Final = 60.0
 """Seconds after which a statement without an answer counts as an outage."""
 
-_SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
-
 _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infinity'"
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
-_RENEW: Final = f"UPDATE intercom_session SET {_HELD} WHERE {_MINE}"
+_RELEASED: Final = "expires_at = '-infinity'"
 
 # Makes or locks the rows, in order, so that a session that takes workspaces over sees what the one
 # before has done.
@@ -88,11 +94,15 @@ _BIND: Final = """
 # The lease is renewed and its row locked before the first row is written: an owner that was
 # replaced finds no row there, and so writes none.
 _WRITE: Final = f"""
-    WITH lease AS ({_RENEW} RETURNING run)
+    WITH lease AS (UPDATE intercom_session SET {_HELD} WHERE {_MINE} RETURNING run)
     INSERT INTO intercom_pair (run, {NAMES})
     SELECT lease.run, {", ".join(f"given.{name}" for name in COLUMNS)}
     FROM lease, json_populate_recordset(NULL::intercom_pair, %(rows)s::json) AS given
     ON CONFLICT (run, {KEY}) DO UPDATE SET {UPDATES}
+"""
+_LEFT: Final = f"""
+    SELECT DISTINCT workspace FROM intercom_count
+    WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
 """
 _KEPT: Final = """
     SELECT (SELECT coalesce(jsonb_object_agg(state, pairs), '{}') FROM intercom_count
@@ -108,14 +118,13 @@ class PostgresStore(Store):
 
     Attributes:
         owned: workspaces that this session took over.
-        renewed: whether a write renewed the lease; `PostgresSession` takes the mark away.
-        asked_at: when the work began that has no answer yet, by `time.monotonic`.
+        held_until: when another may take them over, by `time.monotonic`.
+        asked_at: when the statement began that has no answer yet; infinite if there is none.
     """
 
     # Pairs are found by their keys, one by one (OFFSET 0), whatever the planner believes.
     _LOOK_UP = f"""
-        SELECT place - 1, found.*
-        FROM json_array_elements(%(keys)s::json) WITH ORDINALITY AS wanted (key, place)
+        SELECT found.* FROM json_array_elements(%(keys)s::json) AS wanted (key)
         CROSS JOIN LATERAL (
             SELECT {NAMES} FROM intercom_pair
             WHERE run = %(run)s AND workspace = key->>0 AND conversation_id = key->>1
@@ -127,40 +136,40 @@ class PostgresStore(Store):
             AND (conversation_id, contact_id) > (%(conversation)s, %(contact)s) AND {{wanted}}
         ORDER BY {KEY} LIMIT %(limit)s
     """
-    _LEFT = f"""
-        SELECT DISTINCT workspace FROM intercom_count
-        WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
-    """
 
     def __init__(self, journal: "Journal", binding: Binding, now: float) -> None:
         url, run = journal.path or "", journal.run or ""
-        database.check_key("run", run)
         self.name = database.name_of(url, run, journal.workspace)
         self.workspace = journal.workspace
         self.owned: frozenset[str] = frozenset()
-        self.renewed = False
-        self.asked_at: float | None = None
+        self.held_until = -math.inf
+        self.asked_at = monotonic()
         self._connect = functools.partial(database.connect, url, prepare=journal.prepare)
         self._connection: database.Connection | None = None
         self._facts: dict[str, Any] = {"run": run, "lease": LEASE}
-        try:
-            self._begin(binding, journal.source, now)
-        except (database.Error, OSError) as error:
-            raise database.error_from(self.name, error, "nothing was sent") from error
-        finally:
-            if not self.owned:
-                self.let_go()
+        self._begun = False
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.let_go)
+            try:
+                self._begin(binding, journal.source, now)
+            except (database.Error, OSError) as error:
+                raise unusable(self.name, error, NOTHING_SENT) from error
+            undo.pop_all()
+        self.asked_at = math.inf
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
         connection = self._connected()
         database.ensure_schema(connection, self.name)
         facts = {**self._facts, "operation": binding.operation, "now": now}
         self._facts["session"] = self.number = database.count_session(connection, self.name, facts)
+        self._begun = True
         with connection.transaction():
             database.work_shortly(connection)
             database.begin_session(connection, source, {**self._facts, "now": now})
             self._take({self.workspace}, binding)
-        ((self.before, self.input_ended),) = self.fetch(_KEPT, workspace=self.workspace)
+        self._renewed()
+        kept = self._execute(_KEPT, workspace=self.workspace).fetchall()
+        ((self.before, self.input_ended),) = kept
         self.owned = frozenset({self.workspace})
 
     def _connected(self) -> database.Connection:
@@ -172,25 +181,23 @@ class PostgresStore(Store):
     def _execute(self, statement: str, **facts: Any) -> database.Cursor:
         return database.execute(self._connected(), statement, {**self._facts, **facts})
 
-    def fetch(self, statement: str, **facts: Any) -> list[tuple[Any, ...]]:
-        return self._execute(statement, **facts).fetchall()
+    def fetch(self, statement: str, **facts: Any) -> list[Row]:
+        return [row_of(values) for values in self._execute(statement, **facts)]
 
-    def carry_out(self, work: Callable[[], _Result]) -> _Result:
+    def attempt(self, work: Callable[[], _Result]) -> _Result:
         """See `Store`. After an outage work is done again, so doing it twice must be harmless."""
-        since: float | None = None
+        since = monotonic()
         pause = 0.05
         while True:
-            self.asked_at = time.monotonic()
+            self.asked_at = monotonic()
             try:
                 return work()
             except (database.Error, OSError) as error:
-                now = time.monotonic()
-                since = now if since is None else since
-                if not database.passes(error) or now - since > PATIENCE:
-                    raise database.error_from(self.name, error, _SAFE) from error
+                if not database.passes(error) or monotonic() - since > PATIENCE:
+                    raise unusable(self.name, error, SAFE) from error
             finally:
-                self.asked_at = None
-            self.let_go()
+                self.asked_at = math.inf
+            self._disconnect()
             time.sleep(pause)
             pause = min(2.0, 2 * pause)
 
@@ -211,14 +218,12 @@ class PostgresStore(Store):
         connection = self._connected()
         with connection.transaction():
             database.work_shortly(connection)
-            self._expect(1, self._execute(_RENEW).rowcount)
+            self.renew()
             self._take(workspaces, Binding(operation="", base_url=""))
         self.owned |= set(workspaces)
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""
-        for workspace in workspaces:
-            database.check_key("workspace", workspace)
         facts = {
             "workspaces": sorted(workspaces),
             "base_url": now.base_url or None,
@@ -227,7 +232,7 @@ class PostgresStore(Store):
         }
         self._execute(_LOCK, **facts)
         self._execute(_OUST, **facts)
-        found = self.fetch(_OWN, **facts)
+        found = self._execute(_OWN, **facts).fetchall()
         if len(found) != len(workspaces):
             raise JournalLockedError(self.name)
         for base_url, app_id, app_name in found:
@@ -244,20 +249,26 @@ class PostgresStore(Store):
         if changed != expected:
             raise JournalLostError(self.name)
 
+    def _renewed(self) -> None:
+        # Counted from before the statement: the database has renewed the lease after that.
+        self.held_until = self.asked_at + 0.8 * LEASE
+
     def renew(self) -> None:
         """Renew the lease."""
-        self._expect(1, self._execute(_RENEW).rowcount)
-        self.renewed = True
+        self.update({})
 
-    def write(self, rows: Sequence[Values]) -> None:
-        latest = {values[:3]: values for values in rows}
-        given = [dict(zip(COLUMNS, latest[key], strict=True)) for key in sorted(latest)]
+    def write(self, rows: Sequence[Row]) -> None:
+        latest = {row.key: row for row in rows}
+        given = [asdict(latest[key]) for key in sorted(latest)]
         self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
-        self.renewed = True
+        self._renewed()
+
+    def workspaces(self) -> list[str]:
+        return [workspace for (workspace,) in self._execute(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         stored = {"app_id": app_id, "app_name": database.storable(app_name)}
-        found = self.fetch(_BIND, workspace=workspace, **stored)
+        found = self._execute(_BIND, workspace=workspace, **stored).fetchall()
         self._expect(1, len(found))
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
         kept = attrs.evolve(now, app_id=found[0][0], app_name=found[0][1])
@@ -265,7 +276,7 @@ class PostgresStore(Store):
 
     def update(self, facts: Mapping[str, Any]) -> None:
         self._expect(1, self._update(facts, _HELD))
-        self.renewed = True
+        self._renewed()
 
     def _update(self, facts: Mapping[str, Any], lease: str) -> int:
         changes = ", ".join([lease, *(f"{name} = %({name})s" for name in facts)])
@@ -274,11 +285,22 @@ class PostgresStore(Store):
         return self._execute(statement, **stored).rowcount
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        self._update(facts, "expires_at = '-infinity'")
-        self.let_go()
+        self._update(facts, _RELEASED)
+        self._begun = False
 
     def let_go(self) -> None:
-        """See `Store`. Only the connection: the lease ends by itself."""
+        """See `Store`. Ends the lease, too, so that no worker waits for it to run out."""
+        for _ in range(2 * self._begun):  # the first connection may have broken before
+            self.asked_at = monotonic()
+            with contextlib.suppress(database.Error, OSError):
+                self._update({}, _RELEASED)
+                break
+            self._disconnect()
+        self._begun = False
+        self.asked_at = math.inf
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -304,20 +326,9 @@ class PostgresSession(Session):
         super().__init__(writer, store, runtime)
         self._tables = store
         self._recall: Callable[[], None] | None = None
-        self._held(writer.began)
+        self._recalled_at = -math.inf
         self._renewing: asyncio.Future[None] | None = None
-        writer.turned = self._turned
         self._look()
-
-    def _turned(self, began: float) -> None:
-        """Note how long the lease surely holds, if the thread's turn renewed it."""
-        if self._tables.renewed:
-            self._tables.renewed = False
-            self._held(began)
-
-    def _held(self, since: float) -> None:
-        self._until = since + 0.8 * LEASE
-        self._renew_at = since + LEASE / 3
 
     def _look(self) -> None:
         """Call requests back when another may own the workspaces by now, and renew the lease.
@@ -325,16 +336,15 @@ class PostgresSession(Session):
         After a freeze of the process this timer runs before any task that slept, so none of them
         sends a request again first.
         """
-        now = self._runtime.monotonic()
-        if -math.inf < self._until <= now and self._recall is not None:
-            self._until = -math.inf
+        now, held_until = monotonic(), self._tables.held_until
+        if now >= held_until > self._recalled_at and self._recall is not None:
+            self._recalled_at = held_until
             self._recall()
-        asked_at = self._tables.asked_at
-        if asked_at is not None and time.monotonic() - asked_at >= HUNG:
+        if now - self._tables.asked_at >= HUNG:
             self._tables.interrupt()
         idle = self._renewing is None or self._renewing.done()
-        if now >= self._renew_at and idle and self._closing is None:
-            self._renewing = self._writer.ask(self._tables.renew)
+        if now >= held_until - 0.5 * LEASE and idle and self._writer.closing is None:
+            self._renewing = self._writer.do(self._tables.renew)
             self._renewing.add_done_callback(lambda one: one.exception())  # a write raises it
         self._timer = self._runtime.call_later(LEASE / 30, self._look)
 
@@ -342,18 +352,18 @@ class PostgresSession(Session):
         self._recall = recall
 
     async def hold(self) -> None:
-        while self._runtime.monotonic() >= self._until:
-            await self._ask(self._tables.renew)
+        while monotonic() >= self._tables.held_until:
+            await self._do(self._tables.renew)
 
     async def _own(self, workspaces: Collection[str]) -> None:
         if new := set(workspaces) - self._tables.owned:
-            await self._ask(self._tables.own, new)
+            await self._do(self._tables.own, new)
 
     async def write(self, row: Row) -> None:
         """See `Session`. Returns only while the workspace is surely owned."""
         await self._own([row.workspace or self._workspace])
         await super().write(row)
-        if self._runtime.monotonic() >= self._until:
+        if monotonic() >= self._tables.held_until:
             await self.write(row)
 
     async def close(self, **facts: Unpack[Facts]) -> None:

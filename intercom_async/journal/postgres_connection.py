@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from intercom_async._version import __version__
-from intercom_async.errors import InvalidArgumentError, readable
-from intercom_async.journal.errors import JournalError, JournalMismatchError, JournalWriteError
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.journal.errors import JournalError, JournalMismatchError
 from intercom_async.journal.row import Source, storable_text
 from intercom_async.journal.store import origin
 
@@ -66,16 +66,6 @@ def name_of(url: str, run: str, workspace: str = "") -> str:
     return f"postgresql://{place}?run={quote(run)}{workspace and f' (workspace {workspace})'}"
 
 
-def check_key(name: str, key: str) -> None:
-    """Refuse the name of a run or workspace that no text in PostgreSQL can be.
-
-    Raises:
-        InvalidArgumentError: `key` has a NUL character.
-    """
-    if "\0" in key:
-        raise InvalidArgumentError(name, key, "without NUL characters, which PostgreSQL refuses")
-
-
 def storable(value: Any) -> Any:
     """Escape what no text in PostgreSQL may hold."""
     value = storable_text(value)
@@ -105,15 +95,6 @@ def passes(error: BaseException) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
     return error.sqlstate == _READ_ONLY or error.sqlstate[:2] in _PASSING
-
-
-def error_from(name: str, error: BaseException, what: str) -> JournalError:
-    """Return an error that says what happened, and that `what` is safe."""
-    made = JournalWriteError(
-        name, f"the journal {name} cannot be used ({readable(str(error))}); {what}", errno=None
-    )
-    made.__cause__ = error.with_traceback(None)
-    return made
 
 
 def ensure_schema(connection: Connection, name: str) -> None:

@@ -3,12 +3,16 @@
 from collections.abc import Collection
 from typing import Any, Final
 
-from intercom_async.journal import postgres_connection as database
-from intercom_async.journal.errors import JournalError
-from intercom_async.journal.reader import SESSION, Reader
-from intercom_async.journal.store import COLUMNS, FLAGS
+from msgspec.structs import fields
 
-_PAIR: Final = ", ".join(f"{name}::int" if name in FLAGS else name for name in COLUMNS)
+from intercom_async.journal import postgres_connection as database
+from intercom_async.journal.errors import JournalError, unusable
+from intercom_async.journal.reader import SESSION, Reader
+from intercom_async.journal.row import Row
+
+_PAIR: Final = ", ".join(
+    f"{field.name}::int" if field.type is bool else field.name for field in fields(Row)
+)
 _ONE_RUN: Final = f"""
     WITH run AS (
         SELECT operation, coalesce((
@@ -40,7 +44,7 @@ class PostgresReader(Reader):
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             made = database.has_schema(self._connection)
         except database.Error as error:
-            raise database.error_from(self.path, error, "nothing was read") from error
+            raise unusable(self.path, error, "nothing was read") from error
         if not made or not self.query("SELECT 1 FROM run"):
             self.close()
             raise JournalError(self.path, f"there is no run {run} in {self.path}")
@@ -60,4 +64,4 @@ class PostgresReader(Reader):
             asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
             return self._connection.execute(text, asked).fetchall()
         except database.Error as error:
-            raise database.error_from(self.path, error, "nothing was changed") from error
+            raise unusable(self.path, error, "nothing was changed") from error

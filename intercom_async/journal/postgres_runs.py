@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from intercom_async.journal import postgres_connection as database
+from intercom_async.journal.errors import unusable
 from intercom_async.journal.postgres_connection import Connection, execute
 from intercom_async.journal.row import Source
 from intercom_async.runtime import SYSTEM
@@ -103,7 +104,6 @@ class Runs:
         return await asyncio.to_thread(self._connected, work, run)
 
     def _connected(self, work: Callable[[Connection], _Result], run: str) -> _Result:
-        database.check_key("run", run)
         name = database.name_of(self._url, run)
         try:
             with database.connect(self._url, prepare=self._prepare) as connection:
@@ -112,7 +112,7 @@ class Runs:
                     self._made = True
                 return work(connection)
         except database.Error as error:
-            raise database.error_from(name, error, "nothing was lost: do it again") from error
+            raise unusable(name, error, "nothing was lost: do it again") from error
 
     async def _fetch(self, statement: str, run: str = "*", **facts: Any) -> list[tuple[Any, ...]]:
         facts["run"] = run
@@ -140,7 +140,6 @@ class Runs:
         new = 0
         chunk: list[Loaded] = []
         async for pair in pairs:
-            database.check_key("workspace", pair[0])
             chunk.append(pair)
             if len(chunk) == CHUNK:
                 new += await self._load(facts, chunk)

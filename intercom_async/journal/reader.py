@@ -79,7 +79,7 @@ class Reader:
         try:
             return self.connection.execute(statement, tuple(parameters)).fetchall()
         except sqlite3.Error as error:
-            raise error_from(self.path, error) from error
+            raise error_from(self.path, error, "nothing was changed") from error
 
     @cached_property
     def binding(self) -> Binding:
@@ -121,10 +121,10 @@ class Reader:
             where += " AND inferred = ?"
             asked.append(int(inferred))
         page = f"SELECT {NAMES} FROM pair WHERE {where} ORDER BY {KEY} LIMIT {PAGE}"
-        key: tuple[Any, ...] = ("", "", "")
-        while found := self.query(page, (*key, *asked)):
-            yield from map(row_of, found)
-            key = found[-1][:3]
+        key = ("", "", "")
+        while rows := [row_of(values) for values in self.query(page, (*key, *asked))]:
+            yield from rows
+            key = rows[-1].key
 
 
 def _session(*values: Any) -> KeptSession:
@@ -151,7 +151,7 @@ def _connect(path: str) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise error_from(path, error) from error
+        raise error_from(path, error, "nothing was changed") from error
     return connection
 
 

@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from intercom_async.detaching import Detach, DetachResult, Outcome
-from intercom_async.errors import IntercomError, rebuilt
+from intercom_async.errors import rebuilt
 from intercom_async.journal.errors import JournalMismatchError
 
 
@@ -27,42 +27,29 @@ class State(enum.StrEnum):
 SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 """States of pairs that need no repetition."""
 
-
 _UNRECORDED: Final = {
     State.PENDING.value: Outcome.NOT_ATTEMPTED,
     State.SENDING.value: Outcome.UNKNOWN,
 }
 
-
-_STATES: Final = {outcome: outcome.value for outcome in Outcome}
-
-
-def _facts_of(error: IntercomError) -> dict[str, Any]:
-    return {
-        "status": getattr(error, "status", None),
-        "code": getattr(error, "code", None),
-        "error_type": type(error).__name__,
-        "error": str(error),
-    }
+Key = tuple[str, str, str]
+"""Workspace, conversation and contact."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One pair: a `DetachResult` as a database keeps it, or what comes before one.
+
+    Its members are the columns of the tables of pairs, in both schemas.
 
     Attributes:
         workspace: its key; "" in a run of one client.
         state: a `State` or the value of an `Outcome` (never "not_attempted": that is "pending").
-        inferred: whether the outcome was concluded from a check.
-        in_doubt: whether an attempt may still be applied, so that a later 404 decides nothing.
-        attempts: requests sent for the pair, in all sessions.
-        refusals: further requests that were refused with 429.
+        inferred, in_doubt, attempts, refusals, request_id, second_try: see `DetachResult`.
         status, code: HTTP status and Intercom's code of the error, if it had any.
         error_type: name of the error's class in `intercom_async.errors`.
-        request_id: Intercom's id of the deciding request.
         deferred: whether the pair waits for its second try in this session.
-        second_try: whether its outcome is that of a second try.
-        session: number of the session that wrote the row; set by `Session.write`.
-        updated_at: when that was, in Unix seconds; set by `Session.write`.
+        session, updated_at: which session wrote the row, and when, in Unix seconds; the session
+            sets them.
     """
 
     conversation_id: str
@@ -89,21 +76,25 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         cls, result: DetachResult, *, admin_id: str | None, workspace: str, deferred: bool
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
+        facts = {name: getattr(result, name) for name in _SHARED}
+        facts["in_doubt"] = result.in_doubt or result.outcome is Outcome.UNKNOWN
+        if (error := result.error) is not None:
+            facts.update(error_type=type(error).__name__, error=str(error))
+            facts.update((name, getattr(error, name, None)) for name in _OF_ERRORS)
         return cls(
             conversation_id=result.detach.conversation_id,
             contact_id=result.detach.contact_id,
             admin_id=admin_id,
             workspace=workspace,
-            state=_STATES[result.outcome],
-            inferred=result.inferred,
-            in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
-            attempts=result.attempts,
-            refusals=result.refusals,
-            request_id=result.request_id,
+            state=result.outcome.value,
             deferred=deferred,
-            second_try=result.second_try,
-            **({} if result.error is None else _facts_of(result.error)),
+            **facts,
         )
+
+    @property
+    def key(self) -> Key:
+        """What names the pair in all runs over the same workspaces."""
+        return self.workspace, self.conversation_id, self.contact_id
 
     @property
     def settled(self) -> bool:
@@ -117,25 +108,31 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     def result(self, *, duplicate: bool = False) -> DetachResult:
         """Return the result that it holds; a duplicate cost no request."""
+        facts = {name: getattr(self, name) for name in _SHARED}
+        of_error = {name: getattr(self, name) for name in _OF_ERRORS}
+        error = rebuilt(
+            self.error_type,
+            self.error,
+            request_id=self.request_id,
+            attempts=self.attempts,
+            **of_error,
+        )
+        if duplicate:
+            facts.update(attempts=0, refusals=0, request_id=None)
         return DetachResult(
             detach=self.pair,
             outcome=_UNRECORDED.get(self.state) or Outcome(self.state),
-            inferred=self.inferred,
-            in_doubt=self.in_doubt,
             duplicate=duplicate,
-            second_try=self.second_try,
-            error=rebuilt(
-                self.error_type,
-                self.error,
-                status=self.status,
-                code=self.code,
-                request_id=self.request_id,
-                attempts=self.attempts,
-            ),
-            attempts=0 if duplicate else self.attempts,
-            refusals=0 if duplicate else self.refusals,
-            request_id=None if duplicate else self.request_id,
+            error=error,
+            **facts,
         )
+
+
+_SHARED: Final = tuple({*Row.__struct_fields__} & {*DetachResult.__struct_fields__} - {"error"})
+"""What a result and its row both have."""
+
+_OF_ERRORS: Final = ("status", "code")
+"""What the row has of an error, if the error has it."""
 
 
 @attrs.frozen(kw_only=True)

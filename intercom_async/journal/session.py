@@ -8,10 +8,12 @@ import weakref
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar, Unpack
 
+from msgspec.structs import replace
+
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError, again
-from intercom_async.journal.row import Row
-from intercom_async.journal.store import Facts, Key, Store, Values, Wanted, row_of, values_of
+from intercom_async.journal.row import Key, Row
+from intercom_async.journal.store import Facts, Store, Wanted
 from intercom_async.journal.writer import Done, Writer
 from intercom_async.runtime import Runtime
 
@@ -58,44 +60,40 @@ class Session:
         self._workspace = store.workspace
         self._writer = writer
         self._runtime = runtime
-        self._durable = store.durable
         self._noted = runtime.monotonic()
         self._planning = asyncio.Lock()
-        self._closing: asyncio.Future[None] | None = None
-        self._forgotten = weakref.finalize(self, writer.end, wait=False)
+        self._forgotten = weakref.finalize(self, writer.forget)
 
     @classmethod
     async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
-        """Begin a session, in a thread of its own; a cancelled caller leaves nothing open."""
-        writer = Writer(runtime)
-        opened = writer.open(opening)
-        try:
-            await _outlast(opened)
-            return cls(writer, opened.result(), runtime)
-        except BaseException:
-            if opened.exception() is None:
-                await cls(writer, opened.result(), runtime).close()
-            writer.end(wait=True)
-            raise
+        """Begin a session; a cancelled caller leaves nothing open."""
+        writer = await Writer.open(opening)
+        return cls(writer, writer.store, runtime)
 
     def _check(self) -> None:
         """Refuse what this session cannot do any more."""
         name = self._store.name
         if os.getpid() != self._writer.process:
             raise JournalError(name, f"the journal {name} belongs to this process's parent")
-        if self._closing is not None:
+        if self._writer.closing is not None:
             raise JournalError(name, f"the journal {name} is closed")
 
-    async def _ask(self, work: Callable[..., _Result], *values: Any) -> _Result:
+    async def _do(self, work: Callable[..., _Result], *values: Any) -> _Result:
+        """Do some work in the thread, after the rows that were given before."""
         self._check()
-        return await self._writer.ask(functools.partial(work, *values))
+        return await self._writer.do(functools.partial(work, *values))
 
-    def _values(self, row: Row) -> Values:
+    def _signed(self, row: Row) -> Row:
+        """Return a row as this session writes it."""
         self._check()
         if self._writer.failure is not None:
             raise again(self._writer.failure)
-        workspace = row.workspace or self._workspace
-        return (workspace, *values_of(row), self.number, round(self._runtime.wall(), 3))
+        return replace(
+            row,
+            workspace=row.workspace or self._workspace,
+            session=self.number,
+            updated_at=round(self._runtime.wall(), 3),
+        )
 
     async def _own(self, workspaces: Collection[str]) -> None:
         """Take workspaces over before they are used; a file is locked as a whole."""
@@ -124,7 +122,7 @@ class Session:
         """
         workspace = workspace or self._workspace
         await self._own([workspace])
-        await self._ask(self._store.bind, workspace, app_id, app_name)
+        await self._do(self._store.bind, workspace, app_id, app_name)
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """Return the rows of some pairs, in their order; None for a new one.
@@ -133,30 +131,29 @@ class Session:
         """
         workspace = workspace or self._workspace
         keys = [(workspace, pair.conversation_id, pair.contact_id) for pair in pairs]
-        return await self._ask(self._store.look_up, keys)
+        return await self._do(self._store.look_up, keys)
 
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """Keep the rows of new pairs; return, in order, None for a new pair, else the kept row.
 
         The new rows are on the disk when it returns.
         """
-        values = [self._values(row) for row in rows]
-        await self._own([one[0] for one in values])
+        rows = [self._signed(row) for row in rows]
+        await self._own([row.workspace for row in rows])
         async with self._planning:
-            found = await self._ask(self._store.look_up, [one[:3] for one in values])
-            new: dict[Key, Values] = {}
-            for place, one in enumerate(values):
-                if found[place] is None and one[:3] in new:
-                    found[place] = row_of(new[one[:3]])
-                elif found[place] is None:
-                    new[one[:3]] = one
+            kept = await self._do(self._store.look_up, [row.key for row in rows])
+            new: dict[Key, Row] = {}
+            for place, row in enumerate(rows):
+                if kept[place] is None:
+                    kept[place] = new.get(row.key)
+                    new.setdefault(row.key, row)
             if new:
-                await self._ask(self._store.write, list(new.values()))
-        return found
+                await self._do(self._store.write, list(new.values()))
+        return kept
 
     async def workspaces(self) -> list[str]:
-        """Return the workspaces in which earlier sessions left unsettled pairs."""
-        return await self._ask(self._store.workspaces)
+        """Return the workspaces that have unsettled pairs."""
+        return await self._do(self._store.workspaces)
 
     async def write(self, row: Row) -> None:
         """Keep a row in place of the pair's earlier one; return when it is on the disk.
@@ -175,21 +172,21 @@ class Session:
         calls back at once.
         """
         try:
-            values = self._values(row)
+            row = self._signed(row)
         except JournalError as error:
             done(error)
             return
-        if self._durable:
-            self._writer.add(values, done, within)
+        if self._store.durable:
+            self._writer.add(row, done, within)
         else:
             full = self._writer.backlog >= _FULL - 1
-            self._writer.add(values, _ignore, 0.0 if full else math.inf)
+            self._writer.add(row, _ignore, 0.0 if full else math.inf)
             done(None)
 
     async def room(self) -> None:
         """Wait while too many rows are waiting for a temporary journal."""
         if self._writer.backlog > BACKLOG:
-            await self._ask(_ignore)
+            await self._do(_ignore)
 
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
@@ -197,15 +194,15 @@ class Session:
         """Return a workspace's next rows after `after`, in the order of the ids."""
         workspace = workspace or self._workspace
         await self._own([workspace])
-        return await self._ask(self._store.rows, wanted, after, limit, workspace)
+        return await self._do(self._store.rows, wanted, after, limit, workspace)
 
     async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run another module's statement, which changes all or nothing."""
-        return await self._ask(self._store.ask, statement, values)
+        return await self._do(self._store.ask, statement, values)
 
     async def end_input(self) -> None:
         """Record that the input was read to its end."""
-        await self._ask(self._store.update, {"input_ended": True})
+        await self._do(self._store.update, {"input_ended": True})
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """Write the session's numbers, at most once a second; a call in between does nothing."""
@@ -213,44 +210,19 @@ class Session:
         now = self._runtime.monotonic()
         if now - self._noted >= _NOTE_EVERY:
             self._noted = now
-            await self._ask(self._store.update, facts)
+            await self._do(self._store.update, facts)
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """Write the rows that wait, then the session's numbers, and let go of the journal.
 
         A cancelled call does so too, before it raises. Closing again does nothing.
         """
-        if os.getpid() != self._writer.process:
-            return
-        if self._closing is not None:
-            await _outlast(self._closing)
-            return
-        failed = self._writer.failure is not None
-        ended = {**facts, "ended_at": round(self._runtime.wall(), 3)}
-        self._closing = self._writer.ask(functools.partial(self._store.close, ended))
-        try:
-            await _outlast(self._closing)
-        finally:
+        if os.getpid() == self._writer.process:
             self._forgotten.detach()
-            self._writer.end(wait=True)
-        if self._closing.exception() is not None and not failed:
-            self._closing.result()
+            await self._writer.close({**facts, "ended_at": round(self._runtime.wall(), 3)})
 
 
-async def _outlast(future: asyncio.Future[Any]) -> None:
-    """Wait for the end of something that a cancelled caller must not leave unfinished."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        future.exception()  # the cancelled caller cannot ask for it
-        raise cancelled
-
-
-def _resolve(written: asyncio.Future[None], error: JournalError | None) -> None:
+def _resolve(written: asyncio.Future[None], error: BaseException | None) -> None:
     if written.done():  # the waiter was cancelled
         return
     if error is None:

@@ -11,21 +11,19 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
+from msgspec.structs import astuple
 
 from intercom_async.journal import reader, sqlite_file
-from intercom_async.journal.errors import JournalError, JournalWriteError
-from intercom_async.journal.lock import locked
-from intercom_async.journal.row import Binding, Source, storable_text
-from intercom_async.journal.store import (
-    COLUMNS,
-    KEY,
-    NAMES,
-    UNSETTLED,
-    UPDATES,
-    Store,
-    Values,
-    origin,
+from intercom_async.journal.errors import (
+    NOTHING_SENT,
+    SAFE,
+    JournalError,
+    JournalWriteError,
+    unusable,
 )
+from intercom_async.journal.lock import locked
+from intercom_async.journal.row import Binding, Row, Source, storable_text
+from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
 
 LOOK_EVERY: Final = 0.25
 """Seconds between two checks that the file is still in its place."""
@@ -33,6 +31,9 @@ LOOK_EVERY: Final = 0.25
 _MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
+
+_ROWS: Final = msgspec.json.Decoder(list[Row], strict=False)
+"""SQLite keeps true and false as numbers."""
 
 _Result = TypeVar("_Result")
 
@@ -45,21 +46,16 @@ class SqliteStore(Store):
     """
 
     _LOOK_UP = f"""
-        SELECT json_array(wanted.key, {NAMES}) AS row
-        FROM json_each(:keys) AS wanted CROSS JOIN pair
+        SELECT {NAMES} FROM json_each(:keys) AS wanted CROSS JOIN pair
         ON workspace = json_extract(wanted.value, '$[0]')
             AND conversation_id = json_extract(wanted.value, '$[1]')
             AND contact_id = json_extract(wanted.value, '$[2]')
     """
     _PAGE = f"""
-        SELECT json_array({NAMES}) AS row FROM pair
+        SELECT {NAMES} FROM pair
         WHERE workspace = :workspace
             AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
         ORDER BY conversation_id, contact_id LIMIT :limit
-    """
-    _LEFT = f"""
-        SELECT DISTINCT json_array(workspace) AS row FROM pair
-        WHERE {UNSETTLED} AND session < :session ORDER BY workspace
     """
 
     def __init__(
@@ -70,40 +66,29 @@ class SqliteStore(Store):
         self.before = {}
         self._place: os.stat_result | None = None
         self._looked = 0.0
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as undo:
             try:
-                if path is None:
-                    self._connection = self._open_temporary(opened)
-                    sqlite_file.fill(self._connection, binding, now)
-                else:
-                    self._connection = self._open_file(path, binding, now, opened)
-                    self._place = os.stat(self.name)  # noqa: PTH116  its path is a text
+                self._connection = self._opened_at(path, binding, now, undo)
                 self._begin(binding, source, now)
             except sqlite3.Error as error:
-                raise sqlite_file.error_from(self.name, error) from error
+                raise sqlite_file.error_from(self.name, error, NOTHING_SENT) from error
             except OSError as error:
-                raise JournalWriteError(
-                    self.name,
-                    f"the journal {self.name} cannot be created ({error.strerror}); nothing "
-                    "was sent",
-                    errno=error.errno,
-                ) from error
-            self._opened = opened.pop_all()
+                raise unusable(self.name, error, NOTHING_SENT) from error
+            self._opened = undo.pop_all()
         variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
-    def _open_temporary(self, undo: contextlib.ExitStack) -> sqlite3.Connection:
-        """Make a database that SQLite keeps in memory, or in a nameless file if it grows."""
-        connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        undo.callback(connection.close)
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
-
-    def _open_file(
-        self, path: str, binding: Binding, now: float, undo: contextlib.ExitStack
+    def _opened_at(
+        self, path: str | None, binding: Binding, now: float, undo: contextlib.ExitStack
     ) -> sqlite3.Connection:
         """Lock a journal and open it to write; one that is refused was only read."""
+        if path is None:  # SQLite keeps it in memory, or in a nameless file if it grows
+            connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            undo.callback(connection.close)
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            sqlite_file.fill(connection, binding, now)
+            return connection
         if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  all are texts
             raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
         path = self.name
@@ -125,6 +110,7 @@ class SqliteStore(Store):
         sqlite_file.write_ahead(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
+        self._place = os.stat(path)  # noqa: PTH116  its path is a text
         return connection
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
@@ -139,18 +125,11 @@ class SqliteStore(Store):
         )
         self._connection.execute("COMMIT")
 
-    def carry_out(self, work: Callable[[], _Result]) -> _Result:
+    def attempt(self, work: Callable[[], _Result]) -> _Result:
         try:
             return work()
         except sqlite3.Error as error:
-            raise sqlite_file.error_from(self.name, error, self._durable()) from error
-
-    def _durable(self) -> int:
-        try:
-            ((count,),) = self._connection.execute("SELECT count(*) FROM pair")
-        except sqlite3.Error:
-            return 0
-        return int(count)
+            raise sqlite_file.error_from(self.name, error, SAFE) from error
 
     def _look_at_place(self) -> None:
         """Check that the path still leads to the open file.
@@ -171,11 +150,9 @@ class SqliteStore(Store):
             self.name,
             f"the journal {self.name} was moved, replaced or deleted while the run wrote it, so "
             "nothing more was written. Move it back, then resume",
-            errno=None,
-            durable=self._durable(),
         )
 
-    def write(self, rows: Sequence[Values]) -> None:
+    def write(self, rows: Sequence[Row]) -> None:
         self._look_at_place()
         with self._connection:
             if len(rows) > self._most:
@@ -183,19 +160,21 @@ class SqliteStore(Store):
             for start in range(0, len(rows), self._most):
                 batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
-                values = list(chain(*batch))
+                values = list(chain.from_iterable(map(astuple, batch)))
                 try:
                     self._connection.execute(_upsert(len(batch)), values)
                 except UnicodeEncodeError:
                     self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
 
-    def fetch(self, statement: str, **facts: Any) -> list[list[Any]]:
-        """See `Store`; the one column, `row`, is JSON."""
+    def fetch(self, statement: str, **facts: Any) -> list[Row]:
         ((text,),) = self._connection.execute(
-            f"SELECT '[' || coalesce(group_concat(row), '') || ']' FROM ({statement})", facts
+            f"SELECT json_group_array(json_array({NAMES})) FROM ({statement})", facts
         )
-        found: list[list[Any]] = msgspec.json.decode(text)
-        return found
+        return _ROWS.decode(text)
+
+    def workspaces(self) -> list[str]:
+        statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} ORDER BY workspace"
+        return [workspace for (workspace,) in self._connection.execute(statement)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
         self._connection.execute(
@@ -219,14 +198,11 @@ class SqliteStore(Store):
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """See `Store`. Leaves one plain file, with none beside it, unless others use it."""
-        try:
-            self._looked = 0.0
-            self.update(facts)
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            self.let_go()
+        self._looked = 0.0
+        self.update(facts)
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA journal_mode = MEMORY")
 
     def let_go(self) -> None:
         self._opened.close()

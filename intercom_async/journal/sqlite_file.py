@@ -1,7 +1,6 @@
 """SQLite files that are journals: created, checked, connected to, and errors in our words."""
 
 import contextlib
-import errno
 import functools
 import os
 import sqlite3
@@ -13,19 +12,13 @@ from typing import Final, Literal
 
 from intercom_async._version import __version__
 from intercom_async.errors import readable
-from intercom_async.journal.errors import JournalCorruptError, JournalError, JournalWriteError
+from intercom_async.journal.errors import JournalCorruptError, JournalError, unusable
 from intercom_async.journal.row import Binding
 
 APPLICATION_ID: Final = int.from_bytes(b"icas", "big")
 VERSION: Final = 1
 PATIENCE: Final = 30.0
 """Seconds to wait while another program holds the database."""
-
-_ERRNO: Final = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-}
 
 
 def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
@@ -65,21 +58,18 @@ def check_owner(path: str) -> os.stat_result:
     """
     facts = os.stat(path)  # noqa: PTH116
     if not stat.S_ISREG(facts.st_mode):
-        raise JournalError(path, f"{path} is no regular file, so it cannot hold a journal")
-    if facts.st_nlink > 1:
-        raise JournalError(
-            path, f"{path} has more than one name (hard links), so two runs could damage it"
-        )
-    if sys.platform != "win32":
-        if facts.st_uid != os.geteuid():
-            raise JournalError(
-                path, f"{path} belongs to another user (uid {facts.st_uid}); name another file"
-            )
-        if facts.st_mode & 0o077:
-            raise JournalError(
-                path, f"{path} lies open to other users; close it with `chmod 600 {path}`"
-            )
-    return facts
+        wrong = "is no regular file, so it cannot hold a journal"
+    elif facts.st_nlink > 1:
+        wrong = "has more than one name (hard links), so two runs could damage it"
+    elif sys.platform == "win32":
+        return facts
+    elif facts.st_uid != os.geteuid():
+        wrong = f"belongs to another user (uid {facts.st_uid}); name another file"
+    elif facts.st_mode & 0o077:
+        wrong = f"lies open to other users; close it with `chmod 600 {path}`"
+    else:
+        return facts
+    raise JournalError(path, f"{path} {wrong}")
 
 
 def create(path: str, binding: Binding, now: float) -> None:
@@ -123,10 +113,16 @@ def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
 def write_ahead(connection: sqlite3.Connection, path: str) -> None:
     """Write ahead, so that readers and the writer do not wait for each other.
 
+    By way of MEMORY: a rollback journal on the disk, left by a kill between the two modes, would
+    keep out whoever only reads.
+
     Raises:
         JournalError: the file system cannot do that.
     """
-    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
+    ((mode,),) = connection.execute("PRAGMA journal_mode")
+    if mode != "wal":
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
     if mode != "wal":
         raise JournalError(
             path,
@@ -135,39 +131,19 @@ def write_ahead(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def error_from(path: str, error: sqlite3.Error, durable: int | None = None) -> JournalError:
-    """Return an error that says what happened and what to do.
-
-    `durable` counts the pairs that are safe on the disk; None before anything was written.
-    """
+def error_from(path: str, error: sqlite3.Error, safe: str) -> JournalError:
+    """Return an error that says what happened, what is safe, and what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    reason = readable(str(error))
-    made: JournalError
     if code == sqlite3.SQLITE_NOTADB:
-        made = JournalCorruptError(path, _no_journal(path))
-    elif code == sqlite3.SQLITE_CORRUPT:
-        made = JournalCorruptError(
+        return JournalCorruptError(path, _no_journal(path))
+    if code == sqlite3.SQLITE_CORRUPT:
+        return JournalCorruptError(
             path,
-            f"the journal {path} is damaged ({reason}). Nothing was repaired: keep a copy, then "
-            f"try `sqlite3 {path} .recover`, or run the input again with a new journal",
+            f"the journal {path} is damaged ({readable(str(error))}). Nothing was repaired: keep a "
+            f"copy, then try `sqlite3 {path} .recover`, or run the input again with a new journal",
         )
-    else:
-        if code == sqlite3.SQLITE_BUSY:
-            reason = f"another program has kept it locked for {PATIENCE:.0f} seconds"
-        safe = (
-            "nothing was sent"
-            if durable is None
-            else f"{durable} pairs are safe in it. Make room or repair the disk, then resume: "
-            "nothing is lost, and nothing is done twice"
-        )
-        made = JournalWriteError(
-            path,
-            f"the journal {path} cannot be used ({reason}); {safe}",
-            errno=_ERRNO.get(code),
-            durable=durable or 0,
-        )
-    made.__cause__ = error.with_traceback(None)  # it would keep what was being written
-    return made
+    busy = f"another program has kept it locked for {PATIENCE:.0f} seconds"
+    return unusable(path, error, safe, busy if code == sqlite3.SQLITE_BUSY else "")
 
 
 def _no_journal(path: str) -> str:

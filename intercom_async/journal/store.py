@@ -5,35 +5,28 @@ import json
 import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 import msgspec
 
-from intercom_async.journal.row import SETTLED, Row, Source
+from intercom_async.journal.row import SETTLED, Key, Row, Source
 
-COLUMNS: Final = tuple(dict.fromkeys(("workspace", *Row.__struct_fields__)))
-"""Of the table of pairs: the members of a `Row`, those of the key first."""
+COLUMNS: Final = Row.__struct_fields__
+"""Of the table of pairs."""
 
 NAMES: Final = ", ".join(COLUMNS)
-KEY: Final = ", ".join(COLUMNS[:3])
-UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
-
-FLAGS: Final = tuple(field.name for field in msgspec.structs.fields(Row) if field.type is bool)
-"""Columns that hold true or false, which SQLite keeps as a number."""
-
-Key = tuple[str, str, str]
-"""Workspace, conversation and contact."""
-
-Values = tuple[Any, ...]
-"""Values of `COLUMNS`."""
+KEY: Final = "workspace, conversation_id, contact_id"
+UPDATES: Final = ", ".join(
+    f"{name} = excluded.{name}" for name in COLUMNS if name not in KEY.split(", ")
+)
+UNSETTLED: Final = f"state NOT IN ({', '.join(repr(state) for state in SETTLED)})"
 
 _Result = TypeVar("_Result")
 
 
-class Wanted(enum.Enum):
-    """Which rows `Session.rows` reads.
+class Wanted(enum.StrEnum):
+    """Which rows `Session.rows` reads: a condition, in SQL.
 
     Attributes:
         LEFT: not settled, and last written by an earlier session.
@@ -41,17 +34,9 @@ class Wanted(enum.Enum):
         PENDING: written by this session, and not sent.
     """
 
-    LEFT = enum.auto()
-    DEFERRED = enum.auto()
-    PENDING = enum.auto()
-
-
-UNSETTLED: Final = f"state NOT IN ({', '.join(repr(state) for state in SETTLED)})"
-_CONDITIONS: Final = {
-    Wanted.LEFT: f"{UNSETTLED} AND session <> {{session}}",
-    Wanted.DEFERRED: "deferred AND session = {session}",
-    Wanted.PENDING: "state = 'pending' AND session = {session}",
-}
+    LEFT = f"{UNSETTLED} AND session <> {{session}}"
+    DEFERRED = "deferred AND session = {session}"
+    PENDING = "state = 'pending' AND session = {session}"
 
 
 class Facts(TypedDict, total=False):
@@ -69,16 +54,10 @@ class Facts(TypedDict, total=False):
 
 FACTS: Final = tuple(Facts.__annotations__)
 
-values_of: Callable[[Row], Values] = attrgetter(*COLUMNS[1:-2])
-"""Take the values of all columns but those that a session fills in: the first and the last two."""
-
 
 def row_of(values: Sequence[Any]) -> Row:
     """Make a row of the values of `COLUMNS`."""
-    facts = dict(zip(COLUMNS, values, strict=True))
-    for name in FLAGS:
-        facts[name] = bool(facts[name])
-    return Row(**facts)
+    return msgspec.convert(values, Row, strict=False)
 
 
 def origin(source: Source | None) -> dict[str, Any]:
@@ -103,7 +82,6 @@ class Store(ABC):
 
     _LOOK_UP: ClassVar[str]
     _PAGE: ClassVar[str]
-    _LEFT: ClassVar[str]
 
     name: str
     durable: bool = True
@@ -113,7 +91,7 @@ class Store(ABC):
     input_ended: bool = False
 
     @abstractmethod
-    def carry_out(self, work: Callable[[], _Result]) -> _Result:
+    def attempt(self, work: Callable[[], _Result]) -> _Result:
         """Do some work with the methods below.
 
         Raises:
@@ -121,34 +99,32 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def fetch(self, statement: str, **facts: Any) -> Iterable[Sequence[Any]]:
-        """Run a query with named parameters."""
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keep rows: all or none; of two rows of one pair, the later."""
 
     @abstractmethod
-    def write(self, rows: Sequence[Values]) -> None:
-        """Keep rows: all or none; of two rows of one pair, the later."""
+    def fetch(self, statement: str, **facts: Any) -> list[Row]:
+        """Read rows with a query for `COLUMNS` that has named parameters."""
 
     def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
         """Return rows in the order of their keys."""
-        found: list[Row | None] = [None] * len(keys)
-        for place, *values in self.fetch(self._LOOK_UP, keys=msgspec.json.encode(keys).decode()):
-            found[place] = row_of(values)
-        return found
+        rows = self.fetch(self._LOOK_UP, keys=msgspec.json.encode(keys).decode())
+        found = {row.key: row for row in rows}
+        return [found.get(key) for key in keys]
 
     def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
         """Return a page of rows."""
-        found = self.fetch(
-            self._PAGE.format(wanted=_CONDITIONS[wanted].format(session=self.number)),
+        return self.fetch(
+            self._PAGE.format(wanted=wanted.format(session=self.number)),
             workspace=workspace,
             conversation="" if after is None else after.conversation_id,
             contact="" if after is None else after.contact_id,
             limit=limit,
         )
-        return list(map(row_of, found))
 
+    @abstractmethod
     def workspaces(self) -> list[str]:
         """Return workspaces with unsettled pairs."""
-        return [workspace for (workspace,) in self.fetch(self._LEFT, session=self.number)]
 
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
@@ -164,7 +140,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write the session's last numbers and let go of everything."""
+        """Write the session's last numbers."""
 
     @abstractmethod
     def let_go(self) -> None:

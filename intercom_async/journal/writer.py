@@ -1,12 +1,12 @@
-"""The thread that writes a journal: while it works, calls collect for its next turn."""
+"""The thread that writes a journal. While it works, rows collect for its next batch."""
 
 import asyncio
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from intercom_async.journal.errors import (
     JournalError,
@@ -14,162 +14,152 @@ from intercom_async.journal.errors import (
     JournalMismatchError,
     again,
 )
-from intercom_async.journal.store import Store, Values
-from intercom_async.runtime import Runtime
+from intercom_async.journal.row import Row
+from intercom_async.journal.store import Store
 
 _Result = TypeVar("_Result")
-_Ended = tuple[Any, BaseException | None]
 
-Done = Callable[[JournalError | None], None]
+Done = Callable[[BaseException | None], None]
 """Called when a row is on the disk, or with the reason why it cannot be."""
 
-_Rows = list[tuple[Values, Done]]
-_Calls = list[tuple[Callable[[], Any], asyncio.Future[Any]]]
+_Rows = list[tuple[Row, Done]]
 
 
 class Writer:
     """The one thread that uses a store.
 
     Attributes:
-        store: opened by the thread.
         failure: what went wrong first; nothing is written after it.
-        began: the time before the store was opened.
         process: the one whose thread it is; a forked child has none.
-        turned: called after each turn, with the time when it began.
+        closing: done when the store is closed; None before `close`.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.store: Store | None = None
+    def __init__(self, thread: ThreadPoolExecutor, store: Store) -> None:
+        self.store = store
         self.failure: JournalError | None = None
         self.process = os.getpid()
-        self.turned: Callable[[float], None] = _ignore
-        self.began = runtime.monotonic()
-        self._runtime = runtime
+        self.closing: asyncio.Future[None] | None = None
+        self._thread = thread
         self._loop = asyncio.get_running_loop()
-        # The thread's frame keeps `initargs`. In a forked child that frame is never freed, so
-        # the database is not closed there: that could cut the log of its parent's.
-        self._thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (self,))
         self._rows: _Rows = []
-        self._calls: _Calls = []
-        self._working = False
+        self._writing = 0
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def open(cls, opening: Callable[[], Store]) -> Self:
+        """Open a store in a thread of its own; a cancelled caller leaves nothing open."""
+        loop = asyncio.get_running_loop()
+        # The thread's frame keeps the store. In a forked child that frame is never freed, so the
+        # database is not closed there: that could cut the log of its parent's.
+        kept: list[Store] = []
+        thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (kept,))
+        try:
+            await outlast(loop.run_in_executor(thread, lambda: kept.append(opening())))
+        except BaseException:
+            for store in kept:
+                await outlast(loop.run_in_executor(thread, store.let_go))
+            thread.shutdown()
+            raise
+        return cls(thread, kept[0])
 
     @property
     def backlog(self) -> int:
         """Rows that wait."""
         return len(self._rows)
 
-    def open(self, opening: Callable[[], Store]) -> asyncio.Future[Store]:
-        """Open the store."""
-
-        def work() -> Store:
-            self.store = opening()
-            return self.store
-
-        return self._loop.run_in_executor(self._thread, work)
-
-    def add(self, values: Values, done: Done, within: float) -> None:
-        """Have a row written within some seconds."""
-        self._rows.append((values, done))
-        self._begin_within(within)
-
-    def ask(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
-        """Have some work done at once, after the rows that were added before."""
-        answer: asyncio.Future[_Result] = self._loop.create_future()
-        self._calls.append((work, answer))
-        self._begin_within(0.0)
-        return answer
-
-    def _begin_within(self, seconds: float) -> None:
-        due = self._loop.time() + seconds
+    def add(self, row: Row, done: Done, within: float) -> None:
+        """Have a row written within some seconds, or when the batch before it is."""
+        self._rows.append((row, done))
+        due = self._loop.time() + within
         if due < self._due:
             self._due = due
             self._plan()
 
+    def do(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        """Have some work done now, after the rows that were added before."""
+        self._write()
+        return self._loop.run_in_executor(self._thread, self._attempt, work)
+
     def _plan(self) -> None:
-        """Let the thread begin its next turn when that is due."""
         if self._timer is not None:
             self._timer.cancel()
-        if not self._working and (self._rows or self._calls):
-            self._timer = self._loop.call_at(self._due, self._begin)
+        if not self._writing and self._due < math.inf:
+            self._timer = self._loop.call_at(self._due, self._write)
 
-    def _begin(self) -> None:
-        rows, calls = self._take()
-        if rows or calls:  # or the session was forgotten, and `end` took them
-            self._working = True
-            turn = self._loop.run_in_executor(self._thread, self._work_off, rows, calls)
-            began = self._runtime.monotonic()
-            turn.add_done_callback(functools.partial(self._end_turn, rows, calls, began))
+    def _write(self) -> None:
+        rows, self._rows, self._due = self._rows, [], math.inf
+        if rows:
+            self._writing += 1
+            work = functools.partial(self.store.write, [row for row, _ in rows])
+            writing = self._loop.run_in_executor(self._thread, self._attempt, work)
+            writing.add_done_callback(functools.partial(self._written, rows))
 
-    def _take(self) -> tuple[_Rows, _Calls]:
-        taken = self._rows, self._calls
-        self._rows, self._calls, self._due = [], [], math.inf
-        return taken
-
-    def _end_turn(
-        self, rows: _Rows, calls: _Calls, began: float, turn: asyncio.Future[list[_Ended]]
-    ) -> None:
-        self._working = False
+    def _written(self, rows: _Rows, writing: asyncio.Future[None]) -> None:
+        self._writing -= 1
         self._plan()
-        (_, failed), *ended = turn.result()
-        self.turned(began)
+        error = writing.exception()
         for _, done in rows:
-            done(None if failed is None else self._for_a_row(failed))
-        for (_, answer), (result, error) in zip(calls, ended, strict=True):
-            if answer.done():  # the waiter was cancelled
-                continue
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(again(error) if isinstance(error, JournalError) else error)
+            done(None if error is None else again(error))
 
-    def _for_a_row(self, error: BaseException) -> JournalError:
-        if isinstance(error, JournalError):
-            return again(error)
-        assert self.store is not None  # noqa: S101  no session begins before
-        made = JournalError(self.store.name, f"{self.store.name} cannot keep a row: {error}")
-        made.__cause__ = error
-        return made
-
-    def _work_off(self, rows: _Rows, calls: _Calls) -> list[_Ended]:
-        """Write rows, then do what was asked; return what came of the rows first."""
-        assert self.store is not None  # noqa: S101  no session begins before
-        write = functools.partial(self.store.write, [values for values, _ in rows])
-        return [
-            self._attempt(write) if rows else (None, None),
-            *(self._attempt(work) for work, _ in calls),
-        ]
-
-    def _attempt(self, work: Callable[[], Any]) -> _Ended:
-        assert self.store is not None  # noqa: S101  as above
+    def _attempt(self, work: Callable[[], _Result]) -> _Result:
         if self.failure is not None:
-            return None, self.failure
+            raise again(self.failure)
         try:
-            return self.store.carry_out(work), None
-        except (JournalMismatchError, JournalLockedError) as error:  # of one workspace of many
-            return None, error
+            return self.store.attempt(work)
+        except (JournalMismatchError, JournalLockedError):  # of one workspace of many
+            raise
         except JournalError as error:
-            self.failure = error
-            return None, error
-        except BaseException as error:  # noqa: BLE001  the waiter gets it
-            return None, error
+            self.failure = again(error)
+            raise
 
-    def end(self, *, wait: bool) -> None:
-        """Let the thread end, once it has written all rows and the store is closed."""
+    async def close(self, facts: Mapping[str, Any] | None = None) -> None:
+        """Write what waits and, unless something failed, a session's last numbers; end the thread.
+
+        A cancelled call does so too, before it raises.
+        """
+        if self.closing is None:
+            self._write()
+            self.closing = self._loop.run_in_executor(self._thread, self._let_go, [], facts)
+        try:
+            await outlast(self.closing)
+        finally:
+            self._thread.shutdown()
+
+    def forget(self) -> None:
+        """Do what `close` does, without a loop, and without waiting for it."""
         if os.getpid() != self.process:
             return
-        last = functools.partial(self._finish, *self._take())
+        rows, self._rows = self._rows, []
+        last = functools.partial(self._let_go, [row for row, _ in rows], None)
         try:
             self._thread.submit(last)
         except RuntimeError:  # the interpreter ends, and the thread has done so
             last()
-        self._thread.shutdown(wait=wait)
+        self._thread.shutdown(wait=False)
 
-    def _finish(self, rows: _Rows, calls: _Calls) -> None:
-        if self.store is not None:
-            self._work_off(rows, calls)
+    def _let_go(self, rows: Sequence[Row], facts: Mapping[str, Any] | None) -> None:
+        try:
+            if rows:
+                self._attempt(functools.partial(self.store.write, rows))
+            if facts is not None and self.failure is None:
+                self._attempt(functools.partial(self.store.close, facts))
+        finally:
             self.store.let_go()
+
+
+async def outlast(future: asyncio.Future[_Result]) -> _Result:
+    """Await something that a cancelled caller must not leave unfinished."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # the cancelled caller cannot ask for it
+        raise cancelled
+    return future.result()
 
 
 def _ignore(*_: object) -> None:

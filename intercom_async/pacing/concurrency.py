@@ -5,7 +5,7 @@ their product in flight; half as much again is added for variation. The quota pa
 this is a safety bound that matters when the server slows down: when more than one answer in
 twenty says it is overloaded, the bound is halved, then given back by a tenth per calm window.
 A controller that follows the latency itself would bring nothing while a quota is the bottleneck.
-Pure: one call per answer, one per window.
+Pure: one call per answer.
 """
 
 import math
@@ -28,7 +28,7 @@ _SAMPLES: Final = 512
 class ConcurrencyBound:
     """The bound, and what it is computed from."""
 
-    __slots__ = ("_answers", "_factor", "_latencies", "_overloads", "value")
+    __slots__ = ("_answers", "_factor", "_latencies", "_overloads", "_reset", "value")
 
     def __init__(self) -> None:
         self.value = LARGEST
@@ -36,15 +36,24 @@ class ConcurrencyBound:
         self._latencies: deque[float] = deque(maxlen=_SAMPLES)
         self._answers = 0
         self._overloads = 0
+        self._reset = 0.0
 
-    def observe(self, elapsed: float, *, overloaded: bool) -> None:
-        """Count an attempt; overloaded is one that timed out or got 502, 503 or 504."""
+    def observe(self, elapsed: float, *, overloaded: bool, limit: int | None, reset: float) -> None:
+        """Count an attempt.
+
+        Args:
+            overloaded: whether it timed out or got 502, 503 or 504.
+            limit: requests of a window, None if unknown.
+            reset: the window; a new bound is computed with each.
+        """
+        if limit is not None and reset != self._reset:
+            self._reset = reset
+            self._compute(limit)
         self._answers += 1
         self._overloads += overloaded
         self._latencies.append(elapsed)
 
-    def next_window(self, limit: int) -> None:
-        """Compute the bound for a window of `limit` requests in ten seconds."""
+    def _compute(self, limit: int) -> None:
         if not self._answers:
             return
         if self._overloads > _OVERLOADED * max(self._answers, _FEW):

@@ -8,16 +8,16 @@ a waiter cancelled just then gives it back, and the next one is woken.
 """
 
 import asyncio
-import math
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
-import attrs
+import msgspec
 
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.concurrency import ConcurrencyBound
+from intercom_async.pacing.gate import Gate, GatedWindow
 from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.pacing.window import (
@@ -33,74 +33,29 @@ _BULK: Final = Lane.BULK
 _OVERLOADED: Final = frozenset({502, 503, 504})
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    """A request that waits for its permit."""
+class _Waiter(NamedTuple):
+    """What a request that waits for its permit needs besides; see `Limiter.acquire`."""
 
-    granted: asyncio.Future[Permit]
     bounded: bool
     slots: Slots
 
 
-@attrs.define(eq=False)
-class _Queue:
-    """One lane's waiters, first in, first out.
-
-    Attributes:
-        waiters: in order; those that gave up stay until they come to the head.
-        waiting: how many have not given up.
-    """
-
-    lane: Lane
-    waiters: deque[_Waiter] = attrs.field(factory=deque[_Waiter])
-    waiting: int = 0
+_Queue = OrderedDict[asyncio.Future[Permit], _Waiter]
+"""One lane's waiters, first in, first out."""
 
 
-@attrs.define(eq=False)
-class Backlog:
+class Backlog(msgspec.Struct, eq=False):
     """The `unread` pairs of a bulk run, None if their number is unknown."""
 
     unread: int | None
-
-
-class Gate(Protocol):
-    """One limiter's view of a budget shared with other processes.
-
-    A permit is granted when the limiter's own window and the gate agree, so a gate can only slow
-    down, never speed up. Every call is quick and none blocks.
-    """
-
-    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
-        """Return 0.0 if a permit may be taken now, else the seconds after which to ask again.
-
-        Args:
-            reset: Unix second, on the server's clock, at which its current window ends.
-        """
-        ...
-
-    def least_wait(self, *, reset: float, left: float) -> float:
-        """Return the seconds that an interactive request certainly has to wait."""
-        ...
-
-    def take(self) -> None:
-        """A permit is taken: `wait` has just returned 0.0, or no reply has named a window yet."""
-        ...
-
-    def observe(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
-        """A reply said what is left of a window.
-
-        Args:
-            elapsed: seconds from the request's permit to the reply.
-        """
-        ...
 
 
 class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: makes the gate of a budget shared with other processes, given a function that
-            wakes this limiter; None without such a budget.
+        share: makes the gate of a budget shared with other processes, given as `wake` a function
+            that wakes this limiter; None without such a budget.
     """
 
     def __init__(
@@ -108,20 +63,21 @@ class Limiter:
         policy: RateLimitPolicy,
         runtime: Runtime = SYSTEM,
         *,
-        share: Callable[[Callable[[], None]], Gate] | None = None,
+        share: Callable[..., Gate] | None = None,
     ) -> None:
         self._runtime = runtime
-        self._window = QuotaWindow(policy, runtime.random)
-        self._interactive = _Queue(Lane.INTERACTIVE)
-        self._bulk = _Queue(Lane.BULK)
+        self._window = (
+            QuotaWindow(policy, runtime.random)
+            if share is None
+            else GatedWindow(policy, runtime.random, share(wake=self._wake))
+        )
+        self._interactive = _Queue()
+        self._bulk = _Queue()
         self._backlogs: list[Backlog] = []
         self._concurrency = ConcurrencyBound()
-        self._concurrency_reset = 0.0
         self._bounded = 0
-        self._most: float = math.inf
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
-        self._gate = None if share is None else share(self._wake)
 
     def try_acquire(
         self, lane: Lane, *, bounded: bool = True, slots: Slots = UNBOUNDED
@@ -131,18 +87,12 @@ class Limiter:
         Args:
             bounded: whether a bulk request counts against the computed bound on concurrency.
         """
-        bulk = lane is _BULK
-        if self._interactive.waiting or not slots.free(bulk=bulk):
-            return None
-        bounded = bounded and bulk
-        if bulk and (self._bulk.waiting or (bounded and self._bounded >= self._concurrency.value)):
+        if self._interactive or (lane is _BULK and self._bulk):
             return None
         now = self._runtime.monotonic()
-        if self._window.wait(lane, now, backlog=self._backlog(1) if bulk else None) > 0.0:
+        if self._wait(lane, slots, now, bounded=bounded, waiting=1) > 0.0:
             return None
-        if self._gate is not None and self._wait_at(self._gate, now) > 0.0:
-            return None
-        return self._take(lane, now, bounded=bounded, slots=slots)
+        return self._take(lane, slots, now, bounded=bounded)
 
     async def acquire(
         self,
@@ -162,28 +112,25 @@ class Limiter:
         if permit is not None:
             return permit
         if max_wait is not None:
-            wait = self._least_wait(self._interactive.waiting)
+            wait = self._least_wait(len(self._interactive))
             if wait > max_wait or max_wait <= 0.0:
                 raise self._too_long(wait, max_wait, wait, slots)
         queue = self._bulk if lane is _BULK else self._interactive
         granted: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        queue.waiters.append(_Waiter(granted, bounded and lane is _BULK, slots))
-        queue.waiting += 1
-        expiry = None
-        if max_wait is not None:
-            expiry = self._runtime.call_later(
-                max_wait, lambda: self._expire(granted, max_wait, slots)
-            )
+        queue[granted] = _Waiter(bounded, slots)
         self._wake()
         try:
-            return await granted
-        except BaseException:
-            self._give_up(granted)
+            async with asyncio.timeout(max_wait):
+                return await granted
+        except BaseException as error:
+            queue.pop(granted, None)
+            if granted.done() and not granted.cancelled():  # granted in this turn of the loop
+                self.release(granted.result(), headers=None, status=None, sent=False)
+            self._wake()  # the next waiter may need the timer, or there is none
+            if max_wait is not None and isinstance(error, TimeoutError):
+                more = self._least_wait(0)
+                raise self._too_long(max_wait + more, max_wait, more, slots) from None
             raise
-        finally:
-            queue.waiting -= 1
-            if expiry is not None:
-                expiry.cancel()
 
     def release(
         self,
@@ -208,8 +155,6 @@ class Limiter:
         now = self._runtime.monotonic()
         if status is not None:
             window.answered(permit, headers, status=status, code=code, now=now)
-            if self._gate is not None and headers is not None:
-                self._observe(self._gate, headers, now - permit.sent)
         elif sent:
             window.lost(permit, now)
         else:
@@ -218,15 +163,20 @@ class Limiter:
             self._bounded -= 1
             if sent:
                 overloaded = status is None or status in _OVERLOADED
-                self._observe_load(now - permit.sent, overloaded=overloaded)
+                self._concurrency.observe(
+                    now - permit.sent,
+                    overloaded=overloaded,
+                    limit=window.limit,
+                    reset=window.reset,
+                )
         permit.slots.give_back()
-        if self._interactive.waiting or self._bulk.waiting:
+        if self._interactive or self._bulk:
             self._wake()
 
     def recovered(self) -> None:
         """An outage is over: the load that was measured in it means nothing now."""
         self._concurrency = ConcurrencyBound()
-        if self._bulk.waiting:
+        if self._bulk:
             self._wake()
 
     def expect(self, backlog: Backlog) -> None:
@@ -247,25 +197,26 @@ class Limiter:
         """Return a snapshot of the quota; None before the first answer."""
         return self._window.status(
             self._runtime.monotonic(),
-            waiting_interactive=self._interactive.waiting,
-            waiting_bulk=self._bulk.waiting,
+            waiting_interactive=len(self._interactive),
+            waiting_bulk=len(self._bulk),
         )
 
-    def offered(self) -> None:
-        """A connection is free for one request; see `Slots`."""
-        self._most = 1
-        try:
-            self._wake()
-        finally:
-            self._most = math.inf
+    def _wait(self, lane: Lane, slots: Slots, now: float, *, bounded: bool, waiting: int) -> float:
+        """Return 0.0 if a request may leave now, else the seconds after which to look again."""
+        bulk = lane is _BULK
+        if bulk and bounded and self._bounded >= self._concurrency.value:
+            return WINDOW  # an answer makes room, and wakes
+        wait = self._window.wait(lane, now, backlog=self._backlog(waiting) if bulk else None)
+        if wait <= 0.0 and not slots.free(bulk=bulk):
+            slots.stand_in_line(self._wake, bulk=bulk)
+            return WINDOW  # a connection that is given back is offered
+        return wait
 
-    def _take(self, lane: Lane, now: float, *, bounded: bool, slots: Slots) -> Permit:
-        if self._gate is not None:
-            self._gate.take()
+    def _take(self, lane: Lane, slots: Slots, now: float, *, bounded: bool) -> Permit:
         permit = self._window.take(lane, now)
         slots.take()
         permit.slots = slots
-        if bounded:
+        if bounded and lane is _BULK:
             permit.bounded = True
             self._bounded += 1
         return permit
@@ -273,9 +224,9 @@ class Limiter:
     def _wake(self) -> None:
         """Grant what may leave now, and set the timer for the rest."""
         now = self._runtime.monotonic()
-        wait = self._grant(self._interactive, now)
+        wait = self._grant(Lane.INTERACTIVE, self._interactive, now)
         if wait is None:
-            wait = self._grant(self._bulk, now)
+            wait = self._grant(_BULK, self._bulk, now)
         if wait is None:
             if self._timer is not None:
                 self._timer.cancel()
@@ -293,60 +244,20 @@ class Limiter:
         self._timer = None
         self._wake()
 
-    def _give_up(self, granted: "asyncio.Future[Permit]") -> None:
-        """A waiter leaves without its permit."""
-        if granted.done() and not granted.cancelled() and granted.exception() is None:
-            # Granted and cancelled in the same turn of the loop.
-            self.release(granted.result(), headers=None, status=None, sent=False)
-        self._wake()  # the next waiter may need the timer, or there is none
-
-    def _grant(self, queue: _Queue, now: float) -> float | None:
+    def _grant(self, lane: Lane, queue: _Queue, now: float) -> float | None:
         """Wake waiters while they may go; return seconds until the next may, None if none waits."""
-        waiters = queue.waiters
-        while waiters:
-            waiter = waiters[0]
-            if waiter.granted.done():  # cancelled, or out of patience
-                waiters.popleft()
-                continue
-            if waiter.bounded and self._bounded >= self._concurrency.value:
-                return WINDOW  # an answer makes room, and wakes
-            wait = self._window.wait(queue.lane, now, backlog=self._backlog(len(waiters)))
-            if wait <= 0.0 and self._gate is not None:
-                wait = self._wait_at(self._gate, now)
-            if wait > 0.0:
-                return wait
-            bulk = queue.lane is _BULK
-            if self._most < 1 or not waiter.slots.free(bulk=bulk):
-                waiter.slots.stand_in_line(self, bulk=bulk)
-                return WINDOW  # a connection that is given back is offered
-            waiters.popleft()
-            self._most -= 1
-            permit = self._take(queue.lane, now, bounded=waiter.bounded, slots=waiter.slots)
-            waiter.granted.set_result(permit)
+        while queue:
+            granted, (bounded, slots) = next(iter(queue.items()))
+            if not granted.done():  # by its cancellation
+                wait = self._wait(lane, slots, now, bounded=bounded, waiting=len(queue))
+                if wait > 0.0:
+                    return wait
+                granted.set_result(self._take(lane, slots, now, bounded=bounded))
+            del queue[granted]
         return None
 
     def _least_wait(self, ahead: int) -> float:
-        """Return the seconds an interactive request certainly has to wait."""
-        window, now = self._window, self._runtime.monotonic()
-        wait = window.least_wait(ahead, now)
-        if self._gate is not None and window.limit is not None:
-            left = window.reset - window.clock.now(now)
-            wait = max(wait, self._gate.least_wait(reset=window.reset, left=left))
-        return wait
-
-    def _wait_at(self, gate: Gate, now: float) -> float:
-        """Ask the shared budget; before the first reply there is no window to ask for."""
-        window = self._window
-        if window.limit is None:
-            return 0.0
-        left = window.reset - window.clock.now(now)
-        return gate.wait(limit=window.limit, reset=window.reset, left=left, now=now)
-
-    @staticmethod
-    def _observe(gate: Gate, headers: RateLimitHeaders, elapsed: float) -> None:
-        limit, remaining, reset = headers.limit, headers.remaining, headers.reset
-        if limit is not None and remaining is not None and reset is not None:
-            gate.observe(limit=limit, remaining=remaining, reset=reset, elapsed=elapsed)
+        return self._window.least_wait(ahead, self._runtime.monotonic())
 
     def _backlog(self, waiting: int) -> int | None:
         """Return how many bulk requests there are to do, None when unknown."""
@@ -355,11 +266,6 @@ class Limiter:
                 return None
             waiting += backlog.unread
         return waiting
-
-    def _expire(self, granted: "asyncio.Future[Permit]", max_wait: float, slots: Slots) -> None:
-        if not granted.done():
-            more = self._least_wait(0)
-            granted.set_exception(self._too_long(max_wait + more, max_wait, more, slots))
 
     def _too_long(
         self, wait: float, max_wait: float, for_quota: float, slots: Slots
@@ -370,10 +276,3 @@ class Limiter:
             rate_limit=self.status(),
             connections=for_quota <= 0.0 and not slots.free(bulk=False),
         )
-
-    def _observe_load(self, elapsed: float, *, overloaded: bool) -> None:
-        window = self._window
-        if window.limit is not None and window.reset != self._concurrency_reset:
-            self._concurrency_reset = window.reset
-            self._concurrency.next_window(window.limit)
-        self._concurrency.observe(elapsed, overloaded=overloaded)

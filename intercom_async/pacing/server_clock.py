@@ -26,13 +26,8 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self.low: float  # both are known from the first reply on
+        self.low: float  # both mean something from the first reply on
         self.high: float
-
-    @property
-    def known(self) -> bool:
-        """Whether any reply was observed."""
-        return self._at is not None
 
     def observe(self, *, reset: float, date: float | None, sent: float, received: float) -> bool:
         """Learn from one reply.

@@ -4,33 +4,22 @@ Other processes, too, where a `SharedBudget` is given.
 """
 
 import asyncio
+import functools
 import hashlib
 from collections.abc import Callable, Hashable
-from typing import Final, Protocol
+from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
-from intercom_async.pacing.limiter import Gate, Limiter
+from intercom_async.pacing.gate import SharedBudget
+from intercom_async.pacing.limiter import Limiter
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
 
 _Limiters = WeakValueDictionary[Hashable, Limiter]
 _LIMITERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Limiters]] = WeakKeyDictionary()
-
-
-class SharedBudget(Protocol):
-    """Makes the gates of one process."""
-
-    def gate(self, name: str, *, wake: Callable[[], None]) -> Gate:
-        """Return a gate, inside the running loop.
-
-        Args:
-            name: of the budget, the same in every process; holds no secret.
-            wake: call it when the result of `wait` may have changed.
-        """
-        ...
 
 
 def limiter_for(
@@ -50,18 +39,15 @@ def limiter_for(
         owner = hashlib.sha256(token.reveal().encode()).digest()
     # How long a call may wait is the call's business and separates no budgets.
     key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
-
-    def share(wake: Callable[[], None]) -> Gate:
-        assert shared is not None  # noqa: S101  asked only then
-        return shared.gate(_name(owner, base_url), wake=wake)
+    share = None
+    if shared is not None:
+        share = functools.partial(shared.gate, _name(owner, base_url))
 
     def find() -> Limiter:
         limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())
         limiter = limiters.get(key)
         if limiter is None:
-            limiter = limiters[key] = Limiter(
-                policy, runtime, share=None if shared is None else share
-            )
+            limiter = limiters[key] = Limiter(policy, runtime, share=share)
         return limiter
 
     return find
@@ -69,5 +55,5 @@ def limiter_for(
 
 def _name(owner: Hashable, base_url: str) -> str:
     """Return a name for a budget, the same in every process, that does not disclose the token."""
-    said = owner if isinstance(owner, bytes) else repr(owner).encode()
-    return hashlib.sha256(said + base_url.encode()).hexdigest()[:24]
+    seed = owner if isinstance(owner, bytes) else repr(owner).encode()
+    return hashlib.sha256(seed + base_url.encode()).hexdigest()[:24]

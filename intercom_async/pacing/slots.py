@@ -7,18 +7,11 @@ back is offered at once; so no limiter stands in line while a slot is free.
 """
 
 import math
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 _RESERVE: Final = 16
 """One slot in this many is kept free of bulk requests, so that interactive calls find one."""
-
-
-class Taker(Protocol):
-    """Who stands in line: a limiter."""
-
-    def offered(self) -> None:
-        """Take one slot if it is still of use, and stand in line again for more."""
-        ...
 
 
 class Slots:
@@ -33,8 +26,8 @@ class Slots:
     def __init__(self, limit: int = 0) -> None:
         self._limit = limit or math.inf
         self._bulk_limit = limit - limit // _RESERVE or math.inf
-        self._interactive: dict[Taker, None] = {}
-        self._bulk: dict[Taker, None] = {}
+        self._interactive: dict[Callable[[], None], None] = {}
+        self._bulk: dict[Callable[[], None], None] = {}
         self.used = 0
 
     def free(self, *, bulk: bool) -> bool:
@@ -45,9 +38,9 @@ class Slots:
         """Take a slot that is free."""
         self.used += 1
 
-    def stand_in_line(self, taker: Taker, *, bulk: bool) -> None:
-        """Offer a taker a slot when one is free; one that stands in line keeps its place."""
-        (self._bulk if bulk else self._interactive)[taker] = None
+    def stand_in_line(self, offer: Callable[[], None], *, bulk: bool) -> None:
+        """Call `offer` once when a slot is free; who stands in line already keeps its place."""
+        (self._bulk if bulk else self._interactive)[offer] = None
 
     def give_back(self) -> None:
         """A request has left its connection: offer that to the next in line."""
@@ -56,9 +49,9 @@ class Slots:
             return
         for line, limit in ((self._interactive, self._limit), (self._bulk, self._bulk_limit)):
             while line and self.used < limit:
-                taker = next(iter(line))
-                del line[taker]
-                taker.offered()
+                offer = next(iter(line))
+                del line[offer]
+                offer()
 
 
 UNBOUNDED: Final = Slots()

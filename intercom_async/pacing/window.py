@@ -23,12 +23,16 @@ spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
-pause until Reset or Retry-After and come back slowly. No headers: pause with exponential
-backoff.
+pause until Reset or Retry-After and come back slowly. It says no quota, or names a window that was
+over when the request left: pause with exponential backoff, and until its Reset if it has one.
 
-Before the first reply exactly one request probes; then two more for each answer. Until a reply
-carries headers, a plain bucket of `fallback_limit` per window takes their place. Everything here is
-pure: `now`, an argument of all, is in monotonic seconds, and randomness is an argument too.
+A slow start comes first: one request, then two, and one more for each answer that is no refusal.
+Without answers one more leaves after two seconds; an interactive one, unless the last answer was a
+refusal, after a quarter of a second, so that it never waits for slow answers to bulk. Until a reply
+carries headers, a plain bucket of `fallback_limit` per window takes their place.
+
+Everything here is pure: `now`, an argument of all, is in monotonic seconds, and randomness is an
+argument too.
 """
 
 import enum
@@ -71,13 +75,13 @@ _ALONE: Final = 0.99
 _RECHECK: Final = 0.25
 """Seconds until a waiting request is looked at again, at most: estimates age."""
 
-_PROBE_PATIENCE: Final = 2.0
-"""Seconds after which an unanswered first request gets company."""
+_PATIENCE: Final = 2.0
+"""Seconds without an answer after which the slow start lets one more request out."""
 
-FRESH: Final = 0.005
+_FRESH: Final = 0.005
 """Seconds for which a computed pace holds: much shorter than anything it depends on changes."""
 
-TICK: Final = 0.001
+_TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
 
 _LONGEST_BACKOFF: Final = 60.0
@@ -171,6 +175,13 @@ class RateLimitHeaders(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     date: float | None = None
     retry_after: float | None = None
 
+    @property
+    def quota(self) -> tuple[int, int, float] | None:
+        """Limit, Remaining and Reset; None unless the reply has all three."""
+        if self.limit is None or self.remaining is None or self.reset is None:
+            return None
+        return self.limit, self.remaining, self.reset
+
 
 class Permit(msgspec.Struct, eq=False):
     """The right to send one request, and the state of the quota when it was given.
@@ -203,26 +214,26 @@ class QuotaWindow:
         self._credit_at = 0.0
         self._interactive_at = -math.inf
         self._answers = 0
+        self._refused = False
         self._answered_ever = False
-        self._probing_since: float | None = None
+        self._sent_at = -math.inf
         self._paused_until = 0.0
         self._pauses = 0
-        self._own = 0
-        self._lag = 0
-        self._lag_age = 0
         self._limit = 0
         self._allowance = 0  # how many requests of a window are ours
         self.reset = 0.0
         self.remaining = 0
-        # What follows means nothing before a reply has named the limit.
-        self._remaining_at: float
-        self._seen: int
-        self._prior: float
-        self._prior_known: bool
-        self._usable: float
-        self._fresh_until: float
-        self._round_trip: float
-        self._round_trip_variation: float
+        self._remaining_at = 0.0
+        self._own = 0
+        self._seen = 0
+        self._prior = 1.0
+        self._prior_known = False
+        self._lag = 0
+        self._lag_age = 0
+        self._usable = 0.0
+        self._fresh_until = 0.0
+        self._round_trip = 0.0
+        self._round_trip_variation = 0.0
 
     @property
     def limit(self) -> int | None:
@@ -239,12 +250,15 @@ class QuotaWindow:
         """
         if now < self._paused_until:
             return self._paused_until - now
-        if self.in_flight >= (2 + self._answers if self._answers else self._probes(now)):
-            return _RECHECK  # slow start; an answer is looked at sooner
+        if self.in_flight >= (2 + self._answers if self._answers else 1):
+            # Slow start; an answer is looked at sooner.
+            hurry = lane is Lane.INTERACTIVE and not self._refused
+            until = self._sent_at + (_RECHECK if hurry else _PATIENCE)
+            if now < until:
+                return min(_RECHECK, max(_TICK, until - now))
         if not self._limit:
             return self._wait_without_headers(lane, now)
-        if self.clock.has_passed(self.reset, now):
-            self._roll_over(now)
+        self._roll_over(now)
         if lane is Lane.INTERACTIVE:
             return 0.0 if self._budget() > self.in_flight else self._until_reset(now)
         return self._wait_paced(now, backlog)
@@ -254,8 +268,7 @@ class QuotaWindow:
         self.in_flight += 1
         if lane is Lane.INTERACTIVE:
             self._interactive_at = now
-        if self._probing_since is None:
-            self._probing_since = now
+        self._sent_at = now
         if not self._limit:
             self._credit -= 1.0  # interactive requests may borrow from the bucket
             return Permit(lane, now, None, 0)
@@ -273,8 +286,7 @@ class QuotaWindow:
         pause = max(0.0, self._paused_until - now)
         if not self._limit:
             return pause
-        if self.clock.has_passed(self.reset, now):
-            self._roll_over(now)
+        self._roll_over(now)
         short = ahead + 1 - self._budget()
         if short <= 0:
             return pause
@@ -290,8 +302,7 @@ class QuotaWindow:
         if not self._limit:
             remaining, resets_in, share = None, 0.0, 1.0
         else:
-            if self.clock.has_passed(self.reset, now):
-                self._roll_over(now)
+            self._roll_over(now)
             remaining = max(0, self.remaining - self.in_flight)
             resets_in = min(WINDOW, max(0.0, self.reset - self.clock.now(now)))
             share = self._measured_share()
@@ -317,8 +328,6 @@ class QuotaWindow:
         self.in_flight -= 1
         if not tried and (permit.lane is Lane.BULK or permit.reset is None):
             self._credit += 1.0
-        if not self.in_flight:
-            self._probing_since = None  # no answer is awaited that could be lost
 
     def lost(self, permit: Permit, now: float) -> None:
         """The request was sent and not answered; it may have been counted when it was sent."""
@@ -337,39 +346,43 @@ class QuotaWindow:
     ) -> None:
         """Learn from one reply; `code` is Intercom's error code of a 429."""
         self.in_flight -= 1
-        self._answers += 1
         self._learn_round_trip(now - permit.sent)
-        self._answered_ever = True
-        if (
-            headers is None
-            or headers.limit is None
-            or headers.remaining is None
-            or headers.reset is None
-        ):
-            if status == 429:
-                self._pause(headers, now, until=now + self._wait_for_reset(permit, headers, now))
-            else:
-                self._count_unseen(permit, now)
-                self._pauses = 0
+        self._refused = status == 429
+        if self._refused:
+            self._learn_refusal(permit, headers, code, now)
             return
-        current = self._enter(permit, headers.limit, headers.reset, headers.date, now)
-        if status != 429:
-            self._pauses = 0
-            if current:
-                self._count(permit, headers.remaining, now)
-        elif headers.remaining > self._lag or code not in {None, RATE_LIMIT_EXCEEDED}:
-            self._penalty /= 2.0
-            self._pause(headers, now, until=now + self.clock.until(headers.reset, now))
+        self._answers += 1
+        self._pauses = 0
+        quota = None if headers is None else headers.quota
+        if headers is None or quota is None:
+            self._count_unseen(permit, now)
+            return
+        limit, remaining, reset = quota
+        if self._enter(permit, limit, reset, headers.date, now):
+            self._count(permit, remaining, now)
+
+    def _learn_refusal(
+        self, permit: Permit, headers: RateLimitHeaders | None, code: str | None, now: float
+    ) -> None:
+        if headers is None or headers.quota is None:
+            self._pause(now, until=now + self._wait_for_reset(permit, headers, now))
         else:
-            if current:
-                self.remaining = 0
-            elif permit.reset == self.reset:
-                # Sent when the window it names was certainly over: no wait for an edge would
-                # keep it from being refused at once again.
-                self._pause(headers, now)
-            if headers.retry_after is not None:
-                asked = min(LONGEST_PAUSE, headers.retry_after)
-                self._paused_until = max(self._paused_until, now + asked)
+            limit, remaining, reset = headers.quota
+            current = self._enter(permit, limit, reset, headers.date, now)
+            if remaining > self._lag or code not in {None, RATE_LIMIT_EXCEEDED}:
+                self._penalty /= 2.0
+                self._pause(now, until=now + self.clock.until(reset, now))
+            else:
+                if current:
+                    self.remaining = 0
+                    self._fresh_until = 0.0
+                if permit.reset is not None and reset < permit.reset:
+                    # The window it names was certainly over when the request left: a wait for its
+                    # end would not keep the next one from being refused.
+                    self._pause(now)
+        if headers is not None and headers.retry_after is not None:
+            asked = min(LONGEST_PAUSE, headers.retry_after)
+            self._paused_until = max(self._paused_until, now + asked)
 
     def _wait_for_reset(
         self, permit: Permit, headers: RateLimitHeaders | None, now: float
@@ -387,12 +400,6 @@ class QuotaWindow:
 
     # --- the arithmetic ------------------------------------------------------------------------
 
-    def _probes(self, now: float) -> int:
-        """Return how many requests may be out before the first answer."""
-        if self._probing_since is None:
-            return 1
-        return 1 + int((now - self._probing_since) / _PROBE_PATIENCE)
-
     def _wait_without_headers(self, lane: Lane, now: float) -> float:
         rate = self._policy.fallback_limit * self._policy.quota_fraction / WINDOW
         self._earn(rate, now)
@@ -401,10 +408,10 @@ class QuotaWindow:
             borrowed = self._policy.reserve * self._policy.fallback_limit
         if self._credit + borrowed >= 1.0:
             return 0.0
-        return max(TICK, (1.0 - self._credit - borrowed) / rate)
+        return max(_TICK, (1.0 - self._credit - borrowed) / rate)
 
     def _until_reset(self, now: float) -> float:
-        return max(TICK, self.clock.until(self.reset, now))
+        return max(_TICK, self.clock.until(self.reset, now))
 
     def _budget(self) -> int:
         """Return how many requests of ours this window has room for, those in flight included."""
@@ -415,7 +422,7 @@ class QuotaWindow:
             return 0.0
         left = self.reset - self.clock.now(now)
         pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
-        period = max(pacing, self._round_trip, TICK)  # a coarse clock measures no round trip
+        period = max(pacing, self._round_trip, _TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
         # Peers that pace themselves too take what is left at (left / time left): it melts like an
         # exponential and never below zero. A straight line at their average rate would make many
@@ -432,37 +439,32 @@ class QuotaWindow:
             # small job.
             if backlog + self.in_flight <= max(_SMALL_JOB, measured) * share * usable:
                 return 0.0
-            if self._alone() and backlog <= self._left_alone() - self._reserved(reserved, now):
+            if self._is_alone() and backlog <= self._left_alone(reserved, now):
                 return 0.0
         if usable < 1.0:
             return min(_RECHECK, self._until_reset(now))
         rate = share * usable / period
         self._earn(rate, now)
         if self._credit >= 1.0:
-            self._fresh_until = now + FRESH
+            self._fresh_until = now + _FRESH
             return 0.0
-        return min(_RECHECK, max(TICK, (1.0 - self._credit) / rate))
+        return min(_RECHECK, max(_TICK, (1.0 - self._credit) / rate))
 
-    def _alone(self) -> bool:
+    def _is_alone(self) -> bool:
         """Whether no other process used the budget lately: then the rest of a job does no harm."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
         so_far = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
         return so_far and by_others <= (1.0 - _ALONE) * self._limit
 
-    def _left_alone(self) -> int:
+    def _left_alone(self, reserved: float, now: float) -> float:
         """Return how many requests may leave at once if no other process uses the budget.
 
         What is in flight is charged once: the server's Remaining has most of it counted already.
+        Nothing is reserved if no interactive call was made for a window: that would only make a
+        job's last requests wait for the edge.
         """
-        mine = self._limit - self._own - self.in_flight
-        return min(mine, self._budget())
-
-    def _reserved(self, reserved: float, now: float) -> float:
-        """Return the reserve; nothing if no interactive call was made for a window.
-
-        Then it would only make a job's last requests wait for the edge.
-        """
-        return reserved if now - self._interactive_at <= WINDOW else 0.0
+        left = min(self._limit - self._own - self.in_flight, self._budget())
+        return left - reserved if now - self._interactive_at <= WINDOW else left
 
     def _earn(self, rate: float, now: float) -> None:
         earned = self._credit + rate * (now - self._credit_at)
@@ -512,8 +514,7 @@ class QuotaWindow:
         """Charge a request whose reply said nothing, unless it left windows ago."""
         if not self._limit:
             return
-        if self.clock.has_passed(self.reset, now):
-            self._roll_over(now)
+        self._roll_over(now)
         age = WINDOW - self.clock.until(self.reset, now)
         if now - permit.sent > age + WINDOW:
             return
@@ -521,7 +522,9 @@ class QuotaWindow:
         self.remaining = max(0, self.remaining - 1)
 
     def _roll_over(self, now: float) -> None:
-        """The server's clock has certainly passed the window's end: begin the next one."""
+        """Begin the next window when the server's clock has certainly passed this one's end."""
+        if not self.clock.has_passed(self.reset, now):
+            return
         windows = int((now + self.clock.low - self.reset) // WINDOW) + 1
         self._begin_window(self.reset + windows * WINDOW, now, idle=windows > 1)
 
@@ -540,19 +543,17 @@ class QuotaWindow:
         self._credit = max(0.0, self._credit) * self._random()
         self._usable = self._fresh_until = 0.0
 
-    def _pause(self, headers: RateLimitHeaders | None, now: float, *, until: float = 0.0) -> None:
+    def _pause(self, now: float, *, until: float = 0.0) -> None:
         """Send nothing for a while, and come back as slowly as at the start."""
-        asked = 0.0 if headers is None or headers.retry_after is None else headers.retry_after
-        asked = min(LONGEST_PAUSE, asked)
         backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self._pauses, 10)) * (0.5 + 0.5 * self._random())
         if now >= self._paused_until:  # refusals of one burst count once
             self._pauses += 1
-        self._paused_until = max(self._paused_until, until, now + asked, now + backoff)
+        self._paused_until = max(self._paused_until, until, now + backoff)
         self._answers = 0
-        self._probing_since = None
 
     def _learn_round_trip(self, seconds: float) -> None:
         if not self._answered_ever:
+            self._answered_ever = True
             self._round_trip, self._round_trip_variation = seconds, seconds / 2.0
             return
         error = seconds - self._round_trip

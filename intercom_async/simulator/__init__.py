@@ -6,10 +6,15 @@
 from intercom_async.simulator.endpoints import ReplyForm
 from intercom_async.simulator.faults import Fault, FaultPlan, Injection, Outage
 from intercom_async.simulator.quota import Quota, Standing, WindowUsage
-from intercom_async.simulator.refusals import Refusal, RefusedError
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.server import IntercomSimulator, Latency
-from intercom_async.simulator.workspace import Admin, Contact, Conversation, Workspace
+from intercom_async.simulator.workspace import (
+    Admin,
+    Contact,
+    Conversation,
+    RefusedError,
+    Workspace,
+)
 
 __all__ = [
     "Admin",
@@ -22,7 +27,6 @@ __all__ = [
     "Latency",
     "Outage",
     "Quota",
-    "Refusal",
     "RefusedError",
     "ReplyForm",
     "Request",

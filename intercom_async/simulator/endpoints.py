@@ -3,20 +3,16 @@
 import base64
 import binascii
 import enum
-import itertools
-from collections.abc import Callable, Collection
-from typing import Final, TypeVar, cast
+from collections.abc import Collection
+from typing import Final, cast
 
 import attrs
 import msgspec
 
 from intercom_async.simulator import documents
 from intercom_async.simulator.documents import Document
-from intercom_async.simulator.refusals import Refusal, RefusedError
 from intercom_async.simulator.requests import Request
-from intercom_async.simulator.workspace import Workspace
-
-_T = TypeVar("_T")
+from intercom_async.simulator.workspace import NOT_FOUND, RefusedError, Workspace
 
 _CONVERSATIONS_PER_PAGE: Final = 20
 _CONTACTS_PER_PAGE: Final = 50
@@ -56,7 +52,8 @@ class Endpoints:
             RefusedError: the request is refused; nothing was changed.
         """
         if request.headers.get("Intercom-Version", "Preview") not in _VERSIONS:
-            raise RefusedError(Refusal.VERSION_UNKNOWN)
+            message = "The requested version could not be found"
+            raise RefusedError(400, "intercom_version_invalid", message)
         _check_accept(request.headers.get("Accept"))
         admins = self.workspace.admins
         match request.method, *request.segments:
@@ -68,13 +65,13 @@ class Endpoints:
                 return documents.contact(self.workspace.contact(contact_id))
             case "GET", "admins", admin_id:
                 if admin_id not in admins:
-                    raise RefusedError(Refusal.ADMIN_NOT_FOUND)
+                    raise RefusedError(404, "admin_not_found", "Admin not found")
                 return documents.admin(admins[admin_id])
             case "GET", "me":
                 owner = next(iter(admins.values()))
                 return documents.me(owner, region=self.region, app_id=self.app_id)
             case _:
-                raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+                raise RefusedError(*NOT_FOUND)
 
     def _conversations(self, request: Request, rest: list[str], now: float) -> Document:
         workspace = self.workspace
@@ -93,7 +90,7 @@ class Endpoints:
             case "POST", "search":
                 return self._search_conversations(_json_object(request))
             case _:
-                raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+                raise RefusedError(*NOT_FOUND)
 
     def _attach(self, body: Document, conversation_id: str, now: float) -> Document:
         self._check_admin(body)
@@ -102,7 +99,8 @@ class Endpoints:
                 self.workspace.attach(conversation_id, contact_id, now=now)
                 return self._participation(conversation_id)
             case _:
-                raise RefusedError(Refusal.CUSTOMER_MISSING)
+                message = "customer needs an intercom_user_id"
+                raise RefusedError(400, "parameter_not_found", message)
 
     def _participation(self, conversation_id: str) -> Document:
         record = self.workspace.conversations[conversation_id]
@@ -114,25 +112,23 @@ class Endpoints:
         # Published examples send the id as text and as a number.
         match body.get("admin_id"):
             case bool() | None | "":
-                raise RefusedError(Refusal.ADMIN_ID_MISSING)
+                raise RefusedError(400, "parameter_not_found", "admin_id is missing")
             case str() | int() as admin_id if str(admin_id) in self.workspace.admins:
                 pass
             case _:
-                raise RefusedError(Refusal.ACTING_ADMIN_NOT_FOUND)
+                # Undocumented: this is the answer of other calls that name an admin.
+                raise RefusedError(404, "admin_not_found", "Admin for admin_id not found")
 
     def _search_conversations(self, body: Document) -> Document:
         workspace = self.workspace
         _, contact_ids = self._asked(body, {"contact_ids"})
         contacts = [workspace.contacts[one] for one in contact_ids if one in workspace.contacts]
-        ids = dict.fromkeys(id_ for contact in contacts for id_ in contact.conversation_ids)
-        matches = [workspace.conversations[id_] for id_ in ids]
-        return {"type": "conversation.list"} | _page(
-            "conversations",
-            matches,
-            lambda record: documents.conversation(record, workspace),
-            body,
-            _CONVERSATIONS_PER_PAGE,
-        )
+        ids = list(dict.fromkeys(one for contact in contacts for one in contact.conversation_ids))
+        page, shown = _page(body, len(ids), _CONVERSATIONS_PER_PAGE)
+        listed = [
+            documents.conversation(workspace.conversations[one], workspace) for one in ids[shown]
+        ]
+        return page | {"type": "conversation.list", "conversations": listed}
 
     def _search_contacts(self, body: Document) -> Document:
         field, values = self._asked(body, {"id", "email", "external_id"})
@@ -141,9 +137,8 @@ class Endpoints:
             for value in dict.fromkeys(values)
             for contact in self.workspace.contacts_with(field, value)
         ]
-        return {"type": "list"} | _page(
-            "data", matches, documents.contact, body, _CONTACTS_PER_PAGE
-        )
+        page, shown = _page(body, len(matches), _CONTACTS_PER_PAGE)
+        return page | {"type": "list", "data": [*map(documents.contact, matches[shown])]}
 
     def _asked(self, body: Document, fields: Collection[str]) -> tuple[str, list[str]]:
         """Return which values of which field are searched for."""
@@ -155,53 +150,57 @@ class Endpoints:
             ):
                 return field, [str(value) for value in values]
             case _:
-                raise RefusedError(Refusal.QUERY_UNSUPPORTED)
+                message = (
+                    "Only contact_ids (conversations), id, email and external_id (contacts), by = "
+                    "or IN"
+                )
+                raise RefusedError(400, "parameter_invalid", message)
 
 
 def _check_accept(accept: str | None) -> None:
     if accept is None:
-        raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+        raise RefusedError(*NOT_FOUND)
     kinds = {kind.partition(";")[0].strip() for kind in accept.split(",")}
     if kinds.isdisjoint({"application/json", "application/*", "*/*"}):
-        raise RefusedError(Refusal.NOT_ACCEPTABLE)
+        # The status is documented, a code is not.
+        message = "The Accept header must allow application/json"
+        raise RefusedError(406, "not_acceptable", message)
 
 
 def _json_object(request: Request) -> Document:
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
     if request.body and kind != "application/json":
-        raise RefusedError(Refusal.NOT_JSON)
+        message = "The Content-Type of a request body is application/json"
+        raise RefusedError(400, "bad_request", message)
     try:
         return msgspec.json.decode(request.body or b"{}", type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RefusedError(Refusal.MALFORMED_JSON) from None
+        message = "The request body is not a JSON object"
+        raise RefusedError(400, "parameter_invalid", message) from None
 
 
-def _page(
-    name: str,
-    matches: Collection[_T],
-    show: Callable[[_T], Document],
-    body: Document,
-    default_size: int,
-) -> Document:
-    """Return the page that a search asks for; the last page has no `next`, and no cursor."""
+def _page(body: Document, total: int, default_size: int) -> tuple[Document, slice]:
+    """Return what describes the page that a search asks for, and which of its results it has.
+
+    The last page has no `next`, and no cursor.
+    """
     asked = body.get("pagination")
     pagination = cast("Document", asked) if isinstance(asked, dict) else {}
     size = _page_size(pagination.get("per_page", default_size))
     # The cursor is a position: items that leave the set between two pages shift the rest.
-    first = min(_position(pagination.get("starting_after")), len(matches))
+    first = min(_position(pagination.get("starting_after")), total)
     last = first + size
     number = first // size + 1
     pages: Document = {
         "type": "pages",
         "page": number,
         "per_page": size,
-        "total_pages": -(-len(matches) // size),
+        "total_pages": -(-total // size),
     }
-    if last < len(matches):
+    if last < total:
         cursor = base64.urlsafe_b64encode(str(last).encode()).decode()
         pages["next"] = {"page": number + 1, "starting_after": cursor}
-    items = [show(item) for item in itertools.islice(matches, first, last)]
-    return {"pages": pages, "total_count": len(matches), name: items}
+    return {"pages": pages, "total_count": total}, slice(first, last)
 
 
 def _page_size(asked: object) -> int:
@@ -210,7 +209,7 @@ def _page_size(asked: object) -> int:
     except ValueError:
         size = 0
     if not 1 <= size <= _MAX_PER_PAGE:
-        raise RefusedError(Refusal.PER_PAGE_INVALID)
+        raise RefusedError(400, "invalid_per_page", "per_page is a number from 1 to 150")
     return size
 
 
@@ -222,5 +221,6 @@ def _position(cursor: object) -> int:
     except (binascii.Error, ValueError):
         position = -1
     if position < 0:
-        raise RefusedError(Refusal.CURSOR_INVALID)
+        message = "starting_after is not a cursor of this list"
+        raise RefusedError(400, "parameter_invalid", message)
     return position

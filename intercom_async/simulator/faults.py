@@ -11,19 +11,19 @@ the next request. Faults that merely alter the reply strike beside any other.
 """
 
 import collections
+import contextlib
 import enum
 import functools
 import inspect
+import json
 import random
 from collections.abc import Callable
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import attrs
-import msgspec
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.simulator.refusals import Refusal
-from intercom_async.simulator.reply import Ending, Reply
+from intercom_async.simulator.reply import TOKEN_INVALID, Ending, Reply
 from intercom_async.simulator.requests import Request
 
 _RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -77,7 +77,7 @@ def _server_error(reply: Reply, *, status: int = 500) -> None:
 
 
 def _html_error(reply: Reply, *, status: int = 502) -> None:
-    reply.status = status
+    reply.set_status(status)
     _html_body(reply)
 
 
@@ -95,7 +95,7 @@ def _huge(reply: Reply, *, size: int = 1 << 25) -> None:
 
 
 def _without_date(reply: Reply) -> None:
-    reply.headers.pop("Date", None)
+    reply.headers["Date"] = ""
 
 
 def _without_rate_limit(reply: Reply) -> None:
@@ -122,16 +122,16 @@ def _unavailable(reply: Reply, *, seconds: float = 1.0) -> None:
 
 
 def _revoke(reply: Reply) -> None:
-    reply.refuse(Refusal.ACCESS_TOKEN_INVALID)
+    reply.fail(*TOKEN_INVALID)
     _without_rate_limit(reply)
 
 
 def _forbid(reply: Reply) -> None:
-    reply.refuse(Refusal.PLAN_RESTRICTED)
+    reply.fail(403, "api_plan_restricted", "Active subscription needed.")
 
 
 def _redirect(reply: Reply, *, status: int = 303) -> None:
-    reply.status = status
+    reply.set_status(status)
     reply.body = b""
     # A client that follows gets a 200 there and believes that its detach succeeded.
     reply.headers["Location"] = "/me"
@@ -141,16 +141,10 @@ def _set_cookie(reply: Reply) -> None:
     reply.headers.add("Set-Cookie", "intercom-session=simulated; path=/; HttpOnly")
 
 
-_Members = dict[str, Any]
-
-
 def _number_ids(reply: Reply) -> None:
-    def change(members: _Members) -> _Members:
-        match members.get("id"):
-            case str(name) if name.isdecimal():
-                return members | {"id": int(name)}
-            case _:
-                return members
+    def change(members: dict[str, Any]) -> dict[str, Any]:
+        name = str(members.get("id"))
+        return members | {"id": int(name)} if name.isdecimal() else members
 
     _change_objects(reply, change)
 
@@ -159,22 +153,10 @@ def _add_unknown(reply: Reply) -> None:
     _change_objects(reply, lambda members: members | {"undocumented": {"since": "tomorrow"}})
 
 
-def _change_objects(reply: Reply, change: Callable[[_Members], _Members]) -> None:
+def _change_objects(reply: Reply, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Change every JSON object of a body; a body that another fault left without JSON stays."""
-
-    def changed(value: object) -> object:
-        if isinstance(value, dict):
-            members = cast("_Members", value)
-            return change({name: changed(member) for name, member in members.items()})
-        if isinstance(value, list):
-            return [changed(element) for element in cast("list[object]", value)]
-        return value
-
-    try:
-        document = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:
-        return
-    reply.body = msgspec.json.encode(changed(document))
+    with contextlib.suppress(ValueError):
+        reply.show(json.loads(reply.body, object_hook=change))
 
 
 class Fault(enum.Enum):
@@ -305,13 +287,23 @@ class Injection:
     alter: Callable[[Reply], None]
     struck: int = 0
 
-    def applies_to(self, request: Request) -> bool:
-        """Whether a request is one of those it may strike."""
+    def _applies_to(self, request: Request) -> bool:
         if self.method not in {None, request.method}:
             return False
         if callable(self.match):
             return self.match(request.method, request.path)
         return self.match in {None, request.conversation_id}
+
+    def strikes(self, request: Request, chance: Callable[[], float]) -> bool:
+        """Decide whether it strikes a request, and count that."""
+        if not self._applies_to(request):
+            return False
+        if self.after > 0:
+            self.after -= 1
+            return False
+        struck = self.probability == 1 or chance() < self.probability
+        self.struck += struck
+        return struck
 
 
 class FaultPlan:
@@ -382,18 +374,9 @@ class FaultPlan:
             strikes = altering if order.fault.when is When.ALTERING else deciding
             if strikes is deciding and deciding:
                 continue
-            if order.applies_to(request) and self._strikes(order):
+            if order.strikes(request, self._random.random):
                 strikes.append(order)
+                self.struck[order.fault] += 1
                 if order.struck == order.times:
                     self.remove(order)
         return deciding + altering
-
-    def _strikes(self, order: Injection) -> bool:
-        if order.after > 0:
-            order.after -= 1
-            return False
-        if order.probability < 1 and self._random.random() >= order.probability:
-            return False
-        order.struck += 1
-        self.struck[order.fault] += 1
-        return True

@@ -1,27 +1,18 @@
-"""A reply that faults may alter; it is written with its own headers and bytes only."""
+"""A reply that faults may alter, and how it ends."""
 
-import asyncio
 import enum
-import http
 import os
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
 import msgspec
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from multidict import CIMultiDict
-
-from intercom_async.simulator.refusals import Refusal
 
 REQUEST_ID: Final = "X-Request-Id"
+TOKEN_INVALID: Final = (401, "unauthorized", "Access Token Invalid")
 _LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-_STATUS_LINES: Final = {
-    int(status): f"HTTP/1.1 {int(status)} {status.phrase}" for status in http.HTTPStatus
-}
 
 
 class Ending(enum.Enum):
@@ -40,16 +31,13 @@ class Ending(enum.Enum):
     """Nothing is sent; the connection is reset."""
 
 
-@attrs.define(kw_only=True)
-class Reply:
+class Reply(web.Response):
     """A reply; `delay` (seconds) and `held` (until the simulator releases it) keep it back."""
 
-    headers: CIMultiDict[str]
-    status: int = 200
-    body: bytes = b""
-    delay: float = 0.0
-    held: bool = False
-    ending: Ending = Ending.COMPLETE
+    body: bytes
+    delay = 0.0
+    held = False
+    ending = Ending.COMPLETE
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Make the body this JSON object."""
@@ -57,63 +45,40 @@ class Reply:
 
     def fail(self, status: int, code: str, message: str) -> None:
         """Make this an error reply in Intercom's form."""
-        self.status = status
+        self.set_status(status)
         request_id = self.headers[REQUEST_ID]
         errors = [{"code": code, "message": message}]
         self.show({"type": "error.list", "request_id": request_id, "errors": errors})
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Make this the reply of a documented error."""
-        self.fail(refusal.status, refusal.code, refusal.message)
-
-    async def write(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def send(self, request: web.Request) -> None:
         """Answer a request.
 
         Raises:
-            ConnectionError: the client is gone.
+            ConnectionError: nothing was sent, as was ordered or because the client is gone.
         """
         if self.ending is Ending.RESET:
-            _reset(request.transport)
-        if self.ending in {Ending.RESET, Ending.CLOSED}:
-            return Sent(keep_alive=False)
-        keep_alive = request.keep_alive and self.ending is Ending.COMPLETE
-        self.headers["Content-Length"] = str(len(self.body))
-        if not keep_alive and self.ending is Ending.COMPLETE:
-            self.headers["Connection"] = "close"
-        body = self.body
-        if self.ending is Ending.TRUNCATED:
-            body = body[: len(body) // 2]
-        if request.method == "HEAD":
-            body = b""
-        status_line = _STATUS_LINES.get(self.status, f"HTTP/1.1 {self.status} Unknown")
-        await request.writer.write_headers(status_line, self.headers)
-        await request.writer.write_eof(body)
-        return Sent(keep_alive=keep_alive)
+            _reset(request)
+        elif self.ending is Ending.CLOSED and request.transport is not None:
+            request.transport.close()
+        elif self.ending is Ending.TRUNCATED:
+            self.headers["Content-Length"] = str(len(self.body))
+            self.body = self.body[: len(self.body) // 2]
+            self.force_close()
+        await self.prepare(request)
+        await self.write_eof()
 
 
-class Sent(web.StreamResponse):
-    """Says to aiohttp that the reply was sent already, and whether the connection is kept."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._kept = keep_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether another request may follow on the connection."""
-        return self._kept
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write nothing: aiohttp would add headers of its own, Date among them."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write nothing."""
+async def keep_own_headers(_: web.Request, reply: web.StreamResponse) -> None:
+    """Take out what aiohttp adds; an empty Date keeps it from adding one, and stands for none."""
+    del reply.headers["Server"]
+    if not reply.headers["Date"]:
+        del reply.headers["Date"]
 
 
-def _reset(transport: asyncio.Transport | None) -> None:
-    if transport is None:  # the client was faster
+def _reset(request: web.Request) -> None:
+    if request.transport is None:  # the client was faster
         return
-    connection = transport.get_extra_info("socket")
+    connection = request.transport.get_extra_info("socket")
     # Without lingering, the peer is sent a reset (RST) instead of an orderly end.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-    transport.abort()
+    request.transport.abort()

@@ -1,7 +1,8 @@
 """Counting what arrived: numbers that tests compare with a client's own account."""
 
 import collections
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Generator, Mapping
 from urllib.parse import unquote
 
 import attrs
@@ -22,14 +23,15 @@ class Request:
     method: str
     path: str
     query: str
-    segments: tuple[str, ...] = attrs.field(init=False, repr=False)
     time: float
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = b""
     status: int | None = None
+    segments: tuple[str, ...] = attrs.field(init=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.segments = _segments(self.path)
+    @segments.default
+    def _split(self) -> tuple[str, ...]:
+        return _segments(self.path)
 
     @property
     def conversation_id(self) -> str | None:
@@ -76,37 +78,34 @@ class Requests:
         self.peak_in_flight = 0
         self.overlaps = 0
         self.log: list[Request] | None = [] if keep_log else None
-        self._changing: collections.Counter[str] = collections.Counter()
+        self._changing: collections.Counter[str | None] = collections.Counter()
 
     @property
     def refused(self) -> int:
         """Requests answered with 429."""
         return self.by_status[429]
 
-    def begin(self, request: Request) -> None:
-        """Count a request that arrived."""
+    @contextlib.contextmanager
+    def counting(self, request: Request) -> Generator[None]:
+        """Count a request that arrived, and at the end of the block its status, if it has one."""
+        changed = _changed(request)
         self.total += 1
         self.by_method[request.method] += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        self.overlaps += self._changing[changed] > 0
+        self._changing[changed] += changed is not None
         if self.log is not None:
             self.log.append(request)
-        if changed := _changed(request):
-            self.overlaps += self._changing[changed] > 0
-            self._changing[changed] += 1
-
-    def end(self, request: Request, status: int | None) -> None:
-        """Count how a request ended: with this status, or None without a reply."""
-        request.status = status
-        self.in_flight -= 1
-        if status is None:
-            self.unanswered += 1
-        else:
-            self.by_status[status] += 1
-        if changed := _changed(request):
-            self._changing[changed] -= 1
-            if not self._changing[changed]:
-                del self._changing[changed]
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._changing[changed] -= changed is not None
+            if request.status is None:
+                self.unanswered += 1
+            else:
+                self.by_status[request.status] += 1
 
 
 def _changed(request: Request) -> str | None:

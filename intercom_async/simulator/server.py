@@ -17,17 +17,21 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Self
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.runtime import SYSTEM
 from intercom_async.simulator.endpoints import Endpoints, ReplyForm
 from intercom_async.simulator.faults import FaultPlan, Outage, When
 from intercom_async.simulator.quota import Quota
-from intercom_async.simulator.refusals import Refusal, RefusedError
-from intercom_async.simulator.reply import REQUEST_ID, Ending, Reply, Sent
+from intercom_async.simulator.reply import (
+    REQUEST_ID,
+    TOKEN_INVALID,
+    Ending,
+    Reply,
+    keep_own_headers,
+)
 from intercom_async.simulator.requests import Request, Requests
-from intercom_async.simulator.workspace import Workspace
+from intercom_async.simulator.workspace import RefusedError, Workspace
 
 Latency = float | tuple[float, float]
 """Seconds, or a range of seconds to draw from."""
@@ -119,13 +123,12 @@ class IntercomSimulator:
         self._clock = clock
         self._origin: float | None = None
         self._random = random.Random(seed)  # noqa: S311  reproducible, guards no secret
-        self._runner: web.ServerRunner | None = None
+        self._runner: web.AppRunner | None = None
         self._listener: socket.socket | None = None
         self._thread: _LoopThread | None = None
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
-        self._date = (0, "")
         self._outage: Outage | None = None
         self._back = asyncio.Event()
 
@@ -168,8 +171,12 @@ class IntercomSimulator:
             self._origin = SYSTEM.wall() - self._elapsed()
         listener = socket.create_server((_HOST, self._port), backlog=1024)
         self._port = listener.getsockname()[1]
-        server = web.Server(self._serve, access_log=None, keepalive_timeout=_KEEP_ALIVE)
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.on_response_prepare.append(keep_own_headers)
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=_SHUTDOWN
+        )
         await runner.setup()
         site = web.SockSite(runner, listener, ssl_context=self._ssl_context, backlog=1024)
         await site.start()
@@ -266,7 +273,7 @@ class IntercomSimulator:
 
     # A request's way
 
-    async def _serve(self, arrived: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, arrived: web.Request) -> Reply:
         path, _, query = arrived.raw_path.partition("?")
         request = Request(
             method=arrived.method,
@@ -275,46 +282,43 @@ class IntercomSimulator:
             time=self.now(),
             headers=arrived.headers,
         )
+        reply = self._blank()
         self._busy.add(arrived.task)
-        self.requests.begin(request)
-        status: int | None = None
         try:
-            latency = self._random.uniform(self._shortest, self._longest)
-            if latency > 0:
-                await SYSTEM.sleep(latency / 2)
-            if arrived.body_exists:
-                request.body = await arrived.read()
-            reply = await self._reply(request)
-            if reply.held:
-                await self._released.wait()
-            if latency + reply.delay > 0:
-                await SYSTEM.sleep(latency / 2 + reply.delay)
-            sent = await reply.write(arrived)
-            if reply.ending in {Ending.COMPLETE, Ending.TRUNCATED}:
-                status = reply.status
-        except ConnectionError:  # the client went away
-            sent = Sent(keep_alive=False)
+            with self.requests.counting(request), contextlib.suppress(ConnectionError):
+                await self._treat(arrived, request, reply)
+                request.status = reply.status
         finally:
-            self.requests.end(request, status)
             self._busy.discard(arrived.task)
-        return sent
+        return reply
 
-    async def _reply(self, request: Request) -> Reply:
-        now = self.now()
-        reply = self._blank(now)
+    async def _treat(self, arrived: web.Request, request: Request, reply: Reply) -> None:
+        latency = self._random.uniform(self._shortest, self._longest)
+        reply.delay = latency / 2
+        if latency > 0:
+            await SYSTEM.sleep(latency / 2)
+        request.body = await arrived.read()
+        await self._answer(request, reply)
+        if reply.held:
+            await self._released.wait()
+        if reply.delay > 0:
+            await SYSTEM.sleep(reply.delay)
+        await reply.send(arrived)
+
+    async def _answer(self, request: Request, reply: Reply) -> None:
         if self._outage is not None:
             await self._fail(reply, self._outage)
-            return reply
+            return
         if request.headers.get("Authorization") != f"Bearer {self.token}":
-            reply.refuse(Refusal.ACCESS_TOKEN_INVALID)
-            return reply
-        standing = self.quota.charge(now)
+            reply.fail(*TOKEN_INVALID)
+            return
+        standing = self.quota.charge(self.now())
         reply.headers["X-RateLimit-Limit"] = str(standing.limit)
         reply.headers["X-RateLimit-Remaining"] = str(standing.remaining)
         reply.headers["X-RateLimit-Reset"] = str(standing.reset)
         if not standing.accepted:
             reply.fail(429, "rate_limit_exceeded", self.quota.refusal_message)
-            return reply
+            return
         strikes = self.faults.draw(request)
         points = {strike.fault.when for strike in strikes}
         if When.HOLDING in points:
@@ -323,7 +327,6 @@ class IntercomSimulator:
             self._handle(request, reply)
         for strike in strikes:
             strike.alter(reply)
-        return reply
 
     async def _fail(self, reply: Reply, outage: Outage) -> None:
         if outage is Outage.UNAVAILABLE:
@@ -339,24 +342,18 @@ class IntercomSimulator:
         try:
             reply.show(self._endpoints.answer(request, self.now()))
         except RefusedError as refused:
-            reply.refuse(refused.refusal)
+            reply.fail(refused.status, refused.code, refused.message)
             if refused.link is not None:
                 reply.headers["Link"] = refused.link
 
-    def _blank(self, now: float) -> Reply:
-        second = int(now)
-        if self._date[0] != second:
-            self._date = (second, email.utils.formatdate(second, usegmt=True))
+    def _blank(self) -> Reply:
         request_id = uuid.UUID(int=self._random.getrandbits(128), version=4)
-        return Reply(
-            headers=CIMultiDict(
-                {
-                    "Date": self._date[1],
-                    "Content-Type": "application/json; charset=utf-8",
-                    REQUEST_ID: str(request_id),
-                }
-            )
-        )
+        headers = {
+            "Date": email.utils.formatdate(self.now(), usegmt=True),
+            "Content-Type": "application/json; charset=utf-8",
+            REQUEST_ID: str(request_id),
+        }
+        return Reply(body=b"", headers=headers)
 
 
 class _LoopThread:

@@ -9,12 +9,29 @@ from typing import Final
 import attrs
 
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.simulator.refusals import Refusal, RefusedError
 
 _FIRST_ADMIN_ID: Final = 5017690
 _FIRST_CONVERSATION_ID: Final = 1295
 CREATED_AT: Final = 1_700_000_000
 """Unix seconds; the creation time of whatever no request created."""
+
+
+NOT_FOUND: Final = (404, "not_found", "Resource Not Found")
+_USER_NOT_FOUND: Final = (404, "not_found", "User Not Found")
+
+
+@attrs.define
+class RefusedError(Exception):
+    """A request that the API refuses; nothing was changed.
+
+    Status, code and message are documented, word for word, unless a comment says otherwise.
+    `link` is the Link header beside them, or None.
+    """
+
+    status: int
+    code: str
+    message: str
+    link: str | None = None
 
 
 @attrs.define
@@ -142,15 +159,15 @@ class Workspace:
         try:
             return self.conversations[conversation_id]
         except KeyError:
-            raise RefusedError(Refusal.RESOURCE_NOT_FOUND) from None
+            raise RefusedError(*NOT_FOUND) from None
 
     def contact(self, contact_id: str) -> Contact:
         """Return a contact, or refuse as the API does."""
         if contact_id in self.merged:
             link = f'</contacts/{self.merged[contact_id]}>; rel="canonical"'
-            raise RefusedError(Refusal.CONTACT_MERGED, link)
+            raise RefusedError(410, "contact_merged", "Contact has been merged", link)
         if contact_id not in self.contacts:
-            raise RefusedError(Refusal.USER_NOT_FOUND)
+            raise RefusedError(*_USER_NOT_FOUND)
         return self.contacts[contact_id]
 
     def contacts_with(self, field: str, value: str) -> list[Contact]:
@@ -165,9 +182,10 @@ class Workspace:
         """Take a contact out of a conversation, or refuse as the API does."""
         conversation = self.conversation(conversation_id)
         if contact_id not in conversation.contact_ids:
-            raise RefusedError(Refusal.USER_NOT_FOUND)
+            raise RefusedError(*_USER_NOT_FOUND)
         if len(conversation.contact_ids) == 1:
-            raise RefusedError(Refusal.LAST_CUSTOMER)
+            message = "Removing the last customer is not allowed"
+            raise RefusedError(422, "parameter_invalid", message)
         conversation.contact_ids.remove(contact_id)
         conversation.updated_at = int(now)
         self._leave(contact_id, conversation_id)
@@ -178,7 +196,7 @@ class Workspace:
         conversation = self.conversation(conversation_id)
         contact = self.contacts.get(contact_id)
         if contact is None:
-            raise RefusedError(Refusal.RESOURCE_NOT_FOUND)
+            raise RefusedError(*NOT_FOUND)
         if contact_id in conversation.contact_ids:
             return
         conversation.contact_ids.append(contact_id)

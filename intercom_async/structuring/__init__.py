@@ -13,9 +13,6 @@ from intercom_async.structuring.conversations import decode_conversation as deco
 from intercom_async.structuring.conversations import decode_in_steps as decode_in_steps
 from intercom_async.structuring.conversations import encode_conversation as encode_conversation
 from intercom_async.structuring.conversations import prepare as prepare
-from intercom_async.structuring.documents import decode_json as decode_json
-from intercom_async.structuring.documents import is_list as is_list
-from intercom_async.structuring.documents import is_object as is_object
 from intercom_async.structuring.pages import decode_contacts as decode_contacts
 from intercom_async.structuring.pages import decode_identity as decode_identity
 from intercom_async.structuring.pages import decode_page as decode_page

@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 import attrs
 import msgspec
 
+from intercom_async.documents import REFUSALS, json_object
 from intercom_async.errors import ResponseDecodeError
 from intercom_async.model import Conversation, ConversationPart, ConversationParts
 from intercom_async.structuring.converter import converter, structure
-from intercom_async.structuring.documents import REFUSALS, json_object
 from intercom_async.structuring.fast_path import decode_usual
 
 STEP: Final = 64 * 1024

@@ -5,9 +5,9 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from intercom_async.documents import is_list, is_object
 from intercom_async.model import Id, IntercomObject, NumericId
 from intercom_async.structuring import values
-from intercom_async.structuring.documents import is_list, is_object
 from intercom_async.structuring.fast_path import convert_usual, is_model, is_tuple, members
 from intercom_async.structuring.values import NOTHING, Partly
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args, get_or
 import attrs
 import msgspec
 
+from intercom_async.documents import REFUSALS
 from intercom_async.model import Id, IntercomObject
-from intercom_async.structuring.documents import REFUSALS
 from intercom_async.structuring.values import PLAIN_SECONDS
 
 _T = TypeVar("_T", bound=IntercomObject)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from intercom_async.documents import is_list, is_object, json_object
 from intercom_async.model import (
     ContactPage,
     ContactReference,
@@ -12,7 +13,6 @@ from intercom_async.model import (
     IntercomObject,
 )
 from intercom_async.structuring.converter import structure
-from intercom_async.structuring.documents import is_list, is_object, json_object
 
 _T = TypeVar("_T", bound=IntercomObject)
 

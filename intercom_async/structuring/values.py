@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import attrs
 
+from intercom_async.documents import is_object
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.model import NumericId
-from intercom_async.structuring.documents import is_object
 
 PLAIN_SECONDS: Final = 32_503_680_000
 """The year 3000, where `fromtimestamp` ends on some systems."""

@@ -11,11 +11,11 @@ unless it is time for one to check whether Intercom is back.
 
 import asyncio
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-import attrs
 import msgspec
 
 from intercom_async.errors import (
@@ -60,7 +60,7 @@ from intercom_async.transport.retrying import (
     too_long,
 )
 from intercom_async.transport.wire import Reply, Request, error_body, error_for, request_id_of
-from intercom_async.validators import POSITIVE, ZERO_OR_MORE, optional
+from intercom_async.validators import check_number
 
 _T = TypeVar("_T")
 _Failing = TypeVar("_Failing", UnknownOutcomeError, ConnectionFailedError, CertificateError)
@@ -75,13 +75,10 @@ _PAUSE_WHILE_ANSWERING: Final = 5.0
 pairs that are left may be the reason."""
 
 
-def _check_lane(_: object, __: object, value: Lane) -> None:
-    if value not in tuple(Lane):
-        raise InvalidArgumentError("lane", value, "Lane.INTERACTIVE or Lane.BULK")
+_LONGEST: Final = sys.float_info.max
 
 
-@attrs.frozen(kw_only=True)
-class CallOptions:
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What may differ from call to call.
 
     Attributes:
@@ -92,12 +89,19 @@ class CallOptions:
             budget does not bind it: it never sends faster than the quota and outages allow.
     """
 
-    lane: Lane = attrs.field(validator=_check_lane)
-    timeout: float = attrs.field(validator=POSITIVE)
+    lane: Lane
+    timeout: float
     retry: RetryPolicy
-    max_wait: float | None = attrs.field(validator=optional(ZERO_OR_MORE))
+    max_wait: float | None
     bounded: bool = True
     patient: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lane not in tuple(Lane):
+            raise InvalidArgumentError("lane", self.lane, "Lane.INTERACTIVE or Lane.BULK")
+        check_number("timeout", self.timeout, "a positive number", lambda n: 0 < n <= _LONGEST)
+        if self.max_wait is not None:
+            check_number("max_wait", self.max_wait, "0 or more", lambda n: 0 <= n <= _LONGEST)
 
 
 class Shared:
@@ -155,8 +159,7 @@ class Shared:
         await self.unless_closed(self.runtime.sleep(seconds))
 
 
-@attrs.frozen(eq=False)
-class _Failed:
+class _Failed(msgspec.Struct, frozen=True, eq=False):
     """An attempt without a final answer; `cause` is the system's error, if there was one."""
 
     failure: Failure

@@ -16,13 +16,13 @@ from typing import Any, Final, TypeGuard
 
 import msgspec
 
+from intercom_async.documents import decode_json, is_object
 from intercom_async.errors import (
     ContradictoryReplyError,
     IntercomError,
     ResponseDecodeError,
     readable,
 )
-from intercom_async.structuring import decode_json, is_object
 from intercom_async.transport.retrying import Failure
 from intercom_async.transport.wire import (
     IN_DOUBT,

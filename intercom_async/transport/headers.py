@@ -5,12 +5,12 @@ from collections.abc import Collection
 from typing import Final
 
 from intercom_async._version import __version__
+from intercom_async.documents import is_object
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.structuring import is_object
 
 _OLDEST_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4"})
 _NAMED_VERSIONS: Final = frozenset({"Preview", "Unstable"})
-_DATED_VERSION: Final = re.compile(r"2\.(0|[1-9]\d{0,2})", re.ASCII)
+_DATED_VERSION: Final = r"2\.(0|[1-9][0-9]{0,2})"
 
 _OF_HTTP: Final = frozenset(
     {
@@ -19,8 +19,8 @@ _OF_HTTP: Final = frozenset(
         "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
     }
 )
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+_HEADER_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_HEADER_VALUE: Final = r"[\x20-\x7e]*"
 
 
 def request_headers(
@@ -50,7 +50,7 @@ def _check_version(version: object) -> str:
     if isinstance(version, str) and (
         version in _OLDEST_VERSIONS
         or version in _NAMED_VERSIONS
-        or _DATED_VERSION.fullmatch(version)
+        or re.fullmatch(_DATED_VERSION, version)
     ):
         return version
     raise InvalidArgumentError(
@@ -68,13 +68,13 @@ def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
         raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")
     checked: dict[str, str] = {}
     for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(_HEADER_NAME, name):
             raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
         expected = None
         if name.lower() in own:
             options = "token, version, user_agent_suffix, proxy"
             expected = f"without {name}, which is the library's ({options})"
-        elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        elif not isinstance(value, str) or not re.fullmatch(_HEADER_VALUE, value):
             expected = f"printable ASCII texts, that of {name} too"
         if expected is not None:
             raise InvalidArgumentError("default_headers", None, expected)
@@ -84,7 +84,7 @@ def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
 
 def _check_suffix(suffix: object) -> str:
     """Return what is added to the User-Agent header."""
-    if not isinstance(suffix, str) or not suffix.strip() or not _HEADER_VALUE.fullmatch(suffix):
+    if not isinstance(suffix, str) or not suffix.strip() or not re.fullmatch(_HEADER_VALUE, suffix):
         expected = 'printable ASCII such as "acme-sync/2.1"'
         raise InvalidArgumentError("user_agent_suffix", suffix, expected)
     return suffix.strip()

@@ -6,15 +6,14 @@ search is for the token as it is, and with each character encoded once. No regul
 made of a token, because `re` would keep it as long as the process lives.
 """
 
-import html
 import re
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
+from intercom_async.documents import is_list, is_object
 from intercom_async.secret import Secret
-from intercom_async.structuring import is_list, is_object
 
 HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""
@@ -96,7 +95,11 @@ def _letters(said: str) -> str:
     for _ in range(_ROUNDS):
         before = said
         said = _JSON.sub(_unescaped, said) if "\\" in said else said
-        said = html.unescape(_HTML.sub(r"&#\1", unquote(said)))
+        said = unquote(said)
+        if "&" in said:
+            from html import unescape  # noqa: PLC0415  its table of entities is large
+
+            said = unescape(_HTML.sub(r"&#\1", said))
         if said == before:
             break
     return _PUNCTUATION.sub("", said)

@@ -535,7 +535,6 @@ class Http:
             flaw=flaw,
             all_headers=self._hiding.lines(_lines_of(response)),
             raw=request.raw,
-            link=None if status < 400 else headers.get("Link"),
         )
         doubt = doubt_about(request, reply, removed_are_listed=self.habit.believed)
         if doubt is None:

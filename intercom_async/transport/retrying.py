@@ -14,6 +14,7 @@ import enum
 from typing import Final
 
 import attrs
+import msgspec
 
 from intercom_async.validators import POSITIVE, ZERO_OR_MORE, number, optional
 
@@ -77,15 +78,13 @@ class RetryPolicy:
     budget: float = attrs.field(default=100.0, validator=POSITIVE)
 
 
-@attrs.frozen
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Try again after `wait` seconds."""
 
     wait: float
 
 
-@attrs.frozen
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Make no further attempt, for this reason."""
 
     reason: str

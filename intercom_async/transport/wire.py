@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from multidict import istr
 
+from intercom_async.documents import decode_json, is_list, is_object
 from intercom_async.errors import (
     AdminNotFoundError,
     APIError,
@@ -40,7 +41,6 @@ from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.replies import ReplyHead
 from intercom_async.secret import Secret
-from intercom_async.structuring import decode_json, is_list, is_object
 from intercom_async.transport.retrying import Failure
 
 Region = Literal["us", "eu", "au"]
@@ -59,9 +59,6 @@ FILTERS: Final = 15
 SUCCESS: Final = 200
 """The one status that Intercom documents for success."""
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and surrogates, which no UTF-8 can hold."""
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "::1"})
 
 
@@ -120,7 +117,6 @@ class Reply(msgspec.Struct, frozen=True):
         advice: what the caller should do, or why the reply is final.
         all_headers: names and values as received, but without the token, each on a line. Runs
             keep many replies, and as a text their headers take least.
-        link: the Link header of an error.
     """
 
     status: int
@@ -137,7 +133,6 @@ class Reply(msgspec.Struct, frozen=True):
     advice: str | None = None
     all_headers: str = ""
     raw: bool = False
-    link: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -155,7 +150,8 @@ def check_token(token: Secret) -> None:
         raise InvalidArgumentError(
             "token", None, "a non-empty text; pass it or set INTERCOM_ACCESS_TOKEN"
         )
-    if not _TOKEN.fullmatch(token.reveal()):
+    printable = token.reveal().isascii() and token.reveal().isprintable()
+    if not printable or " " in token.reveal():
         raise InvalidArgumentError(
             "token",
             None,
@@ -175,7 +171,7 @@ def check_base_url(region: object, base_url: object) -> str:
         return REGIONS[region]
     expected = 'a URL such as "https://api.intercom.io"'
     # A URL with user information may hold a secret, so no error shows the value from here on.
-    if not isinstance(base_url, str) or _UNPRINTABLE.search(base_url) or " " in base_url:
+    if not isinstance(base_url, str) or not base_url.isprintable() or " " in base_url:
         raise InvalidArgumentError("base_url", None, expected)
     try:
         parts = urlsplit(base_url)
@@ -311,7 +307,7 @@ _RESET: Final = istr("X-RateLimit-Reset")
 _DATE: Final = istr("Date")
 _RETRY_AFTER: Final = istr("Retry-After")
 
-_NUMBER: Final = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+_NUMBER: Final = r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t]*"
 _MOST_REQUESTS: Final = 1e9
 _LAST_SECOND: Final = 1e11
 """As Unix seconds the year 5138: more than that are milliseconds, or nonsense."""
@@ -321,7 +317,7 @@ _LAST_SECOND: Final = 1e11
 def _number(text: str, low: float, high: float) -> float | None:
     """Return the number that a header says, if it is one within the bounds."""
     # `float` alone also takes "1_0" and digits of every script; most are plain digits.
-    if not (text.isascii() and text.isdigit()) and not _NUMBER.fullmatch(text):
+    if not (text.isascii() and text.isdigit()) and not re.fullmatch(_NUMBER, text, re.ASCII):
         return None
     number = float(text)
     return number if low <= number <= high else None
@@ -371,9 +367,7 @@ def quota_headers(headers: Mapping[str, str], *, wall: float) -> RateLimitHeader
     )
 
 
-_LAST_CONTACT: Final = re.compile(
-    r"removing the last (customer|contact|participant)", re.IGNORECASE
-)
+_LAST_CONTACT: Final = r"removing the last (customer|contact|participant)"
 
 
 _DEEPEST: Final = 64
@@ -472,7 +466,7 @@ def _kind_of_error(reply: Reply, body: ErrorBody) -> type[APIError]:  # noqa: PL
         if message.startswith("resource not found"):
             return ConversationNotFoundError
         return ContactNotFoundError if message.startswith("user not found") else NotFoundError
-    if status == 422 and _LAST_CONTACT.search(message):
+    if status == 422 and re.search(_LAST_CONTACT, message, re.IGNORECASE):
         return LastContactError
     return _KINDS.get(status, InvalidRequestError)
 

@@ -140,12 +140,6 @@ def attempted(reported: dict[Pair, Outcome]) -> dict[Pair, Outcome]:
 CALLER = "the caller"
 
 
-async def detach(
-    sim: IntercomSimulator, client: IntercomClient, work: list[Pair], path: Path
-) -> None:
-    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
-
-
 async def interrupted(
     consuming: Coroutine[Any, Any, None], owner: str, countdown: Countdown
 ) -> None:
@@ -160,9 +154,15 @@ async def interrupted(
 
 
 class TestRuns:
-    @pytest.mark.parametrize("moment", Moment)
-    @pytest.mark.parametrize("streaming", [True, False])
-    @pytest.mark.parametrize("owner", [CALLER, "DetachRun"])
+    @pytest.mark.parametrize(
+        ("owner", "streaming", "moment"),
+        [
+            (CALLER, True, Moment.WAITING),
+            (CALLER, False, Moment.READY),
+            ("DetachRun", True, Moment.READY),
+            ("DetachRun", False, Moment.WAITING),
+        ],
+    )
     async def test_whichever_task_is_cancelled_a_run_says_so_and_can_be_resumed_to_the_truth(
         self, owner: str, streaming: bool, moment: Moment, tmp_path: Path
     ) -> None:
@@ -211,26 +211,6 @@ class TestRuns:
                         work, admin_id=sim.admin_id, journal=path
                     )
                 assert summary.settled + summary.settled_before == len(work)
-                assert disagreements(sim, work, outcomes_in(path)) == []
-
-    async def test_cancelled_in_any_turn_of_the_loop_a_run_can_be_resumed_to_the_truth(
-        self, tmp_path: Path
-    ) -> None:
-        async with IntercomSimulator(limit=1667, latency=0.01) as sim:
-            for turns in range(0, 240, 8):
-                work = sim.workspace.populate(conversations=8)
-                path = tmp_path / str(turns)
-                async with opened(sim) as client:
-                    sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-                    task = asyncio.create_task(detach(sim, client, work, path))
-                    for _ in range(turns):
-                        await asyncio.sleep(0)
-                    task.cancel()
-                    await asyncio.wait({task})
-                    assert holds_nothing(client)
-                    sim.faults.clear()
-                async with opened(sim) as client:
-                    await client.detach_contacts(work, admin_id=sim.admin_id, journal=path)
                 assert disagreements(sim, work, outcomes_in(path)) == []
 
     @pytest.mark.parametrize("streaming", [True, False])

@@ -15,7 +15,7 @@ from tests.support.leftovers import nothing_left_behind
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-CALLS = 4000
+CALLS = 2000
 IN_FLIGHT = 256
 FAULTS = (
     Fault.SERVER_ERROR,

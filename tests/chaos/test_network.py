@@ -28,7 +28,6 @@ STEADY = RetryPolicy(attempts=4, backoff=0.05, jitter=0.0)
 NEVER = RetryPolicy(attempts=1)
 HARMLESS = {
     Strike.DRIPPING_REPLY,
-    Strike.DELAYED_REPLY,
     Strike.STALE_CLOSED,
     Strike.STALE_RESET,
     Strike.REPLY_TWICE,

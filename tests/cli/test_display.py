@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from intercom_async.bulk import Cause, DetachSummary
-from intercom_async.cli.display import Display, show_summary
+from intercom_async.cli.display import Display
+from intercom_async.cli.summary import show_summary
 from intercom_async.detaching import Detach, Outcome
 from intercom_async.observing import OutageStatus
 

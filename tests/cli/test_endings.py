@@ -22,6 +22,7 @@ from intercom_async.cli.signals import interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import write_csv
+from tests.cli.journals import pair, write
 from tests.support.rows import settled_in
 
 COMMAND = (sys.executable, "-m", "intercom_async")
@@ -242,9 +243,21 @@ class TestStreams:
 
     @pytest.mark.usefixtures("simulator")
     @pytest.mark.parametrize(
-        "arguments", ["whoami", "find --contact 5ba682d2", "detach nowhere", "simulate --port 0"]
+        "arguments",
+        [
+            "whoami",
+            "find --contact 5ba682d2",
+            "detach nowhere",
+            "simulate --port 0",
+            "report run.db",
+            "export run.db --jsonl",
+        ],
     )
-    def test_a_reader_that_has_gone_ends_a_command_in_status_4(self, arguments: str) -> None:
+    def test_a_reader_that_has_gone_ends_a_command_in_status_4(
+        self, arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        write(tmp_path / "run.db", map(pair, range(5000)))
         ours, theirs = os.pipe()
         os.close(ours)
         with process([*COMMAND, *arguments.split()], output=theirs) as run:
@@ -272,11 +285,20 @@ class TestStreams:
         assert simulator.applied.total() < 5000
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-    def test_a_full_disk_behind_standard_output_keeps_the_summary(self, source: Path) -> None:
-        ended = shell('"$@" > /dev/full', "detach", source, "--json")
+    @pytest.mark.parametrize(
+        ("line", "full"),
+        [
+            ('"$@" --json > /dev/full', "standard output"),
+            ('"$@" --output /dev/full', "/dev/full"),
+        ],
+    )
+    def test_a_full_disk_is_named_and_keeps_the_summary(
+        self, source: Path, line: str, full: str
+    ) -> None:
+        ended = shell(line, "detach", source)
         assert ended.returncode == 3
         assert "3 pairs accounted for" in ended.stderr
-        assert "standard output: No space left on device" in ended.stderr
+        assert f"{full}: No space left on device" in ended.stderr
 
     def test_an_encoding_that_lacks_a_letter_spells_it(
         self, simulator: IntercomSimulator, source: Path

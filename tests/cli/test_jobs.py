@@ -41,20 +41,16 @@ def test_a_run_is_submitted_worked_off_and_shown(
 def test_what_cannot_be_used_is_named_without_a_token(command: Command, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.write_text("conversation_id,contact_id\n1,a\n")
-    assert "workspace,conversation_id,contact_id" in command("submit", str(bad)).err
+    refused = command("submit", str(bad))
+    assert refused.status == 2
+    assert f"{bad}, line 1: the header lacks 'workspace'" in refused.err
+    bad.write_text("workspace;conversation_id;contact_id\nacme;1;a\nacme;1.3E+14;a\n")
+    assert f"{bad}, line 3: conversation_id must be an id" in command("submit", str(bad)).err
     bad.write_text('{"acme": {"token": "marked-token", "colour": "red"}}')
     told = command("work", str(bad))
     assert told.status == 2
     assert "marked-token" not in told.err
     assert "the name of a run" in command("status", "--run", "none").err
-
-
-def test_a_file_that_is_no_utf_8_is_refused_in_words(command: Command, tmp_path: Path) -> None:
-    source = tmp_path / "triples.csv"
-    source.write_bytes(b"workspace,conversation_id,contact_id\nM\xfcller,1,a\n")
-    told = command("submit", str(source), "--prepare")
-    assert told.status == 2
-    assert "CSV in UTF-8" in told.err
 
 
 def test_ctrl_c_ends_a_submit_that_waits_for_a_silent_pipe(

@@ -54,27 +54,24 @@ def test_a_pair_is_found_in_each_form_that_programs_write(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"conversation_id,contact_id,admin_id\n1,c1,9\n", b'[1, "c1", 9]']
+    ("data", "pairs"),
+    [
+        (b"conversation_id,contact_id,admin_id\n1,c1,9\n", [Detach("1", "c1", "9")]),
+        (b'[1, "c1", 9]', [Detach("1", "c1", "9")]),
+        (b"[]", []),
+        (b" [ \n\n ]\n", []),
+    ],
 )
-def test_a_row_may_name_its_admin(data: bytes) -> None:
-    assert read(data) == [Detach("1", "c1", "9")]
+def test_a_row_may_name_its_admin_and_an_array_may_be_empty(
+    data: bytes, pairs: list[Detach]
+) -> None:
+    assert read(data) == pairs
 
 
 def test_columns_can_have_other_names_also_in_a_header_that_comes_again() -> None:
     mapping = {"conversation_id": "Talk", "contact_id": "User"}
     found = [*ONE, BadLine(3, "the header again")]
     assert read(b"Talk,User\n1,c1\nTalk,User\n", mapping) == found
-
-
-@pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf"])
-def test_an_empty_file_is_an_error_rather_than_an_empty_run(data: bytes) -> None:
-    with pytest.raises(SourceError, match="empty"):
-        read(data)
-
-
-@pytest.mark.parametrize("data", [b"[]", b" [ \n\n ]\n"])
-def test_an_empty_array_has_no_pairs(data: bytes) -> None:
-    assert read(data) == []
 
 
 CSV_LINES = [
@@ -140,24 +137,45 @@ def test_each_of_many_quotes_that_are_never_closed_costs_its_own_line() -> None:
     assert len(found) == 2 * len(bad)
 
 
-def test_a_quote_that_may_be_closed_costs_the_lines_up_to_there_and_says_so() -> None:
-    data = b'conversation_id,contact_id,note\n1,c1,"cut\n2,c2,x\n3,c3,"y"\n4,c4,z\n'
-    bad, found = read(data)
+@pytest.mark.parametrize(
+    "inside",
+    [b'cut\n2,c2,x\n3,c3,"y', b'say "hi" twice\n1615,bbb\nto me'],
+)
+def test_a_quote_that_is_not_doubled_costs_the_lines_up_to_where_it_may_be_closed(
+    inside: bytes,
+) -> None:
+    bad, found = read(b'conversation_id,contact_id,note\n1,c1,"' + inside + b'"\n4,c4,z\n')
     assert isinstance(bad, BadLine)
     assert bad.line == 2
+    assert "must be doubled" in bad.problem
     assert "the row ends in line 4" in bad.problem
     assert found == Detach("4", "c4")
 
 
-@pytest.mark.parametrize("data", [b"x" * 200_000, b'2,"c2\n' + b"3,c3\n" * 50_000])
-def test_a_line_and_a_row_without_an_end_are_refused(
-    data: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 1000)
-    found = read_pairs(opened(HEADER + b"1,c1\n" + data), "pairs")
+    found = read_pairs(opened(HEADER + b"1,c1\n" + b"x" * 200_000), "pairs")
     assert [next(found)] == ONE
-    with pytest.raises(SourceError, match="line 3: longer than 1,000 characters; is a quote never"):
+    with pytest.raises(SourceError, match=r"line 3: longer than 1,000 characters"):
         next(found)
+
+
+def test_a_quote_that_is_not_closed_for_long_costs_its_own_line_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("intercom_async.cli.input_text.LONGEST", 70_000)
+    rest = b'3,c3,"two\nlines"\n' * 50_000
+    bad, *found = read(b'conversation_id,contact_id,note\n2,"c2,x\n' + b"1,c1,\n" * 50_000 + rest)
+    assert bad == BadLine(2, "not CSV (a quote is never closed)")
+    assert found == ONE * 50_000 + [Detach("3", "c3")] * 50_000
+
+
+@pytest.mark.parametrize("name", ["dG9rOmYxYjM4ODQ2XzVhNjNfNDE=", '"dG9rOmYxYjM4ODQ2XzVhNjNfNDE="'])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\nsecond line\n"])
+def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end: str) -> None:
+    with pytest.raises(SourceError, match="found a text of 28 characters") as caught:
+        read((name + end).encode())
+    assert "dG9r" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +192,6 @@ def test_a_line_and_a_row_without_an_end_are_refused(
 def test_no_text_inside_a_cell_is_a_pair(inside: bytes) -> None:
     data = b'conversation_id,contact_id,note\n1,c1,"' + inside + b'"\n2,c2,\n'
     assert read(data) == [*ONE, Detach("2", "c2")]
-
-
-def test_a_quoted_cell_with_quotes_that_are_not_doubled_costs_its_row_alone() -> None:
-    inside = b'say "hi" twice\n1615,bbb\nto me'
-    bad, found = read(b'conversation_id,contact_id,note\n1,c1,"' + inside + b'"\n2,c2,\n')
-    assert isinstance(bad, BadLine)
-    assert "the row ends in line 4" in bad.problem
-    assert found == Detach("2", "c2")
 
 
 FILES = {
@@ -239,6 +249,9 @@ def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(wrong: str) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
+        (b"", "the file is empty"),
+        (b"\n \n", "the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
         (b"PK\x03\x04\x14\x00" + b"\n" * 10, r"this is a spreadsheet.*save the sheet as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + b"\n" * 10, r"this is a spreadsheet.*save the sheet as CSV"),
         (HEADER.decode().encode("utf-16-le"), "save the file as CSV"),

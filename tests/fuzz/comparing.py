@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from intercom_async.structuring import is_list, is_object
+from intercom_async.documents import is_list, is_object
 
 _ABSENT = object()
 

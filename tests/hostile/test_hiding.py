@@ -172,7 +172,7 @@ def test_long_runs_take_no_longer_than_their_length(run: str) -> None:
     for start in ("", "+/", "\\", "&"):
         token = start + TOKEN
         hiding = Hiding(Secret(token))
-        for said in (run * 50_000 + token, "&#" + run * 50_000 + token, token + run * 50_000):
+        for said in (run * 20_000 + token, "&#" + run * 20_000 + token, token + run * 20_000):
             began = time.process_time()
             assert TOKEN not in hiding.text(said)
             assert time.process_time() - began < 2  # minutes, if it were quadratic

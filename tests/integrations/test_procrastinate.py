@@ -64,7 +64,7 @@ async def slow(postgres: PostgresServer) -> AsyncIterator[World]:
 async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_every_pair_once(
     fragile: PostgresServer,
 ) -> None:
-    async with world_of(fragile.url, simulators(20, (0.05, 0.3))) as world:
+    async with world_of(fragile.url, simulators(10, (0.05, 0.3))) as world:
         for sim in world.sims.values():
             sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
         await world.harm(fragile)

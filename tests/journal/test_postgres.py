@@ -7,6 +7,7 @@ import random
 import secrets
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from intercom_async.journal import (
     reader,
 )
 from intercom_async.journal.postgres_runs import Runs
-from intercom_async.runtime import Runtime
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
@@ -56,14 +56,20 @@ def change(place: InPostgres, statement: str) -> None:
         assert connection.execute(statement.encode(), [place.run]).rowcount == 1
 
 
-class Clock(Runtime):
+class Clock:
     """The system's clock, and the time for which a test has frozen the process."""
 
-    def __init__(self) -> None:
-        self.frozen = 0.0
+    frozen = 0.0
 
-    def monotonic(self) -> float:
-        return super().monotonic() + self.frozen
+    def __call__(self) -> float:
+        return time.monotonic() + self.frozen
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(postgres, "monotonic", clock)
+    return clock
 
 
 class TestOwners:
@@ -88,7 +94,7 @@ class TestOwners:
         (left,) = await second.rows(Wanted.LEFT, after=None)
         assert (left.conversation_id, left.state) == ("c0001", State.SENDING)
 
-        told: list[JournalError | None] = []
+        told: list[BaseException | None] = []
         silent.record(row(1), told.append)
         with pytest.raises(JournalLostError, match="another worker has taken over"):
             await silent.write(row(2, State.SENDING))
@@ -137,10 +143,9 @@ class TestOwners:
         await session.close()
 
     async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
-        self, place: InPostgres
+        self, place: InPostgres, clock: Clock
     ) -> None:
-        clock = Clock()
-        session = await journal_at(place).open(ACME, runtime=clock)
+        session = await opened(place)
 
         def freeze(_: object) -> None:
             """Be frozen after the row was written and before its writer knows."""
@@ -159,11 +164,11 @@ class TestOwners:
         await session.close()
 
     async def test_what_is_under_way_is_called_back_once_another_may_own_the_run(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+        self, place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(postgres, "LEASE", 0.3)
-        clock, called = Clock(), list[None]()
-        session = await journal_at(place).open(ACME, runtime=clock)
+        called = list[None]()
+        session = await opened(place)
         session.watch(lambda: called.append(None))
         await asyncio.sleep(0.03)
         assert not called
@@ -241,12 +246,39 @@ class TestOutages:
         monkeypatch.setattr(postgres, "PATIENCE", 0.1)
         session = await opened(InPostgres(fragile.url, "run"))
         await asyncio.to_thread(fragile.stop)
-        told: list[JournalError | None] = []
+        told: list[BaseException | None] = []
         session.record(row(1), told.append)
         with pytest.raises(JournalWriteError, match="every result so far is safe"):
             await session.write(row(2))
         assert [type(error) for error in told] == [JournalWriteError]
         await session.close()
+
+    async def test_a_session_that_gave_up_leaves_its_workspace_to_the_next_at_once(
+        self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "PATIENCE", 0.1)
+        place = InPostgres(fragile.url, "run")
+        session = await opened(place)
+        await session.write(row(1, State.SENDING))
+        await asyncio.to_thread(fragile.stop)
+        with pytest.raises(JournalWriteError):
+            await session.write(row(1))
+        await asyncio.to_thread(fragile.start)
+        await session.close()
+        second = await opened(place)
+        (left,) = await second.rows(Wanted.LEFT, after=None)
+        assert left.state == State.SENDING
+        await second.close()
+
+    async def test_a_statement_that_the_database_refuses_ends_the_lease_with_the_session(
+        self, place: InPostgres
+    ) -> None:
+        session = await opened(place)
+        bad = row(1, attempts=2**70)  # no database holds such a number
+        with pytest.raises(JournalError):
+            await session.write(bad)
+        await session.close()
+        await ran(place, row(2))
 
     async def test_a_statement_without_an_answer_is_given_up_and_repeated(
         self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
@@ -295,25 +327,6 @@ class TestOutages:
         assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
         assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
 
-    async def test_names_that_no_text_in_postgres_can_be_are_refused(
-        self, place: InPostgres
-    ) -> None:
-        async def pairs() -> AsyncIterator[tuple[str, str, str, None]]:
-            yield "ac\0me", "1", "a", None
-
-        session = await opened(place)
-        for calling in (
-            Journal(place.url, run="clean\0up").open(ACME),
-            Journal(place.url, run="run", workspace="ac\0me").open(ACME),
-            session.write(row(1, workspace="ac\0me")),
-            session.plan([row(1, workspace="ac\0me")]),
-            Runs(place.url).load(place.run, "detach", pairs()),
-        ):
-            with pytest.raises(InvalidArgumentError, match="without NUL characters"):
-                await calling
-        await session.write(row(2))
-        await session.close()
-
     async def test_zero_bytes_are_escaped(self, place: InPostgres) -> None:
         session = await opened(place)
         await session.write(row(1, "failed", error="a\0b", code="\ud800"))
@@ -347,17 +360,14 @@ class TestOutages:
     ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
 )
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: InPostgres, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
+    place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
 ) -> None:
     monkeypatch.setattr(postgres, "LEASE", lease)
-    clock = Clock()
     async with IntercomSimulator(limit=100_000) as sim:
         pairs = sim.workspace.populate(conversations=20, contacts_per_conversation=2)
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
         patient = RetryPolicy(attempts=8, backoff=pause, backoff_max=60.0, jitter=0.0, budget=1000)
-        async with IntercomClient(
-            "token", base_url=sim.url, retry=patient, runtime=clock
-        ) as client:
+        async with IntercomClient("token", base_url=sim.url, retry=patient) as client:
             run = client.detach_contacts(
                 pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=2
             )

@@ -1,5 +1,7 @@
 """Processes: killed ones, two at once, forked children."""
 
+# ruff: noqa: ASYNC240  nothing else runs on a test's loop
+
 import asyncio
 import os
 import select
@@ -113,6 +115,25 @@ def test_a_process_that_is_killed_while_it_creates_a_journal_leaves_none_or_a_wh
         asyncio.run(ran(path, row(2)))
         assert "c0002" in kept(path)
         path.unlink()
+
+
+async def test_a_kill_while_a_session_begins_or_ends_leaves_no_rollback_journal(
+    path: Path,
+) -> None:
+    seen = set[str]()
+
+    async def watch() -> None:
+        while True:
+            seen.update(one.name for one in path.parent.iterdir())
+            await asyncio.sleep(0)
+
+    await ran(path)
+    watching = asyncio.ensure_future(watch())
+    for number in range(20):
+        await ran(path, row(number))
+    watching.cancel()
+    assert seen <= {"run.db", "run.db-lock", "run.db-shm", "run.db-wal"}
+    assert path.read_bytes()[18] == 1  # whoever only reads needs no log
 
 
 def test_another_process_is_refused_at_once_and_may_read(path: Path) -> None:
@@ -233,7 +254,7 @@ from tests.journal.helpers import opened, row, threads, until
 async def main():
     session = await opened(sys.argv[1])
     await session.write(row(1))
-    table = weakref.ref(session._writer.store)
+    table = weakref.ref(session._store)
     await asyncio.sleep(0.02)  # the thread is idle
     child = os.fork()
     del session

@@ -173,7 +173,7 @@ async def test_a_large_batch_is_written_whole_or_not_at_all(path: Path) -> None:
     rows = [row(number) for number in range(500)]
     bad = replace(rows[-1], attempts=2**70)  # no database holds such a number
     told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
-    assert all(isinstance(one, JournalError) for one in told)
+    assert all(isinstance(one, OverflowError) for one in told)
     assert kept(path) == {}
     await session.write(rows[0])
     assert len(kept(path)) == 1
@@ -184,7 +184,7 @@ async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
     place: Place,
 ) -> None:
     session = await opened(place)
-    told: list[JournalError | None] = []
+    told: list[BaseException | None] = []
     for number in range(3):
         session.record(row(number), told.append)
     assert told == ([] if place else [None, None, None])
@@ -245,6 +245,63 @@ asyncio.run(main())
 """
     child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert int(child.stdout) < 5_000  # KiB; the rows are 16,000
+
+
+async def pending(session: Session, workspace: str, *, limit: int = 1000) -> list[str]:
+    found: list[Row] = []
+    while page := await session.rows(
+        Wanted.PENDING, after=found[-1] if found else None, limit=limit, workspace=workspace
+    ):
+        found += page
+    return [one.conversation_id for one in found]
+
+
+async def test_new_pairs_are_kept_as_pending_and_known_ones_stay_as_they_are(
+    place: Place,
+) -> None:
+    session = await opened(place)
+    await session.write(row(1, workspace="acme"))
+    asked = [
+        row(1, "pending", workspace="acme"),
+        row(1, "pending", workspace="umbrella"),
+        row(2, "pending", workspace="acme"),
+        row(2, "pending", workspace="acme"),
+    ]
+    known, other, new, again = await session.plan(asked)
+    assert known is not None
+    assert known.state == "detached"
+    assert other is None
+    assert new is None
+    assert again is not None
+    assert (again.state, again.session) == ("pending", session.number)
+    assert await session.plan([]) == []
+    assert await pending(session, "acme") == ["c0002"]
+    assert await pending(session, "umbrella") == ["c0001"]
+    await session.close()
+
+
+async def test_what_is_pending_is_read_page_by_page_in_one_workspace_only(
+    place: Place,
+) -> None:
+    session = await opened(place)
+    for workspace in ("a", "b", "c"):
+        rows = [row(number, "pending", workspace=workspace) for number in range(300)]
+        assert set(await session.plan(rows)) == {None}
+    assert await pending(session, "b", limit=7) == [f"c{number:04}" for number in range(300)]
+    await session.close()
+
+
+async def test_workspaces_are_those_of_which_earlier_sessions_left_something(
+    lasting: Path | InPostgres,
+) -> None:
+    first = await opened(lasting)
+    await first.plan([row(1, "pending", workspace="left"), row(1, "pending", workspace="again")])
+    await first.write(row(1, workspace="done"))
+    await first.close()
+    second = await opened(lasting)
+    assert await second.workspaces() == ["again", "left"]
+    assert await pending(second, "left") == []
+    await second.close()
 
 
 class TestNumbers:

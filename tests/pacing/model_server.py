@@ -1,26 +1,36 @@
-"""The simulator's quota without a network, and one client's `QuotaWindow` on it.
+"""The simulator's quota without a network, and one client's traffic on it."""
 
-Time is a number here: a heap of events, no event loop, so that properties can be tried on
-thousands of worlds.
-"""
-
-import heapq
+import asyncio
+import functools
 import itertools
 import math
+import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import attrs
 
+from intercom_async.pacing.limiter import Backlog, Limiter
 from intercom_async.pacing.server_clock import WINDOW
 from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
-    Permit,
-    QuotaWindow,
     RateLimitHeaders,
+    RateLimitPolicy,
 )
+from intercom_async.runtime import Runtime
 from intercom_async.simulator.quota import Quota
+from tests.support.driven_loop import DrivenEventLoop
+
+WORKERS = 50
+
+
+def on_a_driven_loop(world: Coroutine[Any, Any, None]) -> None:
+    """Run on a loop whose clock only jumps, so that the same seed gives the same run."""
+    loops = functools.partial(DrivenEventLoop, grace=0.0, turn=0.0)
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(world)
 
 
 @attrs.define
@@ -30,7 +40,7 @@ class ModelServer:
     Attributes:
         limit: requests per window.
         offset: its Unix time minus our monotonic time.
-        lag: by how many requests the told Remaining runs behind.
+        lag: by how many requests the Remaining that it reports runs behind.
         dated: whether replies carry Date.
         withdrawn: requests it takes off each window for others, by window number.
     """
@@ -50,6 +60,11 @@ class ModelServer:
     def window(self, at: float) -> int:
         return math.floor((at + self.offset) / WINDOW)
 
+    def used_of_whole_windows(self) -> float:
+        """Return the part that was used of the windows after the first and before the last."""
+        whole = sorted(self.accepted)[1:-1]
+        return sum(self.accepted[number] for number in whole) / (self.limit * len(whole))
+
     def handle(self, at: float) -> tuple[int, RateLimitHeaders]:
         number, now = self.window(at), at + self.offset
         self._quota.usage(now).spent_elsewhere = self.withdrawn[number]
@@ -64,88 +79,86 @@ class ModelServer:
         return 200 if standing.accepted else 429, headers
 
 
-@attrs.define
+class _Seeded(Runtime):
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+
+    def random(self) -> float:
+        return self._dice.random()
+
+
 class Traffic:
-    """Runs one client against the server until `until` (monotonic seconds).
+    """What one client sends to the server until `until` (seconds).
+
+    Args:
+        one_way: seconds to the server or back, shortest and longest.
+        bulk: requests of the bulk lane, None for no end.
+        interactive: seconds at which interactive requests come.
+        losing: part of the replies that get lost, noticed two seconds later; never the first.
 
     Attributes:
-        server: see `ModelServer`.
-        quota: the code under test.
-        round_trips: seconds to the server and back, for each request in turn.
-        lost: whether the n-th reply gets lost (noticed two seconds later).
-        interactive: seconds at which interactive requests come.
-        in_flight: requests out at most.
+        sent: requests of each lane.
+        interactive_waits: seconds for which each waited.
     """
 
-    server: ModelServer
-    quota: QuotaWindow
-    round_trips: Iterator[tuple[float, float]]
-    until: float
-    lost: Callable[[int], bool] = lambda _: False
-    interactive: list[float] = attrs.field(factory=list[float])
-    in_flight: int = 50
-    bulk: int | None = None
-    interactive_waits: list[float] = attrs.field(factory=list[float])
-    sent: Counter[Lane] = attrs.field(factory=Counter[Lane])
+    def __init__(
+        self,
+        server: ModelServer,
+        *,
+        seed: int = 1,
+        one_way: tuple[float, float] = (0.01, 0.1),
+        until: float = 60.0,
+        bulk: int | None = None,
+        interactive: Sequence[float] = (),
+        losing: float = 0.0,
+        policy: RateLimitPolicy | None = None,
+    ) -> None:
+        self.sent: Counter[Lane] = Counter()
+        self.interactive_waits: list[float] = []
+        self._server = server
+        self._dice = random.Random(seed)
+        self._one_way = one_way
+        self._losing = losing
+        self._limiter = Limiter(policy or RateLimitPolicy(), _Seeded(self._dice))
+        on_a_driven_loop(self._run(until, bulk, interactive))
 
-    def run(self) -> None:
-        order = itertools.count()
-        events: list[tuple[float, int, Callable[[float], None]]] = []
-        now = 0.0
-        out = 0
-        urgent = sorted(self.interactive, reverse=True)
+    async def _run(self, until: float, bulk: int | None, interactive: Sequence[float]) -> None:
+        backlog = Backlog(bulk)
+        self._limiter.expect(backlog)
+        pairs = iter(itertools.count() if bulk is None else range(bulk))
 
-        def leave(lane: Lane) -> None:
-            nonlocal out
-            permit = self.quota.take(lane, now)
-            to, back = next(self.round_trips)
-            number = sum(self.sent.values())
-            self.sent[lane] += 1
-            out += 1
-            heapq.heappush(
-                events, (now + to, next(order), lambda at: arrive(at, back, permit, number))
-            )
+        async def work() -> None:
+            for _ in pairs:
+                if backlog.unread is not None:
+                    backlog.unread -= 1
+                await self._send(Lane.BULK)
 
-        def arrive(at: float, back: float, permit: Permit, number: int) -> None:
-            status, headers = self.server.handle(at)
-            if self.lost(number):
-                heapq.heappush(events, (at + 2.0, next(order), lambda t: miss(t, permit)))
-            else:
-                heapq.heappush(
-                    events, (at + back, next(order), lambda t: answer(t, permit, status, headers))
-                )
+        async def call(at: float) -> None:
+            await asyncio.sleep(at)
+            self.interactive_waits.append(await self._send(Lane.INTERACTIVE))
 
-        def answer(at: float, permit: Permit, status: int, headers: RateLimitHeaders) -> None:
-            nonlocal out
-            out -= 1
+        calls = [call(at) for at in interactive]
+        tasks = [asyncio.ensure_future(one) for one in (*calls, *(work() for _ in range(WORKERS)))]
+        await asyncio.wait(tasks, timeout=until)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self, lane: Lane) -> float:
+        """Send one request; return how long it waited."""
+        loop, limiter, dice = asyncio.get_running_loop(), self._limiter, self._dice
+        asked = loop.time()
+        permit = await limiter.acquire(lane)
+        waited = loop.time() - asked
+        lost = self.sent.total() > 0 and dice.random() < self._losing
+        self.sent[lane] += 1
+        await asyncio.sleep(dice.uniform(*self._one_way))
+        status, headers = self._server.handle(loop.time())
+        if lost:
+            await asyncio.sleep(2.0)
+            limiter.release(permit, headers=None, status=None)
+        else:
+            await asyncio.sleep(dice.uniform(*self._one_way))
             code = RATE_LIMIT_EXCEEDED if status == 429 else None
-            self.quota.answered(permit, headers, status=status, code=code, now=at)
-
-        def miss(at: float, permit: Permit) -> None:
-            nonlocal out
-            out -= 1
-            self.quota.lost(permit, at)
-
-        while now < self.until:
-            wait = self.until - now
-            if urgent and urgent[-1] <= now:
-                wait = self.quota.wait(Lane.INTERACTIVE, now, backlog=None)
-                if wait == 0.0:
-                    self.interactive_waits.append(now - urgent.pop())
-                    leave(Lane.INTERACTIVE)
-                    continue
-            elif out < self.in_flight and (self.bulk is None or self.sent[Lane.BULK] < self.bulk):
-                backlog = None if self.bulk is None else self.bulk - self.sent[Lane.BULK]
-                wait = self.quota.wait(Lane.BULK, now, backlog=backlog)
-                if wait == 0.0:
-                    leave(Lane.BULK)
-                    continue
-            # Asking again a little early is allowed and shows that early questions harm nothing.
-            following = now + max(wait, 1e-6)
-            if urgent and urgent[-1] > now:
-                following = min(following, urgent[-1])
-            if events and events[0][0] <= following:
-                now, _, happen = heapq.heappop(events)
-                happen(now)
-            else:
-                now = following
+            limiter.release(permit, headers=headers, status=status, code=code)
+        return waited

@@ -1,22 +1,20 @@
 """Queueing and waking: order, patience, cancellation, and that nothing is left behind."""
 
 import asyncio
-import gc
 import random
-import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async import IntercomClient
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.pacing.concurrency import LARGEST, SMALLEST
 from intercom_async.pacing.limiter import Backlog, Limiter
-from intercom_async.pacing.sharing import limiter_for
 from intercom_async.pacing.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
-from intercom_async.runtime import SYSTEM
-from intercom_async.secret import Secret
-from tests.support.driven_loop import DrivenEventLoop
+from intercom_async.simulator import IntercomSimulator
+
+pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 EPOCH = 1_000_000.0
 
@@ -56,7 +54,6 @@ def _idle(limiter: Limiter) -> bool:
     )
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_interactive_calls_go_before_bulk_calls_that_came_first() -> None:
     limiter = await _warm(remaining=0)
     order: list[str] = []
@@ -76,7 +73,6 @@ async def test_interactive_calls_go_before_bulk_calls_that_came_first() -> None:
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_a_call_beyond_the_quota_waits_for_the_next_window() -> None:
     limiter = await _warm(remaining=0)
     loop = asyncio.get_running_loop()
@@ -87,7 +83,6 @@ async def test_a_call_beyond_the_quota_waits_for_the_next_window() -> None:
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_too_little_patience_fails_at_once_naming_both_durations() -> None:
     limiter = await _warm(remaining=0)
     loop = asyncio.get_running_loop()
@@ -102,7 +97,6 @@ async def test_too_little_patience_fails_at_once_naming_both_durations() -> None
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
     limiter = await _warm(remaining=1)
     loop = asyncio.get_running_loop()
@@ -115,7 +109,6 @@ async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
     limiter = await _warm(remaining=1)
     held = await limiter.acquire(Lane.INTERACTIVE)
@@ -130,19 +123,6 @@ async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
-async def test_the_last_waiter_cancelled_takes_the_timer_with_it() -> None:
-    limiter = await _warm(remaining=0)
-    waiting = [asyncio.create_task(limiter.acquire(lane)) for lane in Lane for _ in range(50)]
-    await asyncio.sleep(0)
-    assert limiter._timer is not None
-    for task in waiting:
-        task.cancel()
-    await asyncio.wait(waiting)
-    assert _idle(limiter)
-
-
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_releasing_a_permit_twice_counts_once() -> None:
     limiter = await _warm()
     permit = await limiter.acquire(Lane.BULK)
@@ -155,11 +135,35 @@ async def test_releasing_a_permit_twice_counts_once() -> None:
     assert _idle(limiter)
 
 
-@given(seed=st.integers(0, 2**32 - 1))
-def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
-    dice = random.Random(seed)
+async def test_on_a_slow_server_no_call_of_a_new_client_waits_behind_bulk() -> None:
+    loop = asyncio.get_running_loop()
+    latency = 2.0
+    async with (
+        IntercomSimulator(latency=latency) as sim,
+        IntercomClient("token", base_url=sim.url) as client,
+    ):
+        pairs = sim.workspace.populate(conversations=200)
 
-    async def call(limiter: Limiter, left: list[int]) -> None:
+        async def call(after: float) -> float:
+            await asyncio.sleep(after)
+            began = loop.time()
+            await client.whoami()
+            return loop.time() - began - latency
+
+        async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
+            extra = await asyncio.gather(*(call(0.3 * n) for n in range(40)))
+            run.stop()
+    assert max(extra) < 0.3
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+async def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
+    dice = random.Random(seed)
+    limiter = await _warm(limit=30)
+    left = 10
+
+    async def call() -> None:
+        nonlocal left
         lane = dice.choice(list(Lane))
         max_wait = dice.choice([None, None, 0.0, 3.0])
         permit = await limiter.acquire(lane, max_wait=max_wait, bounded=dice.random() < 0.5)
@@ -168,29 +172,23 @@ def test_every_permit_is_granted_cancelled_or_handed_on(seed: int) -> None:
         except asyncio.CancelledError:
             limiter.release(permit, headers=None, status=None)
             raise
-        left[0] = max(0, left[0] - 1)
-        _answer(limiter, permit, left[0], limit=30)
+        left = max(0, left - 1)
+        _answer(limiter, permit, left, limit=30)
 
-    async def world() -> None:
-        limiter = await _warm(limit=30)
-        left = [10]
-        tasks: list[asyncio.Task[None]] = []
-        for _ in range(40):
-            tasks.append(asyncio.create_task(call(limiter, left)))
-            if dice.random() < 0.3:
-                await asyncio.sleep(dice.uniform(0, 1))
-            if dice.random() < 0.4:
-                dice.choice(tasks).cancel()
+    tasks: list[asyncio.Task[None]] = []
+    for _ in range(40):
+        tasks.append(asyncio.create_task(call()))
+        if dice.random() < 0.3:
+            await asyncio.sleep(dice.uniform(0, 1))
+        if dice.random() < 0.4:
+            dice.choice(tasks).cancel()
+    async with asyncio.timeout(600):
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        allowed = (asyncio.CancelledError, RateLimitWaitError, type(None))
-        assert all(isinstance(result, allowed) for result in results)
-        assert _idle(limiter)
-
-    with asyncio.Runner(loop_factory=lambda: DrivenEventLoop(grace=0.0)) as runner:
-        runner.run(asyncio.wait_for(world(), 600))
+    allowed = (asyncio.CancelledError, RateLimitWaitError, type(None))
+    assert all(isinstance(result, allowed) for result in results)
+    assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherwise() -> None:
     limiter = await _warm(limit=100_000)
     for _ in range(90):  # a window of quick answers: the bound falls to its smallest
@@ -214,7 +212,6 @@ async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherw
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
     limiter = await _warm()
     loop = asyncio.get_running_loop()
@@ -232,7 +229,6 @@ async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
     assert _idle(limiter)
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_after_an_outage_the_bound_is_as_if_the_server_had_never_suffered() -> None:
     limiter = await _warm(limit=1000)
     for _ in range(5):
@@ -243,36 +239,3 @@ async def test_after_an_outage_the_bound_is_as_if_the_server_had_never_suffered(
     assert limiter._concurrency.value < SMALLEST / 4
     limiter.recovered()
     assert limiter._concurrency.value == LARGEST
-
-
-def _find(token: str, url: str = "https://api.intercom.io", **policy: object) -> Limiter:
-    return limiter_for(Secret(token), url, RateLimitPolicy(**policy), SYSTEM)()  # type: ignore[arg-type]
-
-
-async def test_the_same_token_shares_one_limiter_and_another_does_not() -> None:
-    one = _find("token")
-    assert _find("token") is one
-    assert _find("token", max_wait=1.0) is one
-    assert _find("other") is not one
-    assert _find("token", "https://api.eu.intercom.io") is not one
-    assert _find("token", reserve=0.1) is not one
-
-
-async def test_a_key_shares_or_separates_budgets() -> None:
-    one = _find("token", key="workspace 7")
-    assert _find("renewed token", key="workspace 7") is one
-    assert _find("token", key="workspace 8") is not one
-
-
-async def test_a_limiter_nobody_uses_is_forgotten() -> None:
-    forgotten, kept = weakref.ref(_find("token")), _find("other")
-    gc.collect()
-    assert forgotten() is None
-    assert kept is _find("other")
-
-
-def test_each_loop_has_its_own_limiter() -> None:
-    async def find() -> Limiter:
-        return _find("token")
-
-    assert asyncio.run(find()) is not asyncio.run(find())

@@ -17,35 +17,24 @@ from intercom_async.simulator import IntercomSimulator
 
 
 class Workspace:
-    """A taker with some requests to send, each of which keeps its slot until it is answered."""
+    """Has some requests to send, each of which keeps its slot until it is answered."""
 
     def __init__(self, slots: Slots, wanted: int, *, bulk: bool) -> None:
         self.slots, self.wanted, self.bulk = slots, wanted, bulk
         self.in_flight = self.sent = 0
 
-    def begin(self) -> None:
+    def send(self) -> None:
         while self.wanted and self.slots.free(bulk=self.bulk):
-            self._send()
-        self._stand_in_line()
-
-    def offered(self) -> None:
+            self.slots.take()
+            self.wanted -= 1
+            self.in_flight += 1
+            self.sent += 1
         if self.wanted:
-            self._send()
-        self._stand_in_line()
+            self.slots.stand_in_line(self.send, bulk=self.bulk)
 
     def answered(self) -> None:
         self.in_flight -= 1
         self.slots.give_back()
-
-    def _send(self) -> None:
-        self.slots.take()
-        self.wanted -= 1
-        self.in_flight += 1
-        self.sent += 1
-
-    def _stand_in_line(self) -> None:
-        if self.wanted:
-            self.slots.stand_in_line(self, bulk=self.bulk)
 
 
 @given(
@@ -59,7 +48,7 @@ def test_no_slot_is_given_twice_none_lies_idle_and_all_who_wait_get_equal_parts(
     slots = Slots(limit)
     places = [Workspace(slots, count, bulk=bulk) for count, bulk in wanted]
     for place in places:
-        place.begin()
+        place.send()
     waiting = [place for place in places if place.wanted]
     before = Counter({place: place.sent for place in waiting})
     for answer in answers:
@@ -79,20 +68,19 @@ def test_no_slot_is_given_twice_none_lies_idle_and_all_who_wait_get_equal_parts(
             assert not given_out or max(given_out) - min(given_out) <= 1
 
 
-def test_bulk_leaves_one_slot_in_sixteen_to_interactive_calls() -> None:
-    slots = Slots(64)
-    bulk = Workspace(slots, 100, bulk=True)
-    bulk.begin()
-    call = Workspace(slots, 1, bulk=False)
-    call.begin()
-    assert bulk.in_flight == 60
-    assert call.in_flight == 1
-
-
-def test_a_pool_without_a_limit_lets_everybody_go() -> None:
-    bulk = Workspace(Slots(0), 10_000, bulk=True)
-    bulk.begin()
-    assert bulk.in_flight == 10_000
+@pytest.mark.parametrize(
+    ("limit", "bulk", "calls"),
+    [
+        (64, 60, 4),  # bulk leaves one slot in sixteen to interactive calls
+        (0, 10_000, 10_000),  # no limit
+    ],
+)
+def test_a_pool_lets_go_as_many_as_it_has_slots(limit: int, bulk: int, calls: int) -> None:
+    slots = Slots(limit)
+    for is_bulk, in_flight in ((True, bulk), (False, calls)):
+        place = Workspace(slots, 10_000, bulk=is_bulk)
+        place.send()
+        assert place.in_flight == in_flight
 
 
 def _done(limiter: Limiter, permit: Permit) -> None:

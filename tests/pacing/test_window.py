@@ -1,259 +1,655 @@
-"""The quota's arithmetic: against a model of the server, and rule by rule."""
+"""The quota's arithmetic rule by rule, with numbers worked out by hand.
 
-import itertools
-import random
-from collections.abc import Iterator
+The server's clock is exactly 1000 s ahead of ours, replies take no time and chance throws the same
+number each time, unless a test says otherwise.
+"""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from intercom_async.pacing.server_clock import WINDOW, ServerClock
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.window import (
     RATE_LIMIT_EXCEEDED,
     Lane,
+    Permit,
     QuotaWindow,
     RateLimitHeaders,
     RateLimitPolicy,
 )
-from tests.pacing.model_server import ModelServer, Traffic
 
-SEEDS = st.integers(0, 2**32 - 1)
-LIMITS = st.sampled_from([1, 3, 30, 83, 167])
-SPEEDS = st.sampled_from([(0.0, 0.001), (0.01, 0.1), (0.1, 0.9)])
-"""Seconds one way; round trips stay below the patience with the first probe."""
+AHEAD = 1000.0
+"""Seconds by which the server's clock is ahead."""
 
-
-def _quota(seed: int = 1, policy: RateLimitPolicy | None = None) -> QuotaWindow:
-    return QuotaWindow(policy or RateLimitPolicy(), random.Random(seed).random)
+BULK, INTERACTIVE = Lane.BULK, Lane.INTERACTIVE
 
 
-def _round_trips(seed: int, bounds: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    dice = random.Random(seed)
-    return ((dice.uniform(*bounds), dice.uniform(*bounds)) for _ in itertools.count())
+def unknown(policy: RateLimitPolicy | None = None, *, chance: float = 0.0) -> QuotaWindow:
+    """Return a quota of which nothing is known."""
+    return QuotaWindow(policy or RateLimitPolicy(), lambda: chance)
 
 
-def _headers(remaining: int, reset: float, limit: int = 100) -> RateLimitHeaders:
-    return RateLimitHeaders(limit=limit, remaining=remaining, reset=reset)
-
-
-def _answer(
+def reply(
     quota: QuotaWindow,
-    headers: RateLimitHeaders | None,
+    permit: Permit,
+    remaining: int | None,
     *,
     at: float,
+    limit: int | None = 100,
+    reset: float | None = 1010.0,
+    retry_after: float | None = None,
     status: int = 200,
     code: str | None = None,
-    lane: Lane = Lane.INTERACTIVE,
 ) -> None:
-    """Send one request at `at` and get its answer a tenth of a second later."""
-    permit = quota.take(lane, at)
-    quota.answered(permit, headers, status=status, code=code, now=at + 0.1)
+    """Let a request be answered."""
+    headers = RateLimitHeaders(
+        limit=limit, remaining=remaining, reset=reset, retry_after=retry_after
+    )
+    quota.answered(permit, headers, status=status, code=code, now=at)
+    if quota.limit is not None:
+        quota.clock.low = quota.clock.high = AHEAD
 
 
-# --- whole runs -------------------------------------------------------------------------------
+def answer(
+    quota: QuotaWindow,
+    remaining: int | None,
+    *,
+    at: float,
+    limit: int | None = 100,
+    reset: float | None = 1010.0,
+) -> None:
+    """Send a request at `at` (seconds) and let it be answered at once."""
+    reply(quota, quota.take(BULK, at), remaining, at=at, limit=limit, reset=reset)
 
 
-@given(
-    seed=SEEDS,
-    limit=LIMITS,
-    speed=SPEEDS,
-    lag=st.integers(0, 2),
-    dated=st.booleans(),
-    offset=st.floats(-1e6, 2e9, allow_nan=False),
-    losing=st.sampled_from([0.0, 0.0, 0.02]),
+def refuse(
+    quota: QuotaWindow,
+    remaining: int = 0,
+    *,
+    at: float,
+    code: str | None = RATE_LIMIT_EXCEEDED,
+    retry_after: float | None = None,
+) -> None:
+    permit = quota.take(BULK, at)
+    reply(quota, permit, remaining, at=at, status=429, code=code, retry_after=retry_after)
+
+
+def bare_refusal(quota: QuotaWindow, at: float, retry_after: float | None = None) -> float:
+    """Be refused without quota headers; return the pause."""
+    headers = RateLimitHeaders(retry_after=retry_after)
+    quota.answered(quota.take(BULK, at), headers, status=429, code=None, now=at)
+    return wait(quota, BULK, at)
+
+
+def known(
+    *,
+    mine: int = 1,
+    remaining: int = 99,
+    limit: int = 100,
+    at: float = 0.0,
+    policy: RateLimitPolicy | None = None,
+) -> QuotaWindow:
+    """Return a quota of which `mine` requests were answered at `at`, the last with `remaining`."""
+    quota = unknown(policy)
+    for number in range(mine):
+        answer(quota, remaining + mine - 1 - number, at=at, limit=limit)
+    return quota
+
+
+def wait(quota: QuotaWindow, lane: Lane, now: float) -> float:
+    """Return the seconds until one of endless requests may leave."""
+    return quota.wait(lane, now, backlog=None)
+
+
+def send_all(quota: QuotaWindow, lane: Lane, now: float) -> list[Permit]:
+    """Send until a request has to wait."""
+    permits: list[Permit] = []
+    while wait(quota, lane, now) == 0.0:
+        permits.append(quota.take(lane, now))
+    return permits
+
+
+def pace(quota: QuotaWindow, now: float) -> float:
+    """Return the requests per second that endless bulk may send from now on."""
+    quota._credit, quota._credit_at, quota._fresh_until = 0.0, now, 0.0
+    return 1.0 / wait(quota, BULK, now)
+
+
+def at_once(quota: QuotaWindow, now: float) -> int:
+    """Return the largest job that may go without being paced."""
+    jobs = range(1, 200)
+    for job in jobs:
+        quota._credit, quota._credit_at, quota._fresh_until = 0.0, now, 0.0
+        if quota.wait(BULK, now, backlog=job) > 0.0:
+            return job - 1
+    return jobs.stop
+
+
+def snapshot(quota: QuotaWindow, now: float) -> RateLimitStatus:
+    status = quota.status(now, waiting_interactive=5, waiting_bulk=6)
+    assert status is not None
+    return status
+
+
+# --- what a policy may say ---------------------------------------------------------------------
+
+
+def test_the_defaults_of_a_policy_are_the_documented_ones_and_its_key_is_never_shown() -> None:
+    policy = RateLimitPolicy()
+    assert (policy.reserve, policy.quota_fraction, policy.max_wait) == (0.03, 1.0, 30.0)
+    assert (policy.fallback_limit, policy.key) == (160, None)
+    assert "team" not in repr(RateLimitPolicy(key="team"))  # it may be a secret
+
+
+REFUSED_VALUES: dict[str, tuple[str, list[object]]] = {
+    "reserve": ("a number from 0 to 1", [-0.1, True, "much"]),
+    "quota_fraction": ("a number from 0 to 1, not 0", [1.1, None, 0, True]),
+    "max_wait": ("a number of seconds, 0 or more, or None", [-1, float("nan"), True, "long"]),
+    "fallback_limit": ("a whole number of requests, 1 or more", [0, 1.5, True, None]),
+    "key": ("a hashable value or None", [[]]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, (_, each) in REFUSED_VALUES.items() for value in each],
 )
-def test_alone_on_its_quota_a_client_is_never_refused(
-    seed: int,
-    limit: int,
-    speed: tuple[float, float],
-    lag: int,
-    dated: bool,
-    offset: float,
-    losing: float,
+def test_a_refused_value_is_named_with_what_would_do(name: str, value: object) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        RateLimitPolicy(**{name: value})  # type: ignore[arg-type]  # wrong on purpose
+    assert caught.value.name == f"RateLimitPolicy.{name}"
+    assert caught.value.value is value
+    assert f"must be {REFUSED_VALUES[name][0]}" in str(caught.value)
+
+
+# --- the slow start ----------------------------------------------------------------------------
+
+
+def test_each_two_seconds_without_any_answer_allow_another_request() -> None:
+    quota = unknown()
+    for second in range(60):  # those that were never sent bring no others with them
+        quota.give_back(quota.take(INTERACTIVE, float(second)))
+    for at in (60.0, 62.0):
+        assert len(send_all(quota, BULK, at)) == 1
+        assert wait(quota, BULK, at + 1.7) == 0.25
+
+
+def test_two_more_requests_than_were_answered_may_be_out() -> None:
+    quota = known(mine=3, remaining=97)
+    permits = send_all(quota, INTERACTIVE, 0.0)
+    assert len(permits) == 5
+    quota.lost(permits.pop(), 0.0)  # makes room for itself and one more, as an answer does
+    assert len(send_all(quota, INTERACTIVE, 0.0)) == 2
+    refuse(quota, at=9.0)  # a refusal makes none
+    assert wait(quota, INTERACTIVE, 10.0) == 0.25
+
+
+@pytest.mark.parametrize("quota", [unknown(), known(mine=3, remaining=97)])
+def test_interactive_calls_pass_the_slow_start_each_quarter_of_a_second_unless_refused(
+    quota: QuotaWindow,
 ) -> None:
-    dice = random.Random(seed)
-    server = ModelServer(limit=limit, offset=offset, lag=lag if limit > 10 else 0, dated=dated)
-    arrivals = [dice.uniform(0, 45) for _ in range(20)]
-    Traffic(
-        server,
-        _quota(seed),
-        _round_trips(seed, speed),
-        until=45.0,
-        interactive=arrivals,
-        # Before the first answer nothing is known: on a quota of one the second probe is refused.
-        lost=lambda number: number > 0 and dice.random() < losing,
-    ).run()
-    assert server.refused.total() == 0
+    while quota.wait(BULK, 0.0, backlog=1) == 0.0:
+        quota.take(BULK, 0.0)
+    (permit,) = send_all(quota, INTERACTIVE, 1.0)
+    assert wait(quota, INTERACTIVE, 1.2) == pytest.approx(0.05)
+    assert len(send_all(quota, INTERACTIVE, 1.25)) == 1
+    reply(quota, permit, 0, at=2.0, status=429)
+    quota.take(BULK, 12.0)
+    assert wait(quota, INTERACTIVE, 13.7) == 0.25
 
 
-@given(seed=SEEDS, limit=st.sampled_from([30, 83, 167]), taken=st.integers(1, 60))
-def test_no_more_requests_are_refused_than_the_server_withdrew(
-    seed: int, limit: int, taken: int
+# --- without headers ---------------------------------------------------------------------------
+
+
+def bucket(policy: RateLimitPolicy) -> QuotaWindow:
+    """Return a quota of a server without headers, with its bucket's one request untouched."""
+    quota = unknown(policy)
+    for _ in range(20):
+        quota.answered(quota.take(BULK, 0.0), None, status=200, code=None, now=0.0)
+    quota._credit, quota._credit_at = 1.0, 0.0
+    return quota
+
+
+def test_the_bucket_gives_a_client_its_fraction_of_the_fallback_limit() -> None:
+    quota = bucket(RateLimitPolicy(fallback_limit=200, quota_fraction=0.5))
+    assert len(send_all(quota, BULK, 0.0)) == 1
+    assert wait(quota, BULK, 0.0) == pytest.approx(0.1)
+    assert wait(quota, BULK, 0.06) == pytest.approx(0.04)
+    assert len(send_all(quota, BULK, 0.1)) == 1
+
+
+def test_interactive_calls_borrow_the_reserve_from_the_bucket_and_bulk_pays() -> None:
+    quota = bucket(RateLimitPolicy(fallback_limit=100, reserve=0.03))
+    assert len(send_all(quota, INTERACTIVE, 0.0)) == 4
+    assert wait(quota, INTERACTIVE, 0.0) == pytest.approx(0.1)
+    assert wait(quota, BULK, 0.0) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_request_that_was_never_sent_costs_the_bucket_nothing(lane: Lane) -> None:
+    quota = bucket(RateLimitPolicy(fallback_limit=100, reserve=0.0))
+    quota.give_back(quota.take(lane, 0.0))
+    assert quota.in_flight == 0
+    assert len(send_all(quota, BULK, 0.0)) == 1
+
+
+def test_a_status_leaves_open_what_nobody_can_tell() -> None:
+    assert unknown().status(0.0, waiting_interactive=0, waiting_bulk=0) is None
+    quota = bucket(RateLimitPolicy())
+    quota.take(BULK, 0.0)
+    assert snapshot(quota, 1.0) == RateLimitStatus(
+        limit=None,
+        remaining=None,
+        resets_in=0.0,
+        share=1.0,
+        in_flight=1,
+        waiting_interactive=5,
+        waiting_bulk=6,
+    )
+    assert quota.least_wait(100, 1.0) == 0.0
+
+
+# --- a window's budget -------------------------------------------------------------------------
+
+
+def test_interactive_calls_go_as_long_as_anything_remains_and_bulk_asks_again() -> None:
+    quota = known(remaining=2)
+    assert len(send_all(quota, INTERACTIVE, 1.0)) == 2
+    assert wait(quota, INTERACTIVE, 1.0) == 9.0
+    assert wait(quota, BULK, 3.0) == 0.25
+    assert wait(quota, BULK, 9.9) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "fraction", "waits"),
+    [
+        (3, 1.0, {0: 0.0, 2: 0.0, 3: 6.0, 12: 6.0, 13: 16.0, 22: 16.0, 23: 26.0}),
+        # Three requests a window are ours, one of this window's was sent.
+        (9, 0.35, {1: 0.0, 2: 6.0, 4: 6.0, 5: 16.0, 7: 16.0, 8: 26.0}),
+    ],
+)
+def test_the_wait_that_is_certain_counts_whole_windows_for_those_ahead(
+    remaining: int, fraction: float, waits: dict[int, float]
 ) -> None:
-    dice = random.Random(seed)
-    server = ModelServer(limit=limit)
-    for second in range(60):
-        server.withdrawn[server.window(float(second))] += dice.randint(0, taken) // 10
-    Traffic(server, _quota(seed), _round_trips(seed, (0.01, 0.1)), until=60.0).run()
-    for number, refused in server.refused.items():
-        assert refused <= server.withdrawn[number]
+    policy = RateLimitPolicy(quota_fraction=fraction)
+    quota = known(limit=10, remaining=remaining, policy=policy)
+    assert {ahead: quota.least_wait(ahead, 4.0) for ahead in waits} == waits
 
 
-@pytest.mark.parametrize("limit", [30, 167, 1667])
-def test_whole_windows_are_used_up(limit: int) -> None:
-    server = ModelServer(limit=limit)
-    Traffic(server, _quota(), _round_trips(7, (0.01, 0.1)), until=62.0).run()
-    whole = sorted(server.accepted)[1:-1]
-    assert sum(server.accepted[number] for number in whole) >= 0.98 * limit * len(whole)
-
-
-@given(seed=SEEDS)
-def test_a_trickle_of_interactive_calls_within_the_reserve_leaves_bulk_its_part(seed: int) -> None:
-    dice = random.Random(seed)
-    server = ModelServer(limit=167)
-    trickle = [10.0 * window + dice.uniform(0, 10) for window in range(6) for _ in range(5)]
-    traffic = Traffic(
-        server, _quota(seed), _round_trips(seed, (0.01, 0.1)), until=60.0, interactive=trickle
-    )
-    traffic.run()
-    assert traffic.sent[Lane.INTERACTIVE] == len(trickle)
-    whole = sorted(server.accepted)[1:-1]
-    per_window = sum(server.accepted[number] for number in whole) / len(whole)
-    assert per_window - 5 >= 0.9 * (167 - 5)
-    assert sorted(traffic.interactive_waits)[len(trickle) // 2] < 0.1
-
-
-def test_a_small_job_goes_at_once_and_a_large_one_is_paced() -> None:
-    def finished(bulk: int) -> float:
-        server = ModelServer(limit=167, offset=1_000_000.5)
-        quota = _quota()
-        traffic = Traffic(server, quota, _round_trips(3, (0.01, 0.05)), until=1.5, bulk=bulk)
-        traffic.run()
-        return traffic.sent[Lane.BULK]
-
-    assert finished(50) == 50
-    assert finished(160) < 60
-
-
-def _sent_soon_after_the_third_edge(
-    *, bulk: int, by_others: int = 0, interactive: tuple[float, ...] = ()
-) -> int:
-    """How much of a job is sent two seconds into the window that its rest fits into."""
-    server = ModelServer(limit=167)
-    first = server.window(0.0)
-    for number in range(first, first + 3):
-        server.withdrawn[number] = by_others
-    third_edge = WINDOW * (first + 2) - server.offset
-    traffic = Traffic(
-        server,
-        _quota(),
-        _round_trips(5, (0.02, 0.1)),
-        until=third_edge + 2.0,
-        bulk=bulk,
-        interactive=list(interactive),
-    )
-    traffic.run()
-    assert sum(server.refused.values()) == 0
-    return traffic.sent[Lane.BULK]
-
-
-def test_alone_the_rest_of_a_job_goes_at_once_though_it_fills_a_window() -> None:
-    assert _sent_soon_after_the_third_edge(bulk=500) == 500
-
-
-def test_beside_others_the_rest_of_a_job_is_paced() -> None:
-    assert _sent_soon_after_the_third_edge(bulk=2 * 127 + 120, by_others=40) < 2 * 127 + 80
-
-
-def test_the_rest_of_a_job_leaves_the_reserve_to_those_who_called_lately() -> None:
-    third_edge = 16.3
-    assert _sent_soon_after_the_third_edge(bulk=498, interactive=(third_edge - 2.0,)) < 498
+def test_a_window_ends_when_the_server_s_clock_has_certainly_passed_its_end() -> None:
+    quota = known(remaining=1)
+    quota.clock.low = AHEAD - 5.0
+    assert quota.least_wait(0, 0.0) == 0.0  # nobody waits for an edge while enough remains
+    assert quota.least_wait(1, 0.0) == 15.0
+    assert len(send_all(quota, INTERACTIVE, 14.9)) == 1
+    assert len(send_all(quota, INTERACTIVE, 15.0)) > 0
 
 
 def test_a_fraction_of_a_tiny_limit_is_one_request_rather_than_none() -> None:
-    quota = QuotaWindow(RateLimitPolicy(quota_fraction=0.5), random.Random(0).random)
-    permit = quota.take(Lane.INTERACTIVE, 0.0)
-    told = RateLimitHeaders(limit=1, remaining=0, reset=1000.0)
-    quota.answered(permit, told, status=200, code=None, now=0.1)
-    assert 0.0 < quota.wait(Lane.INTERACTIVE, 0.1, backlog=None) <= WINDOW + 0.1
-    for lane in Lane:
-        assert quota.wait(lane, 30.0, backlog=None) == 0.0
+    quota = known(limit=1, remaining=0, policy=RateLimitPolicy(quota_fraction=0.5))
+    assert wait(quota, INTERACTIVE, 0.1) > 0.0
+    assert len(send_all(quota, INTERACTIVE, 30.0)) == 1
 
 
-def test_the_quota_fraction_is_never_exceeded() -> None:
-    server = ModelServer(limit=167)
-    policy = RateLimitPolicy(quota_fraction=0.4)
-    Traffic(server, _quota(1, policy), _round_trips(5, (0.01, 0.2)), until=60.0).run()
-    whole = sorted(server.accepted)[1:-1]
-    assert max(server.accepted.values()) <= 0.4 * 167
-    assert sum(server.accepted[n] for n in whole) >= 0.95 * 0.4 * 167 * len(whole)
-
-
-# --- single rules -----------------------------------------------------------------------------
+def test_a_status_says_what_is_left_after_what_is_in_flight() -> None:
+    quota = known(mine=20, remaining=40)
+    for _ in range(3):
+        quota.take(BULK, 1.0)
+    assert snapshot(quota, 4.0) == RateLimitStatus(
+        limit=100,
+        remaining=37,
+        resets_in=6.0,
+        share=30 / 70,  # 20 of 60, and 10 of 10 that stand for the window before
+        in_flight=3,
+        waiting_interactive=5,
+        waiting_bulk=6,
+    )
 
 
 @given(st.lists(st.tuples(st.integers(-5, 120), st.sampled_from([1010.0, 1020.0])), max_size=30))
 def test_a_stale_reply_never_raises_the_budget(replies: list[tuple[int, float]]) -> None:
-    quota = _quota()
-    _answer(quota, _headers(100, 1010.0), at=0.0)
-    overtaken = [quota.take(Lane.INTERACTIVE, 9.0) for _ in replies]
-    _answer(quota, _headers(60, 1020.0), at=10.2)
+    quota = known()
+    overtaken = [quota.take(INTERACTIVE, 9.0) for _ in replies]
+    answer(quota, 60, at=10.2, reset=1020.0)
     before = quota.remaining
     for permit, (remaining, reset) in zip(overtaken, replies, strict=True):
-        quota.answered(permit, _headers(remaining, reset), status=200, code=None, now=10.4)
+        reply(quota, permit, remaining, at=10.4, reset=reset)
         assert 0 <= quota.remaining <= before
         before = quota.remaining
 
 
 def test_requests_in_flight_are_charged_also_across_the_edge() -> None:
-    quota = _quota()
-    _answer(quota, _headers(100, 1010.0, limit=3), at=0.0)
-    late = [quota.take(Lane.INTERACTIVE, 1.0) for _ in range(2)]
-    quota.answered(late.pop(), _headers(3, 1020.0, limit=3), status=200, code=None, now=1.2)
-    assert quota.wait(Lane.INTERACTIVE, 1.3, backlog=None) == 0.0
-    quota.take(Lane.INTERACTIVE, 1.3)
-    assert quota.wait(Lane.INTERACTIVE, 1.3, backlog=None) > 0.0
+    quota = known(limit=3, remaining=2)
+    first, _ = [quota.take(INTERACTIVE, 9.0) for _ in range(2)]
+    reply(quota, first, 3, at=10.2, limit=3, reset=1020.0)
+    assert len(send_all(quota, INTERACTIVE, 10.3)) == 1
 
 
-def test_a_full_window_blocks_until_the_servers_clock_has_certainly_passed_its_end() -> None:
-    quota = _quota()
-    headers = RateLimitHeaders(limit=100, remaining=1, reset=1010.0, date=1004.0)
-    _answer(quota, headers, at=0.0)
-    permit = quota.take(Lane.INTERACTIVE, 0.1)
-    refusal = RateLimitHeaders(limit=100, remaining=0, reset=1010.0, date=1004.0)
-    quota.answered(permit, refusal, status=429, code=RATE_LIMIT_EXCEEDED, now=0.2)
-    # The server's clock said 1004 to 1005 between 0.0 and 0.1.
-    assert quota.wait(Lane.INTERACTIVE, 4.9, backlog=None) > 0.0
-    assert quota.least_wait(0, 0.2) == pytest.approx(5.9, abs=0.2)
-    assert quota.wait(Lane.INTERACTIVE, 6.3, backlog=None) == 0.0
+# --- the share of others -----------------------------------------------------------------------
+
+
+def test_a_window_s_share_counts_a_tenth_of_the_limit_in_the_next_one() -> None:
+    quota = known(mine=20, remaining=40)
+    answer(quota, 90, at=10.0, reset=1020.0)
+    assert snapshot(quota, 10.0).share == pytest.approx((1 + 10 * 30 / 70) / (10 + 10))
+
+
+def test_a_limit_that_falls_below_what_was_sent_leaves_the_share_a_share() -> None:
+    quota = known(mine=20, remaining=80)
+    answer(quota, 0, at=0.0, limit=10)
+    status = snapshot(quota, 0.0)
+    assert (status.limit, status.share) == (10, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("at", "reset", "share"),
+    [(10.0, 1020.0, 30 / 70), (19.9, 1020.0, 30 / 70), (20.0, 1030.0, 1.0), (45.0, 1050.0, 1.0)],
+)
+def test_a_window_begins_when_the_clock_says_so_and_idling_forgets_the_others(
+    at: float, reset: float, share: float
+) -> None:
+    quota = known(mine=20, remaining=40)
+    assert snapshot(quota, at).share == pytest.approx(share)
+    assert (quota.reset, quota.remaining) == (reset, 100)
 
 
 def test_a_server_clock_that_jumps_is_believed() -> None:
-    quota = _quota()
-    _answer(quota, _headers(50, 1_000_010.0), at=0.0)
-    _answer(quota, _headers(40, 10.0), at=0.2)
-    assert quota.reset == 10.0
-    assert quota.remaining in {39, 40}  # a lag may have been learned
+    quota = known(remaining=50)
+    answer(quota, 40, at=0.2, reset=10.0)
+    assert (quota.reset, quota.remaining) == (10.0, 40)
 
 
-@given(
-    st.floats(-1e9, 1e9),
-    st.lists(st.tuples(st.floats(0, 300), st.floats(0, 5), st.floats(0, 1)), min_size=1),
+# --- the pace ----------------------------------------------------------------------------------
+
+
+def test_alone_bulk_sends_what_is_left_until_half_a_second_before_the_edge() -> None:
+    quota = known(limit=1000, mine=200, remaining=800, at=1.0)
+    # 8.5 s; 800 less 0.85 of a reserve of 30; 0.95 of that rate
+    assert pace(quota, 1.0) == pytest.approx(0.95 * 774.5 / 8.5)
+    for _ in range(50):
+        quota.take(BULK, 1.0)  # is spent
+    assert pace(quota, 1.0) == pytest.approx(0.95 * 724.5 / 8.5)
+
+
+def test_beside_others_bulk_takes_its_share_of_what_they_probably_leave() -> None:
+    quota = known(limit=1000, mine=200, remaining=400, at=1.0)
+    # Ours are 300 of 700. Within a second, 400 melt by exp(-(4 / 7) / 7.5) to 370.66.
+    assert pace(quota, 2.0) == pytest.approx((0.9 * 3 / 7 + 0.05) * 348.157 / 7.5, rel=1e-5)
+
+
+def test_after_a_refusal_nothing_leaves_on_the_pace_of_a_moment_ago() -> None:
+    quota = known(limit=1000, mine=200, remaining=800, at=1.0)
+    quota._credit = 5.0
+    assert wait(quota, BULK, 1.0) == 0.0
+    refuse(quota, at=1.001)
+    assert wait(quota, BULK, 1.002) > 0.0
+
+
+# --- jobs that go at once ----------------------------------------------------------------------
+
+
+def test_alone_a_job_goes_at_once_that_fits_into_what_may_be_used() -> None:
+    quota = known(mine=20, remaining=80, at=1.0)
+    assert at_once(quota, 1.0) == 73  # of 0.95 * 77.45
+    for _ in range(5):
+        quota.take(BULK, 1.0)
+    assert at_once(quota, 1.0) == 63  # of 0.95 * 72.45, less what is out
+
+
+def test_beside_others_a_job_goes_at_once_up_to_half_of_what_may_be_used() -> None:
+    quota = known(limit=1000, mine=200, remaining=400, at=1.0)
+    assert at_once(quota, 2.0) == 75  # half of 0.4357 * 348.16
+    quota._penalty = 0.5
+    assert at_once(quota, 2.0) == 37
+
+
+def lonely(*, remaining: int = 99, fraction: float = 1.0, before: int = 50) -> QuotaWindow:
+    """Return a quota in the second window of a process that sent 50 requests in the first one.
+
+    The server had `before` left then; 50 if no other process sent any.
+    """
+    policy = RateLimitPolicy(quota_fraction=fraction)
+    quota = known(mine=50, remaining=before, at=1.0, policy=policy)
+    answer(quota, remaining, at=11.0, reset=1020.0)
+    return quota
+
+
+@pytest.mark.parametrize(
+    ("quota", "job"),
+    [
+        (lonely(), 99),
+        (lonely(fraction=0.5), 49),  # the quota's other part is left to others
+        (lonely(remaining=98), 98),  # one request in a hundred is nobody
+        (lonely(remaining=97), 64),
+        (lonely(before=48), 86),  # 0.971 * 0.924 of 96.4
+    ],
 )
-@example(offset=-1e-38, replies=[(0.0, 1.0, 0.0), (0.5, 0.0, 0.0)])  # told out of order
-def test_the_server_clock_always_contains_the_truth(
-    offset: float, replies: list[tuple[float, float, float]]
+def test_a_job_may_take_all_that_is_left_if_nobody_else_was_there_for_a_window(
+    quota: QuotaWindow, job: int
 ) -> None:
-    clock = ServerClock()
-    for sent, took, part in sorted(replies):
-        handled = sent + took * part + offset
-        number = handled // WINDOW
-        agreed = clock.observe(
-            reset=(number + 1) * WINDOW,
-            date=float(handled // 1),
-            sent=sent,
-            received=sent + took,
-        )
-        assert agreed
-        assert clock.low - 1e-6 <= offset <= clock.high + 1e-6
+    assert at_once(quota, 11.0) == job
+
+
+def test_what_is_in_flight_counts_once_in_a_job_that_takes_all() -> None:
+    quota = lonely()
+    for _ in range(10):
+        quota.take(BULK, 11.0)
+    assert at_once(quota, 11.0) == 89
+
+
+def test_the_reserve_is_kept_for_a_window_after_an_interactive_call() -> None:
+    quota = lonely()
+    quota.give_back(quota.take(INTERACTIVE, 9.0))
+    assert at_once(quota, 11.0) == 96  # of 99 - 2.55
+    assert at_once(quota, 19.0) == 98  # of 99 - 0.15
+    assert at_once(quota, 19.01) == 99
+
+
+# --- counters that lag behind ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("replies", "left"),
+    [
+        ([100], 99),  # the first reply that does not count itself shows a lag of one
+        ([100, 98], 97),
+        ([99, 99, 99, 99, 50], 47),  # what was answered before another left must be in its count
+        ([100] * 21, 100 - 21),  # what we sent is spent, whatever the server says
+        ([*[100] * 21, 50], 50 - 11),  # no lag is believed beyond a tenth of the limit and one
+    ],
+)
+def test_a_lag_of_the_server_s_counter_is_taken_off(replies: list[int], left: int) -> None:
+    quota = unknown()
+    for remaining in replies:
+        answer(quota, remaining, at=0.0)
+    assert quota.remaining == left
+
+
+def test_a_request_of_the_window_before_says_nothing_about_this_one_s_lag() -> None:
+    quota = known(mine=5, remaining=95)
+    reply(quota, quota.take(BULK, 9.9), 99, at=10.1, reset=1020.0)
+    answer(quota, 50, at=10.1, reset=1020.0)
+    assert quota.remaining == 50
+
+
+def test_a_lag_is_forgotten_after_thirty_windows_in_which_it_was_not_seen() -> None:
+    quota = unknown()
+    seen: list[int] = []
+    for window in range(52):
+        remaining = 100 if window in {0, 20} else 50
+        answer(quota, remaining, at=10.0 * window, reset=1010.0 + 10.0 * window)
+        seen.append(quota.remaining)
+    assert seen == [99] + [49] * 19 + [99] + [49] * 30 + [50]
+
+
+# --- replies that say little -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["limit", "remaining", "reset"])
+def test_a_reply_without_one_of_the_three_headers_costs_one_request(missing: str) -> None:
+    quota = known()
+    said = {"limit": 100, "remaining": 5, "reset": 1010.0} | {missing: None}
+    reply(quota, quota.take(BULK, 0.0), at=0.0, **said)  # type: ignore[arg-type]  # by name
+    assert quota.remaining == 98
+    assert quota._own == 2
+
+
+@pytest.mark.parametrize(
+    ("left_at", "lost_at", "remaining"),
+    [
+        (0.0, 2.0, 98),
+        (9.0, 11.0, 99),  # charged to the new window
+        (1.0, 31.0, 100),  # windows ago: not charged to the present one
+    ],
+)
+def test_a_lost_request_is_spent_and_frees_its_place(
+    left_at: float, lost_at: float, remaining: int
+) -> None:
+    quota = known()
+    quota.lost(quota.take(BULK, left_at), lost_at)
+    assert quota.remaining == remaining
+    assert quota.in_flight == 0
+
+
+def test_more_lost_requests_than_remain_leave_none() -> None:
+    quota = known(remaining=1)
+    for _ in range(3):
+        quota.lost(quota.take(BULK, 0.0), 0.0)
+    assert quota.remaining == 0
+
+
+# --- refusals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [None, RATE_LIMIT_EXCEEDED])
+def test_a_refusal_for_the_window_waits_for_its_edge_and_goes_on_as_before(
+    code: str | None,
+) -> None:
+    quota = known(mine=20, remaining=80)
+    refuse(quota, at=2.0, code=code)
+    assert quota.remaining == 0
+    assert wait(quota, INTERACTIVE, 2.0) == 8.0
+    assert wait(quota, BULK, 2.0) == 0.25
+    assert len(send_all(quota, INTERACTIVE, 10.0)) == 22
+    assert quota._penalty == 1.0
+
+
+@pytest.mark.parametrize(("remaining", "pause"), [(1, 0.25), (2, 8.0)])
+def test_a_refusal_with_no_more_left_than_the_counter_lags_is_for_the_window(
+    remaining: int, pause: float
+) -> None:
+    quota = known(remaining=100)  # a lag of one
+    refuse(quota, remaining, at=2.0)
+    assert wait(quota, BULK, 2.0) == pause
+
+
+def test_a_refusal_for_another_budget_pauses_until_the_reset_and_halves_the_pace() -> None:
+    quota = known(limit=1000, mine=200, remaining=800, at=1.0)
+    reply(quota, quota.take(BULK, 2.0), 0, at=2.0, limit=1000, status=429, code="other")
+    assert wait(quota, INTERACTIVE, 2.0) == 8.0
+    assert quota.least_wait(0, 2.0) == 8.0
+    quota._paused_until = 0.0
+    assert pace(quota, 2.0) == pytest.approx(0.95 * (800 - 22.5) / 7.5 / 2)
+
+
+def test_the_pace_comes_back_by_half_with_each_window() -> None:
+    quota = known()
+    for _ in range(2):
+        refuse(quota, 50, at=0.0)
+    penalties: list[float] = []
+    for window in range(1, 6):
+        snapshot(quota, 10.0 * window)
+        penalties.append(quota._penalty)
+    assert penalties == [0.375, 0.5625, 0.84375, 1.0, 1.0]
+
+
+def test_after_a_pause_one_request_looks() -> None:
+    quota = known(mine=20, remaining=80)
+    refuse(quota, 50, at=0.0)
+    quota.take(INTERACTIVE, 10.0)
+    assert wait(quota, INTERACTIVE, 11.7) == 0.25
+    assert wait(quota, INTERACTIVE, 12.0) == 0.0
+
+
+@pytest.mark.parametrize(("chance", "pause"), [(0.0, 0.5), (0.5, 0.75)])
+def test_a_refusal_without_headers_pauses_for_half_a_second_to_one(
+    chance: float, pause: float
+) -> None:
+    quota = unknown(chance=chance)
+    assert bare_refusal(quota, 0.0) == pause
+    assert quota.least_wait(5, 0.25) == pause - 0.25
+    assert quota.least_wait(5, 2.0) == 0.0
+
+
+def test_refusals_of_one_burst_count_once() -> None:
+    quota = unknown()
+    assert [bare_refusal(quota, at) for at in (0.0, 0.25, 0.5)] == [0.5, 1.0, 1.0]
+    assert [bare_refusal(quota, at) for at in (1.5, 2.5)] == [1.0, 2.0]  # a burst each
+
+
+def test_refusals_without_headers_pause_for_a_minute_at_most() -> None:
+    quota = unknown()
+    now = 0.0
+    pauses: list[float] = []
+    for _ in range(12):
+        pauses.append(bare_refusal(quota, now))
+        now += pauses[-1]
+    assert pauses == [0.5, 1, 2, 4, 8, 16] + [30.0] * 6  # and twice that, if chance says so
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_any_success_lets_the_pauses_begin_anew(*, said: bool) -> None:
+    quota = unknown()
+    bare_refusal(quota, 0.0)
+    bare_refusal(quota, 0.5)
+    answer(quota, 99 if said else None, at=2.0)
+    assert bare_refusal(quota, 2.0) == 0.5
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(0.0, 0.5), (7.0, 7.0), (120.5, 120.0), (1e9, 120.0)])
+def test_a_retry_after_is_obeyed_up_to_two_minutes(asked: float, pause: float) -> None:
+    assert bare_refusal(unknown(), 0.0, asked) == pause
+    quota = known()  # a refusal for the window may ask for more, too
+    refuse(quota, at=9.5, retry_after=asked)
+    assert wait(quota, INTERACTIVE, 9.5) == pytest.approx(max(0.5, pause))
+
+
+def test_no_refusal_shortens_a_pause() -> None:
+    quota = known()
+    refuse(quota, at=1.0, retry_after=100.0)
+    refuse(quota, at=1.0, retry_after=2.0)
+    refuse(quota, 50, at=1.0, retry_after=2.0)
+    assert wait(quota, BULK, 1.0) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("left_at", "pause"),
+    [
+        (9.9, 0.0),  # overtaken by the edge, it says nothing about the new window
+        (10.0, 0.5),  # the window that it names was certainly over
+    ],
+)
+def test_a_refusal_that_names_a_window_that_is_over_pauses_if_it_was_over_when_the_request_left(
+    left_at: float, pause: float
+) -> None:
+    quota = known()
+    assert snapshot(quota, left_at).limit == 100
+    late = quota.take(BULK, left_at)
+    assert snapshot(quota, 10.1).remaining == 99
+    reply(quota, late, 0, at=10.1, status=429, code=RATE_LIMIT_EXCEEDED)
+    assert quota.remaining == 100
+    assert wait(quota, INTERACTIVE, 10.1) == pause
+
+
+def test_a_server_whose_clock_stands_still_is_asked_less_and_less() -> None:
+    quota = unknown()
+    sent: list[float] = []
+    now = 0.0
+    while now < 600.0:
+        now += wait(quota, INTERACTIVE, now)
+        for permit in send_all(quota, INTERACTIVE, now):
+            sent.append(now)
+            headers = RateLimitHeaders(limit=1667, remaining=0, reset=1010.0, date=1005.0)
+            quota.answered(permit, headers, status=429, code=RATE_LIMIT_EXCEEDED, now=now + 0.1)
+    assert len(sent) < 40

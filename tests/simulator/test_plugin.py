@@ -1,6 +1,7 @@
 """The pytest plugin, as a project that depends on the package meets it."""
 
 import asyncio
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from intercom_async.simulator import Fault, IntercomSimulator, Outage
 from tests.simulator.asking import until
 
 OPTIONS = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
-PLUGIN = ("-p", "intercom_async.simulator.pytest_plugin")
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "intercom_async.simulator.pytest_plugin")
 DETACH = """
     async def detach(sim):
         (pair,) = sim.workspace.populate(conversations=1)
@@ -24,11 +25,15 @@ DETACH = """
 """
 
 
-def run(tmp_path: pathlib.Path, source: str, *options: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    tmp_path: pathlib.Path, source: str, *options: str, autoload: bool = False
+) -> "subprocess.CompletedProcess[str]":
     (tmp_path / "test_project.py").write_text(textwrap.dedent(source))
+    environment = {} if autoload else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-q", *OPTIONS, *options],
         cwd=tmp_path,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -66,7 +71,7 @@ def test_the_fixture_serves_every_loop_scope_and_tests_without_a_loop(
         assert intercom_simulator.quota.limit == 3
         asyncio.run(detach(intercom_simulator))
 """
-    done = run(tmp_path, source, *PLUGIN, "--strict-markers", "-o", f"asyncio_mode={mode}")
+    done = run(tmp_path, source, *PLUGINS, "--strict-markers", "-o", f"asyncio_mode={mode}")
     assert "11 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -77,29 +82,27 @@ def test_a_project_that_does_not_name_the_plugin_imports_nothing(tmp_path: pathl
         def test_nothing_is_loaded():
             assert not [name for name in sys.modules if name.startswith("intercom_async")]
     """
-    done = run(tmp_path, source)
+    done = run(tmp_path, source, autoload=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ("20", "the marker intercom_simulator takes options by name, such as limit=20"),
-        ("limits=20", "the marker intercom_simulator has an option that is wrong"),
-        ("limit=0", "limit"),
-    ],
-)
-def test_a_wrong_marker_is_named_in_a_sentence(
-    arguments: str, sentence: str, tmp_path: pathlib.Path
-) -> None:
-    source = f"""
+def test_a_wrong_marker_is_named_in_a_sentence(tmp_path: pathlib.Path) -> None:
+    source = """
         import pytest
 
-        @pytest.mark.intercom_simulator({arguments})
-        def test_nothing(intercom_simulator): ...
+        @pytest.mark.intercom_simulator(20)
+        def test_no_name(intercom_simulator): ...
+
+        @pytest.mark.intercom_simulator(limits=20)
+        def test_a_wrong_name(intercom_simulator): ...
+
+        @pytest.mark.intercom_simulator(limit=0)
+        def test_a_wrong_value(intercom_simulator): ...
     """
-    done = run(tmp_path, source, *PLUGIN)
-    assert sentence in done.stdout
+    done = run(tmp_path, source, *PLUGINS)
+    assert "intercom_simulator takes options by name, such as limit=20" in done.stdout
+    assert "unexpected keyword argument 'limits'" in done.stdout
+    assert "has an option that is wrong: limit must be a positive number" in done.stdout
     assert "Traceback" not in done.stdout
 
 

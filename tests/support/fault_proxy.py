@@ -22,21 +22,15 @@ OVERTAKING = 5
 
 
 class Strike(enum.Enum):
-    """What happens to one request and its connection."""
+    """What happens to one request and its connection, of what the simulator's faults do not do."""
 
-    RESET_BEFORE_REQUEST = "the connection is reset before the server sees the request"
-    CLOSED_BEFORE_REQUEST = "it is closed in order before the server sees the request"
     RESET_DURING_REQUEST = "half of the request reaches the server"
-    RESET_AFTER_REQUEST = "the server answers, the client sees a reset"
-    CLOSED_AFTER_REQUEST = "the server answers, the client sees an orderly end"
     RESET_DURING_HEAD = "half of the reply's head arrives"
     RESET_DURING_BODY = "half of the reply's body arrives before a reset"
-    TRUNCATED_BODY = "half of the reply's body arrives before an orderly end"
     SILENT_BEFORE_REQUEST = "half-open: nothing arrives, nothing comes back"
     SILENT_AFTER_REQUEST = "half-open: the server answers into nowhere"
     SILENT_DURING_BODY = "half-open in the middle of a reply"
     DRIPPING_REPLY = "the reply comes in many small pieces with pauses"
-    DELAYED_REPLY = "the reply comes late"
     OVERTAKEN_REPLY = "the reply comes after those to later requests"
     LATE_REQUEST = "the request reaches the server late, when the client has given up"
     REFUSED = "the connection is closed, and for a while no other is accepted"
@@ -152,10 +146,6 @@ class FaultProxy(Listener):
     ) -> None:
         strike = self._draw(request)
         match strike:
-            case Strike.RESET_BEFORE_REQUEST:
-                _reset(client)
-            case Strike.CLOSED_BEFORE_REQUEST:
-                raise _OverError
             case Strike.RESET_DURING_REQUEST:
                 await _write(server, request[: len(request) // 2])
                 _reset(server)
@@ -173,10 +163,6 @@ class FaultProxy(Listener):
         body = reply.index(b"\r\n\r\n") + 4
         half = reply[: (body + len(reply)) // 2]
         match strike:
-            case Strike.RESET_AFTER_REQUEST:
-                _reset(client)
-            case Strike.CLOSED_AFTER_REQUEST:
-                raise _OverError
             case Strike.SILENT_AFTER_REQUEST:
                 await asyncio.sleep(LONG)
             case Strike.RESET_DURING_HEAD:
@@ -185,9 +171,6 @@ class FaultProxy(Listener):
             case Strike.RESET_DURING_BODY:
                 await _write(client, half)
                 _reset(client)
-            case Strike.TRUNCATED_BODY:
-                await _write(client, half)
-                raise _OverError
             case Strike.SILENT_DURING_BODY:
                 await _write(client, half)
                 await asyncio.sleep(LONG)
@@ -196,8 +179,6 @@ class FaultProxy(Listener):
                     await _write(client, reply[at : at + 40])
                     await asyncio.sleep(self._delay / 100)
                 return
-            case Strike.DELAYED_REPLY:
-                await asyncio.sleep(self._delay)
             case Strike.OVERTAKEN_REPLY:
                 await self._be_overtaken()
             case Strike.REPLY_TWICE:

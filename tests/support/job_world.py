@@ -75,7 +75,7 @@ class World:
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
         async with asyncio.timeout(180 if self.swift else 1800):
             while not holds(status := await self.jobs.status(self.run)):  # noqa: ASYNC110  of others
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.1)
         return status
 
     async def until_applied(self, share: float) -> None:

@@ -1,5 +1,6 @@
 """A server's program, started for a test: to kill, to freeze and to bring back."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -45,6 +46,7 @@ class ServerProcess:
     def close(self) -> None:
         """End it as a crash would, in whichever state it is."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

@@ -6,17 +6,18 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec.structs import asdict
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
-from intercom_async.cli.picture import draw
+from intercom_async.cli.picture import drawing
 from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
-from intercom_async.cli.report.queries import Facts, gather
-from intercom_async.cli.report.terminal import picture, rendered
-from intercom_async.journal import reader
+from intercom_async.cli.report.queries import NUMBERS, Facts, gather
+from intercom_async.cli.report.terminal import rendered, show_picture
+from intercom_async.journal import Row, reader
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +43,9 @@ def report(options: ReportOptions) -> ExitStatus:
                 file.write(page(facts).encode())
             say(Console(stderr=True), f"written to {options.html}", "dim")
         if options.svg is not None:
-            with writing("--svg", options.svg, journal) as file:
-                file.write(draw(f"intercom-async report {Path(facts.path).name}", picture(facts)))
+            title = f"intercom-async report {Path(facts.path).name}"
+            with writing("--svg", options.svg, journal) as file, drawing(title, file) as console:
+                show_picture(console, facts)
     if options.as_json:
         print_out(msgspec.json.encode(as_document(facts)).decode())
     else:
@@ -54,20 +56,18 @@ def report(options: ReportOptions) -> ExitStatus:
 
 def as_document(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
+    hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     document = attrs.asdict(
-        facts, filter=lambda field, _: field.name not in {"slots", "base", "unread"}
+        facts,
+        filter=lambda field, _: field.name not in hidden,
+        value_serializer=lambda *given: asdict(given[2]) if isinstance(given[2], Row) else given[2],
     )
     columns = facts.slots.items()
     return {
         "complete": facts.complete,
-        "pairs": facts.pairs,
         "settled": facts.pairs - facts.left,
-        **{
-            name: int(facts.total(name))
-            for name in ("requests", "retries", "refusals", "duplicates")
-        },
-        "elapsed": round(facts.total("elapsed"), 3),
-        "quota": facts.quota,
+        **{name: int(facts.numbers[name]) for name in NUMBERS},
+        "elapsed": round(facts.numbers["elapsed"], 3),
         "go_on": words.go_on(facts),
         **document,
         "timeline": [{"at": at * facts.base, **column} for at, column in columns],

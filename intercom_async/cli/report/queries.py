@@ -22,11 +22,9 @@ _WITH_ERROR: Final = tuple(
     map(str, (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REFUSED_LAST_CONTACT))
 )
 
-EXAMPLES: Final = 100
-"""Pairs of each cause."""
-
-_MOST: Final = 50
-"""Causes that a report has; the commonest."""
+NUMBERS: Final = ("elapsed", "requests", "retries", "refusals", "duplicates")
+EXAMPLES: Final = 100  # pairs of each cause
+_MOST: Final = 50  # causes that a report has
 
 _COUNTS: Final = """
 SELECT workspace, state, session, count(*), sum(inferred), sum(second_try), sum(attempts),
@@ -83,11 +81,16 @@ class Facts:
 
     Attributes:
         people: how many people have each state; empty in a run of pairs.
+        unread: the last input that was not read to its end, None if all of them were.
+        quota: the last limit that Intercom named, in requests per ten seconds.
+        left: pairs that are not settled.
         workspaces: the ones with the most unsettled pairs come first.
         causes: why pairs are not settled or need a decision; the commonest come first.
+        with_cause: the number of pairs that `causes` is about.
         slots: the outcomes over time; slot n begins at n x `base` Unix seconds.
         settled_before: pairs that sessions before the last one settled.
-        spent: requests, retries and refusals, summed over the pairs' rows.
+        numbers: seconds at work, requests, retries, refusals and duplicates; those of the pairs'
+            rows where a session that was killed did not note its own.
         moments: first and last update of a pair in Unix seconds; empty without pairs.
     """
 
@@ -95,8 +98,13 @@ class Facts:
     operation: str
     base_url: str
     sessions: list[KeptSession]
-    people: dict[str, int] = attrs.Factory(dict[str, int])
-    states: dict[str, int] = attrs.Factory(lambda: dict.fromkeys(STATES, 0))
+    people: dict[str, int]
+    unread: Source | None
+    quota: int | None
+    pairs: int = 0
+    left: int = 0
+    with_cause: int = 0
+    states: dict[str, int] = attrs.Factory(dict[str, int])
     workspaces: list[Workspace] = attrs.Factory(list[Workspace])
     causes: list[Cause] = attrs.Factory(list[Cause])
     slots: dict[int, Column] = attrs.Factory(dict[int, Column])
@@ -104,28 +112,8 @@ class Facts:
     inferred: int = 0
     settled_before: int = 0
     second_tries: int = 0
-    spent: Counter[str] = attrs.Factory(Counter[str])
+    numbers: Counter[str] = attrs.Factory(Counter[str])
     moments: list[float] = attrs.Factory(list[float])
-
-    @property
-    def pairs(self) -> int:
-        """The number of pairs."""
-        return sum(self.states.values())
-
-    @property
-    def left(self) -> int:
-        """The number of pairs that are not settled."""
-        return self.count(*UNSETTLED)
-
-    @property
-    def with_cause(self) -> int:
-        """The number of pairs that `causes` is about."""
-        return self.count(*UNSETTLED, Outcome.REFUSED_LAST_CONTACT)
-
-    @property
-    def unread(self) -> Source | None:
-        """The last input that was not read to its end, None if all of them were."""
-        return unread_input(self.sessions)
 
     @property
     def complete(self) -> bool:
@@ -133,52 +121,56 @@ class Facts:
         people = all(PersonState(state).settled for state in self.people)
         return bool(self.sessions) and not self.left and people and self.unread is None
 
-    @property
-    def quota(self) -> int | None:
-        """The last limit that Intercom named, in requests per ten seconds."""
-        return next((q for one in self.sessions[::-1] if (q := one.facts.get("quota_limit"))), None)
-
-    def count(self, *states: str) -> int:
-        """Return the number of pairs in some states."""
-        return sum(self.states.get(state, 0) for state in states)
-
-    def total(self, fact: str) -> float:
-        """Return a number summed over the sessions, or over the pairs if a session was killed."""
-        kept = sum(float(session.facts.get(fact, 0)) for session in self.sessions)
-        return max(kept, self.spent[fact])
-
 
 def gather(reader: Reader) -> Facts:
     """Read a journal in bounded memory."""
-    binding = reader.binding
-    facts = Facts(reader.path, binding.operation, binding.base_url, reader.sessions)
-    facts.people = reader.people()
-    last = facts.sessions[-1].number if facts.sessions else 0
-    named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
-    workspaces = {row[0]: Workspace(*row) for row in named}
-    for key, state, session, count, inferred, second_tries, *spent in reader.query(_COUNTS):
-        requests, retries, refusals = spent
-        facts.spent.update(requests=requests, retries=retries, refusals=refusals)
-        settled = count if state in SETTLED else 0
-        workspace = workspaces.setdefault(key, Workspace(key))
-        workspace.pairs += count
-        workspace.left += count - settled
-        facts.states[state] += count
-        facts.settled_before += settled if session < last else 0
-        facts.inferred += inferred
-        facts.second_tries += second_tries
-    facts.states = {state: count for state, count in facts.states.items() if count}
-    facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
+    sessions = reader.sessions
+    facts = Facts(
+        path=reader.path,
+        operation=reader.binding.operation,
+        base_url=reader.binding.base_url,
+        sessions=sessions,
+        people=reader.people(),
+        unread=unread_input(sessions),
+        quota=next((q for one in sessions[::-1] if (q := one.facts.get("quota_limit"))), None),
+    )
+    _count(reader, facts)
     facts.causes = _causes(reader, facts.states)
     if facts.pairs:
         facts.moments = [*reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0]]
     span = facts.moments[-1] - facts.moments[0] if facts.moments else 0.0
-    facts.base = base_for(facts.total("elapsed") or span, span)
+    facts.base = base_for(facts.numbers["elapsed"] or span, span)
     for slot, state, count, retries, refusals in reader.query(_SLOTS, (facts.base,)):
         column = facts.slots.setdefault(slot, Column())
         column.update(pairs=count, retries=retries, refusals=refusals)
         column["settled" if state in SETTLED else "unsettled"] += count
     return facts
+
+
+def _count(reader: Reader, facts: Facts) -> None:
+    last = facts.sessions[-1].number if facts.sessions else 0
+    named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
+    workspaces = {row[0]: Workspace(*row) for row in named}
+    states, spent = Counter[str](), Counter[str]()
+    for key, state, session, count, inferred, second_tries, *costs in reader.query(_COUNTS):
+        settled = count if state in SETTLED else 0
+        workspace = workspaces.setdefault(key, Workspace(key))
+        workspace.pairs += count
+        workspace.left += count - settled
+        states[state] += count
+        spent.update(dict(zip(("requests", "retries", "refusals"), costs, strict=True)))
+        facts.settled_before += settled if session < last else 0
+        facts.inferred += inferred
+        facts.second_tries += second_tries
+    kept = Counter[str]()
+    for one in facts.sessions:
+        kept.update({name: one.facts.get(name, 0) for name in NUMBERS})
+    facts.numbers = kept | spent
+    facts.states = {state: states[state] for state in STATES if states[state]}
+    facts.workspaces = sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs))
+    facts.pairs = states.total()
+    facts.left = sum(states[state] for state in UNSETTLED)
+    facts.with_cause = facts.left + states[Outcome.REFUSED_LAST_CONTACT]
 
 
 def _causes(reader: Reader, states: Mapping[str, int]) -> list[Cause]:

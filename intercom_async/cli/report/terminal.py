@@ -1,59 +1,40 @@
-"""A report in the terminal, with or without colours, with or without block characters."""
+"""A report in the terminal."""
 
-import math
 from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report import words
-from intercom_async.cli.report.chart import Axis, lay_out
+from intercom_async.cli.report.chart import lay_out
 from intercom_async.cli.report.queries import Facts
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.errors import readable
 
-_HEIGHT: Final = 6
-"""Lines of the large chart."""
-
-_MOST: Final = 20
-"""Causes, workspaces and sessions shown."""
-
-_MARGIN: Final = 13
-"""Characters left of a chart."""
-
-_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-_ASCII: Final = " ..::++##"
+_MOST: Final = 20  # causes, workspaces and sessions shown
 
 
 def rendered(facts: Facts) -> str:
     """Return the report as text that standard output can show."""
     console = Console(highlight=False)
-    blocks = _BLOCKS if _has(console.encoding, _BLOCKS) else _ASCII
     with console.capture() as captured:
-        for part in _parts(facts, max(40, min(console.width, 100)), blocks):
+        for part in _parts(facts):
             console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
     text = "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
-def picture(facts: Facts) -> Iterator[RenderableType]:
-    """Yield the sentence, the outcomes and the chart of a report, for a picture of 90 columns."""
-    yield _conclusion(facts)
-    yield _outcomes(facts)
-    yield from _chart(facts, 60, _BLOCKS)
+def show_picture(console: Console, facts: Facts) -> None:
+    """Print the sentence, the outcomes and the chart of a report."""
+    for part in (_conclusion(facts), _outcomes(facts), *_chart(facts)):
+        console.print(part)
 
 
-def _has(encoding: str, text: str) -> bool:
-    try:
-        return bool(text.encode(encoding))
-    except UnicodeEncodeError:
-        return False
-
-
-def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
+def _parts(facts: Facts) -> Iterator[RenderableType]:
     yield _conclusion(facts)
     yield _text(f"{facts.path}, {words.origin(facts)}", "dim")
     if facts.pairs:
@@ -67,7 +48,7 @@ def _parts(facts: Facts, width: int, blocks: str) -> Iterator[RenderableType]:
     yield table
     for remark in words.remarks(facts):
         yield from ("", _text(remark, "yellow"))
-    yield from _chart(facts, width - 30, blocks)
+    yield from _chart(facts)
     for _, heads, rows, more in words.listings(facts, _MOST):
         table = _table(*heads)
         for row in rows:
@@ -111,60 +92,24 @@ def _causes(facts: Facts) -> Iterator[RenderableType]:
         yield from ("", _text(f"{amount(rest, 'pair')} with other causes", "dim"))
 
 
-def _chart(facts: Facts, most: int, blocks: str) -> Iterator[RenderableType]:
-    axis = lay_out(facts.slots, facts.base, most=most)
-    if axis.size < 2:
+def _chart(facts: Facts) -> Iterator[RenderableType]:
+    chart = lay_out(facts.slots, facts.base, most=_MOST)
+    if len(chart.cells) < 2:
         return
-    quota, top = axis.scale(facts.quota)
-    yield from ("", _text(f"pairs per second; a column is {span(axis.width)}", "bold"))
-    step = top / _HEIGHT
-    quota_row = math.ceil(quota / step) - 1
-    lines = [
-        (
-            words.rate(top) if row == _HEIGHT - 1 else "" if row else "0",
-            ("pairs", row * step, (row + 1) * step),
-            "blue",
-            " quota" if row == quota_row else "",
-        )
-        for row in reversed(range(_HEIGHT))
-    ]
-    for member, label, style in (
-        ("unsettled", "not settled", "red"),
-        ("retries", "retries", "yellow"),
-        ("refusals", "refused", "red"),
-    ):
-        highest = axis.highest(member)
-        remark = f" up to {words.rate(highest)}/s" if highest else " none"
-        lines.append((label, (member, 0.0, highest), style, remark))
-    side = "|" if blocks is _ASCII else "│"
-    for label, part, style, remark in lines:
-        line = Text(f"{label:>{_MARGIN - 2}} {side}", no_wrap=True)
-        yield line.append(_bars(axis, *part, blocks), style).append(side).append(remark, "dim")
-    times = " " * _MARGIN
-    for place, at in axis.ticks():
-        times = times.ljust(_MARGIN + place) + words.moment(at)[11:]
-    yield _text(times, "dim")
-    if axis.cuts:
-        pauses = ", ".join(span(seconds) for _, seconds in axis.cuts[:5])
-        more = ", ..." if len(axis.cuts) > 5 else ""
-        yield _text(f"{' ' * _MARGIN}/ cut out: {pauses}{more}", "dim")
-
-
-def _bars(axis: Axis, member: str, low: float, high: float, blocks: str) -> str:
-    """Return a line of a chart: each column's part between two rates."""
-    cells = [" "] * axis.size
-    for place, _ in axis.cuts:
-        cells[place] = "/"
-    for place, _, column in axis.columns:
-        cells[place] = blocks[_eighths(column[member] / axis.width, low, high)]
-    return "".join(cells)
-
-
-def _eighths(rate: float, low: float, high: float) -> int:
-    """Return how many eighths of a part a rate fills; a rate above zero always shows."""
-    if rate <= low:
-        return 0
-    return min(8, max(0 if low else 1, round(8 * (rate - low) / (high - low))))
+    quota, top = chart.scale(facts.quota)
+    remark = f"; the quota is {words.rate(quota)} requests per second" if quota else ""
+    yield from ("", _text(f"pairs per second, in lines of {span(chart.width)}{remark}", "bold"))
+    table = _table("UTC", "", "pairs/s", "not settled", "retries", "refused")
+    for at, column in chart.cells:
+        if column is None:
+            table.add_row("", _text(f"{span(at)} cut out", "dim"))
+            continue
+        rate = column["pairs"] / chart.width
+        bar = ProgressBar(top, rate, width=24, complete_style="blue", finished_style="blue")
+        counts = (column[name] for name in ("unsettled", "retries", "refusals"))
+        shown = (f"{count:,}" if count else "" for count in counts)
+        table.add_row(words.moment(at)[5:], bar, words.rate(rate), *shown)
+    yield table
 
 
 def _text(text: str, style: str = "", *, length: int = 2000) -> Text:

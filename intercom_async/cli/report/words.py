@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
-from intercom_async.cli.report.chart import Axis
+from intercom_async.cli.report.chart import Chart
 from intercom_async.cli.report.queries import Cause, Facts
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
@@ -40,7 +40,8 @@ _MEANING: Final[Mapping[str, str]] = {
 
 COLUMNS: Final = ("UTC, from", "settled", "not settled", "retries", "refused")
 NUMBERS: Final = frozenset(
-    {"count", "pairs", "settled", "not settled", "#", "at work", "requests", "retries", "refused"}
+    {"count", "pairs", "pairs/s", "settled", "not settled", "#", "at work", "requests"}
+    | {"retries", "refused"}
 )
 """Headings of the columns that are flush right."""
 
@@ -124,18 +125,18 @@ def error(cause: Cause) -> str:
 
 def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     """Yield each number of the run: its name, its value and a remark."""
-    elapsed, requests = facts.total("elapsed"), facts.total("requests")
+    elapsed, requests = facts.numbers["elapsed"], facts.numbers["requests"]
     before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
     quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
     if facts.people:
         states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
         yield "People", f"{sum(facts.people.values()):,}", states
     yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
-    yield "Requests", f"{requests:,.0f}", "not counting refused ones"
-    yield "Retries", f"{facts.total('retries'):,.0f}", "of the requests; checks included"
-    yield "Refused", f"{facts.total('refusals'):,.0f}", "by the rate limit"
+    yield "Requests", f"{requests:,}", "not counting refused ones"
+    yield "Retries", f"{facts.numbers['retries']:,}", "of the requests; checks included"
+    yield "Refused", f"{facts.numbers['refusals']:,}", "by the rate limit"
     yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
-    yield "Duplicates", f"{facts.total('duplicates'):,.0f}", "in the input, sent once"
+    yield "Duplicates", f"{facts.numbers['duplicates']:,}", "in the input, sent once"
     yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
     yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
@@ -163,9 +164,9 @@ def _session(session: KeptSession) -> tuple[str, ...]:
     return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read)
 
 
-def columns(axis: Axis) -> Iterator[tuple[str, ...]]:
+def columns(chart: Chart) -> Iterator[tuple[str, ...]]:
     """Yield the rows of `COLUMNS`: the exact numbers of the chart's columns."""
-    for _, at, column in axis.columns:
+    for at, column in chart.columns():
         counts = (column[name] for name in ("settled", "unsettled", "retries", "refusals"))
         yield moment(at), *map("{:,}".format, counts)
 

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 import attrs
 
+from intercom_async.documents import decode_json, is_object
 from intercom_async.errors import ResponseDecodeError
 from intercom_async.model import Conversation
 from intercom_async.structuring import (
@@ -12,10 +13,8 @@ from intercom_async.structuring import (
     decode_conversation,
     decode_identity,
     decode_in_steps,
-    decode_json,
     decode_page,
     encode_conversation,
-    is_object,
 )
 from tests.fuzz.comparing import alike
 from tests.fuzz.targets.target import at_the_limit

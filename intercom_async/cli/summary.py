@@ -1,4 +1,4 @@
-"""Messages about a run's people, and about the limits of detaching."""
+"""The summary of a run: its pairs, its people, and what it could not do."""
 
 from collections.abc import Collection
 from typing import Final
@@ -6,19 +6,17 @@ from typing import Final
 from rich.console import Console
 
 from intercom_async.bulk import DetachSummary
-from intercom_async.cli.printing import amount, say
+from intercom_async.cli.display import outcome_counts
+from intercom_async.cli.printing import amount, say, span
+from intercom_async.cli.states import LOOKS, name
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
 from intercom_async.errors import IntercomError
 from intercom_async.people import PeopleSummary
 from intercom_async.transport.wire import FILTERS
 
-_LISTED: Final = 20
-"""People named at the end of a run, at most."""
-
-_FEW: Final = 10
-"""Fewer absent contacts than this are not looked up."""
-
+_LISTED: Final = 20  # people named at the end of a run, at most
+_FEW: Final = 10  # fewer absent contacts than this are not looked up
 LOOKED_AT: Final = 10 * FILTERS
 """Absent contacts that are looked up at the end of a run, at most."""
 
@@ -28,6 +26,54 @@ WARNING: Final = (
     "back. To delete people, use Intercom's own bulk delete of contacts (Preview, 100 per "
     "request)."
 )
+
+
+def _account(summary: DetachSummary) -> str:
+    if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
+        return "there was nothing to do"
+    ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
+    retries = f", {summary.retries:,} of them retries" if summary.retries else ""
+    refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
+    return (
+        f"{amount(summary.total, 'pair')} accounted for in {span(summary.elapsed)}{ideal}: "
+        f"{amount(summary.requests, 'request')}{retries}{refused}"
+    )
+
+
+def show_summary(
+    console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
+) -> None:
+    """Print a run's summary for a person."""
+    if dry_run:
+        say(console, "dry run: nothing was changed; a real run would end like this:", "bold")
+    if summary.total:
+        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
+    for cause in summary.causes:
+        example = f"{cause.example.conversation_id},{cause.example.contact_id}"
+        line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
+        say(console, line, LOOKS[cause.outcome].style)
+    say(console, _account(summary))
+    remarks = (
+        (summary.settled_before, "settled by earlier sessions", "cyan"),
+        (summary.duplicates, "listed twice and sent once", "cyan"),
+        (summary.second_tries, "failed at first and tried again at the end", ""),
+        (summary.inferred, "without a reply, confirmed by a check", ""),
+    )
+    for count, what, style in remarks:
+        if count:
+            say(console, f"{amount(count, 'pair')} {what}", style)
+    if bad_lines:
+        say(console, f"{amount(bad_lines, 'line')} gave no pair", "yellow")
+    absent = summary.outcomes[Outcome.ALREADY_ABSENT]
+    if absent and absent == summary.total and not summary.settled_before:
+        say(
+            console,
+            "no contact was in its conversation: was this done before, or is it the wrong "
+            "workspace, file or column?",
+            "bold yellow",
+        )
+    if summary.stopped_by is not None:
+        say(console, f"stopped: {summary.stopped_by}", "red")
 
 
 def people_line(people: PeopleSummary) -> str:

@@ -1,11 +1,8 @@
-"""A journal's rows for other programs: every pair, nothing that a spreadsheet would run."""
+"""What the command line writes for other programs: every pair, nothing that a spreadsheet runs."""
 
 import csv
 import json
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,23 @@ import pytest
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command
 from tests.cli.journals import failed, pair, session, write
-from tests.cli.test_exports import FORMULAS
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1+1",
+    "\r=1+1",
+    "a\u2028=1",
+    "\uff1d1+1",  # wide forms of =, +, - and @, which some countries' spreadsheets run, too
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20SUM(A1)",
+    "1;=1+1",  # begins a cell where commas are for decimals
+    " =1+1",
+    '"=1',
+]
 
 
 @pytest.fixture
@@ -35,7 +48,7 @@ def test_every_pair_is_a_row_of_csv_with_ids_as_quoted_texts(command: Command, p
         "503",
     )
     assert told["error"] == "HTTP 503, no code: no message (request id r2x)"
-    assert told["updated_at"] == "2025-01-31T22:00:00+00:00"
+    assert (told["updated_at"], told["inferred"]) == ("2025-01-31T22:00:00+00:00", "0")
 
 
 def test_json_lines_hold_every_value_as_it_is(command: Command, path: Path) -> None:
@@ -99,17 +112,6 @@ def test_what_cannot_be_meant_is_refused(
     assert not ended.out
 
 
-def test_a_file_is_for_its_owner_alone(command: Command, path: Path, tmp_path: Path) -> None:
-    write(path, [pair(1)])
-    target = tmp_path / "out.csv"
-    target.write_text("older", encoding="utf-8")
-    target.chmod(0o644)
-    ended = command("export", path, "--csv", "--output", target)
-    assert (ended.status, ended.out) == (0, "")
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert target.read_text(encoding="utf-8").count("\n") == 2
-
-
 @pytest.mark.parametrize("name", ["run.db", "run.db-wal", "link", "pairs.csv"])
 @pytest.mark.parametrize(
     ("writing", "option"),
@@ -129,23 +131,19 @@ def test_no_command_writes_onto_what_a_run_reads_or_keeps(
     assert (path.read_bytes(), source.read_bytes()) == before
 
 
-def test_a_full_disk_names_the_file(command: Command, path: Path) -> None:
-    write(path, [pair(1)])
-    ended = command("export", path, "--csv", "--output", "/dev/full")
-    assert ended.status == 3
-    assert "/dev/full: No space left on device" in ended.err
-
-
-def test_a_reader_who_leaves_early_is_no_error(path: Path) -> None:
-    write(path, [pair(n) for n in range(5000)])
-    arguments = [sys.executable, "-m", "intercom_async", "export", str(path), "--jsonl"]
-    read, written = os.pipe()
-    os.close(read)
-    with os.fdopen(written, "w") as gone:
-        done = subprocess.run(
-            arguments, stdout=gone, stderr=subprocess.PIPE, check=False, timeout=60
-        )
-    assert (done.returncode, done.stderr) == (4, b"")
+def test_find_leaves_out_ids_that_a_spreadsheet_would_run_and_quotes_the_others(
+    simulator: IntercomSimulator, command: Command
+) -> None:
+    workspace = simulator.workspace
+    contact, other = workspace.add_contact(), workspace.add_contact()
+    good = ["a,b", 'a"b', workspace.add_conversation([contact, other])]
+    for conversation in [*good[:2], *FORMULAS]:
+        workspace.add_conversation([contact, other], conversation_id=conversation)
+    done = command("find", "--contact", contact)
+    header, *rows = csv.reader(done.out.splitlines())
+    assert header == ["conversation_id", "contact_id"]
+    assert sorted(rows) == sorted([conversation, contact] for conversation in good)
+    assert done.err.count("left out") == len(FORMULAS)
 
 
 def test_what_failed_can_be_given_to_detach_again(
@@ -156,7 +154,10 @@ def test_what_failed_can_be_given_to_detach_again(
     conversation = workspace.add_conversation([contact, other])
     write(path, [failed(1, conversation_id=conversation, contact_id=contact), pair(2)])
     left = tmp_path / "left.csv"
-    command("export", path, "--csv", "--state", "failed", "--output", left)
-    done = command("detach", left, "--base-url", simulator.url, "--yes")
+    left.write_text("older", encoding="utf-8")
+    left.chmod(0o644)
+    assert command("export", path, "--csv", "--state", "failed", "--output", left).out == ""
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    done = command("detach", left)
     assert done.status == 0
     assert "1 detached" in done.err

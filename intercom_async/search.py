@@ -1,0 +1,159 @@
+"""Intercom's searches: every result once, over as many pages and passes as that takes."""
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+import attrs
+from msgspec.structs import replace
+
+from intercom_async.errors import ConnectionFailedError, ContradictoryReplyError, ServerError
+from intercom_async.model import ContactReference, Conversation
+from intercom_async.model.base import mark
+from intercom_async.structuring import decode_contacts, decode_page
+from intercom_async.structuring.replies import off_loop
+from intercom_async.transport import wire
+from intercom_async.transport.sending import CallOptions
+
+_LARGEST_PAGE: Final = 150
+"""Results asked for per page: Intercom's maximum."""
+
+_SMALLEST_PAGE: Final = 10
+"""The same for a search whose larger pages make a gateway give up."""
+
+_IDLE: Final = 3
+"""A search is complete after this many passes in a row that bring nothing new."""
+
+_MARGIN: Final = 10_000
+"""Results that a search may have beyond twice those that its first page announces."""
+
+_Entry = TypeVar("_Entry", Conversation, ContactReference)
+_Page: TypeAlias = tuple[tuple[_Entry, ...], int | None, str | None]
+"""Results, their total number, and the cursor of the next page."""
+
+_GIVEN_UP: Final = frozenset({502, 504})
+
+
+class Requests(Protocol):
+    """Counts the requests of a run."""
+
+    requests: int
+
+
+class Search:
+    """Searches with the calls of one client.
+
+    Attributes:
+        call: sends a request; raises unless it succeeds.
+        options: of every call.
+        requests: how many were made; a request that had to be repeated counts once.
+        run: counts them, too, if a run uses this search.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[wire.Request, CallOptions], Awaitable[wire.Reply]],
+        options: CallOptions,
+    ) -> None:
+        self.call = call
+        self.options = options
+        self.requests = 0
+        self.run: Requests | None = None
+
+    def count(self) -> None:
+        """Count a request."""
+        self.requests += 1
+        if self.run is not None:
+            self.run.requests += 1
+
+    def conversations(self, *contact_ids: object) -> AsyncGenerator[Conversation]:
+        """Iterate over the conversations that any of the contacts takes part in."""
+        return self._results(functools.partial(wire.search_conversations, *contact_ids), _listed)
+
+    def contacts(self, field: str, *values: object) -> AsyncGenerator[ContactReference]:
+        """Iterate over the contacts with one of the values in "id", "email" or "external_id"."""
+        return self._results(functools.partial(wire.search_contacts, field, *values), _contacts)
+
+    async def _results(
+        self, request: Callable[..., wire.Request], decode: Callable[[bytes], _Page[_Entry]]
+    ) -> AsyncGenerator[_Entry]:
+        """Iterate over what a search finds, each result once.
+
+        Pages shift while results leave the search. So a pass through the pages counts only if it
+        brought as many results as each page announced. Otherwise it is repeated, until some
+        passes in a row bring nothing new.
+
+        Raises:
+            ContradictoryReplyError: the search goes on, but leads back, brings nothing new, or
+                has far more results than it announced.
+        """
+        seen: set[str] = set()
+        most: int | None = None
+        size = _LARGEST_PAGE
+        idle = 0
+        while idle < _IDLE:
+            before, passed, totals = len(seen), set[str](), set[int | None]()
+            cursor: str | None = None
+            cursors = set[str]()
+            while True:
+                reply, size = await self._page(request, size, cursor)
+                entries, total, cursor = await off_loop(reply, decode)
+                ids = {entry.id for entry in entries if entry.id is not None}
+                head = wire.head_of(reply)
+                for entry in entries:
+                    if entry.id is not None and entry.id not in seen:
+                        seen.add(entry.id)
+                        mark(entry, head)
+                        yield entry
+                totals.add(total)
+                most = _MARGIN + 2 * (total or 0) if most is None else most
+                if len(seen) > most:
+                    reason = f"the search has {len(seen):,} results, far more than it announced"
+                    raise _contradiction(reason, reply)
+                nothing_new = ids <= passed
+                passed |= ids
+                if cursor is None or not entries:
+                    break
+                if cursor in cursors or nothing_new:
+                    reason = "the search leads back to results it had before, but says that more "
+                    raise _contradiction(f"{reason}follow", reply)
+                cursors.add(cursor)
+            if len(totals) == 1 and len(passed) >= (totals.pop() or 0):
+                break
+            idle = idle + 1 if len(seen) == before else 0
+
+    async def _page(
+        self, request: Callable[..., wire.Request], size: int, cursor: str | None
+    ) -> tuple[wire.Reply, int]:
+        """Return a page and its size; one that a gateway gives up on is asked for in halves."""
+        options = self.options
+        retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
+        brief = replace(options, retry=retry)
+        while True:
+            asked = request(per_page=size, starting_after=cursor)
+            self.count()
+            try:
+                return await self.call(asked, options if size == _SMALLEST_PAGE else brief), size
+            except (ServerError, ConnectionFailedError) as error:
+                if size == _SMALLEST_PAGE:
+                    raise
+                if not isinstance(error, ServerError) or error.status not in _GIVEN_UP:
+                    # A smaller page would not help.
+                    return await self.call(asked, options), size
+                size = max(_SMALLEST_PAGE, size // 2)
+
+
+def _contradiction(reason: str, reply: wire.Reply) -> ContradictoryReplyError:
+    return ContradictoryReplyError(
+        reason, status=reply.status, request_id=wire.request_id_of(reply)
+    )
+
+
+def _listed(body: bytes) -> _Page[Conversation]:
+    page = decode_page(body)
+    return page.conversations, page.total_count, page.starting_after
+
+
+def _contacts(body: bytes) -> _Page[ContactReference]:
+    page = decode_contacts(body)
+    return page.contacts, None, page.starting_after
