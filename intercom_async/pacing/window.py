@@ -395,7 +395,7 @@ class QuotaWindow:
             return 0.0
         alone = ServerClock()
         alone.observe(reset=headers.reset, date=headers.date, sent=permit.sent, received=now)
-        clocks = [alone, self.clock] if self.clock.known else [alone]
+        clocks = [alone, self.clock] if self._limit else [alone]
         return min(clock.until(headers.reset, now) for clock in clocks)
 
     # --- the arithmetic ------------------------------------------------------------------------
