@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import intercom_async.people
     import intercom_async.structuring.replies  # noqa: TC004  `_load` imports it
     from intercom_async.bulk.options import Operation, RunOptions
+    from intercom_async.transport.http import Http
     from intercom_async.transport.sending import CallOptions
     from intercom_async.transport.wire import Reply, Request
 
@@ -655,7 +656,7 @@ def bulk_run(
     )
 
 
-def connection_of(client: IntercomClient) -> Http:
+def connection_of(client: IntercomClient) -> "Http":
     """Return what a client's requests go through: its session and its token."""
     return client._transport.http  # noqa: SLF001
 

@@ -62,6 +62,8 @@ class Outcome(enum.StrEnum):
     NOT_ATTEMPTED = "not_attempted"
     ATTACHED = "attached"
 
+    __hash__ = str.__hash__  # an enumeration's own takes a call, many times for each pair
+
     @property
     def settled(self) -> bool:
         """Whether repeating the pair would be pointless."""
@@ -225,7 +227,7 @@ async def settle(
     *,
     change: Change = DETACH,
     ambiguous: bool = False,
-    on_send: Callable[[], Awaitable[None]] | None = None,
+    on_send: Callable[[], Awaitable[None] | None] | None = None,
 ) -> DetachResult:
     """Detach or attach one contact and find out what happened.
 

@@ -45,7 +45,7 @@ class DryRun:
         options: CallOptions,
         *,
         ambiguous: bool,
-        on_send: Callable[[], Awaitable[None]],
+        on_send: Callable[[], Awaitable[None] | None],
     ) -> DetachResult:
         """See `settle`; nothing is ambiguous, because nothing changes."""
         del ambiguous
@@ -99,7 +99,7 @@ async def _ask(
     pair: Detach,
     request: Request,
     options: CallOptions,
-    on_send: Callable[[], Awaitable[None]] | None,
+    on_send: Callable[[], Awaitable[None] | None] | None,
 ) -> Reply | DetachResult:
     """Return the reply to a question, or the pair's outcome if it fails."""
     try:

@@ -45,7 +45,7 @@ class Operation(Protocol):
         options: CallOptions,
         *,
         ambiguous: bool,
-        on_send: Callable[[], Awaitable[None]],
+        on_send: Callable[[], Awaitable[None] | None],
     ) -> Awaitable[DetachResult]:
         """Bring one pair to an end; see `settle`."""
         ...

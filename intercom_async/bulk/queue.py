@@ -83,7 +83,7 @@ class PairQueue:
     def __init__(self) -> None:
         self.open: dict[Key, Item] = {}
         self.ready: deque[Item] = deque()
-        self._busy: dict[str, deque[Item]] = {}
+        self._busy: dict[str, deque[Item] | None] = {}
         self._parked = 0
 
     def __len__(self) -> int:
@@ -96,13 +96,16 @@ class PairQueue:
 
     def admit(self, item: Item) -> None:
         """Make an open pair ready, or park it while its conversation is busy."""
-        waiting = self._busy.get(item.pair.conversation_id)
-        if waiting is None:
-            self._busy[item.pair.conversation_id] = deque()
+        conversation = item.pair.conversation_id
+        if conversation not in self._busy:
+            self._busy[conversation] = None
             self.ready.append(item)
-        else:
-            waiting.append(item)
-            self._parked += 1
+            return
+        waiting = self._busy[conversation]
+        if waiting is None:  # nobody else does
+            waiting = self._busy[conversation] = deque()
+        waiting.append(item)
+        self._parked += 1
 
     def free(self, item: Item) -> None:
         """Let the next pair of a conversation go: the one under way has its answer."""

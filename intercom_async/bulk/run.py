@@ -646,16 +646,17 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if result.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
         assert self._session is not None  # noqa: S101  no worker begins before
-        now = self._runtime.monotonic()
-        result = replace(result, second_try=item.second, elapsed=now - began)
-        if (before := item.row) is not None:
-            result = replace(
-                result,
-                attempts=result.attempts + before.attempts,
-                refusals=result.refusals + before.refusals,
-            )
+        now, before = self._runtime.monotonic(), item.row
+        result = replace(
+            result,
+            second_try=item.second,
+            elapsed=now - began,
+            attempts=result.attempts + (0 if before is None else before.attempts),
+            refusals=result.refusals + (0 if before is None else before.refusals),
+        )
         deferred = (
-            self._deferring
+            result.error is not None
+            and self._deferring
             and not self._stopping
             and isinstance(result.error, _PASSING)
             and not isinstance(result.error, CertificateError)
@@ -679,8 +680,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 self._fail(result.fatal)
             else:
                 self._stop_for(result.fatal)
-        if result.outcome in {Outcome.DETACHED, Outcome.ATTACHED}:
-            self._right_input = True
+        if self._right_input:
+            return
+        self._right_input = result.outcome in {Outcome.DETACHED, Outcome.ATTACHED}
         most = self._options.stop_after_missing
         if self._right_input or most is None or not result.outcome.settled:
             return

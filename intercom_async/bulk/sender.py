@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from intercom_async.bulk.changes import Changes
@@ -108,8 +109,16 @@ class Sender:
                 item.recalled = True
                 item.task.cancel()
 
-    async def _announce(self, item: Item) -> None:
-        """Before a request leaves: let the journal know, or ask it whether it still may leave."""
+    def _announce(self, item: Item) -> Awaitable[None] | None:
+        """Before a request leaves: return what it must wait for, if anything."""
+        if self.journal is not None or self._largest > _LARGE:
+            return self._wait_to_leave(item)
+        item.announced = True
+        item.attempts += 1
+        return None
+
+    async def _wait_to_leave(self, item: Item) -> None:
+        """Let the journal know of a request, or ask it whether the request still may leave."""
         if not item.announced:
             if self._largest > _LARGE:
                 # Not sooner: while it waited for its permit, the size of replies was unknown.

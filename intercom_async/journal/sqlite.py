@@ -99,11 +99,12 @@ class SqliteStore(Store):
             new = True
         if new:
             sqlite_file.create(path, binding, now)
-        with reader.open(path) as kept:
-            kept.binding.check(binding, journal=self.name)
-            self.number = len(kept.sessions) + 1
-            self.before = kept.counts()
-            self.input_ended = any(one.input_ended for one in kept.sessions)
+        else:
+            with reader.open(path) as kept:
+                kept.binding.check(binding, journal=self.name)
+                self.number = len(kept.sessions) + 1
+                self.before = kept.counts()
+                self.input_ended = any(one.input_ended for one in kept.sessions)
         connection = sqlite_file.connect(path, "rw")
         undo.callback(connection.close)
         sqlite_file.write_ahead(connection, path)
@@ -113,6 +114,7 @@ class SqliteStore(Store):
         return connection
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
+        self._connection.execute("BEGIN")
         if binding.app_id is not None:
             self.bind("", binding.app_id, binding.app_name)
         facts = {"number": self.number, "started_at": now, **origin(source)}
@@ -121,6 +123,7 @@ class SqliteStore(Store):
             f"INSERT INTO session ({', '.join(facts)}) VALUES ({', '.join('?' * len(facts))})",
             tuple(facts.values()),
         )
+        self._connection.execute("COMMIT")
 
     def attempt(self, work: Callable[[], _Result]) -> _Result:
         try:

@@ -1,6 +1,7 @@
 """SQLite files that are journals: created, checked, connected to, and errors in our words."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 import stat
@@ -81,6 +82,7 @@ def create(path: str, binding: Binding, now: float) -> None:
             _remove(part)
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(connect(draft, "rw")) as connection:
+            connection.execute("PRAGMA journal_mode = OFF")  # a draft need not be rolled back
             fill(connection, binding, now)
             write_ahead(connection, path)
         os.replace(draft, path)  # noqa: PTH105  as the others
@@ -91,14 +93,16 @@ def _remove(path: str) -> None:
         os.unlink(path)  # noqa: PTH108
 
 
+@functools.cache
+def _schema() -> str:
+    place = resources.files("intercom_async.journal")
+    return place.joinpath("schema.sql").read_text(encoding="utf-8")
+
+
 def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
     """Make the tables in an empty database."""
-    schema = (
-        resources.files("intercom_async.journal").joinpath("schema.sql").read_text(encoding="utf-8")
-    )
-    connection.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};{schema}"
-    )
+    marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}"
+    connection.executescript(f"BEGIN; {marks};{_schema()}")
     connection.execute(
         "INSERT INTO run VALUES (?, ?, ?, ?)",
         (binding.operation, binding.base_url, now, __version__),

@@ -190,7 +190,7 @@ class Call(msgspec.Struct, eq=False):
     """One call, from its first permit to its last answer.
 
     Attributes:
-        on_send: awaited before each attempt, when that has its permit.
+        on_send: called before each attempt, when that has its permit; see `Transport.send`.
         observed: whether an observer or the log wants each of its events.
         refused: the last 429 reply.
         refund: what its retries took from the retry budget.
@@ -203,7 +203,7 @@ class Call(msgspec.Struct, eq=False):
     limiter: Limiter
     request: Request
     options: CallOptions
-    on_send: Callable[[], Awaitable[None]] | None
+    on_send: Callable[[], Awaitable[None] | None] | None
     began: float
     observed: bool
     number: int = msgspec.field(default_factory=_NUMBERS.__next__)
@@ -270,8 +270,8 @@ class Call(msgspec.Struct, eq=False):
             permit = None if shared.absence.is_open else self._free_permit()
             if permit is None:
                 permit = await self._wait_for_permit()
-            if self.on_send is not None:
-                await self._announce(self.on_send, permit)
+            if self.on_send is not None and (announced := self.on_send()) is not None:
+                await self._until_announced(announced, permit)
             answer: Reply | BaseException
             try:
                 answer = await shared.http.attempt(self.request, seconds=self.options.timeout)
@@ -298,10 +298,10 @@ class Call(msgspec.Struct, eq=False):
             options.lane, bounded=options.bounded, slots=self.shared.http.slots
         )
 
-    async def _announce(self, on_send: Callable[[], Awaitable[None]], permit: Permit) -> None:
-        """Say that a request is about to leave."""
+    async def _until_announced(self, announced: Awaitable[None], permit: Permit) -> None:
+        """Wait until the request may leave."""
         try:
-            await on_send()
+            await announced
         except BaseException:
             self.limiter.release(permit, headers=None, status=None, sent=False)
             self._end_look()

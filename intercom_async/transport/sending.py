@@ -97,13 +97,14 @@ class Transport(Shared):
         request: Request,
         options: CallOptions,
         *,
-        on_send: Callable[[], Awaitable[None]] | None = None,
+        on_send: Callable[[], Awaitable[None] | None] | None = None,
     ) -> Reply:
         """Return the final reply, whatever its status.
 
         Args:
-            on_send: awaited before each attempt that has its permit; until it has returned once,
-                a cancelled call certainly sent nothing. If it raises, the call raises that.
+            on_send: called before each attempt that has its permit, which waits for what it
+                returns; until then a cancelled call certainly sent nothing. If that raises, the
+                call raises it.
 
         Raises:
             RateLimitWaitError: the quota asks for a longer wait than `options.max_wait`.

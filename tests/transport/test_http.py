@@ -24,6 +24,12 @@ DETACH = wire.detach("1295", "5ba682d2", "5017690")
 READ = wire.get_conversation("1295")
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["straight", "by the session"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send straight to the connector, and as with an aiohttp that is not tried, or is watched."""
+    monkeypatch.setattr(http, "_STRAIGHT", request.param)
+
+
 def client_for(server: RawServer | str, session: aiohttp.ClientSession | None = None) -> Http:
     return Http(
         base_url=server if isinstance(server, str) else server.url,
