@@ -51,9 +51,10 @@ async def test_a_run_left_early_goes_on_and_is_undone_and_every_count_says_the_s
                     for row in kept.rows([Outcome.DETACHED], inferred=False)
                 ]
             undone = await pool.attach_contacts(undo, journal=f"{run}-undo")
-        assert undone.outcomes[Outcome.ATTACHED] == undone.total == 160
-        for key, sim in places.simulators.items():
-            assert all(sim.workspace.attached(*pair) for pair in pairs[key])
+        # What was under way when the first run was left is inferred, and stays detached.
+        assert undone.outcomes[Outcome.ATTACHED] == undone.total == len(undo) >= 50
+        for workspace, conversation, contact in undo:
+            assert places[workspace].workspace.attached(conversation, contact)
 
 
 async def test_a_workspace_in_work_elsewhere_stops_alone_and_is_left_to_the_other(
