@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from intercom_async import Detach, IntercomClient, InvalidArgumentError, Outcome
 from intercom_async.journal import Row
-from intercom_async.journal.row import Key
+from intercom_async.journal.row import RowKey
 from intercom_async.journal.sqlite import SqliteStore
 from intercom_async.simulator import IntercomSimulator
 
@@ -101,7 +101,7 @@ class TestOrder:
     ) -> None:
         look_up = SqliteStore.look_up
 
-        def slowly(store: SqliteStore, keys: Sequence[Key]) -> list[Row | None]:
+        def slowly(store: SqliteStore, keys: Sequence[RowKey]) -> list[Row | None]:
             rows = look_up(store, keys)
             time.sleep(0.02)
             return rows

@@ -11,7 +11,7 @@ from intercom_async.journal import Row, State, Wanted
 if TYPE_CHECKING:
     import asyncio
 
-Key = tuple[str, str]
+PairKey = tuple[str, str]
 
 _READY: Final = 128
 """Pairs that may wait for a worker, apart from the parked ones."""
@@ -42,7 +42,7 @@ class Item:
     recalled: bool = False
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PairKey:
         """Conversation and contact."""
         return self.pair.conversation_id, self.pair.contact_id
 
@@ -81,7 +81,7 @@ class PairQueue:
     """
 
     def __init__(self) -> None:
-        self.open: dict[Key, Item] = {}
+        self.open: dict[PairKey, Item] = {}
         self.ready: deque[Item] = deque()
         self._busy: dict[str, deque[Item] | None] = {}
         self._parked = 0

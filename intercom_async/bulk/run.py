@@ -29,7 +29,7 @@ from msgspec.structs import replace
 from intercom_async.bulk.changes import Changes
 from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import Operation, RunOptions
-from intercom_async.bulk.queue import Item, Key, PairQueue
+from intercom_async.bulk.queue import Item, PairKey, PairQueue
 from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.sender import Sender
 from intercom_async.bulk.summary import DetachSummary, PoolResult, Tally, facts_of
@@ -178,7 +178,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._backlog = Backlog(self._input.unread)
 
         self._pairs = PairQueue()
-        self._again: Counter[Key] = Counter()
+        self._again: Counter[PairKey] = Counter()
         self._deferring = self._retry.attempts > 1
         self._deferred = 0
         self._workers: set[asyncio.Task[None]] = set()
@@ -728,7 +728,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         else:
             self._sink.add(PoolResult(workspace=self._workspace, result=result), size)
 
-    def _repeat(self, key: Key, result: DetachResult) -> None:
+    def _repeat(self, key: PairKey, result: DetachResult) -> None:
         """Give the result of a pair again, as often as the pair occurred again."""
         for _ in range(self._again.pop(key, 0)):
             self._give(

@@ -32,7 +32,7 @@ _UNRECORDED: Final = {
     State.SENDING.value: Outcome.UNKNOWN,
 }
 
-Key = tuple[str, str, str]
+RowKey = tuple[str, str, str]
 """Workspace, conversation and contact."""
 
 
@@ -92,7 +92,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         )
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RowKey:
         """What names the pair in all runs over the same workspaces."""
         return self.workspace, self.conversation_id, self.contact_id
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError, again
-from intercom_async.journal.row import Key, Row
+from intercom_async.journal.row import Row, RowKey
 from intercom_async.journal.store import Facts, Store, Wanted
 from intercom_async.journal.writer import Done, Writer
 from intercom_async.runtime import Runtime
@@ -143,7 +143,7 @@ class Session:
         await self._own([row.workspace for row in rows])
         async with self._planning:
             kept = await self._do(self._store.look_up, [row.key for row in rows])
-            planned: dict[Key, Row] = {}
+            planned: dict[RowKey, Row] = {}
             for place, row in enumerate(rows):
                 before = kept[place]
                 if row.key in planned:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 import msgspec
 
-from intercom_async.journal.row import SETTLED, Key, Row, Source
+from intercom_async.journal.row import SETTLED, Row, RowKey, Source
 
 COLUMNS: Final = Row.__struct_fields__
 """Of the table of pairs."""
@@ -106,7 +106,7 @@ class Store(ABC):
     def fetch(self, statement: str, **facts: Any) -> list[Row]:
         """Read rows with a query for `COLUMNS` that has named parameters."""
 
-    def look_up(self, keys: Sequence[Key]) -> list[Row | None]:
+    def look_up(self, keys: Sequence[RowKey]) -> list[Row | None]:
         """Return rows in the order of their keys."""
         rows = self.fetch(self._LOOK_UP, keys=msgspec.json.encode(keys).decode())
         found = {row.key: row for row in rows}

@@ -15,7 +15,7 @@ from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.picture import drawing
 from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report import words
-from intercom_async.cli.report.queries import NUMBERS, Facts, gather
+from intercom_async.cli.report.queries import NUMBERS, Report, gather
 from intercom_async.cli.report.terminal import rendered, show_picture
 from intercom_async.journal import Row, reader
 
@@ -54,7 +54,7 @@ def report(options: ReportOptions) -> ExitStatus:
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
-def as_document(facts: Facts) -> dict[str, Any]:
+def as_document(facts: Report) -> dict[str, Any]:
     """Return the facts as a JSON object; times are in Unix seconds."""
     hidden = {"slots", "base", "unread", "with_cause", "numbers"}
     document = attrs.asdict(

@@ -9,14 +9,14 @@ from intercom_async._version import __version__
 from intercom_async.cli import states
 from intercom_async.cli.report import words
 from intercom_async.cli.report.chart import lay_out
-from intercom_async.cli.report.queries import EXAMPLES, Facts
+from intercom_async.cli.report.queries import EXAMPLES, Report
 from intercom_async.errors import readable
 
 _CAUSES: Final = 15
 _ROWS: Final = 300  # pairs listed under all causes together, which bounds the file
 
 
-def page(facts: Facts) -> str:
+def page(facts: Report) -> str:
     """Return the whole file."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intercom_async.cli", "report"),

@@ -60,7 +60,7 @@ class Workspace:
 
 
 @attrs.frozen
-class Cause:
+class ErrorGroup:
     """Pairs in one state whose errors have the same class, status and code.
 
     The error is that of the first of the `examples`.
@@ -76,7 +76,7 @@ class Cause:
 
 
 @attrs.define
-class Facts:
+class Report:
     """What a report says.
 
     Attributes:
@@ -106,7 +106,7 @@ class Facts:
     with_cause: int = 0
     states: dict[str, int] = attrs.Factory(dict[str, int])
     workspaces: list[Workspace] = attrs.Factory(list[Workspace])
-    causes: list[Cause] = attrs.Factory(list[Cause])
+    causes: list[ErrorGroup] = attrs.Factory(list[ErrorGroup])
     slots: dict[int, Column] = attrs.Factory(dict[int, Column])
     base: int = 1
     inferred: int = 0
@@ -122,10 +122,10 @@ class Facts:
         return bool(self.sessions) and not self.left and people and self.unread is None
 
 
-def gather(reader: Reader) -> Facts:
+def gather(reader: Reader) -> Report:
     """Read a journal in bounded memory."""
     sessions = reader.sessions
-    facts = Facts(
+    facts = Report(
         path=reader.path,
         operation=reader.binding.operation,
         base_url=reader.binding.base_url,
@@ -147,7 +147,7 @@ def gather(reader: Reader) -> Facts:
     return facts
 
 
-def _count(reader: Reader, facts: Facts) -> None:
+def _count(reader: Reader, facts: Report) -> None:
     last = facts.sessions[-1].number if facts.sessions else 0
     named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
     workspaces = {row[0]: Workspace(*row) for row in named}
@@ -173,8 +173,8 @@ def _count(reader: Reader, facts: Facts) -> None:
     facts.with_cause = facts.left + states[Outcome.REFUSED_LAST_CONTACT]
 
 
-def _causes(reader: Reader, states: Mapping[str, int]) -> list[Cause]:
-    causes: list[Cause] = []
+def _causes(reader: Reader, states: Mapping[str, int]) -> list[ErrorGroup]:
+    causes: list[ErrorGroup] = []
     for state in State:  # there may be millions, all for one reason
         rows = [*itertools.islice(reader.rows([state]), EXAMPLES)]
         causes += [_cause(states[state], rows)] if rows else []
@@ -184,6 +184,6 @@ def _causes(reader: Reader, states: Mapping[str, int]) -> list[Cause]:
     return sorted(causes, key=lambda cause: -cause.pairs)
 
 
-def _cause(pairs: int, rows: list[Row]) -> Cause:
+def _cause(pairs: int, rows: list[Row]) -> ErrorGroup:
     one = rows[0]
-    return Cause(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)
+    return ErrorGroup(pairs, one.state, one.error_type, one.status, one.code, one.error, rows)

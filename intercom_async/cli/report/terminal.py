@@ -11,14 +11,14 @@ from rich.text import Text
 from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report import words
 from intercom_async.cli.report.chart import lay_out
-from intercom_async.cli.report.queries import Facts
+from intercom_async.cli.report.queries import Report
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.errors import readable
 
 _MOST: Final = 20  # causes, workspaces and sessions shown
 
 
-def rendered(facts: Facts) -> str:
+def rendered(facts: Report) -> str:
     """Return the report as text that standard output can show."""
     console = Console(highlight=False)
     with console.capture() as captured:
@@ -28,13 +28,13 @@ def rendered(facts: Facts) -> str:
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
-def show_picture(console: Console, facts: Facts) -> None:
+def show_picture(console: Console, facts: Report) -> None:
     """Print the sentence, the outcomes and the chart of a report."""
     for part in (_conclusion(facts), _outcomes(facts), *_chart(facts)):
         console.print(part)
 
 
-def _parts(facts: Facts) -> Iterator[RenderableType]:
+def _parts(facts: Report) -> Iterator[RenderableType]:
     yield _conclusion(facts)
     yield _text(f"{facts.path}, {words.origin(facts)}", "dim")
     if facts.pairs:
@@ -63,11 +63,11 @@ def _parts(facts: Facts) -> Iterator[RenderableType]:
         yield from ("", _text(f"{aim}:", "bold"), line)
 
 
-def _conclusion(facts: Facts) -> Text:
+def _conclusion(facts: Report) -> Text:
     return _text(words.conclusion(facts), "bold green" if facts.complete else "bold yellow")
 
 
-def _outcomes(facts: Facts) -> Table:
+def _outcomes(facts: Report) -> Table:
     table = _table("", "count", "count", "")
     for state, count in facts.states.items():
         look = LOOKS[state]
@@ -76,7 +76,7 @@ def _outcomes(facts: Facts) -> Table:
     return table
 
 
-def _causes(facts: Facts) -> Iterator[RenderableType]:
+def _causes(facts: Report) -> Iterator[RenderableType]:
     shown = facts.causes[:_MOST]
     for cause in shown:
         head = _text(f"{cause.pairs:,} {name(cause.state)}: ", LOOKS[cause.state].style)
@@ -92,7 +92,7 @@ def _causes(facts: Facts) -> Iterator[RenderableType]:
         yield from ("", _text(f"{amount(rest, 'pair')} with other causes", "dim"))
 
 
-def _chart(facts: Facts) -> Iterator[RenderableType]:
+def _chart(facts: Report) -> Iterator[RenderableType]:
     chart = lay_out(facts.slots, facts.base, most=_MOST)
     if len(chart.cells) < 2:
         return

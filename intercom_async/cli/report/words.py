@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
 from intercom_async.cli.report.chart import Chart
-from intercom_async.cli.report.queries import Cause, Facts
+from intercom_async.cli.report.queries import ErrorGroup, Report
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.journal.reader import KeptSession
@@ -70,7 +70,7 @@ def moment(at: float) -> str:
         return "???? ??:??:??"
 
 
-def conclusion(facts: Facts) -> str:
+def conclusion(facts: Report) -> str:
     """Return the result of a run in one or two sentences."""
     unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
@@ -84,7 +84,7 @@ def conclusion(facts: Facts) -> str:
     return "The input was empty." if facts.complete else "Nothing was recorded yet."
 
 
-def remarks(facts: Facts) -> Iterator[str]:
+def remarks(facts: Report) -> Iterator[str]:
     """Yield what the numbers do not show, a sentence or two each."""
     for last in facts.sessions[-1:]:
         if stopped_by := last.facts.get("stopped_by"):
@@ -111,19 +111,19 @@ def remarks(facts: Facts) -> Iterator[str]:
         )
 
 
-def meaning(cause: Cause) -> str:
+def meaning(cause: ErrorGroup) -> str:
     """Return a cause in plain words."""
     return _MEANING.get(cause.state) or _MEANING.get(cause.error_type or "") or "another error"
 
 
-def error(cause: Cause) -> str:
+def error(cause: ErrorGroup) -> str:
     """Return a cause's error: its class and its text; without a text, its status and code."""
     status = None if cause.status is None else f"HTTP {cause.status}"
     text = cause.error or ", ".join(part for part in (status, cause.code) if part)
     return ": ".join(part for part in (cause.error_type, text) if part)
 
 
-def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
+def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
     """Yield each number of the run: its name, its value and a remark."""
     elapsed, requests = facts.numbers["elapsed"], facts.numbers["requests"]
     before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
@@ -141,7 +141,7 @@ def numbers(facts: Facts) -> Iterator[tuple[str, str, str]]:
     yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
 
 
-def listings(facts: Facts, most: int) -> Iterator[Listing]:
+def listings(facts: Report, most: int) -> Iterator[Listing]:
     """Yield the workspaces, if there are several, and the last sessions."""
     if len(facts.workspaces) > 1:
         heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
@@ -171,7 +171,7 @@ def columns(chart: Chart) -> Iterator[tuple[str, ...]]:
         yield moment(at), *map("{:,}".format, counts)
 
 
-def go_on(facts: Facts) -> str | None:
+def go_on(facts: Report) -> str | None:
     """Return the command that does what is left; None if nothing is left or no command can."""
     unread = facts.unread
     if facts.path.startswith(URLS):  # workers do what is left
@@ -187,7 +187,7 @@ def go_on(facts: Facts) -> str | None:
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
-def next_steps(facts: Facts) -> Iterator[tuple[str, str]]:
+def next_steps(facts: Report) -> Iterator[tuple[str, str]]:
     """Yield the aim and the command of each thing that can be done about a run."""
     if facts.left:
         yield "To list them", export_of(facts, "unsettled")
@@ -195,12 +195,12 @@ def next_steps(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "To go on", command
 
 
-def export_of(facts: Facts, state: str) -> str:
+def export_of(facts: Report, state: str) -> str:
     """Return the command that lists the pairs of a state."""
     return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
 
 
-def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
+def link(facts: Report, workspace: str, conversation_id: str) -> str | None:
     """Return the conversation's address in Intercom, None without a known workspace."""
     home = region_of(facts.base_url)
     app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
@@ -211,7 +211,7 @@ def link(facts: Facts, workspace: str, conversation_id: str) -> str | None:
     return "https://{}/a/inbox/{}/inbox/conversation/{}".format(host, *ids)
 
 
-def origin(facts: Facts) -> str:
+def origin(facts: Report) -> str:
     """Return the run's operation, workspace and region, with commas."""
     where = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
     if len(facts.workspaces) == 1:
