@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.journal import reader
+from intercom_async.runtime import Runtime, TimerHandle
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.rows import outcomes_in, rows_in, settled_in
 
@@ -236,6 +237,23 @@ class TestSecondTry:
             assert run.summary.total == 31
             row = rows_in(path)[unlucky]
             assert (row.second_try, row.deferred) == (True, False)
+
+    async def test_it_begins_though_its_timer_comes_early(self) -> None:
+        class EarlyTimers(Runtime):
+            # uvloop counts in milliseconds, so its timers may come before their time.
+            def call_later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
+                return super().call_later(0.9 * seconds, callback)
+
+        retry = RetryPolicy(attempts=2, backoff=0.01)
+        async with (
+            IntercomSimulator(limit=1000) as sim,
+            IntercomClient("token", base_url=sim.url, retry=retry, runtime=EarlyTimers()) as client,
+            asyncio.timeout(600),
+        ):
+            (pair,) = sim.workspace.populate(conversations=1)
+            sim.faults.add(Fault.SERVER_ERROR, times=2, method="DELETE")
+            summary = await client.detach_contacts([pair], admin_id=sim.admin_id)
+        assert summary.second_tries == summary.outcomes[Outcome.DETACHED] == 1
 
     async def test_a_run_that_stops_before_it_gives_the_first_outcome(self) -> None:
         retry = RetryPolicy(attempts=2, backoff=0.01)

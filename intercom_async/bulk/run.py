@@ -557,10 +557,14 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._deferring = False
         if self._deferred:
             # What failed a moment ago would fail again.
-            pause = self._pause(self._retry.attempts)
-            end = self._runtime.monotonic() + pause
-            timer = self._runtime.call_later(pause, self._changes.look)
-            await self._until(lambda: self._runtime.monotonic() >= end)
+            passed = asyncio.Event()  # not the clock: a loop's timers may be early by its resolution
+
+            def end() -> None:
+                passed.set()
+                self._changes.look()
+
+            timer = self._runtime.call_later(self._pause(self._retry.attempts), end)
+            await self._until(passed.is_set)
             timer.cancel()
         await self._work_off(self._take_deferred)
 
