@@ -557,7 +557,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._deferring = False
         if self._deferred:
             # What failed a moment ago would fail again.
-            passed = asyncio.Event()  # not the clock: a loop's timers may be early by its resolution
+            passed = (
+                asyncio.Event()
+            )  # not the clock: a loop's timers may be early by its resolution
 
             def end() -> None:
                 passed.set()
