@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, Unpack, overload
 
 import aiohttp
 import attrs
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 import intercom_async
 from intercom_async.errors import InvalidArgumentError
@@ -266,7 +266,8 @@ class IntercomClient:
             changes["max_wait"] = max_wait
         if lane is not None:
             changes |= {"lane": lane, "patient": lane == Lane.BULK}
-        return replace(options, **changes) if changes else options
+        # Made anew, not by `replace`, which checks nothing in older versions of msgspec.
+        return type(options)(**{**asdict(options), **changes}) if changes else options
 
     @overload
     async def detach_contact(
