@@ -11,8 +11,8 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare
-from benchmarks.processes import process
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare
+from benchmarks.process import process
 from benchmarks.rivals import CONTACT, OUR_BULK, SKIPPING, TOKEN
 from intercom_async.simulator import IntercomSimulator, Outage
 

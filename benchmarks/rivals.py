@@ -163,10 +163,10 @@ async def _our_bulk(url: str, *, journal: bool = False) -> AsyncGenerator[Burst]
 
 @attrs.frozen
 class Rival:
-    """A client, and the modules it needs; `weight` times fewer calls make a burst."""
+    """A client, and the module it needs; `weight` times fewer calls make a burst."""
 
     open: Callable[[str], AbstractAsyncContextManager[Burst]]
-    needs: tuple[str, ...] = ()
+    needs: str = "aiohttp"
     weight: float = 1.0
 
 
@@ -182,13 +182,13 @@ RIVALS: Final = {
     # A run begins and ends once, so it is given a little more to do.
     OUR_BULK: Rival(_our_bulk, weight=0.3),
     JOURNAL: Rival(functools.partial(_our_bulk, journal=True), weight=0.3),
-    "aiohttp-retry": Rival(_with_aiohttp_retry, ("aiohttp_retry",)),
+    "aiohttp-retry": Rival(_with_aiohttp_retry, "aiohttp_retry"),
     "aiohttp + tenacity": Rival(
         lambda url: _over(aiohttp.ClientSession(raise_for_status=True), url, _RETRY)
     ),
     SKIPPING: Rival(
         lambda url: _over(aiohttp.ClientSession(raise_for_status=True), url, _skipping)
     ),
-    "httpx": Rival(_with_httpx, ("httpx",), 5.0),
-    "python-intercom (official)": Rival(_official, ("intercom",), 30.0),
+    "httpx": Rival(_with_httpx, "httpx", 5.0),
+    "python-intercom (official)": Rival(_official, "intercom", 30.0),
 }

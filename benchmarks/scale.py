@@ -10,33 +10,26 @@ import time
 from typing import Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare, measured
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare, measured
 from benchmarks.load_server import LoadServer, load_server
 from benchmarks.rivals import OUR_BULK
 
-PAIRS: Final = (1_000, 10_000, 100_000)
-MILLION: Final = 1_000_000
 IN_FLIGHT: Final = 64
-PROCESSES: Final = (1, 2, 3, 4)
-PER_PROCESS: Final = 8_000
-MEGABYTE: Final = 1024 * 1024
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure the runs of growing length, then the growing number of processes."""
-    lengths = PAIRS[:2] if options.quick else (*PAIRS, MILLION) if options.million else PAIRS
+    lengths = (1_000, 10_000, 100_000, 1_000_000)
+    lengths = lengths[: 2 if options.quick else 4 if options.million else 3]
     rounds = 1 if options.million else min(options.rounds, 2)
-    calls = PER_PROCESS // 8 if options.quick else PER_PROCESS
+    calls = 1_000 if options.quick else 8_000
     with load_server() as server:
         runs = measured(
             {f"{pairs:,} pairs": functools.partial(_run, server, pairs) for pairs in lengths},
             rounds,
         )
         speeds = measured(
-            {
-                f"{count} at once": functools.partial(_speed, server, count, calls)
-                for count in PROCESSES
-            },
+            {f"{n} at once": functools.partial(_speed, server, n, calls) for n in (1, 2, 3, 4)},
             rounds,
         )
     shortest, *longer = runs
@@ -44,15 +37,10 @@ def measure(options: Options) -> list[Comparison]:
         Figure("time per pair", "µs of CPU", Bound("ratio", 1.05)),
         Figure("peak memory", "MB", Bound("difference", 30.0)),
     ]
+    throughput = [Figure("throughput of several processes", "calls per second")]
     return [
         *compare(figures, runs, shortest, longer),
-        Comparison(
-            name="throughput of several processes",
-            unit="calls per second",
-            baseline="1 at once",
-            rounds=speeds,
-            notes=server.notes,
-        ),
+        *compare(throughput, speeds, "1 at once", []),
     ]
 
 
@@ -62,10 +50,10 @@ def _run(server: LoadServer, pairs: int) -> tuple[float, float]:
     repeats = max(1, min(10, 10_000 // pairs))
     with client_process(OUR_BULK, server.url) as client:
         costs = [client.burst(pairs, IN_FLIGHT) for _ in range(repeats)]
-    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak / MEGABYTE
+    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak
 
 
-def _speed(server: LoadServer, count: int, calls: int) -> float:
+def _speed(server: LoadServer, count: int, calls: int) -> tuple[float]:
     """Return the calls per second of so many processes at once."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(client_process(OUR_BULK, server.url)) for _ in range(count)]
@@ -77,4 +65,4 @@ def _speed(server: LoadServer, count: int, calls: int) -> float:
                 client.start(calls, IN_FLIGHT)
             for client in clients:
                 client.finish()
-            return count * calls / (time.perf_counter() - began)
+            return (count * calls / (time.perf_counter() - began),)

@@ -34,8 +34,8 @@ import attrs
 import procrastinate
 import psycopg
 
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare
-from benchmarks.processes import process
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare
+from benchmarks.process import process
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
 from intercom_async.simulator import IntercomSimulator
