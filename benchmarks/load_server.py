@@ -33,6 +33,7 @@ _BODY_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 class _Answering(asyncio.Protocol):
     """Answers every complete request, pipelined ones, too."""
 
+    count = 0
     second = 0
     reply = b""
 
@@ -53,10 +54,10 @@ class _Answering(asyncio.Protocol):
             if len(self._pending) < end:
                 break
             self._pending = self._pending[end:]
-            self._transport.write(self._current_reply())
+            self._transport.write(self._next_reply())
 
     @classmethod
-    def _current_reply(cls) -> bytes:
+    def _next_reply(cls) -> bytes:
         now = int(time.time())
         if now != cls.second:  # the headers are brought up to date once a second
             cls.second = now
@@ -66,14 +67,15 @@ class _Answering(asyncio.Protocol):
                 "Content-Type: application/json; charset=utf-8\r\n"
                 f"Content-Length: {len(_REPLY)}\r\n"
                 "Connection: keep-alive\r\n"
-                f"X-Request-Id: {now:020}\r\n"
+                "X-Request-Id: %020d\r\n"  # one that came before would not be believed
                 "Intercom-Version: Preview\r\n"
                 "X-RateLimit-Limit: 100000000\r\n"
                 "X-RateLimit-Remaining: 99999999\r\n"
                 f"X-RateLimit-Reset: {(now // _WINDOW + 1) * _WINDOW}\r\n\r\n"
             )
             cls.reply = head.encode() + _REPLY
-        return cls.reply
+        cls.count += 1
+        return cls.reply % cls.count
 
 
 def _serve(pipe: "Connection[Any, Any]") -> None:

@@ -26,7 +26,6 @@ def grid_cell(
     quick: bool,
     round_trip: tuple[float, float] = FAST,
 ) -> Cell:
-    """Return a cell of the grid of processes, limits and round trips."""
     world = World(
         name=f"limit {limit}, {ROUND_TRIPS[round_trip]}, {processes:2} processes",
         processes=processes,
@@ -40,7 +39,6 @@ def grid_cell(
 
 
 def _grid(*, quick: bool) -> Iterator[Cell]:
-    """Yield processes x limits x round trips."""
     for limit in (30, 167, 1667):
         for times in ROUND_TRIPS:
             for processes in PROCESSES:
@@ -97,6 +95,5 @@ def _jobs(*, quick: bool) -> Iterator[Cell]:
 
 
 def cells(*, quick: bool, only: str) -> list[Cell]:
-    """Return what to simulate."""
     everything = [*_grid(quick=quick), *_extra(quick=quick), *_jobs(quick=quick)]
     return [cell for cell in everything if only.lower() in cell.name.lower()]

@@ -1,7 +1,7 @@
 """The simulator's replies against the model, which was drawn from the official descriptions."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -18,8 +18,7 @@ def strangers(value: IntercomObject) -> Iterator[str]:
     yield from value.extra
     for field in attrs.fields(type(value)):
         member: Any = getattr(value, field.name)
-        inners: tuple[Any, ...] = member if type(member) is tuple else (member,)
-        for inner in inners:
+        for inner in cast("tuple[Any, ...]", member) if type(member) is tuple else (member,):
             if isinstance(inner, IntercomObject):
                 yield from strangers(inner)
 
