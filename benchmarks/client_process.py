@@ -21,19 +21,18 @@ _PATIENCE: Final = 600.0
 
 @attrs.frozen
 class Cost:
-    """What a burst took: seconds of CPU, seconds on the clock, megabytes of memory at the peak."""
+    """What a burst took: seconds of CPU, and megabytes of memory at the peak."""
 
     cpu: float
-    wall: float
     peak: float
 
 
 async def _measure(burst: Burst, calls: int, in_flight: int) -> Cost:
     await burst(2 * in_flight, in_flight)  # connections that the last burst left idle may be gone
     gc.collect()
-    cpu, wall = time.process_time(), time.perf_counter()
+    began = time.process_time()
     await burst(calls, in_flight)
-    return Cost(time.process_time() - cpu, time.perf_counter() - wall, peak())
+    return Cost(time.process_time() - began, peak())
 
 
 def _run(pipe: "Connection[Any, Any]", rival: str, url: str, uvloop: bool) -> None:  # noqa: FBT001

@@ -1,8 +1,7 @@
 """The server that every client is measured against: a process of its own on 127.0.0.1.
 
 It answers each request at once with the live endpoint's reply and with the headers of a quota so
-large that no client waits for it. Of a request it reads only the body's length, so it is several
-times faster than any Python client; it says if it was not.
+large that no client waits for it.
 """
 
 import asyncio
@@ -13,8 +12,6 @@ from collections.abc import Generator
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from benchmarks.frame import is_installed
 from benchmarks.process import process
 
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 _HOST: Final = "127.0.0.1"
 _WINDOW: Final = 10
 _REPLY: Final = b'{"customers":[{"type":"user","id":"667d60d18a68186f43bafdde"}]}'
-_SATURATED: Final = 0.9
-"""Above this part of one core, the server may have slowed its clients down."""
-
 _BODY_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -89,40 +83,14 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(_Answering, _HOST, 0, backlog=4096)
         pipe.send(server.sockets[0].getsockname()[1])
-        while True:
-            await asyncio.to_thread(pipe.recv)
-            pipe.send(time.process_time())
+        await asyncio.to_thread(pipe.recv)  # until the other end is closed
 
     with contextlib.suppress(EOFError), asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve())
 
 
-@attrs.define
-class LoadServer:
-    """The running server; `busiest` is the largest part of a core it used while watched."""
-
-    url: str
-    _pipe: "Connection[Any, Any]"
-    busiest: float = 0.0
-
-    @contextlib.contextmanager
-    def watched(self) -> Generator[None]:
-        """Note how busy the server is meanwhile."""
-        began, used = time.perf_counter(), self._cpu()
-        yield
-        busy = (self._cpu() - used) / (time.perf_counter() - began)
-        self.busiest = max(self.busiest, busy)
-
-    def _cpu(self) -> float:
-        self._pipe.send("seconds of CPU")
-        return float(self._pipe.recv())
-
-
 @contextlib.contextmanager
-def load_server() -> Generator[LoadServer]:
-    """Run the server, and say how busy it was."""
+def load_server() -> Generator[str]:
+    """Run the server and yield its URL."""
     with process(_serve) as pipe:
-        server = LoadServer(f"http://{_HOST}:{pipe.recv()}", pipe)
-        yield server
-    beware = "; BEWARE: it may have held the clients back" * (server.busiest > _SATURATED)
-    print(f"\nthe server used at most {server.busiest:.0%} of a core{beware}")
+        yield f"http://{_HOST}:{pipe.recv()}"
