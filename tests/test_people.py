@@ -241,7 +241,8 @@ class TestInARun:
         town(sim, 3, conversations=1000)
         workspace = sim.workspace
         left = {
-            number: list(workspace.contacts[f"c{number}"].conversation_ids) for number in range(3)
+            number: [one.id for one in workspace.conversations_of([f"c{number}"])]
+            for number in range(3)
         }
 
         def somebody_else(event: Event) -> None:
@@ -256,9 +257,7 @@ class TestInARun:
         async with IntercomClient("token", base_url=sim.url, observer=somebody_else) as client:
             search = client.find_pairs(addresses(3))
             summary = await client.detach_contacts(search, admin_id=sim.admin_id)
-        assert all(
-            len(workspace.contacts[f"c{number}"].conversation_ids) == 1 for number in range(3)
-        )
+        assert all(len(workspace.conversations_of([f"c{number}"])) == 1 for number in range(3))
         assert summary.settled == summary.total
         assert workspace.detached.total() == 3000
         assert max(workspace.detached.values()) == 1
