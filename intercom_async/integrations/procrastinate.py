@@ -82,7 +82,6 @@ class DetachJobs:
         url: of the database, for the runs' tables; a direct connection or a pooler.
         admin_id: for pairs that name no admin; None for the token's own.
         queue: the engine's queue.
-        prepare: whether statements may be prepared; see `Journal`.
     """
 
     def __init__(
@@ -93,15 +92,13 @@ class DetachJobs:
         *,
         admin_id: str | int | None = None,
         queue: str = "intercom_async",
-        prepare: bool = True,
     ) -> None:
         self._app = app
         self._open_pool = open_pool
         self._url = url
         self._admin_id = admin_id
         self._queue = queue
-        self._prepare = prepare
-        self._runs = Runs(url, prepare=prepare)
+        self._runs = Runs(url)
         self._going: dict[DetachRun, str] = {}
         self._pool: IntercomPool | None = None
         self._stopping = False
@@ -221,7 +218,6 @@ class DetachJobs:
                     source=Source(kind="journal"),
                     run=run,
                     workspace=workspace,
-                    prepare=self._prepare,
                 )
                 admin_id = client.admin_id or self._admin_id
                 going = client.detach_contacts(journal=journal, admin_id=admin_id)

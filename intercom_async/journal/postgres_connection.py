@@ -9,7 +9,7 @@ from urllib.parse import quote
 from intercom_async._version import __version__
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.errors import JournalError, JournalMismatchError
-from intercom_async.journal.row import Source, storable_text
+from intercom_async.journal.row import Source
 from intercom_async.journal.store import origin
 
 try:
@@ -66,18 +66,12 @@ def name_of(url: str, run: str, workspace: str = "") -> str:
     return f"postgresql://{place}?run={quote(run)}{workspace and f' (workspace {workspace})'}"
 
 
-def storable(value: Any) -> Any:
-    """Escape what no text in PostgreSQL may hold."""
-    value = storable_text(value)
-    return value.replace("\0", "\\x00") if isinstance(value, str) else value
-
-
-def connect(url: str, *, prepare: bool) -> Connection:
-    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it."""
+def connect(url: str) -> Connection:
+    """Connect; every statement commits by itself, and none is prepared: some poolers forbid it."""
     asked = parts_of(url)
     defaults: dict[str, Any] = {one: _DEFAULTS[one] for one in _DEFAULTS if one not in asked}
     connection = psycopg.connect(url, autocommit=True, **defaults)
-    connection.prepare_threshold = 5 if prepare else None
+    connection.prepare_threshold = None
     return connection
 
 
@@ -109,7 +103,7 @@ def ensure_schema(connection: Connection, name: str) -> None:
             execute(connection, "SELECT pg_advisory_xact_lock(7236833291837)")
             if not has_schema(connection):
                 text = resources.files("intercom_async.journal").joinpath("postgres.sql")
-                connection.execute(text.read_bytes(), prepare=False)
+                connection.execute(text.read_bytes())
                 connection.execute("INSERT INTO intercom_schema VALUES (%s)", [VERSION])
     ((version,),) = execute(connection, "SELECT version FROM intercom_schema")
     if version > VERSION:
@@ -162,5 +156,4 @@ def begin_session(connection: Connection, source: Source | None, facts: Mapping[
         VALUES (%(run)s, %(session)s, clock_timestamp() + %(lease)s * interval '1 second', %(now)s,
             %(process)s, %(host)s, %(source_kind)s, %(source_name)s, %(source_columns)s)
     """
-    kept = {name: storable(value) for name, value in origin(source).items()}
-    execute(connection, statement, {**facts, **kept})
+    execute(connection, statement, {**facts, **origin(source)})

@@ -40,7 +40,7 @@ class PostgresReader(Reader):
         self.path = database.name_of(url, run)
         self._run = run
         try:
-            self._connection = database.connect(url, prepare=False)
+            self._connection = database.connect(url)
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             made = database.has_schema(self._connection)
         except database.Error as error:

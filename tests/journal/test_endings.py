@@ -181,9 +181,8 @@ def test_a_loop_that_is_closed_meanwhile_ends_the_session_in_order(
     hook, threading.excepthook = threading.excepthook, raised.append
     try:
         asyncio.run(main())
-        gc.collect()
         gate.free.set()
-        asyncio.run(until(nothing_is_open))
+        asyncio.run(until(lambda: gc.collect() >= 0 and nothing_is_open()))
     finally:
         threading.excepthook = hook
     assert raised == []

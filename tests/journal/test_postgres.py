@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import signal
@@ -27,6 +26,7 @@ from intercom_async.journal import (
     Wanted,
     postgres,
     reader,
+    session,
 )
 from intercom_async.journal.postgres_runs import Runs
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -68,7 +68,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(postgres, "monotonic", clock)
+    for module in (postgres, session):
+        monkeypatch.setattr(module, "monotonic", clock)
     return clock
 
 
@@ -280,26 +281,6 @@ class TestOutages:
             await session.write(bad)
         await session.close()
         await ran(place, row(2))
-
-    async def test_a_statement_without_an_answer_is_given_up_and_repeated(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres, "LEASE", 1.0)
-        monkeypatch.setattr(postgres, "HUNG", 0.05)
-        session = await opened(place)
-        await session.write(row(1))
-        with psycopg.connect(place.url, autocommit=True) as connection:
-            (backend,) = connection.execute(
-                "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'intercom_async'"
-                " AND query LIKE '%intercom_session%'"
-            ).fetchone() or (0,)
-        os.kill(backend, signal.SIGSTOP)
-        try:
-            await session.write(row(2))
-        finally:
-            os.kill(backend, signal.SIGCONT)
-        await session.close()
-        assert len(await asyncio.to_thread(kept, place)) == 2
 
     async def test_a_database_that_cannot_be_reached_is_told_without_its_password(self) -> None:
         url = "postgresql://me:marked-password@127.0.0.1:9/db"
