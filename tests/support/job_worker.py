@@ -17,10 +17,7 @@ from intercom_async.journal import postgres, postgres_runs
 SWIFT = {
     (postgres, "LEASE"): 2.0,
     (postgres_runs, "CHUNK"): 100,
-    (integration, "HEARTBEAT"): 0.5,
-    (integration, "STALLED"): 2.0,
-    (integration, "MAINTAIN_AFTER"): 3,
-    (integration, "LOOK_EVERY"): 0.1,
+    (integration, "LOOK_EVERY"): 0.2,
 }
 """What takes half a minute in life takes two seconds in a test."""
 
