@@ -191,7 +191,7 @@ class PostgresStore(Store):
         connection = self._connected()
         with connection.transaction():
             database.work_shortly(connection)
-            self.renew()
+            self.update({})
             self._take(workspaces, Binding(operation="", base_url=""))
         self.owned |= frozenset(workspaces)
 
@@ -225,9 +225,6 @@ class PostgresStore(Store):
     def _renewed(self) -> None:
         # Counted from before the statement: the database has renewed the lease after that.
         self.held_until = self._asked_at + 0.8 * self.lease
-
-    def renew(self) -> None:
-        self.update({})
 
     def write(self, rows: Sequence[Row]) -> None:
         latest = {row.key: row for row in rows}

@@ -96,7 +96,6 @@ class Runs:
     def __init__(self, url: str) -> None:
         database.parts_of(url)  # now, before an engine puts what it cannot read of it into its log
         self._url = url
-        self._made = False
 
     async def _do(self, work: Callable[[Connection], _Result], run: str = "*") -> _Result:
         """Do something in a thread, with a connection of its own."""
@@ -106,9 +105,7 @@ class Runs:
         name = database.name_of(self._url, run)
         try:
             with database.connect(self._url) as connection:
-                if not self._made:
-                    database.ensure_schema(connection, name)
-                    self._made = True
+                database.ensure_schema(connection, name)
                 return work(connection)
         except database.Error as error:
             raise unusable(name, error, "nothing was lost: do it again") from error

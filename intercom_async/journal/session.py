@@ -256,7 +256,7 @@ class Session:
             JournalLostError: another session has.
         """
         while monotonic() >= self._store.held_until:
-            await self._do(self._store.renew)
+            await self._do(self._store.update, {})
 
     async def _own(self, *workspaces: str) -> None:
         owned = self._store.owned
@@ -278,7 +278,7 @@ class Session:
             self._recall()
         idle = self._renewing is None or self._renewing.done()
         if now >= held_until - 0.5 * lease and idle and self._closing is None:
-            self._renewing = self._in_thread(self._store.renew)
+            self._renewing = self._in_thread(functools.partial(self._store.update, {}))
             self._renewing.add_done_callback(lambda one: one.exception())  # a write raises it
         self._looking = self._runtime.call_later(lease / 30, self._look)
 

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,10 +18,9 @@ from intercom_async.journal.lock import locked
 from intercom_async.journal.row import Binding, Row, Source, storable
 from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
 
-LOOK_EVERY: Final = 0.25
-"""Seconds between two checks that the file is still in its place."""
+_MOST: Final = 48
+"""Rows that a statement writes: some builds of SQLite allow it 999 values."""
 
-_MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
@@ -60,7 +58,6 @@ class SqliteStore(Store):
         self.name = ":temporary:" if self._path is None else str(self._path)
         self.durable = path is not None
         self.before = {}
-        self._looked = 0.0
         with contextlib.ExitStack() as undo:
             try:
                 self._connection = self._opened_at(binding, now, undo)
@@ -70,8 +67,6 @@ class SqliteStore(Store):
             except OSError as error:
                 raise unusable(self.name, error, NOTHING_SENT) from error
             self._opened = undo.pop_all()
-        variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-        self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
     def _opened_at(
         self, binding: Binding, now: float, undo: contextlib.ExitStack
@@ -129,9 +124,8 @@ class SqliteStore(Store):
         Raises:
             JournalWriteError: it was moved, replaced or deleted.
         """
-        if self._path is None or time.monotonic() - self._looked < LOOK_EVERY:
+        if self._path is None:
             return
-        self._looked = time.monotonic()
         with contextlib.suppress(OSError):
             if os.path.samestat(self._place, self._path.stat()):
                 return
@@ -147,10 +141,10 @@ class SqliteStore(Store):
     def write(self, rows: Sequence[Row]) -> None:
         self._look_at_place()
         with self._connection:
-            if len(rows) > self._most:
+            if len(rows) > _MOST:
                 self._connection.execute("BEGIN")
-            for start in range(0, len(rows), self._most):
-                batch = list(rows[start : start + self._most])
+            for start in range(0, len(rows), _MOST):
+                batch = list(rows[start : start + _MOST])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
                 values = list(chain.from_iterable(map(astuple, batch)))
                 try:
@@ -189,7 +183,6 @@ class SqliteStore(Store):
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """See `Store`. Leaves one plain file, with none beside it, unless others use it."""
-        self._looked = 0.0
         self.update(facts)
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")

@@ -3,8 +3,6 @@
 import enum
 import json
 import math
-import os
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
@@ -62,10 +60,8 @@ def row_of(values: Sequence[Any]) -> Row:
 
 
 def origin(source: Source | None) -> dict[str, Any]:
-    """Return what a session's row says of the process and of the source of its pairs."""
+    """Return what a session's row says of the source of its pairs."""
     return {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
         "source_kind": source and source.kind,
         "source_name": source and storable(source.name),
         "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
@@ -137,9 +133,6 @@ class Store(ABC):
     def own(self, workspaces: Collection[str]) -> None:  # noqa: B027  a file is locked as a whole
         """Take workspaces over: all of them or none."""
 
-    def renew(self) -> None:  # noqa: B027
-        """Own for another `lease` what is owned."""
-
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
         """Keep which app a key stands for unless it is known; return the known id and name."""
@@ -150,7 +143,7 @@ class Store(ABC):
 
     @abstractmethod
     def update(self, facts: Mapping[str, Any]) -> None:
-        """Set columns of this session's row."""
+        """Set columns of this session's row, and own for another `lease` what is owned."""
 
     @abstractmethod
     def close(self, facts: Mapping[str, Any]) -> None:

@@ -226,7 +226,6 @@ session = asyncio.run(main())
 async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
     path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
     session = await opened(path)
     await session.write(row(0))
     path.unlink()

@@ -26,7 +26,6 @@ from intercom_async.journal import (
     JournalMismatchError,
     JournalWriteError,
     lock,
-    sqlite,
     sqlite_file,
 )
 from intercom_async.journal import reader as journal_reader
@@ -302,7 +301,6 @@ class TestItsPlace:
     async def test_a_journal_that_leaves_its_place_stops_the_run(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
-        monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
         session = await opened(path)
         await session.write(row(1))
         moved = path.with_name("moved.db")
