@@ -18,9 +18,7 @@ from intercom_async.journal.lock import locked
 from intercom_async.journal.row import Binding, Row, Source, storable
 from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
 
-_MOST: Final = 48
-"""Rows that a statement writes: some builds of SQLite allow it 999 values."""
-
+_MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
@@ -67,6 +65,8 @@ class SqliteStore(Store):
             except OSError as error:
                 raise unusable(self.name, error, NOTHING_SENT) from error
             self._opened = undo.pop_all()
+        variables = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
     def _opened_at(
         self, binding: Binding, now: float, undo: contextlib.ExitStack
@@ -141,10 +141,10 @@ class SqliteStore(Store):
     def write(self, rows: Sequence[Row]) -> None:
         self._look_at_place()
         with self._connection:
-            if len(rows) > _MOST:
+            if len(rows) > self._most:
                 self._connection.execute("BEGIN")
-            for start in range(0, len(rows), _MOST):
-                batch = list(rows[start : start + _MOST])
+            for start in range(0, len(rows), self._most):
+                batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
                 values = list(chain.from_iterable(map(astuple, batch)))
                 try:
