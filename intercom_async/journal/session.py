@@ -17,7 +17,7 @@ import attrs
 from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
-from intercom_async.journal.errors import JournalError, JournalLockedError, again
+from intercom_async.journal.errors import JournalError, JournalLockedError
 from intercom_async.journal.row import Binding, Row, RowKey
 from intercom_async.journal.store import Facts, Store, Wanted
 from intercom_async.runtime import Runtime, TimerHandle
@@ -296,7 +296,7 @@ class Session:
         """Return a row as this session writes it."""
         self._check()
         if self._failure is not None:
-            raise again(self._failure)
+            raise self._failure
         return replace(
             row,
             workspace=row.workspace or self._store.workspace,
@@ -332,17 +332,17 @@ class Session:
         self._plan_write()
         error = writing.exception()
         for _, done in rows:
-            done(None if error is None else again(error))
+            done(error)
 
     def _attempt(self, work: Callable[[], _Result]) -> _Result:
         if self._failure is not None:
-            raise again(self._failure)
+            raise self._failure
         try:
             return self._store.attempt(work)
         except JournalLockedError:  # one workspace of many
             raise
         except JournalError as error:
-            self._failure = again(error)
+            self._failure = error
             raise
 
     def _let_go(self, facts: Mapping[str, Any]) -> None:
