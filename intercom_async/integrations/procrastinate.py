@@ -173,12 +173,8 @@ class DetachJobs:
             raise ClientStateError("only `DetachJobs.work` works jobs off")
         try:
             async with self._pool.client(workspace) as client:
-                journal = Journal(
-                    self._url,
-                    source=Source(kind="journal"),
-                    run=run,
-                    workspace=workspace,
-                )
+                source = Source(kind="journal")
+                journal = Journal(self._url, source=source, run=run, workspace=workspace)
                 admin_id = client.admin_id or self._admin_id
                 going = client.detach_contacts(journal=journal, admin_id=admin_id)
                 summary = await self._carry_out(going, run)
@@ -189,14 +185,11 @@ class DetachJobs:
             return
         if summary is None:
             return
-        stopped_by = summary.stopped_by
-        if isinstance(stopped_by, ConnectionFailedError) and not isinstance(
-            stopped_by, CertificateError
-        ):
-            _logger.warning("%s: %s", workspace, stopped_by)
+        reason = summary.stopped_by
+        if isinstance(reason, ConnectionFailedError) and not isinstance(reason, CertificateError):
+            _logger.warning("%s: %s", workspace, reason)
             return
-        reason = None if stopped_by is None else str(stopped_by)
-        await self._runs.ended(run, workspace, loaded, reason)
+        await self._runs.ended(run, workspace, loaded, None if reason is None else str(reason))
 
     async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary | None:
         """Let a run come to its end; None if it was stopped."""
@@ -225,23 +218,28 @@ class DetachJobs:
                 loop.add_signal_handler(number, self.stop)
         try:
             async with self._open_pool() as self._pool:
-                await self._work_on(concurrency, grace, options)
+                await self._work_on(
+                    concurrency=concurrency, shutdown_graceful_timeout=grace, **options
+                )
         finally:
             self._pool = None
             self._let_signals_go()
 
-    async def _work_on(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+    async def _work_on(self, **options: Any) -> None:
         """Run the engine's worker, and again: it ends with the database's connections."""
         while not self._stopping:
-            self._worker = asyncio.create_task(self._work(concurrency, grace, options))
-            await asyncio.wait({self._worker})
-            if not self._worker.cancelled() and (error := self._worker.exception()):
-                if not isinstance(error, ConnectorException | JournalError | OSError):
-                    raise error
-                _logger.warning("the worker begins again: %s", error)
-            elif options.get("wait") is False:
+            worker = self._worker = asyncio.create_task(self._work(**options))
+            try:
+                await asyncio.wait({worker})
+            finally:
+                worker.cancel()
+            error = None if worker.cancelled() else worker.exception()
+            if error is None and options.get("wait") is False:
                 return
+            if not isinstance(error, ConnectorException | JournalError | OSError | None):
+                raise error
             if not self._stopping:
+                _logger.warning("the worker begins again: %s", error or "it had ended")
                 await asyncio.sleep(1.0)
 
     def stop(self) -> None:
@@ -258,16 +256,12 @@ class DetachJobs:
             for number in _SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
 
-    async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+    async def _work(self, **options: Any) -> None:
         async with self._app.open_async():
             tending = asyncio.create_task(self._tend())
             try:
                 await self._app.run_worker_async(
-                    queues=[self._queue],
-                    concurrency=concurrency,
-                    shutdown_graceful_timeout=grace,
-                    install_signal_handlers=False,
-                    **options,
+                    queues=[self._queue], install_signal_handlers=False, **options
                 )
             finally:
                 tending.cancel()

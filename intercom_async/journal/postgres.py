@@ -73,12 +73,6 @@ _OWN: Final = f"""
             AND owner.number = kept.session AND owner.expires_at > '-infinity'))
     RETURNING base_url, app_id, app_name
 """
-_BIND: Final = """
-    UPDATE intercom_workspace
-    SET app_id = coalesce(app_id, %(app_id)s), app_name = coalesce(app_name, %(app_name)s)
-    WHERE run = %(run)s AND workspace = %(workspace)s AND session = %(session)s
-    RETURNING app_id, app_name
-"""
 
 # The lease is renewed and its row locked before the first row is written: an owner that was
 # replaced finds no row there, and so writes none.
@@ -239,10 +233,10 @@ class PostgresStore(Store):
         return [workspace for (workspace,) in self._execute(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
-        stored = {"app_id": app_id, "app_name": storable(app_name)}
-        found = self._execute(_BIND, workspace=workspace, **stored).fetchall()
+        facts = {"base_url": None, "app_id": app_id, "app_name": storable(app_name)}
+        found = self._execute(_OWN, workspaces=[workspace], **facts).fetchall()
         self._expect(1, len(found))
-        return found[0]
+        return found[0][1:]
 
     def update(self, facts: Mapping[str, Any]) -> None:
         self._expect(1, self._update(facts, _HELD))
