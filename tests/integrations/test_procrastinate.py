@@ -75,7 +75,7 @@ async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(world: Wo
     assert status.in_work == 0
     assert 0 < status.counts["pending"] < len(world.triples)
     assert status.counts["detached"] == world.applied  # nothing is in doubt
-    assert await world.jobs.reconcile() > 0
+    await world.jobs.reconcile()
     await world.jobs.work(wait=False)
     await world.check()
 
