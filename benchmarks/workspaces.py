@@ -20,7 +20,7 @@ ten seconds), from what was measured on two cores:
   workspaces it took 10 ms, where counting the rows took 2.1 s.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by
   default, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
-  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
+  (20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
   only 2,000 `fsync` a second. Last is the vacuum, which has to clear 50,000 dead rows a second.
 """
 
