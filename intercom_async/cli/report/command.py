@@ -1,5 +1,6 @@
 """The command `report`."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from rich.console import Console
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
-from intercom_async.cli.picture import drawing
+from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.report.queries import Report, gather
-from intercom_async.cli.report.terminal import show, show_picture
+from intercom_async.cli.report.terminal import show
 from intercom_async.journal import reader
 
 
@@ -22,7 +23,7 @@ class ReportOptions(JournalOptions):
     """The options of `report`."""
 
     html: Path | None = option(None, "Also write it to this file as a page for a browser.")
-    svg: Path | None = option(None, "Also save its numbers and chart as a picture.")
+    svg: Path | None = option(None, "Also save the text as a picture.")
     as_json: bool = option(False, "Print the report as JSON instead of text.", "--json")
 
 
@@ -31,6 +32,9 @@ def report(options: ReportOptions) -> ExitStatus:
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
+    console = Console(
+        record=True, highlight=False, file=io.StringIO() if options.as_json else None
+    )
     with reader.open(options.journal, run=options.run) as journal:
         facts = gather(journal)
         if options.html is not None:
@@ -39,14 +43,12 @@ def report(options: ReportOptions) -> ExitStatus:
             with writing("--html", options.html, journal) as file:
                 file.write(page(facts).encode())
             say(Console(stderr=True), f"written to {options.html}", "dim")
+        show(console, facts)
         if options.svg is not None:
-            title = f"intercom-async report {Path(facts.path).name}"
-            with writing("--svg", options.svg, journal) as file, drawing(title, file) as console:
-                show_picture(console, facts)
+            with writing("--svg", options.svg, journal) as file:
+                save_picture(console, f"intercom-async report {Path(facts.path).name}", file)
     if options.as_json:
         print_out(msgspec.json.encode(_document(facts)).decode())
-    else:
-        show(Console(highlight=False), facts)
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 

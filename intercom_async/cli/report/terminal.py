@@ -20,20 +20,13 @@ _MOST: Final = 20  # lines of the chart, and workspaces shown
 
 def show(console: Console, facts: Report) -> None:
     """Print a report."""
-    for part in (*_numbers(facts), *_remarks(facts), *_chart(facts)):
-        console.print(part)
-    for part in (*_workspaces(facts), *_causes(facts)):
-        console.print(part)
+    for parts in (_numbers, _remarks, _chart, _workspaces, _causes):
+        for part in parts(facts):
+            console.print(part)
     for aim, command in words.next_steps(facts):
         console.print()
         say(console, f"{aim}:", "bold")
         say(console, f"  {command}")
-
-
-def show_picture(console: Console, facts: Report) -> None:
-    """Print the numbers and the chart of a report."""
-    for part in (*_numbers(facts), *_chart(facts)):
-        console.print(part)
 
 
 def _numbers(facts: Report) -> Iterator[RenderableType]:
