@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from intercom_async.cli.inputs import unread_input
+from intercom_async.cli.inputs import unread_inputs
 from intercom_async.cli.report.chart import NARROWEST, Column
 from intercom_async.detaching import Outcome
 from intercom_async.journal.people import PersonState
@@ -132,7 +132,7 @@ def gather(reader: Reader) -> Report:
         kept.update({name: one.facts.get(name, 0) for name in _NUMBERS})
     numbers = kept | counted
     left = sum(states[state] for state in UNSETTLED)
-    unread = unread_input(sessions)
+    unread = next(reversed(unread_inputs(sessions)), None)
     known = all(PersonState(state).settled for state in people)
     causes = [
         ErrorGroup(pairs, [row_of(values) for values in reader.query(_ALIKE, alike)])
