@@ -36,9 +36,9 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
-def shown(of: DetachSummary, **facts: Any) -> str:
+def shown(of: DetachSummary, *, bad_lines: int = 0, dry_run: bool = False) -> str:
     out = io.StringIO()
-    show_summary(Console(file=out, width=80), of, **{"bad_lines": 0, **facts})
+    show_summary(Console(file=out, width=80), of, bad_lines=bad_lines, dry_run=dry_run)
     return out.getvalue()
 
 

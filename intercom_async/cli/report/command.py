@@ -32,9 +32,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
-    console = Console(
-        record=True, highlight=False, file=io.StringIO() if options.as_json else None
-    )
+    console = Console(record=True, highlight=False, file=io.StringIO() if options.as_json else None)
     with reader.open(options.journal, run=options.run) as journal:
         facts = gather(journal)
         if options.html is not None:
