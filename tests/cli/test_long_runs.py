@@ -28,13 +28,15 @@ def interrupt(
     command: Command, simulator: IntercomSimulator, source: Path, journal: Path
 ) -> tuple[list[tuple[str, str]], Ended]:
     """Press Ctrl-C in the middle of a run; return all its pairs, and how it ended."""
-    pairs = simulator.workspace.populate(conversations=1500)
+    pairs = simulator.workspace.populate(conversations=600)
     write_csv(source, pairs)
-    presser = press_ctrl_c(lambda: simulator.applied.total() >= 10)
+    simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
+    presser = press_ctrl_c(lambda: simulator.applied.total() >= 3)
     ended = command("detach", source, "--journal", journal, "--concurrency", 1, "--json")
     presser.join()
+    simulator.faults.clear()
     assert ended.status == 4
-    assert 10 <= simulator.applied.total() < 1500
+    assert 3 <= simulator.applied.total() < 600
     return pairs, ended
 
 
@@ -50,7 +52,7 @@ class TestJournal:
         ended = command("detach", source, "--journal", journal, "--json")
         assert ended.status == 0
         summary = json.loads(ended.out)
-        assert (summary["settled_before"], summary["total"]) == (done, 1500 - done)
+        assert (summary["settled_before"], summary["total"]) == (done, 600 - done)
         assert simulator.applied == dict.fromkeys(pairs, 1)
         assert journal.stat().st_mode & 0o777 == 0o600
 
@@ -112,7 +114,7 @@ class TestJournal:
         assert ended.status == 1
         assert "to its end; for the rest, run: intercom-async detach INPUT" in ended.err
         assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
-        assert simulator.applied.total() < 1500
+        assert simulator.applied.total() < 600
         assert command("report", journal).status == 1
         assert command("detach", moved, "--journal", journal).status == 0
         assert simulator.applied == dict.fromkeys(pairs, 1)
@@ -127,7 +129,7 @@ class TestJournal:
         assert command("detach", other, "--journal", journal).status == 0
         assert command("report", journal).status == 1
         assert command("detach", journal).status == 0
-        assert simulator.applied.total() == 1500
+        assert simulator.applied.total() == 600
 
     def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
         self,
@@ -307,6 +309,17 @@ class TestFind:
         assert command("find", "--contact", contact).out == "conversation_id,contact_id\n"
         every = command("find", "--external-id", "70", "--all")
         assert every.out.splitlines()[1:] == [f"{alone},{contact}"]
+
+    def test_a_list_that_is_not_complete_does_not_pass_for_one(
+        self, command: Command, simulator: IntercomSimulator, source: Path
+    ) -> None:
+        contact, other = (simulator.workspace.add_contact() for _ in range(2))
+        simulator.workspace.add_conversation([contact, other])
+        fault = simulator.faults.add(Fault.UNAUTHORIZED, match=lambda _, path: "search" in path)
+        source.write_text(command("find", "--contact", contact).out, encoding="utf-8")
+        simulator.faults.remove(fault)
+        ended = command("detach", source, "--json")
+        assert (ended.status, json.loads(ended.out)["bad_lines"]) == (1, 1)
 
     @pytest.mark.usefixtures("simulator")
     def test_nobody_found_ends_in_status_1(self, command: Command) -> None:

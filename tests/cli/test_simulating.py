@@ -95,7 +95,7 @@ class TestADemoWithAJournal:
 
     async def test_draws_its_last_screen_but_never_onto_its_journal(self, tmp_path: Path) -> None:
         journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
-        console = Console(file=io.StringIO())
+        console = Console(file=io.StringIO(), record=True)
         await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
         assert "results&#160;agree" in svg.read_text("utf-8")
         with pytest.raises(InvalidArgumentError, match="--svg must be another file"):

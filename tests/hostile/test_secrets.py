@@ -18,13 +18,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from rich.console import Console
 
 import intercom_async
 from intercom_async import IntercomClient, IntercomError, Outcome, RetryPolicy
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import gather
-from intercom_async.cli.report.terminal import rendered
+from intercom_async.cli.report.terminal import show
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.journal import reader
 from intercom_async.observing import Event
@@ -191,7 +192,10 @@ def made_of(path: Path) -> list[str]:
     with reader.open(path) as journal:
         facts = gather(journal)
     files = [file.read_bytes().decode("latin-1") for file in (path, table, lines)]
-    return [*files, rendered(facts), page(facts)]
+    console = Console()
+    with console.capture() as shown:
+        show(console, facts)
+    return [*files, shown.get(), page(facts)]
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
