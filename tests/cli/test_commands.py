@@ -257,14 +257,6 @@ class TestHelp:
         readme = Path(__file__).parents[2] / "README.md"
         assert EXIT_STATUS in " ".join(readme.read_text(encoding="utf-8").split())
 
-    def test_the_shell_completes_commands(
-        self, command: Command, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("_INTERCOM_ASYNC_COMPLETE", "complete_bash")
-        monkeypatch.setenv("COMP_WORDS", "intercom-async de")
-        monkeypatch.setenv("COMP_CWORD", "1")
-        assert command().out.split() == ["detach", "demo"]
-
     def test_version_is_shown(self, command: Command) -> None:
         assert "intercom_async" in command("--version").out
 

@@ -59,18 +59,6 @@ class TestDetach:
                 ("not_found", 1, 0, 0),
             ]
 
-    def test_a_journal_given_for_people_is_refused_and_not_read_as_text(
-        self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
-    ) -> None:
-        town(simulator, 1, conversations=1)
-        source = write(tmp_path / "people.csv", "email", "p0@x.example")
-        journal = tmp_path / "run.db"
-        assert command("detach", "--people", source, *base, "--journal", journal).status == 0
-        for again in (("detach", "--people", journal, *base), ("find", "--from", journal)):
-            ended = command(*again)
-            assert ended.status == 2
-            assert "is the journal of a run: give it as SOURCE to go on" in ended.err
-
     def test_a_merged_contact_is_followed_and_json_has_it_all(
         self, command: Command, simulator: IntercomSimulator, base: tuple[str, ...], tmp_path: Path
     ) -> None:
@@ -181,7 +169,7 @@ class TestDetach:
         ("header", "arguments", "said"),
         [
             ("contact_id", ["--by", "name"], "--by"),
-            ("contact_id", [], "lacks 'email'; found 'contact_id'. Try --by contact"),
+            ("contact_id", [], "lacks 'email'; found 'contact_id'. Give --columns email=... or"),
             ("E-Mail Address,Name", [], "Try --columns 'email=E-Mail Address'"),
             ("contact_id", ["pairs.csv"], "SOURCE must be left out with --people"),
         ],
