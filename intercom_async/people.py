@@ -111,11 +111,6 @@ class PeopleSummary:
         """People that were read."""
         return sum(self.states.values())
 
-    @property
-    def settled(self) -> int:
-        """People whom no session needs to search again."""
-        return sum(count for state, count in self.states.items() if state.settled)
-
 
 class PairSearch:
     """The pairs of people: an async iterator to give to `detach_contacts`.
