@@ -81,6 +81,7 @@ class TestRefusals:
             (["detach", "PAIRS", "--proxy", "socks5://user:word@proxy"], "proxy must be a URL"),
             (["detach", "PAIRS", "--concurrency", "0"], "concurrency"),
             (["detach", "PAIRS", "--token-file", "no such file"], "no such file"),
+            (["detach", "PAIRS", "--token-file", "/dev"], "/dev: Is a directory"),
             (["detach", "PAIRS", "--columns", "conversation_id"], "--columns"),
             (["detach", "PAIRS", "--columns", "conversation=Thread"], "conversation_id=Thread"),
             (["detach", "PAIRS", "--columns", "admin_id=Agent"], "lacks 'Agent'"),
