@@ -24,7 +24,7 @@ csv.field_size_limit(2**31 - 1)  # `Lines` bounds a row
 
 _DELIMITERS: Final = (",", ";", "\t")
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*', re.IGNORECASE)
-_SHORTEST_TOKEN: Final = 20
+_LIKE_A_TOKEN: Final = re.compile(r"(?=\S*[\dA-Z])\S{20}")
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
@@ -73,11 +73,7 @@ class Columns:
 
 def _shown(name: str) -> str:
     """Show a name, but no access token: a file of one is easily given in place of a source."""
-    for word in name.split():
-        mixed = word.lower() != word != word.upper() or any(map(str.isdigit, word))
-        if len(word) >= _SHORTEST_TOKEN and mixed:
-            return f"a text of {len(name)} characters"
-    return repr(name)
+    return f"a text of {len(name)} characters" if _LIKE_A_TOKEN.search(name) else repr(name)
 
 
 def _guess(column: str, header: Sequence[str]) -> str | None:

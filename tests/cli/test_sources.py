@@ -339,16 +339,3 @@ def test_what_json_writes_is_read_back(pairs: list[tuple[str, str]], indent: int
     assert read(json.dumps(pairs, indent=indent).encode()) == expected
     objects = [attrs.asdict(pair) for pair in expected]
     assert read(json.dumps(objects, indent=indent).encode()) == expected
-
-
-BEGINNINGS = (b"", HEADER, b'[["1","2"],', b"\x1f\x8b\x08", b"\xff\xfe")
-
-
-@given(st.binary(max_size=300))
-def test_no_bytes_make_the_reader_raise_anything_but_a_source_error(data: bytes) -> None:
-    for begin in BEGINNINGS:
-        try:
-            lines = read(begin + data)
-        except SourceError:
-            continue
-        assert all(isinstance(line, Detach | BadLine) for line in lines)
