@@ -75,6 +75,8 @@ _REFUSED: Final = (
 )
 """Errors that the same search would get again."""
 
+_Step: TypeAlias = Callable[[list[Person]], Awaitable[None]]
+
 logger: Final = logging.getLogger("intercom_async")
 
 
@@ -290,28 +292,25 @@ class PairSearch:
     async def _find_group(self, group: list[Person]) -> None:
         """Find the pairs of a group; for whom that fails, the next session searches again."""
         try:
-            await self._take("contacts", self._look_up, group, PersonState.PENDING)
-            await self._take("conversations", self._find_pairs, group, PersonState.LOOKED_UP)
+            pending = [person for person in group if person.state is PersonState.PENDING]
+            await self._take("contacts", self._look_up, pending)
+            known = [person for person in group if person.state is PersonState.LOOKED_UP]
+            await self._take("conversations", self._find_pairs, known)
         except _FINAL:
             raise
         except IntercomError as error:
             await self._fail([person for person in group if person.state in _OPEN], error)
 
-    async def _take(
-        self,
-        what: str,
-        step: Callable[[list[Person]], Awaitable[None]],
-        group: list[Person],
-        state: PersonState,
-    ) -> None:
-        """Take a step for all people in a state together, one by one if Intercom refuses that."""
-        people = [person for person in group if person.state is state]
+    async def _take(self, what: str, step: _Step, people: list[Person]) -> None:
+        """Take a step for people together, one by one if Intercom refuses that."""
         refusal: IntercomError | None = None
         if len(people) > 1 and what not in self._one_by_one:
             try:
-                return await step(people)
+                await step(people)
             except _REFUSED as error:
                 refusal = error
+            else:
+                return
         for person in people:
             try:
                 await step([person])
@@ -321,7 +320,6 @@ class PairSearch:
         if isinstance(refusal, InvalidRequestError) and what not in self._one_by_one:
             self._one_by_one.append(what)
             logger.warning("%s are searched one by one: %s", what, refusal)
-        return None
 
     async def _fail(self, people: Sequence[Person], error: IntercomError) -> None:
         async with self._changing(people):
