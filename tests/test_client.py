@@ -105,18 +105,6 @@ class TestDetach:
         assert sim.workspace.deleted == []
         assert sim.workspace.participants("1") == contacts
 
-    @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb"])
-    async def test_an_unusable_id_is_refused_before_anything_is_sent(
-        self, sim: IntercomSimulator, client: IntercomClient, bad: str
-    ) -> None:
-        with pytest.raises(InvalidArgumentError):
-            await client.detach_contact(bad, "c", admin_id="1")
-        with pytest.raises(InvalidArgumentError):
-            await client.detach_contact("1", bad, admin_id="1")
-        with pytest.raises(InvalidArgumentError):
-            await client.detach_contact("1", "c", admin_id=bad)
-        assert sim.requests.total == 0
-
     async def test_the_module_s_coroutine_takes_a_client_or_opens_one(
         self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -269,16 +257,6 @@ class TestOtherCalls:
         assert identity.app is not None
         assert identity.app.region == "US"
 
-    async def test_every_conversation_of_a_contact_is_found_over_several_pages(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        contact = sim.workspace.add_contact()
-        other = sim.workspace.add_contact()
-        wanted = [sim.workspace.add_conversation([contact, other]) for _ in range(321)]
-        found = [conversation.id async for conversation in client.find_conversations(contact)]
-        assert sorted(found, key=str) == sorted(wanted)
-        assert sim.requests.total == 3
-
     async def test_every_conversation_is_found_though_pages_shift_while_detaching(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
@@ -293,25 +271,19 @@ class TestOtherCalls:
 
 
 class TestQuota:
-    async def test_the_quota_is_known_after_the_first_reply(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        before = client.rate_limit
-        assert before is None
-        await client.whoami()
-        status = client.rate_limit
-        assert status is not None
-        assert status.limit == 167
-        assert 0.0 <= status.resets_in <= 10.0
-
     async def test_calls_beyond_the_quota_wait_for_the_next_window(
         self, sim: IntercomSimulator
     ) -> None:
         sim.quota.limit = 5
         policy = RateLimitPolicy(max_wait=60.0, reserve=0.0)
         async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
+            before = client.rate_limit
             for _ in range(12):
                 await client.whoami()
+            after = client.rate_limit
+        assert before is None
+        assert after is not None
+        assert after.limit == 5
         assert len(sim.quota.windows) >= 3
         assert sim.requests.refused <= 1
 
@@ -528,19 +500,6 @@ class TestLife:
             await client.whoami()
         assert "closed" in repr(client)
 
-    async def test_a_cancelled_call_leaves_the_client_usable(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.HANG, times=1)
-        task = asyncio.create_task(client.whoami())
-        await asyncio.sleep(1.0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        status = client.rate_limit
-        assert status is None or status.in_flight == 0
-        assert (await client.whoami()).id == "5017690"
-
     async def test_options_apply_to_a_view_only(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
@@ -578,16 +537,6 @@ class TestLargeReplies:
         assert taken > 3
         await client.get_conversation(small)
         assert steps == [taken]
-
-    async def test_the_check_after_a_lost_reply_lets_others_have_the_loop_too(
-        self, sim: IntercomSimulator, client: IntercomClient, steps: list[int]
-    ) -> None:
-        contacts = [sim.workspace.add_contact() for _ in range(2)]
-        large = sim.workspace.add_conversation(contacts, parts=500)
-        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-        await client.detach_contact(large, contacts[0], admin_id=sim.admin_id)
-        assert len(steps) == 2  # to see who is attached, and to hand it over
-        assert min(steps) > 3
 
     async def test_a_large_page_of_a_search_is_decoded_off_the_loop(
         self, sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
