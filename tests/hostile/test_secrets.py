@@ -1,13 +1,12 @@
 """The token is nowhere: not in what is raised, logged, told, shown, pickled or written."""
 
-import copy
 import io
 import logging
 import pickle
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -260,12 +259,6 @@ def test_a_token_is_not_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
         pickle.dumps(Secret(TOKEN), protocol)
     assert not [text for text in texts_of(caught.value) if MARK in text]
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
-def test_a_copy_of_a_token_is_the_token(copied: Callable[[Secret], Secret]) -> None:
-    secret = Secret(TOKEN)
-    assert copied(secret) is secret
 
 
 @pytest.mark.parametrize("host", ["api.intercom.io", "127.0.0.1.example", "[::2]", "127.1.example"])
