@@ -620,17 +620,16 @@ def bulk_run(
     from intercom_async.detaching import ATTACH, DETACH, settle
     from intercom_async.dry_run import DryRun
 
-    operations: dict[str, Callable[[], Operation]] = {
-        DETACH.name: lambda: functools.partial(settle, change=DETACH),
-        ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
-        DRY_RUN: DryRun,
-    }
+    operation: Operation = DryRun()
+    if options.operation != DRY_RUN:
+        change = ATTACH if options.operation == ATTACH.name else DETACH
+        operation = functools.partial(settle, change=change)
     view = client._for_bulk()  # noqa: SLF001  of this very module
     return DetachRun(
         pairs,
         journal=journal,
         options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
-        operation=operations[options.operation](),
+        operation=operation,
         whoami=view.whoami,
         transport=client._transport,  # noqa: SLF001
         call=view._interactive,  # noqa: SLF001
