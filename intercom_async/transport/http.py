@@ -48,7 +48,6 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.deadlines import Deadlines
 from intercom_async.transport.doubt import Habit, doubt_about
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
@@ -259,14 +258,25 @@ def _text_of(lines: "RawHeaders") -> str:
     return b"\n".join(itertools.chain.from_iterable(lines)).decode("utf-8", "surrogateescape")
 
 
-async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """Return a reply's body, to its end or somewhat beyond `limit` bytes."""
+def _limit_of(status: int) -> int:
+    return _ERROR_LIMIT if status >= 300 else BODY_LIMIT
+
+
+async def _body_of(answer: _Answer) -> bytes:
+    """Return a reply's body, to its end or somewhat beyond the bound."""
+    content, limit = answer.content, _limit_of(answer.status)
     pieces: list[bytes] = []
     size = 0
-    while size <= limit and not content.at_eof():
-        piece = await content.readany()
-        pieces.append(piece)
-        size += len(piece)
+    try:
+        while size <= limit and not content.at_eof():
+            piece = await content.readany()
+            pieces.append(piece)
+            size += len(piece)
+    finally:
+        # At the body's end the connection went back to the pool by itself. Before it, the
+        # rest of the body is still on the wire and the connection must not be used again.
+        if not content.is_eof():
+            answer.close()
     return b"".join(pieces)
 
 
@@ -362,7 +372,6 @@ class Http:
         self._pid = 0
         self._closed = False
         self.habit = Habit()
-        self._deadlines = Deadlines(runtime)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __repr__(self) -> str:
@@ -423,7 +432,7 @@ class Http:
         timeout = self._timeouts.get(seconds)
         if timeout is None:
             # Connecting gets less than the whole, so that a host that never answers is known
-            # to have received nothing. The whole is bounded by `Deadlines`.
+            # to have received nothing. The whole is bounded in `attempt`.
             connect = min(_CONNECT_TIME, 0.9 * seconds)
             timeout = aiohttp.ClientTimeout(total=None, connect=connect)
             self._timeouts = {seconds: timeout}
@@ -437,18 +446,22 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
-        self._deadlines.enter(seconds)
+        answer: _Answer | None = None
+        limit = asyncio.timeout(seconds)
         try:
-            return await self._read(request, await self._send(session, request, seconds))
-        except asyncio.CancelledError:
-            if not self._deadlines.leave():
-                raise
-            detail = f"no reply within {seconds:g} s"
-            raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
+            async with limit:
+                answer = await self._send(session, request, seconds)
+                body = await _body_of(answer)
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
+            if answer is not None:
+                late = "the rest did not arrive in time"
+                detail = f"HTTP {answer.status}, {late if limit.expired() else _describe(error)}"
+                raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
+            if limit.expired():
+                detail = f"no reply within {seconds:g} s"
+                raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
             raise self._translate(error)  # noqa: B904  an OS error is its cause already
-        finally:
-            self._deadlines.leave()
+        return self._reply(request, answer, body)
 
     async def _send(
         self, session: aiohttp.ClientSession, request: Request, seconds: float
@@ -512,7 +525,7 @@ class Http:
             lines += "Content-Length: 0\r\n"
         return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + (body or b"")
 
-    async def _read(self, request: Request, answer: _Answer) -> Reply:
+    def _reply(self, request: Request, answer: _Answer, body: bytes) -> Reply:
         status, headers, protocol = answer.status, answer.headers, answer.protocol
         request_id = headers.get("X-Request-Id")
         if request_id is not None:
@@ -521,30 +534,13 @@ class Http:
                 protocol.close()
                 raise AttemptFailedError(Failure.REPEATED, f"request id {request_id} came twice")
         flaw: ResponseTooLargeError | None = None
-        limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
-        content = answer.content
-        try:
-            # The whole of most replies comes with the head.
-            body = content.read_nowait() if content.is_eof() else await _read_body(content, limit)
-        except asyncio.CancelledError:
-            if not self._deadlines.leave():
-                raise
-            detail = f"HTTP {status}, and the rest did not arrive in time"
-            raise AttemptFailedError(Failure.TRUNCATED, detail) from None
-        except Exception as error:  # noqa: BLE001  see `_translate`
-            detail = f"HTTP {status}, {_describe(error)}"
-            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
-        finally:
-            # At the body's end the connection went back to the pool by itself. Before it, the
-            # rest of the body is still on the wire and the connection must not be used again.
-            if not content.is_eof():
-                answer.close()
+        limit = _limit_of(status)
         if len(body) > limit:
             flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
             body = b""
         reply = Reply(
             status=status,
-            body=self._hiding.body(body, is_error=status >= 300),
+            body=self._hiding.body(body),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
@@ -584,7 +580,6 @@ class Http:
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
         self._closed = True
-        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()
