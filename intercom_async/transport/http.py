@@ -28,6 +28,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, final
 from weakref import WeakKeyDictionary, WeakSet
@@ -87,13 +88,11 @@ class AttemptFailedError(Exception):
 
     Attributes:
         detail: what happened, in words that are safe to show.
-        way: the proxy that the request went through; empty or ", ...".
     """
 
-    def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
+    def __init__(self, failure: Failure, detail: str) -> None:
         self.failure = failure
         self.detail = detail
-        self.way = way
         super().__init__(detail)
 
 
@@ -160,13 +159,6 @@ _READING: Final[dict[str, Any]] = {
     "max_field_size": _LINE_LIMIT,
     "max_headers": _HEADERS_LIMIT,
 }
-_SETTINGS: Final[dict[str, Any]] = {
-    "raise_for_status": False,
-    "middlewares": (_guard,),
-    **_READING,
-}
-"""The library's own sessions have these; with another session, each request has them."""
-
 _REQUEST: Final = getattr(aiohttp.ClientSession, "_request", None)
 
 
@@ -186,7 +178,7 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
 def _failure(error: Exception, proxy: URL | None = None) -> AttemptFailedError:
     """Return what a foreign exception says; of its causes only the system's is safe to show."""
     way = "" if proxy is None else f", through the proxy {shown(proxy)}"
-    failure = AttemptFailedError(_classify(error), _describe(error), way)
+    failure = AttemptFailedError(_classify(error), _describe(error) + way)
     if isinstance(error, aiohttp.ClientConnectorError):
         failure.__cause__ = show_nothing_of(error.os_error)
     return failure
@@ -286,13 +278,9 @@ _LAST_ID: Final = "_intercom_async_last_id"
 
 def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
     """Whether a connection's last reply had the same request id; remembers this one."""
-    if getattr(connection, _LAST_ID, None) == request_id:
-        return True
-    try:  # noqa: SIM105  `suppress` would cost more than all of this
-        setattr(connection, _LAST_ID, request_id)
-    except AttributeError:
-        pass  # a connection that takes no attribute: then nothing of it is remembered
-    return False
+    last = getattr(connection, _LAST_ID, None)
+    setattr(connection, _LAST_ID, request_id)
+    return last == request_id
 
 
 _SLOTS: Final[WeakKeyDictionary[aiohttp.BaseConnector, Slots]] = WeakKeyDictionary()
@@ -328,14 +316,28 @@ def open_session(connections: int) -> aiohttp.ClientSession:
         # A cookie set for one token must never be replayed for another.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,  # it would read netrc, too; see `network`
-        **_SETTINGS,
     )
     _OWN.add(session)
     return session
 
 
+@lru_cache  # the calls of a program have few different ones
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    """Return the bound on connecting; `Http.attempt` bounds the whole.
+
+    It is less than the whole, so that a host that never answers is known to have got nothing, and
+    not rounded up to a whole second.
+    """
+    connect = min(_CONNECT_TIME, 0.9 * seconds)
+    return aiohttp.ClientTimeout(total=None, connect=connect, ceil_threshold=_CONNECT_TIME)
+
+
 class Http:
     """One origin, one token, one connection pool, opened on first use inside the running loop.
+
+    Attributes:
+        base_url: scheme, host and path prefix, without a trailing slash.
+        closed: whether `aclose` was called.
 
     Args:
         session: used and never closed; without it a session is opened and closed here.
@@ -352,7 +354,7 @@ class Http:
         runtime: Runtime,
         proxy: URL | None = None,
     ) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._url = URL(base_url, encoded=True)
         self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
@@ -365,28 +367,16 @@ class Http:
         self._session = session
         self._proxy = proxy
         self.slots = UNBOUNDED
-        self._settings = _SETTINGS
         self._asked: aiohttp.ClientRequest | None = None  # what straight requests connect as
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
-        self._closed = False
+        self.closed = False
         self.habit = Habit()
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._session else "not opened"
-        return f"<Http {self._base_url} ({state})>"
-
-    @property
-    def base_url(self) -> str:
-        """Scheme, host and path prefix, without a trailing slash."""
-        return self._base_url
-
-    @property
-    def closed(self) -> bool:
-        """Whether `aclose` was called."""
-        return self._closed
+        state = "closed" if self.closed else "open" if self._session else "not opened"
+        return f"<Http {self.base_url} ({state})>"
 
     @property
     def instrumented(self) -> bool:
@@ -405,7 +395,7 @@ class Http:
             InvalidArgumentError: HTTPS_PROXY names no proxy.
         """
         loop = asyncio.get_running_loop()
-        if self._closed:
+        if self.closed:
             raise ClientStateError("the client is closed; open a new one")
         if self._loop is None:
             if self._proxy is None and (self._session is None or self._session in _OWN):
@@ -414,10 +404,8 @@ class Http:
                 self._session = open_session(CONNECTIONS)
             self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
-            own = self._session in _OWN
-            self._settings = {} if own else _SETTINGS
             watched = self._proxy is not None or self._session.trace_configs
-            if _STRAIGHT and own and not watched:
+            if _STRAIGHT and self._session in _OWN and not watched:
                 self._asked = aiohttp.ClientRequest(
                     "GET", self._url, loop=loop, session=self._session
                 )
@@ -427,16 +415,6 @@ class Http:
             )
         assert self._session is not None  # noqa: S101  set just above, or injected
         return self._session
-
-    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get(seconds)
-        if timeout is None:
-            # Connecting gets less than the whole, so that a host that never answers is known
-            # to have received nothing. The whole is bounded in `attempt`.
-            connect = min(_CONNECT_TIME, 0.9 * seconds)
-            timeout = aiohttp.ClientTimeout(total=None, connect=connect)
-            self._timeouts = {seconds: timeout}
-        return timeout
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
         """Send a request once and read the reply within `seconds`; `Reply.doubt` is set.
@@ -475,10 +453,12 @@ class Http:
             URL(f"{url}?{request.query}", encoded=True) if request.query else url,
             data=None if request.body is None else _Body(request.body),
             headers=self._headers if request.body is None else self._body_headers,
-            timeout=self._timeout(seconds),
+            timeout=_timeout(seconds),
             allow_redirects=False,
             proxy=self._proxy,
-            **self._settings,
+            raise_for_status=False,
+            middlewares=(_guard,),
+            **_READING,
         )
         return _Answer(
             response.status,
@@ -497,7 +477,7 @@ class Http:
         connector = asked.session.connector
         assert connector is not None  # noqa: S101  the session is open
         try:
-            connection = await connector.connect(asked, [], self._timeout(seconds))
+            connection = await connector.connect(asked, [], _timeout(seconds))
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {asked.url}") from error
         try:
@@ -566,10 +546,10 @@ class Http:
         ):
             return ClientStateError(f"the session cannot be used: {self._clean(_describe(error))}")
         told = error if isinstance(error, AttemptFailedError) else _failure(error)
-        way = told.way
+        detail = self._clean(told.detail)
         if told.failure is Failure.CERTIFICATE and self._session in _OWN:
-            way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
-        failure = AttemptFailedError(told.failure, self._clean(told.detail) + way)
+            detail += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
+        failure = AttemptFailedError(told.failure, detail)
         failure.__cause__ = told.__cause__
         return failure
 
@@ -579,7 +559,7 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
-        self._closed = True
+        self.closed = True
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()
