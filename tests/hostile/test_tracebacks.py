@@ -259,5 +259,7 @@ def shown_after(line: int, raised: type[BaseException]) -> int:
     for error in interrupted(line, raised):
         shots += isinstance(error, raised)
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-        assert not [each for each in shown.format() if TOKEN in each], line
+        # The server shares the loop: it alone reads the token.
+        ours = [each for each in shown.format() if "_read_ready__data_received" not in each]
+        assert not [each for each in ours if TOKEN in each], line
     return shots
