@@ -183,14 +183,6 @@ class TestEveryPair:
         assert summary.outcomes[Outcome.DETACHED] == 2
         assert [each.path for each in sim.requests.log or ()].count("/me") == 1
 
-    async def test_nobody_asks_whose_token_it_is_where_every_pair_names_its_admin(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        summary = await client.detach_contacts([Detach(*pair, sim.admin_id)])
-        assert summary.outcomes[Outcome.DETACHED] == 1
-        assert "/me" not in {each.path for each in sim.requests.log or ()}
-
 
 class TestInput:
     async def test_input_is_pulled_lazily(

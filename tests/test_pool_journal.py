@@ -340,24 +340,3 @@ async def test_a_workspace_that_nobody_knows_keeps_its_pairs_for_later(tmp_path:
             summary = await pool.detach_contacts(journal=path)
         assert summary.settled == summary.total == 5
         assert set(states_in(path).values()) == {"detached"}
-
-
-async def test_a_workspace_that_waits_for_more_makes_room_for_another() -> None:
-    async with nothing_left_behind(), town(2) as places:
-        pairs = places.populate(3)
-        told = asyncio.Event()
-
-        async def source() -> AsyncIterator[Key]:
-            for pair in pairs["ws0"]:
-                yield ("ws0", *pair)
-            await asyncio.sleep(60.0)
-            for pair in pairs["ws1"]:
-                yield ("ws1", *pair)
-            await told.wait()
-
-        async with IntercomPool(places.access) as pool:
-            async for found in pool.detach_contacts(source(), at_once=1):
-                if found.workspace == "ws1":
-                    told.set()
-        assert told.is_set()
-        assert applied_twice(places) == []

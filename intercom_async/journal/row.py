@@ -76,19 +76,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         cls, result: DetachResult, *, admin_id: str | None, workspace: str, deferred: bool
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
-        facts = {name: getattr(result, name) for name in _SHARED}
-        facts["in_doubt"] = result.in_doubt or result.outcome is Outcome.UNKNOWN
-        if (error := result.error) is not None:
-            facts.update(error_type=type(error).__name__, error=str(error))
-            facts.update((name, getattr(error, name, None)) for name in _OF_ERRORS)
+        pair, error = result.detach, result.error
+        of_error = {} if error is None else {n: getattr(error, n, None) for n in _OF_ERRORS}
         return cls(
-            conversation_id=result.detach.conversation_id,
-            contact_id=result.detach.contact_id,
+            conversation_id=pair.conversation_id,
+            contact_id=pair.contact_id,
             admin_id=admin_id,
             workspace=workspace,
-            state=result.outcome.value,
+            state=result.outcome._value_,
+            inferred=result.inferred,
+            in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
+            attempts=result.attempts,
+            refusals=result.refusals,
+            error_type=None if error is None else type(error).__name__,
+            error=None if error is None else str(error),
+            request_id=result.request_id,
             deferred=deferred,
-            **facts,
+            second_try=result.second_try,
+            **of_error,
         )
 
     @property
