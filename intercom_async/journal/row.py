@@ -77,7 +77,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
         pair, error = result.detach, result.error
-        of_error = {} if error is None else {n: getattr(error, n, None) for n in _OF_ERRORS}
+        of_error: dict[str, Any] = {}
+        if error is not None:
+            of_error = {name: getattr(error, name, None) for name in _OF_ERRORS}
         return cls(
             conversation_id=pair.conversation_id,
             contact_id=pair.contact_id,
