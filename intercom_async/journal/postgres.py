@@ -118,7 +118,7 @@ class PostgresStore(Store):
         self._url, run = journal.path or "", journal.run or ""
         self.name = database.name_of(self._url, run, journal.workspace)
         self.workspace = journal.workspace
-        self.owned: frozenset[str] = frozenset()
+        self.owned = frozenset()
         self.lease = LEASE
         self.held_until = -math.inf
         self._asked_at = monotonic()
@@ -187,7 +187,7 @@ class PostgresStore(Store):
             database.work_shortly(connection)
             self.update({})
             self._take(workspaces, Binding(operation="", base_url=""))
-        self.owned |= frozenset(workspaces)
+        self.owned = frozenset(workspaces).union(self.owned or ())
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""

@@ -36,6 +36,7 @@ from tests.journal.helpers import (
     place_of,
     ran,
     row,
+    until,
 )
 
 FULL = Row(
@@ -180,6 +181,14 @@ async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
     await session.close()
     session.record(row(4), told.append)
     assert "is closed" in str(told[3])
+
+
+async def test_few_rows_of_a_temporary_journal_wait_in_memory() -> None:
+    session = await opened(None)
+    for number in range(3000):
+        await session.write(row(number))
+    await until(lambda: len(session._rows) < 500)
+    await session.close()
 
 
 async def pending(session: Session, workspace: str, *, limit: int = 1000) -> list[str]:
