@@ -483,7 +483,6 @@ class IntercomClient:
         people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
         *,
         by: "intercom_async.people.By" = "email",
-        every: bool = False,
         one_per_address: bool = False,
     ) -> "intercom_async.PairSearch":
         """Iterate over the pairs of people: all group conversations that they take part in.
@@ -497,7 +496,6 @@ class IntercomClient:
             people: ids or addresses, pulled lazily; None for the people that the journal has
                 left to do.
             by: what they are: "email", "contact" for Intercom's ids, or "external-id".
-            every: whether to include conversations in which a contact is the only one.
             one_per_address: whether to leave out people whose address several contacts have.
 
         Raises:
@@ -509,9 +507,7 @@ class IntercomClient:
 
         options = replace(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
         search = Search(self._call, options)
-        return PairSearch(
-            people, by=by, every=every, one_per_address=one_per_address, search=search
-        )
+        return PairSearch(people, by=by, one_per_address=one_per_address, search=search)
 
     async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
         """Return the admin and the workspace the token belongs to."""

@@ -121,7 +121,7 @@ class PairSearch:
     not have. Used alone, it gives each pair once.
 
     Args:
-        people, by, every, one_per_address: see `IntercomClient.find_pairs`.
+        people, by, one_per_address: see `IntercomClient.find_pairs`.
         search: what searches for them; it waits for the end of an outage only in a run.
     """
 
@@ -130,7 +130,6 @@ class PairSearch:
         people: Iterable[str | int] | AsyncIterable[str | int] | None,
         *,
         by: By,
-        every: bool,
         one_per_address: bool,
         search: Search,
     ) -> None:
@@ -141,7 +140,7 @@ class PairSearch:
         self._by: By = by
         self._one_per_address = one_per_address
         self._search = search
-        self._lookup = Lookup(search, every=every)
+        self._lookup = Lookup(search)
         self._kept: People | None = None
         self._pairs = self._find()
         self._found: deque[Detach] = deque()

@@ -1,8 +1,9 @@
 """CSV as programs write it, read so that a wrong quote never turns the text of a cell into a pair.
 
 Python's reader refuses a quote in a quoted cell that is not doubled, and a cell whose quote is not
-closed. Where such a row ends is uncertain: it runs up to the next quote that can end a cell, and is
-a bad row. If there is none, only its first line is bad, and each line after it is read alone.
+closed. Where such a row ends is uncertain: it runs to the end of a line whose last quote can end a
+cell, else of the next line with a quote that can, and is a bad row. If there is none, only its
+first line is bad, and each line after it is read alone.
 """
 
 import csv
@@ -24,6 +25,7 @@ csv.field_size_limit(2**31 - 1)  # `Lines` bounds a row
 
 _DELIMITERS: Final = (",", ";", "\t")
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*', re.IGNORECASE)
+_LONE_CR: Final = re.compile(r"\r(?!\r*$)")
 _LIKE_A_TOKEN: Final = re.compile(r"(?=\S*[\dA-Z])\S{20}")
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
@@ -141,12 +143,14 @@ def _read_header(lines: Lines, columns: Columns) -> tuple[str, Sequence[str]]:
 
 
 def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    # A lone CR is no end of a row, which the reader would take it for.
+    kept = (_LONE_CR.sub("\v", line) if "\r" in line else line for line in lines)
+    return csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
 def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the number of each row's first line, and its cells or what is wrong with it."""
-    closing = re.compile(rf'(?<!")(?:"")*" *(?:{re.escape(delimiter)}[^"]*)?\r*\n?\Z')
+    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
     unread = True
     while unread:
         alone = bool(lines.again)  # no quote closes a cell in the lines that were given back
@@ -157,20 +161,21 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
                 lines.begin()
             unread = alone
         except csv.Error:
-            yield lines.first, f"not CSV ({_pass(lines, closing, alone=alone)})"
+            yield lines.first, f"not CSV ({_pass(lines, up_to_closing, alone=alone)})"
             lines.begin()
 
 
-def _pass(lines: Lines, closing: re.Pattern[str], *, alone: bool) -> str:
+def _pass(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
     """Pass a bad row; return what is wrong with it."""
-    first = lines.first
-    if not any('"' in line for line in lines.row):
-        return "a carriage return stands in a cell"
-    last: str | None = lines.row[-1]
-    while last is not None and not closing.search(last):
-        last = None if alone else next(lines, None)
-    if last is None:
-        lines.give_back(1)
+    first, end = lines.first, 0
+    for line in itertools.chain(lines.row[-1:], () if alone else lines):
+        if closing := up_to_closing.match(line):
+            end = end or lines.number
+            if '"' not in line[closing.end() :]:
+                end = lines.number
+                break
+    lines.give_back(max(1, end - first + 1))
+    if not end:
         return "a quote is never closed"
-    up_to = f"; the row ends in line {lines.number}" if lines.number > first else ""
+    up_to = f"; the row ends in line {end}" if end > first else ""
     return f'a quote in a quoted cell must be doubled: ""{up_to}'

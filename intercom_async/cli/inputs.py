@@ -180,11 +180,8 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         binding, counts = journal.binding, journal.counts()
         people, sessions = journal.people(), journal.sessions
     if binding.operation != verb:
-        seen = (
-            f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a detach "
-            "removed"
-        )
-        expected = f"pairs, or the journal of {_an(verb)}"
+        seen = f"is one of `{binding.operation}`; `attach --undo` puts back what `detach` removed"
+        expected = f"pairs, or the journal of a run of `{verb}`"
         raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
     missing = None
     if inputs := unread_inputs(sessions):
@@ -220,16 +217,12 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     )
 
 
-def _an(operation: str) -> str:
-    return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
-
-
 def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
     inferred = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            seen = f"is the journal of {_an(binding.operation)}"
+            seen = f"is one of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
         total = sum(1 for _ in journal.rows(_DETACHED, inferred=inferred))
         left_out = () if options.with_inferred else journal.rows(_DETACHED, inferred=True)

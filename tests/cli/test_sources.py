@@ -37,6 +37,7 @@ def read(data: bytes, columns: dict[str, str] | None = None) -> list[Detach | Ba
         pytest.param(b"note,contact_id,conversation_id,admin_id\nx,c1,1,\n", id="any order"),
         pytest.param(b"\xef\xbb\xbf\n\n" + HEADER + b"\n1,c1\n\n", id="BOM and blank lines"),
         pytest.param(HEADER + b"1,c1\n,\n \n", id="rows without a text"),
+        pytest.param(b'conversation_id,contact_id,a,b\n1,c1,x\ry,"\n2,c2"\r', id="lone CR"),
         pytest.param(b'conversation_id, "contact_id", note\n1, "c1", "a\n2, c2"\n', id="spaces"),
         pytest.param(b"\n\nsep=;\r\nconversation_id;contact_id\r\n1;c1\r\n", id="sep=;"),
         pytest.param(b"\xef\xbb\xbfSEP=,\n" + HEADER + b"1,c1", id="SEP=, behind a BOM"),
@@ -81,7 +82,7 @@ CSV_LINES = [
     (b'7,"c7', "a quote is never closed"),
     (b'"' + b"\xff", "a quote is never closed"),
     (b'7,"c7""', "a quote is never closed"),
-    (b"7,c7\r7,c7", "a carriage return stands in a cell"),
+    (b"7,c\r7", "invisible"),
     (b"7,c\x00", "invisible"),
     (b"7,hello, world", "3 cells, but the header has 2"),
     (b"7,nan", "a word for a missing value"),
@@ -131,12 +132,16 @@ def test_each_of_many_quotes_that_are_never_closed_costs_its_own_line() -> None:
 
 @pytest.mark.parametrize(
     "inside",
-    [b'cut\n2,c2,x\n3,c3,"y', b'say "hi" twice\n1615,bbb\nto me'],
+    [
+        b'cut\n2,c2,x\n3,c3,"y"',
+        b'say "hi" twice\n1615,bbb\nto me"',
+        b'say "hi" twice\n1615,bbb\nto me", "you',
+    ],
 )
 def test_a_quote_that_is_not_doubled_costs_the_lines_up_to_where_it_may_be_closed(
     inside: bytes,
 ) -> None:
-    bad, found = read(b'conversation_id,contact_id,note\n1,c1,"' + inside + b'"\n4,c4,z\n')
+    bad, found = read(b'conversation_id,contact_id,note\n1,c1,"' + inside + b"\n4,c4,z\n")
     assert isinstance(bad, BadLine)
     assert bad.place == "line 2"
     assert "must be doubled" in bad.problem
@@ -194,6 +199,7 @@ def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end:
         pytest.param(b"\x00\n1615,bbb\n", id="NUL"),
         pytest.param(b'say ""hi""\n1615,bbb\n""', id="quotes"),
         pytest.param(b"\r\n1615,bbb,\r\n", id="CR LF"),
+        pytest.param(b"\r1615,bbb\r\r\n", id="lone CR"),
     ],
 )
 def test_no_text_inside_a_cell_is_a_pair(inside: bytes) -> None:
