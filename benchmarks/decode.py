@@ -72,7 +72,9 @@ def measure(options: Options) -> list[Comparison]:
         "500 parts, an odd member in each": _conversation(500, {"updated_at": _TIME}),
     }
     decoders = _decoders()
-    lenient = {name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders}
+    lenient: dict[str, Decode] = {
+        name: decoders[name] for name in (FLOOR, CODEC, OURS) if name in decoders
+    }
     gc.collect()
     gc.freeze()  # the collector must not spend time on the rivals' modules
     return [

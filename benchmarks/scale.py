@@ -19,7 +19,7 @@ FIGURES: Final = (
 
 
 def measure(options: Options) -> list[Comparison]:
-    lengths = (1_000, 10_000, 100_000, 1_000_000)
+    lengths = [1_000, 10_000, 100_000, 1_000_000]
     lengths = lengths[: 2 if options.quick else 4 if options.million else 3]
     with load_server() as url:
         runs = measured(

@@ -1,4 +1,7 @@
-"""The JSON objects that replies consist of, shaped as the newest API version shapes them."""
+"""The JSON objects that replies consist of, shaped as the newest API version shapes them.
+
+Members that a workspace without ratings, service levels and AI agents leaves empty are left out.
+"""
 
 from typing import Any, Final
 
@@ -21,8 +24,6 @@ def admin(record: Admin) -> Document:
         "id": record.id,
         "name": record.name,
         "email": record.email,
-        "away_mode_enabled": False,
-        "away_mode_reassign": False,
         "has_inbox_seat": True,
         "team_ids": [],
     }
@@ -117,21 +118,11 @@ def conversation(record: Conversation, workspace: Workspace) -> Document:
             "redacted": False,
         },
         "custom_attributes": {},
-        "conversation_rating": None,
-        "first_contact_reply": None,
-        "sla_applied": None,
         "statistics": {
             "type": "conversation_statistics",
-            "first_contact_reply_at": _CREATED_AT,
-            "last_contact_reply_at": _CREATED_AT,
-            "count_reopens": 0,
-            "count_assignments": 0,
             # The message that began the conversation is counted here and nowhere else.
             "count_conversation_parts": record.parts + 1,
         },
-        "linked_objects": {"type": "list", "total_count": 0, "has_more": False, "data": []},
-        "ai_agent_participated": False,
-        "ai_agent": None,
     }
 
 

@@ -98,59 +98,6 @@ class Fault(enum.Enum):
         """Whether a request that it strikes is applied."""
         return self not in _NOTHING_APPLIED
 
-    def alter(  # noqa: C901, PLR0912  a table
-        self, reply: Reply, *, status: int | None, seconds: float | None
-    ) -> None:
-        """Make a reply what the fault is named for."""
-        headers = reply.headers
-        match self:
-            case Fault.LATENCY:
-                reply.delay += 1.0 if seconds is None else seconds
-            case Fault.SERVER_ERROR | Fault.SERVER_ERROR_AFTER_APPLYING:
-                code = "service_unavailable" if status == 503 else "server_error"
-                reply.fail(status or 500, code, "Server Error")
-            case Fault.HTML_ERROR:
-                reply.set_status(status or 502)
-                reply.body = _HTML
-                headers["Content-Type"] = "text/html"
-            case Fault.EMPTY_BODY:
-                reply.body = b""
-            case Fault.HUGE_BODY:
-                reply.body = b"{" + b" " * (1 << 25) + b"}"
-            case Fault.TRUNCATED_BODY:
-                reply.ending = Ending.TRUNCATED
-            case Fault.RESET_BEFORE_APPLYING | Fault.RESET_AFTER_APPLYING:
-                reply.ending = Ending.RESET
-            case Fault.CLOSE_BEFORE_APPLYING | Fault.CLOSE_AFTER_APPLYING:
-                reply.ending = Ending.CLOSED
-            case Fault.HANG:
-                pass  # it holds the request, not the reply
-            case Fault.HANG_AFTER_APPLYING:
-                reply.held = True
-            case Fault.MISSING_RATE_LIMIT_HEADERS:
-                reply.hide_quota()
-            case Fault.RATE_LIMIT_WORKSPACE:
-                # 25,000 a minute for a workspace, cut into windows of ten seconds.
-                reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
-            case Fault.TOO_MANY_REQUESTS:
-                reply.fail(429, "too_many_requests", "Too many requests to this resource")
-                if seconds is not None:
-                    headers["Retry-After"] = f"{seconds:g}"
-            case Fault.RETRY_AFTER:
-                reply.fail(503, "service_unavailable", "Service Unavailable")
-                headers["Retry-After"] = f"{1.0 if seconds is None else seconds:g}"
-            case Fault.UNAUTHORIZED:
-                reply.fail(*TOKEN_INVALID)
-                reply.hide_quota()
-            case Fault.FORBIDDEN:
-                reply.fail(403, "api_plan_restricted", "Active subscription needed.")
-            case Fault.REDIRECT:
-                reply.set_status(303)
-                # A client that follows gets a 200 there and believes that its detach succeeded.
-                headers["Location"] = "/me"
-            case Fault.SET_COOKIE:
-                headers["Set-Cookie"] = "intercom-session=simulated; path=/; HttpOnly"
-
 
 _NOTHING_APPLIED: Final = frozenset({
     *(Fault.SERVER_ERROR, Fault.HTML_ERROR, Fault.RETRY_AFTER, Fault.REDIRECT),
@@ -201,9 +148,56 @@ class Injection:
             return self.match(request.method, request.path)
         return self.match in {None, request.conversation_id}
 
-    def alter(self, reply: Reply) -> None:
+    def alter(self, reply: Reply) -> None:  # noqa: C901, PLR0912  a table
         """Make a reply what the fault is named for."""
-        self.fault.alter(reply, status=self.status, seconds=self.seconds)
+        headers, status, seconds = reply.headers, self.status, self.seconds
+        match self.fault:
+            case Fault.LATENCY:
+                reply.delay += 1.0 if seconds is None else seconds
+            case Fault.SERVER_ERROR | Fault.SERVER_ERROR_AFTER_APPLYING:
+                code = "service_unavailable" if status == 503 else "server_error"
+                reply.fail(status or 500, code, "Server Error")
+            case Fault.HTML_ERROR:
+                reply.set_status(status or 502)
+                reply.body = _HTML
+                headers["Content-Type"] = "text/html"
+            case Fault.EMPTY_BODY:
+                reply.body = b""
+            case Fault.HUGE_BODY:
+                reply.body = b"{" + b" " * (1 << 25) + b"}"
+            case Fault.TRUNCATED_BODY:
+                reply.ending = Ending.TRUNCATED
+            case Fault.RESET_BEFORE_APPLYING | Fault.RESET_AFTER_APPLYING:
+                reply.ending = Ending.RESET
+            case Fault.CLOSE_BEFORE_APPLYING | Fault.CLOSE_AFTER_APPLYING:
+                reply.ending = Ending.CLOSED
+            case Fault.HANG:
+                pass  # it holds the request, not the reply
+            case Fault.HANG_AFTER_APPLYING:
+                reply.held = True
+            case Fault.MISSING_RATE_LIMIT_HEADERS:
+                reply.hide_quota()
+            case Fault.RATE_LIMIT_WORKSPACE:
+                # 25,000 a minute for a workspace, cut into windows of ten seconds.
+                reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
+            case Fault.TOO_MANY_REQUESTS:
+                reply.fail(429, "too_many_requests", "Too many requests to this resource")
+                if seconds is not None:
+                    headers["Retry-After"] = f"{seconds:g}"
+            case Fault.RETRY_AFTER:
+                reply.fail(503, "service_unavailable", "Service Unavailable")
+                headers["Retry-After"] = f"{1.0 if seconds is None else seconds:g}"
+            case Fault.UNAUTHORIZED:
+                reply.fail(*TOKEN_INVALID)
+                reply.hide_quota()
+            case Fault.FORBIDDEN:
+                reply.fail(403, "api_plan_restricted", "Active subscription needed.")
+            case Fault.REDIRECT:
+                reply.set_status(303)
+                # A client that follows gets a 200 there and believes that its detach succeeded.
+                headers["Location"] = "/me"
+            case Fault.SET_COOKIE:
+                headers["Set-Cookie"] = "intercom-session=simulated; path=/; HttpOnly"
 
 
 class FaultPlan:

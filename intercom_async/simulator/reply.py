@@ -17,19 +17,12 @@ _LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Ending(enum.Enum):
-    """What happens to the connection."""
+    """What is sent, and what then happens to the connection."""
 
-    COMPLETE = "complete"
-    """The whole reply is sent and the connection kept."""
-
-    TRUNCATED = "truncated"
-    """Half of the body is sent, then the connection is closed."""
-
-    CLOSED = "closed"
-    """Nothing is sent; the connection is closed in order."""
-
-    RESET = "reset"
-    """Nothing is sent; the connection is reset."""
+    COMPLETE = "the whole reply, and it is kept"
+    TRUNCATED = "half of the body, and it is closed"
+    CLOSED = "nothing, and it is closed in order"
+    RESET = "nothing, and it is reset"
 
 
 class Reply(web.Response):

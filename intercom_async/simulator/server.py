@@ -280,9 +280,17 @@ class IntercomSimulator:
         return reply
 
     async def _answer(self, request: Request, reply: Reply) -> None:
-        if self._outage is not None:
-            await self._fail(reply, self._outage)
-            return
+        match self._outage:
+            case Outage.UNAVAILABLE:
+                reply.fail(503, "service_unavailable", "Service Unavailable")
+                return
+            case Outage.RESET:
+                reply.ending = Ending.RESET
+                return
+            case Outage.SILENT:
+                await asyncio.Event().wait()  # until the simulator is closed
+            case _:
+                pass
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             reply.fail(*TOKEN_INVALID)
             return
@@ -301,14 +309,6 @@ class IntercomSimulator:
             self._handle(request, reply)
         if struck is not None:
             struck.alter(reply)
-
-    async def _fail(self, reply: Reply, outage: Outage) -> None:
-        if outage is Outage.UNAVAILABLE:
-            reply.fail(503, "service_unavailable", "Service Unavailable")
-        elif outage is Outage.RESET:
-            reply.ending = Ending.RESET
-        else:
-            await asyncio.Event().wait()  # until the simulator is closed
 
     def _handle(self, request: Request, reply: Reply) -> None:
         reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")

@@ -1,7 +1,7 @@
 """The simulator's replies against the model, which was drawn from the official descriptions."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import pytest
@@ -13,12 +13,16 @@ from tests.simulator.asking import Ask
 DETACH = {"admin_id": "5017690"}
 
 
+def elements(member: Any) -> Iterator[Any]:
+    yield from member if type(member) is tuple else (member,)
+
+
 def strangers(value: IntercomObject) -> Iterator[str]:
     """Name what the model does not know, or not in this form, at any depth."""
     yield from value.extra
     for field in attrs.fields(type(value)):
         member: Any = getattr(value, field.name)
-        for inner in cast("tuple[Any, ...]", member) if type(member) is tuple else (member,):
+        for inner in elements(member):
             if isinstance(inner, IntercomObject):
                 yield from strangers(inner)
 
