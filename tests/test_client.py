@@ -172,25 +172,32 @@ class TestAmbiguity:
         assert sim.applied[conversation_id, first] == 1
         assert [entry.method for entry in sim.requests.log or ()] == ["DELETE", "DELETE"]
 
-    async def test_when_retries_run_out_and_the_contact_is_still_there_nothing_happened(
-        self, sim: IntercomSimulator, client: IntercomClient
+    @pytest.mark.parametrize(
+        ("fault", "times", "error", "words", "attempts"),
+        [
+            # Of these eight requests, three look whether the contact is still there.
+            (Fault.CLOSE_BEFORE_APPLYING, 5, ConnectionFailedError, "still attached", 8),
+            (Fault.SERVER_ERROR, 5, ServerError, "all 5 attempts are used", 5),
+            (Fault.CLOSE_AFTER_APPLYING, 99, UnknownOutcomeError, "may have been applied", 5),
+        ],
+    )
+    async def test_when_retries_run_out_the_error_says_what_became_of_it(
+        self,
+        sim: IntercomSimulator,
+        client: IntercomClient,
+        fault: Fault,
+        times: int,
+        error: type[ConnectionFailedError | ServerError | UnknownOutcomeError],
+        words: str,
+        attempts: int,
     ) -> None:
         conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, times=5)
-        with pytest.raises(ConnectionFailedError, match="still attached") as caught:
+        sim.faults.add(fault, times=times)
+        with pytest.raises(error, match=words) as caught:
             await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert caught.value.attempts == 8  # three of them looks
-        assert sim.workspace.attached(conversation_id, first)
-
-    async def test_when_retries_run_out_after_5xx_the_last_answer_is_raised(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.SERVER_ERROR, times=5)
-        with pytest.raises(ServerError, match="all 5 attempts are used") as caught:
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert caught.value.status == 500
-        assert sim.workspace.attached(conversation_id, first)
+        assert caught.value.attempts == attempts
+        unknown = error is UnknownOutcomeError
+        assert sim.workspace.attached(conversation_id, first) is not unknown
 
     async def test_when_retries_run_out_and_the_contact_is_gone_it_happened(
         self, sim: IntercomSimulator, client: IntercomClient
@@ -200,15 +207,6 @@ class TestAmbiguity:
         sim.faults.add(Fault.RESET_BEFORE_APPLYING, times=4)
         found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
         assert [contact.id for contact in found.participants] == [second]
-
-    async def test_what_nobody_can_find_out_is_called_unknown(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
-        with pytest.raises(UnknownOutcomeError, match="may have been applied"):
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert sim.applied[conversation_id, first] == 1
 
     async def test_a_token_that_is_revoked_after_a_lost_reply_leaves_it_unknown(
         self, sim: IntercomSimulator, client: IntercomClient
