@@ -138,7 +138,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
         workspaces = {key: share.summary(self._elapsed) for key, share in self._shares.items()}
-        return PoolSummary(workspaces=workspaces, elapsed=self._elapsed)
+        return PoolSummary.of(workspaces, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
 

@@ -22,6 +22,10 @@ _MOST: Final = 128
 _STEP: Final = 8
 """A statement writes a multiple of so many rows, so that few are prepared and kept."""
 
+_NULL: Final = bytearray()
+_NULLABLE: Final = "nullif(?, x'')"
+_MAY_BE_NULL: Final = {"admin_id", "status", "code", "error_type", "error", "request_id"}
+
 _ROWS: Final = msgspec.json.Decoder(list[Row], strict=False)
 """SQLite keeps true and false as numbers."""
 
@@ -146,7 +150,11 @@ class SqliteStore(Store):
             for start in range(0, len(rows), self._most):
                 batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
-                values = list(chain.from_iterable(map(astuple, batch)))
+                # The module takes 2,000 steps over each None and boolean that it is given.
+                values = [
+                    _NULL if value is None else +value if type(value) is bool else value
+                    for value in chain.from_iterable(map(astuple, batch))
+                ]
                 try:
                     self._connection.execute(_upsert(len(batch)), values)
                 except UnicodeEncodeError:
@@ -194,7 +202,7 @@ class SqliteStore(Store):
 
 @functools.cache
 def _upsert(count: int) -> str:
-    row = f"({', '.join('?' * len(COLUMNS))})"
+    row = f"({', '.join(_NULLABLE if name in _MAY_BE_NULL else '?' for name in COLUMNS)})"
     return f"""
         INSERT INTO pair ({NAMES}) VALUES {", ".join([row] * count)}
         ON CONFLICT ({KEY}) DO UPDATE SET {UPDATES}
