@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from intercom_async.cli import main
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.cli.conftest import write_csv
+from tests.cli.conftest import wait_until, write_csv
 from tests.cli.journals import pair, write
 from tests.support.rows import settled_in
 
@@ -90,13 +90,6 @@ def shell(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         timeout=PATIENCE,
         check=False,
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None:
