@@ -66,6 +66,7 @@ async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_ev
 
 @slow
 async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(world: World) -> None:
+    world.slow_down(25)
     await world.jobs.submit(world.triples, run=world.run)
     worker = await world.start()
     await world.until(lambda status: world.applied > 20)
@@ -75,6 +76,7 @@ async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(world: Wo
     assert status.in_work == 0
     assert 0 < status.counts["pending"] < len(world.triples)
     assert status.counts["detached"] == world.applied  # nothing is in doubt
+    world.slow_down(100_000)
     await world.jobs.reconcile()
     await world.jobs.work(wait=False)
     await world.check()
@@ -82,6 +84,7 @@ async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(world: Wo
 
 @slow
 async def test_a_run_is_paused_resumed_and_cancelled(world: World) -> None:
+    world.slow_down(25)
     await world.jobs.submit(world.triples, run=world.run)
     await world.start()
     await world.until(lambda status: world.applied > 20)

@@ -51,6 +51,11 @@ class World:
         self.processes.append(process)
         return process
 
+    def slow_down(self, limit: int) -> None:
+        """Let each workspace answer so many requests in ten seconds."""
+        for sim in self.sims.values():
+            sim.quota.limit = limit
+
     @property
     def applied(self) -> int:
         return sum(sum(sim.applied.values()) for sim in self.sims.values())
