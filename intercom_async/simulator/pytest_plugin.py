@@ -13,7 +13,8 @@ The simulator runs in a thread of its own. So the fixture serves tests on any ev
 its scope, and tests without one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,10 @@ def intercom_simulator(request: pytest.FixtureRequest) -> Iterator[IntercomSimul
     """Run a simulator of Intercom for one test; options come from the marker of this name."""
     item: pytest.Item = request.node
     marker = item.get_closest_marker(_MARKER)
-    arguments, options = ((), {}) if marker is None else (marker.args, marker.kwargs)
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = {}
+    if marker is not None:
+        arguments, options = marker.args, marker.kwargs
     try:
         simulator = IntercomSimulator(*arguments, **options)
     except (TypeError, ValueError) as error:
