@@ -14,6 +14,7 @@ its scope, and tests without one.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ def intercom_simulator(request: pytest.FixtureRequest) -> Iterator[IntercomSimul
     """Run a simulator of Intercom for one test; options come from the marker of this name."""
     item: pytest.Item = request.node
     marker = item.get_closest_marker(_MARKER)
-    arguments, options = ((), {}) if marker is None else (marker.args, marker.kwargs)
+    arguments: tuple[Any, ...] = () if marker is None else marker.args
+    options: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
     try:
         simulator = IntercomSimulator(*arguments, **options)
     except (TypeError, ValueError) as error:
