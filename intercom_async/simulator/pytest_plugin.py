@@ -13,7 +13,7 @@ The simulator runs in a thread of its own. So the fixture serves tests on any ev
 its scope, and tests without one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,10 +35,8 @@ def intercom_simulator(request: pytest.FixtureRequest) -> Iterator[IntercomSimul
     """Run a simulator of Intercom for one test; options come from the marker of this name."""
     item: pytest.Item = request.node
     marker = item.get_closest_marker(_MARKER)
-    arguments: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = {}
-    if marker is not None:
-        arguments, options = marker.args, marker.kwargs
+    arguments: tuple[Any, ...] = () if marker is None else marker.args
+    options: dict[str, Any] = {} if marker is None else dict(marker.kwargs)
     try:
         simulator = IntercomSimulator(*arguments, **options)
     except (TypeError, ValueError) as error:
