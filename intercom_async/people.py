@@ -17,7 +17,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
@@ -191,7 +191,12 @@ class PairSearch:
 
     async def _find(self) -> AsyncGenerator[Detach]:
         searching: set[asyncio.Task[None]] = set()
-        async with self._journal(), aclosing(self._groups()) as groups:
+        async with AsyncExitStack() as stack:
+            if self._kept is None:  # a private temporary journal
+                session = await Journal(None).open(Binding(operation="find", base_url=""))
+                stack.push_async_callback(session.close)
+                await self._keep_in(session)
+            groups = await stack.enter_async_context(aclosing(self._groups()))
             try:
                 unread = True
                 while unread or searching or self._found:
@@ -211,19 +216,6 @@ class PairSearch:
                 for task in searching:
                     task.cancel()
                 await asyncio.gather(*searching, return_exceptions=True)
-
-    @asynccontextmanager
-    async def _journal(self) -> AsyncGenerator[None]:
-        """Open a private temporary journal unless a run has lent its own."""
-        if self._kept is not None:
-            yield
-            return
-        session = await Journal(None).open(Binding(operation="find", base_url=""))
-        try:
-            await self._keep_in(session)
-            yield
-        finally:
-            await session.close()
 
     # --- reading -------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Lines:
         self.begin()
 
     def rest(self) -> str:
-        """Return all lines that are left as one text, behind as many line breaks as before them."""
+        """Return all lines that are left, after a line break for each line before them."""
         text = "\n" * self.number + "".join(self)
         if len(text) > LONGEST:
             advice = "write JSON lines, for example with jq -c '.[]'"

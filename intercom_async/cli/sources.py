@@ -1,4 +1,4 @@
-"""Pairs and people from files: CSV with a header, JSON lines, or a JSON array. Read lazily.
+"""Pairs and people from files: CSV with a header or JSON lines, read lazily, or a JSON array.
 
 A record without a pair becomes a `BadLine`, and the reading goes on: one typing error must not
 cost the other two million lines.

@@ -165,24 +165,16 @@ class TestRefusals:
 
 
 class TestWhoami:
-    def test_it_shows_the_admin_and_the_region_as_the_option_wants_it(
+    def test_it_shows_the_admin_and_the_region_and_spells_control_codes_out(
         self, command: Command, simulator: IntercomSimulator
     ) -> None:
+        simulator.workspace.add_admin(name="\x1b]0;owned\x07", admin_id=simulator.admin_id)
         ended = command("whoami")
         assert ended.status == 0
-        assert simulator.admin_id in ended.out
+        assert f"{simulator.admin_id}  \\x1b]0;owned\\x07" in ended.out
         assert "region     us" in ended.out
         told = json.loads(command("whoami", "--json").out)
         assert (told["admin"]["id"], told["region"]) == (simulator.admin_id, "us")
-
-    def test_control_codes_in_names_are_spelled_out(
-        self, command: Command, simulator: IntercomSimulator
-    ) -> None:
-        name = "\x1b]0;owned\x07"
-        simulator.workspace.add_admin(name=name, admin_id=simulator.admin_id)
-        ended = command("whoami")
-        assert "\\x1b]0;owned\\x07" in ended.out
-        assert "\x1b" not in ended.out
 
     @pytest.mark.usefixtures("simulator")
     def test_the_environment_says_where_unless_the_command_line_does(
@@ -208,9 +200,14 @@ class TestWhoami:
 
 
 class TestHelp:
-    def test_no_command_shows_the_help(self, command: Command) -> None:
-        ended = command()
-        assert "detach" in ended.out + ended.err
+    @pytest.mark.parametrize(
+        ("arguments", "said"), [([], "detach"), (["--version"], "intercom_async")]
+    )
+    def test_no_command_shows_the_help_and_an_option_the_version(
+        self, command: Command, arguments: list[str], said: str
+    ) -> None:
+        ended = command(*arguments)
+        assert said in ended.out + ended.err
 
     @pytest.mark.parametrize(
         "name", ["detach", "attach", "find", "whoami", "simulate", "demo", "report"]
@@ -236,9 +233,6 @@ class TestHelp:
     def test_readme_says_what_an_exit_status_means_in_the_same_words(self) -> None:
         readme = Path(__file__).parents[2] / "README.md"
         assert EXIT_STATUS in " ".join(readme.read_text(encoding="utf-8").split())
-
-    def test_version_is_shown(self, command: Command) -> None:
-        assert "intercom_async" in command("--version").out
 
 
 class TestSimulateAndDemo:
