@@ -45,10 +45,10 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
     _keep_apart(options, given, journal)
     admin_id = options.admin()
     async with options.open_client(reserve=options.reserve) as client:
-        _check_binding(given, client, None)
+        _check_binding(options, given, client, None)
         total = await _count(options, given, console)
         identity = await _identify(client)
-        _check_binding(given, client, identity)
+        _check_binding(options, given, client, identity)
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
         asked = question(options, given, client, identity, total=total, resumes=resumes)
         if total != 0 and not confirmed(options, asked, console):
@@ -91,10 +91,10 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 except Exception as error:  # noqa: BLE001  raised again below the summary
                     failure = error
                 results.close()
-                summary = run.summary
-                if feed is None:  # the run read nothing; the journal knows whether all was read
-                    ended = given.missing is None and (search is None or summary.input_ended)
-                    summary = attrs.evolve(summary, input_ended=ended)
+                # What the run did not read is known to the journal alone.
+                ended = run.summary.input_ended or (feed is None and search is None)
+                ended = ended and given.missing is None
+                summary = attrs.evolve(run.summary, input_ended=ended)
                 ending = Ending(
                     options=options,
                     summary=summary,
@@ -128,7 +128,9 @@ def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> N
     refuse_same_files(read, written)
 
 
-def _check_binding(given: Input, client: IntercomClient, identity: Identity | None) -> None:
+def _check_binding(
+    options: ChangeOptions, given: Input, client: IntercomClient, identity: Identity | None
+) -> None:
     """Refuse the journal of another region or workspace, even as a mere input."""
     if given.binding is None:
         return
@@ -139,7 +141,7 @@ def _check_binding(given: Input, client: IntercomClient, identity: Identity | No
         app_id=None if app is None else app.id_code,
         app_name=None if app is None else app.name,
     )
-    given.binding.check(now, journal=given.name)
+    given.binding.check(now, journal=str(options.undo or options.source))
 
 
 async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:

@@ -29,7 +29,7 @@ class Ending:
     Attributes:
         people: None in a run of pairs.
         strangers: how many absent contacts were looked up, and how many the workspace lacks.
-        missing: why a part of the input could not be read.
+        missing: which part of the run's input was not read, and what to do.
         lost: the error that kept results from the output.
     """
 

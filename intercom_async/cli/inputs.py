@@ -49,7 +49,7 @@ class Input:
         binding: the workspace of the journal that the input comes from.
         total: the number of pairs, where nothing need be read for it.
         by: what names people; None for pairs.
-        missing: why a part of the input can no longer be read.
+        missing: which part of the run's input is not read, and what to do.
     """
 
     entries: Callable[[], Iterator[Any]] | None
@@ -123,8 +123,8 @@ def people_from(
     return _file(path, named, _PEOPLE + ending, limit)
 
 
-def unread_input(sessions: Sequence[KeptSession]) -> Source | None:
-    """Return the last input that was not read to its end, None if all of them were.
+def unread_inputs(sessions: Sequence[KeptSession]) -> list[Source]:
+    """Return the inputs that were not read to their end, the last one last.
 
     What cannot be read again, such as a file that was moved, counts as read as soon as a later
     session has read any input to its end.
@@ -139,7 +139,7 @@ def unread_input(sessions: Sequence[KeptSession]) -> Source | None:
             unread = {name: one for name, one in unread.items() if _file_of(one) is not None}
         else:
             unread[source.name] = source
-    return next(reversed(unread.values()), None)
+    return list(unread.values())
 
 
 def _file_of(source: Source) -> Path | None:
@@ -192,12 +192,19 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         )
         expected = f"pairs, or the journal of {_an(verb)}"
         raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
-    unread, missing = unread_input(sessions), None
-    if unread is not None:
+    missing = None
+    if inputs := unread_inputs(sessions):
+        *others, unread = inputs
         file = _file_of(unread)
         if file is not None and unread.kind != "undo":
             say(console, f"the run had not read {file} to its end; reading on", "dim")
-            return _input(unread, file, journal=path, binding=binding)
+            if others:
+                files = ", ".join(str(one.name or one.kind) for one in others)
+                missing = (
+                    f"an earlier input ({files}) was not read to its end either; for the rest, "
+                    f"run: {shlex.join(['intercom-async', verb, str(path)])}"
+                )
+            return _input(unread, file, journal=path, binding=binding, missing=missing)
         where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
         again = ["--people", "INPUT"] if _PEOPLE in unread.kind else ["INPUT"]
         again = ["--undo", str(file)] if file else again

@@ -1,12 +1,15 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
+import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, Ended, press_ctrl_c, write_csv
 
@@ -61,6 +64,44 @@ class TestJournal:
         assert simulator.applied == dict.fromkeys(pairs, 1)
         again = command("detach", journal, "--json")
         assert (again.status, json.loads(again.out)["total"]) == (0, 0)
+
+    def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
+        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=6)
+        other = source.with_name("other.csv")
+
+        async def first_of(read: list[tuple[str, str]]) -> AsyncIterator[tuple[str, str]]:
+            yield read[0]
+            await asyncio.Event().wait()
+
+        async def read_one_of(file: Path, read: list[tuple[str, str]]) -> None:
+            kept = Journal(journal, source=Source(kind="file", name=str(file)))
+            async with (
+                IntercomClient("token", base_url=simulator.url) as client,
+                client.detach_contacts(
+                    first_of(read), admin_id=simulator.admin_id, journal=kept
+                ) as run,
+            ):
+                await anext(aiter(run))
+
+        for file, read in ((source, pairs[:3]), (other, pairs[3:])):
+            write_csv(file, read)
+            asyncio.run(read_one_of(file, read))
+        ended = command("detach", journal)
+        assert f"had not read {other} to its end; reading on" in ended.err
+        assert f"an earlier input ({source}) was not read to its end either" in ended.err
+        assert ended.status == 1
+        assert command("detach", journal).status == 0
+        assert simulator.applied == dict.fromkeys(pairs, 1)
+
+    def test_an_unread_input_does_not_hide_that_its_journal_belongs_elsewhere(
+        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+    ) -> None:
+        interrupt(command, simulator, source, journal)
+        ended = command("detach", journal, "--base-url", "http://127.0.0.1:9")
+        assert ended.status == 2
+        assert f"the journal {journal} belongs to a run with base_url" in ended.err
 
     def test_an_input_that_was_moved_is_told_and_read_where_it_is(
         self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from intercom_async.cli.inputs import unread_input
+from intercom_async.cli.inputs import unread_inputs
 from intercom_async.cli.report.chart import Column, base_for
 from intercom_async.detaching import Outcome
 from intercom_async.journal.people import PersonState
@@ -131,7 +131,7 @@ def gather(reader: Reader) -> Report:
         base_url=reader.binding.base_url,
         sessions=sessions,
         people=reader.people(),
-        unread=unread_input(sessions),
+        unread=next(reversed(unread_inputs(sessions)), None),
         quota=next((q for one in sessions[::-1] if (q := one.facts.get("quota_limit"))), None),
     )
     _count(reader, facts)
