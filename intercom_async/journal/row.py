@@ -77,7 +77,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
         pair, error = result.detach, result.error
-        of_error = {} if error is None else {n: getattr(error, n, None) for n in _OF_ERRORS}
         return cls(
             conversation_id=pair.conversation_id,
             contact_id=pair.contact_id,
@@ -88,12 +87,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
             attempts=result.attempts,
             refusals=result.refusals,
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
             error_type=None if error is None else type(error).__name__,
             error=None if error is None else str(error),
             request_id=result.request_id,
             deferred=deferred,
             second_try=result.second_try,
-            **of_error,
         )
 
     @property
@@ -114,13 +114,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def result(self, *, duplicate: bool = False) -> DetachResult:
         """Return the result that it holds; a duplicate cost no request."""
         facts = {name: getattr(self, name) for name in _SHARED}
-        of_error = {name: getattr(self, name) for name in _OF_ERRORS}
         error = rebuilt(
             self.error_type,
             self.error,
             request_id=self.request_id,
             attempts=self.attempts,
-            **of_error,
+            status=self.status,
+            code=self.code,
         )
         if duplicate:
             facts.update(attempts=0, refusals=0, request_id=None)
@@ -135,9 +135,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 _SHARED: Final = tuple({*Row.__struct_fields__} & {*DetachResult.__struct_fields__} - {"error"})
 """What a result and its row both have."""
-
-_OF_ERRORS: Final = ("status", "code")
-"""What the row has of an error, if the error has it."""
 
 
 @attrs.frozen(kw_only=True)
