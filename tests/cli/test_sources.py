@@ -8,7 +8,7 @@ import os
 import shlex
 from typing import Literal
 
-import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -343,5 +343,5 @@ def test_what_json_writes_is_read_back(pairs: list[tuple[str, str]], indent: int
     lines = "\n".join(json.dumps(pair, ensure_ascii=False) for pair in pairs)
     assert read(lines.encode()) == expected
     assert read(json.dumps(pairs, indent=indent).encode()) == expected
-    objects = [attrs.asdict(pair) for pair in expected]
+    objects = [msgspec.structs.asdict(pair) for pair in expected]
     assert read(json.dumps(objects, indent=indent).encode()) == expected
