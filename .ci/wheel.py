@@ -11,7 +11,7 @@ from pathlib import Path
 
 NEEDED = {
     "py.typed",
-    "journal/schema.sql",
+    "journal/sqlite.sql",
     "journal/postgres.sql",
     "cli/report/page.css",
     "cli/report/page.html",

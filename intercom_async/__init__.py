@@ -30,7 +30,7 @@ _NAMES: Final = {
     """,
     "model": "Conversation Identity",
     "observing": "ClientStats OutageStatus RateLimitStatus",
-    "pacing.gate": "SharedBudget",
+    "pacing.shared_budget": "SharedBudget",
     "pacing.window": "Lane RateLimitPolicy",
     "pairs": "Pair",
     "people": "PairSearch PeopleSummary",

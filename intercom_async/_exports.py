@@ -51,7 +51,7 @@ from intercom_async.model import Identity as Identity
 from intercom_async.observing import ClientStats as ClientStats
 from intercom_async.observing import OutageStatus as OutageStatus
 from intercom_async.observing import RateLimitStatus as RateLimitStatus
-from intercom_async.pacing.gate import SharedBudget as SharedBudget
+from intercom_async.pacing.shared_budget import SharedBudget as SharedBudget
 from intercom_async.pacing.window import Lane as Lane
 from intercom_async.pacing.window import RateLimitPolicy as RateLimitPolicy
 from intercom_async.pairs import Pair as Pair

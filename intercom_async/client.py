@@ -129,7 +129,7 @@ class IntercomClient:
         secret = Secret(os.environ.get(TOKEN_VARIABLE) if token is None else token)
         del token  # see `Secret`
         from intercom_async.ids import check_id
-        from intercom_async.pacing.sharing import limiter_for
+        from intercom_async.pacing.limiters import limiter_for
         from intercom_async.transport import wire
         from intercom_async.transport.headers import request_headers
         from intercom_async.transport.http import Http

@@ -69,19 +69,13 @@ class Outcome(enum.StrEnum):
         return self in _SETTLED
 
 
-_SETTLED: Final = frozenset(
-    {
-        Outcome.DETACHED,
-        Outcome.ALREADY_ABSENT,
-        Outcome.CONVERSATION_MISSING,
-        Outcome.REFUSED_LAST_CONTACT,
-        Outcome.ATTACHED,
-    }
-)
-
-
 GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-"""Outcomes after which there is nothing left to detach, because there was nothing."""
+"""Outcomes that say that there was nothing to detach."""
+
+NEEDS_DECISION: Final = frozenset({Outcome.REFUSED_LAST_CONTACT})
+"""Outcomes that no other try can change: a person has to decide what to do."""
+
+_SETTLED: Final = frozenset({Outcome.DETACHED, Outcome.ATTACHED, *GONE, *NEEDS_DECISION})
 
 
 class Detach(msgspec.Struct, frozen=True):

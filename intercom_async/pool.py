@@ -25,7 +25,7 @@ from intercom_async.errors import (
 )
 from intercom_async.journal import Journal
 from intercom_async.observing import Observer
-from intercom_async.pacing.gate import SharedBudget
+from intercom_async.pacing.shared_budget import SharedBudget
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.pool_run import AllPairs, PoolRun
 from intercom_async.runtime import SYSTEM, Runtime

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.detaching import Detach, DetachResult, Outcome
+from intercom_async.detaching import GONE, Detach, DetachResult, Outcome
 from intercom_async.errors import APIError, IntercomError, readable
 from intercom_async.journal import Facts
 from intercom_async.pacing.server_clock import WINDOW
@@ -236,9 +236,7 @@ def _in_words(outcomes: dict[Outcome, int]) -> str:
     return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n) or "none"
 
 
-_HARMLESS: Final = frozenset(
-    {Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING, Outcome.NOT_ATTEMPTED}
-)
+_HARMLESS: Final = GONE | {Outcome.NOT_ATTEMPTED}
 """Outcomes whose errors do not count as causes of failure."""
 
 _Sort = tuple[Outcome, str, int | None, str | None]

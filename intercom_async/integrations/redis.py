@@ -198,7 +198,7 @@ class _Lease:
 
 
 class RedisGate:
-    """One limiter's leases; see `intercom_async.pacing.gate.Gate`."""
+    """One limiter's leases; see `intercom_async.pacing.shared_budget.Gate`."""
 
     def __init__(self, budget: RedisBudget, key: str, wake: Callable[[], None]) -> None:
         self._budget = budget

@@ -1,7 +1,7 @@
 """A run as a table: one row for each pair, so that a killed run can go on.
 
-`row` says what is kept, `session` what a run asks of it; `sqlite` or
-`postgres` writes, in the thread of `writer`, and `reader` reads.
+`row` says what is kept. A run works through its `session`, which writes with `sqlite` or
+`postgres` in a thread of its own. Reports, exports and undo use `reader`.
 """
 
 from intercom_async.journal.errors import (

@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from intercom_async.journal import reader, sqlite_file
 from intercom_async.journal.errors import NOTHING_SENT, SAFE, JournalWriteError, unusable
-from intercom_async.journal.lock import locked
+from intercom_async.journal.file_lock import locked
 from intercom_async.journal.row import Binding, Row, Source, storable
 from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
 

@@ -90,7 +90,7 @@ def create(path: Path, binding: Binding, now: float) -> None:
 @functools.cache
 def _schema() -> str:
     place = resources.files("intercom_async.journal")
-    return place.joinpath("schema.sql").read_text(encoding="utf-8")
+    return place.joinpath("sqlite.sql").read_text(encoding="utf-8")
 
 
 def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:

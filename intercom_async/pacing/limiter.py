@@ -17,8 +17,8 @@ import msgspec
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.concurrency import ConcurrencyBound
-from intercom_async.pacing.gate import Gate, GatedWindow
 from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.shared_budget import Gate, GatedWindow
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.pacing.window import (
     Lane,

@@ -1,4 +1,4 @@
-"""How many requests may leave, and when: arithmetic on the quota headers of replies.
+"""How many requests may leave, and when, after a 429 too: arithmetic on replies' quota headers.
 
 Intercom counts requests in ten-second windows and answers with Limit, Remaining and the window's
 end (Reset). Other processes may spend from the same budget, unseen. Three ideas use a window up

@@ -9,7 +9,7 @@ question with the reply to the one before.
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
 
-`detaching` decides what becomes of a write after a doubt.
+`detaching.settle` decides what became of a write in doubt, also when a 404 follows a lost reply.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The headers of every request, apart from the token."""
+"""The headers of every request; `http` adds the token, and a body's type and length."""
 
 import re
 from collections.abc import Collection

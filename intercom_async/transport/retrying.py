@@ -7,7 +7,8 @@ per client that retries spend and successes earn back, so that trouble ends retr
 together (botocore's retry quota and gRPC's proposal A6 are the models). When everything fails,
 `outage` takes over.
 
-429 never comes here: waiting for the quota is the limiter's business and costs no attempt.
+A 429 never comes here, and costs no attempt: the call waits for the quota again, and
+`pacing.window` says how long.
 """
 
 import enum

@@ -62,7 +62,7 @@ def write(
     workspaces: Iterable[tuple[str, str, str | None]] = (("", "ab12cd", "Acme"),),
 ) -> Path:
     """Make a journal, for its owner alone."""
-    schema = resources.files(intercom_async.journal).joinpath("schema.sql").read_text("utf-8")
+    schema = resources.files(intercom_async.journal).joinpath("sqlite.sql").read_text("utf-8")
     path.touch(0o600)
     with closing(sqlite3.connect(path)) as connection:
         marks = (

@@ -22,7 +22,7 @@ from intercom_async.journal import (
     JournalLockedError,
     JournalMismatchError,
     JournalWriteError,
-    lock,
+    file_lock,
     sqlite_file,
 )
 from intercom_async.journal import reader as journal_reader
@@ -291,9 +291,9 @@ class TestTheLock:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = contextlib.ExitStack()
-        first.enter_context(lock.locked(str(path)))
+        first.enter_context(file_lock.locked(str(path)))
         taking: list[int] = []
-        real = lock._lock
+        real = file_lock._lock
 
         def slowly(fd: int) -> None:
             if not taking:  # the run before ends between opening and locking
@@ -301,10 +301,10 @@ class TestTheLock:
             taking.append(fd)
             real(fd)
 
-        monkeypatch.setattr(lock, "_lock", slowly)
-        with lock.locked(str(path)):
+        monkeypatch.setattr(file_lock, "_lock", slowly)
+        with file_lock.locked(str(path)):
             assert len(taking) == 2
-            with pytest.raises(JournalLockedError), lock.locked(str(path)):
+            with pytest.raises(JournalLockedError), file_lock.locked(str(path)):
                 pass
 
     @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ class TestTheLock:
         def unable(fd: int) -> None:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(lock, "_lock", unable)
+        monkeypatch.setattr(file_lock, "_lock", unable)
         with pytest.raises(kind, match=told):
             await opened(path)
         assert not path.exists()

@@ -8,7 +8,7 @@ import attrs
 
 from intercom_async.cli.inputs import unread_inputs
 from intercom_async.cli.report.chart import NARROWEST, Column
-from intercom_async.detaching import Outcome
+from intercom_async.detaching import NEEDS_DECISION, Outcome
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
 from intercom_async.journal.row import SETTLED, Row, Source, State
@@ -16,6 +16,7 @@ from intercom_async.journal.store import KEY, NAMES, row_of
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
 UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
+_EXPLAINED: Final = (*UNSETTLED, *map(str, NEEDS_DECISION))
 
 _CAUSES: Final = 15
 _EXAMPLES: Final = 20  # pairs of each cause; with the number of causes, it bounds the page
@@ -40,7 +41,7 @@ FROM pair WHERE state NOT IN {_one_of(State)} GROUP BY 1 ORDER BY 1"""  # noqa: 
 
 _GROUPS: Final = f"""
 SELECT count(*), state, coalesce(error_type, ''), coalesce(status, 0), coalesce(code, '')
-FROM pair WHERE state IN {_one_of((*UNSETTLED, Outcome.REFUSED_LAST_CONTACT))}
+FROM pair WHERE state IN {_one_of(_EXPLAINED)}
 GROUP BY 2, 3, 4, 5 ORDER BY 1 DESC, 2, 3, 4, 5 LIMIT {_CAUSES}"""  # noqa: S608
 
 _ALIKE: Final = f"""
@@ -138,7 +139,7 @@ def gather(reader: Reader) -> Report:
         ErrorGroup(pairs, [row_of(values) for values in reader.query(_ALIKE, alike)])
         for pairs, *alike in reader.query(_GROUPS)
     ]
-    explained = left + states[Outcome.REFUSED_LAST_CONTACT]
+    explained = sum(states[state] for state in _EXPLAINED)
     return Report(
         path=reader.path,
         operation=reader.binding.operation,

@@ -1,4 +1,4 @@
-"""A budget that processes share: a gate besides each one's own window."""
+"""A quota that processes share beyond what headers tell: each limiter also asks a gate."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""One run at a time: a lock on a file beside the journal.
+"""One run at a time writes a journal file: a lock on another file beside it.
 
 Not on the journal itself: closing any descriptor of a database drops SQLite's own locks. `flock`
 rather than POSIX record locks, which do not keep out the same process, and which any copy of the

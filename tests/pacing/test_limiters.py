@@ -5,7 +5,7 @@ import gc
 import weakref
 
 from intercom_async.pacing.limiter import Limiter
-from intercom_async.pacing.sharing import limiter_for
+from intercom_async.pacing.limiters import limiter_for
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.runtime import SYSTEM
 from intercom_async.secret import Secret

@@ -1,6 +1,6 @@
-"""Who shares one budget: clients with the same token and base URL, within one loop.
+"""Finds a client's limiter: in one loop, clients with the same token and base URL share one.
 
-Other processes, too, where a `SharedBudget` is given.
+With a `SharedBudget`, that limiter shares its quota with those of other processes.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
-from intercom_async.pacing.gate import SharedBudget
 from intercom_async.pacing.limiter import Limiter
+from intercom_async.pacing.shared_budget import SharedBudget
 from intercom_async.pacing.window import RateLimitPolicy
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
