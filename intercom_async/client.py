@@ -1,8 +1,8 @@
 """`IntercomClient`, and the coroutine `detach_contact` for a single detach.
 
-What a program may do without is imported where it is used: the transport and the model when a
-client is made, which is before any request, bulk runs and searches when they are called.
-Annotations name these by the package, which imports whatever is asked for.
+Some modules take long to import, and not every program needs them. So the transport and the model
+are imported when a client is made, bulk runs and searches when they are called. Annotations name
+what is in these modules by the package, which imports it if asked.
 """
 
 import copy
@@ -60,7 +60,7 @@ def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
 
 
 def _load() -> None:
-    # It takes 50 milliseconds, once: too long for an event loop that has requests in flight.
+    # It takes 50 milliseconds, once: too long while an event loop has requests in flight.
     from intercom_async.structuring import prepare
 
     for name in ("detaching", "structuring.replies"):
@@ -404,7 +404,7 @@ class IntercomClient:
         lane: Lane | None = None,
         timeout: float | None = None,
     ) -> "intercom_async.RawReply":
-        """Call any endpoint of Intercom, within the same quota, with the same retries and errors.
+        """Call any endpoint of Intercom, with the quota, retries and errors of the other methods.
 
         ::
 
@@ -459,7 +459,7 @@ class IntercomClient:
 
         Exactly one of the three must be given; ids of at most 15 contacts, those that do not
         exist are left out. Several contacts may have the same address. Intercom's search works on
-        an index: it may return new contacts only minutes later, and never returns merged ones.
+        an index: new contacts may be missing for some minutes, and merged ones are never found.
 
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
@@ -646,7 +646,7 @@ def reconnect(client: IntercomClient, other: IntercomClient) -> None:
 def as_journal(
     journal: "str | os.PathLike[str] | intercom_async.Journal | None", pairs: object
 ) -> "intercom_async.Journal":
-    """Return the journal that an argument names; it keeps whether a run had any input."""
+    """Return the journal that an argument names; it is told if the run has no input of its own."""
     from intercom_async.journal import Journal, Source
 
     if isinstance(journal, Journal):

@@ -32,7 +32,7 @@ def decode_json(body: bytes | str) -> Any:
         return msgspec.json.decode(body)
     except REFUSALS:
         pass
-    # The standard library accepts what msgspec does not and other writers of JSON let through:
+    # The standard library accepts what msgspec refuses and other writers of JSON let through:
     # NaN, numbers beyond a float, lone surrogates.
     try:
         return json.loads(body, parse_int=_parse_int)

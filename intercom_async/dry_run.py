@@ -26,7 +26,7 @@ from intercom_async.transport.wire import Reply, Request
 
 
 class DryRun:
-    """Looks at pairs in place of `settle`; remembers what it would have removed.
+    """Takes the place of `settle`: looks at pairs, and remembers what it would have removed.
 
     Each admin is looked up once; a pair fails if its admin does not exist. A contact is the last of
     its conversation if the run would have removed all others before.

@@ -1,9 +1,9 @@
 """From people to pairs: who they are in Intercom, and which group conversations they are in.
 
-People are read in groups of as many as one search may name. A few groups are searched at a time,
-and no other begins while pairs wait to be taken. A group goes through three steps, and the journal
-keeps each before the next begins: the people are read, their contacts are looked up, all their
-pairs have rows. So a run that was killed searches again only for people that are not done.
+People are read in groups, as many as one search may name. A few groups are searched at a time, and
+no further one while pairs wait to be taken. A group goes through three steps: its people are read,
+their contacts are looked up, and their pairs are found. The journal keeps the result of each step
+before the next begins. So a run that was killed searches again only for people that are not done.
 """
 
 import asyncio
@@ -186,7 +186,7 @@ class PairSearch:
         return anext(self._pairs)
 
     async def aclose(self) -> None:
-        """Leave nothing behind; harmless when done twice."""
+        """End the search and leave nothing behind; harmless when done twice."""
         await self._pairs.aclose()
 
     async def _find(self) -> AsyncGenerator[Detach]:
@@ -281,7 +281,7 @@ class PairSearch:
     # --- searching -----------------------------------------------------------------------------
 
     async def _find_group(self, group: list[Person]) -> None:
-        """Find the pairs of a group; for whom that fails, the next session searches again."""
+        """Find the pairs of a group; the next session searches again for those it failed for."""
         try:
             pending = [person for person in group if person.state is PersonState.PENDING]
             await self._take("contacts", self._look_up, pending)
@@ -293,7 +293,7 @@ class PairSearch:
             await self._fail([person for person in group if person.state in _OPEN], error)
 
     async def _take(self, what: str, step: _Step, people: list[Person]) -> None:
-        """Take a step for people together, one by one if Intercom refuses that."""
+        """Take a step for people together, or one by one if Intercom refuses that."""
         refusal: IntercomError | None = None
         if len(people) > 1 and what not in self._one_by_one:
             try:

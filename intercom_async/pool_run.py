@@ -59,7 +59,8 @@ _NOTE: Final = 2.0
 """Seconds between notes of the run's numbers in the journal."""
 
 Open = Callable[[str, Http | None], Awaitable[IntercomClient]]
-"""Returns a workspace's client; if its connection's token was refused, after another look-up."""
+"""Returns a workspace's client. Given a connection whose token was refused, it looks up a new token
+if the client still uses that connection."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -338,7 +339,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                     await client.aclose()
 
     def _renew(self, share: _Share, refused: Http) -> asyncio.Task[bool]:
-        """Have a refused token looked up, once for all requests that were refused with it."""
+        """Look up a refused token again, once for all requests that were refused with it."""
         if share.renewal is None or share.refused is not refused:
             share.refused = refused
             share.renewal = self._spawn(self._look_again(share, refused), None)

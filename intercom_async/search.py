@@ -16,7 +16,7 @@ from intercom_async.transport import wire
 from intercom_async.transport.sending import CallOptions
 
 _LARGEST_PAGE: Final = 150
-"""Results asked for per page: Intercom's maximum."""
+"""Results asked for per page, the most that Intercom gives."""
 
 _SMALLEST_PAGE: Final = 10
 """The same for a search whose larger pages make a gateway give up."""
@@ -25,7 +25,7 @@ _IDLE: Final = 3
 """A search is complete after this many passes in a row that bring nothing new."""
 
 _MARGIN: Final = 10_000
-"""Results that a search may have beyond twice those that its first page announces."""
+"""A search may have twice the results that its first page announces, and this many more."""
 
 _Entry = TypeVar("_Entry", Conversation, ContactReference)
 _Page: TypeAlias = tuple[tuple[_Entry, ...], int | None, str | None]

@@ -12,9 +12,9 @@ from intercom_async.errors import InvalidArgumentError
 def number(
     expected: str, fits: Callable[[float], bool], *, of: str = ""
 ) -> Callable[[object, Any, Any], None]:
-    """Return a validator that refuses all but numbers that fit; a bool is no number.
+    """Return a validator for numbers that fit; a bool is no number.
 
-    `expected` says in words what `fits` tests, and `of` stands before the attribute's name.
+    `expected` says in words what `fits` tests; `of` stands before the attribute's name in errors.
     """
 
     def validate(_: object, attribute: Any, value: Any) -> None:

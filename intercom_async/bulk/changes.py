@@ -1,4 +1,4 @@
-"""Waiting until something is true, in one event loop."""
+"""Waiting until a condition is true, in one event loop."""
 
 import asyncio
 from collections.abc import Callable

@@ -189,7 +189,7 @@ class Run(ABC, Generic[_Result, _Summary]):
             self._fail(ClientStateError(INTERRUPTED))
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step of the run, again if it was cancelled; an error in it ends the run."""
+        """Take a step of the run, again if other code cancelled it; an error in it ends the run."""
         while True:
             try:
                 return await step()

@@ -1,4 +1,4 @@
-"""The pairs of a run on their way: never two requests at once on one conversation."""
+"""The pairs that wait to be sent: never two requests at once on one conversation."""
 
 import asyncio
 from collections import deque

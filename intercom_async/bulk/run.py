@@ -12,9 +12,10 @@ sources and gives the result of each pair that is not sent.
 A row says "sending" before its pair is sent and has its outcome before the result is given. Both
 are durable if the journal is a file.
 
-These stop a run: a 401, a token that may do nothing, a refused certificate, `stop()`, an outage
-beyond `outage_patience`, an input whose conversations do not exist, an input or a journal that
-raises, and a consumer that leaves. Pairs that were read and not sent by then are `not_attempted`.
+These stop a run: a 401, a token without any permission, a refused certificate, `stop()`, an outage
+beyond `outage_patience`, a first hundred conversations of which hardly any exists, an input or a
+journal that raises, and a consumer that leaves. Pairs that were read and not sent by then are
+`not_attempted`.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ _LOOK: Final = 2.0
 """Seconds between looks at an outage, and between notes of the run's numbers in the journal."""
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
-"""Errors after which another try, some time later, may go better; a refused certificate aside."""
+"""Errors after which a later try may succeed; a refused certificate is not one of them."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -218,7 +219,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 it unread, for inputs that may never end.
         """
         self._stopping = True
-        # Draining a search would mean to go on searching.
+        # To drain a search would be to go on searching.
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
         everything = immediately or self.outage is not None
@@ -273,7 +274,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
         outage, patience = self.outage, self._options.outage_patience
-        # An outage that began before the run has not used up any of its patience.
+        # The part of an outage before the run began does not count.
         if outage is not None and min(outage.since, self._elapsed) >= patience:
             self._stop_for(
                 ConnectionFailedError(
@@ -654,7 +655,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         return Row.of(result, admin_id=admin_id, workspace=self._workspace, deferred=deferred)
 
     def _look_at_answer(self, result: DetachResult) -> None:
-        """Stop the run if the answer says that no other can be better."""
+        """Stop the run after a fatal error, or if the first hundred conversations do not exist."""
         if result.fatal is not None:
             if isinstance(result.fatal, ClientStateError | JournalError):
                 self._fail(result.fatal)

@@ -20,14 +20,14 @@ from intercom_async.journal import Session, State
 from intercom_async.transport.sending import CallOptions, Transport
 
 _LARGE: Final = 256 * 1024
-"""Once a reply has this many bytes, the replies in flight are counted, too."""
+"""Bytes of a reply after which the bytes of all replies in flight are bounded, too."""
 
 _IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes that the replies in flight may have together once a large one was seen."""
+"""The most bytes that replies in flight may have together, after a large one."""
 
 _CUT_OFF: Final = (
-    "the run stopped while this pair's request was under way: it may have been applied; "
-    "go on with the run, or try the pair again: it is safe"
+    "the run stopped while this pair's request was under way, so it may have been applied; "
+    "to go on with the run, or to try the pair again, is safe"
 )
 _RECALLED: Final = (
     "the journal was out of reach, so the request was given up; it may have been applied"

@@ -98,10 +98,10 @@ class DetachSummary:
 
     @property
     def ideal(self) -> float | None:
-        """Seconds that so many requests take if every window is filled to its limit.
+        """Seconds that so many requests take at full quota: with every window filled to its limit.
 
-        Counted from the beginning of a window; 0.0 for what fits into one. None while the limit
-        is unknown.
+        Counted from the beginning of a window: 0.0 if all fit into one. A run that begins late in
+        a window may be quicker. None while the limit is unknown.
         """
         if self.limit is None:
             return None

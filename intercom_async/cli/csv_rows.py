@@ -1,9 +1,9 @@
 """CSV as programs write it, read so that a wrong quote never turns the text of a cell into a pair.
 
-Python's reader refuses a quote in a quoted cell that is not doubled, and a cell whose quote is not
-closed. Where such a row ends is uncertain: it runs to the end of a line whose last quote can end a
-cell, else of the next line with a quote that can, and is a bad row. If there is none, only its
-first line is bad, and each line after it is read alone.
+Python's reader refuses a quoted cell with a quote that is not doubled, or that is never closed.
+Nobody can tell for certain where such a row ends. Here it ends with the first line whose last quote
+can close a cell; if there is no such line, with the first line in which any quote can. If no quote
+can close a cell, only the first line is bad, and each line after it is read alone.
 """
 
 import csv
@@ -143,7 +143,7 @@ def _read_header(lines: Lines, columns: Columns) -> tuple[str, Sequence[str]]:
 
 
 def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    # A lone CR is no end of a row, which the reader would take it for.
+    # Python's reader would take a lone CR for the end of a row.
     kept = (_LONE_CR.sub("\v", line) if "\r" in line else line for line in lines)
     return csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
 
@@ -153,7 +153,7 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
     up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
     unread = True
     while unread:
-        alone = bool(lines.again)  # no quote closes a cell in the lines that were given back
+        alone = bool(lines.again)  # in the lines that were given back no quote can close a cell
         try:
             for cells in _reader(itertools.islice(lines, 1) if alone else lines, delimiter):
                 if any(map(str.strip, cells)):
@@ -166,7 +166,7 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
 
 
 def _pass(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
-    """Pass a bad row; return what is wrong with it."""
+    """Skip a bad row; return what is wrong with it."""
     first, end = lines.first, 0
     for line in itertools.chain(lines.row[-1:], () if alone else lines):
         if closing := up_to_closing.match(line):

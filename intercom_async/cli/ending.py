@@ -108,7 +108,7 @@ class Ending:
         if self.options.dry_run or not (unread or summary.settled < summary.total):
             return
         arguments = ["intercom-async", *sys.argv[1:]]
-        hint = "to go on" if summary.stopped_by is None else "once that is mended, to go on"
+        hint = "to go on" if summary.stopped_by is None else "to go on when that is mended"
         if self.journal is None:
             hint += " (settled pairs are sent again, which is safe; --journal FILE avoids it)"
         elif self.options.source == "-" and summary.input_ended:

@@ -20,7 +20,7 @@ from intercom_async.journal import reader
 from intercom_async.journal.row import Row
 
 _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a formula begins; where the comma marks decimals, a semicolon begins a cell too."""
+"""Where a formula begins. In countries with decimal commas, a semicolon begins a cell too."""
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from intercom_async.cli.sources import BadLine
 
 _AHEAD: Final = 2000  # entries to read ahead, at most
 _PAUSE: Final = 0.01
-"""Seconds between looks for more entries: to wake the loop for each costs more than to read it."""
+"""Seconds between looks for more entries: waking the loop for each costs more than reading it."""
 
 _SHOWN: Final = 20  # bad lines to print, at most
 

@@ -59,7 +59,7 @@ class Connection:
     as_json: bool = option(False, "Print JSON on standard output.", "--json")
 
     def open_client(self, *, reserve: float = 3.0) -> IntercomClient:
-        """Return a client; --region on the command line beats an address in the environment."""
+        """Return a client; --region on the command line precedes an address in the environment."""
         base_url = self.base_url
         if base_url is None and self.region is None:
             base_url = os.environ.get(_BASE_URL_VARIABLE) or None
@@ -90,7 +90,8 @@ class JournalOptions:
     """Which run a report or an export is about."""
 
     journal: str = argument(
-        attrs.NOTHING, "The journal of a run, which may still go on: a file, or postgresql://..."
+        attrs.NOTHING,
+        "The journal of a run, even one that is still going on: a file, or postgresql://...",
     )
     run: str | None = option(None, "The run's name in PostgreSQL.")
 
@@ -99,7 +100,7 @@ class JournalOptions:
 class PeopleOptions(Connection):
     """How people are looked up, and where."""
 
-    by: By = option("email", "What the list names people by.")
+    by: By = option("email", "What names the people in the list.")
     one_per_address: bool = option(
         False, "Leave out people who match several contacts, and list them.", "--one-per-address"
     )
@@ -112,8 +113,8 @@ class ChangeOptions(PeopleOptions):
     verb: str = "detach"
     source: str | None = argument(
         None,
-        "CSV with a header, JSON lines, or the journal of a run, which then goes on; "
-        "- for standard input.",
+        "CSV with a header or JSON lines; - for standard input. The journal of a run goes on with "
+        "that run.",
         show_default=False,
     )
     people: Path | None = option(
@@ -121,10 +122,10 @@ class ChangeOptions(PeopleOptions):
     )
     undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
     with_inferred: bool = option(
-        False, "Also put back pairs whose removal only a check confirmed.", "--with-inferred"
+        False, "Also put back pairs that only a check showed to be removed.", "--with-inferred"
     )
     journal: Path | None = option(
-        None, "Keep each pair's outcome in this database; the same command goes on from it."
+        None, "Keep the run in this file; the same command then goes on with it."
     )
     dry_run: bool = option(
         False, "Change nothing; look at each pair and say what would happen.", "--dry-run"
@@ -136,8 +137,8 @@ class ChangeOptions(PeopleOptions):
     columns: str | None = option(
         None, "The columns' names in the file: conversation_id=Thread,contact_id=Person."
     )
-    strict: bool = option(False, "Stop at the first line that is no pair.", "--strict")
-    limit: int | None = option(None, "Take only so many lines.", min=1)
+    strict: bool = option(False, "Stop at the first line that is not a pair.", "--strict")
+    limit: int | None = option(None, "Take only this many lines.", min=1)
     output: Path | None = option(
         None, "Write each result to this file as a JSON line; - for standard output."
     )
@@ -146,7 +147,7 @@ class ChangeOptions(PeopleOptions):
         15.0, "Minutes to wait while Intercom is away before the run stops.", min=0.1
     )
     force: bool = option(
-        False, "Go on even if none of the first 100 conversations exists.", "--force"
+        False, "Go on even if hardly any of the first 100 conversations exists.", "--force"
     )
     concurrency: int | None = option(
         None, "Requests in flight, at most; default: computed.", min=1, max=CONNECTIONS

@@ -48,7 +48,7 @@ def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
             if options.verb == "detach":
                 say(console, WARNING, "dim")
             console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
-            # A signal that comes just before a read waits would be heard only after it.
+            # No read waits: a signal just before it would be heard only when the read ends.
             while sys.platform != "win32" and not select.select([sys.stdin], [], [], 0.2)[0]:
                 pass
             answer = sys.stdin.readline()

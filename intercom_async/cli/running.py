@@ -17,7 +17,7 @@ from intercom_async.journal import JournalError, JournalWriteError
 
 
 class CommandError(Exception):
-    """A command cannot go on; the message says what is lost."""
+    """A command cannot go on; the message says what happened."""
 
     def __init__(self, message: str, status: ExitStatus = ExitStatus.STOPPED) -> None:
         self.status = status

@@ -16,7 +16,7 @@ from typing import Any, Final
 _BOTH: Final = (signal.SIGINT, signal.SIGTERM)
 
 _UNHEARD: Final = 2
-"""Signals that may wait for a busy loop; the next one raises KeyboardInterrupt in its midst."""
+"""Signals that may wait for a busy loop; the next one interrupts it by a KeyboardInterrupt."""
 
 
 def _raise(*_: object) -> None:
@@ -70,10 +70,11 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
 def _waking(loop: asyncio.AbstractEventLoop) -> Generator[None]:
     """Let each signal wake the loop.
 
-    Else one that comes just before the loop waits is heard when something else wakes it, if ever.
+    Otherwise a signal that comes just before the loop waits is heard only when something else
+    wakes the loop.
     """
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or sys.platform == "win32":  # Windows' own loop sees to it
+    if not in_main or sys.platform == "win32":  # Windows' loop wakes by itself
         yield
         return
     reading, writing = socket.socketpair()

@@ -22,10 +22,10 @@ LOOKS: Final[Mapping[str, Look]] = {
         "yellow", "cannot be removed; decide about the conversation"
     ),
     Outcome.FAILED: Look("red", "nothing was changed; read the cause, then go on"),
-    Outcome.UNKNOWN: Look("magenta", "may have happened; go on, that is safe"),
+    Outcome.UNKNOWN: Look("magenta", "may have happened; go on: that is safe"),
     Outcome.NOT_ATTEMPTED: Look("dim", "the run stopped first; go on"),
     Outcome.ATTACHED: Look("green", "put back; nothing to do"),
-    State.SENDING: Look("dim", "may have happened; go on, a check finds out"),
+    State.SENDING: Look("dim", "may have happened; go on: a check finds out"),
     State.PENDING: Look("dim", "not sent yet; go on"),
 }
 

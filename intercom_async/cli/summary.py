@@ -31,7 +31,7 @@ WARNING: Final = (
 def _account(summary: DetachSummary) -> str:
     if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
         return "there was nothing to do"
-    ideal = f" (the quota allows {span(summary.ideal)})" if summary.ideal else ""
+    ideal = f" (about {span(summary.ideal)} at full quota)" if summary.ideal else ""
     retries = f", {summary.retries:,} of them retries" if summary.retries else ""
     refused = f", {summary.refusals:,} refused by the rate limit" if summary.refusals else ""
     return (

@@ -13,7 +13,7 @@
 One job is one workspace of a run; it sends the pairs that the run's table has left. The engine may
 lose a job or run it twice; pairs are neither lost nor sent twice, because a lease in the table
 gives each workspace one owner, and a workspace with pairs left, no owner and no waiting job gets a
-new job. What the engine believes of jobs that have begun is not asked.
+new job. What the engine notes about jobs that have begun plays no part.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ class DetachJobs:
     # --- a worker ------------------------------------------------------------------------------
 
     async def _drain(self, run: str, workspace: str) -> None:
-        """Work a workspace off; while pairs are left there, `reconcile` gives it another job."""
+        """Send a workspace's pairs; while some are left, `reconcile` gives it another job."""
         loaded = await self._runs.begun(run, workspace)
         if loaded is None:
             return
@@ -226,7 +226,7 @@ class DetachJobs:
             self._let_signals_go()
 
     async def _work_on(self, **options: Any) -> None:
-        """Run the engine's worker, and again: it ends with the database's connections."""
+        """Run the engine's worker, again and again: it ends when the database's connections do."""
         while not self._stopping:
             worker = self._worker = asyncio.create_task(self._work(**options))
             try:

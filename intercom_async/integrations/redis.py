@@ -8,8 +8,8 @@
     ):
         ...
 
-Pacing by the headers alone lets processes share a quota well; a shared counter pays when the
-quota is very small, when links are very slow or when many processes start at the same moment.
+Processes share a quota well by the headers alone. A shared counter helps when the quota is very
+small, when links are very slow, or when many processes start at the same moment.
 
 For each window of the server's clock Redis holds one number: the permits given away in it. A
 process leases one at a time, of a large quota a hundredth, by a script, so that counting and
@@ -258,7 +258,7 @@ class RedisGate:
         return self._leases.setdefault(window, _Lease())
 
     def _wait_for(self, window: float, limit: int) -> bool:
-        """Whether there is no permit of a window; fetches more before the last is taken."""
+        """Whether no permit of a window is left; fetches more before the last one is taken."""
         lease = self._lease_of(window)
         want = max(1, limit // 100)
         if lease.permits <= want // 2 and not lease.used_up and not lease.fetching:

@@ -5,7 +5,7 @@ JournalError               it cannot be used, for the reason given
 ├── JournalLostError       another worker took the run over: leave it to that one
 ├── JournalMismatchError   it belongs to another workspace, region or operation
 ├── JournalCorruptError    it was damaged or is no journal; nothing was changed
-└── JournalWriteError      the disk refuses; every result given before is safe
+└── JournalWriteError      it cannot be written; every result given before is safe
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 from intercom_async.errors import IntercomError, readable
 
 NOTHING_SENT: Final = "nothing was sent"
-SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
+SAFE: Final = "every result so far is safe in it. Mend that and run it again: nothing is done twice"
 
 
 class JournalError(IntercomError):

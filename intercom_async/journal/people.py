@@ -10,7 +10,7 @@ from intercom_async.journal.session import Session
 
 
 class PersonState(enum.StrEnum):
-    """How far a person's row is.
+    """How far the search for a person has come.
 
     Attributes:
         PENDING: read, and nothing else.

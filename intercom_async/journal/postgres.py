@@ -1,7 +1,7 @@
 """A run's tables in PostgreSQL, and the lease by which a session owns workspaces of the run.
 
-Each write checks, locks and renews the lease, which stands in the session's own row. A session that
-takes a workspace over ends the lease of the session that had it: that one's row then says
+The lease stands in the session's own row; each write checks, locks and renews it. A session that
+takes a workspace over ends the lease of the session that had it: the row of that session then says
 '-infinity', and it writes nothing more anywhere. So the lease guards the tables. The clock guards
 the requests to Intercom: `write` and `hold` return only while the lease surely holds, and `watch`
 recalls requests under way when that is no longer sure.
@@ -97,7 +97,7 @@ _Result = TypeVar("_Result")
 
 
 class PostgresStore(Store):
-    """The part of the tables that one session owns, over a connection that is made anew."""
+    """The part of the tables that one session owns; a lost connection is made again."""
 
     # Pairs are found by their keys, one by one (OFFSET 0), whatever the planner believes.
     LOOK_UP = f"""

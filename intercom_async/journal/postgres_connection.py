@@ -116,7 +116,7 @@ def ensure_schema(connection: Connection, name: str) -> None:
 
 
 def work_shortly(connection: Connection) -> None:
-    """Keep a process that is frozen inside this transaction from holding its locks."""
+    """Let the database end this transaction if the process freezes in it: it holds locks."""
     execute(connection, "SET LOCAL idle_in_transaction_session_timeout = '10s'")
 
 

@@ -1,4 +1,4 @@
-"""Runs in PostgreSQL from outside: pairs are loaded, runs are watched, paused and cancelled."""
+"""Loads pairs into runs in PostgreSQL; watches, pauses and cancels the runs."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping

@@ -195,7 +195,7 @@ class Source:
 
 
 def storable(value: Any) -> Any:
-    """Escape what no database takes in a text: lone surrogates, and zero bytes."""
+    """Escape what databases refuse in a text: lone surrogates, and zero bytes."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
     return value

@@ -134,7 +134,7 @@ class Session:
         return kept
 
     def leaves(self, row: Row) -> bool:
-        """Whether an earlier session left a row unsettled, and this one has not touched it."""
+        """Whether an earlier session left a row unsettled that this session has not touched."""
         return not row.settled and abs(row.session) != self.number
 
     async def take(self, workspace: str, *, after: Row | None, limit: int) -> list[Row]:
@@ -191,11 +191,11 @@ class Session:
     # --- the run -------------------------------------------------------------------------------
 
     async def workspaces(self) -> list[str]:
-        """Return the workspaces that have unsettled pairs."""
+        """Return the workspaces with unsettled pairs."""
         return await self._do(self._store.workspaces)
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """Keep which workspace a key stands for, in a run over many.
+        """Note which of Intercom's workspaces a key stands for.
 
         Raises:
             JournalMismatchError: it stood for another one.
@@ -248,7 +248,7 @@ class Session:
         self._recall = recall
 
     async def hold(self) -> None:
-        """Return if no other session can have taken over the announced pairs.
+        """Return only if no other session can have taken over the announced pairs.
 
         Await it before a request is sent again. It asks the database where that is unsure.
 
@@ -285,7 +285,7 @@ class Session:
     # --- the thread ----------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Refuse what this session cannot do any more."""
+        """Raise if the session is closed, or belongs to the parent of a forked process."""
         name = self._store.name
         if os.getpid() != self._process:
             raise JournalError(name, f"the journal {name} belongs to this process's parent")
@@ -354,7 +354,7 @@ class Session:
 
 
 def _forget(thread: ThreadPoolExecutor, store: Store, waiting: _Rows, process: int) -> None:
-    """Write what waits and let go, without a loop, and without waiting for it."""
+    """Write what waits and let go, for a session that nobody closed; there may be no loop."""
     if os.getpid() != process:
         return
 

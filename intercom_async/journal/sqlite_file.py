@@ -105,10 +105,10 @@ def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
 
 
 def write_ahead(connection: sqlite3.Connection, path: Path) -> None:
-    """Write ahead, so that readers and the writer do not wait for each other.
+    """Let the file have a write-ahead log: readers and the writer then do not wait for each other.
 
-    By way of MEMORY: a rollback journal on the disk, left by a kill between the two modes, would
-    keep out whoever only reads.
+    The mode MEMORY comes in between: a kill between the two modes would otherwise leave a rollback
+    journal on the disk, which keeps out whoever only reads.
 
     Raises:
         JournalError: the file system cannot do that.

@@ -1,4 +1,4 @@
-"""What a database does for a session. Everything here blocks: it runs in the session's thread."""
+"""What a session asks of a database. Everything here blocks: it runs in the session's thread."""
 
 import enum
 import json
@@ -135,7 +135,7 @@ class Store(ABC):
 
     @abstractmethod
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
-        """Keep which app a key stands for unless it is known; return the known id and name."""
+        """Note which app a key stands for, unless that is known; return the known id and name."""
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run another module's statement, where the store `keeps_people`."""

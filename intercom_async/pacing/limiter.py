@@ -1,9 +1,9 @@
-"""Requests queue here for quota and connection: `window` and `slots` say when one may leave.
+"""The queues in which requests wait; `window` and `slots` say when one may leave.
 
 Two queues, interactive before bulk, each first in, first out. Whenever something changes (an
 answer, a cancellation, the end of an input, a free connection) the limiter wakes as many waiters
-as may leave, and sets one timer for the moment to look at the next. While no request
-waits there is no timer and no task. A permit belongs to its waiter from the moment it is granted:
+as may leave, and sets one timer for the moment to look at the next. While no request waits, there
+is no timer and no task. A permit belongs to its waiter from the moment it is granted:
 a waiter cancelled just then gives it back, and the next one is woken.
 """
 
@@ -54,8 +54,8 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: makes the gate of a budget shared with other processes, given as `wake` a function
-            that wakes this limiter; None without such a budget.
+        share: makes the gate of a budget shared with other processes; its argument `wake` is a
+            function that wakes this limiter. None without such a budget.
     """
 
     def __init__(

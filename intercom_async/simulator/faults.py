@@ -1,4 +1,4 @@
-"""What can go wrong, by name, and whom it strikes. Pure.
+"""What can go wrong, by name, and which requests it strikes. Pure.
 
     sim.faults.add(Fault.SERVER_ERROR)                            # the next request
     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=3, method="DELETE")

@@ -1,4 +1,4 @@
-"""Counting requests into windows: pure arithmetic, `now` is an argument.
+"""Counts requests into windows. Pure: `now` is an argument.
 
 Intercom cuts time into windows aligned to its own clock: with ten seconds, one ends at every
 Unix time divisible by ten. Each window admits `limit` requests; refused ones are not counted.

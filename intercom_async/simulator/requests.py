@@ -1,4 +1,4 @@
-"""Counting what arrived: numbers that tests compare with a client's own account."""
+"""Counts what arrived: numbers that tests compare with what a client counted."""
 
 import collections
 import contextlib

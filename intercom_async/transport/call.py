@@ -2,7 +2,7 @@
 
 The first attempt runs outside tenacity, so that a call that succeeds at once pays nothing for
 the machinery of retries. Only a failed first attempt enters tenacity, which takes that failure
-for its own first attempt and goes on from there. `decide` alone says whether to.
+for its own first attempt and goes on from there. `decide` alone says whether there is another.
 
 While Intercom is away (see `outage`), patient calls wait for the outage's end, without a permit;
 failures meanwhile do not count against their attempts or their time. Other calls fail at once,

@@ -1,6 +1,6 @@
 """Takes the token out of what servers send: proxies' error pages repeat the requests they got.
 
-They may write its punctuation as JSON, a URL or HTML has it, several times over. So a text in which
+They may escape its punctuation, as in JSON, URLs or HTML, even more than once. So a text in which
 all runs of the token's letters and digits occur counts as one that repeats the token. No regular
 expression is made of a token, because `re` would keep it as long as the process lives.
 """
@@ -17,10 +17,10 @@ HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""
 
 SHORTEST: Final = 16
-"""Characters; a shorter token is a test's, and may be a word that replies use, too."""
+"""Characters. A shorter token is a test's; replies may hold the same text by chance."""
 
 _SHORTEST_RUN: Final = 8
-"""Letters and digits; if a token has no run as long, it is looked for as it is and no other way."""
+"""Letters and digits. A token with no run of this length is looked for only as it is."""
 
 _PUNCTUATION: Final = re.compile(r"[^A-Za-z0-9]+")
 

@@ -7,13 +7,13 @@ Some habits of aiohttp would break the library's promises and are dealt with her
   that trigger the repeat into one that does not.
 - Most of what a session does for a request (redirects, cookies, traces, a task that writes the
   body) is not wanted here and costs a third of a call. In the library's own sessions, requests go
-  straight to a connection of the connector, and replies come straight from aiohttp's parser: with
-  an aiohttp that the tests know, while nobody watches the session.
+  straight to a connection of the connector, and replies come straight from aiohttp's parser. That
+  holds only for versions of aiohttp that are tested, and while no tool traces the session.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
   sent twice) for the answer to the next request. `Connector` does not hand out such a connection;
   sessions of the application's own can be given it.
-- Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
-  `asyncio.timeout` of equal length does. The limit here is asyncio's.
+- Its own time limit swallows a cancellation that comes in the same turn of the loop, for example
+  from an `asyncio.timeout` of equal length around the call. The limit here is asyncio's.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - A connection that got one reply twice answers each question with the one before it. One that
   repeats a request id, or whose answer contradicts the question, is closed.
@@ -70,7 +70,7 @@ CONNECTIONS: Final = 256
 """Connections of a client's own pool."""
 
 _ERROR_LIMIT: Final = 64 * 1024
-"""The same for errors: thousands of exceptions may keep what they say."""
+"""The longest error in bytes: thousands of exceptions may keep theirs."""
 
 _LINE_LIMIT: Final = 8190
 """The longest line of a reply's head, in bytes."""
@@ -97,7 +97,7 @@ class AttemptFailedError(Exception):
 
 
 def show_nothing_of(error: _Error) -> _Error:
-    """Return an exception without its traceback and context, which may hold the token."""
+    """Return an exception without its traceback and context: they may hold the token."""
     error.__traceback__ = error.__context__ = None
     return error
 
@@ -206,7 +206,7 @@ class Connector(aiohttp.TCPConnector):
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> "Connection":
-        """Return a connection as aiohttp does, but a quiet one."""
+        """Return a connection as aiohttp does, but none on which something waits to be read."""
         connection = await super().connect(req, traces, timeout)
         # Idle ones come first; one more is new, and a server that speaks first is no concern of
         # ours.

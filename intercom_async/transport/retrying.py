@@ -58,9 +58,9 @@ class RetryPolicy:
         jitter: the part of a wait that is random, 1 for all of it ("full jitter").
         retry_after_max: a longer Retry-After ends the call; the error names the wait.
         budget: tokens of the client's retry budget, shared by all its calls but those of the
-            bulk lane, which the quota paces. A retry costs 5, after a timeout 10, and gets them
-            back when it succeeds; every success gives 1. At half of the tokens retrying stops
-            until successes fill the budget again.
+            bulk lane, which the quota paces. A retry costs 5 tokens, after a timeout 10. A call
+            that succeeds gives back what its retries cost, and 1 token more. While at most half
+            of the tokens are left, nothing is retried.
     """
 
     attempts: int = attrs.field(
@@ -130,7 +130,7 @@ def too_long(asked: float, policy: RetryPolicy) -> str:
 
 
 def backoff(policy: RetryPolicy, *, attempts: int, random: float) -> float:
-    """Seconds before the next attempt: the jittered part drawn from all of its range."""
+    """Seconds before the next attempt; the random part is from zero to all of it."""
     # The exponent is bounded because a policy may allow thousands of attempts.
     longest = min(policy.backoff_max, policy.backoff * 2.0 ** min(attempts - 1, 60))
     return longest * (1.0 - policy.jitter) + longest * policy.jitter * random

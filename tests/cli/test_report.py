@@ -194,7 +194,7 @@ def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path
     assert (many["pairs"], one["pairs"]) == (7, 1)
     assert [row["conversation_id"] for row in many["examples"]] == [f"c{n}" for n in range(1, 8)]
     text = command("report", path).out
-    assert "7 failed: Intercom had a fault of its own, which may have passed by now" in text
+    assert "7 failed: Intercom had a fault, which may be over by now" in text
     assert "ServerError: HTTP 503, no code: no message (request id r1x)" in text
     assert "for example conversation c1, contact k1, request id r1x" in text
     assert "UnknownOutcomeError: nobody knows" in text
@@ -216,7 +216,7 @@ def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(command: Command, 
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("refused_last_contact", "3 refused last contact: it is the only contact of its"),
+        ("refused_last_contact", "3 refused last contact: it is the last contact of its"),
         ("already_absent", "No contact was in its conversation."),
     ],
 )
@@ -322,7 +322,7 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
     for said in (
         "5 pairs are not settled. The input was not read to its end.",
         f"intercom-async detach {path} --region eu",
-        "3 failed: Intercom had a fault of its own, which may have passed by now",
+        "3 failed: Intercom had a fault, which may be over by now",
         "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
         "detached 1,501 removed; nothing to do",
         "Pairs 1,506 1,501 settled, 1,001 of them earlier",

@@ -47,7 +47,7 @@ class Chart:
 
     @property
     def quota(self) -> float:
-        """In requests per second; 0.0 if it is unknown or far above all columns."""
+        """The quota in requests per second; 0.0 if it is unknown or far above all columns."""
         quota = (self._limit or 0) / 10
         return quota if quota <= 4 * self.highest("pairs") else 0.0
 

@@ -53,7 +53,7 @@ def _chart(facts: Report) -> Iterator[RenderableType]:
     if len(chart.cells) < 2:
         return
     quota = f"; the quota is {chart.quota:,.1f} requests per second" if chart.quota else ""
-    yield from ("", _text(f"pairs per second, in lines of {span(chart.width)}{quota}", "bold"))
+    yield from ("", _text(f"pairs per second, one line for {span(chart.width)}{quota}", "bold"))
     table = _table("UTC", "", "pairs/s", "not settled", "retries", "refused", right=(2, 3, 4, 5))
     for cell in chart.cells:
         if isinstance(cell, int):
