@@ -141,7 +141,6 @@ class Sender:
 
 
 def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:
-    """Return the result of a pair whose sending was cut off."""
     sent = item.attempts > 0 or item.in_doubt
     return DetachResult(
         detach=item.pair,

@@ -66,13 +66,13 @@ def _main(
 async def detach(options: ChangeOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
-    Each pair ends as removed, already gone, without a conversation, or refused because it is the
-    last contact. Lines that are no pair are reported and skipped.
+    Each contact is removed, was gone already, has no such conversation, or stays because it is the
+    last one. Lines that give no pair are reported and skipped.
 
-    With --people the file lists people, and their group conversations are looked up.
+    With --people the file lists people: they are removed from all of their group conversations.
 
-    With --journal a run may be killed at any moment: the same command goes on where it was, and so
-    does `detach JOURNAL`.
+    With --journal a run may be killed at any moment. To go on, repeat the command, or give the
+    journal alone: `detach JOURNAL`.
 
     The first Ctrl-C or SIGTERM lets requests in flight finish, the second does not.
     """

@@ -161,12 +161,12 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]
                 lines.begin()
             unread = alone
         except csv.Error:
-            yield lines.first, f"not CSV ({_pass(lines, up_to_closing, alone=alone)})"
+            yield lines.first, f"not CSV ({_skip_bad_row(lines, up_to_closing, alone=alone)})"
             lines.begin()
 
 
-def _pass(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
-    """Skip a bad row; return what is wrong with it."""
+def _skip_bad_row(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
+    """Return what is wrong with the row."""
     first, end = lines.first, 0
     for line in itertools.chain(lines.row[-1:], () if alone else lines):
         if closing := up_to_closing.match(line):

@@ -115,7 +115,7 @@ class Display:
         return lines
 
     def _progress(self) -> Text:
-        """Return the most important numbers first."""
+        """Return the run's numbers, the most important ones first."""
         summary, status, total = self._run.summary, self._run.rate_limit, self._total
         done = summary.total + summary.settled_before
         rate = self._rate(summary)

@@ -87,7 +87,7 @@ async def simulate(options: SimulateOptions) -> ExitStatus:
         async with contextlib.aclosing(simulator):
             limit = simulator.quota.limit
             say(console, f"serving on {simulator.url}, {limit} requests per 10 seconds", "bold")
-            say(console, f"token {simulator.token}, admin {simulator.admin_id}; try:")
+            say(console, f"access token: {simulator.token}; admin id: {simulator.admin_id}; try:")
             say(
                 console,
                 f"curl -X DELETE {simulator.url}/conversations/{_CONVERSATION}"

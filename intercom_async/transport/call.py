@@ -293,7 +293,6 @@ class Call(msgspec.Struct, eq=False):
         )
 
     async def _until_announced(self, announced: Awaitable[None], permit: Permit) -> None:
-        """Wait until the request may leave."""
         try:
             await announced
         except BaseException:
@@ -615,5 +614,4 @@ class Call(msgspec.Struct, eq=False):
 
 
 def _result_of(state: Any) -> Any:
-    """Return the result of the newest attempt under tenacity."""
     return state.outcome.result()

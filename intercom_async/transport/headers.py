@@ -46,7 +46,6 @@ def request_headers(
 
 
 def _check_version(version: object) -> str:
-    """Return the value of `Intercom-Version`."""
     if isinstance(version, str) and (
         version in _OLDEST_VERSIONS
         or version in _NAMED_VERSIONS
@@ -83,7 +82,6 @@ def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
 
 
 def _check_suffix(suffix: object) -> str:
-    """Return what is added to the User-Agent header."""
     if not isinstance(suffix, str) or not suffix.strip() or not re.fullmatch(_HEADER_VALUE, suffix):
         expected = 'printable ASCII such as "acme-sync/2.1"'
         raise InvalidArgumentError("user_agent_suffix", suffix, expected)

@@ -153,7 +153,7 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
     assert sum(column["unsettled"] for column in columns) == 3
     text = command("report", path).out
     for line in (
-        r"Pairs +1,506 +1,501 settled, 1,001 of them earlier",
+        r"Pairs +1,506 +1,501 settled, 1,001 in earlier sessions",
         r"Requests +1,519 ",
         r"Retries +13 ",
         r"Refused +4 ",
@@ -325,7 +325,7 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
         "3 failed: Intercom had a fault, which may be over by now",
         "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
         "detached 1,501 removed; nothing to do",
-        "Pairs 1,506 1,501 settled, 1,001 of them earlier",
+        "Pairs 1,506 1,501 settled, 1,001 in earlier sessions",
         "2025-01-31 22:00:00",
         "it goes on now, or it was killed",
     ):

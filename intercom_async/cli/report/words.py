@@ -74,7 +74,7 @@ def origin(facts: Report) -> str:
 
 def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
     """Yield each number of the run: its name, its value and a remark."""
-    before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
+    before = f", {facts.settled_before:,} in earlier sessions" if facts.settled_before else ""
     quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
     if facts.people:
         states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
