@@ -109,7 +109,7 @@ class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
     next_look: float
 
     def __str__(self) -> str:
-        look = f"the next look is in {self.next_look:.0f} s" if self.next_look else "looking now"
+        look = f"the next check is in {self.next_look:.0f} s" if self.next_look else "checking now"
         return f"Intercom has been away for {self.since:.0f} s ({self.reason}); {look}"
 
 

@@ -229,6 +229,11 @@ def test_no_command_is_left_out() -> None:
     assert len([line for line in COMMANDS if line.startswith(ELSEWHERE)]) == 3
 
 
+def test_the_table_of_outcomes_has_all_of_a_detach() -> None:
+    named = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert {*intercom_async.Outcome} - {"attached"} <= named
+
+
 def test_the_reference_names_everything_public() -> None:
     reference = README.split("## Reference\n")[1].split("\n## ")[0]
     missing = [name for name in intercom_async.__all__ if f"`{name}`" not in reference]

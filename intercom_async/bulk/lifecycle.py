@@ -20,7 +20,7 @@ _UNREAD: Final = 256
 _UNREAD_BYTES: Final = 16 * 1024 * 1024
 """Bytes of replies that may wait in those results."""
 
-INTERRUPTED: Final = "other code cancelled a task of the run, which stopped; run it again"
+INTERRUPTED: Final = "other code cancelled a task of the run, so the run stopped; run it again"
 
 
 class ResultQueue(Generic[_Result]):

@@ -492,7 +492,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             except BaseException:
                 self._input.put_back(new)
                 raise
-        # What a row says is true: no other task opens pairs.
+        # No other task opens pairs, so what the rows say is still true.
         items = (self._item(pair, row) for (pair, *_), row in zip(new, rows, strict=True))
         return taken + [item for item in items if item is not None]
 
@@ -628,7 +628,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._look_at_answer(result)
         self._pairs.free(item)
         if result.outcome is Outcome.NOT_ATTEMPTED:
-            return  # it stays among the open ones
+            return  # it stays open, and `_leave` gives its result
         assert self._session is not None  # noqa: S101  no worker begins before
         before, error = item.row, result.error
         result = replace(

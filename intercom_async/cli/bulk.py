@@ -52,7 +52,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
         resumes = journal is not None and journal.is_file() and journal.stat().st_size > 0
         asked = question(options, given, client, identity, total=total, resumes=resumes)
         if total != 0 and not confirmed(options, asked, console):
-            say(console, "nothing was done")
+            say(console, "not confirmed: nothing was done")
             return ExitStatus.INTERRUPTED
         feed = given.feed(console, strict=options.strict, limit=options.limit)
         search = None

@@ -107,7 +107,9 @@ def _open(target: Path, console: Console, *, resumes: bool) -> BinaryIO:
         return rewrite(target)
     with target.open("rb") as existing:
         if existing.read(len(_RESULT)) != _RESULT:
-            raise InvalidArgumentError("--output", str(target), "a new file, or one with results")
+            raise InvalidArgumentError(
+                "--output", str(target), "a new file, or one with earlier results"
+            )
     if not resumes:
         return rewrite(target)
     say(console, f"adding to the results in {target}", "dim")

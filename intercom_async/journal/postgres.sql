@@ -20,12 +20,12 @@ CREATE TABLE IF NOT EXISTS intercom_workspace (
     app_name text,
     session integer,                                           -- which owns it, or did so last
     loaded bigint NOT NULL DEFAULT 0,                          -- how often pairs were submitted
-    drained bigint NOT NULL DEFAULT 0,                         -- `loaded` when all was worked off
-    stopped_by text,                                           -- why no worker can do it
+    drained bigint NOT NULL DEFAULT 0,                         -- the value of `loaded` when all was sent
+    stopped_by text,                                           -- why no worker can send its pairs
     PRIMARY KEY (run, workspace)
 );
 
-CREATE TABLE IF NOT EXISTS intercom_session (                                -- a submission, or an owner's time
+CREATE TABLE IF NOT EXISTS intercom_session ( -- one submission, or one worker's ownership
     run text COLLATE "C" NOT NULL,
     number integer NOT NULL,
     expires_at timestamptz NOT NULL,                           -- of its lease; '-infinity': let go
@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS intercom_pair (
     contact_id text COLLATE "C" NOT NULL,
     admin_id text,
     state text COLLATE "C" NOT NULL,                           -- 'pending', 'sending' or an outcome
-    inferred boolean NOT NULL DEFAULT false,                   -- concluded from a check
+    inferred boolean NOT NULL DEFAULT false,                   -- the outcome comes from a check
     in_doubt boolean NOT NULL DEFAULT false,                   -- an attempt may still be applied
     attempts integer NOT NULL DEFAULT 0,
     refusals integer NOT NULL DEFAULT 0,
@@ -65,12 +65,12 @@ CREATE TABLE IF NOT EXISTS intercom_pair (
     request_id text,
     deferred boolean NOT NULL DEFAULT false,                   -- waits for its second try
     second_try boolean NOT NULL DEFAULT false,
-    session integer NOT NULL,                                  -- negative: it has only read the pair
+    session integer NOT NULL,                                  -- wrote the row last; negative: has only read it
     updated_at double precision NOT NULL,
     PRIMARY KEY (run, workspace, conversation_id, contact_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE TABLE IF NOT EXISTS intercom_count (                                  -- kept by the triggers below
+CREATE TABLE IF NOT EXISTS intercom_count ( -- kept by the triggers below
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,

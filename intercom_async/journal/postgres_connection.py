@@ -54,7 +54,9 @@ def parts_of(url: str) -> dict[str, Any]:
     with contextlib.suppress(psycopg.ProgrammingError):
         return conninfo_to_dict(url)
     raise InvalidArgumentError(
-        "journal", None, "a postgresql:// URL with options of libpq's, special characters as %40"
+        "journal",
+        None,
+        "a postgresql:// URL with libpq's options; write special characters like %40",
     )
 
 

@@ -37,7 +37,7 @@ CREATE TABLE pair (
     contact_id TEXT NOT NULL,
     admin_id TEXT,
     state TEXT NOT NULL,                 -- 'pending', 'sending' (may have been applied), or an outcome
-    inferred INTEGER NOT NULL,           -- concluded from a check
+    inferred INTEGER NOT NULL,           -- the outcome comes from a check
     in_doubt INTEGER NOT NULL,           -- an attempt may still be applied
     attempts INTEGER NOT NULL,
     refusals INTEGER NOT NULL,
@@ -48,7 +48,7 @@ CREATE TABLE pair (
     request_id TEXT,
     deferred INTEGER NOT NULL,           -- waits for its second try
     second_try INTEGER NOT NULL,
-    session INTEGER NOT NULL,            -- which wrote the row last; negative: it has only read the pair
+    session INTEGER NOT NULL,            -- wrote the row last; negative: has only read the pair
     updated_at REAL NOT NULL,
     PRIMARY KEY (workspace, conversation_id, contact_id)
 ) WITHOUT ROWID;
@@ -61,7 +61,7 @@ CREATE TABLE person (                    -- of a run that was given people
     contacts TEXT NOT NULL,              -- JSON: the contacts' ids
     merged INTEGER NOT NULL,             -- how many were found by following a merge
     without_email INTEGER NOT NULL,      -- how many cannot be attached again by their id
-    note TEXT,                           -- why it failed, what was followed
+    note TEXT,                           -- why it failed, or which merge was followed
     session INTEGER NOT NULL,
     PRIMARY KEY (by, value)
 ) WITHOUT ROWID;
@@ -84,7 +84,8 @@ FROM pair GROUP BY workspace, state;
 CREATE VIEW failures AS
 SELECT workspace, conversation_id, contact_id, state, status, code, error, request_id, attempts,
     strftime('%Y-%m-%dT%H:%M:%SZ', updated_at, 'unixepoch') AS updated_at
-FROM pair WHERE state IN ('failed', 'unknown', 'refused_last_contact', 'sending');
+FROM pair
+WHERE state NOT IN ('pending', 'detached', 'attached', 'already_absent', 'conversation_missing');
 
 CREATE VIEW timeline AS
 SELECT strftime('%Y-%m-%dT%H:%MZ', updated_at, 'unixepoch') AS minute, state, count(*) AS pairs,

@@ -68,13 +68,15 @@ def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
     checked: dict[str, str] = {}
     for name, value in headers.items():
         if not isinstance(name, str) or not re.fullmatch(_HEADER_NAME, name):
-            raise InvalidArgumentError("default_headers", name, "a mapping of headers' names")
+            raise InvalidArgumentError(
+                "default_headers", name, "a mapping with names that a header can have"
+            )
         expected = None
         if name.lower() in own:
             options = "token, version, user_agent_suffix, proxy"
-            expected = f"without {name}, which is the library's ({options})"
+            expected = f"without {name}, which the library sets (see {options})"
         elif not isinstance(value, str) or not re.fullmatch(_HEADER_VALUE, value):
-            expected = f"printable ASCII texts, that of {name} too"
+            expected = f"texts of printable ASCII, and that of {name} is not"
         if expected is not None:
             raise InvalidArgumentError("default_headers", None, expected)
         checked[name.title()] = value  # one spelling, so that none is sent twice

@@ -78,7 +78,7 @@ SOURCE = "must be another file than pairs.csv"
         ("detach pairs.csv --journal new.db --output new.db-lock", JOURNAL),
         ("detach run.db --token-file pairs.csv --output hard", "another file than --token-file"),
         ("detach - --output pairs.csv", "another file than standard input"),
-        ("detach pairs.csv --output letter", "a new file, or one with results"),
+        ("detach pairs.csv --output letter", "a new file, or one with earlier results"),
         ("attach --undo run.db --output run.db", "another file than run.db"),
         ("attach --undo run.db --journal run.db", "another file than run.db"),
         ("export run.db --csv --output run.db", "--output must be another file"),

@@ -256,7 +256,7 @@ async def test_an_interactive_call_fails_at_once_and_says_since_when_why_and_whe
     with pytest.raises(
         ConnectionFailedError,
         match=r"away for 2\d s \(no connection could be made: it is away\); "
-        r"the next look is in \d+ s; nothing was sent",
+        r"the next check is in \d+ s; nothing was sent",
     ) as caught:
         await world.transport.send(DETACH, INTERACTIVE)
     assert now() - began < 0.1
