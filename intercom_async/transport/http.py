@@ -425,7 +425,7 @@ class Http:
             AttemptFailedError: no usable reply.
             ClientStateError: the client or the injected session cannot be used.
         """
-        session = self.ready()
+        session = self._session or self.ready()  # the call that sends it has asked `ready`
         answer: _Answer | None = None
         self._deadlines.enter(seconds)
         try:
