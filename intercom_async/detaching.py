@@ -11,7 +11,6 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import attrs
 import msgspec
 from msgspec.structs import replace
 
@@ -85,8 +84,7 @@ GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
 """Outcomes after which there is nothing left to detach, because there was nothing."""
 
 
-@attrs.frozen
-class Detach:
+class Detach(msgspec.Struct, frozen=True):
     """One pair: remove this contact from this conversation, or put it back.
 
     Attributes:

@@ -3,7 +3,7 @@
 Each workspace has a `DetachRun` of its own, all of them share the pool's journal and its queue of
 results. A mapping has an input for each workspace. Pairs in any order go into the journal first,
 and each workspace's run takes its own from there; so a workspace that hangs holds up no other, and
-no pair that was read is lost. While it waits for more of them, its place is another's.
+no pair that was read is lost.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ import attrs
 
 from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.options import RunOptions
-from intercom_async.bulk.queue import Item
 from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.run import DetachRun, Part
 from intercom_async.bulk.summary import DetachSummary, PoolResult, PoolSummary, facts_of
@@ -139,7 +138,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
         workspaces = {key: share.summary(self._elapsed) for key, share in self._shares.items()}
-        return PoolSummary(workspaces=workspaces, elapsed=self._elapsed)
+        return PoolSummary.of(workspaces, elapsed=self._elapsed)
 
     # --- beginning and end ---------------------------------------------------------------------
 
@@ -266,7 +265,16 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 self._results.add(PoolResult(workspace=workspace, result=result))
         session = self._session
         rows = await session.plan(
-            [Item(pair).row_in(State.PENDING, pair.admin_id, one.workspace) for one, pair in good]
+            [
+                Row(
+                    workspace=share.workspace,
+                    conversation_id=pair.conversation_id,
+                    contact_id=pair.contact_id,
+                    admin_id=pair.admin_id,
+                    state=State.PENDING.value,
+                )
+                for share, pair in good
+            ]
         )
         for (share, pair), row in zip(good, rows, strict=True):
             if row is None or session.leaves(row):
@@ -281,9 +289,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         """Give a workspace's run what was planned for it, and at the end what occurred again."""
         last: Row | None = None
         while share.left or self._reading:
-            if not share.left:
-                await self._wait_for_more(share)
-                continue
+            await share.changes.until(lambda: share.left > 0 or not self._reading)
             rows = await self._session.take(share.workspace, after=last, limit=_BATCH)
             last = rows[-1] if rows else None
             share.left -= len(rows)
@@ -291,21 +297,6 @@ class PoolRun(Run[PoolResult, PoolSummary]):
                 yield row
         for pair in share.again:
             yield pair
-
-    async def _wait_for_more(self, share: _Share) -> None:
-        """Wait for more pairs of a workspace; once it is idle, another may have its place."""
-
-        def come() -> bool:
-            return share.left > 0 or not self._reading
-
-        run = share.run
-        await share.changes.until(lambda: come() or (run is not None and run.idle))
-        if not come():
-            self._places.release()
-            try:
-                await share.changes.until(come)
-            finally:
-                await self._places.acquire()
 
     # --- workspaces ----------------------------------------------------------------------------
 

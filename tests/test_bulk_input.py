@@ -5,19 +5,20 @@ import contextlib
 import contextvars
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from intercom_async import Detach, IntercomClient, InvalidArgumentError, Outcome
+from intercom_async import IntercomClient, InvalidArgumentError, Outcome
 from intercom_async.journal import Row
 from intercom_async.journal.row import RowKey
 from intercom_async.journal.sqlite import SqliteStore
 from intercom_async.simulator import IntercomSimulator
+from tests.support.leftovers import holds_nothing, nothing_left_behind
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -142,7 +143,7 @@ class TestConsumers:
                     break
                 await asyncio.sleep(3600)
 
-        async with opened() as (sim, client):
+        async with nothing_left_behind(), opened() as (sim, client):
             pairs = sim.workspace.populate(conversations=2000)
             task = asyncio.create_task(consume(client, pairs))
             await asyncio.sleep(5.0)
@@ -152,39 +153,10 @@ class TestConsumers:
             sent = sim.requests.total
             await asyncio.sleep(60.0)
             assert sim.requests.total == sent < 1000
-
-
-class Named(NamedTuple):
-    conversation_id: str
-    contact_id: str
+            assert holds_nothing(client)
 
 
 class TestForms:
-    async def test_pairs_come_as_programs_hold_them(self) -> None:
-        database = sqlite3.connect(":memory:")
-        database.row_factory = sqlite3.Row
-        async with opened() as (sim, client):
-            pairs = sim.workspace.populate(conversations=7)
-            row = database.execute(
-                "SELECT ? AS contact_id, 7 AS other, ? AS conversation_id", pairs[0][::-1]
-            ).fetchone()
-            mapping: Mapping[str, Any] = {
-                "conversation_id": int(pairs[1][0]),
-                "contact_id": pairs[1][1],
-            }
-            forms = [
-                row,
-                mapping,
-                list(pairs[2]),
-                Named(*pairs[3]),
-                (*pairs[4], sim.admin_id),
-                (int(pairs[5][0]), pairs[5][1]),
-                Detach(*pairs[6]),
-            ]
-            summary = await client.detach_contacts(forms)
-            assert summary.outcomes[Outcome.DETACHED] == 7
-        database.close()
-
     async def test_a_pair_with_an_id_that_cannot_be_one_fails_alone(self, tmp_path: Path) -> None:
         async with opened() as (sim, client):
             (good,) = sim.workspace.populate(conversations=1)

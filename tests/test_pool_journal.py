@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,18 +179,13 @@ async def test_a_workspace_that_is_forgotten_is_looked_up_again() -> None:
         assert places.lookups == ["ws0", "ws0"]
 
 
-@pytest.mark.parametrize("form", ["mapping", "mixed", "sorted"])
-async def test_no_more_workspaces_than_asked_for_are_in_work(form: str) -> None:
+@pytest.mark.parametrize("form", [dict, mixed])
+async def test_no_more_workspaces_than_asked_for_are_in_work(form: Callable[[Any], Any]) -> None:
     async with nothing_left_behind(), town(7, latency=0.1) as places:
         pairs = places.populate(8)
-        forms: dict[str, Any] = {
-            "mapping": pairs,
-            "mixed": mixed(pairs),
-            "sorted": sorted(mixed(pairs)),
-        }
         in_work: list[int] = []
         async with IntercomPool(places.access) as pool:
-            run = pool.detach_contacts(forms[form], at_once=2)
+            run = pool.detach_contacts(form(pairs), at_once=2)
             sims = places.simulators.values()
             in_work += [sum(sim.requests.in_flight > 0 for sim in sims) async for _ in run]
             assert run.summary.settled == 56
@@ -252,10 +247,10 @@ async def test_closing_ends_whoever_waits_for_a_look_up() -> None:
 
 async def test_on_a_slow_server_no_pair_fails_and_interactive_calls_find_a_connection() -> None:
     latency = 3.0
-    async with town(60, latency=latency) as places:
+    async with town(30, latency=latency) as places:
         pairs = places.populate(20)
         waits: list[float] = []
-        async with IntercomPool(places.access, connections=64) as pool:
+        async with IntercomPool(places.access, connections=32) as pool:
             run = asyncio.ensure_future(_summary_of(pool, mixed(pairs)))
             loop = asyncio.get_running_loop()
             await asyncio.sleep(7.0)
@@ -265,7 +260,7 @@ async def test_on_a_slow_server_no_pair_fails_and_interactive_calls_find_a_conne
                     await client.whoami()
                 waits.append(loop.time() - began)
             summary = await run
-        assert summary.outcomes[Outcome.DETACHED] == summary.total == 1200
+        assert summary.outcomes[Outcome.DETACHED] == summary.total == 600
         assert max(waits) < 2 * latency
         seen = sum(sim.requests.total for sim in places.simulators.values())
         assert summary.requests + summary.refusals + len(waits) == seen
@@ -340,24 +335,3 @@ async def test_a_workspace_that_nobody_knows_keeps_its_pairs_for_later(tmp_path:
             summary = await pool.detach_contacts(journal=path)
         assert summary.settled == summary.total == 5
         assert set(states_in(path).values()) == {"detached"}
-
-
-async def test_a_workspace_that_waits_for_more_makes_room_for_another() -> None:
-    async with nothing_left_behind(), town(2) as places:
-        pairs = places.populate(3)
-        told = asyncio.Event()
-
-        async def source() -> AsyncIterator[Key]:
-            for pair in pairs["ws0"]:
-                yield ("ws0", *pair)
-            await asyncio.sleep(60.0)
-            for pair in pairs["ws1"]:
-                yield ("ws1", *pair)
-            await told.wait()
-
-        async with IntercomPool(places.access) as pool:
-            async for found in pool.detach_contacts(source(), at_once=1):
-                if found.workspace == "ws1":
-                    told.set()
-        assert told.is_set()
-        assert applied_twice(places) == []

@@ -62,8 +62,8 @@ def test_a_pools_summary_raises_for_any_workspace_and_has_the_numbers_of_all() -
     bad = DetachSummary(
         outcomes={**counts, Outcome.FAILED: 2}, causes=(cause,), input_ended=True, refusals=1
     )
-    PoolSummary(workspaces={"acme": good}).raise_for_failures()
-    both = PoolSummary(workspaces={"acme": good, "umbrella": bad}, elapsed=1.5)
+    PoolSummary.of({"acme": good}).raise_for_failures()
+    both = PoolSummary.of({"acme": good, "umbrella": bad}, elapsed=1.5)
     with pytest.raises(RunFailedError, match=r"2 of 5 .* reason: HTTP 500") as raised:
         both.raise_for_failures()
     assert pickle.loads(pickle.dumps(raised.value)).summary == both
@@ -75,5 +75,5 @@ def test_a_pools_summary_raises_for_any_workspace_and_has_the_numbers_of_all() -
     stopped = DetachSummary(outcomes=counts, stopped_by=refused, input_ended=True)
     for summary, reason in ((unread, None), (stopped, refused)):
         with pytest.raises(RunFailedError) as raised:
-            PoolSummary(workspaces={"acme": good, "umbrella": summary}).raise_for_failures()
+            PoolSummary.of({"acme": good, "umbrella": summary}).raise_for_failures()
         assert raised.value.__cause__ is reason

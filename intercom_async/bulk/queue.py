@@ -1,15 +1,13 @@
 """The pairs of a run on their way: never two requests at once on one conversation."""
 
+import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import attrs
+import msgspec
 
 from intercom_async.detaching import Detach
 from intercom_async.journal import Row, State, Wanted
-
-if TYPE_CHECKING:
-    import asyncio
 
 PairKey = tuple[str, str]
 
@@ -20,31 +18,27 @@ _PARKED: Final = 20_000
 """Pairs that may wait for another pair of their conversation."""
 
 
-@attrs.define(eq=False)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """A pair that a run has taken up and that has no outcome yet.
 
     Attributes:
+        key: conversation and contact.
         row: what earlier tries left, None for a pair that is new.
         source: the rows that it comes from, None for the input.
         announced: whether the journal may say that the pair is being sent.
         attempts: requests that left in this try.
-        task: sends it.
+        task: sends it; None before and after that.
         recalled: whether the journal is out of reach, so that nothing may be sent again.
     """
 
+    key: PairKey
     pair: Detach
     row: Row | None = None
     source: Wanted | None = None
     announced: bool = False
     attempts: int = 0
-    task: "asyncio.Task[Any] | None" = None
+    task: asyncio.Task[Any] | None = None
     recalled: bool = False
-
-    @property
-    def key(self) -> PairKey:
-        """Conversation and contact."""
-        return self.pair.conversation_id, self.pair.contact_id
 
     @property
     def second(self) -> bool:
@@ -83,7 +77,8 @@ class PairQueue:
     def __init__(self) -> None:
         self.open: dict[PairKey, Item] = {}
         self.ready: deque[Item] = deque()
-        self._busy: dict[str, deque[Item] | None] = {}
+        self._busy = set[str]()
+        self._waiting: dict[str, deque[Item]] = {}
         self._parked = 0
 
     def __len__(self) -> int:
@@ -97,21 +92,21 @@ class PairQueue:
     def admit(self, item: Item) -> None:
         """Make an open pair ready, or park it while its conversation is busy."""
         conversation = item.pair.conversation_id
-        if conversation not in self._busy:
-            self._busy[conversation] = None
+        if conversation in self._busy:
+            self._waiting.setdefault(conversation, deque()).append(item)
+            self._parked += 1
+        else:
+            self._busy.add(conversation)
             self.ready.append(item)
-            return
-        waiting = self._busy[conversation]
-        if waiting is None:  # nobody else does
-            waiting = self._busy[conversation] = deque()
-        waiting.append(item)
-        self._parked += 1
 
     def free(self, item: Item) -> None:
         """Let the next pair of a conversation go: the one under way has its answer."""
-        waiting = self._busy[item.pair.conversation_id]
-        if waiting:
-            self._parked -= 1
-            self.ready.append(waiting.popleft())
-        else:
-            del self._busy[item.pair.conversation_id]
+        conversation = item.pair.conversation_id
+        waiting = self._waiting.get(conversation)
+        if waiting is None:
+            self._busy.remove(conversation)
+            return
+        self.ready.append(waiting.popleft())
+        self._parked -= 1
+        if not waiting:
+            del self._waiting[conversation]

@@ -162,6 +162,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._identity: Identity | None = None
         self._asking = False
         self._session: Session | None = None
+        self._number = 0
         self._tally = Tally() if part is None else part.tally
         self._right_input = False
         self._answers = self._missing = 0
@@ -171,7 +172,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._search = pairs if isinstance(pairs, PairSearch) else None
         self._input = InputReader(pairs, _as_read, self._changes)
         self._reader: asyncio.Task[None] | None = None
-        self._starved = False
         self._drain = True
         self._cursors: dict[Wanted, Row | None] = {}
         self._left_unread = False
@@ -208,11 +208,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Since when Intercom is away, and why; None while it answers."""
         return self._transport.outage
 
-    @property
-    def idle(self) -> bool:
-        """Whether it waits for more input, and everything that came before was sent."""
-        return self._starved and not self._workers
-
     def stop(self, *, immediately: bool = False, drain: bool = True) -> None:
         """End the run early; the consumer still gets a result for everything that was read.
 
@@ -226,7 +221,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         # Draining a search would mean to go on searching.
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
-        self._sender.stop(everything=immediately or self.outage is not None)
+        everything = immediately or self.outage is not None
+        self._sender.stop(self._pairs.open.values(), everything=everything)
         if self._asking and self._supervisor is not None:
             self._asking = False
             self._supervisor.cancel()
@@ -308,13 +304,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._is_stopping():
             return
         if self._part is not None:
-            self._session = self._part.session
-            self._left_unread = self._session.resumed
+            self._use(self._part.session)
             if self._part.no_access is not None:
                 self._stop_for(self._part.no_access)
                 return
         try:
-            if self._durable:
+            if self._durable or self._options.admin_id is None:
                 self._identity = await self._who()
                 if self._is_stopping():
                     return
@@ -329,20 +324,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._stop_for(error)
             if isinstance(error, JournalLockedError):
                 self.stop(drain=False)  # the other worker gives the results
-
-    async def _find_admin(self, items: Sequence[Item]) -> None:
-        """Let the token's own admin act for pairs that name none, unless the run names one."""
-        if self._identity is not None or self._sender.admin_id is not None:
-            return
-        if all(item.pair.admin_id is not None for item in items) or self._is_stopping():
-            return
-        try:
-            self._identity = await self._who()
-        except IntercomError as error:
-            if isinstance(error, ClientStateError):
-                raise
-            self._stop_for(error)
-        self._sender.admin_id = getattr(self._identity, "id", None)
 
     async def _who(self) -> Identity | None:
         """Ask who the token belongs to, again after a failure that may pass; None if stopped.
@@ -401,18 +382,23 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 app_id=app_id,
                 app_name=app_name,
             )
-            self._session = await self._journal.open(binding, runtime=self._runtime)
-            self._left_unread = self._session.resumed
-            self._session.watch(self.recall)
+            session = await self._journal.open(binding, runtime=self._runtime)
+            self._use(session)
+            session.watch(self.recall)
             if self._search is not None:
-                await self._search.join(self._session, self._tally)
-                before = self._session.before.items()
+                await self._search.join(session, self._tally)
+                before = session.before.items()
                 self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
         self._sender.journal = self._session if self._durable else None
 
+    def _use(self, session: Session) -> None:
+        self._session = session
+        self._number = session.number
+        self._left_unread = session.resumed
+
     def recall(self) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
-        self._sender.recall()
+        self._sender.recall(self._pairs.open.values())
 
     def _facts(self) -> Facts:
         """Return the run's numbers for the journal."""
@@ -442,14 +428,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             items = await take()
             if items is None:
                 return
-            await self._find_admin(items)
             if self._is_stopping():
                 await self._leave(items)
             else:
                 self._admit(items)
             self._note_backlog()
-            if self._session is not None:
-                await self._session.room()
             await self._sink.room()
 
     async def _work_off_input(self) -> None:
@@ -484,39 +467,40 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _take_input(self) -> list[Item] | None:
         """Take pairs that are not settled; give the results of those that this run has had."""
         reader = self._reader
-        self._starved = True
-        self._changes.look()
         await self._changes.until(lambda: len(self._input) > 0 or reader is None or reader.done())
-        self._starved = False
         batch = self._input.take(_BATCH)
         if not batch:
             return None
-        taken: list[Item | None] = []
-        pairs: list[Detach] = []
-        for pair, error, row in batch:
+        taken: list[Item] = []
+        new: list[_Read] = []
+        for read in batch:
+            pair, error, row = read
+            key = pair.conversation_id, pair.contact_id
             if error is not None:
                 self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
             elif row is not None:
-                taken.append(self._open(pair, row))
-            elif not self._is_under_way(pair):
-                pairs.append(pair)
-        rows: list[Row | None] = [None] * len(pairs)
-        if pairs and self._session is not None:
+                taken.append(self._open(key, pair, row))
+            elif key in self._pairs.open:
+                self._again[key] += 1  # it gets the open pair's result, too
+            else:
+                new.append(read)
+        rows: list[Row | None] = [None] * len(new)
+        if new and self._session is not None:
             try:
-                rows = await self._session.look_up(pairs, self._workspace)
+                rows = await self._session.look_up([pair for pair, *_ in new], self._workspace)
             except BaseException:
-                self._input.put_back([(pair, None, None) for pair in pairs])
+                self._input.put_back(new)
                 raise
         # What a row says is true: no other task opens pairs.
-        taken += (self._item(pair, row) for pair, row in zip(pairs, rows, strict=True))
-        return [item for item in taken if item is not None]
+        items = (self._item(pair, row) for (pair, *_), row in zip(new, rows, strict=True))
+        return taken + [item for item in items if item is not None]
 
     def _item(self, pair: Detach, row: Row | None) -> Item | None:
         """Take up a pair of the input, unless this run or an earlier session has settled it."""
-        if self._is_under_way(pair):
-            return None
         key = pair.conversation_id, pair.contact_id
-        if row is not None and row.session == self._number:
+        if key in self._pairs.open:
+            self._again[key] += 1
+        elif row is not None and row.session == self._number:
             if row.deferred:
                 self._again[key] += 1
             else:
@@ -524,25 +508,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         elif row is not None and row.settled:
             self._tally.settled_before += 1
         else:
-            return self._open(pair, row)
+            return self._open(key, pair, row)
         return None
 
-    def _open(self, pair: Detach, row: Row | None) -> Item:
-        item = Item(pair, row)
-        self._pairs.open[item.key] = item
+    def _open(self, key: PairKey, pair: Detach, row: Row | None) -> Item:
+        item = self._pairs.open[key] = Item(key, pair, row)
         return item
-
-    def _is_under_way(self, pair: Detach) -> bool:
-        """Whether a pair is open already; if so, it gets the open pair's result, too."""
-        key = pair.conversation_id, pair.contact_id
-        under_way = key in self._pairs.open
-        if under_way:
-            self._again[key] += 1
-        return under_way
-
-    @property
-    def _number(self) -> int:
-        return 0 if self._session is None else self._session.number
 
     async def _take_left(self) -> list[Item] | None:
         """Take what earlier sessions left and the input did not name."""
@@ -557,17 +528,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._deferring = False
         if self._deferred:
             # What failed a moment ago would fail again.
-            passed = (
-                asyncio.Event()
-            )  # not the clock: a loop's timers may be early by its resolution
-
-            def end() -> None:
-                passed.set()
-                self._changes.look()
-
-            timer = self._runtime.call_later(self._pause(self._retry.attempts), end)
-            await self._until(passed.is_set)
-            timer.cancel()
+            pause = asyncio.create_task(self._runtime.sleep(self._pause(self._retry.attempts)))
+            pause.add_done_callback(lambda _: self._changes.look())
+            try:
+                await self._until(pause.done)
+            finally:
+                pause.cancel()
         await self._work_off(self._take_deferred)
 
     async def _take_deferred(self) -> list[Item] | None:
@@ -588,7 +554,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             wanted, after=self._cursors.get(wanted), limit=_BATCH, workspace=self._workspace
         )
         self._cursors[wanted] = rows[-1] if rows else None
-        items = [Item(row.pair, row, wanted) for row in rows]
+        items = [Item(row.key[1:], row.pair, row, wanted) for row in rows]
         new = [item for item in items if item.key not in under_way]
         self._pairs.open.update((item.key, item) for item in new)
         return new if rows else None
@@ -626,54 +592,62 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changes.look()
 
     async def _work(self) -> None:
-        ready, results = self._pairs.ready, self._sink
+        """Send pairs one after the other, as long as any are ready."""
+        ready, results, backlog = self._pairs.ready, self._sink, self._backlog
+        began = self._runtime.monotonic()
         while ready and not self._is_stopping():
             if results.full:
                 await results.room()
+                began = self._runtime.monotonic()
+                continue
+            item = ready.popleft()
+            if backlog.unread:
+                backlog.unread -= 1
+            http = self._transport.http
+            result = await self._sender.send(item)
+            self._tally.count_requests(result.attempts, result.refusals, again=item.second)
+            now = self._runtime.monotonic()
+            if isinstance(result.fatal, AuthenticationError) and await self._renewed(http):
+                item.row, item.attempts = self._row_of(item, result), 0
+                ready.append(item)
             else:
-                await self._carry_out(ready.popleft())
+                self._end(item, result, now - began)
+            if now >= self._note_at and self._part is None and self._session is not None:
+                self._note_at = now + _LOOK
+                await self._session.note(**self._facts())
+            began = now
 
     def _is_stopping(self) -> bool:
         """A method, because type checkers remember an attribute's value across an `await`."""
         return self._stopping
 
-    async def _carry_out(self, item: Item) -> None:
-        """Send a pair, keep its outcome, then give its result."""
-        began = self._runtime.monotonic()
-        http = self._transport.http
-        result = await self._sender.send(item)
-        self._tally.count_requests(result.attempts, result.refusals, again=item.second)
-        if isinstance(result.fatal, AuthenticationError) and await self._renewed(http):
-            item.row, item.attempts = self._row_of(item, result), 0
-            self._pairs.ready.append(item)
-            return
-        self._look_at_answer(result)
+    def _end(self, item: Item, result: DetachResult, elapsed: float) -> None:
+        """Keep a pair's outcome, then give its result."""
+        if result.fatal is not None or not self._right_input:
+            self._look_at_answer(result)
         self._pairs.free(item)
         if result.outcome is Outcome.NOT_ATTEMPTED:
             return  # it stays among the open ones
         assert self._session is not None  # noqa: S101  no worker begins before
-        now, before = self._runtime.monotonic(), item.row
+        before, error = item.row, result.error
         result = replace(
             result,
             second_try=item.second,
-            elapsed=now - began,
+            elapsed=elapsed,
             attempts=result.attempts + (0 if before is None else before.attempts),
             refusals=result.refusals + (0 if before is None else before.refusals),
         )
         deferred = (
-            result.error is not None
+            error is not None
             and self._deferring
             and not self._stopping
-            and isinstance(result.error, _PASSING)
-            and not isinstance(result.error, CertificateError)
+            and isinstance(error, _PASSING)
+            and not isinstance(error, CertificateError)
             and not result.outcome.settled
         )
         row = self._row_of(item, result, deferred=deferred)
         self._recording += 1
         self._session.record(row, functools.partial(self._recorded, item, result, row))
-        if now >= self._note_at and self._part is None:
-            self._note_at = now + _LOOK
-            await self._session.note(**self._facts())
 
     def _row_of(self, item: Item, result: DetachResult, *, deferred: bool = False) -> Row:
         admin_id = item.pair.admin_id or self._sender.admin_id
@@ -723,16 +697,15 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._give(result)
             if self._again:
                 self._repeat(item.key, result)
-        self._note_backlog()
         self._changes.look()
 
     def _give(self, result: DetachResult) -> None:
         self._tally.add(result)
-        size = 0 if result.answer is None else len(result.answer.body)
-        if self._part is None:
-            self._sink.add(result, size)
-        else:
-            self._sink.add(PoolResult(workspace=self._workspace, result=result), size)
+        if self._sink.wanted:
+            size = 0 if result.answer is None else len(result.answer.body)
+            pooled = self._part is not None
+            given = PoolResult(workspace=self._workspace, result=result) if pooled else result
+            self._sink.add(given, size)
 
     def _repeat(self, key: PairKey, result: DetachResult) -> None:
         """Give the result of a pair again, as often as the pair occurred again."""

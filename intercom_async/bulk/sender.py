@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
 from intercom_async.bulk.changes import Changes
@@ -60,15 +60,14 @@ class Sender:
         self._workspace = workspace
         self._results = results
         self._changes = changes
-        self._sending: set[Item] = set()
         self._stopping = False
+        self._in_flight = 0
         self._largest = 0
 
     async def send(self, item: Item) -> DetachResult:
         """Bring a pair to its end; whatever happens on the way is in the result."""
         item.task = task = asyncio.current_task()
         assert task is not None  # noqa: S101  a coroutine runs in a task
-        self._sending.add(item)
         try:
             result = await self._operation(
                 self._transport,
@@ -90,21 +89,23 @@ class Sender:
             text = _RECALLED if item.recalled else _CUT_OFF
             return _cut_off(item, UnknownOutcomeError(text), fatal=fatal)
         finally:
-            self._sending.discard(item)
-        if result.answer is not None:
-            self._largest = max(self._largest, len(result.answer.body))
+            item.task = None
+            if item.attempts:
+                self._in_flight -= 1
+        if result.answer is not None and len(result.answer.body) > self._largest:
+            self._largest = len(result.answer.body)
         return result
 
-    def stop(self, *, everything: bool) -> None:
+    def stop(self, items: Iterable[Item], *, everything: bool) -> None:
         """Give up what has not left, or requests in flight, too."""
         self._stopping = True
-        for item in self._sending:
+        for item in items:
             if item.task is not None and (everything or not item.attempts):
                 item.task.cancel()
 
-    def recall(self) -> None:
+    def recall(self, items: Iterable[Item]) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
-        for item in self._sending:
+        for item in items:
             if item.task is not None and item.attempts:
                 item.recalled = True
                 item.task.cancel()
@@ -113,28 +114,30 @@ class Sender:
         """Before a request leaves: return what it must wait for, if anything."""
         if self.journal is not None or self._largest > _LARGE:
             return self._wait_to_leave(item)
-        item.announced = True
-        item.attempts += 1
+        self._count(item)
         return None
 
     async def _wait_to_leave(self, item: Item) -> None:
         """Let the journal know of a request, or ask it whether the request still may leave."""
-        if not item.announced:
+        if not item.attempts:
             if self._largest > _LARGE:
                 # Not sooner: while it waited for its permit, the size of replies was unknown.
                 await self._results.room()
                 await self._changes.until(self._may_hold_another_reply)
-            item.announced = True
             if self.journal is not None:
-                row = item.row_in(State.SENDING, self.admin_id, self._workspace)
-                await self.journal.write(row)
+                item.announced = True
+                await self.journal.write(item.row_in(State.SENDING, self.admin_id, self._workspace))
         elif self.journal is not None:
             await self.journal.hold()
+        self._count(item)
+
+    def _count(self, item: Item) -> None:
+        self._in_flight += not item.attempts
         item.attempts += 1
 
     def _may_hold_another_reply(self) -> bool:
-        in_flight = sum(item.attempts > 0 for item in self._sending)
-        return not in_flight or self._largest * (in_flight + 1) <= _IN_FLIGHT_BYTES
+        most = _IN_FLIGHT_BYTES // self._largest
+        return self._in_flight < max(1, most)
 
 
 def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:

@@ -18,7 +18,7 @@ class RunFailedError(IntercomError):
     What stopped it, if it was stopped, is the cause; `summary` has the numbers.
     """
 
-    def __init__(self, summary: "DetachSummary | PoolSummary") -> None:
+    def __init__(self, summary: "DetachSummary") -> None:
         self.summary = summary
         left = summary.total - summary.settled
         ended = "" if summary.input_ended else "; the input was not read to its end"
@@ -177,103 +177,59 @@ class PoolResult:
     result: DetachResult
 
 
+_SUMMED: Final = (
+    *("inferred", "duplicates", "settled_before", "second_tries"),
+    *("requests", "retries", "refusals"),
+)
+
+
 @attrs.frozen(kw_only=True)
-class PoolSummary:
-    """A run over many workspaces, in numbers.
+class PoolSummary(DetachSummary):
+    """A run over many workspaces, in numbers: their sums, and each workspace's own.
+
+    `stopped_by` is what stopped the first workspace that was stopped, `limit` is None.
 
     Attributes:
-        workspaces: for each workspace that had pairs, its own numbers.
-        elapsed: seconds from start to end, or until now.
+        workspaces: the numbers of each workspace that had pairs.
     """
 
     workspaces: dict[str, DetachSummary]
-    elapsed: float = 0.0
 
-    @property
-    def outcomes(self) -> dict[Outcome, int]:
-        """Pairs per outcome, all workspaces together; every outcome is present."""
-        return {
-            outcome: sum(summary.outcomes[outcome] for summary in self.workspaces.values())
-            for outcome in Outcome
-        }
-
-    def _sum(self, name: str) -> int:
-        return sum(getattr(summary, name) for summary in self.workspaces.values())
-
-    @property
-    def total(self) -> int:
-        """Pairs accounted for."""
-        return self._sum("total")
-
-    @property
-    def settled(self) -> int:
-        """Pairs that need no repetition."""
-        return self._sum("settled")
-
-    @property
-    def settled_before(self) -> int:
-        """Pairs of the input that earlier sessions of the journal settled."""
-        return self._sum("settled_before")
-
-    @property
-    def requests(self) -> int:
-        """Requests that Intercom answered or may have received, refused ones not counted."""
-        return self._sum("requests")
-
-    @property
-    def refusals(self) -> int:
-        """Further requests that were refused with 429."""
-        return self._sum("refusals")
-
-    @property
-    def input_ended(self) -> bool:
-        """Whether the input was read to its end, now or by an earlier session."""
-        return all(summary.input_ended for summary in self.workspaces.values())
-
-    @property
-    def causes(self) -> tuple[Cause, ...]:
-        """Why pairs failed, are unknown or were refused, by workspace; the commonest first."""
-        causes = [cause for summary in self.workspaces.values() for cause in summary.causes]
-        return tuple(sorted(causes, key=lambda cause: -cause.count))
+    @classmethod
+    def of(cls, workspaces: dict[str, DetachSummary], *, elapsed: float = 0.0) -> "PoolSummary":
+        """Return the sums over some workspaces."""
+        each = workspaces.values()
+        sums = {name: sum(getattr(one, name) for one in each) for name in _SUMMED}
+        causes = [cause for one in each for cause in one.causes]
+        return cls(
+            workspaces=workspaces,
+            outcomes={outcome: sum(one.outcomes[outcome] for one in each) for outcome in Outcome},
+            causes=tuple(sorted(causes, key=lambda cause: -cause.count)),
+            input_ended=all(one.input_ended for one in each),
+            stopped_by=next((one.stopped_by for one in each if one.stopped_by is not None), None),
+            elapsed=elapsed,
+            **sums,
+        )
 
     @property
     def stopped(self) -> dict[str, IntercomError]:
         """The workspaces that ended early, and why: no access, 401, 403, another workspace."""
         return {
-            key: summary.stopped_by
-            for key, summary in self.workspaces.items()
-            if summary.stopped_by is not None
+            key: one.stopped_by
+            for key, one in self.workspaces.items()
+            if one.stopped_by is not None
         }
-
-    def raise_for_failures(self) -> None:
-        """Raise unless every pair of every workspace is settled and the input was read.
-
-        Raises:
-            RunFailedError: some are not, or it was not; what stopped the first of the workspaces
-                that were stopped is the cause.
-        """
-        if self.settled < self.total or not self.input_ended or self.stopped:
-            raise RunFailedError(self) from next(iter(self.stopped.values()), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as a JSON object, with those of all workspaces."""
         return {
-            "total": self.total,
-            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
-            "settled_before": self.settled_before,
-            "input_ended": self.input_ended,
-            "requests": self.requests,
-            "refusals": self.refusals,
-            "elapsed": round(self.elapsed, 3),
+            **super().to_dict(),
             "stopped": {key: str(error) for key, error in self.stopped.items()},
-            "workspaces": {key: summary.to_dict() for key, summary in self.workspaces.items()},
+            "workspaces": {key: one.to_dict() for key, one in self.workspaces.items()},
         }
 
     def __str__(self) -> str:
-        return (
-            f"{self.total} pairs of {len(self.workspaces)} workspaces in {self.elapsed:.1f} s "
-            f"({_in_words(self.outcomes)}; {self.requests} requests, {self.refusals} refused)"
-        )
+        return f"{super().__str__()} of {len(self.workspaces)} workspaces"
 
 
 def _in_words(outcomes: dict[Outcome, int]) -> str:

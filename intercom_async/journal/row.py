@@ -76,19 +76,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         cls, result: DetachResult, *, admin_id: str | None, workspace: str, deferred: bool
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
-        facts = {name: getattr(result, name) for name in _SHARED}
-        facts["in_doubt"] = result.in_doubt or result.outcome is Outcome.UNKNOWN
-        if (error := result.error) is not None:
-            facts.update(error_type=type(error).__name__, error=str(error))
-            facts.update((name, getattr(error, name, None)) for name in _OF_ERRORS)
+        pair, error = result.detach, result.error
         return cls(
-            conversation_id=result.detach.conversation_id,
-            contact_id=result.detach.contact_id,
+            conversation_id=pair.conversation_id,
+            contact_id=pair.contact_id,
             admin_id=admin_id,
             workspace=workspace,
-            state=result.outcome.value,
+            state=result.outcome._value_,
+            inferred=result.inferred,
+            in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
+            attempts=result.attempts,
+            refusals=result.refusals,
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
+            error_type=None if error is None else type(error).__name__,
+            error=None if error is None else str(error),
+            request_id=result.request_id,
             deferred=deferred,
-            **facts,
+            second_try=result.second_try,
         )
 
     @property
@@ -109,13 +114,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def result(self, *, duplicate: bool = False) -> DetachResult:
         """Return the result that it holds; a duplicate cost no request."""
         facts = {name: getattr(self, name) for name in _SHARED}
-        of_error = {name: getattr(self, name) for name in _OF_ERRORS}
         error = rebuilt(
             self.error_type,
             self.error,
             request_id=self.request_id,
             attempts=self.attempts,
-            **of_error,
+            status=self.status,
+            code=self.code,
         )
         if duplicate:
             facts.update(attempts=0, refusals=0, request_id=None)
@@ -130,9 +135,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 _SHARED: Final = tuple({*Row.__struct_fields__} & {*DetachResult.__struct_fields__} - {"error"})
 """What a result and its row both have."""
-
-_OF_ERRORS: Final = ("status", "code")
-"""What the row has of an error, if the error has it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -192,8 +194,8 @@ class Source:
     columns: Mapping[str, str] | None = None
 
 
-def storable_text(value: Any) -> Any:
-    """Escape lone surrogates, which no database takes; odd bytes in a reply's headers hold them."""
+def storable(value: Any) -> Any:
+    """Escape what no database takes in a text: lone surrogates, and zero bytes."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
     return value

@@ -30,6 +30,7 @@ from tests.support.rows import Pair, outcomes_in, pair_of
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 QUICK = RetryPolicy(attempts=3, backoff=0.01, budget=1e9)
+LANES = {Moment.READY: Lane.BULK, Moment.WAITING: Lane.INTERACTIVE}
 MOST = 200
 """More suspensions than any scenario has."""
 
@@ -83,9 +84,8 @@ SCENARIOS: dict[str, list[tuple[Fault, int]]] = {
 class TestOneCall:
     @pytest.mark.parametrize("moment", Moment)
     @pytest.mark.parametrize("scenario", SCENARIOS)
-    @pytest.mark.parametrize("lane", Lane)
     async def test_cancelled_at_any_suspension_a_call_leaves_nothing_behind(
-        self, scenario: str, moment: Moment, lane: Lane
+        self, scenario: str, moment: Moment
     ) -> None:
         async with IntercomSimulator(limit=1667, latency=0.02) as sim:
             pairs = iter(sim.workspace.populate(conversations=2 * MOST))
@@ -97,7 +97,7 @@ class TestOneCall:
                     for fault, times in SCENARIOS[scenario]:
                         sim.faults.add(fault, times=times)
                     pair = next(pairs)
-                    view = client.with_options(lane=lane)
+                    view = client.with_options(lane=LANES[moment])
                     call = view.detach_contact(*pair, admin_id=sim.admin_id)
                     with contextlib.suppress(IntercomError):
                         assert await cancelled_at(call, countdown) is countdown.struck
