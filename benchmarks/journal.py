@@ -1,48 +1,59 @@
 """What a run pays for its table: durable pairs a second, CPU, pairs passed over, memory, room."""
 
 import asyncio
-import concurrent.futures
 import functools
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare, measured
-from benchmarks.processes import peak
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare, measured
+from benchmarks.process import peak, process
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session, State
 
-DISK: Final = "on the disk"
-TEMPORARY: Final = "temporary"
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 WORKERS: Final = 64
 BATCH: Final = 256
 _BINDING: Final = Binding(operation="detach", base_url="https://api.intercom.io", app_id="bench")
+
+WRITTEN: Final = (
+    Figure(
+        f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
+        "pairs/s",
+        Bound("value", 5_000, least=True),
+    ),
+    Figure("the same", "us of CPU a pair"),
+)
+RESUMED: Final = (
+    Figure("a journal of settled pairs: opened again", "ms"),
+    Figure(
+        f"a journal of settled pairs: passed over, {BATCH} pairs at a time",
+        "us a pair",
+        Bound("value", 10.0),
+    ),
+    Figure("a journal of settled pairs: the file", "bytes a pair"),
+    Figure("a journal of settled pairs: peak memory", "MB", Bound("difference", 30.0)),
+)
 
 
 def measure(options: Options) -> list[Comparison]:
     """Measure runs that send nothing: every pair is announced and recorded, each awaited."""
     count = 2_000 if options.quick else 20_000
-    runs = measured(
-        {
-            DISK: functools.partial(_run, count),
-            TEMPORARY: functools.partial(_run, count, keep=False),
-        },
-        options.rounds,
-    )
-    written = [
-        Figure(
-            f"pairs announced and recorded, each awaited by one of {WORKERS} workers",
-            "pairs/s",
-            Bound("value", 5_000, least=True),
-        ),
-        Figure("the same", "us of CPU a pair"),
-    ]
+    written = {
+        "on the disk": functools.partial(_written, count, keep=True),
+        "temporary": functools.partial(_written, count, keep=False),
+    }
+    resumed = {
+        f"{size:,} settled pairs": functools.partial(_resumed, size)
+        for size in (count, 1_000_000)[: 1 + options.million]
+    }
     return [
-        *compare(written, runs, DISK, [DISK]),
-        *_resumed([count, *([1_000_000] if options.million else [])], min(options.rounds, 2)),
+        *compare(WRITTEN, measured(written, options.rounds), "on the disk", ["on the disk"]),
+        *compare(RESUMED, measured(resumed, min(options.rounds, 2)), next(iter(resumed)), resumed),
     ]
 
 
@@ -63,7 +74,7 @@ def _row(number: int, state: str) -> Row:
     )
 
 
-def _run(count: int, *, keep: bool = True) -> tuple[float, float]:
+def _written(count: int, *, keep: bool) -> tuple[float, float]:
     """Return pairs per second, and microseconds of CPU per pair."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_write(Path(folder) / "run.db" if keep else None, count))
@@ -85,34 +96,20 @@ async def _work(session: Session, numbers: Iterator[int]) -> None:
         await session.write(_row(number, "detached"))
 
 
-def _resumed(sizes: list[int], rounds: int) -> list[Comparison]:
-    """Measure journals that hold so many settled pairs, each filled and read by a new process."""
-    context = multiprocessing.get_context("spawn")
-    figures: dict[str, list[tuple[float, ...]]] = {f"{size:,} settled pairs": [] for size in sizes}
-    for size, rows in zip(sizes, figures.values(), strict=True):
-        for _ in range(rounds):
-            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-                rows.append(pool.submit(_one_resumed, size).result())
-    kinds = [
-        Figure("a journal of settled pairs: opened again", "ms"),
-        Figure(
-            f"a journal of settled pairs: passed over, {BATCH} pairs at a time",
-            "us a pair",
-            Bound("value", 10.0),
-        ),
-        Figure("a journal of settled pairs: the file", "bytes a pair"),
-        Figure("a journal of settled pairs: peak memory", "MB", Bound("difference", 30.0)),
-    ]
-    return compare(kinds, figures, next(iter(figures)), figures)
+def _resumed(count: int) -> tuple[float, ...]:
+    """Fill and read a journal of settled pairs in a process of its own."""
+    with process(_fill_and_resume, count) as pipe:
+        figures: tuple[float, ...] = pipe.recv()
+        return figures
 
 
-def _one_resumed(count: int) -> tuple[float, ...]:
+def _fill_and_resume(pipe: "Connection[Any, Any]", count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.db"
         asyncio.run(_fill(path, count))
         size = path.stat().st_size / count
         opened, looking = asyncio.run(_resume(path, count))
-    return opened * 1e3, looking / count * 1e6, size, peak() / 2**20
+    pipe.send((opened * 1e3, looking / count * 1e6, size, peak()))
 
 
 async def _fill(path: Path, count: int) -> None:

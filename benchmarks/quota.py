@@ -1,7 +1,7 @@
 """Rate limiters against a model of Intercom's server, on a virtual clock.
 
     python -m benchmarks quota --quick
-    python -m benchmarks quota --json quota.json --svg quota.svg
+    python -m benchmarks quota --svg quota.svg
     python -m benchmarks quota --only "limit 167" --seeds 5
 
 The limiter is the library's real one; its rivals are what people do without it. Everything is
@@ -11,18 +11,15 @@ seeded: the same code gives the same figures on every machine.
 import argparse
 import concurrent.futures
 import itertools
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from benchmarks.charts import draw_quota
 from benchmarks.quota_cells import PROCESSES, cells, grid_cell
-from benchmarks.quota_rivals import STRATEGIES
+from benchmarks.quota_rivals import OURS, STRATEGIES
 from benchmarks.quota_run import Cell, simulate
 
 Runs = list[dict[str, float]]
@@ -103,24 +100,41 @@ def show(table: Table) -> None:
             before = world
 
 
-def draw(path: Path, table: Table, *, quick: bool) -> None:
-    """Draw the README's chart; what the table lacks is simulated."""
-    grid = {
-        (name, count): grid_cell(name, _DRAWN, count, quick=quick)
-        for name in STRATEGIES
-        for count in PROCESSES
-    }
-    seeds = len(next(iter(table.values())))
-    missing = [cell for cell in grid.values() if cell.name not in table]
-    runs = table | (simulate_all(missing, seeds) if missing else {})
-    refused = {
-        name: [
-            statistics.median(run["refused"] for run in runs[grid[name, count].name])
-            for count in PROCESSES
-        ]
-        for name in STRATEGIES
-    }
-    draw_quota(path, PROCESSES, refused, _DRAWN)
+def draw(path: Path, table: Table) -> None:
+    """Draw the README's chart with matplotlib: how much each strategy has refused."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    from matplotlib import pyplot as plt
+
+    figure: Any
+    plane: Any
+    figure, plane = plt.subplots(figsize=(7, 4))
+    places = range(len(PROCESSES))
+    colours = dict(zip(STRATEGIES, ("#1a7f37", "#9a6700", "#8250df", "#0969da"), strict=True))
+    for name, colour in colours.items():
+        runs = [table[grid_cell(name, _DRAWN, count, quick=False).name] for count in PROCESSES]
+        refused = [statistics.median(run["refused"] for run in each) for each in runs]
+        plane.plot(
+            places,
+            [max(value, 0.01) for value in refused],  # the scale has no zero
+            marker="o",
+            color=colour,
+            label=f"{name} (this library)" if name == OURS else name,
+        )
+    plane.set_yscale("log")
+    plane.set_ylim(0.008, 130)
+    plane.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01 % or less", "0.1 %", "1 %", "10 %", "100 %"])
+    plane.set_xticks(places, [str(count) for count in PROCESSES])
+    plane.set_xlabel("processes that share one quota")
+    plane.set_title(f"Requests refused, of all sent\n{_DRAWN} per 10 s, more to send than fits")
+    plane.grid(axis="y", alpha=0.3)
+    plane.legend(frameon=False, loc="center right")
+    figure.tight_layout()
+    # A white page of its own: it reads the same on a light and on a dark one.
+    figure.savefig(path, metadata={"Date": None}, facecolor="white")
 
 
 def main(arguments: list[str]) -> int:
@@ -133,20 +147,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer cells, windows and seeds")
     parser.add_argument("--seeds", type=int, help="runs of each cell (3; 2 with --quick)")
     parser.add_argument("--only", default="", help="cells whose name contains this")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--svg", type=Path, help="draw the README's chart into this file")
+    parser.add_argument("--svg", type=Path, help="draw the README's chart of all cells")
     options = parser.parse_args(arguments)
     chosen = cells(quick=options.quick, only=options.only)
-    if not chosen:
-        parser.error(f"no cell has {options.only!r} in its name")
+    if not chosen or (options.svg and (options.quick or options.only)):
+        parser.error("no cell has such a name, or the chart needs all cells")
     seeds = options.seeds or (2 if options.quick else 3)
     began = time.perf_counter()
     table = simulate_all(chosen, seeds)
     show(table)
     print(f"\n{len(chosen)} cells, {seeds} seeds, {time.perf_counter() - began:.1f} s")
-    if options.json:
-        about = {"python": platform.python_version(), "seeds": seeds, "quick": options.quick}
-        options.json.write_text(json.dumps({"about": about, "cells": table}, indent=1) + "\n")
     if options.svg:
-        draw(options.svg, table, quick=options.quick)
+        draw(options.svg, table)
     return 0

@@ -9,8 +9,7 @@ from benchmarks.quota_run import Cell
 from benchmarks.quota_world import FAST, SLOW, World
 
 PROCESSES: Final = (1, 2, 4, 8, 16)
-FEW_HOPS: Final = "20-200 ms"
-ROUND_TRIPS: Final = {FEW_HOPS: FAST, "0.2-2 s": SLOW}
+ROUND_TRIPS: Final = {FAST: "20-200 ms", SLOW: "0.2-2 s"}
 
 
 def _windows(limit: int, *, quick: bool) -> int:
@@ -19,34 +18,32 @@ def _windows(limit: int, *, quick: bool) -> int:
     return 8 if quick else 30
 
 
-def _workers(limit: int, round_trip: tuple[float, float]) -> int:
-    """Return enough workers that the quota is the bottleneck, not their number."""
-    return max(50, math.ceil(1.5 * limit / 10.0 * sum(round_trip) / 2.0))
-
-
 def grid_cell(
-    strategy: str, limit: int, processes: int, *, quick: bool, round_trip: str = FEW_HOPS
+    strategy: str,
+    limit: int,
+    processes: int,
+    *,
+    quick: bool,
+    round_trip: tuple[float, float] = FAST,
 ) -> Cell:
-    """Return a cell of the grid of processes, limits and round trips."""
-    times = ROUND_TRIPS[round_trip]
     world = World(
-        name=f"limit {limit}, {round_trip}, {processes:2} processes",
+        name=f"limit {limit}, {ROUND_TRIPS[round_trip]}, {processes:2} processes",
         processes=processes,
         limit=limit,
-        round_trip=times,
+        round_trip=round_trip,
         windows=_windows(limit, quick=quick),
-        workers=_workers(limit, times),
+        # So many that the quota is the bottleneck, not their number.
+        workers=max(50, math.ceil(1.5 * limit / 10.0 * sum(round_trip) / 2.0)),
     )
     return Cell(strategy, world)
 
 
 def _grid(*, quick: bool) -> Iterator[Cell]:
-    """Yield processes x limits x round trips."""
     for limit in (30, 167, 1667):
         for times in ROUND_TRIPS:
             for processes in PROCESSES:
                 rivals = limit == 167 and processes == 4 if quick else limit > 30
-                strategies = STRATEGIES if rivals and times == FEW_HOPS else (OURS,)
+                strategies = STRATEGIES if rivals and times == FAST else (OURS,)
                 for name in strategies:
                     yield grid_cell(name, limit, processes, quick=quick, round_trip=times)
 
@@ -98,6 +95,5 @@ def _jobs(*, quick: bool) -> Iterator[Cell]:
 
 
 def cells(*, quick: bool, only: str) -> list[Cell]:
-    """Return what to simulate."""
     everything = [*_grid(quick=quick), *_extra(quick=quick), *_jobs(quick=quick)]
     return [cell for cell in everything if only.lower() in cell.name.lower()]

@@ -28,12 +28,10 @@ class Strategy:
         """Wait for the moment to send."""
 
     def pause(self, reply: Reply, attempt: int) -> float:
-        """Return how long to wait before sending again what was not accepted."""
         del reply
         return full_jitter(self.runtime, attempt)
 
     async def deliver(self, send: Send, *, interactive: bool) -> None:
-        """Send until the request was accepted."""
         del interactive
         attempt = 0
         while True:
@@ -57,7 +55,6 @@ class SharePaced(Strategy):
         self._limiter = Limiter(RateLimitPolicy(max_wait=None), runtime)  # it learns the limit
 
     async def deliver(self, send: Send, *, interactive: bool) -> None:
-        """Send until the request was accepted."""
         lane = Lane.INTERACTIVE if interactive else Lane.BULK
         limiter = self._limiter
         lost = 0
@@ -72,7 +69,6 @@ class SharePaced(Strategy):
                 lost += 1
 
     def pairs(self, size: int | None) -> Iterator[object]:
-        """Tell the limiter meanwhile how many are to come."""
         backlog = Backlog(size)
         self._limiter.expect(backlog)
         for pair in super().pairs(size):
@@ -87,7 +83,6 @@ class SleepToReset(Strategy):
     """Sends at once; after a refusal, sleeps to Reset by its own clock, as vendor SDKs do."""
 
     def pause(self, reply: Reply, attempt: int) -> float:
-        """Sleep to Reset plus up to a fifth; back off if Reset seems to be past."""
         if reply.headers is not None and reply.headers.reset is not None:
             left = reply.headers.reset - self.runtime.wall()
             if left > 0.0:
@@ -103,7 +98,6 @@ class TokenBucket(Strategy):
         self._next = 0.0
 
     async def before(self) -> None:
-        """Wait for the next token; the queue is first in, first out."""
         now = self.runtime.monotonic()
         at = max(now, self._next)
         self._next = at + 10.0 / self.limit

@@ -34,7 +34,6 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Identifies the cell among all."""
         return f"{self.world.name} | {self.strategy}"
 
 
@@ -83,11 +82,7 @@ class _Simulation:
         rng = random.Random(f"{self.key}/arrivals/{index}")
         await asyncio.sleep(rng.random() * START_WITHIN)
         if self.world.interactive_rate:
-            # The rate is for all processes together: calls alone must not exceed a small quota.
             self._spawn(self._interactive(index, strategy, rng))
-        if self.world.job is None:
-            await self._run(index, strategy, None)
-            return
         for number in range(self.world.jobs):
             if number:
                 await asyncio.sleep(rng.expovariate(1.0 / JOB_PAUSE))
@@ -107,6 +102,7 @@ class _Simulation:
             await strategy.deliver(send, interactive=False)
 
     async def _interactive(self, index: int, strategy: Strategy, rng: random.Random) -> None:
+        # The rate is for all processes together: calls alone must not exceed a small quota.
         rate = self.world.interactive_rate / self.world.processes
         while True:
             await asyncio.sleep(rng.expovariate(rate))
@@ -174,7 +170,6 @@ def _figures(simulation: _Simulation) -> dict[str, float]:
         "ours": _percent(sent, everyone),
         "cold_used": 100.0 * cold / world.limit,
         "cold_refused": _percent(cold_refused, cold_sent),
-        "requests": float(everyone + struck),
     }
     if simulation.waits:
         figures["p95"] = percentile(simulation.waits, 0.95)

@@ -19,10 +19,10 @@ from intercom_async.simulator.quota import Quota
 WINDOW: Final = 10.0
 FAST: Final = (0.02, 0.2)
 SLOW: Final = (0.2, 2.0)
+EPOCH: Final = 1_800_000_000
 GIVE_UP: Final = 2.0
 """Seconds after which a client stops waiting for a reply that never comes."""
 
-EPOCH: Final = 1_800_000_000
 WITHDRAWN: Final = 1.0
 """Seconds for which the workspace's own budget refuses everything when it is used up."""
 
@@ -81,7 +81,6 @@ class Reply:
 
     @property
     def accepted(self) -> bool:
-        """Whether the server took the request and answered."""
         return self.status == 200
 
 
@@ -112,11 +111,9 @@ class Server:
         return self._rng.expovariate(rate) if rate else math.inf
 
     def wall(self, now: float) -> float:
-        """Return the server's Unix time at `now` of the simulation."""
         return EPOCH + self.phase + now
 
     async def send(self, process: int) -> Reply:
-        """Send one request and wait for its reply."""
         round_trip = math.exp(self._low + self._span * self._network())
         up = round_trip * (0.3 + 0.4 * self._network())
         await asyncio.sleep(up)

@@ -11,8 +11,8 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare
-from benchmarks.processes import process
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare
+from benchmarks.process import process
 from benchmarks.rivals import CONTACT, OUR_BULK, SKIPPING, TOKEN
 from intercom_async.simulator import IntercomSimulator, Outage
 
@@ -23,13 +23,36 @@ WINDOW: Final = 10.0
 LIMIT: Final = 300
 """Requests per window."""
 
-IN_FLIGHT: Final = 64
-PAIRS: Final = 1_000_000
-"""More than any contestant can send."""
-
 WINDOWS_AFTER: Final = 4
-TRICKLE: Final = Bound("value", 1.0)
 CONTESTANTS: Final = (SKIPPING, OUR_BULK)
+
+
+def measure(options: Options) -> list[Comparison]:
+    """Measure both at the same time, each with a simulator of its own."""
+    away = 8.0 if options.quick else 38.0  # it comes back two seconds before a window's end
+    with concurrent.futures.ThreadPoolExecutor(len(CONTESTANTS)) as pool:
+        rounds = [
+            list(pool.map(_course_of, CONTESTANTS, itertools.repeat(away)))
+            for _ in range(1 if options.quick else 2)
+        ]
+    figures = [
+        Figure(f"requests sent before an outage of {away:.0f} s", "per second"),
+        # What was in flight when it began is most of a short one.
+        Figure("sent during it", "per second", None if options.quick else Bound("value", 1.0)),
+        Figure("sent in the two windows after it", "per second"),
+        Figure("until a whole window is used again", "s", Bound("value", 1.2 * WINDOW)),
+    ]
+    courses: dict[str, tuple[tuple[float, ...], ...]] = dict(
+        zip(CONTESTANTS, zip(*rounds, strict=True), strict=True)
+    )
+    return compare(figures, courses, SKIPPING, [OUR_BULK])
+
+
+def _course_of(name: str, away: float) -> tuple[float, ...]:
+    with process(_serve, away) as server, client_process(name, server.recv()) as client:
+        client.start(1_000_000, 64)  # more than it can send
+        figures: tuple[float, ...] = server.recv()
+        return figures
 
 
 def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
@@ -49,9 +72,7 @@ def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
             begin = (simulator.now() // WINDOW + 2) * WINDOW  # after a whole window of their own
             back = begin + away
             counts = [await arrived_until(begin - WINDOW), await arrived_until(begin)]
-            outage = asyncio.create_task(
-                simulator.outage(Outage.UNAVAILABLE, back - simulator.now())
-            )
+            outage = asyncio.create_task(simulator.outage(Outage.UNAVAILABLE, away))
             counts += [await arrived_until(back), await arrived_until(back + 2 * WINDOW)]
             await outage
             await arrived_until(back + WINDOWS_AFTER * WINDOW)
@@ -65,32 +86,3 @@ def _serve(pipe: "Connection[Any, Any]", away: float) -> None:
         return before / WINDOW, during / away, after / (2 * WINDOW), until_full
 
     pipe.send(asyncio.run(serve()))
-
-
-def _course_of(name: str, away: float) -> tuple[float, ...]:
-    """Return a contestant's figures, in the order of the module's docstring."""
-    with process(_serve, away) as server, client_process(name, server.recv()) as client:
-        client.start(PAIRS, IN_FLIGHT)
-        figures: tuple[float, ...] = server.recv()
-        return figures
-
-
-def measure(options: Options) -> list[Comparison]:
-    """Measure both at the same time, each with a simulator of its own."""
-    away = 8.0 if options.quick else 38.0  # it comes back two seconds before a window's end
-    with concurrent.futures.ThreadPoolExecutor(len(CONTESTANTS)) as pool:
-        rounds = [
-            list(pool.map(_course_of, CONTESTANTS, itertools.repeat(away)))
-            for _ in range(1 if options.quick else 2)
-        ]
-    figures = [
-        Figure(f"requests sent before an outage of {away:.0f} s", "per second"),
-        # What was in flight when it began is most of a short one.
-        Figure("requests sent during it", "per second", None if options.quick else TRICKLE),
-        Figure("requests sent in the two windows after it", "per second"),
-        Figure("until a whole window is used again", "s", Bound("value", 1.2 * WINDOW)),
-    ]
-    courses: dict[str, tuple[tuple[float, ...], ...]] = dict(
-        zip(CONTESTANTS, zip(*rounds, strict=True), strict=True)
-    )
-    return compare(figures, courses, SKIPPING, [OUR_BULK])

@@ -33,6 +33,8 @@ Detach = Callable[[str], Awaitable[object]]
 Burst = Callable[[int, int], Awaitable[object]]
 """Make that many calls, at most so many in flight."""
 
+Opened = AbstractAsyncContextManager[Burst]
+
 _conversations = map(str, itertools.count(10_000_000))
 
 
@@ -51,8 +53,11 @@ def _workers(detach: Detach) -> Burst:
     return burst
 
 
-def _aiohttp_call(session: Any, url: str) -> Detach:
-    """Return the call as aiohttp's documentation shows it."""
+@contextlib.asynccontextmanager
+async def _aiohttp(
+    url: str, session: Any = None, change: Callable[[Detach], Detach] = lambda call: call
+) -> AsyncGenerator[Burst]:
+    """Call as aiohttp's documentation shows it."""
 
     async def detach(conversation_id: str) -> bytes:
         where = f"{url}/conversations/{conversation_id}/customers/{CONTACT}"
@@ -60,22 +65,16 @@ def _aiohttp_call(session: Any, url: str) -> Detach:
             body: bytes = await response.read()
             return body
 
-    return detach
-
-
-@contextlib.asynccontextmanager
-async def _over(
-    session: Any, url: str, change: Callable[[Detach], Detach] = lambda call: call
-) -> AsyncGenerator[Burst]:
+    session = session or aiohttp.ClientSession(raise_for_status=True)
     async with session:
-        yield _workers(change(_aiohttp_call(session, url)))
+        yield _workers(change(detach))
 
 
-def _with_aiohttp_retry(url: str) -> AbstractAsyncContextManager[Burst]:
+def _with_aiohttp_retry(url: str) -> Opened:
     import aiohttp_retry
 
     options = aiohttp_retry.ExponentialRetry(attempts=5)
-    return _over(aiohttp_retry.RetryClient(retry_options=options), url)
+    return _aiohttp(url, aiohttp_retry.RetryClient(retry_options=options))
 
 
 _RETRY: Final = tenacity.retry(
@@ -98,7 +97,7 @@ def _skipping(detach: Detach) -> Detach:
 
 
 @contextlib.asynccontextmanager
-async def _with_httpx(url: str) -> AsyncGenerator[Burst]:
+async def _httpx(url: str) -> AsyncGenerator[Burst]:
     import httpx
 
     limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
@@ -119,25 +118,16 @@ async def _official(url: str) -> AsyncGenerator[Burst]:
     import intercom
 
     client = intercom.AsyncIntercom(token=TOKEN, base_url=url)
-
-    async def detach(conversation_id: str) -> object:
-        return await client.conversations.detach_contact_as_admin(
-            conversation_id, CONTACT, admin_id=ADMIN
-        )
-
-    yield _workers(detach)
+    call = client.conversations.detach_contact_as_admin
+    yield _workers(lambda conversation_id: call(conversation_id, CONTACT, admin_id=ADMIN))
 
 
 @contextlib.asynccontextmanager
 async def _ours(url: str) -> AsyncGenerator[Burst]:
     from intercom_async import IntercomClient
 
-    async with IntercomClient(TOKEN, base_url=url) as client:
-
-        async def detach(conversation_id: str) -> object:
-            return await client.detach_contact(conversation_id, CONTACT, admin_id=ADMIN)
-
-        yield _workers(detach)
+    async with IntercomClient(TOKEN, base_url=url, admin_id=ADMIN) as client:
+        yield _workers(lambda conversation_id: client.detach_contact(conversation_id, CONTACT))
 
 
 @contextlib.asynccontextmanager
@@ -163,10 +153,10 @@ async def _our_bulk(url: str, *, journal: bool = False) -> AsyncGenerator[Burst]
 
 @attrs.frozen
 class Rival:
-    """A client, and the modules it needs; `weight` times fewer calls make a burst."""
+    """A client, and the module it needs; `weight` times fewer calls make a burst."""
 
-    open: Callable[[str], AbstractAsyncContextManager[Burst]]
-    needs: tuple[str, ...] = ()
+    open: Callable[[str], Opened]
+    needs: str = "aiohttp"
     weight: float = 1.0
 
 
@@ -177,18 +167,14 @@ JOURNAL: Final = "detach_contacts with a journal"
 SKIPPING: Final = "tenacity, skipping what fails"
 
 RIVALS: Final = {
-    BARE: Rival(lambda url: _over(aiohttp.ClientSession(), url)),
+    BARE: Rival(_aiohttp),
     OURS: Rival(_ours),
     # A run begins and ends once, so it is given a little more to do.
     OUR_BULK: Rival(_our_bulk, weight=0.3),
     JOURNAL: Rival(functools.partial(_our_bulk, journal=True), weight=0.3),
-    "aiohttp-retry": Rival(_with_aiohttp_retry, ("aiohttp_retry",)),
-    "aiohttp + tenacity": Rival(
-        lambda url: _over(aiohttp.ClientSession(raise_for_status=True), url, _RETRY)
-    ),
-    SKIPPING: Rival(
-        lambda url: _over(aiohttp.ClientSession(raise_for_status=True), url, _skipping)
-    ),
-    "httpx": Rival(_with_httpx, ("httpx",), 5.0),
-    "python-intercom (official)": Rival(_official, ("intercom",), 30.0),
+    "aiohttp-retry": Rival(_with_aiohttp_retry, "aiohttp_retry"),
+    "aiohttp + tenacity": Rival(functools.partial(_aiohttp, change=_RETRY)),
+    SKIPPING: Rival(functools.partial(_aiohttp, change=_skipping)),
+    "httpx": Rival(_httpx, "httpx", 5.0),
+    "python-intercom (official)": Rival(_official, "intercom", 30.0),
 }

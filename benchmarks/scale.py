@@ -1,80 +1,39 @@
 """Whether a long run costs more per pair than a short one, in time or in memory.
 
-Each run pulls its pairs from a generator, in a fresh process. Then one to four processes run at
-once: throughput should grow with the machine's cores, of which the server needs one.
+Each run pulls its pairs from a generator, in a fresh process.
 """
 
-import contextlib
 import functools
-import time
 from typing import Final
 
 from benchmarks.client_process import client_process
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare, measured
-from benchmarks.load_server import LoadServer, load_server
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare, measured
+from benchmarks.load_server import load_server
 from benchmarks.rivals import OUR_BULK
 
-PAIRS: Final = (1_000, 10_000, 100_000)
-MILLION: Final = 1_000_000
 IN_FLIGHT: Final = 64
-PROCESSES: Final = (1, 2, 3, 4)
-PER_PROCESS: Final = 8_000
-MEGABYTE: Final = 1024 * 1024
+FIGURES: Final = (
+    Figure("time per pair", "µs of CPU", Bound("ratio", 1.05)),
+    Figure("peak memory", "MB", Bound("difference", 30.0)),
+)
 
 
 def measure(options: Options) -> list[Comparison]:
-    """Measure the runs of growing length, then the growing number of processes."""
-    lengths = PAIRS[:2] if options.quick else (*PAIRS, MILLION) if options.million else PAIRS
-    rounds = 1 if options.million else min(options.rounds, 2)
-    calls = PER_PROCESS // 8 if options.quick else PER_PROCESS
-    with load_server() as server:
+    lengths = [1_000, 10_000, 100_000, 1_000_000]
+    lengths = lengths[: 2 if options.quick else 4 if options.million else 3]
+    with load_server() as url:
         runs = measured(
-            {f"{pairs:,} pairs": functools.partial(_run, server, pairs) for pairs in lengths},
-            rounds,
-        )
-        speeds = measured(
-            {
-                f"{count} at once": functools.partial(_speed, server, count, calls)
-                for count in PROCESSES
-            },
-            rounds,
+            {f"{pairs:,} pairs": functools.partial(_run, url, pairs) for pairs in lengths},
+            1 if options.million else min(options.rounds, 2),
         )
     shortest, *longer = runs
-    figures = [
-        Figure("time per pair", "µs of CPU", Bound("ratio", 1.05)),
-        Figure("peak memory", "MB", Bound("difference", 30.0)),
-    ]
-    return [
-        *compare(figures, runs, shortest, longer),
-        Comparison(
-            name="throughput of several processes",
-            unit="calls per second",
-            baseline="1 at once",
-            rounds=speeds,
-            notes=server.notes,
-        ),
-    ]
+    return compare(FIGURES, runs, shortest, longer)
 
 
-def _run(server: LoadServer, pairs: int) -> tuple[float, float]:
+def _run(url: str, pairs: int) -> tuple[float, float]:
     """Return microseconds of CPU per pair, and the first run's peak in megabytes."""
     # What a short run costs is measured as often as a long one lasts.
     repeats = max(1, min(10, 10_000 // pairs))
-    with client_process(OUR_BULK, server.url) as client:
+    with client_process(OUR_BULK, url) as client:
         costs = [client.burst(pairs, IN_FLIGHT) for _ in range(repeats)]
-    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak / MEGABYTE
-
-
-def _speed(server: LoadServer, count: int, calls: int) -> float:
-    """Return the calls per second of so many processes at once."""
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(client_process(OUR_BULK, server.url)) for _ in range(count)]
-        for client in clients:
-            client.burst(IN_FLIGHT, IN_FLIGHT)  # starting an interpreter takes a while
-        with server.watched():
-            began = time.perf_counter()
-            for client in clients:
-                client.start(calls, IN_FLIGHT)
-            for client in clients:
-                client.finish()
-            return count * calls / (time.perf_counter() - began)
+    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak

@@ -11,10 +11,6 @@ import selectors
 from intercom_async.runtime import Runtime
 
 
-class StalledError(RuntimeError):
-    """Everything waits for something that no timer will bring about."""
-
-
 class _JumpingSelector(selectors.SelectSelector):
     """Looks at no file, and makes time pass instead of waiting."""
 
@@ -22,7 +18,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise StalledError("nothing is left to wait for")
+            raise RuntimeError("nothing is left to wait for")
         self.now += max(0.0, timeout)
         return []
 
@@ -35,7 +31,6 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Return virtual seconds."""
         return self._jumping.now
 
 
@@ -48,13 +43,10 @@ class VirtualRuntime(Runtime):
         self._random = rng.random
 
     def monotonic(self) -> float:
-        """See `Runtime.monotonic`."""
         return super().monotonic() + self._epoch
 
     def wall(self) -> float:
-        """See `Runtime.wall`."""
         return super().monotonic() + self._wall
 
     def random(self) -> float:
-        """See `Runtime.random`."""
         return self._random()

@@ -20,7 +20,7 @@ ten seconds), from what was measured on two cores:
   workspaces it took 10 ms, where counting the rows took 2.1 s.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by
   default, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
-  (`prepare=False`; 20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
+  (20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
   only 2,000 `fsync` a second. Last is the vacuum, which has to clear 50,000 dead rows a second.
 """
 
@@ -30,12 +30,11 @@ import time
 from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import procrastinate
 import psycopg
 
-from benchmarks.figures import Bound, Comparison, Figure, Options, compare
-from benchmarks.processes import process
+from benchmarks.frame import Bound, Comparison, Figure, Options, compare
+from benchmarks.process import process
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
 from intercom_async.simulator import IntercomSimulator
@@ -49,62 +48,65 @@ WINDOWS: Final = 2
 LIMIT: Final = 10
 """Requests of each workspace in ten seconds: few, because two cores serve all of them."""
 
-LATENCY: Final = (0.02, 0.2)
 BEGIN: Final = 30.0
 """Seconds that the workers have to take all workspaces up, at most."""
 
-RUN: Final = "benchmark"
+FIGURES: Final = (
+    Figure("quota used in two windows, of the workspace that used least", "%"),
+    Figure("quota used in two windows", "%", Bound("value", 98.0, least=True)),
+    Figure("requests refused", "%", Bound("value", 0.2)),
+    Figure("a detach was applied at most", "times", Bound("value", 1)),
+    Figure("all in work, the interpreters' start included", "s"),
+    Figure("CPU of the workers", "ms a pair"),
+    Figure("CPU of the database", "ms a pair"),
+)
+_RUN: Final = "benchmark"
 _DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
-
-Place = tuple[str, str]
-"""URL and admin of one workspace."""
-
-
-@attrs.frozen(kw_only=True)
-class _Measured:
-    """Percent used and refused of each workspace, and the figures of the whole."""
-
-    used: list[float]
-    refused: list[float]
-    whole: tuple[float, ...]
+Places = list[tuple[str, str]]
+"""URL and admin of each workspace."""
 
 
 def measure(options: Options) -> list[Comparison]:
-    """Measure all numbers of processes."""
     workspaces, numbers = (20, (1, 2)) if options.quick else (200, (1, 2, 4))
     server = PostgresServer(durable=True, connections=2 * workspaces + 100)
     server.start()
     with closing(server):
         measured = {
-            f"{number} worker processes": _measure(server, number, workspaces) for number in numbers
+            f"{number} worker processes": [_measure(server, number, workspaces)]
+            for number in numbers
         }
-    first = next(iter(measured))
-    figures = [
-        Figure("all in work, the interpreters' start included", "s"),
-        Figure("a detach was applied at most", "times", Bound("value", 1)),
-        Figure("CPU of the workers", "ms a pair"),
-        Figure("CPU of the database", "ms a pair"),
-    ]
-    return [
-        Comparison(
-            name=f"quota used by {workspaces} workspaces in {WINDOWS} windows",
-            unit="% of each",
-            baseline=first,
-            rounds={name: each.used for name, each in measured.items()},
-            bounds=dict.fromkeys(measured, Bound("value", 98.0, least=True)),
-        ),
-        Comparison(
-            name="requests refused to them",
-            unit="% of each",
-            baseline=first,
-            rounds={name: each.refused for name, each in measured.items()},
-            bounds=dict.fromkeys(measured, Bound("value", 0.2)),
-        ),
-        *compare(figures, {name: [each.whole] for name, each in measured.items()}, first, measured),
-    ]
+    return compare(FIGURES, measured, next(iter(measured)), measured)
 
 
-def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]:
+def _measure(server: PostgresServer, processes: int, workspaces: int) -> tuple[float, ...]:
+    url = server.create(f"with_{processes}")
+    simulators = [IntercomSimulator(limit=LIMIT, latency=(0.02, 0.2)) for _ in range(workspaces)]
+    first, taken_up, cpu = asyncio.run(_run(url, processes, simulators))
+    with psycopg.connect(url) as connection:
+        ((done,),) = connection.execute(_DONE).fetchall()
+    before = _cpu_of_children()
+    server.stop()  # which waits for its own children
+    database = _cpu_of_children() - before
+    server.start()
+    usage = [
+        [one for one in simulator.quota.windows if 0 <= one.start - first < WINDOWS * WINDOW]
+        for simulator in simulators
+    ]
+    used = [100.0 * sum(one.accepted for one in each) / (LIMIT * WINDOWS) for each in usage]
+    refused = sum(one.refused for each in usage for one in each)
+    sent = refused + sum(one.accepted for each in usage for one in each)
+    return (
+        min(used),
+        sum(used) / len(used),
+        100.0 * refused / sent,
+        max(max(one.applied.values(), default=0) for one in simulators),
+        taken_up,
+        1000 * cpu / done,
+        1000 * database / done,
+    )
+
+
+def _jobs(url: str, places: Places) -> tuple[procrastinate.App, DetachJobs]:
     access = {
         str(number): WorkspaceAccess("token", base_url=base_url, admin_id=admin_id)
         for number, (base_url, admin_id) in enumerate(places)
@@ -113,7 +115,7 @@ def _jobs(url: str, places: list[Place]) -> tuple[procrastinate.App, DetachJobs]
     return app, DetachJobs(app, lambda: IntercomPool(access), url)
 
 
-def _work(pipe: "Connection[Any, Any]", url: str, places: list[Place], at_once: int) -> None:
+def _work(pipe: "Connection[Any, Any]", url: str, places: Places, at_once: int) -> None:
     """Be a worker until the pipe says so; give it the seconds of CPU that this took."""
 
     async def work() -> None:
@@ -127,22 +129,6 @@ def _work(pipe: "Connection[Any, Any]", url: str, places: list[Place], at_once: 
     pipe.send(time.process_time())
 
 
-def _measure(server: PostgresServer, processes: int, workspaces: int) -> _Measured:
-    url = server.create(f"with_{processes}")
-    simulators = [IntercomSimulator(limit=LIMIT, latency=LATENCY) for _ in range(workspaces)]
-    first, taken_up, cpu = asyncio.run(_run(url, processes, simulators))
-    with psycopg.connect(url) as connection:
-        ((done,),) = connection.execute(_DONE).fetchall()
-    before = _children()
-    server.stop()  # which waits for its own children
-    database = _children() - before
-    server.start()
-    most = max(max(one.applied.values(), default=0) for one in simulators)
-    used, refused = zip(*(_used(one, first) for one in simulators), strict=True)
-    whole = taken_up, most, 1000 * cpu / done, 1000 * database / done
-    return _Measured(used=[*used], refused=[*refused], whole=whole)
-
-
 async def _run(
     url: str, processes: int, simulators: list[IntercomSimulator]
 ) -> tuple[float, float, float]:
@@ -151,24 +137,22 @@ async def _run(
         for one in simulators:
             await stack.enter_async_context(one)
         places = [(one.url, one.admin_id) for one in simulators]
+        pairs = (
+            (str(number), *pair)
+            for number, one in enumerate(simulators)
+            for pair in one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT)
+        )
         app, jobs = _jobs(url, places)
         async with app.open_async():
             await app.schema_manager.apply_schema_async()
-            await jobs.submit(
-                (
-                    (str(number), *pair)
-                    for number, one in enumerate(simulators)
-                    for pair in one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT)
-                ),
-                run=RUN,
-            )
+            await jobs.submit(pairs, run=_RUN)
         at_once = -(-len(simulators) // processes)
         workers = [
             stack.enter_context(process(_work, url, places, at_once)) for _ in range(processes)
         ]
         began = time.time()
         while time.time() < began + BEGIN:
-            if (await jobs.status(RUN)).in_work == len(simulators):
+            if (await jobs.status(_RUN)).in_work == len(simulators):
                 break
             await asyncio.sleep(0.5)
         taken_up = time.time() - began
@@ -180,16 +164,6 @@ async def _run(
     return first, taken_up, sum(cpu)
 
 
-def _used(simulator: IntercomSimulator, first: float) -> tuple[float, float]:
-    """Return used and refused percent over the windows from a moment on."""
-    windows = [
-        one for one in simulator.quota.windows if first <= one.start < first + WINDOWS * WINDOW
-    ]
-    accepted, refused = sum(one.accepted for one in windows), sum(one.refused for one in windows)
-    return 100.0 * accepted / (LIMIT * WINDOWS), 100.0 * refused / max(1, accepted + refused)
-
-
-def _children() -> float:
-    """Return the seconds of CPU of processes that have ended."""
+def _cpu_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

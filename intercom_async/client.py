@@ -60,10 +60,7 @@ def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
 
 
 def _load() -> None:
-    """Import what the answers to calls need, and prepare it.
-
-    It takes 50 milliseconds or so, once: too long for an event loop that has requests in flight.
-    """
+    # It takes 50 milliseconds, once: too long for an event loop that has requests in flight.
     from intercom_async.structuring import prepare
 
     for name in ("detaching", "structuring.replies"):
@@ -81,7 +78,6 @@ class IntercomClient:
 
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
-        region: where the workspace is hosted.
         base_url: used in place of `region`; must be https unless its host is loopback.
         version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
             version such as "2.14".
@@ -95,7 +91,6 @@ class IntercomClient:
         proxy: an HTTP proxy, perhaps with name and password: "http://user:word@proxy:3128".
             Without it `session`, or HTTPS_PROXY and NO_PROXY decide. Requests go through it in a
             tunnel, so it never sees the token. SSL_CERT_FILE can name the authorities to trust.
-        rate_limit: how the quota is used and shared, and how long a call may wait for it.
         session: the application's own `aiohttp.ClientSession`, with its proxy, TLS context and
             connector; used and never closed. Its client middlewares do not run, and no cookie
             of its jar is sent. Calls raise `ClientStateError` if it has credentials of its own,
@@ -371,7 +366,6 @@ class IntercomClient:
         return await read(settled.answer, pair.conversation_id)
 
     async def _ask_admin(self, timeout: float | None) -> str:
-        """Ask for the token's own admin, once."""
         own = (await self.whoami(timeout=timeout)).id
         if own is None:
             raise InvalidArgumentError(
@@ -461,31 +455,25 @@ class IntercomClient:
         contact_ids: Sequence[str] = (),
         timeout: float | None = None,
     ) -> "AsyncIterator[intercom_async.model.ContactReference]":
-        """Iterate over the contacts with an e-mail address, an external id or some ids.
+        """Iterate over the contacts with an e-mail address, your own id, or some of Intercom's ids.
 
-        Several contacts may have the same address. Intercom's search works on an index: it may
-        return new contacts only minutes later, and never returns merged ones.
-
-        Args:
-            email: the address; give this or one of the others.
-            external_id: the id your own system gave the contact.
-            contact_ids: Intercom's ids of at most 15 contacts; those that do not exist are left
-                out.
+        Exactly one of the three must be given; ids of at most 15 contacts, those that do not
+        exist are left out. Several contacts may have the same address. Intercom's search works on
+        an index: it may return new contacts only minutes later, and never returns merged ones.
 
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
             ContradictoryReplyError: the search seems to have no end.
             IntercomError: as for `detach_contact`.
         """
-        asked = {"email": [email], "external_id": [external_id], "id": contact_ids}
-        given = [
-            (field, values) for field, values in asked.items() if [*values] not in ([], [None])
-        ]
+        asked = {"email": email, "external_id": external_id, "id": [*contact_ids]}
+        given = [(field, value) for field, value in asked.items() if value not in (None, [])]
         if len(given) != 1:
             raise InvalidArgumentError(
                 "email, external_id or contact_ids", None, "given, exactly one of them"
             )
-        field, values = given[0]
+        ((field, value),) = given
+        values = value if isinstance(value, list) else [value]
         from intercom_async.search import Search
 
         return Search(self._call, self._options(timeout)).contacts(field, *values)
@@ -495,7 +483,6 @@ class IntercomClient:
         people: Iterable[str | int] | AsyncIterable[str | int] | None = None,
         *,
         by: "intercom_async.people.By" = "email",
-        every: bool = False,
         one_per_address: bool = False,
     ) -> "intercom_async.PairSearch":
         """Iterate over the pairs of people: all group conversations that they take part in.
@@ -509,7 +496,6 @@ class IntercomClient:
             people: ids or addresses, pulled lazily; None for the people that the journal has
                 left to do.
             by: what they are: "email", "contact" for Intercom's ids, or "external-id".
-            every: whether to include conversations in which a contact is the only one.
             one_per_address: whether to leave out people whose address several contacts have.
 
         Raises:
@@ -521,16 +507,10 @@ class IntercomClient:
 
         options = replace(self._for_bulk()._interactive, patient=False)  # noqa: SLF001  a copy of this very class
         search = Search(self._call, options)
-        return PairSearch(
-            people, by=by, every=every, one_per_address=one_per_address, search=search
-        )
+        return PairSearch(people, by=by, one_per_address=one_per_address, search=search)
 
     async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
-        """Return the admin and the workspace the token belongs to.
-
-        Raises:
-            IntercomError: as for `detach_contact`.
-        """
+        """Return the admin and the workspace the token belongs to."""
         from intercom_async.structuring.replies import read_identity
         from intercom_async.transport import wire
 
@@ -599,9 +579,6 @@ class IntercomClient:
 
         It takes `admin_id`, `concurrency`, `stop_after_missing`, `outage_patience` and `progress`
         like it, and a pair that is done is `Outcome.ATTACHED`.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
         """
         from intercom_async.bulk.options import RunOptions
 
@@ -611,7 +588,7 @@ class IntercomClient:
         return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
     def _for_bulk(self) -> Self:
-        """Return a view whose calls wait for the quota without a bound, which paces the run."""
+        # Waiting for the quota without a bound is what paces a run.
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = replace(  # noqa: SLF001  a copy of this very class
@@ -639,17 +616,16 @@ def bulk_run(
     from intercom_async.detaching import ATTACH, DETACH, settle
     from intercom_async.dry_run import DryRun
 
-    operations: dict[str, Callable[[], Operation]] = {
-        DETACH.name: lambda: functools.partial(settle, change=DETACH),
-        ATTACH.name: lambda: functools.partial(settle, change=ATTACH),
-        DRY_RUN: DryRun,
-    }
+    operation: Operation = DryRun()
+    if options.operation != DRY_RUN:
+        change = ATTACH if options.operation == ATTACH.name else DETACH
+        operation = functools.partial(settle, change=change)
     view = client._for_bulk()  # noqa: SLF001  of this very module
     return DetachRun(
         pairs,
         journal=journal,
         options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
-        operation=operations[options.operation](),
+        operation=operation,
         whoami=view.whoami,
         transport=client._transport,  # noqa: SLF001
         call=view._interactive,  # noqa: SLF001
@@ -670,11 +646,7 @@ def reconnect(client: IntercomClient, other: IntercomClient) -> None:
 def as_journal(
     journal: "str | os.PathLike[str] | intercom_async.Journal | None", pairs: object
 ) -> "intercom_async.Journal":
-    """Return the journal that an argument names; it keeps whether a run had any input.
-
-    Raises:
-        InvalidArgumentError: it names none.
-    """
+    """Return the journal that an argument names; it keeps whether a run had any input."""
     from intercom_async.journal import Journal, Source
 
     if isinstance(journal, Journal):

@@ -41,11 +41,7 @@ from intercom_async.replies import ReplyHead
 
 
 def readable(text: str, length: int = 300) -> str:
-    """Return foreign text fit for a log line: bounded, on one line, encodable.
-
-    Line breaks would forge log lines, escape codes would drive terminals, and lone surrogates
-    (from odd bytes in a header) break programs that write the text as UTF-8.
-    """
+    """Return foreign text fit for a log line or a terminal: bounded, on one line, encodable."""
     if len(text) > length:
         text = text[: length - 1] + "…"
     if text.isprintable():
@@ -56,7 +52,6 @@ def readable(text: str, length: int = 300) -> str:
 
 
 def _rebuild(kind: type["IntercomError"], message: str, facts: dict[str, Any]) -> "IntercomError":
-    """Make an exception from its pickled parts without calling its own `__init__`."""
     error = kind.__new__(kind, message)
     error.__dict__.update(facts)
     return error
@@ -73,7 +68,7 @@ class IntercomError(Exception):
     reply: ReplyHead | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Workers send exceptions between processes; keyword-only facts need help with that.
+        # Pickle would call `__init__` with the message alone.
         return _rebuild, (type(self), str(self), self.__dict__.copy())
 
 
@@ -81,7 +76,6 @@ class InvalidArgumentError(IntercomError, ValueError):
     """A value the caller passed cannot be used; nothing was sent.
 
     Attributes:
-        name: the parameter.
         value: as passed, or None where it is a secret.
         expected: a usable value, in words.
         seen: how the value looks, such as "looks like a formula"; None for most.
@@ -135,8 +129,7 @@ class RateLimitWaitError(IntercomError):
     """Quota or connections would make a call wait longer than allowed; nothing was done.
 
     Attributes:
-        wait: seconds the call would have to wait, at least.
-        max_wait: seconds the caller allowed.
+        wait, max_wait: seconds the call would have to wait, at least, and those allowed.
         rate_limit: the quota at that moment.
         refusals: requests of this call that were refused with 429 before.
         code, message, request_id: of the last refusal, or None.
@@ -176,7 +169,7 @@ class _AttemptedError(IntercomError):
     """An error after at least one attempt.
 
     Attributes:
-        attempts: requests sent for this call, the first one included, refused ones (429) not.
+        attempts: requests sent for this call, refused ones (429) not included.
         refusals: further requests that were refused with 429.
     """
 
@@ -206,29 +199,27 @@ class UnknownOutcomeError(_AttemptedError):
     """The connection failed after the request was sent, and no check could find out what it did."""
 
 
-class ResponseTooLargeError(_AttemptedError):
-    """A reply was larger than the bound, before or after decompression; the rest was not read.
+def _named(status: int, request_id: str | None) -> str:
+    return f"the reply (HTTP {status}, request id {request_id or 'unknown'})"
 
-    Attributes:
-        limit: the bound in bytes.
-    """
+
+class ResponseTooLargeError(_AttemptedError):
+    """A reply exceeded `limit` bytes, before or after decompression; the rest was not read."""
 
     def __init__(self, *, status: int, limit: int, request_id: str | None = None) -> None:
         self.status = status
         self.limit = limit
         self.request_id = request_id
-        super().__init__(
-            f"the reply (HTTP {status}, request id {request_id or 'unknown'}) is larger than "
-            f"{limit} bytes and was not read to its end"
-        )
+        reply = _named(status, request_id)
+        super().__init__(f"{reply} is larger than {limit} bytes and was not read to its end")
 
 
 class ResponseDecodeError(IntercomError):
     """A reply is no JSON object. It proves nothing, because it may not be Intercom's.
 
     Attributes:
-        status: HTTP status of the reply, None when bytes were decoded without a request.
-        body: the first bytes of what was received (at most 200).
+        status: None when bytes were decoded without a request.
+        body: the first 200 bytes of what was received.
     """
 
     def __init__(
@@ -243,8 +234,8 @@ class ResponseDecodeError(IntercomError):
         self.body = body[:200]
         self.status = status
         self.request_id = request_id
-        where = "" if status is None else f" (HTTP {status}, request id {request_id or 'unknown'})"
-        super().__init__(f"the reply{where} is no JSON object: {reason}")
+        reply = "the reply" if status is None else _named(status, request_id)
+        super().__init__(f"{reply} is no JSON object: {reason}")
 
 
 class ContradictoryReplyError(_AttemptedError):
@@ -257,18 +248,14 @@ class ContradictoryReplyError(_AttemptedError):
         self.reason = reason
         self.status = status
         self.request_id = request_id
-        super().__init__(
-            f"the reply (HTTP {status}, request id {request_id or 'unknown'}) is not believed: "
-            f"{reason}"
-        )
+        super().__init__(f"{_named(status, request_id)} is not believed: {reason}")
 
 
 class APIError(_AttemptedError):
     """Intercom answered with an error.
 
     Attributes:
-        code: Intercom's code of the first error, e.g. "not_found", or None.
-        message: Intercom's text of the first error, or None.
+        code, message: Intercom's of the first error, e.g. "not_found", or None.
         errors: all members of the reply's `errors` list, as they came.
         rate_limit: the quota after this reply, or None when no headers came yet.
         retry_after: seconds the server asked to wait, or None.
@@ -327,9 +314,8 @@ class ContactNotFoundError(NotFoundError):
 class AdminNotFoundError(NotFoundError):
     """Intercom does not know the admin in whose name the call was made; nothing was changed.
 
-    How detach and attach answer for such an admin is not documented. This is a 404 with the code
-    "admin_not_found", as from other calls, or whose message begins with "Admin". If Intercom
-    answers "Resource Not Found", a missing conversation looks the same.
+    A 404 with the code "admin_not_found", or whose message begins with "Admin". How detach and
+    attach answer for such an admin is not documented: a missing conversation may look the same.
     """
 
 

@@ -27,10 +27,9 @@ class Lookup:
         alone: conversations that were left out, because the contact is the only one in them.
     """
 
-    def __init__(self, search: Search, *, every: bool) -> None:
+    def __init__(self, search: Search) -> None:
         self.search = search
         self.alone = 0
-        self._every = every
 
     async def contacts(
         self, by: str, values: Sequence[str]
@@ -90,7 +89,7 @@ class Lookup:
             async for one in results:
                 takers = _takers(one, contact_ids)
                 # The last contact of a conversation could not be removed anyway.
-                if self._every or len(one.participants) > 1 or not one.participants_known:
+                if len(one.participants) > 1 or not one.participants_known:
                     pairs += [(one.id or "", taker) for taker in takers]
                 else:
                     self.alone += 1

@@ -17,7 +17,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
@@ -55,6 +55,7 @@ _EXAMPLES: Final = 100
 """The most people that a summary names."""
 
 _OPEN: Final = {PersonState.PENDING, PersonState.LOOKED_UP}
+_COUNTED: Final = ("contacts", "merged", "without_email", "duplicates")
 _NAMED: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
 
 _FINAL: Final = (
@@ -73,6 +74,8 @@ _REFUSED: Final = (
     NotFoundError,
 )
 """Errors that the same search would get again."""
+
+_Step: TypeAlias = Callable[[list[Person]], Awaitable[None]]
 
 logger: Final = logging.getLogger("intercom_async")
 
@@ -110,11 +113,6 @@ class PeopleSummary:
         """People that were read."""
         return sum(self.states.values())
 
-    @property
-    def settled(self) -> int:
-        """People whom no session needs to search again."""
-        return sum(count for state, count in self.states.items() if state.settled)
-
 
 class PairSearch:
     """The pairs of people: an async iterator to give to `detach_contacts`.
@@ -123,7 +121,7 @@ class PairSearch:
     not have. Used alone, it gives each pair once.
 
     Args:
-        people, by, every, one_per_address: see `IntercomClient.find_pairs`.
+        people, by, one_per_address: see `IntercomClient.find_pairs`.
         search: what searches for them; it waits for the end of an outage only in a run.
     """
 
@@ -132,7 +130,6 @@ class PairSearch:
         people: Iterable[str | int] | AsyncIterable[str | int] | None,
         *,
         by: By,
-        every: bool,
         one_per_address: bool,
         search: Search,
     ) -> None:
@@ -143,13 +140,10 @@ class PairSearch:
         self._by: By = by
         self._one_per_address = one_per_address
         self._search = search
-        self._lookup = Lookup(search, every=every)
-        self._session: Session | None = None
-        self._people: People | None = None
+        self._lookup = Lookup(search)
+        self._kept: People | None = None
         self._pairs = self._find()
         self._found: deque[Detach] = deque()
-        self._again: list[list[Person]] = []
-        self._last_round = False
         self._one_by_one: list[str] = []
         self._tally: Counter[str] = Counter()
         self._examples: dict[str, Person] = {}
@@ -159,10 +153,7 @@ class PairSearch:
         """The people in numbers, up to now."""
         return PeopleSummary(
             states={state: n for state in PersonState if (n := self._tally[state])},
-            contacts=self._tally["contacts"],
-            merged=self._tally["merged"],
-            without_email=self._tally["without_email"],
-            duplicates=self._tally["duplicates"],
+            **{name: self._tally[name] for name in _COUNTED},
             alone=self._lookup.alone,
             searches=self._search.requests,
             examples=tuple(self._examples.values()),
@@ -171,17 +162,22 @@ class PairSearch:
 
     async def join(self, session: Session, tally: Requests) -> None:
         """Be part of a run: keep people and pairs in its journal, if that can keep people."""
-        if self._session is None:
+        if self._kept is None:
             self._search.options = replace(self._search.options, patient=True)
             self._search.run = tally
-            await self._use(session)
+            if session.keeps_people:
+                await self._keep_in(session)
 
-    async def _use(self, session: Session) -> None:
-        if session.keeps_people:
-            self._session, self._people = session, People(session)
-            for state, people, contacts, merged, without_email in await self._people.counts():
-                self._tally.update({state: people, "contacts": contacts})
-                self._tally.update(merged=merged, without_email=without_email)
+    async def _keep_in(self, session: Session) -> None:
+        self._kept = People(session)
+        for state, *numbers in await self._kept.counts():
+            names = (state, "contacts", "merged", "without_email")
+            self._tally.update(dict(zip(names, numbers, strict=True)))
+
+    @property
+    def _people(self) -> People:
+        assert self._kept is not None  # noqa: S101  `_find` began with it
+        return self._kept
 
     def __aiter__(self) -> Self:
         return self
@@ -194,15 +190,13 @@ class PairSearch:
         await self._pairs.aclose()
 
     async def _find(self) -> AsyncGenerator[Detach]:
-        async with self._journal():
-            for groups in (self._groups(), self._second_tries()):
-                async with aclosing(self._search_all(groups)) as pairs:
-                    async for pair in pairs:
-                        yield pair
-
-    async def _search_all(self, groups: AsyncGenerator[list[Person]]) -> AsyncGenerator[Detach]:
         searching: set[asyncio.Task[None]] = set()
-        async with aclosing(groups):
+        async with AsyncExitStack() as stack:
+            if self._kept is None:  # a private temporary journal
+                session = await Journal(None).open(Binding(operation="find", base_url=""))
+                stack.push_async_callback(session.close)
+                await self._keep_in(session)
+            groups = await stack.enter_async_context(aclosing(self._groups()))
             try:
                 unread = True
                 while unread or searching or self._found:
@@ -223,26 +217,6 @@ class PairSearch:
                     task.cancel()
                 await asyncio.gather(*searching, return_exceptions=True)
 
-    @asynccontextmanager
-    async def _journal(self) -> AsyncGenerator[None]:
-        """Open a private temporary journal unless a run has lent its own."""
-        if self._session is not None:
-            yield
-            return
-        session = await Journal(None).open(Binding(operation="find", base_url=""))
-        try:
-            await self._use(session)
-            yield
-        finally:
-            await session.close()
-
-    @property
-    def _kept(self) -> tuple[Session, People]:
-        """The journal, as a session and as a keeper of people."""
-        assert self._session is not None  # noqa: S101  `_find` began with it
-        assert self._people is not None  # noqa: S101
-        return self._session, self._people
-
     # --- reading -------------------------------------------------------------------------------
 
     async def _groups(self) -> AsyncGenerator[list[Person]]:
@@ -256,28 +230,20 @@ class PairSearch:
                 if len(group) == wire.FILTERS:
                     yield await self._begin(group)
                     group = {}
-        if group:
-            yield await self._begin(group)
-        _, people = self._kept
-        while left := await people.left(wire.FILTERS):
+        yield await self._begin(group)
+        while left := await self._people.left(wire.FILTERS):
             yield await self._take_up(left)
-
-    async def _second_tries(self) -> AsyncGenerator[list[Person]]:
-        self._last_round = True
-        for group in self._again:
-            yield group
 
     async def _begin(self, group: dict[str, Person]) -> list[Person]:
         """Return the people of a group that are to be searched, and write their rows."""
-        session, people = self._kept
-        rows = await people.look_up(self._by, list(group))
+        rows = await self._people.look_up(self._by, list(group))
         begun: list[Person] = []
         for value, new in group.items():
             person = rows.get(value)
             if person is None:
                 self._count(new)
                 begun.append(new)
-            elif person.session == session.number:
+            elif person.session == self._people.session.number:
                 self._tally["duplicates"] += 1
             elif not person.state.settled:
                 begun.append(person)
@@ -301,7 +267,7 @@ class PairSearch:
         for person in group:
             self._count(person)
         if group:
-            await self._kept[1].keep(group)
+            await self._people.keep(group)
 
     def _count(self, person: Person, number: int = 1) -> None:
         self._tally[person.state] += number
@@ -315,34 +281,27 @@ class PairSearch:
     # --- searching -----------------------------------------------------------------------------
 
     async def _find_group(self, group: list[Person]) -> None:
-        """Find the pairs of a group; one that fails for now is searched once more at the end."""
+        """Find the pairs of a group; for whom that fails, the next session searches again."""
         try:
-            await self._take("contacts", self._look_up, group, PersonState.PENDING)
-            await self._take("conversations", self._find_pairs, group, PersonState.LOOKED_UP)
+            pending = [person for person in group if person.state is PersonState.PENDING]
+            await self._take("contacts", self._look_up, pending)
+            known = [person for person in group if person.state is PersonState.LOOKED_UP]
+            await self._take("conversations", self._find_pairs, known)
         except _FINAL:
             raise
         except IntercomError as error:
-            left = [person for person in group if person.state in _OPEN]
-            if self._last_round:
-                await self._fail(left, error)
-            else:
-                self._again.append(left)
+            await self._fail([person for person in group if person.state in _OPEN], error)
 
-    async def _take(
-        self,
-        what: str,
-        step: Callable[[list[Person]], Awaitable[None]],
-        group: list[Person],
-        state: PersonState,
-    ) -> None:
-        """Take a step for all people in a state together, one by one if Intercom refuses that."""
-        people = [person for person in group if person.state is state]
+    async def _take(self, what: str, step: _Step, people: list[Person]) -> None:
+        """Take a step for people together, one by one if Intercom refuses that."""
         refusal: IntercomError | None = None
         if len(people) > 1 and what not in self._one_by_one:
             try:
-                return await step(people)
+                await step(people)
             except _REFUSED as error:
                 refusal = error
+            else:
+                return
         for person in people:
             try:
                 await step([person])
@@ -352,7 +311,6 @@ class PairSearch:
         if isinstance(refusal, InvalidRequestError) and what not in self._one_by_one:
             self._one_by_one.append(what)
             logger.warning("%s are searched one by one: %s", what, refusal)
-        return None
 
     async def _fail(self, people: Sequence[Person], error: IntercomError) -> None:
         async with self._changing(people):
@@ -381,13 +339,12 @@ class PairSearch:
         for start in range(0, len(contact_ids), size):
             pairs += await self._lookup.pairs(contact_ids[start : start + size])
         # All are found before the first is detached, which would shift the pages.
-        session, _ = self._kept
         for start in range(0, len(pairs), _ROWS):
             rows = [
                 Row(conversation_id=one, contact_id=other, state=State.PENDING.value)
                 for one, other in pairs[start : start + _ROWS]
             ]
-            before = await session.plan(rows)
+            before = await self._people.session.plan(rows)
             self._found += [
                 Detach(row.conversation_id, row.contact_id)
                 for row, earlier in zip(rows, before, strict=True)

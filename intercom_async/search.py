@@ -80,21 +80,21 @@ class Search:
         """Iterate over what a search finds, each result once.
 
         Pages shift while results leave the search. So a pass through the pages counts only if it
-        brought as many results as each page announced. Otherwise it is repeated, until some
+        brought as many results as the pages announced. Otherwise it is repeated, until some
         passes in a row bring nothing new.
 
         Raises:
-            ContradictoryReplyError: the search goes on, but leads back, brings nothing new, or
-                has far more results than it announced.
+            ContradictoryReplyError: the search goes on, but brings nothing new, or has far more
+                results than it announced.
         """
         seen: set[str] = set()
         most: int | None = None
         size = _LARGEST_PAGE
         idle = 0
         while idle < _IDLE:
-            before, passed, totals = len(seen), set[str](), set[int | None]()
+            before, announced = len(seen), 0
+            passed: set[str] = set()
             cursor: str | None = None
-            cursors = set[str]()
             while True:
                 reply, size = await self._page(request, size, cursor)
                 entries, total, cursor = await off_loop(reply, decode)
@@ -105,8 +105,8 @@ class Search:
                         seen.add(entry.id)
                         mark(entry, head)
                         yield entry
-                totals.add(total)
-                most = _MARGIN + 2 * (total or 0) if most is None else most
+                announced = max(announced, total or 0)
+                most = _MARGIN + 2 * announced if most is None else most
                 if len(seen) > most:
                     reason = f"the search has {len(seen):,} results, far more than it announced"
                     raise _contradiction(reason, reply)
@@ -114,11 +114,10 @@ class Search:
                 passed |= ids
                 if cursor is None or not entries:
                     break
-                if cursor in cursors or nothing_new:
+                if nothing_new:
                     reason = "the search leads back to results it had before, but says that more "
                     raise _contradiction(f"{reason}follow", reply)
-                cursors.add(cursor)
-            if len(totals) == 1 and len(passed) >= (totals.pop() or 0):
+            if len(passed) >= announced:
                 break
             idle = idle + 1 if len(seen) == before else 0
 

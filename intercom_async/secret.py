@@ -19,12 +19,6 @@ class Secret:
     def __repr__(self) -> str:
         return "<Secret>"
 
-    def __copy__(self) -> "Secret":
-        return self
-
-    def __deepcopy__(self, memo: object) -> "Secret":
-        return self
-
     def __reduce__(self) -> NoReturn:
         raise TypeError("an access token cannot be pickled: the pickle would show it")
 

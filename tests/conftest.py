@@ -4,13 +4,14 @@ import asyncio
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import aioresponses.core as stubbing
+import coverage
 import hypothesis
 import pytest
 import uvloop
@@ -25,7 +26,7 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 1 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.register_profile(  # one process runs the tests again and again
     "mutants",
@@ -34,6 +35,26 @@ hypothesis.settings.register_profile(  # one process runs the tests again and ag
     suppress_health_check=[hypothesis.HealthCheck.differing_executors],
 )
 hypothesis.settings.load_profile("default")
+
+
+# Counting what is covered makes tests take two to three times as long. So it is not done in the
+# processes that tests start, nor in what takes longest and goes the ways that the rest goes, too.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_START", None)
+_NOT_COUNTED = ("chaos", "fuzz", "hostile", "pacing/test_quota_use.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    counting = coverage.Coverage.current()
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    if counting is None or not place.startswith(_NOT_COUNTED):
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
 
 
 class _EagerLoop(asyncio.SelectorEventLoop):

@@ -125,7 +125,6 @@ class TestEveryPair:
             Fault.TRUNCATED_BODY,
             Fault.RATE_LIMIT_WORKSPACE,
             Fault.MISSING_RATE_LIMIT_HEADERS,
-            Fault.MISSING_DATE,
         ],
     )
     async def test_with_faults_the_results_agree_with_the_server_pair_by_pair(

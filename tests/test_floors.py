@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"structuring"},
     {"runtime"},
     {"pacing"},
-    {"transport.deadlines", "transport.headers", "transport.hiding", "transport.outage"},
+    {"transport.headers", "transport.hiding", "transport.outage"},
     {"transport.retrying"},
     {"transport.wire"},
     {"structuring.replies", "transport.doubt", "transport.network"},
@@ -70,10 +70,21 @@ ONLY_IN = {
 }
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+House = dict[str, tuple[str, set[str], bool]]
+"""The entry of each module in the table, what it imports, and whether it has coroutines."""
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    found: House = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        yield name.removesuffix(".__init__"), ast.parse(path.read_text(encoding="utf-8"))
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if name not in {"__init__", "transport"}:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            asynchronous = any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree))
+            found[name] = (entry_of(name), {*imports(tree)}, asynchronous)
+    return found
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -82,61 +93,48 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            module = node.module or ""
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def entry_of(name: str) -> str | None:
+def entry_of(name: str) -> str:
     """The entry of the floor table that a module or imported name belongs to."""
     entries = {entry for floor in FLOORS for entry in floor}
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         if ".".join(parts[:length]) in entries:
             return ".".join(parts[:length])
-    return None
+    raise AssertionError(f"{name} is not in the floor table")
 
 
 def floor_of(entry: str) -> int:
     return next(number for number, floor in enumerate(FLOORS) if entry in floor)
 
 
-INNER = [(name, tree) for name, tree in modules() if name not in {"__init__", "transport"}]
+def test_imports_only_go_down(house: House) -> None:
+    for name, (own, imported, _) in house.items():
+        ours = {each for each in imported if each.startswith("intercom_async.")}
+        entries = {entry_of(each.removeprefix("intercom_async.")) for each in ours} - {own}
+        up = {entry for entry in entries if floor_of(entry) >= floor_of(own)}
+        assert up == set(), name
 
 
-@pytest.mark.parametrize(("name", "tree"), INNER, ids=[name for name, _ in INNER])
-def test_every_module_has_a_floor_and_imports_only_from_below(name: str, tree: ast.Module) -> None:
-    own = entry_of(name)
-    assert own is not None, f"{name} is not in the floor table"
-    for imported in imports(tree):
-        if not imported.startswith("intercom_async."):
-            continue
-        entry = entry_of(imported.removeprefix("intercom_async."))
-        assert entry is not None, imported
-        assert entry == own or floor_of(entry) < floor_of(own), f"{name} imports {imported}"
+def test_each_heavy_library_is_named_in_its_own_rooms_only(house: House) -> None:
+    for name, (own, imported, _) in house.items():
+        for library in {each.split(".")[0] for each in imported} & ONLY_IN.keys():
+            assert own in ONLY_IN[library], name
 
 
-@pytest.mark.parametrize(("name", "tree"), INNER, ids=[name for name, _ in INNER])
-def test_each_heavy_library_is_named_in_its_own_rooms_only(name: str, tree: ast.Module) -> None:
-    own = entry_of(name)
-    for imported in imports(tree):
-        library = imported.split(".")[0]
-        if library in ONLY_IN:
-            assert own in ONLY_IN[library], f"{name} imports {imported}"
+def test_pure_modules_name_no_clock_loop_or_socket(house: House) -> None:
+    for name in PURE:
+        _, imported, asynchronous = house[name]
+        libraries = {each.split(".")[0] for each in imported}
+        forbidden = {"asyncio", "time", "random", "socket", "aiohttp", "threading"}
+        assert libraries & forbidden == set(), name
+        assert not asynchronous, name
 
 
-@pytest.mark.parametrize(("name", "tree"), INNER, ids=[name for name, _ in INNER])
-def test_pure_modules_name_no_clock_loop_or_socket(name: str, tree: ast.Module) -> None:
-    if name not in PURE:
-        return
-    named = {imported.split(".")[0] for imported in imports(tree)}
-    assert named.isdisjoint({"asyncio", "time", "random", "socket", "aiohttp", "threading"})
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)]
-    assert not functions
-
-
-def test_the_clock_is_named_in_the_runtime_only() -> None:
+def test_the_clock_is_named_in_the_runtime_only(house: House) -> None:
     core = {entry for floor in FLOORS[:14] for entry in floor} - {"runtime"}
-    for name, tree in INNER:
-        if entry_of(name) in core:
-            named = set(imports(tree))
-            assert named.isdisjoint({"time", "random"}), name
+    for name, (own, imported, _) in house.items():
+        libraries = {each.split(".")[0] for each in imported}
+        assert own not in core or libraries & {"time", "random"} == set(), name

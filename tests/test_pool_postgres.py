@@ -45,7 +45,7 @@ async def test_a_run_left_early_goes_on_and_is_undone_and_every_count_says_the_s
                 }
                 seen = sum(sim.requests.total for sim in places.simulators.values())
                 # 8 asked whose token it is; what was cut off before it left may have been got.
-                assert 0 <= facts.numbers["requests"] - (seen - 8) < 50
+                assert 0 <= facts.requests - (seen - 8) < 50
                 undo = [
                     (row.workspace, row.conversation_id, row.contact_id)
                     for row in kept.rows([Outcome.DETACHED], inferred=False)

@@ -433,8 +433,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             else:
                 self._admit(items)
             self._note_backlog()
-            if self._session is not None:
-                await self._session.room()
             await self._sink.room()
 
     async def _work_off_input(self) -> None:

@@ -7,12 +7,12 @@ import attrs
 import typer
 
 from intercom_async._version import __version__
-from intercom_async.cli import jobs
 from intercom_async.cli.bulk import bulk
 from intercom_async.cli.demo import DemoOptions, demo
 from intercom_async.cli.exit_status import EXIT_STATUS, ExitStatus
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.finding import FindOptions, find
+from intercom_async.cli.jobs import JobOptions, SubmitOptions, WorkOptions, status, submit, work
 from intercom_async.cli.options import ChangeOptions, Connection, command
 from intercom_async.cli.printing import print_out
 from intercom_async.cli.report.command import ReportOptions, report
@@ -148,5 +148,6 @@ command(
     "export run.db --csv --state failed,unknown --output left.csv",
     "export run.db --jsonl | jq .state",
 )
-
-jobs.add_to(app)
+command(app, SubmitOptions, submit, "submit triples.csv --run cleanup-7", "submit -")
+command(app, WorkOptions, work, "work workspaces.json", "work --until-empty")
+command(app, JobOptions, status, "status", "status --run cleanup-7")

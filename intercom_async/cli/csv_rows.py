@@ -1,12 +1,13 @@
 """CSV as programs write it, read so that a wrong quote never turns the text of a cell into a pair.
 
-A cell is quoted if it begins with a quote, after spaces perhaps. It ends at a quote before a
-delimiter or the end of a line, and a quote inside it must be doubled. If one is not, the true end
-is uncertain: the row runs up to the next quote that can end it, and is a bad row. If no quote ends
-the cell before the file does, only its first line is bad, and the lines after it are read alone.
+Python's reader refuses a quote in a quoted cell that is not doubled, and a cell whose quote is not
+closed. Where such a row ends is uncertain: it runs to the end of a line whose last quote can end a
+cell, else of the next line with a quote that can, and is a bad row. If there is none, only its
+first line is bad, and each line after it is read alone.
 """
 
-import functools
+import csv
+import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +15,18 @@ from typing import Any, Final
 
 import attrs
 
-from intercom_async.cli import input_text
+from intercom_async.cli.lines import Lines
 from intercom_async.errors import readable
 
-Record = tuple[int, Sequence[Any] | str]
-"""The number of a record's first line; the values of its columns, or what is wrong with it."""
+Record = tuple[str, Sequence[Any] | str]
+"""A record's place, such as "line 7"; the values of its columns, or what is wrong with it."""
+
+csv.field_size_limit(2**31 - 1)  # `Lines` bounds a row
 
 _DELIMITERS: Final = (",", ";", "\t")
-_NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*\n', re.IGNORECASE)
-_LONGEST_HEADER: Final = 64 * 1024  # characters; a name may have line breaks
-_SHORTEST_TOKEN: Final = 20
+_NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n])"?\s*', re.IGNORECASE)
+_LONE_CR: Final = re.compile(r"\r(?!\r*$)")
+_LIKE_A_TOKEN: Final = re.compile(r"(?=\S*[\dA-Z])\S{20}")
 _SHOWN: Final = 20
 _LIKELY: Final[Mapping[str, Sequence[str]]] = {
     "conversation_id": ("conversationid", "conversation", "convid", "convoid", "conversations"),
@@ -40,53 +43,39 @@ class Columns:
     """The columns that an input must have.
 
     Attributes:
-        ours: the library's names of the columns; required ones come first.
-        names: the file's names of them, in the same order.
+        names: the file's name of each column; required ones come first.
         required: how many of them each record must have.
-        otherwise: advice for a header that has another column instead, by that column.
-        fixed: whether the command has no --columns.
+        options: what names the columns on the command line; "" if nothing does.
     """
 
-    ours: Sequence[str]
-    names: Sequence[str]
+    names: Mapping[str, str]
     required: int
-    otherwise: Mapping[str, str] = attrs.Factory(dict[str, str])
-    fixed: bool = False
+    options: str = ""
 
     @property
     def wanted(self) -> Sequence[str]:
         """The file's names of the columns that each record must have."""
-        return self.names[: self.required]
+        return [*self.names.values()][: self.required]
 
     def refusal(self, header: Sequence[str]) -> str:
         """Say what a header lacks, what it has, and which option would help."""
         lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
         shown = ", ".join(map(_shown, header[:_SHOWN]))
         more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
-        advice = "" if self.fixed else f". {self._advice(header)}"
+        advice = f". {self._advice(header)}" if self.options else ""
         return f"the header lacks {lacking}; found {shown}{more}{advice}"
 
     def _advice(self, header: Sequence[str]) -> str:
-        guessed = {column: _guess(column, header) for column in self.ours}
-        required = self.ours[: self.required]
-        if all(guessed[column] for column in required):
-            named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
-            advice = f"Try --columns {shlex.quote(','.join(named))}"
-            return advice if named else "Leave --columns out"
-        for name in header:
-            if name in self.otherwise:
-                return self.otherwise[name]
-        shown = ",".join(f"{column}=..." for column in required)
-        return f"Name the column{'s' * (self.required > 1)} with --columns {shown}"
+        guessed = {ours: _guess(ours, header) for ours in self.names}
+        if not all([*guessed.values()][: self.required]):
+            return f"Give {self.options}"
+        named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
+        return f"Try --columns {shlex.quote(','.join(named))}" if named else "Leave --columns out"
 
 
 def _shown(name: str) -> str:
     """Show a name, but no access token: a file of one is easily given in place of a source."""
-    for word in name.split():
-        mixed = word.lower() != word != word.upper() or any(map(str.isdigit, word))
-        if len(word) >= _SHORTEST_TOKEN and mixed:
-            return f"a text of {len(name)} characters"
-    return repr(name)
+    return f"a text of {len(name)} characters" if _LIKE_A_TOKEN.search(name) else repr(name)
 
 
 def _guess(column: str, header: Sequence[str]) -> str | None:
@@ -98,9 +87,7 @@ def _guess(column: str, header: Sequence[str]) -> str | None:
     return next((simple[likely] for likely in _LIKELY[column] if likely in simple), None)
 
 
-def read_rows(
-    text: input_text.Text, columns: Columns, *, headless: bool = False
-) -> Iterator[Record]:
+def read_rows(lines: Lines, columns: Columns, *, headless: bool = False) -> Iterator[Record]:
     """Yield the rows after the header, or those of a file that has only the wanted columns.
 
     A row may have fewer cells than the header, as spreadsheets drop empty ones at its end.
@@ -108,102 +95,87 @@ def read_rows(
     Raises:
         SourceError: the header lacks a column or has it twice.
     """
-    delimiter, header = (",", columns.names) if headless else _read_header(text, columns)
+    delimiter, header = (",", columns.wanted) if headless else _read_header(lines, columns)
     width = len(header)
-    places = [header.index(name) if name in header else width for name in columns.names]
-    for line, cells in _rows(text, delimiter):
+    places = [header.index(name) if name in header else width for name in columns.names.values()]
+    for number, cells in _rows(lines, delimiter):
+        place = f"line {number}"
         if isinstance(cells, str):
-            yield line, cells
+            yield place, cells
         elif any(cell.strip() for cell in cells[width:]):
-            yield line, f"{len(cells)} cells, but the header has {width}"
+            yield place, f"{len(cells)} cells, but the header has {width}"
         else:
             values = [cells[at].strip() or None if at < len(cells) else None for at in places]
             again = values[: columns.required] == columns.wanted
-            yield line, "the header again" if again else values
+            yield place, "the header again" if again else values
 
 
-def _read_header(text: input_text.Text, columns: Columns) -> tuple[str, Sequence[str]]:
+def _read_header(lines: Lines, columns: Columns) -> tuple[str, Sequence[str]]:
+    first = next(lines)
     delimiters: Sequence[str] = _DELIMITERS
-    if named := _NAMED_DELIMITER.match(text.text, text.at):
+    if named := _NAMED_DELIMITER.fullmatch(first):
         delimiters = [named[1]]
-        text.take(named.end())
-    if "\0" in text.line_ahead():
-        raise text.error(
-            "neither UTF-8 nor UTF-16 with a byte order mark; save the file as CSV (UTF-8)"
+        lines.begin()
+        first = next(lines, "")
+    if "\0" in first or "\r" in first.rstrip():
+        raise lines.error(
+            "this is neither UTF-8 nor UTF-16 with a byte order mark, or its lines end with CR "
+            "alone; save the file as CSV (UTF-8)"
         )
     longest: Sequence[str] = ()
     for delimiter in delimiters:
-        row = text.match(_patterns(delimiter)[0], _LONGEST_HEADER)
-        cells = None if row is None else _cells(row[0], delimiter)
-        if row is None or cells is None:
+        lines.give_back()
+        try:
+            names = [name.strip() for name in next(_reader(lines, delimiter), ())]
+        except csv.Error:
             continue
-        names = [_name(cell) for cell in cells]
-        for name in columns.names:
+        for name in columns.names.values():
             if names.count(name) > 1:
-                raise text.error(f"the header names {name!r} twice")
+                raise lines.error(f"the header names {name!r} twice")
         if set(columns.wanted) <= set(names):
-            text.take(row.end())
+            lines.begin()
             return delimiter, names
         longest = max(longest, names, key=len)
-    if "\r" in text.line_ahead().rstrip():
-        raise text.error("its lines end with CR alone; save the file with LF or CR LF")
+    lines.give_back(1)
     if not longest:
-        raise text.error("the header is not CSV (a quote is never closed, or not doubled)")
-    raise text.error(columns.refusal(longest))
+        raise lines.error("the header is not CSV (a quote is never closed, or not doubled)")
+    raise lines.error(columns.refusal(longest))
 
 
-def _name(cell: str) -> str:
-    """Return the name of a column; programs that do not write UTF-8 mostly write Windows-1252."""
-    try:
-        cell.encode()
-    except UnicodeEncodeError:
-        cell = cell.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
-    return cell.strip()
+def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    # A lone CR is no end of a row, which the reader would take it for.
+    kept = (_LONE_CR.sub("\v", line) if "\r" in line else line for line in lines)
+    return csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
-@functools.cache
-def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return a pattern of a whole row, and one of a cell with the delimiter before it."""
-    mark = re.escape(delimiter)
-    inside = rf'[^"]*+(?:(?:""|"(?! *+(?:{mark}|\r*\n)))[^"]*+)*+'
-    plain = rf'(?!")[^{mark}\n]*+'
-    cell = rf' *+(?:"{inside}" *+(?={mark}|\r*\n)|{plain})'
-    row = re.compile(rf"{cell}(?:{mark}{cell})*+\r*\n")
-    return row, re.compile(rf'{mark} *+(?:"({inside})"|({plain}))')
-
-
-def _cells(row: str, delimiter: str) -> list[str] | None:
-    """Return the texts of a row's cells, None if a quote in one is not doubled."""
-    if '"' not in row:
-        return row.split(delimiter)
-    cells: list[str] = []
-    for quoted, plain in _patterns(delimiter)[1].findall(delimiter + row):
-        if '"' in quoted.replace('""', ""):
-            return None
-        cells.append(quoted.replace('""', '"') or plain)
-    return cells
-
-
-def _rows(text: input_text.Text, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the number of each row's first line, and its cells or what is wrong with it."""
-    pattern, _ = _patterns(delimiter)
-    alone = 0  # up to this line, no quote closes a cell
-    while end := text.line_end():
-        number = text.line
-        if number <= alone:
-            row = pattern.match(text.text, text.at, end)
-        elif (row := text.match(pattern, input_text.LONGEST)) is None:
-            alone = number + text.text.count("\n", text.at)
-        if row is None:
-            text.take(text.line_end())
-            yield number, "not CSV (a quote is never closed)"
-            continue
-        line = text.take(row.end())
-        if line.isspace():
-            continue
-        cells = _cells(line, delimiter)
-        if cells is None:
-            up_to = f"; the row ends in line {text.line - 1}" if text.line - number > 1 else ""
-            yield number, f'not CSV (a quote in a quoted cell must be doubled: ""{up_to})'
-        else:
-            yield number, cells
+    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
+    unread = True
+    while unread:
+        alone = bool(lines.again)  # no quote closes a cell in the lines that were given back
+        try:
+            for cells in _reader(itertools.islice(lines, 1) if alone else lines, delimiter):
+                if any(map(str.strip, cells)):
+                    yield lines.first, cells
+                lines.begin()
+            unread = alone
+        except csv.Error:
+            yield lines.first, f"not CSV ({_pass(lines, up_to_closing, alone=alone)})"
+            lines.begin()
+
+
+def _pass(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
+    """Pass a bad row; return what is wrong with it."""
+    first, end = lines.first, 0
+    for line in itertools.chain(lines.row[-1:], () if alone else lines):
+        if closing := up_to_closing.match(line):
+            end = end or lines.number
+            if '"' not in line[closing.end() :]:
+                end = lines.number
+                break
+    lines.give_back(max(1, end - first + 1))
+    if not end:
+        return "a quote is never closed"
+    up_to = f"; the row ends in line {end}" if end > first else ""
+    return f'a quote in a quoted cell must be doubled: ""{up_to}'

@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 import attrs
 from rich.console import Console
-from rich.text import Text
 
 from intercom_async.cli.display import Display
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import option
-from intercom_async.cli.picture import drawing
+from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import amount, say, span
 from intercom_async.cli.signals import interrupts
 from intercom_async.cli.summary import show_summary
@@ -52,7 +51,7 @@ class DemoOptions:
     journal: Path | None = option(
         None, "Keep the run in this file: the same command goes on after a Ctrl-C or a crash."
     )
-    svg: Path | None = option(None, "Also save the last screen as a picture.")
+    svg: Path | None = option(None, "Also save what it prints as a picture.")
 
 
 async def demo(options: DemoOptions, console: Console | None = None) -> ExitStatus:
@@ -60,21 +59,24 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
 
     Each result is compared with what the simulator did.
     """
-    console = console or Console()
+    console, progress = console or Console(record=True), Console(stderr=True)
     simulator, pairs, detached = _prepare(options)
     seconds = math.ceil((len(pairs) - detached) / options.limit) * simulator.quota.window
-    opening = Text(
+    say(
+        console,
         f"In up to {span(seconds)}, {'the rest of ' if detached else ''}{len(pairs):,} contacts "
-        "are detached on a simulated Intercom in this process; Ctrl-C stops it.\n"
-        f"{options.limit:,} requests fit into a 10-second window, and "
-        f"{sum(probability for _, probability in _FAULTS):.1%} of the requests go wrong."
+        "are detached on a simulated Intercom in this process; Ctrl-C stops it.",
     )
-    console.print(opening)
+    say(
+        console,
+        f"{options.limit:,} requests fit into a 10-second window, and "
+        f"{sum(probability for _, probability in _FAULTS):.1%} of the requests go wrong.",
+    )
     async with simulator, IntercomClient(simulator.token, base_url=simulator.url) as client:
         run = client.detach_contacts(pairs, admin_id=simulator.admin_id, journal=options.journal)
-        interrupter = Interrupter(run, console)
+        interrupter = Interrupter(run, progress)
         with interrupts(interrupter):
-            async with run, Display(console, run, total=len(pairs)):
+            async with run, Display(progress, run, total=len(pairs)):
                 results = [(result.detach, result.outcome) async for result in run]
     summary = run.summary
     problems = [*_problems(results, simulator)]
@@ -82,22 +84,18 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     if missing and not interrupter.presses:
         problems.append(f"{missing} pairs were never reported")
 
-    def show_ending(console: Console) -> None:
-        show_summary(console, summary, bad_lines=0)
-        say(console, _quota(simulator))
-        for problem in problems[:20]:
-            say(console, problem, "red")
-        if problems:
-            say(console, f"{len(problems)} results disagree with the simulator", "bold red")
-        else:
-            agreed = f"All {len(results):,} results agree with the simulator's state, pair by pair."
-            say(console, agreed, "bold green")
-
-    show_ending(console)
+    show_summary(console, summary, bad_lines=0)
+    say(console, _quota(simulator))
+    for problem in problems[:20]:
+        say(console, problem, "red")
+    if problems:
+        say(console, f"{len(problems)} results disagree with the simulator", "bold red")
+    else:
+        agreed = f"All {len(results):,} results agree with the simulator's state, pair by pair."
+        say(console, agreed, "bold green")
     if options.svg is not None:
-        with rewrite(options.svg) as file, drawing("intercom-async demo", file) as picture:
-            picture.print(opening)
-            show_ending(picture)
+        with rewrite(options.svg) as file:
+            save_picture(console, "intercom-async demo", file)
     if interrupter.presses:
         how = "run the same command again" if options.journal else "begin with --journal demo.db"
         say(console, f"To go on with a demo that was stopped, {how}.")

@@ -34,7 +34,7 @@ def outcome_counts(summary: DetachSummary, *, dry_run: bool = False) -> Text:
     for outcome, count in summary.outcomes.items():
         if count:
             would = "would be " if dry_run and outcome in _WOULD_BE else ""
-            text.append(f"{count:,} {would}{name(outcome)}  ", LOOKS[outcome].style)
+            text.append(f"{count:,} {would}{name(outcome)}  ", LOOKS[outcome].colour)
     return text
 
 

@@ -1,7 +1,6 @@
 """The command `export`: a journal's rows as CSV or JSON lines."""
 
 import csv
-import io
 import re
 import sys
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from intercom_async.cli.report.queries import STATES, UNSETTLED
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
 from intercom_async.journal.row import Row
-
-_CHUNK: Final = 65536
 
 _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a formula begins; where the comma marks decimals, a semicolon begins a cell too."""
@@ -77,15 +74,15 @@ def _json_lines(rows: Iterator[Row]) -> Iterator[bytes]:
 
 def _csv(rows: Iterator[Row]) -> Iterator[bytes]:
     # All texts are quoted: programs that heed quotes keep the ids as texts.
-    line = io.StringIO()
-    writer = csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(Row.__struct_fields__)
+    writer = csv.writer(_Lines(), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    yield writer.writerow(Row.__struct_fields__)
     for row in rows:
-        writer.writerow(map(_cell, _by_column(row).values()))
-        if line.tell() > _CHUNK:
-            yield line.getvalue().encode()
-            line.seek(line.truncate(0))
-    yield line.getvalue().encode()
+        yield writer.writerow(map(_cell, _by_column(row).values()))
+
+
+class _Lines:
+    def write(self, line: str) -> bytes:  # which `writerow` returns
+        return line.encode()
 
 
 def _by_column(row: Row) -> dict[str, Any]:

@@ -39,14 +39,13 @@ class FindOptions(PeopleOptions):
         None, "A file of people, the same as for detach --people; - for standard input.", "--from"
     )
     columns: str | None = option(None, "The column's name in the file: email=Mail.")
-    every: bool = option(False, "Include conversations without another contact.", "--all")
 
 
 async def find(options: FindOptions) -> ExitStatus:
     """Print the pairs of people's conversations.
 
-    Only group conversations are listed, unless --all is given: the last contact of a conversation
-    cannot be removed. The output is CSV, or JSON lines with --json; detach reads both.
+    Only group conversations are listed: the last contact of a conversation cannot be removed. The
+    output is CSV, or JSON lines with --json; detach reads both.
     """
     console = Console(stderr=True)
     named: dict[By, str | None] = {
@@ -68,7 +67,6 @@ async def find(options: FindOptions) -> ExitStatus:
         search = client.find_pairs(
             [one for _, one in given] if feed is None else feed,
             by=by,
-            every=options.every,
             one_per_address=options.one_per_address,
         )
         if not options.as_json:

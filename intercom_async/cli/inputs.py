@@ -25,17 +25,14 @@ from intercom_async.people import By
 
 _LISTED: Final = 100  # pairs that an undo lists as left out, at most
 _LEFT_OUT: Final = (
-    "left out: only a check said that they were removed, so they may have been absent before the "
-    "run; --with-inferred puts them back too:"
+    "only a check said that they were removed, so they may have been absent before the run; "
+    "--with-inferred puts them back too"
 )
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
 # Endings of a source's kind.
 _PEOPLE: Final = " of people"
 _ONE_PER_ADDRESS: Final = ", one per address"
-
-Read = Callable[[io.BufferedReader, str], Iterator[Any]]
-"""Reads an opened file that has a name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +72,7 @@ class Input:
         return Feed(self.entries(), self.name, console, strict, limit)
 
 
-def read_file(path: Path, read: Read) -> Iterator[Any]:
+def read_file(path: Path, read: Callable[[io.BufferedReader, str], Iterator[Any]]) -> Iterator[Any]:
     """Open and read a file, "-" for standard input."""
     standard = str(path) == "-"
     # Not sys.stdin: a thread that waits in it would keep the process from ending.
@@ -115,9 +112,6 @@ def people_from(
     path: Path, by: By, columns: str | None, ending: str = "", limit: int | None = None
 ) -> Input:
     """Return an input of people."""
-    if reader.is_journal(path):
-        seen = "is the journal of a run: give it as SOURCE to go on"
-        raise InvalidArgumentError("a file of people", str(path), "CSV or JSON lines", seen=seen)
     column = PEOPLE[by]
     named = {column: parse_columns(columns).get(column, column)}
     return _file(path, named, _PEOPLE + ending, limit)
@@ -186,11 +180,8 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
         binding, counts = journal.binding, journal.counts()
         people, sessions = journal.people(), journal.sessions
     if binding.operation != verb:
-        seen = (
-            f"is the journal of {_an(binding.operation)}; `attach --undo` puts back what a detach "
-            "removed"
-        )
-        expected = f"pairs, or the journal of {_an(verb)}"
+        seen = f"is one of `{binding.operation}`; `attach --undo` puts back what `detach` removed"
+        expected = f"pairs, or the journal of a run of `{verb}`"
         raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
     missing = None
     if inputs := unread_inputs(sessions):
@@ -226,24 +217,25 @@ def _journal(path: Path, verb: str, console: Console) -> Input:
     )
 
 
-def _an(operation: str) -> str:
-    return f"{'an' if operation[:1] == 'a' else 'a'} {operation}"
-
-
 def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
-    only = None if options.with_inferred else False
+    inferred = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            seen = f"is the journal of {_an(binding.operation)}"
+            seen = f"is one of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
-        total = sum(1 for _ in journal.rows(_DETACHED, inferred=only))
-        if not options.with_inferred:
-            _show_left_out(journal, console)
+        total = sum(1 for _ in journal.rows(_DETACHED, inferred=inferred))
+        left_out = () if options.with_inferred else journal.rows(_DETACHED, inferred=True)
+        number = 0
+        for number, row in enumerate(left_out, start=1):
+            if number <= _LISTED:
+                say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
+        if number:
+            say(console, f"{amount(number, 'pair')} left out: {_LEFT_OUT}", "yellow")
 
     def entries() -> Iterator[Detach]:
         with reader.open(path) as journal:
-            for row in journal.rows(_DETACHED, inferred=only):
+            for row in journal.rows(_DETACHED, inferred=inferred):
                 admin_id = row.admin_id if options.admin_id is None else None
                 yield Detach(row.conversation_id, row.contact_id, admin_id)
 
@@ -256,14 +248,3 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         binding=binding,
         total=total,
     )
-
-
-def _show_left_out(journal: reader.Reader, console: Console) -> None:
-    count = 0
-    for count, row in enumerate(journal.rows(_DETACHED, inferred=True), start=1):
-        if count == 1:
-            say(console, _LEFT_OUT, "yellow")
-        if count <= _LISTED:
-            say(console, f"  {row.conversation_id},{row.contact_id}", "yellow")
-    if count:
-        say(console, f"  {amount(count, 'pair')} in all", "yellow")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import typer
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.feed import Feed
 from intercom_async.cli.inputs import read_file
-from intercom_async.cli.options import argument, command, option
+from intercom_async.cli.options import argument, option
 from intercom_async.cli.printing import print_out
 from intercom_async.cli.sources import read_routed_pairs
 from intercom_async.errors import ClientStateError, InvalidArgumentError
@@ -74,13 +73,6 @@ class WorkOptions(JobOptions):
     )
     until_empty: bool = option(False, "End when nothing is left to do.", "--until-empty")
     at_once: int = option(50, "Workspaces to work on at once.", min=1)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the three commands."""
-    command(app, SubmitOptions, submit, "submit triples.csv --run cleanup-7", "submit -")
-    command(app, WorkOptions, work, "work workspaces.json", "work --until-empty")
-    command(app, JobOptions, status, "status", "status --run cleanup-7")
 
 
 async def submit(options: SubmitOptions) -> ExitStatus:

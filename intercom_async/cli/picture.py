@@ -1,9 +1,6 @@
-"""What a command shows, as an SVG file: a terminal window that looks right on any page."""
+"""What a command has shown, as an SVG file: a terminal window that looks right on any page."""
 
-import contextlib
-import io
 import re
-from collections.abc import Generator
 from typing import BinaryIO, Final
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -13,17 +10,7 @@ from rich.console import Console
 _FORMAT: Final = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-@contextlib.contextmanager
-def drawing(title: str, file: BinaryIO) -> Generator[Console]:
-    """Yield a terminal of 100 columns, in colour even with NO_COLOR; then write it to a file."""
-    console = Console(
-        record=True,
-        width=100,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        no_color=False,
-        highlight=False,
-    )
-    yield console
+def save_picture(console: Console, title: str, file: BinaryIO) -> None:
+    """Write all that a recording console has shown, at least 100 columns of it."""
+    console.width = max(console.width, 100)
     file.write(console.export_svg(title=title, code_format=_FORMAT).encode())

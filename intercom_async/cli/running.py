@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
-from intercom_async.cli.input_text import SourceError
+from intercom_async.cli.lines import SourceError
 from intercom_async.cli.printing import say
 from intercom_async.cli.signals import ignore_signals, interrupts
 from intercom_async.errors import IntercomError, InvalidArgumentError

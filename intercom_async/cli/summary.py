@@ -51,7 +51,7 @@ def show_summary(
     for cause in summary.causes:
         example = f"{cause.example.conversation_id},{cause.example.contact_id}"
         line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
-        say(console, line, LOOKS[cause.outcome].style)
+        say(console, line, LOOKS[cause.outcome].colour)
     say(console, _account(summary))
     remarks = (
         (summary.settled_before, "settled by earlier sessions", "cyan"),

@@ -18,19 +18,16 @@ demand), never of a metric; headers are part of neither.
 
 | instrument | unit | what |
 | --- | --- | --- |
-| `intercom.client.call.duration` | s | each call, by lane and error |
+| `intercom.client.call.duration` | s | each call with its waits and retries, by lane and error |
 | `http.client.request.duration` | s | each request, by method, status and error |
 | `intercom.client.retries` | {retry} | requests repeated after a failed attempt |
 | `intercom.client.refusals` | {request} | requests refused with 429 |
 | `intercom.client.quota_wait.duration` | s | waits for the quota, by lane |
-| `intercom.client.waits_refused` | {wait} | waits longer than the call allowed |
-| `intercom.client.rate_limit.limit` | {request} | the quota per window |
-| `intercom.client.rate_limit.remaining` | {request} | what is left of it |
+| `intercom.client.rate_limit.remaining` | {request} | what is left of the quota |
 """
 
-import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -45,7 +42,6 @@ except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
 from intercom_async._version import __version__
-from intercom_async.errors import InvalidArgumentError
 from intercom_async.observing import (
     CallBegan,
     CallEnded,
@@ -54,7 +50,6 @@ from intercom_async.observing import (
     OutageBegan,
     OutageEnded,
     QuotaWaited,
-    RateLimitStatus,
     RequestLost,
     RequestRefused,
     RequestRetried,
@@ -73,29 +68,16 @@ _SCOPE: Final = "intercom_async"
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that names and attributes follow."""
 
-_OPT_IN: Final = frozenset({"url.scheme", "url.template"})
-"""Attributes that the conventions call opt-in."""
-
 _NO_ERRORS: Final = {"CancelledError", "GeneratorExit"}
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Bucket boundaries in seconds that the conventions advise for request durations."""
 
-_WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
-"""Bucket boundaries in seconds for waits: the quota comes in windows of ten."""
+_WITH_WAITS: Final = (*_DURATIONS, 20, 30, 60)
+"""The quota comes in windows of ten seconds."""
 
-_TEMPLATES: Final = (
-    "/conversations/search",
-    "/conversations/{conversation_id}",
-    "/conversations/{conversation_id}/customers",
-    "/conversations/{conversation_id}/customers/{contact_id}",
-    "/contacts/search",
-    "/admins/{admin_id}",
-    "/me",
-)
-_PATTERNS: Final = [
-    (re.compile(re.sub(r"{\w+}", "[^/]+", template)), template) for template in _TEMPLATES
-]
+_WORDS: Final = frozenset({"conversations", "customers", "contacts", "admins", "me", "search"})
+"""The segments of our paths that are no ids."""
 
 _SPAN_EVENTS: Final[dict[type, tuple[str, tuple[str, ...]]]] = {
     RequestRefused: ("refused", ("code",)),
@@ -112,9 +94,11 @@ _Attributes = dict[str, str | int | float | bool]
 
 
 def template_of(path: str) -> str | None:
-    """Return a path with its ids replaced by names, None for a path that is none of ours."""
-    plain = path.partition("?")[0]
-    return next((name for pattern, name in _PATTERNS if pattern.fullmatch(plain)), None)
+    """Return a path without its ids, None for a path that is none of ours."""
+    segments = path.partition("?")[0].split("/")[1:]
+    if segments[0] not in _WORDS:
+        return None
+    return "".join(f"/{word if word in _WORDS else '{id}'}" for word in segments)
 
 
 class OpenTelemetryObserver:
@@ -123,11 +107,6 @@ class OpenTelemetryObserver:
     Args:
         attributes: added to every span and measurement, e.g. to tell workspaces apart; few
             distinct values, because each makes series of its own.
-        opt_in: which of `_OPT_IN` to add to requests' spans and measurements. With "url.template"
-            spans of requests are named after it, too.
-
-    Raises:
-        InvalidArgumentError: `opt_in` names another attribute.
     """
 
     def __init__(
@@ -136,20 +115,13 @@ class OpenTelemetryObserver:
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
         attributes: Mapping[str, str] | None = None,
-        opt_in: Collection[str] = (),
     ) -> None:
-        if not _OPT_IN.issuperset(opt_in):
-            raise InvalidArgumentError("opt_in", opt_in, f"of {', '.join(sorted(_OPT_IN))}")
-        self._opt_in = frozenset(opt_in)
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider, SCHEMA)
         self._common: _Attributes = dict(attributes or {})
         self._calls: dict[int, _Call] = {}
         meter = metrics.get_meter(_SCOPE, __version__, meter_provider, SCHEMA)
         self._call_duration = meter.create_histogram(
-            "intercom.client.call.duration",
-            "s",
-            "Duration of calls, with their waits and retries.",
-            explicit_bucket_boundaries_advisory=(*_DURATIONS, *_WAITS[-3:]),
+            "intercom.client.call.duration", "s", explicit_bucket_boundaries_advisory=_WITH_WAITS
         )
         self._duration = meter.create_histogram(
             "http.client.request.duration",
@@ -157,35 +129,16 @@ class OpenTelemetryObserver:
             "Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=_DURATIONS,
         )
-        self._retries = meter.create_counter(
-            "intercom.client.retries", "{retry}", "Requests repeated after a failed attempt."
-        )
-        self._refusals = meter.create_counter(
-            "intercom.client.refusals", "{request}", "Requests that Intercom refused with 429."
-        )
+        self._retries = meter.create_counter("intercom.client.retries", "{retry}")
+        self._refusals = meter.create_counter("intercom.client.refusals", "{request}")
         self._waits = meter.create_histogram(
             "intercom.client.quota_wait.duration",
             "s",
-            "Time that calls waited for the quota.",
-            explicit_bucket_boundaries_advisory=_WAITS,
+            explicit_bucket_boundaries_advisory=_WITH_WAITS,
         )
-        self._waits_refused = meter.create_counter(
-            "intercom.client.waits_refused",
-            "{wait}",
-            "Calls that ended because the quota asked for a longer wait than allowed.",
-        )
-        self._limit = meter.create_gauge(
-            "intercom.client.rate_limit.limit",
-            "{request}",
-            "Requests that Intercom allows per window of ten seconds.",
-        )
-        self._remaining = meter.create_gauge(
-            "intercom.client.rate_limit.remaining",
-            "{request}",
-            "Requests left in the window, those in flight taken off.",
-        )
+        self._remaining = meter.create_gauge("intercom.client.rate_limit.remaining", "{request}")
 
-    def __call__(self, event: Event) -> None:  # noqa: C901  a table
+    def __call__(self, event: Event) -> None:
         """Take one event; see `intercom_async.observing`."""
         if isinstance(event, CallBegan):
             self._calls[event.call] = self._begin(event)
@@ -201,10 +154,8 @@ class OpenTelemetryObserver:
             case RequestSent():
                 error = str(event.status) if event.status >= 400 else None
                 self._request(call, event, event.status, None if event.already_gone else error)
-                self._measure_quota(event.rate_limit)
             case RequestRefused():
                 self._request(call, event, 429, "429")
-                self._measure_quota(event.rate_limit)
                 self._refusals.add(1, self._common)
             case RequestLost():
                 error = None if event.failure == "cancelled" else event.failure
@@ -213,8 +164,6 @@ class OpenTelemetryObserver:
                 self._retries.add(1, self._common)
             case QuotaWaited():
                 self._waits.record(event.seconds, self._common | {"intercom.lane": event.lane})
-            case WaitRefused():
-                self._waits_refused.add(1, self._common)
             case CallEnded():
                 self._end_call(self._calls.pop(event.call), event)
             case _:
@@ -228,10 +177,6 @@ class OpenTelemetryObserver:
             "server.address": host.hostname or "",
             "server.port": host.port or (443 if host.scheme == "https" else 80),
         }
-        if "url.scheme" in self._opt_in:
-            request["url.scheme"] = host.scheme
-        if "url.template" in self._opt_in and template is not None:
-            request["url.template"] = template
         attributes = self._common | {"intercom.lane": event.lane}
         span = self._tracer.start_span(
             f"intercom {event.method} {template}" if template else f"intercom {event.method}",
@@ -254,6 +199,9 @@ class OpenTelemetryObserver:
         error: str | None,
     ) -> None:
         """Make a span and a measurement of a request, unless aiohttp's instrumentation does."""
+        quota = None if isinstance(event, RequestLost) else event.rate_limit
+        if quota is not None and quota.remaining is not None:
+            self._remaining.set(quota.remaining, self._common)
         if call.request is None:
             return
         attributes = dict(call.request)
@@ -263,9 +211,8 @@ class OpenTelemetryObserver:
             attributes["error.type"] = error
         self._duration.record(event.elapsed, attributes)
         now = time.time_ns()
-        template = attributes.get("url.template")
         span = self._tracer.start_span(
-            f"{event.method} {template}" if template else event.method,
+            event.method,
             kind=SpanKind.CLIENT,
             attributes={**attributes, "url.full": call.url},
             start_time=now - int(event.elapsed * 1e9),
@@ -274,11 +221,6 @@ class OpenTelemetryObserver:
             span.set_attribute("http.request.resend_count", call.sent)
         _end(span, error, None if isinstance(event, RequestLost) else event.request_id, now)
         call.sent += 1
-
-    def _measure_quota(self, quota: RateLimitStatus | None) -> None:
-        if quota is not None and quota.limit is not None and quota.remaining is not None:
-            self._limit.set(quota.limit, self._common)
-            self._remaining.set(quota.remaining, self._common)
 
     def _end_call(self, call: "_Call", event: CallEnded) -> None:
         error = event.error if event.error not in _NO_ERRORS else None

@@ -12,12 +12,12 @@
 
 One job is one workspace of a run; it sends the pairs that the run's table has left. The engine may
 lose a job or run it twice; pairs are neither lost nor sent twice, because a lease in the table
-gives each workspace one owner, and a workspace with pairs left, no owner and no job gets a new job.
+gives each workspace one owner, and a workspace with pairs left, no owner and no waiting job gets a
+new job. What the engine believes of jobs that have begun is not asked.
 """
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import signal
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -29,7 +29,6 @@ from intercom_async.integrations import missing
 try:
     import procrastinate
     from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-    from procrastinate.jobs import Job, Status
 except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
@@ -58,15 +57,9 @@ from intercom_async.pool import IntercomPool
 __all__ = ["DetachJobs", "RunStatus"]
 
 _TASK: Final = "intercom_async.drain"
-HEARTBEAT: Final = 10.0
-STALLED: Final = 30.0
-"""Seconds without a heartbeat after which a worker counts as dead."""
-
-LOOK_EVERY: Final = 2.0
-"""Seconds between two looks for runs that were paused or cancelled."""
-
-MAINTAIN_AFTER: Final = 5
-"""After so many of these looks, a worker also looks for workspaces that no worker has."""
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks of a worker for workspaces that no worker has, and for runs that were
+paused or cancelled."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -82,7 +75,6 @@ class DetachJobs:
         url: of the database, for the runs' tables; a direct connection or a pooler.
         admin_id: for pairs that name no admin; None for the token's own.
         queue: the engine's queue.
-        prepare: whether statements may be prepared; see `Journal`.
     """
 
     def __init__(
@@ -93,23 +85,18 @@ class DetachJobs:
         *,
         admin_id: str | int | None = None,
         queue: str = "intercom_async",
-        prepare: bool = True,
     ) -> None:
         self._app = app
         self._open_pool = open_pool
         self._url = url
         self._admin_id = admin_id
         self._queue = queue
-        self._prepare = prepare
-        self._runs = Runs(url, prepare=prepare)
+        self._runs = Runs(url)
         self._going: dict[DetachRun, str] = {}
         self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
-        self._task = app.task(name=_TASK, queue=queue, pass_context=True)(self._job)
-        self._workers: set[int | None] = set()
-        self._running: set[int | None] = set()
-        self._suspects: set[int | None] = set()
+        self._task = app.task(name=_TASK, queue=queue)(self._drain)
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -152,60 +139,30 @@ class DetachJobs:
         if not await self._runs.set_state(run, state):
             raise InvalidArgumentError("run", run, "the name of a run that was submitted")
 
-    # --- lost jobs -----------------------------------------------------------------------------
-
-    async def maintain(self) -> None:
-        """End jobs of dead workers, then `reconcile`; workers do it every 10 seconds."""
-        manager = self._app.job_manager
-        stalled = await manager.get_stalled_jobs(
-            queue=self._queue, task_name=_TASK, seconds_since_heartbeat=STALLED
-        )
-        # The engine's own worker lives, but was cut off when it fetched the job or wrote its end.
-        idle = [
-            job
-            for job in await self._jobs("doing")
-            if job.worker_id in self._workers and job.id not in self._running
-        ]
-        lost = [job for job in idle if job.id in self._suspects]
-        self._suspects = {job.id for job in idle}
-        for job in [*stalled, *lost]:
-            # Not `retry_job`: it always fails if the job's successor is waiting already.
-            with contextlib.suppress(ConnectorException):  # another did so just now
-                await manager.finish_job(job, status=Status.FAILED, delete_job=False)
-        await self.reconcile()
-
     async def reconcile(self) -> int:
-        """Defer a job for each workspace that has pairs left, no owner and no job."""
+        """Defer a job for each workspace that has pairs left, no owner and no waiting job.
+
+        Workers do it every five seconds.
+        """
         waiting = await self._runs.waiting()
-        taken: set[str | None] = set()
-        if waiting:
-            for status in ("todo", "doing"):
-                taken |= {job.lock for job in await self._jobs(status)}
+        if not waiting:
+            return 0
+        jobs = await self._app.job_manager.list_jobs_async(
+            queue=self._queue, task=_TASK, status="todo"
+        )
+        known = {job.queueing_lock for job in jobs}
         deferred = 0
         for run, workspace in waiting:
             lock = f"intercom_async {run} {workspace}"
-            if lock not in taken:
+            if lock not in known:
                 with contextlib.suppress(AlreadyEnqueued):
-                    await self._task.configure(lock=lock, queueing_lock=lock).defer_async(
+                    await self._task.configure(queueing_lock=lock).defer_async(
                         run=run, workspace=workspace
                     )
                     deferred += 1
         return deferred
 
-    async def _jobs(self, status: str) -> Iterable[Job]:
-        return await self._app.job_manager.list_jobs_async(
-            queue=self._queue, task=_TASK, status=status
-        )
-
-    # --- a job ---------------------------------------------------------------------------------
-
-    async def _job(self, context: procrastinate.JobContext, run: str, workspace: str) -> None:
-        self._workers.add(context.job.worker_id)
-        self._running.add(context.job.id)
-        try:
-            await self._drain(run, workspace)
-        finally:
-            self._running.discard(context.job.id)
+    # --- a worker ------------------------------------------------------------------------------
 
     async def _drain(self, run: str, workspace: str) -> None:
         """Work a workspace off; while pairs are left there, `reconcile` gives it another job."""
@@ -216,13 +173,8 @@ class DetachJobs:
             raise ClientStateError("only `DetachJobs.work` works jobs off")
         try:
             async with self._pool.client(workspace) as client:
-                journal = Journal(
-                    self._url,
-                    source=Source(kind="journal"),
-                    run=run,
-                    workspace=workspace,
-                    prepare=self._prepare,
-                )
+                source = Source(kind="journal")
+                journal = Journal(self._url, source=source, run=run, workspace=workspace)
                 admin_id = client.admin_id or self._admin_id
                 going = client.detach_contacts(journal=journal, admin_id=admin_id)
                 summary = await self._carry_out(going, run)
@@ -233,34 +185,22 @@ class DetachJobs:
             return
         if summary is None:
             return
-        stopped_by = summary.stopped_by
-        if isinstance(stopped_by, ConnectionFailedError) and not isinstance(
-            stopped_by, CertificateError
-        ):
-            _logger.warning("%s: %s", workspace, stopped_by)
+        reason = summary.stopped_by
+        if isinstance(reason, ConnectionFailedError) and not isinstance(reason, CertificateError):
+            _logger.warning("%s: %s", workspace, reason)
             return
-        reason = None if stopped_by is None else str(stopped_by)
-        await self._runs.ended(run, workspace, loaded, reason)
+        await self._runs.ended(run, workspace, loaded, None if reason is None else str(reason))
 
     async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary | None:
-        """Let a run come to its end; None if it was stopped, which requests in flight outlast."""
-        finishing = asyncio.ensure_future(going)
+        """Let a run come to its end; None if it was stopped."""
         self._going[going] = run
         try:
             if self._stopping:
                 going.stop()
-            summary = await asyncio.shield(finishing)
-        except asyncio.CancelledError:
-            self._going.pop(going, None)
-            going.stop()
-            await asyncio.wait({finishing}, timeout=10.0)
-            finishing.cancel()
-            await asyncio.wait({finishing})
-            raise
-        stopped = self._going.pop(going, None) is None or self._stopping
+            summary = await going
+        finally:
+            stopped = self._going.pop(going, None) is None or self._stopping
         return None if stopped else summary
-
-    # --- a worker ------------------------------------------------------------------------------
 
     async def work(self, *, concurrency: int = 50, grace: float = 20.0, **options: Any) -> None:
         """Work until SIGTERM or SIGINT, over restarts of the database; a second signal kills.
@@ -278,23 +218,28 @@ class DetachJobs:
                 loop.add_signal_handler(number, self.stop)
         try:
             async with self._open_pool() as self._pool:
-                await self._work_on(concurrency, grace, options)
+                await self._work_on(
+                    concurrency=concurrency, shutdown_graceful_timeout=grace, **options
+                )
         finally:
             self._pool = None
             self._let_signals_go()
 
-    async def _work_on(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+    async def _work_on(self, **options: Any) -> None:
         """Run the engine's worker, and again: it ends with the database's connections."""
         while not self._stopping:
-            self._worker = asyncio.create_task(self._work(concurrency, grace, options))
-            await asyncio.wait({self._worker})
-            if not self._worker.cancelled() and (error := self._worker.exception()):
-                if not isinstance(error, ConnectorException | JournalError | OSError):
-                    raise error
-                _logger.warning("the worker begins again: %s", error)
-            elif options.get("wait") is False:
+            worker = self._worker = asyncio.create_task(self._work(**options))
+            try:
+                await asyncio.wait({worker})
+            finally:
+                worker.cancel()
+            error = None if worker.cancelled() else worker.exception()
+            if error is None and options.get("wait") is False:
                 return
+            if not isinstance(error, ConnectorException | JournalError | OSError | None):
+                raise error
             if not self._stopping:
+                _logger.warning("the worker begins again: %s", error or "it had ended")
                 await asyncio.sleep(1.0)
 
     def stop(self) -> None:
@@ -311,29 +256,22 @@ class DetachJobs:
             for number in _SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
 
-    async def _work(self, concurrency: int, grace: float, options: dict[str, Any]) -> None:
+    async def _work(self, **options: Any) -> None:
         async with self._app.open_async():
             tending = asyncio.create_task(self._tend())
             try:
                 await self._app.run_worker_async(
-                    queues=[self._queue],
-                    concurrency=concurrency,
-                    shutdown_graceful_timeout=grace,
-                    install_signal_handlers=False,
-                    update_heartbeat_interval=HEARTBEAT,
-                    stalled_worker_timeout=STALLED,
-                    **options,
+                    queues=[self._queue], install_signal_handlers=False, **options
                 )
             finally:
                 tending.cancel()
                 await asyncio.wait({tending})
 
     async def _tend(self) -> None:
-        """Stop runs that were paused or cancelled, and look for lost jobs."""
-        for look in itertools.count():
+        """Look for workspaces without a worker, and stop runs that were paused or cancelled."""
+        while True:
             try:
-                if look % MAINTAIN_AFTER == 0:
-                    await self.maintain()
+                await self.reconcile()
                 closed = await self._runs.not_open() if self._going else set[str]()
                 for going, run in tuple(self._going.items()):
                     if run in closed:

@@ -12,12 +12,11 @@ Pacing by the headers alone lets processes share a quota well; a shared counter 
 quota is very small, when links are very slow or when many processes start at the same moment.
 
 For each window of the server's clock Redis holds one number: the permits given away in it. A
-process leases a few at a time (about a quarter of a second's worth), by a script, so that
-counting and granting are one step. A reply's headers raise the number, so that it
-includes requests of others that do not use Redis. A lease lapses with its window, and so does
-the key. A request that leaves so close to a window's end that it may arrive in the next one is
-charged to both; one that must arrive there, to that one alone. Pacing by the headers goes on: a
-request leaves when both agree.
+process leases one at a time, of a large quota a hundredth, by a script, so that counting and
+granting are one step. A reply's headers raise the number, so that it includes requests of others
+that do not use Redis. A lease lapses with its window, and so does the key. A request that leaves so
+close to a window's end that it may arrive in the next one is charged to both. Pacing by the headers
+goes on: a request leaves when both agree.
 
 No request waits for Redis longer than `deadline`. When Redis is slow, gone or wrong, the circuit
 opens: the headers alone pace requests, at once, until a probe succeeds. So Redis never blocks
@@ -47,9 +46,6 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.pacing.server_clock import WINDOW
 
 logger: Final = logging.getLogger("intercom_async")
-
-_LEASE_SECONDS: Final = 0.25
-"""Seconds of the whole quota that one lease holds at most."""
 
 _LIFETIME: Final = int(3 * WINDOW * 1000)
 """Milliseconds after which Redis forgets a window."""
@@ -113,10 +109,6 @@ class RedisBudget:
         self._broken = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "broken" if self._broken else "working"
-        return f"<RedisBudget {self._prefix} ({state})>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,11 +190,7 @@ def _connect(url: str) -> Redis:
 
 @attrs.define(eq=False)
 class _Lease:
-    """This process's permits of one window.
-
-    Attributes:
-        used_up: whether Redis had fewer left than were wanted.
-    """
+    """This process's permits of one window; it is used up if Redis had fewer than were wanted."""
 
     permits: int = 0
     used_up: bool = False
@@ -221,20 +209,17 @@ class RedisGate:
         self._charged: tuple[float, ...] = ()
         self._unleased = 0
         self._reported = (0.0, -1)  # the end of a window, permits used in it
-        self._want = 1
-        self._leased_at = -math.inf
         self._round_trip = 0.1
-        self._variation = 0.05
 
-    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
+    def wait(self, *, limit: int, reset: float, left: float) -> float:
         """See `Gate.wait`."""
         if reset != self._reset:
             self._enter(reset)
         self._charged = ()
         if not self._budget.working:
             return 0.0
-        charged = self._windows(reset, left)
-        waits = [self._wait_for(window, limit, now) for window in charged]
+        charged = (reset,) if left > self._round_trip else (reset, reset + WINDOW)
+        waits = [self._wait_for(window, limit) for window in charged]
         if any(waits):
             # When a window is used up, nothing changes before its end.
             used_up = any(self._lease_of(window).used_up for window in charged)
@@ -258,9 +243,7 @@ class RedisGate:
 
     def observe(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
         """See `Gate.observe`."""
-        error = elapsed - self._round_trip
-        self._round_trip += error / 8.0
-        self._variation += (abs(error) - self._variation) / 4.0
+        self._round_trip += (elapsed - self._round_trip) / 8.0
         self._reported = max(self._reported, (reset, limit - remaining))
 
     def _enter(self, reset: float) -> None:
@@ -271,29 +254,20 @@ class RedisGate:
         for window in [window for window in self._leases if window < reset]:
             del self._leases[window]
 
-    def _windows(self, reset: float, left: float) -> tuple[float, ...]:
-        """Return the windows in which a request that leaves now may be counted."""
-        earliest = self._round_trip / 2.0 - 2.0 * self._variation
-        latest = self._round_trip / 2.0 + 2.0 * self._variation
-        if left > latest:
-            return (reset,)
-        return (reset + WINDOW,) if left < earliest else (reset, reset + WINDOW)
-
     def _lease_of(self, window: float) -> _Lease:
         return self._leases.setdefault(window, _Lease())
 
-    def _wait_for(self, window: float, limit: int, now: float) -> bool:
+    def _wait_for(self, window: float, limit: int) -> bool:
         """Whether there is no permit of a window; fetches more before the last is taken."""
         lease = self._lease_of(window)
-        if lease.permits <= self._want // 2 and not lease.used_up and not lease.fetching:
+        want = max(1, limit // 100)
+        if lease.permits <= want // 2 and not lease.used_up and not lease.fetching:
             lease.fetching = True
-            self._budget.spawn(self._fetch(lease, window, limit, now))
+            self._budget.spawn(self._fetch(lease, window, limit, want))
         return lease.permits <= 0
 
-    async def _fetch(self, lease: _Lease, window: float, limit: int, now: float) -> None:
+    async def _fetch(self, lease: _Lease, window: float, limit: int, want: int) -> None:
         """Lease permits of a window and let the limiter look again, whatever came of it."""
-        self._adapt(limit, now)
-        want = self._want
         # What went out without a lease is counted now, once.
         unleased, self._unleased = self._unleased, 0
         reset, used = self._reported
@@ -313,13 +287,3 @@ class RedisGate:
         finally:
             lease.fetching = False
             self._wake()
-
-    def _adapt(self, limit: int, now: float) -> None:
-        """Want what lasts about a quarter of a second, judging by how long the last lease did."""
-        lasted = now - self._leased_at
-        self._leased_at = now
-        largest = max(1, int(limit * _LEASE_SECONDS / WINDOW))
-        if lasted < _LEASE_SECONDS:
-            self._want = min(largest, self._want * 2)
-        elif lasted > 2.0 * _LEASE_SECONDS:
-            self._want = max(1, self._want // 2)

@@ -8,15 +8,12 @@ JournalError               it cannot be used, for the reason given
 └── JournalWriteError      the disk refuses; every result given before is safe
 """
 
-import copy
-from typing import Final, TypeVar
+from typing import Final
 
 from intercom_async.errors import IntercomError, readable
 
 NOTHING_SENT: Final = "nothing was sent"
 SAFE: Final = "every result so far is safe in it. Resume when it can be: nothing is done twice"
-
-_Error = TypeVar("_Error", bound=BaseException)
 
 
 class JournalError(IntercomError):
@@ -91,10 +88,3 @@ def unusable(path: str, error: BaseException, safe: str, reason: str = "") -> Jo
     )
     made.__cause__ = error.with_traceback(None)  # it would keep what was being written
     return made
-
-
-def again(error: _Error) -> _Error:
-    """Make the same error for another waiter: a shared one would collect their tracebacks."""
-    fresh = copy.copy(error)
-    fresh.__cause__ = error.__cause__
-    return fresh

@@ -34,8 +34,6 @@ class Journal:
         run: the run's name in PostgreSQL; or in the URL, as `?run=cleanup-7`.
         workspace: key of the workspace, in PostgreSQL; "" in a run of one client. Each workspace
             of a run has one owner at a time; many machines may share a run.
-        prepare: whether PostgreSQL may prepare statements; False behind a pooler that does not
-            support that.
 
     Raises:
         InvalidArgumentError: `run` is missing beside a URL, or given beside a file.
@@ -48,7 +46,6 @@ class Journal:
         source: Source | None = None,
         run: str | None = None,
         workspace: str = "",
-        prepare: bool = True,
     ) -> None:
         self.path = None if path is None else fspath(path)
         self.source = source
@@ -61,7 +58,6 @@ class Journal:
             raise InvalidArgumentError("run", run, "left out: a file holds one run")
         self.run = run
         self.workspace = workspace
-        self.prepare = prepare
 
     async def open(self, binding: Binding, *, runtime: Runtime = SYSTEM) -> Session:
         """Begin a session: create the journal, or go on with it.
@@ -71,11 +67,11 @@ class Journal:
         """
         now = round(runtime.wall(), 3)
         if self.run is not None:
-            from intercom_async.journal import postgres  # noqa: PLC0415  needs an extra
+            from intercom_async.journal.postgres import PostgresStore  # noqa: PLC0415  an extra
 
-            postgres_store = functools.partial(postgres.PostgresStore, self, binding, now)
-            return await postgres.PostgresSession.open(postgres_store, runtime)
+            postgres = functools.partial(PostgresStore, self, binding, now)
+            return await Session.open(postgres, runtime)
         from intercom_async.journal.sqlite import SqliteStore  # noqa: PLC0415  loads SQLite
 
-        store = functools.partial(SqliteStore, self.path, binding, self.source, now)
-        return await Session.open(store, runtime)
+        sqlite = functools.partial(SqliteStore, self.path, binding, self.source, now)
+        return await Session.open(sqlite, runtime)

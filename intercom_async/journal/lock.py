@@ -7,7 +7,6 @@ copy at once.
 """
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Generator
@@ -20,21 +19,14 @@ if sys.platform == "win32":
     def _lock(fd: int) -> None:
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
-    def _unlock(fd: int) -> None:
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
 else:
     import fcntl
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _unlock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)
-
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 _held = set[int]()
 """This process's locks."""
@@ -60,8 +52,6 @@ def locked(path: str) -> Generator[None]:
             _held.remove(fd)
             with contextlib.suppress(OSError):  # Windows removes no open file: it stays
                 os.unlink(beside)  # noqa: PTH108  while locked, so that no other run's is removed
-            with contextlib.suppress(OSError):  # for a child that is just being forked, too
-                _unlock(fd)
             os.close(fd)
 
 
@@ -69,10 +59,11 @@ def _locked(path: str, beside: str) -> int:
     fd = os.open(beside, _FLAGS, 0o600)
     try:
         _lock(fd)
+    except (BlockingIOError, PermissionError):  # the latter on Windows
+        os.close(fd)
+        raise JournalLockedError(path) from None
     except OSError as error:
         os.close(fd)
-        if error.errno in _TAKEN:
-            raise JournalLockedError(path) from None
         raise JournalError(
             path,
             f"the file system of {path} cannot lock files ({error.strerror}); keep the "

@@ -82,10 +82,10 @@ class People:
     """The rows of a session's people."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
 
     async def _fetch(self, statement: str, *values: Any) -> list[Person]:
-        ((text,),) = await self._session.ask(statement, *values)
+        ((text,),) = await self.session.ask(statement, *values)
         return msgspec.json.decode(text, type=list[Person])
 
     async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
@@ -96,14 +96,14 @@ class People:
     async def keep(self, people: Sequence[Person]) -> None:
         """Keep rows; they are on the disk when it returns."""
         for person in people:
-            person.session = self._session.number
-        await self._session.ask(_KEEP, msgspec.json.encode(people).decode())
+            person.session = self.session.number
+        await self.session.ask(_KEEP, msgspec.json.encode(people).decode())
 
     async def left(self, most: int) -> list[Person]:
         """Return people that earlier sessions left unsettled, all named by the same field."""
-        found = await self._fetch(_LEFT, self._session.number, most)
+        found = await self._fetch(_LEFT, self.session.number, most)
         return [person for person in found if person.by == found[0].by]
 
     async def counts(self) -> list[tuple[Any, ...]]:
         """Return what `COUNTS` says."""
-        return await self._session.ask(COUNTS)
+        return await self.session.ask(COUNTS)

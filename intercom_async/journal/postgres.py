@@ -8,13 +8,11 @@ recalls requests under way when that is no longer sure.
 """
 
 import contextlib
-import functools
 import math
-import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import msgspec
@@ -28,24 +26,18 @@ from intercom_async.journal.errors import (
     JournalLostError,
     unusable,
 )
-from intercom_async.journal.row import Binding, Row, Source
-from intercom_async.journal.session import Session
+from intercom_async.journal.row import Binding, Row, storable
 from intercom_async.journal.store import (
     COLUMNS,
     KEY,
     NAMES,
     UNSETTLED,
     UPDATES,
-    Facts,
     Store,
     row_of,
 )
-from intercom_async.journal.writer import Writer
-from intercom_async.runtime import Runtime
 
 if TYPE_CHECKING:
-    import asyncio
-
     from intercom_async.journal.journal import Journal
 
 LEASE: Final = 30.0
@@ -53,9 +45,6 @@ LEASE: Final = 30.0
 
 PATIENCE: Final = 300.0
 """Seconds that the database may be away before the run fails."""
-
-HUNG: Final = 60.0
-"""Seconds after which a statement without an answer counts as an outage."""
 
 _MINE: Final = "run = %(run)s AND number = %(session)s AND expires_at > '-infinity'"
 _HELD: Final = "expires_at = clock_timestamp() + %(lease)s * interval '1 second'"
@@ -84,12 +73,6 @@ _OWN: Final = f"""
             AND owner.number = kept.session AND owner.expires_at > '-infinity'))
     RETURNING base_url, app_id, app_name
 """
-_BIND: Final = """
-    UPDATE intercom_workspace
-    SET app_id = coalesce(app_id, %(app_id)s), app_name = coalesce(app_name, %(app_name)s)
-    WHERE run = %(run)s AND workspace = %(workspace)s AND session = %(session)s
-    RETURNING app_id, app_name
-"""
 
 # The lease is renewed and its row locked before the first row is written: an owner that was
 # replaced finds no row there, and so writes none.
@@ -114,23 +97,17 @@ _Result = TypeVar("_Result")
 
 
 class PostgresStore(Store):
-    """The part of the tables that one session owns, over a connection that is made anew.
-
-    Attributes:
-        owned: workspaces that this session took over.
-        held_until: when another may take them over, by `time.monotonic`.
-        asked_at: when the statement began that has no answer yet; infinite if there is none.
-    """
+    """The part of the tables that one session owns, over a connection that is made anew."""
 
     # Pairs are found by their keys, one by one (OFFSET 0), whatever the planner believes.
-    _LOOK_UP = f"""
+    LOOK_UP = f"""
         SELECT found.* FROM json_array_elements(%(keys)s::json) AS wanted (key)
         CROSS JOIN LATERAL (
             SELECT {NAMES} FROM intercom_pair
             WHERE run = %(run)s AND workspace = key->>0 AND conversation_id = key->>1
                 AND contact_id = key->>2 OFFSET 0) AS found
     """
-    _PAGE = f"""
+    PAGE = f"""
         SELECT {NAMES} FROM intercom_pair
         WHERE run = %(run)s AND workspace = %(workspace)s
             AND (conversation_id, contact_id) > (%(conversation)s, %(contact)s) AND {{wanted}}
@@ -138,79 +115,69 @@ class PostgresStore(Store):
     """
 
     def __init__(self, journal: "Journal", binding: Binding, now: float) -> None:
-        url, run = journal.path or "", journal.run or ""
-        self.name = database.name_of(url, run, journal.workspace)
+        self._url, run = journal.path or "", journal.run or ""
+        self.name = database.name_of(self._url, run, journal.workspace)
         self.workspace = journal.workspace
-        self.owned: frozenset[str] = frozenset()
+        self.owned = frozenset()
+        self.lease = LEASE
         self.held_until = -math.inf
-        self.asked_at = monotonic()
-        self._connect = functools.partial(database.connect, url, prepare=journal.prepare)
+        self._asked_at = monotonic()
         self._connection: database.Connection | None = None
         self._facts: dict[str, Any] = {"run": run, "lease": LEASE}
-        self._begun = False
         with contextlib.ExitStack() as undo:
             undo.callback(self.let_go)
             try:
-                self._begin(binding, journal.source, now)
+                self._begin(journal, binding, now)
             except (database.Error, OSError) as error:
                 raise unusable(self.name, error, NOTHING_SENT) from error
             undo.pop_all()
-        self.asked_at = math.inf
 
-    def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
+    def _begin(self, journal: "Journal", binding: Binding, now: float) -> None:
         connection = self._connected()
         database.ensure_schema(connection, self.name)
         facts = {**self._facts, "operation": binding.operation, "now": now}
-        self._facts["session"] = self.number = database.count_session(connection, self.name, facts)
-        self._begun = True
+        self.number = database.count_session(connection, self.name, facts)
+        self._facts["session"] = self.number
         with connection.transaction():
             database.work_shortly(connection)
-            database.begin_session(connection, source, {**self._facts, "now": now})
+            database.begin_session(connection, journal.source, {**self._facts, "now": now})
             self._take({self.workspace}, binding)
+        self.owned = frozenset({self.workspace})
         self._renewed()
         kept = self._execute(_KEPT, workspace=self.workspace).fetchall()
         ((self.before, self.input_ended),) = kept
-        self.owned = frozenset({self.workspace})
 
     def _connected(self) -> database.Connection:
         """Return the connection, a new one if need be."""
         if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
+            self._connection = database.connect(self._url)
         return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _execute(self, statement: str, **facts: Any) -> database.Cursor:
         return database.execute(self._connected(), statement, {**self._facts, **facts})
-
-    def fetch(self, statement: str, **facts: Any) -> list[Row]:
-        return [row_of(values) for values in self._execute(statement, **facts)]
 
     def attempt(self, work: Callable[[], _Result]) -> _Result:
         """See `Store`. After an outage work is done again, so doing it twice must be harmless."""
         since = monotonic()
         pause = 0.05
         while True:
-            self.asked_at = monotonic()
+            self._asked_at = monotonic()
             try:
                 return work()
             except (database.Error, OSError) as error:
                 if not database.passes(error) or monotonic() - since > PATIENCE:
                     raise unusable(self.name, error, SAFE) from error
-            finally:
-                self.asked_at = math.inf
             self._disconnect()
             time.sleep(pause)
             pause = min(2.0, 2 * pause)
 
-    def interrupt(self) -> None:
-        """Break the connection from another thread, when a statement has no answer for long."""
-        connection = self._connection
-        with contextlib.suppress(database.Error, OSError):
-            if connection is not None:
-                with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as one:
-                    one.shutdown(socket.SHUT_RDWR)
-
     def own(self, workspaces: Collection[str]) -> None:
-        """Take workspaces over: all of them or none.
+        """See `Store`.
 
         Raises:
             JournalLockedError: another session has one of them.
@@ -218,9 +185,9 @@ class PostgresStore(Store):
         connection = self._connected()
         with connection.transaction():
             database.work_shortly(connection)
-            self.renew()
+            self.update({})
             self._take(workspaces, Binding(operation="", base_url=""))
-        self.owned |= set(workspaces)
+        self.owned = frozenset(workspaces).union(self.owned or ())
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:
         """Own workspaces, in a transaction; those that belong elsewhere are refused."""
@@ -228,7 +195,7 @@ class PostgresStore(Store):
             "workspaces": sorted(workspaces),
             "base_url": now.base_url or None,
             "app_id": now.app_id,
-            "app_name": database.storable(now.app_name),
+            "app_name": storable(now.app_name),
         }
         self._execute(_LOCK, **facts)
         self._execute(_OUST, **facts)
@@ -251,11 +218,7 @@ class PostgresStore(Store):
 
     def _renewed(self) -> None:
         # Counted from before the statement: the database has renewed the lease after that.
-        self.held_until = self.asked_at + 0.8 * LEASE
-
-    def renew(self) -> None:
-        """Renew the lease."""
-        self.update({})
+        self.held_until = self._asked_at + 0.8 * self.lease
 
     def write(self, rows: Sequence[Row]) -> None:
         latest = {row.key: row for row in rows}
@@ -263,16 +226,17 @@ class PostgresStore(Store):
         self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
         self._renewed()
 
+    def fetch(self, statement: str, **facts: Any) -> list[Row]:
+        return [row_of(values) for values in self._execute(statement, **facts)]
+
     def workspaces(self) -> list[str]:
         return [workspace for (workspace,) in self._execute(_LEFT)]
 
-    def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        stored = {"app_id": app_id, "app_name": database.storable(app_name)}
-        found = self._execute(_BIND, workspace=workspace, **stored).fetchall()
+    def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
+        facts = {"base_url": None, "app_id": app_id, "app_name": storable(app_name)}
+        found = self._execute(_OWN, workspaces=[workspace], **facts).fetchall()
         self._expect(1, len(found))
-        now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        kept = attrs.evolve(now, app_id=found[0][0], app_name=found[0][1])
-        kept.check(now, journal=self.name)
+        return found[0][1:]
 
     def update(self, facts: Mapping[str, Any]) -> None:
         self._expect(1, self._update(facts, _HELD))
@@ -280,30 +244,22 @@ class PostgresStore(Store):
 
     def _update(self, facts: Mapping[str, Any], lease: str) -> int:
         changes = ", ".join([lease, *(f"{name} = %({name})s" for name in facts)])
-        stored = {name: database.storable(value) for name, value in facts.items()}
+        stored = {name: storable(value) for name, value in facts.items()}
         statement = f"UPDATE intercom_session SET {changes} WHERE {_MINE}"
         return self._execute(statement, **stored).rowcount
 
     def close(self, facts: Mapping[str, Any]) -> None:
         self._update(facts, _RELEASED)
-        self._begun = False
 
     def let_go(self) -> None:
         """See `Store`. Ends the lease, too, so that no worker waits for it to run out."""
-        for _ in range(2 * self._begun):  # the first connection may have broken before
-            self.asked_at = monotonic()
+        for _ in range(2 * ("session" in self._facts)):  # a first connection may have broken
             with contextlib.suppress(database.Error, OSError):
                 self._update({}, _RELEASED)
                 break
             self._disconnect()
-        self._begun = False
-        self.asked_at = math.inf
+        self._facts.pop("session", None)
         self._disconnect()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -312,62 +268,6 @@ def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     except UnicodeEncodeError:
         text = b"\\u0000"
     if b"\\u0000" in text:
-        stored = [{name: database.storable(value) for name, value in row.items()} for row in rows]
+        stored = [{name: storable(value) for name, value in row.items()} for row in rows]
         text = msgspec.json.encode(stored)
     return text.decode()
-
-
-class PostgresSession(Session):
-    """A session of any number of a run's workspaces; each is taken over when it is first used."""
-
-    keeps_people: ClassVar = False
-
-    def __init__(self, writer: Writer, store: PostgresStore, runtime: Runtime) -> None:
-        super().__init__(writer, store, runtime)
-        self._tables = store
-        self._recall: Callable[[], None] | None = None
-        self._recalled_at = -math.inf
-        self._renewing: asyncio.Future[None] | None = None
-        self._look()
-
-    def _look(self) -> None:
-        """Call requests back when another may own the workspaces by now, and renew the lease.
-
-        After a freeze of the process this timer runs before any task that slept, so none of them
-        sends a request again first.
-        """
-        now, held_until = monotonic(), self._tables.held_until
-        if now >= held_until > self._recalled_at and self._recall is not None:
-            self._recalled_at = held_until
-            self._recall()
-        if now - self._tables.asked_at >= HUNG:
-            self._tables.interrupt()
-        idle = self._renewing is None or self._renewing.done()
-        if now >= held_until - 0.5 * LEASE and idle and self._writer.closing is None:
-            self._renewing = self._writer.do(self._tables.renew)
-            self._renewing.add_done_callback(lambda one: one.exception())  # a write raises it
-        self._timer = self._runtime.call_later(LEASE / 30, self._look)
-
-    def watch(self, recall: Callable[[], None]) -> None:
-        self._recall = recall
-
-    async def hold(self) -> None:
-        while monotonic() >= self._tables.held_until:
-            await self._do(self._tables.renew)
-
-    async def _own(self, workspaces: Collection[str]) -> None:
-        if new := set(workspaces) - self._tables.owned:
-            await self._do(self._tables.own, new)
-
-    async def write(self, row: Row) -> None:
-        """See `Session`. Returns only while the workspace is surely owned."""
-        await self._own([row.workspace or self._workspace])
-        await super().write(row)
-        if monotonic() >= self._tables.held_until:
-            await self.write(row)
-
-    async def close(self, **facts: Unpack[Facts]) -> None:
-        try:
-            await super().close(**facts)
-        finally:
-            self._timer.cancel()

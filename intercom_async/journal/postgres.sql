@@ -1,8 +1,9 @@
 -- Runs as tables in PostgreSQL. Names are for people; all times but leases are Unix seconds.
 
-CREATE TABLE intercom_schema (version integer NOT NULL);       -- one row
+CREATE TABLE IF NOT EXISTS intercom_schema (version integer NOT NULL);
+INSERT INTO intercom_schema SELECT 1 WHERE NOT EXISTS (SELECT FROM intercom_schema);
 
-CREATE TABLE intercom_run (
+CREATE TABLE IF NOT EXISTS intercom_run (
     run text COLLATE "C" PRIMARY KEY,
     operation text NOT NULL,
     state text NOT NULL DEFAULT 'open',                        -- or 'paused', 'cancelled'
@@ -11,7 +12,7 @@ CREATE TABLE intercom_run (
     library text NOT NULL
 );
 
-CREATE TABLE intercom_workspace (
+CREATE TABLE IF NOT EXISTS intercom_workspace (
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,                       -- '' for a run of one client
     base_url text,
@@ -24,14 +25,12 @@ CREATE TABLE intercom_workspace (
     PRIMARY KEY (run, workspace)
 );
 
-CREATE TABLE intercom_session (                                -- a submission, or an owner's time
+CREATE TABLE IF NOT EXISTS intercom_session (                                -- a submission, or an owner's time
     run text COLLATE "C" NOT NULL,
     number integer NOT NULL,
     expires_at timestamptz NOT NULL,                           -- of its lease; '-infinity': let go
     started_at double precision NOT NULL,
     ended_at double precision,                                 -- NULL: it goes on, or was killed
-    process integer,
-    host text,
     source_kind text,
     source_name text,
     source_columns text,                                       -- JSON
@@ -48,7 +47,7 @@ CREATE TABLE intercom_session (                                -- a submission, 
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 -- No index on the state: it would triple what an update costs.
-CREATE TABLE intercom_pair (
+CREATE TABLE IF NOT EXISTS intercom_pair (
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,
     conversation_id text COLLATE "C" NOT NULL,
@@ -71,7 +70,7 @@ CREATE TABLE intercom_pair (
     PRIMARY KEY (run, workspace, conversation_id, contact_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE TABLE intercom_count (                                  -- kept by the triggers below
+CREATE TABLE IF NOT EXISTS intercom_count (                                  -- kept by the triggers below
     run text COLLATE "C" NOT NULL,
     workspace text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
@@ -79,7 +78,7 @@ CREATE TABLE intercom_count (                                  -- kept by the tr
     PRIMARY KEY (run, workspace, state)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE FUNCTION intercom_count_pairs() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION intercom_count_pairs() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO intercom_count AS kept
@@ -96,10 +95,10 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER intercom_added AFTER INSERT ON intercom_pair
+CREATE OR REPLACE TRIGGER intercom_added AFTER INSERT ON intercom_pair
 REFERENCING NEW TABLE AS after
 FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();
 
-CREATE TRIGGER intercom_changed AFTER UPDATE ON intercom_pair
+CREATE OR REPLACE TRIGGER intercom_changed AFTER UPDATE ON intercom_pair
 REFERENCING OLD TABLE AS before NEW TABLE AS after
 FOR EACH STATEMENT EXECUTE FUNCTION intercom_count_pairs();

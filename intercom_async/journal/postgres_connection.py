@@ -9,7 +9,7 @@ from urllib.parse import quote
 from intercom_async._version import __version__
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.journal.errors import JournalError, JournalMismatchError
-from intercom_async.journal.row import Source, storable_text
+from intercom_async.journal.row import Source
 from intercom_async.journal.store import origin
 
 try:
@@ -24,6 +24,7 @@ except ImportError as error:
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 Error = psycopg.Error
+NoTables = psycopg.errors.UndefinedTable
 
 VERSION: Final = 1
 """Of the tables in `postgres.sql`."""
@@ -66,18 +67,12 @@ def name_of(url: str, run: str, workspace: str = "") -> str:
     return f"postgresql://{place}?run={quote(run)}{workspace and f' (workspace {workspace})'}"
 
 
-def storable(value: Any) -> Any:
-    """Escape what no text in PostgreSQL may hold."""
-    value = storable_text(value)
-    return value.replace("\0", "\\x00") if isinstance(value, str) else value
-
-
-def connect(url: str, *, prepare: bool) -> Connection:
-    """Connect; every statement commits by itself, and is prepared unless a pooler forbids it."""
+def connect(url: str) -> Connection:
+    """Connect; every statement commits by itself, and none is prepared: some poolers forbid it."""
     asked = parts_of(url)
     defaults: dict[str, Any] = {one: _DEFAULTS[one] for one in _DEFAULTS if one not in asked}
     connection = psycopg.connect(url, autocommit=True, **defaults)
-    connection.prepare_threshold = 5 if prepare else None
+    connection.prepare_threshold = None
     return connection
 
 
@@ -103,31 +98,21 @@ def ensure_schema(connection: Connection, name: str) -> None:
     Raises:
         JournalError: a newer version of this library made them.
     """
-    if not has_schema(connection):
+    try:
+        ((version,),) = execute(connection, "SELECT version FROM intercom_schema")
+    except NoTables:
         with connection.transaction():
             work_shortly(connection)
             execute(connection, "SELECT pg_advisory_xact_lock(7236833291837)")
-            if not has_schema(connection):
-                text = resources.files("intercom_async.journal").joinpath("postgres.sql")
-                connection.execute(text.read_bytes(), prepare=False)
-                connection.execute("INSERT INTO intercom_schema VALUES (%s)", [VERSION])
-    ((version,),) = execute(connection, "SELECT version FROM intercom_schema")
+            text = resources.files("intercom_async.journal").joinpath("postgres.sql")
+            connection.execute(text.read_bytes())
+        return
     if version > VERSION:
         raise JournalError(
             name,
             f"the tables of {name} were made by a newer version of this library (their schema is "
             f"{version}, this version reads {VERSION}); update intercom_async",
         )
-
-
-def has_schema(connection: Connection) -> bool:
-    """Whether our tables are there."""
-    statement = """
-        SELECT EXISTS (
-            SELECT FROM pg_class WHERE relname = 'intercom_schema' AND pg_table_is_visible(oid))
-    """
-    ((found,),) = execute(connection, statement)
-    return bool(found)
 
 
 def work_shortly(connection: Connection) -> None:
@@ -157,10 +142,9 @@ def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -
 def begin_session(connection: Connection, source: Source | None, facts: Mapping[str, Any]) -> None:
     """Write a session's row, with a lease of `lease` seconds."""
     statement = """
-        INSERT INTO intercom_session (run, number, expires_at, started_at, process, host,
+        INSERT INTO intercom_session (run, number, expires_at, started_at,
             source_kind, source_name, source_columns)
         VALUES (%(run)s, %(session)s, clock_timestamp() + %(lease)s * interval '1 second', %(now)s,
-            %(process)s, %(host)s, %(source_kind)s, %(source_name)s, %(source_columns)s)
+            %(source_kind)s, %(source_name)s, %(source_columns)s)
     """
-    kept = {name: storable(value) for name, value in origin(source).items()}
-    execute(connection, statement, {**facts, **kept})
+    execute(connection, statement, {**facts, **origin(source)})

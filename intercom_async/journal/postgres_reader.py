@@ -40,12 +40,14 @@ class PostgresReader(Reader):
         self.path = database.name_of(url, run)
         self._run = run
         try:
-            self._connection = database.connect(url, prepare=False)
+            self._connection = database.connect(url)
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            made = database.has_schema(self._connection)
+            found = self._ask("SELECT 1 FROM run")
+        except database.NoTables:
+            found = []
         except database.Error as error:
             raise unusable(self.path, error, "nothing was read") from error
-        if not made or not self.query("SELECT 1 FROM run"):
+        if not found:
             self.close()
             raise JournalError(self.path, f"there is no run {run} in {self.path}")
 
@@ -59,9 +61,12 @@ class PostgresReader(Reader):
 
     def query(self, statement: str, parameters: Collection[Any] = ()) -> list[tuple[Any, ...]]:
         """See `Reader.query`; `?` stands for a parameter here, too."""
-        text = (_ONE_RUN + statement.replace("?", "%s")).encode()
         try:
-            asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
-            return self._connection.execute(text, asked).fetchall()
+            return self._ask(statement, *parameters)
         except database.Error as error:
             raise unusable(self.path, error, "nothing was changed") from error
+
+    def _ask(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        text = (_ONE_RUN + statement.replace("?", "%s")).encode()
+        asked = [*[self._run] * _ONE_RUN.count("%s"), *parameters]
+        return self._connection.execute(text, asked).fetchall()

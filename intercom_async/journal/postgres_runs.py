@@ -91,13 +91,11 @@ class RunStatus:
 
 
 class Runs:
-    """The runs of the database at `url`; see `Journal` for `prepare`."""
+    """The runs of the database at `url`."""
 
-    def __init__(self, url: str, *, prepare: bool = True) -> None:
+    def __init__(self, url: str) -> None:
         database.parts_of(url)  # now, before an engine puts what it cannot read of it into its log
         self._url = url
-        self._prepare = prepare
-        self._made = False
 
     async def _do(self, work: Callable[[Connection], _Result], run: str = "*") -> _Result:
         """Do something in a thread, with a connection of its own."""
@@ -106,10 +104,8 @@ class Runs:
     def _connected(self, work: Callable[[Connection], _Result], run: str) -> _Result:
         name = database.name_of(self._url, run)
         try:
-            with database.connect(self._url, prepare=self._prepare) as connection:
-                if not self._made:
-                    database.ensure_schema(connection, name)
-                    self._made = True
+            with database.connect(self._url) as connection:
+                database.ensure_schema(connection, name)
                 return work(connection)
         except database.Error as error:
             raise unusable(name, error, "nothing was lost: do it again") from error
@@ -201,4 +197,4 @@ def _end_loading(connection: Connection, facts: Mapping[str, Any]) -> None:
     """
     execute(connection, statement, facts)
     # Without it the planner knows nothing of what was loaded.
-    connection.execute("ANALYZE intercom_pair, intercom_workspace, intercom_count", prepare=False)
+    connection.execute("ANALYZE intercom_pair, intercom_workspace, intercom_count")

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
@@ -56,9 +57,21 @@ class Reader:
 
     in_file = True
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.connection = _connect(path)
+    def __init__(self, path: Path) -> None:
+        """Connect read-only, at a moment that all queries share, and check that it is a journal."""
+        self.path = str(path)
+        if not path.is_file():
+            raise JournalError(self.path, f"there is no journal {path}")
+        with contextlib.ExitStack() as undo:
+            try:
+                self.connection = connect(path, "ro")
+                undo.callback(self.close)
+                self.connection.execute("PRAGMA query_only = ON")
+                self.connection.execute("BEGIN")
+                check_format(self.connection, self.path)
+            except sqlite3.Error as error:
+                raise error_from(self.path, error, "nothing was changed") from error
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -131,28 +144,8 @@ def _session(*values: Any) -> KeptSession:
     kept = dict(zip(SESSION, values, strict=True))
     kind, name, columns = (kept.pop(f"source_{one}") for one in ("kind", "name", "columns"))
     facts = {one: value for one in FACTS if (value := kept.pop(one)) is not None}
-    source = kind and Source(
-        kind=kind, name=name and os.fsdecode(name), columns=columns and json.loads(columns)
-    )
+    source = kind and Source(kind=kind, name=name, columns=columns and json.loads(columns))
     return KeptSession(**kept, source=source, facts=facts)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """Connect read-only, at a moment that all queries share, and check that it is a journal."""
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise JournalError(path, f"there is no journal {path}")
-    try:
-        connection = connect(path, "ro")
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("BEGIN")
-            check_format(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise error_from(path, error, "nothing was changed") from error
-    return connection
 
 
 def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # noqa: A001  read as `reader.open(path)`
@@ -171,7 +164,7 @@ def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # 
         from intercom_async.journal.postgres_reader import PostgresReader  # noqa: PLC0415  needs an extra
 
         return PostgresReader(journal.path, journal.run)
-    return Reader(os.fspath(path))
+    return Reader(Path(path))
 
 
 def is_journal(path: str | os.PathLike[str]) -> bool:
@@ -179,8 +172,8 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
     Through SQLite: to close a descriptor of the file would drop the locks of a run in this process.
     """
-    path = os.fspath(path)
-    if not os.path.isfile(path):  # noqa: PTH113
+    path = Path(path)
+    if not path.is_file():
         return False
     try:
         with contextlib.closing(connect(path, "ro")) as connection:

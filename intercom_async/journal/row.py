@@ -194,8 +194,8 @@ class Source:
     columns: Mapping[str, str] | None = None
 
 
-def storable_text(value: Any) -> Any:
-    """Escape lone surrogates, which no database takes; odd bytes in a reply's headers hold them."""
+def storable(value: Any) -> Any:
+    """Escape what no database takes in a text: lone surrogates, and zero bytes."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
     return value

@@ -17,8 +17,6 @@ CREATE TABLE session (                   -- one row for each time the run was st
     number INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
     ended_at REAL,                       -- NULL: it goes on, or was killed
-    process INTEGER,
-    host TEXT,
     source_kind TEXT,
     source_name TEXT,
     source_columns TEXT,                 -- JSON

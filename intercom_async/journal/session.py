@@ -1,24 +1,26 @@
-"""A session: one run's hold on its journal. Its thread writes the rows that have collected."""
+"""A session: one run's hold on its journal.
+
+One thread uses the database. While it writes, rows collect for its next batch.
+"""
 
 import asyncio
 import functools
 import math
 import os
 import weakref
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, ClassVar, Final, Self, TypeVar, Unpack
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, Final, Self, TypeVar, Unpack
 
+import attrs
 from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
-from intercom_async.journal.errors import JournalError, again
-from intercom_async.journal.row import Row, RowKey
+from intercom_async.journal.errors import JournalError, JournalLockedError
+from intercom_async.journal.row import Binding, Row, RowKey
 from intercom_async.journal.store import Facts, Store, Wanted
-from intercom_async.journal.writer import Done, Writer
-from intercom_async.runtime import Runtime
-
-BACKLOG: Final = 2000
-"""Rows that may wait for a temporary journal before `room` does."""
+from intercom_async.runtime import Runtime, TimerHandle
 
 _HURRY: Final = 0.001
 """Seconds for which rows collect while a caller waits for them."""
@@ -29,10 +31,12 @@ _LINGER: Final = 0.01
 _FULL: Final = 500
 """Rows that collect for a temporary journal, unless it is asked for something before."""
 
-_NOTE_EVERY: Final = 1.0
-"""Seconds between two writes of a session's numbers."""
-
 _Result = TypeVar("_Result")
+
+Done = Callable[[BaseException | None], None]
+"""Called when a row is on the disk, or with the reason why it cannot be."""
+
+_Rows = list[tuple[Row, Done]]
 
 
 class Session:
@@ -40,6 +44,10 @@ class Session:
 
     Every method raises `JournalWriteError` once a write has failed, `JournalCorruptError` where
     the file is damaged, and `JournalError` in a forked child, which has no part in the run.
+
+    In PostgreSQL a session takes each workspace over when it first uses it, for as long as its
+    lease is renewed. Methods that name a workspace raise `JournalLockedError` where another
+    session has it, and every method `JournalLostError` once another took one over.
 
     Attributes:
         number: 1 for the journal's first session.
@@ -49,87 +57,58 @@ class Session:
         keeps_people: whether `ask` works.
     """
 
-    keeps_people: ClassVar = True
-
-    def __init__(self, writer: Writer, store: Store, runtime: Runtime) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, store: Store, runtime: Runtime) -> None:
         self.number = store.number
         self.resumed = store.number > 1
         self.before = store.before
         self.input_ended = store.input_ended
+        self.keeps_people = store.keeps_people
         self._store = store
-        self._workspace = store.workspace
-        self._writer = writer
+        self._thread = thread
         self._runtime = runtime
-        self._noted = runtime.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._failure: JournalError | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._planning = asyncio.Lock()
-        self._forgotten = weakref.finalize(self, writer.forget)
+        # Rows that wait for the thread.
+        self._rows: _Rows = []
+        self._writing = 0
+        self._due = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        # The lease.
+        self._recall: Callable[[], None] | None = None
+        self._recalled_at = -math.inf
+        self._renewing: asyncio.Future[None] | None = None
+        self._looking: TimerHandle | None = None
+        self._look()
+        self._forgotten = weakref.finalize(self, _forget, thread, store, self._rows, self._process)
 
     @classmethod
     async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
         """Begin a session; a cancelled caller leaves nothing open."""
-        writer = await Writer.open(opening)
-        return cls(writer, writer.store, runtime)
+        loop = asyncio.get_running_loop()
+        # The thread's frame keeps the store. In a forked child that frame is never freed, so the
+        # database is not closed there: that could cut the log of its parent's.
+        kept: list[Store] = []
+        thread = ThreadPoolExecutor(1, "intercom-journal", _ignore, (kept,))
+        try:
+            await _outlast(loop.run_in_executor(thread, lambda: kept.append(opening())))
+        except BaseException:
+            for store in kept:
+                await _outlast(loop.run_in_executor(thread, store.let_go))
+            thread.shutdown()
+            raise
+        return cls(thread, kept[0], runtime)
 
-    def _check(self) -> None:
-        """Refuse what this session cannot do any more."""
-        name = self._store.name
-        if os.getpid() != self._writer.process:
-            raise JournalError(name, f"the journal {name} belongs to this process's parent")
-        if self._writer.closing is not None:
-            raise JournalError(name, f"the journal {name} is closed")
-
-    async def _do(self, work: Callable[..., _Result], *values: Any) -> _Result:
-        """Do some work in the thread, after the rows that were given before."""
-        self._check()
-        return await self._writer.do(functools.partial(work, *values))
-
-    def _signed(self, row: Row, *, planned: bool = False) -> Row:
-        """Return a row as this session writes it."""
-        self._check()
-        if self._writer.failure is not None:
-            raise again(self._writer.failure)
-        return replace(
-            row,
-            workspace=row.workspace or self._workspace,
-            session=-self.number if planned else self.number,
-            updated_at=round(self._runtime.wall(), 3),
-        )
-
-    async def _own(self, workspaces: Collection[str]) -> None:
-        """Take workspaces over before they are used; a file is locked as a whole."""
-
-    def watch(self, recall: Callable[[], None]) -> None:
-        """Have `recall` called when another session may have taken the journal over.
-
-        `recall` must keep requests under way from being sent again. The next write shows whether
-        the journal is lost. A file is never taken over: its lock lasts as long as the process.
-        """
-
-    async def hold(self) -> None:
-        """Return if no other session can have taken over the announced pairs.
-
-        Await it before a request is sent again. It asks the database where that is unsure.
-
-        Raises:
-            JournalLostError: another session has.
-        """
-
-    async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """Keep which workspace a key stands for, in a run over many.
-
-        Raises:
-            JournalMismatchError: it stood for another one.
-        """
-        workspace = workspace or self._workspace
-        await self._own([workspace])
-        await self._do(self._store.bind, workspace, app_id, app_name)
+    # --- pairs ---------------------------------------------------------------------------------
 
     async def look_up(self, pairs: Sequence[Detach], workspace: str = "") -> list[Row | None]:
         """Return the rows of some pairs, in their order; None for a new one.
 
         Rows that `write` got before are among them, committed or not.
         """
-        workspace = workspace or self._workspace
+        workspace = workspace or self._store.workspace
         keys = [(workspace, pair.conversation_id, pair.contact_id) for pair in pairs]
         return await self._do(self._store.look_up, keys)
 
@@ -140,7 +119,7 @@ class Session:
         when it returns.
         """
         rows = [self._signed(row, planned=True) for row in rows]
-        await self._own([row.workspace for row in rows])
+        await self._own(*(row.workspace for row in rows))
         async with self._planning:
             kept = await self._do(self._store.look_up, [row.key for row in rows])
             planned: dict[RowKey, Row] = {}
@@ -165,19 +144,19 @@ class Session:
             await self._do(self._store.write, [self._signed(row) for row in rows])
         return rows
 
-    async def workspaces(self) -> list[str]:
-        """Return the workspaces that have unsettled pairs."""
-        return await self._do(self._store.workspaces)
-
     async def write(self, row: Row) -> None:
         """Keep a row in place of the pair's earlier one; return when it is on the disk.
 
         A temporary journal returns at once. The row is written even if the caller is cancelled
-        meanwhile.
+        meanwhile. In PostgreSQL it returns only while the workspace is surely owned.
         """
-        written = asyncio.get_running_loop().create_future()
-        self.record(row, functools.partial(_resolve, written), within=_HURRY)
-        await written
+        await self._own(row.workspace or self._store.workspace)
+        while True:
+            written = self._loop.create_future()
+            self.record(row, functools.partial(_resolve, written), within=_HURRY)
+            await written
+            if monotonic() < self._store.held_until:
+                return
 
     def record(self, row: Row, done: Done, *, within: float = _LINGER) -> None:
         """Keep a row like `write`, and call back when it is on the disk, or cannot be.
@@ -190,25 +169,42 @@ class Session:
         except JournalError as error:
             done(error)
             return
-        if self._store.durable:
-            self._writer.add(row, done, within)
-        else:
-            full = self._writer.backlog >= _FULL - 1
-            self._writer.add(row, _ignore, 0.0 if full else math.inf)
+        durable = self._store.durable
+        if not durable:
+            within = math.inf if len(self._rows) < _FULL - 1 else 0.0
+        self._rows.append((row, done if durable else _ignore))
+        due = self._loop.time() + within
+        if due < self._due:
+            self._due = due
+            self._plan_write()
+        if not durable:
             done(None)
-
-    async def room(self) -> None:
-        """Wait while too many rows are waiting for a temporary journal."""
-        if self._writer.backlog > BACKLOG:
-            await self._do(_ignore)
 
     async def rows(
         self, wanted: Wanted, *, after: Row | None, limit: int = 1000, workspace: str = ""
     ) -> list[Row]:
         """Return a workspace's next rows after `after`, in the order of the ids."""
-        workspace = workspace or self._workspace
-        await self._own([workspace])
+        workspace = workspace or self._store.workspace
+        await self._own(workspace)
         return await self._do(self._store.rows, wanted, after, limit, workspace)
+
+    # --- the run -------------------------------------------------------------------------------
+
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces that have unsettled pairs."""
+        return await self._do(self._store.workspaces)
+
+    async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
+        """Keep which workspace a key stands for, in a run over many.
+
+        Raises:
+            JournalMismatchError: it stood for another one.
+        """
+        workspace = workspace or self._store.workspace
+        await self._own(workspace)
+        known, name = await self._do(self._store.bind, workspace, app_id, app_name)
+        now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
+        attrs.evolve(now, app_id=known, app_name=name).check(now, journal=self._store.name)
 
     async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run another module's statement, which changes all or nothing."""
@@ -219,21 +215,174 @@ class Session:
         await self._do(self._store.update, {"input_ended": True})
 
     async def note(self, **facts: Unpack[Facts]) -> None:
-        """Write the session's numbers, at most once a second; a call in between does nothing."""
-        self._check()
-        now = self._runtime.monotonic()
-        if now - self._noted >= _NOTE_EVERY:
-            self._noted = now
-            await self._do(self._store.update, facts)
+        """Write the session's numbers."""
+        await self._do(self._store.update, facts)
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """Write the rows that wait, then the session's numbers, and let go of the journal.
 
         A cancelled call does so too, before it raises. Closing again does nothing.
         """
-        if os.getpid() == self._writer.process:
+        if os.getpid() != self._process:
+            return
+        if self._closing is None:
             self._forgotten.detach()
-            await self._writer.close({**facts, "ended_at": round(self._runtime.wall(), 3)})
+            self._write()
+            last = {**facts, "ended_at": round(self._runtime.wall(), 3)}
+            self._closing = self._loop.run_in_executor(self._thread, self._let_go, last)
+        try:
+            await _outlast(self._closing)
+        finally:
+            self._thread.shutdown()
+            if self._looking is not None:
+                self._looking.cancel()
+
+    # --- the lease -----------------------------------------------------------------------------
+
+    def watch(self, recall: Callable[[], None]) -> None:
+        """Have `recall` called when another session may have taken the journal over.
+
+        `recall` must keep requests under way from being sent again. The next write shows whether
+        the journal is lost. A file is never taken over: its lock lasts as long as the process.
+        """
+        self._recall = recall
+
+    async def hold(self) -> None:
+        """Return if no other session can have taken over the announced pairs.
+
+        Await it before a request is sent again. It asks the database where that is unsure.
+
+        Raises:
+            JournalLostError: another session has.
+        """
+        while monotonic() >= self._store.held_until:
+            await self._do(self._store.update, {})
+
+    async def _own(self, *workspaces: str) -> None:
+        owned = self._store.owned
+        if owned is not None and (new := set(workspaces) - owned):
+            await self._do(self._store.own, new)
+
+    def _look(self) -> None:
+        """Call requests back when another may own the workspaces by now, and renew the lease.
+
+        After a freeze of the process this timer runs before any task that slept, so none of them
+        sends a request again first.
+        """
+        held_until, lease = self._store.held_until, self._store.lease
+        if held_until == math.inf:
+            return
+        now = monotonic()
+        if now >= held_until > self._recalled_at and self._recall is not None:
+            self._recalled_at = held_until
+            self._recall()
+        idle = self._renewing is None or self._renewing.done()
+        if now >= held_until - 0.5 * lease and idle and self._closing is None:
+            self._renewing = self._in_thread(functools.partial(self._store.update, {}))
+            self._renewing.add_done_callback(lambda one: one.exception())  # a write raises it
+        self._looking = self._runtime.call_later(lease / 30, self._look)
+
+    # --- the thread ----------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Refuse what this session cannot do any more."""
+        name = self._store.name
+        if os.getpid() != self._process:
+            raise JournalError(name, f"the journal {name} belongs to this process's parent")
+        if self._closing is not None:
+            raise JournalError(name, f"the journal {name} is closed")
+
+    def _signed(self, row: Row, *, planned: bool = False) -> Row:
+        """Return a row as this session writes it."""
+        self._check()
+        if self._failure is not None:
+            raise self._failure
+        return replace(
+            row,
+            workspace=row.workspace or self._store.workspace,
+            session=-self.number if planned else self.number,
+            updated_at=round(self._runtime.wall(), 3),
+        )
+
+    async def _do(self, work: Callable[..., _Result], *values: Any) -> _Result:
+        """Do some work in the thread, after the rows that were given before."""
+        self._check()
+        return await self._in_thread(functools.partial(work, *values))
+
+    def _in_thread(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        self._write()
+        return self._loop.run_in_executor(self._thread, self._attempt, work)
+
+    def _plan_write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._writing and self._due < math.inf:
+            self._timer = self._loop.call_at(self._due, self._write)
+
+    def _write(self) -> None:
+        rows, self._rows[:], self._due = self._rows[:], [], math.inf
+        if rows:
+            self._writing += 1
+            work = functools.partial(self._store.write, [row for row, _ in rows])
+            writing = self._loop.run_in_executor(self._thread, self._attempt, work)
+            writing.add_done_callback(functools.partial(self._written, rows))
+
+    def _written(self, rows: _Rows, writing: asyncio.Future[None]) -> None:
+        self._writing -= 1
+        self._plan_write()
+        error = writing.exception()
+        for _, done in rows:
+            done(error)
+
+    def _attempt(self, work: Callable[[], _Result]) -> _Result:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._store.attempt(work)
+        except JournalLockedError:  # one workspace of many
+            raise
+        except JournalError as error:
+            self._failure = error
+            raise
+
+    def _let_go(self, facts: Mapping[str, Any]) -> None:
+        try:
+            if self._failure is None:
+                self._attempt(functools.partial(self._store.close, facts))
+        finally:
+            self._store.let_go()
+
+
+def _forget(thread: ThreadPoolExecutor, store: Store, waiting: _Rows, process: int) -> None:
+    """Write what waits and let go, without a loop, and without waiting for it."""
+    if os.getpid() != process:
+        return
+
+    def last() -> None:
+        try:
+            store.attempt(functools.partial(store.write, [row for row, _ in waiting]))
+        finally:
+            store.let_go()
+
+    try:
+        thread.submit(last)
+    except RuntimeError:  # the interpreter ends, and the thread has done so
+        last()
+    thread.shutdown(wait=False)
+
+
+async def _outlast(future: asyncio.Future[_Result]) -> _Result:
+    """Await something that a cancelled caller must not leave unfinished."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # the cancelled caller cannot ask for it
+        raise cancelled
+    return future.result()
 
 
 def _resolve(written: asyncio.Future[None], error: BaseException | None) -> None:

@@ -4,29 +4,19 @@ import contextlib
 import functools
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import attrs
 import msgspec
 from msgspec.structs import astuple
 
 from intercom_async.journal import reader, sqlite_file
-from intercom_async.journal.errors import (
-    NOTHING_SENT,
-    SAFE,
-    JournalError,
-    JournalWriteError,
-    unusable,
-)
+from intercom_async.journal.errors import NOTHING_SENT, SAFE, JournalWriteError, unusable
 from intercom_async.journal.lock import locked
-from intercom_async.journal.row import Binding, Row, Source, storable_text
+from intercom_async.journal.row import Binding, Row, Source, storable
 from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
-
-LOOK_EVERY: Final = 0.25
-"""Seconds between two checks that the file is still in its place."""
 
 _MOST: Final = 128
 _STEP: Final = 8
@@ -49,30 +39,30 @@ class SqliteStore(Store):
     much it does, and beside a busy event loop each time may cost 5 ms.
     """
 
-    _LOOK_UP = f"""
+    LOOK_UP = f"""
         SELECT {NAMES} FROM json_each(:keys) AS wanted CROSS JOIN pair
         ON workspace = json_extract(wanted.value, '$[0]')
             AND conversation_id = json_extract(wanted.value, '$[1]')
             AND contact_id = json_extract(wanted.value, '$[2]')
     """
-    _PAGE = f"""
+    PAGE = f"""
         SELECT {NAMES} FROM pair
         WHERE workspace = :workspace
             AND (conversation_id, contact_id) > (:conversation, :contact) AND {{wanted}}
         ORDER BY conversation_id, contact_id LIMIT :limit
     """
+    keeps_people = True
 
     def __init__(
         self, path: str | None, binding: Binding, source: Source | None, now: float
     ) -> None:
-        self.name = ":temporary:" if path is None else os.path.realpath(path)
+        self._path = None if path is None else Path(path).resolve()
+        self.name = ":temporary:" if self._path is None else str(self._path)
         self.durable = path is not None
         self.before = {}
-        self._place: os.stat_result | None = None
-        self._looked = 0.0
         with contextlib.ExitStack() as undo:
             try:
-                self._connection = self._opened_at(path, binding, now, undo)
+                self._connection = self._opened_at(binding, now, undo)
                 self._begin(binding, source, now)
             except sqlite3.Error as error:
                 raise sqlite_file.error_from(self.name, error, NOTHING_SENT) from error
@@ -83,9 +73,10 @@ class SqliteStore(Store):
         self._most = min(_MOST, variables // len(COLUMNS) // _STEP * _STEP)
 
     def _opened_at(
-        self, path: str | None, binding: Binding, now: float, undo: contextlib.ExitStack
+        self, binding: Binding, now: float, undo: contextlib.ExitStack
     ) -> sqlite3.Connection:
         """Lock a journal and open it to write; one that is refused was only read."""
+        path = self._path
         if path is None:  # SQLite keeps it in memory, or in a nameless file if it grows
             connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             undo.callback(connection.close)
@@ -93,10 +84,7 @@ class SqliteStore(Store):
             connection.execute("PRAGMA synchronous = OFF")
             sqlite_file.fill(connection, binding, now)
             return connection
-        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114  all are texts
-            raise JournalError(path, f"{path} is a link that leads nowhere; nothing was created")
-        path = self.name
-        undo.enter_context(locked(path))
+        undo.enter_context(locked(self.name))
         try:
             new = not sqlite_file.check_owner(path).st_size
         except FileNotFoundError:
@@ -114,7 +102,7 @@ class SqliteStore(Store):
         sqlite_file.write_ahead(connection, path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync is no promise
-        self._place = os.stat(path)  # noqa: PTH116  its path is a text
+        self._place = path.stat()
         return connection
 
     def _begin(self, binding: Binding, source: Source | None, now: float) -> None:
@@ -122,7 +110,6 @@ class SqliteStore(Store):
         if binding.app_id is not None:
             self.bind("", binding.app_id, binding.app_name)
         facts = {"number": self.number, "started_at": now, **origin(source)}
-        facts["source_name"] = source and source.name and _storable(source.name)
         self._connection.execute(
             f"INSERT INTO session ({', '.join(facts)}) VALUES ({', '.join('?' * len(facts))})",
             tuple(facts.values()),
@@ -141,11 +128,10 @@ class SqliteStore(Store):
         Raises:
             JournalWriteError: it was moved, replaced or deleted.
         """
-        if self._place is None or time.monotonic() - self._looked < LOOK_EVERY:
+        if self._path is None:
             return
-        self._looked = time.monotonic()
         with contextlib.suppress(OSError):
-            if os.path.samestat(self._place, os.stat(self.name)):  # noqa: PTH116
+            if os.path.samestat(self._place, self._path.stat()):
                 return
         # What was moved is made complete, and no log is left for a file that took its place.
         with contextlib.suppress(sqlite3.Error):
@@ -172,7 +158,7 @@ class SqliteStore(Store):
                 try:
                     self._connection.execute(_upsert(len(batch)), values)
                 except UnicodeEncodeError:
-                    self._connection.execute(_upsert(len(batch)), list(map(storable_text, values)))
+                    self._connection.execute(_upsert(len(batch)), list(map(storable, values)))
 
     def fetch(self, statement: str, **facts: Any) -> list[Row]:
         ((text,),) = self._connection.execute(
@@ -184,16 +170,15 @@ class SqliteStore(Store):
         statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} ORDER BY workspace"
         return [workspace for (workspace,) in self._connection.execute(statement)]
 
-    def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
+    def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
         self._connection.execute(
             "INSERT INTO workspace VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (workspace, app_id, storable_text(app_name)),
+            (workspace, app_id, storable(app_name)),
         )
-        ((kept, name),) = self._connection.execute(
+        (kept,) = self._connection.execute(
             "SELECT app_id, app_name FROM workspace WHERE workspace = ?", (workspace,)
         )
-        now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
-        attrs.evolve(now, app_id=kept, app_name=name).check(now, journal=self.name)
+        return tuple(kept)
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._look_at_place()
@@ -201,12 +186,11 @@ class SqliteStore(Store):
 
     def update(self, facts: Mapping[str, Any]) -> None:
         changes = ", ".join(f"{name} = ?" for name in facts)
-        values = (*map(storable_text, facts.values()), self.number)
+        values = (*map(storable, facts.values()), self.number)
         self.ask(f"UPDATE session SET {changes} WHERE number = ?", values)
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """See `Store`. Leaves one plain file, with none beside it, unless others use it."""
-        self._looked = 0.0
         self.update(facts)
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
@@ -223,8 +207,3 @@ def _upsert(count: int) -> str:
         INSERT INTO pair ({NAMES}) VALUES {", ".join([row] * count)}
         ON CONFLICT ({KEY}) DO UPDATE SET {UPDATES}
     """
-
-
-def _storable(name: str) -> str | bytes:
-    """Return a file's name as it is, or its bytes where they are no text."""
-    return name if storable_text(name) == name else os.fsencode(name)

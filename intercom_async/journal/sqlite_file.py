@@ -21,9 +21,9 @@ PATIENCE: Final = 30.0
 """Seconds to wait while another program holds the database."""
 
 
-def connect(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+def connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Open a file that exists; every statement commits by itself."""
-    uri = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(
         uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
     )
@@ -47,7 +47,7 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def check_owner(path: str) -> os.stat_result:
+def check_owner(path: Path) -> os.stat_result:
     """Check that the file is a regular one, this user's, and closed to others.
 
     By its path: to close a descriptor of the file would drop SQLite's locks.
@@ -56,7 +56,7 @@ def check_owner(path: str) -> os.stat_result:
         JournalError: it is not.
         FileNotFoundError: there is none.
     """
-    facts = os.stat(path)  # noqa: PTH116
+    facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         wrong = "is no regular file, so it cannot hold a journal"
     elif facts.st_nlink > 1:
@@ -69,28 +69,22 @@ def check_owner(path: str) -> os.stat_result:
         wrong = f"lies open to other users; close it with `chmod 600 {path}`"
     else:
         return facts
-    raise JournalError(path, f"{path} {wrong}")
+    raise JournalError(str(path), f"{path} {wrong}")
 
 
-def create(path: str, binding: Binding, now: float) -> None:
+def create(path: Path, binding: Binding, now: float) -> None:
     """Create a journal for its owner alone: whole, or not at all."""
-    draft = f"{path}-being-created"
-    parts = [f"{draft}{end}" for end in ("", "-journal", "-wal", "-shm")]
-    with contextlib.ExitStack() as undo:
-        for part in parts:  # of a run that was killed here
-            undo.callback(_remove, part)
-            _remove(part)
+    draft = path.with_name(f"{path.name}-being-created")
+    draft.unlink(missing_ok=True)  # of a run that was killed here
+    try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(connect(draft, "rw")) as connection:
             connection.execute("PRAGMA journal_mode = OFF")  # a draft need not be rolled back
             fill(connection, binding, now)
             write_ahead(connection, path)
-        os.replace(draft, path)  # noqa: PTH105  as the others
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -110,7 +104,7 @@ def fill(connection: sqlite3.Connection, binding: Binding, now: float) -> None:
     connection.execute("COMMIT")
 
 
-def write_ahead(connection: sqlite3.Connection, path: str) -> None:
+def write_ahead(connection: sqlite3.Connection, path: Path) -> None:
     """Write ahead, so that readers and the writer do not wait for each other.
 
     By way of MEMORY: a rollback journal on the disk, left by a kill between the two modes, would
@@ -125,7 +119,7 @@ def write_ahead(connection: sqlite3.Connection, path: str) -> None:
         ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
     if mode != "wal":
         raise JournalError(
-            path,
+            str(path),
             f"the file system of {path} cannot hold a journal (SQLite's write-ahead log does not "
             "work there, as on network disks); keep it on a local disk",
         )

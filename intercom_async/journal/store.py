@@ -2,15 +2,14 @@
 
 import enum
 import json
-import os
-import socket
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 import msgspec
 
-from intercom_async.journal.row import SETTLED, Row, RowKey, Source
+from intercom_async.journal.row import SETTLED, Row, RowKey, Source, storable
 
 COLUMNS: Final = Row.__struct_fields__
 """Of the table of pairs."""
@@ -61,12 +60,10 @@ def row_of(values: Sequence[Any]) -> Row:
 
 
 def origin(source: Source | None) -> dict[str, Any]:
-    """Return what a session's row says of the process and of the source of its pairs."""
+    """Return what a session's row says of the source of its pairs."""
     return {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
         "source_kind": source and source.kind,
-        "source_name": source and source.name,
+        "source_name": source and storable(source.name),
         "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
     }
 
@@ -78,10 +75,14 @@ class Store(ABC):
         name: the file, or the run in PostgreSQL, for messages.
         durable: whether rows are to outlive the process, so that writing is waited for.
         workspace: the key that "" stands for.
+        owned: workspaces that this session took over; None where it has them all.
+        lease: seconds for which they are owned after each write.
+        held_until: when another session may take them over, by `time.monotonic`.
     """
 
-    _LOOK_UP: ClassVar[str]
-    _PAGE: ClassVar[str]
+    LOOK_UP: ClassVar[str]
+    PAGE: ClassVar[str]
+    keeps_people: ClassVar[bool] = False
 
     name: str
     durable: bool = True
@@ -89,6 +90,9 @@ class Store(ABC):
     number: int = 1
     before: Mapping[str, int]
     input_ended: bool = False
+    owned: frozenset[str] | None = None
+    lease: float = math.inf
+    held_until: float = math.inf
 
     @abstractmethod
     def attempt(self, work: Callable[[], _Result]) -> _Result:
@@ -108,14 +112,14 @@ class Store(ABC):
 
     def look_up(self, keys: Sequence[RowKey]) -> list[Row | None]:
         """Return rows in the order of their keys."""
-        rows = self.fetch(self._LOOK_UP, keys=msgspec.json.encode(keys).decode())
+        rows = self.fetch(self.LOOK_UP, keys=msgspec.json.encode(keys).decode())
         found = {row.key: row for row in rows}
         return [found.get(key) for key in keys]
 
     def rows(self, wanted: Wanted, after: Row | None, limit: int, workspace: str) -> list[Row]:
         """Return a page of rows."""
         return self.fetch(
-            self._PAGE.format(wanted=wanted.format(session=self.number)),
+            self.PAGE.format(wanted=wanted.format(session=self.number)),
             workspace=workspace,
             conversation="" if after is None else after.conversation_id,
             contact="" if after is None else after.contact_id,
@@ -126,17 +130,20 @@ class Store(ABC):
     def workspaces(self) -> list[str]:
         """Return workspaces with unsettled pairs."""
 
+    def own(self, workspaces: Collection[str]) -> None:  # noqa: B027  a file is locked as a whole
+        """Take workspaces over: all of them or none."""
+
     @abstractmethod
-    def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """Keep which workspace a key stands for."""
+    def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
+        """Keep which app a key stands for unless it is known; return the known id and name."""
 
     def ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run another module's statement, where `Session.keeps_people`."""
+        """Run another module's statement, where the store `keeps_people`."""
         raise NotImplementedError
 
     @abstractmethod
     def update(self, facts: Mapping[str, Any]) -> None:
-        """Set columns of this session's row."""
+        """Set columns of this session's row, and own for another `lease` what is owned."""
 
     @abstractmethod
     def close(self, facts: Mapping[str, Any]) -> None:

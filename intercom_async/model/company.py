@@ -13,12 +13,7 @@ from intercom_async.model.people import Admin, NamedReference, Reference
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Segment(IntercomObject):
-    """A group defined by rules.
-
-    Attributes:
-        person_type: "user" or "contact", which is a lead here.
-        count: only when asked for.
-    """
+    """A group defined by rules; its `person_type` is "user", or "contact" for leads."""
 
     id: Id | None = None
     name: str | None = None

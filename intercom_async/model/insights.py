@@ -12,12 +12,7 @@ from intercom_async.model.people import ContactReference, NamedReference, Refere
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseTime(IntercomObject):
-    """How fast a team answered first.
-
-    Attributes:
-        team_name: None if the team is gone, "Unassigned" if there was none.
-        response_time: in seconds.
-    """
+    """How fast a team answered first, in seconds."""
 
     team_id: Id | None = None
     team_name: str | None = None
@@ -30,13 +25,6 @@ class Statistics(IntercomObject):
 
     Durations are in seconds; those to a reply or a close count business hours only. What comes
     `first`, and what is counted, comes after the first text from a contact.
-
-    Attributes:
-        time_to_assignment: to the last assignment before the first admin reply.
-        last_assignment_admin_reply_at: the first admin reply since the last assignment.
-        count_conversation_parts: the first message is one of them.
-        handling_time: from assignment to close.
-        adjusted_handling_time: the same without the times when no teammate worked on it.
     """
 
     time_to_assignment: int | None = None
@@ -85,11 +73,7 @@ class FirstContactReply(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SlaApplied(IntercomObject):
-    """A service level agreement; its status is None once it was taken off by hand.
-
-    Attributes:
-        sla_status: "hit", "missed", "active" or "cancelled".
-    """
+    """A service level agreement; its status is None once it was taken off by hand."""
 
     sla_name: str | None = None
     sla_status: str | None = None
@@ -97,7 +81,7 @@ class SlaApplied(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentSource(IntercomObject):
-    """What the AI agent answered from; `content_type` is e.g. "article" or "external_content"."""
+    """What the AI agent answered from, such as an article."""
 
     content_type: str | None = None
     url: str | None = None
@@ -107,7 +91,7 @@ class ContentSource(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentSources(IntercomObject):
-    """What the AI agent answered from."""
+    """All that the AI agent answered from."""
 
     total_count: int | None = None
     content_sources: tuple[ContentSource, ...] | None = None
@@ -118,12 +102,8 @@ class AIAgent(IntercomObject):
     """The AI agent's part in a conversation.
 
     Attributes:
-        source_type: what brought it in: "essentials_plan_setup", "profile", "workflow",
-            "workflow_preview" or "fin_preview".
-        last_answer_type: "ai_answer" or "custom_answer"; None when it gave no answer.
-        resolution_state: how its part ended: "assumed_resolution", "confirmed_resolution",
-            "escalated" ("routed_to_team" before API 2.15), "negative_feedback" ("abandoned"
-            before) or "procedure_handoff"; None when it gave no answer.
+        source_type: what brought it in, such as "workflow".
+        last_answer_type, resolution_state: None when it gave no answer.
         rating: the contact's, 1 to 5; `created_at` and `updated_at` are its times.
     """
 
@@ -140,13 +120,7 @@ class AIAgent(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SalesAgent(IntercomObject):
-    """The sales agent's part in a conversation.
-
-    Attributes:
-        outcome: "qualified", "disqualified", "product_discovery", "escalated_to_support" or
-            "spam".
-        routing_outcome: one of your own routes.
-    """
+    """The sales agent's part in a conversation; `routing_outcome` is one of your own routes."""
 
     outcome: str | None = None
     routing_outcome: str | None = None

@@ -69,13 +69,10 @@ class Source(IntercomObject):
     """The message or event a conversation began with.
 
     Attributes:
-        type: where it came from, such as "conversation", "email", "phone_call", "push", "sms" or
-            "whatsapp"; any text since API 2.16.
-        delivered_as: who began it, and how: "customer_initiated", "campaigns_initiated",
-            "operator_initiated", "automated" or "admin_initiated".
-        recipients: whom a first e-mail was sent to.
-        reply_to: where an answer to it goes; not always where it came from.
-        subject: of an e-mail; may hold HTML.
+        type: where it came from, such as "conversation", "email" or "phone_call".
+        delivered_as: who began it, and how, such as "admin_initiated".
+        reply_to: where an answer to an e-mail goes; not always where it came from.
+        subject: may hold HTML.
         body: the text, as HTML unless plain text was asked for.
         url: the page it was written on.
     """
@@ -97,8 +94,8 @@ class Source(IntercomObject):
 class EventSubject(IntercomObject):
     """The workflow, attribute or custom action of an event, or what a workflow did.
 
-    Workflows and attributes have a name; actions also a result, "success" or "failed", once they
-    finished; what a workflow did has a type and a result.
+    Workflows and attributes have a name; actions also a result, once they finished; what a
+    workflow did has a type and a result.
     """
 
     name: str | None = None
@@ -117,11 +114,7 @@ class EventDetails(IntercomObject):
             both may be any JSON.
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
-        sla_definition: the seconds that the agreement allows, by target: "first_reply_time",
-            "next_reply_time", "resolution_time" and "time_to_close".
-        sla_target_type: the target that was missed.
-        current_sla_status: how the agreement stood as a whole: "hit", "missed", "active",
-            "canceled" or "paused".
+        sla_definition: seconds by target, such as "first_reply_time".
         sla_states: how each target stood: `status`, and `seconds_remaining`.
     """
 
@@ -166,12 +159,10 @@ class ConversationPart(IntercomObject):
     """One message, note or event.
 
     Attributes:
-        id: Intercom's id of the part; unique in its workspace only.
+        id: unique in its workspace only.
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
         body: the text, as HTML unless plain text was asked for; None for events.
-        assigned_to: whom it assigned the conversation to, if it did.
-        external_id: the id your own system gave it.
-        state: the conversation's state when the part was created; "open", "closed" or "snoozed".
+        state: the conversation's state when the part was created.
         translations: of the body, when asked for; any JSON, as it came.
     """
 

@@ -55,11 +55,7 @@ class Teammates(IntercomObject):
 class Author(IntercomObject):
     """Who wrote a part or began a conversation: a contact, an admin, a team or a bot.
 
-    Bots and campaigns speak on behalf of admins or teams.
-
-    Attributes:
-        type: e.g. "admin", "user", "lead", "bot", "team".
-        email: "" when there is none.
+    Bots and campaigns speak on behalf of admins or teams. `email` is "" when there is none.
     """
 
     id: Id | None = None
@@ -81,10 +77,7 @@ class TeamPriorityLevel(IntercomObject):
 class Admin(RepliedObject):
     """A teammate with access to the workspace.
 
-    Attributes:
-        id: Intercom's id of the admin; a detach can be done in this admin's name.
-        away_mode_reassign: whether new replies are then assigned to the default inbox.
-        avatar: the picture: its address, or an object with that as `image_url`.
+    `avatar` is the picture's address, or an object with that as `image_url`.
     """
 
     id: Id | None = None
@@ -108,8 +101,7 @@ class App(IntercomObject):
     Attributes:
         id_code: the id of the workspace.
         region: where its data is kept, e.g. "US"; the region to give to the client.
-        timezone: of the workspace, e.g. "America/Los_Angeles".
-        secure: the same by its older name; replies hold it, the description does not.
+        secure: `identity_verification` by its older name; replies hold it.
     """
 
     id_code: str | None = None
@@ -125,8 +117,7 @@ class App(IntercomObject):
 class Identity(Admin):
     """The admin an access token belongs to, with its workspace: the answer of `GET /me`.
 
-    Attributes:
-        email_verified: whether that address was verified; do not trust it as a login otherwise.
+    Do not trust `email` as a login unless `email_verified`.
     """
 
     email_verified: bool | None = None

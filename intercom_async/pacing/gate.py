@@ -19,7 +19,7 @@ class Gate(Protocol):
     down, never speed up. Every call is quick and none blocks.
     """
 
-    def wait(self, *, limit: int, reset: float, left: float, now: float) -> float:
+    def wait(self, *, limit: int, reset: float, left: float) -> float:
         """Return 0.0 if a permit may be taken now, else the seconds after which to ask again.
 
         Args:
@@ -69,7 +69,7 @@ class GatedWindow(QuotaWindow):
         wait = super().wait(lane, now, backlog=backlog)
         if wait > 0.0 or self.limit is None:
             return wait
-        return self._gate.wait(limit=self.limit, reset=self.reset, left=self._left(now), now=now)
+        return self._gate.wait(limit=self.limit, reset=self.reset, left=self._left(now))
 
     def take(self, lane: Lane, now: float) -> Permit:
         """See `QuotaWindow.take`."""

@@ -1,27 +1,20 @@
-"""The JSON objects that replies consist of, shaped as the newest API version shapes them."""
+"""The JSON objects that replies consist of, shaped as the newest API version shapes them.
+
+Members that a workspace without ratings, service levels and AI agents leaves empty are left out.
+"""
 
 from typing import Any, Final
 
-from intercom_async.simulator.workspace import (
-    CREATED_AT,
-    Admin,
-    Contact,
-    Conversation,
-    Workspace,
-)
+from intercom_async.simulator.workspace import Admin, Contact, Conversation, Workspace
 
 Document = dict[str, Any]
 """A JSON object."""
 
-PARTS_SHOWN: Final = 500
-"""A retrieved conversation holds at most this many of its parts."""
+_CREATED_AT: Final = 1_700_000_000
+"""Unix seconds; when everything was created."""
 
-_UNKNOWN_STATISTICS: Final = (
-    *(f"time_to_{what}" for what in ("assignment", "admin_reply", "first_close", "last_close")),
-    *("median_time_to_reply", "first_assignment_at", "first_admin_reply_at", "first_close_at"),
-    *("last_assignment_at", "last_assignment_admin_reply_at", "last_admin_reply_at"),
-    *("last_close_at", "last_closed_by_id"),
-)
+_PARTS_SHOWN: Final = 500
+"""A retrieved conversation holds at most this many of its parts."""
 
 
 def admin(record: Admin) -> Document:
@@ -31,8 +24,6 @@ def admin(record: Admin) -> Document:
         "id": record.id,
         "name": record.name,
         "email": record.email,
-        "away_mode_enabled": False,
-        "away_mode_reassign": False,
         "has_inbox_seat": True,
         "team_ids": [],
     }
@@ -40,19 +31,15 @@ def admin(record: Admin) -> Document:
 
 def me(record: Admin, *, region: str, app_id: str) -> Document:
     """Return the admin a token belongs to, with its workspace."""
-    return admin(record) | {
-        "email_verified": True,
-        "app": {
-            "type": "app",
-            "id_code": app_id,
-            "name": "Simulated workspace",
-            "created_at": CREATED_AT,
-            "secure": False,
-            "identity_verification": False,
-            "timezone": "Europe/Dublin",
-            "region": region,
-        },
+    app = {
+        "type": "app",
+        "id_code": app_id,
+        "name": "Simulated workspace",
+        "created_at": _CREATED_AT,
+        "timezone": "Europe/Dublin",
+        "region": region,
     }
+    return admin(record) | {"email_verified": True, "app": app}
 
 
 def contact(record: Contact) -> Document:
@@ -65,9 +52,8 @@ def contact(record: Contact) -> Document:
         "role": record.role,
         "email": record.email,
         "name": None,
-        "created_at": CREATED_AT,
-        "updated_at": CREATED_AT,
-        "unsubscribed_from_emails": False,
+        "created_at": _CREATED_AT,
+        "updated_at": _CREATED_AT,
         "custom_attributes": {},
     }
 
@@ -84,27 +70,24 @@ def participants(record: Conversation, workspace: Workspace) -> Document:
 
 def retrieved(record: Conversation, workspace: Workspace) -> Document:
     """Return a conversation with its newest parts."""
-    author = _author(record)
-    first = max(1, record.parts - PARTS_SHOWN + 1)
-    return conversation(record, workspace) | {
-        "conversation_parts": {
-            "type": "conversation_part.list",
-            "conversation_parts": [
-                _part(record, number, author) for number in range(first, record.parts + 1)
-            ],
-            "total_count": record.parts,
-        }
+    first = max(1, record.parts - _PARTS_SHOWN + 1)
+    parts = {
+        "type": "conversation_part.list",
+        "conversation_parts": [_part(record, n) for n in range(first, record.parts + 1)],
+        "total_count": record.parts,
     }
+    return conversation(record, workspace) | {"conversation_parts": parts}
 
 
 def conversation(record: Conversation, workspace: Workspace) -> Document:
     """Return a conversation as a search shows it."""
+    contacts = [workspace.contacts[contact_id] for contact_id in record.contact_ids]
     return {
         "type": "conversation",
         "id": record.id,
         "title": None,
-        "created_at": record.created_at,
-        "updated_at": record.updated_at,
+        "created_at": _CREATED_AT,
+        "updated_at": _CREATED_AT,
         "waiting_since": None,
         "snoozed_until": None,
         "open": True,
@@ -118,12 +101,8 @@ def conversation(record: Conversation, workspace: Workspace) -> Document:
         "contacts": {
             "type": "contact.list",
             "contacts": [
-                {
-                    "type": "contact",
-                    "id": contact_id,
-                    "external_id": workspace.contacts[contact_id].external_id,
-                }
-                for contact_id in record.contact_ids
+                {"type": "contact", "id": one.id, "external_id": one.external_id}
+                for one in contacts
             ],
         },
         "teammates": {"type": "admin.list", "admins": []},
@@ -139,22 +118,11 @@ def conversation(record: Conversation, workspace: Workspace) -> Document:
             "redacted": False,
         },
         "custom_attributes": {},
-        "conversation_rating": None,
-        "first_contact_reply": None,
-        "sla_applied": None,
         "statistics": {
             "type": "conversation_statistics",
-            **dict.fromkeys(_UNKNOWN_STATISTICS),
-            "first_contact_reply_at": record.created_at,
-            "last_contact_reply_at": record.created_at,
-            "count_reopens": 0,
-            "count_assignments": 0,
             # The message that began the conversation is counted here and nowhere else.
             "count_conversation_parts": record.parts + 1,
         },
-        "linked_objects": {"type": "list", "total_count": 0, "has_more": False, "data": []},
-        "ai_agent_participated": False,
-        "ai_agent": None,
     }
 
 
@@ -162,17 +130,17 @@ def _author(record: Conversation) -> Document:
     return {"type": "user", "id": record.contact_ids[0], "name": None, "email": ""}
 
 
-def _part(record: Conversation, number: int, author: Document) -> Document:
+def _part(record: Conversation, number: int) -> Document:
     return {
         "type": "conversation_part",
         "id": f"{record.id}{number:04d}",
         "part_type": "comment",
         "body": f"<p>Part {number}</p>",
-        "created_at": record.created_at + number,
-        "updated_at": record.created_at + number,
-        "notified_at": record.created_at + number,
+        "created_at": _CREATED_AT + number,
+        "updated_at": _CREATED_AT + number,
+        "notified_at": _CREATED_AT + number,
         "assigned_to": None,
-        "author": author,
+        "author": _author(record),
         "attachments": [],
         "external_id": None,
         "redacted": False,

@@ -1,24 +1,19 @@
-"""What can go wrong, by name: one table from each fault to what it does. Pure.
+"""What can go wrong, by name, and whom it strikes. Pure.
 
     sim.faults.add(Fault.SERVER_ERROR)                            # the next request
     sim.faults.add(Fault.RESET_AFTER_APPLYING, times=3, method="DELETE")
     sim.faults.add(Fault.LATENCY, seconds=2.0, probability=0.05)
     sim.faults.add(Fault.TRUNCATED_BODY, match="1295")            # that conversation
 
-Faults strike requests with a valid token that the quota admitted and counted. Of the faults that
-replace or follow the handling of a request, only the one added first strikes; the others wait for
-the next request. Faults that merely alter the reply strike beside any other.
+Faults strike requests with a valid token that the quota admitted and counted. Of several that
+would strike a request, only the one added first does; the others wait for the next request.
 """
 
 import collections
-import contextlib
 import enum
-import functools
-import inspect
-import json
 import random
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Final
 
 import attrs
 
@@ -26,232 +21,89 @@ from intercom_async.errors import InvalidArgumentError
 from intercom_async.simulator.reply import TOKEN_INVALID, Ending, Reply
 from intercom_async.simulator.requests import Request
 
-_RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _HTML: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n"
     b"<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n"
 )
 
 
-class When(enum.Enum):
-    """At which point a fault strikes."""
-
-    HOLDING = "holding"
-    """Before the request is handled; it is handled when the simulator releases it."""
-
-    INSTEAD = "instead"
-    """In place of handling the request: nothing is applied."""
-
-    AFTERWARDS = "afterwards"
-    """After handling the request, on the way back."""
-
-    ALTERING = "altering"
-    """Like AFTERWARDS, but beside any other fault."""
-
-
-# What each fault does to a reply; keyword parameters are the fault's options.
-
-
-def _nothing(_: Reply) -> None:
-    """Leave the reply as it is: the fault only holds the request."""
-
-
-def _delay(reply: Reply, *, seconds: float = 1.0) -> None:
-    reply.delay += seconds
-
-
-def _hold(reply: Reply) -> None:
-    reply.held = True
-
-
-def _end(ending: Ending) -> Callable[[Reply], None]:
-    def alter(reply: Reply) -> None:
-        reply.ending = ending
-
-    return alter
-
-
-def _server_error(reply: Reply, *, status: int = 500) -> None:
-    code = "service_unavailable" if status == 503 else "server_error"
-    reply.fail(status, code, "Server Error")
-
-
-def _html_error(reply: Reply, *, status: int = 502) -> None:
-    reply.set_status(status)
-    _html_body(reply)
-
-
-def _html_body(reply: Reply) -> None:
-    reply.body = _HTML
-    reply.headers["Content-Type"] = "text/html"
-
-
-def _empty(reply: Reply) -> None:
-    reply.body = b""
-
-
-def _huge(reply: Reply, *, size: int = 1 << 25) -> None:
-    reply.body = b"{" + b" " * (size - 2) + b"}"
-
-
-def _without_date(reply: Reply) -> None:
-    reply.headers["Date"] = ""
-
-
-def _without_rate_limit(reply: Reply) -> None:
-    for name in _RATE_LIMIT_HEADERS:
-        reply.headers.pop(name, None)
-
-
-def _workspace_budget(reply: Reply) -> None:
-    remaining = int(reply.headers["X-RateLimit-Remaining"])
-    reply.headers["X-RateLimit-Remaining"] = str(max(1, remaining))
-    # 25,000 a minute for a workspace, cut into windows of ten seconds.
-    reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
-
-
-def _too_many(reply: Reply, *, seconds: float | None = None) -> None:
-    reply.fail(429, "too_many_requests", "Too many requests to this resource")
-    if seconds is not None:
-        reply.headers["Retry-After"] = f"{seconds:g}"
-
-
-def _unavailable(reply: Reply, *, seconds: float = 1.0) -> None:
-    reply.fail(503, "service_unavailable", "Service Unavailable")
-    reply.headers["Retry-After"] = f"{seconds:g}"
-
-
-def _revoke(reply: Reply) -> None:
-    reply.fail(*TOKEN_INVALID)
-    _without_rate_limit(reply)
-
-
-def _forbid(reply: Reply) -> None:
-    reply.fail(403, "api_plan_restricted", "Active subscription needed.")
-
-
-def _redirect(reply: Reply, *, status: int = 303) -> None:
-    reply.set_status(status)
-    reply.body = b""
-    # A client that follows gets a 200 there and believes that its detach succeeded.
-    reply.headers["Location"] = "/me"
-
-
-def _set_cookie(reply: Reply) -> None:
-    reply.headers.add("Set-Cookie", "intercom-session=simulated; path=/; HttpOnly")
-
-
-def _number_ids(reply: Reply) -> None:
-    def change(members: dict[str, Any]) -> dict[str, Any]:
-        name = str(members.get("id"))
-        return members | {"id": int(name)} if name.isdecimal() else members
-
-    _change_objects(reply, change)
-
-
-def _add_unknown(reply: Reply) -> None:
-    _change_objects(reply, lambda members: members | {"undocumented": {"since": "tomorrow"}})
-
-
-def _change_objects(reply: Reply, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Change every JSON object of a body; a body that another fault left without JSON stays."""
-    with contextlib.suppress(ValueError):
-        reply.show(json.loads(reply.written, object_hook=change))
-
-
 class Fault(enum.Enum):
     """Something that goes wrong; options of `FaultPlan.add` in parentheses."""
 
-    _value_: str
-    when: When
-    alter: Callable[..., None]
-
-    def __new__(cls, value: str, when: When, alter: Callable[..., None]) -> Self:
-        """Keep, beside its name, when the fault strikes and what it does to a reply."""
-        fault = object.__new__(cls)
-        fault._value_ = value
-        fault.when = when
-        fault.alter = alter
-        return fault
-
-    LATENCY = "latency", When.ALTERING, _delay
+    LATENCY = "latency"
     """The reply comes late, the request is applied on time (seconds=1.0)."""
 
-    SERVER_ERROR = "server_error", When.INSTEAD, _server_error
+    SERVER_ERROR = "server_error"
     """5xx and nothing applied (status=500)."""
 
-    SERVER_ERROR_AFTER_APPLYING = "server_error_after_applying", When.AFTERWARDS, _server_error
+    SERVER_ERROR_AFTER_APPLYING = "server_error_after_applying"
     """5xx although the request was applied (status=500)."""
 
-    HTML_ERROR = "html_error", When.INSTEAD, _html_error
+    HTML_ERROR = "html_error"
     """A gateway's HTML page, nothing applied (status=502)."""
 
-    HTML_BODY = "html_body", When.AFTERWARDS, _html_body
-    """Applied and answered 200, with HTML instead of JSON."""
-
-    EMPTY_BODY = "empty_body", When.AFTERWARDS, _empty
+    EMPTY_BODY = "empty_body"
     """Applied and answered 200, with nothing in it."""
 
-    TRUNCATED_BODY = "truncated_body", When.AFTERWARDS, _end(Ending.TRUNCATED)
+    HUGE_BODY = "huge_body"
+    """Applied; the body has 32 MiB."""
+
+    TRUNCATED_BODY = "truncated_body"
     """Applied; the connection closes in the middle of the body."""
 
-    RESET_BEFORE_APPLYING = "reset_before_applying", When.INSTEAD, _end(Ending.RESET)
+    RESET_BEFORE_APPLYING = "reset_before_applying"
     """The connection is reset (RST), nothing applied."""
 
-    RESET_AFTER_APPLYING = "reset_after_applying", When.AFTERWARDS, _end(Ending.RESET)
+    RESET_AFTER_APPLYING = "reset_after_applying"
     """The connection is reset (RST) although the request was applied."""
 
-    CLOSE_BEFORE_APPLYING = "close_before_applying", When.INSTEAD, _end(Ending.CLOSED)
+    CLOSE_BEFORE_APPLYING = "close_before_applying"
     """The connection is closed in order without a reply, nothing applied."""
 
-    CLOSE_AFTER_APPLYING = "close_after_applying", When.AFTERWARDS, _end(Ending.CLOSED)
+    CLOSE_AFTER_APPLYING = "close_after_applying"
     """The connection is closed in order without a reply, the request was applied."""
 
-    HANG = "hang", When.HOLDING, _nothing
+    HANG = "hang"
     """No reply; the request is applied and answered when the simulator releases it."""
 
-    HANG_AFTER_APPLYING = "hang_after_applying", When.AFTERWARDS, _hold
+    HANG_AFTER_APPLYING = "hang_after_applying"
     """Applied at once; the reply waits until the simulator releases it."""
 
-    MISSING_RATE_LIMIT_HEADERS = (
-        "missing_rate_limit_headers",
-        When.ALTERING,
-        _without_rate_limit,
-    )
-    """The three X-RateLimit headers are absent."""
+    MISSING_RATE_LIMIT_HEADERS = "missing_rate_limit_headers"
+    """Applied; the three X-RateLimit headers are absent."""
 
-    MISSING_DATE = "missing_date", When.ALTERING, _without_date
-    """No Date header."""
-
-    RATE_LIMIT_WORKSPACE = "rate_limit_workspace", When.INSTEAD, _workspace_budget
+    RATE_LIMIT_WORKSPACE = "rate_limit_workspace"
     """429 `rate_limit_exceeded` with Remaining above zero: the workspace's budget is gone."""
 
-    TOO_MANY_REQUESTS = "too_many_requests", When.INSTEAD, _too_many
+    TOO_MANY_REQUESTS = "too_many_requests"
     """429 `too_many_requests`, of one resource; with Retry-After if given (seconds=None)."""
 
-    RETRY_AFTER = "retry_after", When.INSTEAD, _unavailable
-    """503 `service_unavailable` with a Retry-After header (seconds=1)."""
+    RETRY_AFTER = "retry_after"
+    """503 `service_unavailable` with a Retry-After header (seconds=1.0)."""
 
-    UNAUTHORIZED = "unauthorized", When.INSTEAD, _revoke
+    UNAUTHORIZED = "unauthorized"
     """401 from now on, without rate limit headers: the token was revoked."""
 
-    FORBIDDEN = "forbidden", When.INSTEAD, _forbid
+    FORBIDDEN = "forbidden"
     """403 from now on: the plan ran out."""
 
-    HUGE_BODY = "huge_body", When.AFTERWARDS, _huge
-    """Applied; the body has `size` bytes (size=32 MiB)."""
+    REDIRECT = "redirect"
+    """303 to a call that succeeds, nothing applied."""
 
-    REDIRECT = "redirect", When.INSTEAD, _redirect
-    """A redirect to a call that succeeds, nothing applied (status=303)."""
+    SET_COOKIE = "set_cookie"
+    """Applied; the reply sets a cookie."""
 
-    SET_COOKIE = "set_cookie", When.ALTERING, _set_cookie
-    """The reply sets a cookie."""
+    @property
+    def is_applied(self) -> bool:
+        """Whether a request that it strikes is applied."""
+        return self not in _NOTHING_APPLIED
 
-    NUMERIC_IDS = "numeric_ids", When.ALTERING, _number_ids
-    """Ids that consist of digits come as JSON numbers."""
 
-    UNKNOWN_FIELDS = "unknown_fields", When.ALTERING, _add_unknown
-    """Every JSON object of the reply has an undocumented member."""
+_NOTHING_APPLIED: Final = frozenset({
+    *(Fault.SERVER_ERROR, Fault.HTML_ERROR, Fault.RETRY_AFTER, Fault.REDIRECT),
+    *(Fault.RESET_BEFORE_APPLYING, Fault.CLOSE_BEFORE_APPLYING),
+    *(Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS, Fault.UNAUTHORIZED, Fault.FORBIDDEN),
+})  # fmt: skip
 
 
 class Outage(enum.StrEnum):
@@ -284,26 +136,68 @@ class Injection:
     probability: float
     method: str | None
     match: MatchRule | None
-    alter: Callable[[Reply], None]
+    status: int | None
+    seconds: float | None
     struck: int = 0
 
-    def _applies_to(self, request: Request) -> bool:
+    def applies_to(self, request: Request) -> bool:
+        """Whether the order is for such requests."""
         if self.method not in {None, request.method}:
             return False
         if callable(self.match):
             return self.match(request.method, request.path)
         return self.match in {None, request.conversation_id}
 
-    def strikes(self, request: Request, chance: Callable[[], float]) -> bool:
-        """Decide whether it strikes a request, and count that."""
-        if not self._applies_to(request):
-            return False
-        if self.after > 0:
-            self.after -= 1
-            return False
-        struck = self.probability == 1 or chance() < self.probability
-        self.struck += struck
-        return struck
+    def alter(self, reply: Reply) -> None:  # noqa: C901, PLR0912  a table
+        """Make a reply what the fault is named for."""
+        headers, status, seconds = reply.headers, self.status, self.seconds
+        match self.fault:
+            case Fault.LATENCY:
+                reply.delay += 1.0 if seconds is None else seconds
+            case Fault.SERVER_ERROR | Fault.SERVER_ERROR_AFTER_APPLYING:
+                code = "service_unavailable" if status == 503 else "server_error"
+                reply.fail(status or 500, code, "Server Error")
+            case Fault.HTML_ERROR:
+                reply.set_status(status or 502)
+                reply.body = _HTML
+                headers["Content-Type"] = "text/html"
+            case Fault.EMPTY_BODY:
+                reply.body = b""
+            case Fault.HUGE_BODY:
+                reply.body = b"{" + b" " * (1 << 25) + b"}"
+            case Fault.TRUNCATED_BODY:
+                reply.ending = Ending.TRUNCATED
+            case Fault.RESET_BEFORE_APPLYING | Fault.RESET_AFTER_APPLYING:
+                reply.ending = Ending.RESET
+            case Fault.CLOSE_BEFORE_APPLYING | Fault.CLOSE_AFTER_APPLYING:
+                reply.ending = Ending.CLOSED
+            case Fault.HANG:
+                pass  # it holds the request, not the reply
+            case Fault.HANG_AFTER_APPLYING:
+                reply.held = True
+            case Fault.MISSING_RATE_LIMIT_HEADERS:
+                reply.hide_quota()
+            case Fault.RATE_LIMIT_WORKSPACE:
+                # 25,000 a minute for a workspace, cut into windows of ten seconds.
+                reply.fail(429, "rate_limit_exceeded", "Exceeded rate limit of 4167 in 10_seconds")
+            case Fault.TOO_MANY_REQUESTS:
+                reply.fail(429, "too_many_requests", "Too many requests to this resource")
+                if seconds is not None:
+                    headers["Retry-After"] = f"{seconds:g}"
+            case Fault.RETRY_AFTER:
+                reply.fail(503, "service_unavailable", "Service Unavailable")
+                headers["Retry-After"] = f"{1.0 if seconds is None else seconds:g}"
+            case Fault.UNAUTHORIZED:
+                reply.fail(*TOKEN_INVALID)
+                reply.hide_quota()
+            case Fault.FORBIDDEN:
+                reply.fail(403, "api_plan_restricted", "Active subscription needed.")
+            case Fault.REDIRECT:
+                reply.set_status(303)
+                # A client that follows gets a 200 there and believes that its detach succeeded.
+                headers["Location"] = "/me"
+            case Fault.SET_COOKIE:
+                headers["Set-Cookie"] = "intercom-session=simulated; path=/; HttpOnly"
 
 
 class FaultPlan:
@@ -323,26 +217,24 @@ class FaultPlan:
         after: int = 0,
         method: str | None = None,
         match: MatchRule | None = None,
-        **options: float,
+        status: int | None = None,
+        seconds: float | None = None,
     ) -> Injection:
         """Order a fault.
 
         Args:
-            fault: see there for its options `seconds`, `status` and `size` (bytes).
+            fault: see there which faults `status` and `seconds` are for.
             times: how many requests it strikes. By default one; any number if a probability is
                 given; UNAUTHORIZED and FORBIDDEN stay.
             probability: with which it strikes a request, 0 to 1; 1.0 strikes every one.
             after: how many matching requests it lets through first.
             match: the only requests it strikes: a conversation id, or a predicate of the method
                 and the encoded path.
-            options: the fault's own.
         """
         if times is not None and times < 1:
             raise InvalidArgumentError("times", times, "1 or more")
         if probability is not None and not 0 <= probability <= 1:
             raise InvalidArgumentError("probability", probability, "between 0 and 1")
-        for name in options.keys() - inspect.signature(fault.alter).parameters:
-            raise InvalidArgumentError(name, options[name], f"left out: {fault} has no such option")
         lasting = fault in {Fault.UNAUTHORIZED, Fault.FORBIDDEN}
         if times is None and probability is None and not lasting:
             times = 1
@@ -353,7 +245,8 @@ class FaultPlan:
             probability=1.0 if probability is None else probability,
             method=method,
             match=match,
-            alter=functools.partial(fault.alter, **options),
+            status=status,
+            seconds=seconds,
         )
         self._orders.append(order)
         return order
@@ -366,17 +259,17 @@ class FaultPlan:
         """Take back all orders."""
         self._orders.clear()
 
-    def draw(self, request: Request) -> list[Injection]:
-        """Return the faults that strike a request; those that alter the reply come last."""
-        deciding: list[Injection] = []
-        altering: list[Injection] = []
-        for order in list(self._orders):
-            strikes = altering if order.fault.when is When.ALTERING else deciding
-            if strikes is deciding and deciding:
+    def draw(self, request: Request) -> Injection | None:
+        """Return the fault that strikes a request, if any, and count it."""
+        for order in self._orders:
+            if not order.applies_to(request):
                 continue
-            if order.strikes(request, self._random.random):
-                strikes.append(order)
+            if order.after > 0:
+                order.after -= 1
+            elif order.probability == 1 or self._random.random() < order.probability:
+                order.struck += 1
                 self.struck[order.fault] += 1
                 if order.struck == order.times:
                     self.remove(order)
-        return deciding + altering
+                return order
+        return None

@@ -57,11 +57,6 @@ class Quota:
         """All windows that saw a request, oldest first."""
         return [self._windows[index] for index in sorted(self._windows)]
 
-    @property
-    def refusal_message(self) -> str:
-        """Intercom's text for a request beyond the limit."""
-        return f"Exceeded rate limit of {self.limit} in {self.window:g}_seconds"
-
     def usage(self, now: float) -> WindowUsage:
         """Return the window that `now` (Unix seconds) lies in."""
         index = math.floor(now / self.window)

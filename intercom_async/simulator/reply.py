@@ -11,24 +11,18 @@ import msgspec
 from aiohttp import web
 
 REQUEST_ID: Final = "X-Request-Id"
+RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 TOKEN_INVALID: Final = (401, "unauthorized", "Access Token Invalid")
 _LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Ending(enum.Enum):
-    """What happens to the connection."""
+    """What is sent, and what then happens to the connection."""
 
-    COMPLETE = "complete"
-    """The whole reply is sent and the connection kept."""
-
-    TRUNCATED = "truncated"
-    """Half of the body is sent, then the connection is closed."""
-
-    CLOSED = "closed"
-    """Nothing is sent; the connection is closed in order."""
-
-    RESET = "reset"
-    """Nothing is sent; the connection is reset."""
+    COMPLETE = "the whole reply, and it is kept"
+    TRUNCATED = "half of the body, and it is closed"
+    CLOSED = "nothing, and it is closed in order"
+    RESET = "nothing, and it is reset"
 
 
 class Reply(web.Response):
@@ -38,11 +32,10 @@ class Reply(web.Response):
     held = False
     ending = Ending.COMPLETE
 
-    @property
-    def written(self) -> bytes:
-        """The body, which is never anything but bytes here."""
-        assert isinstance(self.body, bytes)  # noqa: S101
-        return self.body
+    def hide_quota(self) -> None:
+        """Leave out the rate limit headers."""
+        for name in RATE_LIMIT_HEADERS:
+            self.headers.pop(name, None)
 
     def show(self, document: Mapping[str, Any]) -> None:
         """Make the body this JSON object."""
@@ -55,36 +48,23 @@ class Reply(web.Response):
         errors = [{"code": code, "message": message}]
         self.show({"type": "error.list", "request_id": request_id, "errors": errors})
 
-    async def send(self, request: web.Request) -> None:
+    async def send(self, request: web.BaseRequest) -> None:
         """Answer a request.
 
         Raises:
             ConnectionError: nothing was sent, as was ordered or because the client is gone.
         """
-        if self.ending is Ending.RESET:
-            _reset(request)
-        elif self.ending is Ending.CLOSED and request.transport is not None:
-            request.transport.close()
-        elif self.ending is Ending.TRUNCATED:
-            body = self.written
-            self.headers["Content-Length"] = str(len(body))
-            self.body = body[: len(body) // 2]
+        if request.transport is not None:  # else the client was faster
+            if self.ending is Ending.RESET:
+                connection = request.transport.get_extra_info("socket")
+                # Without lingering, the peer is sent a reset (RST) instead of an orderly end.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+                request.transport.abort()
+            elif self.ending is Ending.CLOSED:
+                request.transport.close()
+        if self.ending is Ending.TRUNCATED and isinstance(self.body, bytes):
+            self.headers["Content-Length"] = str(len(self.body))
+            self.body = self.body[: len(self.body) // 2]
             self.force_close()
         await self.prepare(request)
         await self.write_eof()
-
-
-async def keep_own_headers(_: web.Request, reply: web.StreamResponse) -> None:
-    """Take out what aiohttp adds; an empty Date keeps it from adding one, and stands for none."""
-    del reply.headers["Server"]
-    if not reply.headers["Date"]:
-        del reply.headers["Date"]
-
-
-def _reset(request: web.Request) -> None:
-    if request.transport is None:  # the client was faster
-        return
-    connection = request.transport.get_extra_info("socket")
-    # Without lingering, the peer is sent a reset (RST) instead of an orderly end.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-    request.transport.abort()

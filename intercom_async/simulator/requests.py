@@ -13,17 +13,14 @@ class Request:
     """One request that arrived.
 
     Attributes:
-        path, query: as they came, still encoded.
+        path: as it came, still encoded, without the query.
         segments: of the path, decoded.
-        time: Unix seconds of its arrival by the server's clock.
         headers: as they came, the token included.
         status: of the reply, None while there is none or if there never was.
     """
 
     method: str
     path: str
-    query: str
-    time: float
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = b""
     status: int | None = None
@@ -77,7 +74,7 @@ class Requests:
         self.peak_in_flight = 0
         self.overlaps = 0
         self.log: list[Request] | None = [] if keep_log else None
-        self._changing: collections.Counter[str | None] = collections.Counter()
+        self._changing: collections.Counter[str] = collections.Counter()
 
     @property
     def refused(self) -> int:
@@ -87,26 +84,23 @@ class Requests:
     @contextlib.contextmanager
     def counting(self, request: Request) -> Generator[None]:
         """Count a request that arrived, and at the end of the block its status, if it has one."""
-        changed = _changed(request)
         self.total += 1
         self.by_method[request.method] += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
-        self.overlaps += self._changing[changed] > 0
-        self._changing[changed] += changed is not None
+        changed = None if request.method == "GET" else request.conversation_id
+        if changed is not None:
+            self.overlaps += self._changing[changed] > 0
+            self._changing[changed] += 1
         if self.log is not None:
             self.log.append(request)
         try:
             yield
         finally:
             self.in_flight -= 1
-            self._changing[changed] -= changed is not None
+            if changed is not None:
+                self._changing[changed] -= 1
             if request.status is None:
                 self.unanswered += 1
             else:
                 self.by_status[request.status] += 1
-
-
-def _changed(request: Request) -> str | None:
-    """The conversation that a request is to change, or None."""
-    return None if request.method == "GET" else request.conversation_id

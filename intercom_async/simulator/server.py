@@ -1,17 +1,18 @@
 """The server: sockets, time and the order in which a request is treated.
 
-A request goes through these gates, as at Intercom: token, quota, faults on order, version and
-Accept header, endpoint. Half of the latency passes before the first gate, half after the last.
+A request goes through these gates, as at Intercom: token, quota, faults on order, endpoint. Half of
+the latency passes before the first gate, half after the last.
 """
 
 import asyncio
 import contextlib
 import email.utils
+import functools
 import random
 import socket
 import ssl
 import threading
-import uuid
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Self
@@ -19,17 +20,10 @@ from typing import Any, Self
 from aiohttp import web
 
 from intercom_async.errors import ClientStateError, InvalidArgumentError
-from intercom_async.runtime import SYSTEM
 from intercom_async.simulator.endpoints import Endpoints, ReplyForm
-from intercom_async.simulator.faults import FaultPlan, Outage, When
+from intercom_async.simulator.faults import Fault, FaultPlan, Outage
 from intercom_async.simulator.quota import Quota
-from intercom_async.simulator.reply import (
-    REQUEST_ID,
-    TOKEN_INVALID,
-    Ending,
-    Reply,
-    keep_own_headers,
-)
+from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Ending, Reply
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.workspace import RefusedError, Workspace
 
@@ -37,9 +31,6 @@ Latency = float | tuple[float, float]
 """Seconds, or a range of seconds to draw from."""
 
 _HOST = "127.0.0.1"
-_KEEP_ALIVE = 75.0
-"""Seconds an idle connection is kept, as web servers commonly do."""
-
 _TURNS_TO_ACCEPT = 3
 """Turns of the loop until a connection that asyncio accepts is in aiohttp's hands."""
 
@@ -100,10 +91,8 @@ class IntercomSimulator:
         seed: int = 0,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._shortest, self._longest = (
-            latency if isinstance(latency, tuple) else (latency, latency)
-        )
-        if not 0 <= self._shortest <= self._longest:
+        self._latency = latency if isinstance(latency, tuple) else (latency, latency)
+        if not 0 <= self._latency[0] <= self._latency[1]:
             raise InvalidArgumentError("latency", latency, "seconds or (low, high)")
         self.token = token
         self.workspace = Workspace(seed)
@@ -121,16 +110,15 @@ class IntercomSimulator:
         self._port = port
         self._ssl_context = ssl_context
         self._clock = clock
-        self._origin: float | None = None
         self._random = random.Random(seed)  # noqa: S311  reproducible, guards no secret
-        self._runner: web.AppRunner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._runner: web.ServerRunner | None = None
         self._listener: socket.socket | None = None
-        self._thread: _LoopThread | None = None
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
         self._outage: Outage | None = None
-        self._back = asyncio.Event()
 
     # Life
 
@@ -158,33 +146,32 @@ class IntercomSimulator:
 
     async def _at_home(self, work: Coroutine[Any, Any, None]) -> None:
         """Await what must run on the server's own loop."""
-        if self._thread is None or asyncio.get_running_loop() is self._thread.loop:
+        if self._thread is None or self._loop is None:
             await work
         else:
-            running = asyncio.run_coroutine_threadsafe(work, self._thread.loop)
+            running = asyncio.run_coroutine_threadsafe(work, self._loop)
             await asyncio.wrap_future(running)
 
     async def _start(self) -> None:
         if self._runner is not None:
             raise ClientStateError("the simulator is running already")
-        if self._origin is None:
-            self._origin = SYSTEM.wall() - self._elapsed()
+        loop = asyncio.get_running_loop()
+        if self._clock is None:
+            origin = time.time() - loop.time()
+            self._clock = lambda: origin + loop.time()
         listener = socket.create_server((_HOST, self._port), backlog=1024)
         self._port = listener.getsockname()[1]
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        app.on_response_prepare.append(keep_own_headers)
-        runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=_SHUTDOWN
+        runner = web.ServerRunner(
+            web.Server(self._serve, access_log=None), shutdown_timeout=_SHUTDOWN
         )
         await runner.setup()
         site = web.SockSite(runner, listener, ssl_context=self._ssl_context, backlog=1024)
         await site.start()
-        self._runner, self._listener = runner, listener
+        self._loop, self._runner, self._listener = loop, runner, listener
 
     async def _close(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is None or self._listener is None:
+        if runner is None or self._listener is None or runner.server is None:
             return
         # asyncio's server loses what it accepts in the turn of the loop in which it is closed.
         with contextlib.suppress(NotImplementedError):  # of Windows' own loop
@@ -195,26 +182,23 @@ class IntercomSimulator:
             await site.stop()
         for task in self._busy:
             task.cancel()
-        if runner.server is not None:
-            for connection in runner.server.connections:
-                # An orderly end of TLS would wait for the client.
-                if connection.transport is not None:
-                    connection.transport.abort()
+        for connection in runner.server.connections:
+            # An orderly end of TLS would wait for the client.
+            if connection.transport is not None:
+                connection.transport.abort()
         await runner.cleanup()
 
     async def _be_away(self, kind: Outage, seconds: float) -> None:
         if kind is Outage.REFUSED:
             await self._close()
-            await SYSTEM.sleep(seconds)
+            await asyncio.sleep(seconds)
             await self._start()
             return
         self._outage = kind
         try:
-            await SYSTEM.sleep(seconds)
+            await asyncio.sleep(seconds)
         finally:
             self._outage = None
-            self._back.set()
-            self._back = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -224,22 +208,22 @@ class IntercomSimulator:
         await self.aclose()
 
     def __enter__(self) -> Self:
-        if self._runner is not None:
-            raise ClientStateError("the simulator is running already")
-        self._thread = _LoopThread()
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="intercom-simulator", daemon=True)
+        thread.start()
         try:
-            self._thread.run(self._start())
+            asyncio.run_coroutine_threadsafe(self._start(), loop).result()
         except BaseException:
-            self.__exit__()
+            _end(thread, loop)
             raise
+        self._thread = thread
         return self
 
     def __exit__(self, *_: object) -> None:
-        thread = self._thread
-        if thread is not None:
-            thread.run(self._close())
-            self._thread = None
-            thread.close()
+        thread, self._thread = self._thread, None
+        if thread is not None and self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            _end(thread, self._loop)
 
     # For tests
 
@@ -250,14 +234,9 @@ class IntercomSimulator:
 
     def now(self) -> float:
         """Unix seconds by the server's clock."""
-        if self._clock is not None:
-            return self._clock()
-        if self._origin is None:
+        if self._clock is None:
             raise ClientStateError("the simulator has no clock before it is started")
-        return self._origin + self._elapsed()
-
-    def _elapsed(self) -> float:
-        return SYSTEM.monotonic() if self._thread is None else self._thread.loop.time()
+        return self._clock()
 
     def spend(self, requests: int) -> None:
         """Use up quota of the current window, as another process with this token would."""
@@ -266,49 +245,52 @@ class IntercomSimulator:
     def release(self) -> None:
         """Let requests that hang (`Fault.HANG`) go on."""
         released, self._released = self._released, asyncio.Event()
-        if self._thread is None:
-            released.set()
-        else:
-            self._thread.loop.call_soon_threadsafe(released.set)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(released.set)
 
     # A request's way
 
-    async def _serve(self, arrived: web.Request) -> Reply:
-        path, _, query = arrived.raw_path.partition("?")
-        request = Request(
-            method=arrived.method,
-            path=path,
-            query=query,
-            time=self.now(),
-            headers=arrived.headers,
-        )
-        reply = self._blank()
+    async def _serve(self, arrived: web.BaseRequest) -> Reply:
+        path = arrived.raw_path.partition("?")[0]
+        request = Request(method=arrived.method, path=path, headers=arrived.headers)
+        now = self.now()
+        headers = {
+            "Date": _http_date(int(now)),
+            "Server": "nginx",
+            "Content-Type": "application/json; charset=utf-8",
+            REQUEST_ID: f"{self._random.getrandbits(80):020x}",
+        }
+        reply = Reply(body=b"", headers=headers)
         self._busy.add(arrived.task)
         try:
             with self.requests.counting(request), contextlib.suppress(ConnectionError):
-                await self._treat(arrived, request, reply)
+                half = self._random.uniform(*self._latency) / 2
+                if half > 0:
+                    await asyncio.sleep(half)
+                request.body = await arrived.read()
+                await self._answer(request, reply)
+                if reply.held:
+                    await self._released.wait()
+                if half + reply.delay > 0:
+                    await asyncio.sleep(half + reply.delay)
+                await reply.send(arrived)
                 request.status = reply.status
         finally:
             self._busy.discard(arrived.task)
         return reply
 
-    async def _treat(self, arrived: web.Request, request: Request, reply: Reply) -> None:
-        latency = self._random.uniform(self._shortest, self._longest)
-        reply.delay = latency / 2
-        if latency > 0:
-            await SYSTEM.sleep(latency / 2)
-        request.body = await arrived.read()
-        await self._answer(request, reply)
-        if reply.held:
-            await self._released.wait()
-        if reply.delay > 0:
-            await SYSTEM.sleep(reply.delay)
-        await reply.send(arrived)
-
     async def _answer(self, request: Request, reply: Reply) -> None:
-        if self._outage is not None:
-            await self._fail(reply, self._outage)
-            return
+        match self._outage:
+            case Outage.UNAVAILABLE:
+                reply.fail(503, "service_unavailable", "Service Unavailable")
+                return
+            case Outage.RESET:
+                reply.ending = Ending.RESET
+                return
+            case Outage.SILENT:
+                await asyncio.Event().wait()  # until the simulator is closed
+            case _:
+                pass
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             reply.fail(*TOKEN_INVALID)
             return
@@ -317,62 +299,34 @@ class IntercomSimulator:
         reply.headers["X-RateLimit-Remaining"] = str(standing.remaining)
         reply.headers["X-RateLimit-Reset"] = str(standing.reset)
         if not standing.accepted:
-            reply.fail(429, "rate_limit_exceeded", self.quota.refusal_message)
+            message = f"Exceeded rate limit of {standing.limit} in {self.quota.window:g}_seconds"
+            reply.fail(429, "rate_limit_exceeded", message)
             return
-        strikes = self.faults.draw(request)
-        points = {strike.fault.when for strike in strikes}
-        if When.HOLDING in points:
+        struck = self.faults.draw(request)
+        if struck is not None and struck.fault is Fault.HANG:
             await self._released.wait()
-        if When.INSTEAD not in points:
+        if struck is None or struck.fault.is_applied:
             self._handle(request, reply)
-        for strike in strikes:
-            strike.alter(reply)
-
-    async def _fail(self, reply: Reply, outage: Outage) -> None:
-        if outage is Outage.UNAVAILABLE:
-            reply.fail(503, "service_unavailable", "Service Unavailable")
-        elif outage is Outage.RESET:
-            reply.ending = Ending.RESET
-        else:
-            await self._back.wait()
-            reply.ending = Ending.CLOSED
+        if struck is not None:
+            struck.alter(reply)
 
     def _handle(self, request: Request, reply: Reply) -> None:
         reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")
         try:
-            reply.show(self._endpoints.answer(request, self.now()))
+            reply.show(self._endpoints.answer(request))
         except RefusedError as refused:
             reply.fail(refused.status, refused.code, refused.message)
             if refused.link is not None:
                 reply.headers["Link"] = refused.link
 
-    def _blank(self) -> Reply:
-        request_id = uuid.UUID(int=self._random.getrandbits(128), version=4)
-        headers = {
-            "Date": email.utils.formatdate(self.now(), usegmt=True),
-            "Content-Type": "application/json; charset=utf-8",
-            REQUEST_ID: str(request_id),
-        }
-        return Reply(body=b"", headers=headers)
+
+def _end(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
-class _LoopThread:
-    """A running event loop in a thread of its own; `close` ends both."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self.loop.run_forever, name="intercom-simulator", daemon=True
-        )
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine there and wait for its end, blocking this thread."""
-        asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    def close(self) -> None:
-        """Stop the loop and wait for the thread."""
-        self.run(self.loop.shutdown_asyncgens())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+@functools.lru_cache(maxsize=16)
+def _http_date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)

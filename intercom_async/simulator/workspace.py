@@ -10,12 +10,6 @@ import attrs
 
 from intercom_async.errors import InvalidArgumentError
 
-_FIRST_ADMIN_ID: Final = 5017690
-_FIRST_CONVERSATION_ID: Final = 1295
-CREATED_AT: Final = 1_700_000_000
-"""Unix seconds; the creation time of whatever no request created."""
-
-
 NOT_FOUND: Final = (404, "not_found", "Resource Not Found")
 _USER_NOT_FOUND: Final = (404, "not_found", "User Not Found")
 
@@ -51,18 +45,15 @@ class Contact:
     role: str = "user"
     email: str | None = None
     external_id: str | None = None
-    conversation_ids: tuple[str, ...] = ()
 
 
 @attrs.define
 class Conversation:
-    """A conversation: its contacts in order of joining, how many parts, and Unix seconds."""
+    """A conversation: its contacts in order of joining, and how many parts it has."""
 
     id: str
     contact_ids: list[str]
     parts: int = 0
-    created_at: int = CREATED_AT
-    updated_at: int = CREATED_AT
 
 
 class Workspace:
@@ -83,10 +74,9 @@ class Workspace:
         self.deleted: list[str] = []
         self.detached: collections.Counter[tuple[str, str]] = collections.Counter()
         self._random = random.Random(seed)  # noqa: S311  ids for tests guard no secret
-        self._admin_numbers = itertools.count(_FIRST_ADMIN_ID)
-        self._conversation_numbers = itertools.count(_FIRST_CONVERSATION_ID)
-        self._found_by: collections.defaultdict[tuple[str, str], list[Contact]]
-        self._found_by = collections.defaultdict(list)
+        # The first ones are the ids in the README's examples.
+        self._admin_numbers = itertools.count(5017690)
+        self._conversation_numbers = itertools.count(1295)
 
     # Filling
 
@@ -104,12 +94,9 @@ class Workspace:
         role: str = "user",
         contact_id: str | None = None,
     ) -> str:
-        """Add a "user" or "lead" and return its id, a random one unless given."""
-        contact_id = contact_id or self._hex_id()
-        contact = Contact(contact_id, role, email, external_id)
-        self.contacts[contact_id] = contact
-        for key in _keys(contact):
-            self._found_by[key].append(contact)
+        """Add a "user" or "lead" and return its id, 24 random hexadecimal digits unless given."""
+        contact_id = contact_id or f"{self._random.getrandbits(96):024x}"
+        self.contacts[contact_id] = Contact(contact_id, role, email, external_id)
         return contact_id
 
     def add_conversation(
@@ -121,11 +108,8 @@ class Workspace:
         if conversation_id in self.conversations:
             raise InvalidArgumentError("conversation_id", conversation_id, "an id not used yet")
         conversation_id = conversation_id or _free(self._conversation_numbers, self.conversations)
-        for contact_id in contact_ids:
-            self.contacts[contact_id].conversation_ids += (conversation_id,)
-        self.conversations[conversation_id] = Conversation(
-            conversation_id, list(contact_ids), parts
-        )
+        conversation = Conversation(conversation_id, list(contact_ids), parts)
+        self.conversations[conversation_id] = conversation
         return conversation_id
 
     def populate(
@@ -154,12 +138,24 @@ class Workspace:
         conversation = self.conversations.get(conversation_id)
         return conversation is not None and contact_id in conversation.contact_ids
 
+    def conversations_of(self, contact_ids: Collection[str]) -> list[Conversation]:
+        """Return the conversations in which one of the contacts takes part, oldest first."""
+        wanted = set(contact_ids)
+        return [
+            conversation
+            for conversation in self.conversations.values()
+            if not wanted.isdisjoint(conversation.contact_ids)
+        ]
+
+    def contacts_with(self, field: str, values: Collection[str]) -> list[Contact]:
+        """Return the contacts with one of these as "email", "external_id" or "id", oldest first."""
+        return [one for one in self.contacts.values() if getattr(one, field) in values]
+
     def conversation(self, conversation_id: str) -> Conversation:
         """Return a conversation, or refuse as the API does."""
-        try:
-            return self.conversations[conversation_id]
-        except KeyError:
-            raise RefusedError(*NOT_FOUND) from None
+        if conversation_id not in self.conversations:
+            raise RefusedError(*NOT_FOUND)
+        return self.conversations[conversation_id]
 
     def contact(self, contact_id: str) -> Contact:
         """Return a contact, or refuse as the API does."""
@@ -170,73 +166,40 @@ class Workspace:
             raise RefusedError(*_USER_NOT_FOUND)
         return self.contacts[contact_id]
 
-    def contacts_with(self, field: str, value: str) -> list[Contact]:
-        """Return all contacts with this "email", "external_id" or "id", oldest first."""
-        if field == "id":
-            return [self.contacts[value]] if value in self.contacts else []
-        return list(self._found_by.get((field, value), ()))
-
     # Changing, as the API does
 
-    def detach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
+    def detach(self, conversation_id: str, contact_id: str) -> None:
         """Take a contact out of a conversation, or refuse as the API does."""
-        conversation = self.conversation(conversation_id)
-        if contact_id not in conversation.contact_ids:
+        contact_ids = self.conversation(conversation_id).contact_ids
+        if contact_id not in contact_ids:
             raise RefusedError(*_USER_NOT_FOUND)
-        if len(conversation.contact_ids) == 1:
+        if len(contact_ids) == 1:
             message = "Removing the last customer is not allowed"
             raise RefusedError(422, "parameter_invalid", message)
-        conversation.contact_ids.remove(contact_id)
-        conversation.updated_at = int(now)
-        self._leave(contact_id, conversation_id)
+        contact_ids.remove(contact_id)
         self.detached[conversation_id, contact_id] += 1
 
-    def attach(self, conversation_id: str, contact_id: str, *, now: float = CREATED_AT) -> None:
+    def attach(self, conversation_id: str, contact_id: str) -> None:
         """Let a contact take part in a conversation; nothing changes when it already does."""
-        conversation = self.conversation(conversation_id)
-        contact = self.contacts.get(contact_id)
-        if contact is None:
+        contact_ids = self.conversation(conversation_id).contact_ids
+        if contact_id not in self.contacts:
             raise RefusedError(*NOT_FOUND)
-        if contact_id in conversation.contact_ids:
-            return
-        conversation.contact_ids.append(contact_id)
-        conversation.updated_at = int(now)
-        contact.conversation_ids += (conversation_id,)
+        if contact_id not in contact_ids:
+            contact_ids.append(contact_id)
 
     def delete_conversation(self, conversation_id: str) -> None:
         """Delete a whole conversation, or refuse as the API does."""
-        for contact_id in self.conversation(conversation_id).contact_ids:
-            self._leave(contact_id, conversation_id)
+        self.conversation(conversation_id)
         del self.conversations[conversation_id]
         self.deleted.append(conversation_id)
 
     def merge(self, contact_id: str, into: str) -> None:
         """Merge a contact into another, which takes part in its conversations from now on."""
-        gone, kept = self.contacts.pop(contact_id), self.contacts[into]
-        for conversation_id in gone.conversation_ids:
-            ids = self.conversations[conversation_id].contact_ids
-            if into in ids:
-                ids.remove(contact_id)
-            else:
-                ids[ids.index(contact_id)] = into
-                kept.conversation_ids += (conversation_id,)
-        for key in _keys(gone):
-            self._found_by[key].remove(gone)
+        for conversation in self.conversations_of([contact_id]):
+            ids = [into if one == contact_id else one for one in conversation.contact_ids]
+            conversation.contact_ids = list(dict.fromkeys(ids))
+        del self.contacts[contact_id]
         self.merged[contact_id] = into
-
-    def _leave(self, contact_id: str, conversation_id: str) -> None:
-        contact = self.contacts[contact_id]
-        contact.conversation_ids = tuple(
-            other for other in contact.conversation_ids if other != conversation_id
-        )
-
-    def _hex_id(self) -> str:
-        return f"{self._random.getrandbits(96):024x}"
-
-
-def _keys(contact: Contact) -> list[tuple[str, str]]:
-    named = (("email", contact.email), ("external_id", contact.external_id))
-    return [(field, value) for field, value in named if value is not None]
 
 
 def _free(numbers: Iterator[int], taken: Collection[str]) -> str:

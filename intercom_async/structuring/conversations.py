@@ -21,10 +21,7 @@ _raw_entries: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def prepare() -> None:
-    """Make what decoding needs, so that no reply has to wait for it.
-
-    Programs that decode nothing need not wait for it either.
-    """
+    """Make what decoding needs, so that no reply has to wait for it."""
     decode_usual(b"{}", Conversation)
     decode_usual(b"{}", ConversationPart)
     encode_conversation(structure({}, Conversation))
@@ -82,7 +79,7 @@ def decode_in_steps(
 
 
 def _by_parts(body: bytes, default_id: str | None) -> Generator[None, None, Conversation]:
-    """Decode in steps; raises unless the list of parts has its usual place and only objects."""
+    # Raises unless the list of parts has its usual place and only objects.
     body.decode()  # of members named twice, msgspec does not look at the text of the first
     yield
     members = _raw_members.decode(body)

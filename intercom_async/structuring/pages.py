@@ -34,11 +34,7 @@ def decode_page(body: bytes | str) -> ConversationPage:
 
 
 def decode_contacts(body: bytes | str) -> ContactPage:
-    """Return a page of contacts; entries that are no objects are left out.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
+    """Return a page of contacts, like `decode_page`."""
     document = json_object(body)
     return ContactPage(
         contacts=_listed(document, "data", ContactReference), starting_after=_next_page(document)
@@ -46,11 +42,7 @@ def decode_contacts(body: bytes | str) -> ContactPage:
 
 
 def decode_identity(body: bytes | str) -> Identity:
-    """Return the admin and workspace that the answer of `GET /me` holds.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
+    """Return the admin and workspace that the answer of `GET /me` holds."""
     return structure(json_object(body), Identity)
 
 

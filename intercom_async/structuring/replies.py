@@ -1,12 +1,13 @@
 """The objects that replies hold, each with the head of its reply."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from typing import Final, TypeVar
 
 from intercom_async.errors import ResponseDecodeError
 from intercom_async.model import Conversation, Identity
-from intercom_async.model.base import RepliedObject, mark
+from intercom_async.model.base import mark
 from intercom_async.structuring import STEP, decode_conversation, decode_identity, decode_in_steps
 from intercom_async.transport.wire import Reply, head_of
 
@@ -15,7 +16,6 @@ _LARGE: Final = 64 * 1024
 however odd the page. Conversations are decoded in steps instead."""
 
 _Decoded = TypeVar("_Decoded")
-_Replied = TypeVar("_Replied", bound=RepliedObject)
 
 
 async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
@@ -24,71 +24,55 @@ async def off_loop(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decode
     If the call is cancelled, the thread ends by itself later.
 
     Raises:
-        ResponseDecodeError: the body is no JSON object.
+        ResponseDecodeError: the body is no JSON object; so in all functions here.
     """
-    try:
+    with _named_in_errors(reply):
         if len(reply.body) < _LARGE:
             return decode(reply.body)
         return await asyncio.to_thread(decode, reply.body)
-    except ResponseDecodeError as error:
-        raise _with_head(reply, error) from None
-
-
-def _with_head(reply: Reply, error: ResponseDecodeError) -> ResponseDecodeError:
-    """Return the error about a body with the status and request id of its reply."""
-    named = ResponseDecodeError(
-        error.reason, body=error.body, status=reply.status, request_id=reply.request_id
-    )
-    named.reply = head_of(reply)
-    return named
 
 
 def conversation_from(reply: Reply, conversation_id: str | None) -> Conversation:
-    """Decode the conversation a reply carries.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
-    try:
+    """Decode the conversation a reply carries."""
+    with _named_in_errors(reply):
         conversation = decode_conversation(reply.body, default_id=conversation_id)
-    except ResponseDecodeError as error:
-        raise _with_head(reply, error) from None
-    return with_reply(reply, conversation)
-
-
-def with_reply(reply: Reply, replied: _Replied) -> _Replied:
-    """Return a decoded object with its reply's head attached."""
-    mark(replied, head_of(reply))
-    return replied
+    mark(conversation, head_of(reply))
+    return conversation
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
-    """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop.
-
-    Raises:
-        IntercomError: see `conversation_from`.
-    """
+    """Decode like `conversation_from`; a long one in steps, so that it does not hold the loop."""
     if len(reply.body) <= 2 * STEP:
         return conversation_from(reply, conversation_id)
     steps = decode_in_steps(reply.body, default_id=conversation_id)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            conversation: Conversation = done.value
-            return with_reply(reply, conversation)
-        except ResponseDecodeError as error:
-            raise _with_head(reply, error) from None
-        await asyncio.sleep(0)
+    with _named_in_errors(reply):
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                conversation: Conversation = done.value
+                break
+            await asyncio.sleep(0)
+    mark(conversation, head_of(reply))
+    return conversation
 
 
 def read_identity(reply: Reply) -> Identity:
-    """Decode the answer of `GET /me`.
+    """Decode the answer of `GET /me`."""
+    with _named_in_errors(reply):
+        identity = decode_identity(reply.body)
+    mark(identity, head_of(reply))
+    return identity
 
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
+
+@contextlib.contextmanager
+def _named_in_errors(reply: Reply) -> Generator[None]:
+    """Let an error about the body name its reply."""
     try:
-        return with_reply(reply, decode_identity(reply.body))
+        yield
     except ResponseDecodeError as error:
-        raise _with_head(reply, error) from None
+        named = ResponseDecodeError(
+            error.reason, body=error.body, status=reply.status, request_id=reply.request_id
+        )
+        named.reply = head_of(reply)
+        raise named from None

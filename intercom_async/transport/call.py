@@ -272,23 +272,17 @@ class Call(msgspec.Struct, eq=False):
                 permit = await self._wait_for_permit()
             if self.on_send is not None and (announced := self.on_send()) is not None:
                 await self._until_announced(announced, permit)
-            answer: Reply | BaseException
             try:
-                answer = await shared.http.attempt(self.request, seconds=self.options.timeout)
-            except BaseException as error:  # noqa: BLE001  raised below
-                answer = show_nothing_of(error)
-            if isinstance(answer, AttemptFailedError):
-                return self._without_reply(permit, answer)
-            if isinstance(answer, BaseException):
-                self._interrupted(permit, answer)
-                try:
-                    raise answer  # outside the handler: nothing of the HTTP client hangs on it
-                finally:
-                    del answer  # or traceback and frame would keep each other alive
-            shared.replies[answer.status] += 1
-            if answer.status != 429:
-                return self._answered(permit, answer)
-            refusal = self._refused(permit, answer)
+                reply = await shared.http.attempt(self.request, seconds=self.options.timeout)
+            except AttemptFailedError as error:
+                return self._without_reply(permit, error)
+            except BaseException as error:  # noqa: BLE001  raised again
+                self._interrupted(permit, error)
+                raise show_nothing_of(error) from None
+            shared.replies[reply.status] += 1
+            if reply.status != 429:
+                return self._answered(permit, reply)
+            refusal = self._refused(permit, reply)
             if refusal is not None:
                 return refusal
 

@@ -12,11 +12,11 @@ with the conversation. An empty list contradicts nothing.
 `detaching` decides what becomes of a write after a doubt.
 """
 
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import msgspec
 
-from intercom_async.documents import decode_json, is_object
+from intercom_async.documents import decode_json, is_list, is_object
 from intercom_async.errors import (
     ContradictoryReplyError,
     IntercomError,
@@ -191,19 +191,8 @@ def _listed(content: _Content) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
     for member in (content.customers, content.contacts):
         listed = member
-        if _is_dict(member):
+        if is_object(member):
             listed = member.get("contacts", member.get("customers"))
-        if _is_list(listed):
-            return {str(entry.get("id")) for entry in listed if _is_dict(entry)}
+        if is_list(listed):
+            return {str(entry.get("id")) for entry in listed if is_object(entry)}
     return None
-
-
-# A decoder makes no other types; asking for the abstract ones takes longer than all of the rest.
-
-
-def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
-    return type(value) is dict
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return type(value) is list

@@ -5,9 +5,10 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 - It repeats a DELETE by itself when the connection drops, even a fresh one, and has no public
   switch for that. A client middleware sees every attempt on the wire; ours turns the exceptions
   that trigger the repeat into one that does not.
-- Half of what a session does for a request (redirects, cookies, traces) is not wanted here and
-  costs a tenth of a call. The library's own sessions give requests to the connector themselves,
-  with an aiohttp that the tests know, while nobody watches the session.
+- Most of what a session does for a request (redirects, cookies, traces, a task that writes the
+  body) is not wanted here and costs a third of a call. In the library's own sessions, requests go
+  straight to a connection of the connector, and replies come straight from aiohttp's parser: with
+  an aiohttp that the tests know, while nobody watches the session.
 - It takes whatever an idle connection received (a proxy's "408, you were idle", a reply that was
   sent twice) for the answer to the next request. `Connector` does not hand out such a connection;
   sessions of the application's own can be given it.
@@ -26,16 +27,17 @@ Some habits of aiohttp would break the library's promises and are dealt with her
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, final
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import msgspec
 from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -47,7 +49,6 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
-from intercom_async.transport.deadlines import Deadlines
 from intercom_async.transport.doubt import Habit, doubt_about
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+    from aiohttp.typedefs import RawHeaders
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -86,13 +88,11 @@ class AttemptFailedError(Exception):
 
     Attributes:
         detail: what happened, in words that are safe to show.
-        way: the proxy that the request went through; empty or ", ...".
     """
 
-    def __init__(self, failure: Failure, detail: str, way: str = "") -> None:
+    def __init__(self, failure: Failure, detail: str) -> None:
         self.failure = failure
         self.detail = detail
-        self.way = way
         super().__init__(detail)
 
 
@@ -117,12 +117,6 @@ class _Body(aiohttp.BytesPayload):
             raise show_nothing_of(error) from None
 
 
-@lru_cache(maxsize=16)
-def _shared_body(body: bytes) -> _Body:
-    """Return the body of a DELETE: an admin's id, the same for one request after the other."""
-    return _Body(body)
-
-
 async def _guard(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -139,9 +133,24 @@ async def _guard(
         aiohttp.ConnectionTimeoutError,
         aiohttp.ClientHttpProxyError,
     ) as error:
-        way = "" if request.proxy is None else f", through the proxy {shown(request.proxy)}"
-        # The cause gets no name here: the frame, to which it leads, would keep it alive.
-        raise AttemptFailedError(_classify(error), _describe(error), way) from _os_error(error)
+        raise _failure(error, request.proxy)  # noqa: B904  it has its cause
+
+
+class _Answer(NamedTuple):
+    """The head of a reply, and what its body is read from.
+
+    Attributes:
+        lines: names and values of the headers, as they came.
+        protocol: aiohttp's end of the connection; stubs have none.
+        close: ends the connection, for a body that is not read to its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    lines: "RawHeaders"
+    content: aiohttp.StreamReader
+    protocol: "ResponseHandler | None"
+    close: Callable[[], None]
 
 
 _READING: Final[dict[str, Any]] = {
@@ -150,48 +159,13 @@ _READING: Final[dict[str, Any]] = {
     "max_field_size": _LINE_LIMIT,
     "max_headers": _HEADERS_LIMIT,
 }
-_SETTINGS: Final[dict[str, Any]] = {
-    "raise_for_status": False,
-    "middlewares": (_guard,),
-    **_READING,
-}
-"""The library's own sessions have these; with another session, each request has them."""
-
 _REQUEST: Final = getattr(aiohttp.ClientSession, "_request", None)
 
 
 # Tools that record, trace or answer an application's requests put a function of their own there.
 _UNWATCHED: Final = isinstance(_REQUEST, FunctionType) and _REQUEST.__module__ == "aiohttp.client"
 _STRAIGHT: Final = _UNWATCHED and aiohttp.__version__.startswith("3.14.")
-"""Whether `_send_straight` may be used: these versions of aiohttp are tested."""
-
-
-async def _send_straight(
-    request: aiohttp.ClientRequest,
-    timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's
-) -> aiohttp.ClientResponse:
-    """Do what `ClientSession` does for a request without redirects, cookies and traces.
-
-    It leaves out the rest, which costs a tenth of a call.
-    """
-    connector = request.session.connector
-    assert connector is not None  # noqa: S101  the session is open
-    try:
-        connection = await connector.connect(request, [], timeout)
-    except TimeoutError as error:
-        raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {request.url}") from error
-    try:
-        assert connection.protocol is not None  # noqa: S101  it is new, or was idle
-        connection.protocol.set_response_params(read_until_eof=True, **_READING)
-        response = await request.send(connection)
-        try:
-            return await response.start(connection)
-        except BaseException:
-            response.close()
-            raise
-    except BaseException:
-        connection.close()
-        raise
+"""Whether requests may go straight to the connector: these versions of aiohttp are tested."""
 
 
 def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
@@ -201,11 +175,13 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
     request.headers.extend((hdrs.COOKIE, value) for value in written)
 
 
-def _os_error(error: Exception) -> OSError | None:
-    """Return the system's error; nothing else of aiohttp's error is safe to show."""
+def _failure(error: Exception, proxy: URL | None = None) -> AttemptFailedError:
+    """Return what a foreign exception says; of its causes only the system's is safe to show."""
+    way = "" if proxy is None else f", through the proxy {shown(proxy)}"
+    failure = AttemptFailedError(_classify(error), _describe(error) + way)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return show_nothing_of(error.os_error)
-    return None
+        failure.__cause__ = show_nothing_of(error.os_error)
+    return failure
 
 
 def _check_proxy(url: URL, proxy: URL) -> None:
@@ -244,7 +220,7 @@ class Connector(aiohttp.TCPConnector):
 
 def _describe(error: BaseException) -> str:
     """Return the error in words, without the headers that aiohttp puts into `repr`."""
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return f"{type(error).__name__}: {error.message}"
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -269,20 +245,30 @@ def _classify(error: Exception) -> Failure:
     return Failure.UNREADABLE
 
 
-def _lines_of(response: aiohttp.ClientResponse) -> str:
+def _text_of(lines: "RawHeaders") -> str:
     """Return names and values of a reply's headers, each on a line."""
-    lines = b"\n".join(itertools.chain.from_iterable(response.raw_headers))
-    return lines.decode("utf-8", "surrogateescape")
+    return b"\n".join(itertools.chain.from_iterable(lines)).decode("utf-8", "surrogateescape")
 
 
-async def _read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """Return a reply's body, to its end or somewhat beyond `limit` bytes."""
+def _limit_of(status: int) -> int:
+    return _ERROR_LIMIT if status >= 300 else BODY_LIMIT
+
+
+async def _body_of(answer: _Answer) -> bytes:
+    """Return a reply's body, to its end or somewhat beyond the bound."""
+    content, limit = answer.content, _limit_of(answer.status)
     pieces: list[bytes] = []
     size = 0
-    while size <= limit and not content.at_eof():
-        piece = await content.readany()
-        pieces.append(piece)
-        size += len(piece)
+    try:
+        while size <= limit and not content.at_eof():
+            piece = await content.readany()
+            pieces.append(piece)
+            size += len(piece)
+    finally:
+        # At the body's end the connection went back to the pool by itself. Before it, the
+        # rest of the body is still on the wire and the connection must not be used again.
+        if not content.is_eof():
+            answer.close()
     return b"".join(pieces)
 
 
@@ -292,13 +278,9 @@ _LAST_ID: Final = "_intercom_async_last_id"
 
 def _repeats(connection: "ResponseHandler", request_id: str) -> bool:
     """Whether a connection's last reply had the same request id; remembers this one."""
-    if getattr(connection, _LAST_ID, None) == request_id:
-        return True
-    try:  # noqa: SIM105  `suppress` would cost more than all of this
-        setattr(connection, _LAST_ID, request_id)
-    except AttributeError:
-        pass  # a connection that takes no attribute: then nothing of it is remembered
-    return False
+    last = getattr(connection, _LAST_ID, None)
+    setattr(connection, _LAST_ID, request_id)
+    return last == request_id
 
 
 _SLOTS: Final[WeakKeyDictionary[aiohttp.BaseConnector, Slots]] = WeakKeyDictionary()
@@ -334,20 +316,28 @@ def open_session(connections: int) -> aiohttp.ClientSession:
         # A cookie set for one token must never be replayed for another.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,  # it would read netrc, too; see `network`
-        **_SETTINGS,
     )
     _OWN.add(session)
     return session
 
 
-def _body_of(request: Request) -> _Body | None:
-    if request.body is None:
-        return None
-    return _shared_body(request.body) if request.method == "DELETE" else _Body(request.body)
+@lru_cache  # the calls of a program have few different ones
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    """Return the bound on connecting; `Http.attempt` bounds the whole.
+
+    It is less than the whole, so that a host that never answers is known to have got nothing, and
+    not rounded up to a whole second.
+    """
+    connect = min(_CONNECT_TIME, 0.9 * seconds)
+    return aiohttp.ClientTimeout(total=None, connect=connect, ceil_threshold=_CONNECT_TIME)
 
 
 class Http:
     """One origin, one token, one connection pool, opened on first use inside the running loop.
+
+    Attributes:
+        base_url: scheme, host and path prefix, without a trailing slash.
+        closed: whether `aclose` was called.
 
     Args:
         session: used and never closed; without it a session is opened and closed here.
@@ -364,39 +354,29 @@ class Http:
         runtime: Runtime,
         proxy: URL | None = None,
     ) -> None:
-        self._base_url = base_url
+        self.base_url = base_url
         self._url = URL(base_url, encoded=True)
         self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
+        host = self._url.host_port_subcomponent
+        lines = {"Host": host, **self._headers}.items()
+        self._lines = "".join(f"{name}: {value}\r\n" for name, value in lines)
         self._body_headers = CIMultiDict(self._headers, **{"Content-Type": "application/json"})
         self._hiding = Hiding(token)
         self._injected = session
         self._session = session
         self._proxy = proxy
         self.slots = UNBOUNDED
-        self._settings = _SETTINGS
-        self._straight = False
+        self._asked: aiohttp.ClientRequest | None = None  # what straight requests connect as
         self._runtime = runtime
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
-        self._closed = False
+        self.closed = False
         self.habit = Habit()
-        self._deadlines = Deadlines(runtime)
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._session else "not opened"
-        return f"<Http {self._base_url} ({state})>"
-
-    @property
-    def base_url(self) -> str:
-        """Scheme, host and path prefix, without a trailing slash."""
-        return self._base_url
-
-    @property
-    def closed(self) -> bool:
-        """Whether `aclose` was called."""
-        return self._closed
+        state = "closed" if self.closed else "open" if self._session else "not opened"
+        return f"<Http {self.base_url} ({state})>"
 
     @property
     def instrumented(self) -> bool:
@@ -415,7 +395,7 @@ class Http:
             InvalidArgumentError: HTTPS_PROXY names no proxy.
         """
         loop = asyncio.get_running_loop()
-        if self._closed:
+        if self.closed:
             raise ClientStateError("the client is closed; open a new one")
         if self._loop is None:
             if self._proxy is None and (self._session is None or self._session in _OWN):
@@ -424,30 +404,17 @@ class Http:
                 self._session = open_session(CONNECTIONS)
             self._loop, self._pid = loop, os.getpid()
             self.slots = slots_of(self._session)
-            own = self._session in _OWN
-            self._settings = {} if own else _SETTINGS
             watched = self._proxy is not None or self._session.trace_configs
-            self._straight = _STRAIGHT and own and not watched
+            if _STRAIGHT and self._session in _OWN and not watched:
+                self._asked = aiohttp.ClientRequest(
+                    "GET", self._url, loop=loop, session=self._session
+                )
         elif self._loop is not loop or self._pid != os.getpid():
             raise ClientStateError(
                 "the client belongs to another event loop or process; open one client in each"
             )
         assert self._session is not None  # noqa: S101  set just above, or injected
         return self._session
-
-    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get(seconds)
-        if timeout is None:
-            # Connecting gets less than the whole, so that a host that never answers is known
-            # to have received nothing. The whole is bounded by `Deadlines`.
-            connect = min(_CONNECT_TIME, 0.9 * seconds)
-            timeout = aiohttp.ClientTimeout(total=None, connect=connect)
-            self._timeouts = {seconds: timeout}
-        return timeout
-
-    def _url_of(self, request: Request) -> URL:
-        url = self._url.with_path(self._prefix + request.path, encoded=True)
-        return URL(f"{url}?{request.query}", encoded=True) if request.query else url
 
     async def attempt(self, request: Request, *, seconds: float) -> Reply:
         """Send a request once and read the reply within `seconds`; `Reply.doubt` is set.
@@ -457,90 +424,114 @@ class Http:
             ClientStateError: the client or the injected session cannot be used.
         """
         session = self.ready()
-        self._deadlines.enter(seconds)
+        answer: _Answer | None = None
+        limit = asyncio.timeout(seconds)
         try:
-            return await self._read(request, await self._send(session, request, seconds))
-        except asyncio.CancelledError:
-            if not self._deadlines.leave():
-                raise
-            detail = f"no reply within {seconds:g} s"
-            raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
+            async with limit:
+                answer = await self._send(session, request, seconds)
+                body = await _body_of(answer)
         except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
+            if answer is not None:
+                late = "the rest did not arrive in time"
+                detail = f"HTTP {answer.status}, {late if limit.expired() else _describe(error)}"
+                raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
+            if limit.expired():
+                detail = f"no reply within {seconds:g} s"
+                raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
             raise self._translate(error)  # noqa: B904  an OS error is its cause already
-        finally:
-            self._deadlines.leave()
+        return self._reply(request, answer, body)
 
-    def _send(
+    async def _send(
         self, session: aiohttp.ClientSession, request: Request, seconds: float
-    ) -> Awaitable[aiohttp.ClientResponse]:
-        url, data, timeout = self._url_of(request), _body_of(request), self._timeout(seconds)
-        headers = self._headers if data is None else self._body_headers
+    ) -> _Answer:
         watched = getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
-        if self._straight and not watched and not session.closed:
-            made = aiohttp.ClientRequest(
-                request.method, url, data=data, headers=headers, loop=self._loop, session=session
-            )
-            return _guard(made, lambda made: _send_straight(made, timeout))
-        # `request` only wraps this in a context manager, for a thirtieth of a call's cost.
-        asked: Awaitable[aiohttp.ClientResponse] = getattr(session, "_request", session.request)(
+        if self._asked is not None and not watched and not session.closed:
+            return await self._send_straight(self._asked, request, seconds)
+        url = self._url.with_path(self._prefix + request.path, encoded=True)
+        response = await session.request(
             request.method,
-            url,
-            data=data,
-            headers=headers,
-            timeout=timeout,
+            URL(f"{url}?{request.query}", encoded=True) if request.query else url,
+            data=None if request.body is None else _Body(request.body),
+            headers=self._headers if request.body is None else self._body_headers,
+            timeout=_timeout(seconds),
             allow_redirects=False,
             proxy=self._proxy,
-            **self._settings,
+            raise_for_status=False,
+            middlewares=(_guard,),
+            **_READING,
         )
-        return asked
+        return _Answer(
+            response.status,
+            response.headers,
+            response.raw_headers,
+            response.content,
+            # By now aiohttp's public `connection` is often given back already.
+            getattr(response, "_protocol", None),
+            response.close,
+        )
 
-    async def _read(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
-        headers = response.headers
+    async def _send_straight(
+        self, asked: aiohttp.ClientRequest, request: Request, seconds: float
+    ) -> _Answer:
+        """Do what a session does for a request that needs none of its services."""
+        connector = asked.session.connector
+        assert connector is not None  # noqa: S101  the session is open
+        try:
+            connection = await connector.connect(asked, [], _timeout(seconds))
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"Connection timeout to {asked.url}") from error
+        try:
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101  it is new, or was idle
+            protocol.set_response_params(read_until_eof=True, **_READING)
+            if protocol.transport is not None:  # else it was lost at once, as reading tells
+                protocol.transport.write(self._bytes_of(request))
+            message, content = await protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:  # on the way: a hint
+                message, content = await protocol.read()
+        except BaseException:
+            connection.close()
+            raise
+        content.on_eof(connection.release)
+        head = message.code, message.headers, message.raw_headers
+        return _Answer(*head, content, protocol, connection.close)
+
+    def _bytes_of(self, request: Request) -> bytes:
+        target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
+        lines, body = self._lines, request.body
+        if body is not None:
+            lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        elif request.method != "GET":
+            lines += "Content-Length: 0\r\n"
+        return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + (body or b"")
+
+    def _reply(self, request: Request, answer: _Answer, body: bytes) -> Reply:
+        status, headers, protocol = answer.status, answer.headers, answer.protocol
         request_id = headers.get("X-Request-Id")
-        # Stubs have none. By now aiohttp's public `connection` is often given back already.
-        connection: ResponseHandler | None = getattr(response, "_protocol", None)
         if request_id is not None:
             request_id = self._clean(request_id)
-            if connection is not None and _repeats(connection, request_id):
-                connection.close()
+            if protocol is not None and _repeats(protocol, request_id):
+                protocol.close()
                 raise AttemptFailedError(Failure.REPEATED, f"request id {request_id} came twice")
-        status = response.status
         flaw: ResponseTooLargeError | None = None
-        limit = _ERROR_LIMIT if status >= 300 else BODY_LIMIT
-        content = response.content
-        try:
-            # The whole of most replies comes with the head.
-            body = content.read_nowait() if content.is_eof() else await _read_body(content, limit)
-        except asyncio.CancelledError:
-            if not self._deadlines.leave():
-                raise
-            detail = f"HTTP {status}, and the rest did not arrive in time"
-            raise AttemptFailedError(Failure.TRUNCATED, detail) from None
-        except Exception as error:  # noqa: BLE001  see `_translate`
-            detail = f"HTTP {status}, {_describe(error)}"
-            raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
-        finally:
-            # At the body's end the connection went back to the pool by itself. Before it, the
-            # rest of the body is still on the wire and the connection must not be used again.
-            if not response.closed:
-                response.close()
+        limit = _limit_of(status)
         if len(body) > limit:
             flaw = ResponseTooLargeError(status=status, limit=limit, request_id=request_id)
             body = b""
         reply = Reply(
             status=status,
-            body=self._hiding.body(body, is_error=status >= 300),
+            body=self._hiding.body(body),
             request_id=request_id,
             headers=quota_headers(headers, wall=self._runtime.wall()),
             flaw=flaw,
-            all_headers=self._hiding.lines(_lines_of(response)),
+            all_headers=self._hiding.lines(_text_of(answer.lines)),
             raw=request.raw,
         )
         doubt = doubt_about(request, reply, removed_are_listed=self.habit.believed)
         if doubt is None:
             return reply
-        if doubt.contradiction and connection is not None:
-            connection.close()
+        if doubt.contradiction and protocol is not None:
+            protocol.close()
         server = headers.get("Server")
         return msgspec.structs.replace(
             reply, doubt=doubt, server=None if server is None else self._clean(server)
@@ -548,21 +539,19 @@ class Http:
 
     def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
-        if isinstance(error, AttemptFailedError):
-            way = error.way
-            if error.failure is Failure.CERTIFICATE and self._session in _OWN:
-                way += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
-            failure = AttemptFailedError(error.failure, self._clean(error.detail) + way)
-            failure.__cause__ = error.__cause__  # of `_guard`: what the system said, or None
-            return failure
         if isinstance(error, ClientStateError):
             return ClientStateError(str(error))
-        described = self._clean(_describe(error))
         if isinstance(error, RuntimeError | ValueError) and not isinstance(
             error, aiohttp.ClientError
         ):
-            return ClientStateError(f"the session cannot be used: {described}")
-        return AttemptFailedError(_classify(error), described)
+            return ClientStateError(f"the session cannot be used: {self._clean(_describe(error))}")
+        told = error if isinstance(error, AttemptFailedError) else _failure(error)
+        detail = self._clean(told.detail)
+        if told.failure is Failure.CERTIFICATE and self._session in _OWN:
+            detail += f", by the authorities in {authorities()}; SSL_CERT_FILE may name others"
+        failure = AttemptFailedError(told.failure, detail)
+        failure.__cause__ = told.__cause__
+        return failure
 
     def _clean(self, text: str) -> str:
         """Return a server's text made readable, without the token."""
@@ -570,8 +559,7 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
-        self._closed = True
-        self._deadlines.close()
+        self.closed = True
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()

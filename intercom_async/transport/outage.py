@@ -5,18 +5,16 @@ different calls (a single pair that always fails is no outage), for long enough 
 restarts drops many connections in one moment). Any answer that is no passing error ends it.
 
 While it lasts, one request at a time looks: it is sent to see whether Intercom answers again. The
-pauses from one look to the next grow, with jitter. Patient calls wait for their turn to look, first
-come, first served; a call that looked in vain goes to the end of the queue. While no call waits
-there is no timer. A turn belongs to its call from the moment it is given: a call that is cancelled
-just then gives it back.
+pauses from one look to the next grow, with jitter. Patient calls wait until one of them may look.
 """
 
 import asyncio
 import math
+from contextlib import suppress
 from typing import Final
 
 from intercom_async.observing import OutageStatus
-from intercom_async.runtime import Runtime, TimerHandle
+from intercom_async.runtime import Runtime
 
 CALLS: Final = 5
 """Calls that must have failed: fewer may have failed for reasons of their own."""
@@ -56,9 +54,7 @@ class Outage:
         self._look_began = 0.0
         self._pause = _FIRST_PAUSE
         self._reason = ""
-        self._waiting: dict[asyncio.Future[bool], None] = {}
-        self._timer: TimerHandle | None = None
-        self._timer_at = 0.0
+        self._changed = asyncio.Event()
 
     @property
     def suspected(self) -> bool:
@@ -109,11 +105,7 @@ class Outage:
         self._calls.clear()
         self._ended = self._runtime.monotonic()
         self._pause = _FIRST_PAUSE
-        waiting, self._waiting = self._waiting, {}
-        for turn in waiting:
-            if not turn.done():
-                turn.set_result(False)
-        self._set_timer()
+        self._wake()
         return ended
 
     # --- looking -------------------------------------------------------------------------------
@@ -128,19 +120,15 @@ class Outage:
         return True
 
     async def wait_for_turn(self) -> bool:
-        """Return True for the turn to look, False for the end of the outage."""
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = None
-        self._set_timer()
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result():
-                self.looking = False  # given and cancelled in the same turn of the loop
-            raise
-        finally:
-            self._waiting.pop(turn, None)
-            self._set_timer()
+        """Return True when it is this call's turn to look, False when the outage is over."""
+        while self.is_open:
+            if self.try_look():
+                return True
+            wait = None if self.looking else self.next_look - self._runtime.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+        return False
 
     def looked_in_vain(self, *, asked: float | None = None, longest: float = LONGEST_PAUSE) -> None:
         """A look is over and Intercom is still away: plan the next one.
@@ -155,32 +143,13 @@ class Outage:
         self._pause = min(longest, 2.0 * self._pause)
         pause = max(self._pause, min(LONGEST_PAUSE, asked or 0.0))
         self._plan(self._runtime.monotonic(), pause)
-        self._set_timer()
+        self._wake()
 
     def _plan(self, now: float, pause: float) -> None:
         jittered = pause * (0.5 + 0.5 * self._runtime.random())
         self.next_look = max(now, self._look_began + jittered)
 
-    def _set_timer(self) -> None:
-        """Set the timer for the next look if a call waits for it."""
-        wanted = self._waiting and self.is_open and not self.looking
-        if self._timer is not None:
-            if wanted and self._timer_at == self.next_look:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if wanted:
-            self._timer_at = self.next_look
-            wait = max(0.0, self._timer_at - self._runtime.monotonic())
-            self._timer = self._runtime.call_later(wait, self._give_turn)
-
-    def _give_turn(self) -> None:
-        self._timer = None
-        turn = next((turn for turn in self._waiting if not turn.done()), None)
-        if turn is None:
-            return  # those that were cancelled are about to leave
-        if self.try_look():
-            del self._waiting[turn]
-            turn.set_result(True)
-        else:
-            self._set_timer()
+    def _wake(self) -> None:
+        """Let those who wait see what has changed."""
+        self._changed.set()
+        self._changed = asyncio.Event()

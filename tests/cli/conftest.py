@@ -1,5 +1,6 @@
 """A simulator in a thread of its own, and the command line called as a shell would."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -23,13 +24,19 @@ def serving(**options: Any) -> IntercomSimulator:
     return IntercomSimulator(**options)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
     """Send SIGINT to this process once `when` holds, as a terminal would."""
 
     def press() -> None:
-        deadline = time.monotonic() + 20
-        while not when() and time.monotonic() < deadline:
-            time.sleep(0.005)
+        with contextlib.suppress(AssertionError):
+            wait_until(when)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press)

@@ -7,32 +7,31 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 import intercom_async.journal
+from intercom_async.journal import Row
 
 T0 = 1_738_360_800.0
 """2025-01-31 22:00:00 UTC."""
 
 NASTY = "<script>alert('x')</script>&\"\x1b[31m\u202e\n"
 
-PAIR = {
-    "workspace": "",
-    "state": "detached",
-    "inferred": 0,
-    "in_doubt": 0,
-    "attempts": 1,
-    "refusals": 0,
-    "deferred": 0,
-    "second_try": 0,
-    "session": 1,
-}
 SESSION = {"source_kind": "file", "source_name": "/inputs/pairs.csv", "ending": "ended"}
 NUMBERS = {"requests": 0, "retries": 0, "refusals": 0, "duplicates": 0, "quota_limit": 250}
 
 
 def pair(number: int, state: str = "detached", **facts: Any) -> dict[str, Any]:
     """A row whose ids and time follow from its number."""
-    ids = {"conversation_id": f"c{number}", "contact_id": f"k{number}"}
-    return PAIR | ids | {"state": state, "updated_at": T0 + number / 20} | facts
+    row = Row(
+        conversation_id=f"c{number}",
+        contact_id=f"k{number}",
+        state=state,
+        attempts=1,
+        session=1,
+        updated_at=T0 + number / 20,
+    )
+    return asdict(row) | facts
 
 
 def failed(number: int, **facts: Any) -> dict[str, Any]:
@@ -49,14 +48,8 @@ def failed(number: int, **facts: Any) -> dict[str, Any]:
 def session(number: int = 1, *, ended: bool = True, read: bool = True, **facts: Any) -> Any:
     """A session of a minute, an hour after the one before."""
     start = T0 + 3600 * (number - 1)
-    kept: dict[str, Any] = {
-        "number": number,
-        "started_at": start,
-        "elapsed": 60.0,
-        "input_ended": int(read),
-    }
-    kept["ended_at"] = start + 60 if ended else None
-    return SESSION | NUMBERS | kept | facts
+    times = {"started_at": start, "ended_at": start + 60 if ended else None, "elapsed": 60.0}
+    return SESSION | NUMBERS | times | {"number": number, "input_ended": int(read)} | facts
 
 
 def write(

@@ -36,55 +36,41 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
-class TestSummary:
-    @pytest.mark.parametrize(
-        ("outcomes", "facts", "said"),
-        [
-            ({Outcome.FAILED: 2}, {"causes": (CAUSE,)},
-             "  2 failed: HTTP 500\\x1b]0;owned\\x07 (for example 1,2)\n"),
-            ({Outcome.DETACHED: 1}, {"requests": 1}, "1 pair accounted for in 0 s: 1 request\n"),
-            ({Outcome.DETACHED: 2000}, {"inferred": 1},
-             "1 pair without a reply, confirmed by a check"),
-            ({Outcome.DETACHED: 5}, {"second_tries": 2},
-             "2 pairs failed at first and tried again at the end"),
-            ({Outcome.ALREADY_ABSENT: 3}, {}, "no contact was in its conversation"),
-        ],
-    )  # fmt: skip
-    def test_says_what_happened_and_why(
-        self, outcomes: dict[Outcome, int], facts: dict[str, Any], said: str
-    ) -> None:
-        assert said in shown(summary(outcomes, **facts))
-
-    def test_counts_every_outcome_that_occurred(self) -> None:
-        text = " ".join(shown(summary(dict.fromkeys(Outcome, 3))).split())
-        assert all(f"3 {outcome.replace('_', ' ')}" in text for outcome in Outcome)
-
-    def test_a_resumed_run_with_nobody_attached_raises_no_alarm(self) -> None:
-        text = shown(summary({Outcome.ALREADY_ABSENT: 3}, settled_before=3))
-        assert "no contact was in its conversation" not in text
-
-    def test_counts_bad_lines(self) -> None:
-        assert "1 line gave no pair" in shown(summary({Outcome.DETACHED: 1}), bad_lines=1)
-
-    def test_a_job_of_two_seconds_does_not_use_398_percent_of_the_quota(self) -> None:
-        short = summary({Outcome.DETACHED: 3}, requests=160, limit=200, elapsed=2.0)
-        assert short.quota_used == 4.0
-        assert short.to_dict()["quota_used"] is None
-        long = summary({Outcome.DETACHED: 3}, requests=160, limit=200, elapsed=20.0)
-        assert long.to_dict()["quota_used"] == 0.4
-
-    def test_a_program_gets_the_causes_with_an_example_each(self) -> None:
-        (cause,) = summary({Outcome.FAILED: 2}, causes=(CAUSE,)).to_dict()["causes"]
-        example = {"conversation_id": "1", "contact_id": "2"}
-        assert cause == {
-            "outcome": "failed", "error": CAUSE.error, "count": 2, "example": example,
-        }  # fmt: skip
-
-
 def shown(of: DetachSummary, *, bad_lines: int = 0, dry_run: bool = False) -> str:
     out = io.StringIO()
     show_summary(Console(file=out, width=80), of, bad_lines=bad_lines, dry_run=dry_run)
     return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "facts", "said"),
+    [
+        ({Outcome.FAILED: 2}, {"causes": (CAUSE,)},
+         "  2 failed: HTTP 500\\x1b]0;owned\\x07 (for example 1,2)\n"),
+        ({Outcome.DETACHED: 1}, {"requests": 1}, "1 pair accounted for in 0 s: 1 request\n"),
+        ({Outcome.DETACHED: 2000}, {"inferred": 1}, "1 pair without a reply, confirmed by a check"),
+        ({Outcome.DETACHED: 5}, {"second_tries": 2},
+         "2 pairs failed at first and tried again at the end"),
+        ({Outcome.ALREADY_ABSENT: 3}, {}, "no contact was in its conversation"),
+        *(({outcome: 3}, {}, f"3 {outcome.replace('_', ' ')}") for outcome in Outcome),
+    ],
+)  # fmt: skip
+def test_a_summary_says_what_happened_and_why(
+    outcomes: dict[Outcome, int], facts: dict[str, Any], said: str
+) -> None:
+    assert said in shown(summary(outcomes, **facts))
+
+
+def test_a_resumed_run_with_nobody_attached_raises_no_alarm() -> None:
+    text = shown(summary({Outcome.ALREADY_ABSENT: 3}, settled_before=3), bad_lines=1)
+    assert "no contact was in its conversation" not in text
+    assert "1 line gave no pair" in text
+
+
+def test_a_program_gets_the_causes_with_an_example_each() -> None:
+    (cause,) = summary({Outcome.FAILED: 2}, causes=(CAUSE,)).to_dict()["causes"]
+    example = {"conversation_id": "1", "contact_id": "2"}
+    assert cause == {"outcome": "failed", "error": CAUSE.error, "count": 2, "example": example}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from intercom_async.simulator import IntercomSimulator
 from tests.cli.conftest import Command
-from tests.cli.journals import failed, pair, session, write
+from tests.cli.journals import failed, pair, write
 
 FORMULAS = [
     "=cmd|' /C calc'!A0",
@@ -110,25 +110,6 @@ def test_what_cannot_be_meant_is_refused(
     assert ended.status == 2
     assert told in ended.err
     assert not ended.out
-
-
-@pytest.mark.parametrize("name", ["run.db", "run.db-wal", "link", "pairs.csv"])
-@pytest.mark.parametrize(
-    ("writing", "option"),
-    [(["export", "--csv"], "--output"), (["report"], "--html"), (["report"], "--svg")],
-)
-def test_no_command_writes_onto_what_a_run_reads_or_keeps(
-    command: Command, path: Path, tmp_path: Path, name: str, writing: list[str], option: str
-) -> None:
-    source = tmp_path / "pairs.csv"
-    source.write_text("conversation_id,contact_id\n", encoding="utf-8")
-    write(path, [pair(1)], [session(source_name=str(source))])
-    (tmp_path / "link").symlink_to(path)
-    before = path.read_bytes(), source.read_bytes()
-    ended = command(*writing, path, option, tmp_path / name)
-    assert ended.status == 2
-    assert f"{option} must be another file" in ended.err
-    assert (path.read_bytes(), source.read_bytes()) == before
 
 
 def test_find_leaves_out_ids_that_a_spreadsheet_would_run_and_quotes_the_others(

@@ -15,22 +15,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from intercom_async import (
-    APIError,
-    ContactNotFoundError,
-    ConversationNotFoundError,
-    LastContactError,
-)
+from intercom_async import APIError
 from intercom_async.cli.printing import span
-from intercom_async.cli.report import words
-from intercom_async.cli.report.chart import Column, base_for, lay_out
+from intercom_async.cli.report.chart import Column, lay_out
 from intercom_async.cli.states import LOOKS
 from intercom_async.detaching import Outcome
 from intercom_async.journal import State
 from tests.cli.conftest import Command
 from tests.cli.journals import NASTY, T0, failed, insert, pair, session, write
 
-SETTLING = {ContactNotFoundError, ConversationNotFoundError, LastContactError}
+SETTLING = {"ContactNotFoundError", "ConversationNotFoundError", "LastContactError"}
 
 
 @pytest.fixture
@@ -96,7 +90,7 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     assert listing == f"export '{path}' --csv --state unsettled"
     assert go_on == finishing.format(f"'{path}'")
     commands = re.findall(
-        r'<code class="command">intercom-async (.*)</code>', page_of(command, path)
+        r'<code class="well command">intercom-async (.*)</code>', page_of(command, path)
     )
     assert [one.replace("&#39;", "'") for one in commands] == [listing, go_on]
 
@@ -148,7 +142,7 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
     document = json.loads(ended.out)
     assert ended.status == 1
     assert document["states"] == {"detached": 1501, "failed": 3, "pending": 1, "sending": 1}
-    assert (document["pairs"], document["settled"], document["complete"]) == (1506, 1501, False)
+    assert (document["pairs"], document["left"], document["complete"]) == (1506, 5, False)
     assert (document["requests"], document["retries"], document["refusals"]) == (1519, 13, 4)
     assert (document["settled_before"], document["duplicates"]) == (1001, 2)
     assert (document["second_tries"], document["inferred"]) == (1, 1)
@@ -156,7 +150,7 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
     assert sum(cause["pairs"] for cause in document["causes"]) == 5
     columns = document["timeline"]
     assert sum(column["pairs"] for column in columns) == 1504
-    assert sum(column["settled"] for column in columns) == 1501
+    assert sum(column["unsettled"] for column in columns) == 3
     text = command("report", path).out
     for line in (
         r"Pairs +1,506 +1,501 settled, 1,001 of them earlier",
@@ -166,7 +160,7 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
         r"Second tries +1 ",
         r"Duplicates +2 ",
         r"Time at work +2 min +in 2 sessions",
-        r"Requests/s +13 +quota: 250 in 10 s",
+        r"Requests/s +12\.7 +quota: 250 in 10 s",
     ):
         assert re.search(line, text), line
     assert "Session 2 has no end: it goes on now, or it was killed." in text
@@ -178,8 +172,8 @@ def test_every_state_has_a_name_a_colour_and_advice(command: Command, path: Path
     text, page = command("report", path).out, page_of(command, path)
     for state in (*Outcome, *State):
         name, look = state.replace("_", " "), LOOKS[state]
-        assert re.search(rf"^{name} .*{re.escape(look.advice)}$", text, re.MULTILINE)
-        assert f"--{state}: " in page
+        assert re.search(rf"^{name} .*{re.escape(look.advice)} *$", text, re.MULTILINE)
+        assert f"--{look.colour}: " in page
         assert f"{name}</td>" in page
         assert look.advice in page
 
@@ -197,13 +191,13 @@ def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path
     unknown = pair(9, "unknown", error_type="UnknownOutcomeError", error="nobody knows")
     write(path, [*map(failed, range(1, 8)), unknown])
     many, one = json.loads(command("report", path, "--json").out)["causes"]
-    assert (many["pairs"], many["error_type"], many["status"]) == (7, "ServerError", 503)
-    assert many["error"] == "HTTP 503, no code: no message (request id r1x)"
+    assert (many["pairs"], one["pairs"]) == (7, 1)
     assert [row["conversation_id"] for row in many["examples"]] == [f"c{n}" for n in range(1, 8)]
-    assert (one["pairs"], one["error"]) == (1, "nobody knows")
     text = command("report", path).out
     assert "7 failed: Intercom had a fault of its own, which may have passed by now" in text
+    assert "ServerError: HTTP 503, no code: no message (request id r1x)" in text
     assert "for example conversation c1, contact k1, request id r1x" in text
+    assert "UnknownOutcomeError: nobody knows" in text
 
 
 def kinds(kind: type[APIError]) -> Iterator[type[APIError]]:
@@ -211,13 +205,12 @@ def kinds(kind: type[APIError]) -> Iterator[type[APIError]]:
         yield from (each, *kinds(each))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in kinds(APIError) if kind not in SETTLING])
-def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(
-    command: Command, path: Path, kind: type[APIError]
-) -> None:
-    write(path, [failed(1, error_type=kind.__name__)])
-    assert "\n1 failed: " in command("report", path).out
-    assert "another error" not in command("report", path).out
+def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(command: Command, path: Path) -> None:
+    names = sorted({kind.__name__ for kind in kinds(APIError)} - SETTLING)
+    write(path, [failed(number, error_type=name) for number, name in enumerate(names)])
+    text = command("report", path).out
+    assert all(f"\n{name}: " in text for name in names)
+    assert "another error" not in text
 
 
 @pytest.mark.parametrize(
@@ -243,7 +236,7 @@ def test_any_number_of_causes_gives_a_short_text_and_a_bounded_page(
     write(path, rows)
     text = command("report", path).out
     assert len(text) < 20_000
-    assert "5,600 pairs with other causes" in text
+    assert "5,700 pairs with other causes" in text
     assert len(page_of(command, path)) < 500_000
 
 
@@ -314,7 +307,7 @@ def test_of_many_workspaces_those_with_most_left_are_listed(command: Command, pa
         workspaces=[(f"w{n}", f"app{n}", f"Name {n}") for n in range(100)],
     )
     ended = command("report", path)
-    assert re.search(r"workspace +name +pairs +not settled\nw70 +Name 70 +2 +1\n", ended.out)
+    assert re.search(r"workspace +name +pairs +not settled *\nw70 +Name 70 +2 +1 *\n", ended.out)
     assert "\n80 more\n" in ended.out
     html = page_of(command, path)
     assert "https://app.eu.intercom.com/a/inbox/app70/inbox/conversation/c7" in html
@@ -329,13 +322,12 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
     for said in (
         "5 pairs are not settled. The input was not read to its end.",
         f"intercom-async detach {path} --region eu",
-        "3 failed Intercom had a fault of its own, which may have passed by now",
-        "For example, conversation c1501 , contact k1501, request id r1501x",
-        "detached 1,501 99.7 % removed; nothing to do",
+        "3 failed: Intercom had a fault of its own, which may have passed by now",
+        "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
+        "detached 1,501 removed; nothing to do",
         "Pairs 1,506 1,501 settled, 1,001 of them earlier",
-        "quota in requests, on average",
         "2025-01-31 22:00:00",
-        "goes on, or was killed",
+        "it goes on now, or it was killed",
     ):
         assert said in text
     assert "default-src 'none'" in html
@@ -352,27 +344,28 @@ def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(
     assert command("report", path, "--svg", target).status == 1
     picture = ET.fromstring(target.read_bytes())
     text = "".join(picture.itertext()).replace("\xa0", " ")
-    for shown in ("5 pairs are not settled.", "detached", "99.7 %", "pairs per second", "quota"):
+    for shown in ("5 pairs are not settled.", "detached", "99.7%", "pairs per second", "quota"):
         assert shown in text
     assert not re.search(r"@font-face|@import|url\((?!#)|href", target.read_text("utf-8"))
 
 
-def test_the_exact_numbers_of_the_chart_add_up_to_the_totals(command: Command, path: Path) -> None:
+def test_every_column_of_the_page_has_its_exact_numbers(command: Command, path: Path) -> None:
     write(path, *a_bad_night())
     html = page_of(command, path)
-    exact = html[html.index("Exact numbers") : html.index("What needs attention")]
-    cells = re.findall(r'<td class="number">([\d,]+)</td>', exact)
-    numbers = [int(cell.replace(",", "")) for cell in cells]
-    assert [sum(numbers[column::4]) for column in range(4)] == [1501, 3, 13, 0]
-    assert html.count('title="1 h cut out"') == 2  # in the chart of pairs and in that of retries
+    exact = r'title="[\d: -]+: (\d+) settled, (\d+) not settled, (\d+) retries, (\d+) refused"'
+    columns = re.findall(exact, html[: html.index("<b>retries</b>")])
+    assert [sum(map(int, numbers)) for numbers in zip(*columns, strict=True)] == [1501, 3, 13, 0]
+    assert html.count('title="nothing for') == 2 * 2  # in the chart of pairs and in that of retries
 
 
-def test_a_cause_lists_its_first_pairs_and_says_how_many_more(command: Command, path: Path) -> None:
+def test_a_cause_lists_its_first_pairs_and_the_command_for_all(
+    command: Command, path: Path
+) -> None:
     write(path, [failed(n) for n in range(1000)])
     html = page_of(command, path)
-    assert "The first 100 of 1,000 pairs" in html
-    assert f"900 more: <code>intercom-async export {path} --csv --state failed</code>" in html
-    assert len(re.findall("<td><a href", html)) == 100
+    assert "The first 20 of 1,000 pairs" in html
+    assert f"All of them: <code>intercom-async export {path} --csv --state failed</code>" in html
+    assert len(re.findall("<td><a href", html)) == 20
 
 
 @pytest.mark.parametrize("content", [None, b"", b"conversation_id,contact_id\n1,2\n"])
@@ -388,19 +381,22 @@ def test_what_is_no_journal_ends_in_status_2(
     assert not path.with_suffix(".html").exists()
 
 
-@pytest.mark.parametrize("seconds", [1, 60, 3600, 86400, 400 * 86400, 40 * 365 * 86400])
+@pytest.mark.parametrize("seconds", [60, 3600, 86400, 400 * 86400])
 @pytest.mark.parametrize("pieces", [1, 3, 40])
 def test_a_run_of_any_length_fits_any_width(seconds: int, pieces: int) -> None:
-    base = base_for(seconds, seconds * pieces * 9)
-    slots: dict[int, Column] = {}
-    for piece in range(pieces):
-        for n in range(60):
-            at = T0 + piece * 9 * seconds + seconds * n / 60
-            slots.setdefault(int(at // base), Column()).update(pairs=1)
+    times = [
+        int(T0 + piece * 9 * seconds + seconds * n / 60) // 10 * 10
+        for piece in range(pieces)
+        for n in range(60)
+    ]
     for most in (10, 50, 150):
-        chart = lay_out(slots, base, most=most)
+        chart = lay_out([Column(at, 1, 0, 0, 0) for at in times], 167, most=most)
         assert len(chart.cells) <= most
-        assert sum(column["pairs"] for _, column in chart.columns()) == 60 * pieces
+        columns = [cell for cell in chart.cells if isinstance(cell, Column)]
+        assert sum(column.pairs for column in columns) == 60 * pieces
+        assert columns[-1].at - columns[0].at == sum(
+            chart.width if isinstance(cell, Column) else cell for cell in chart.cells[:-1]
+        )
 
 
 def test_a_page_of_nothing_is_a_page(command: Command, path: Path) -> None:
@@ -411,15 +407,11 @@ def test_a_page_of_nothing_is_a_page(command: Command, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("seconds", "said"),
     [
-        (words.rate(0.0123), "0.012"), (words.rate(9.7), "9.7"), (words.rate(9.96), "10"),
-        (words.rate(1234.5), "1,234"),
-        (words.share(0, 9), "0.0 %"), (words.share(1, 100_000), "< 0.1 %"),
-        (words.share(99_999, 100_000), "> 99.9 %"), (words.share(9, 9), "100.0 %"),
-        (span(0), "0 s"), (span(0.44), "0.4 s"), (span(9.96), "10 s"), (span(59.6), "1 min"),
-        (span(187), "3 min 7 s"), (span(7500), "2 h 5 min"), (span(345600), "4 d"),
+        (0, "0 s"), (0.44, "0.4 s"), (9.96, "10 s"), (59.6, "1 min"), (187, "3 min 7 s"),
+        (7500, "2 h 5 min"), (345600, "4 d"),
     ],
 )  # fmt: skip
-def test_numbers_are_written_as_people_write_them(said: str, expected: str) -> None:
-    assert said == expected
+def test_durations_are_written_as_people_write_them(seconds: float, said: str) -> None:
+    assert span(seconds) == said

@@ -59,12 +59,6 @@ def test_what_is_no_token_is_refused_and_not_shown(
     assert TOKEN not in ended.err
 
 
-def test_a_folder_for_a_token_file_is_named(tmp_path: Path, command: Command) -> None:
-    ended = command("whoami", "--token-file", tmp_path)
-    assert ended.status == 2
-    assert str(tmp_path) in ended.err
-
-
 def test_a_token_from_a_pipe_is_read() -> None:
     reading, writing = os.pipe()
     os.write(writing, TOKEN.encode())

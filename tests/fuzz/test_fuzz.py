@@ -31,14 +31,6 @@ def test_no_input_of_the_corpus_breaks_a_promise(name: str, entry: Path) -> None
     TARGETS[name].check(entry.read_bytes())
 
 
-def test_the_corpus_is_small() -> None:
-    assert {folder.name for folder in CORPUS.iterdir()} == set(TARGETS)
-    for inputs in INPUTS.values():
-        assert 5 <= len(inputs) <= 80
-        assert all(len(data) <= LARGEST for data in inputs)
-    assert sum(len(data) for inputs in INPUTS.values() for data in inputs) < 200_000
-
-
 def changed(data: st.DataObject, name: str) -> bytes:
     """An input of the corpus in which a word, a line or a piece of another one stands."""
     old, other = (data.draw(st.sampled_from(INPUTS[name])) for _ in range(2))
@@ -56,16 +48,12 @@ def changed(data: st.DataObject, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 @given(data=st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-def test_no_input_near_the_corpus_breaks_a_promise(name: str, data: st.DataObject) -> None:
-    TARGETS[name].check(changed(data, name))
-
-
-@pytest.mark.parametrize("name", TARGETS)
-@given(data=st.binary(max_size=200))
-@settings(max_examples=30)
-def test_no_bytes_break_a_promise(name: str, data: bytes) -> None:
-    TARGETS[name].check(data)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+def test_no_input_near_the_corpus_or_far_from_it_breaks_a_promise(
+    name: str, data: st.DataObject
+) -> None:
+    far = data.draw(st.sampled_from([False, False, True]))
+    TARGETS[name].check(data.draw(st.binary(max_size=200)) if far else changed(data, name))
 
 
 SECONDS = ("0", "1", "5", "160", "1735689600", "1735689610", "1735689620", "1e11")
@@ -84,17 +72,11 @@ def talks(draw: st.DrawFn, *statuses: int) -> bytes:
     return "\n\n".join(blocks).encode()
 
 
-@given(data=talks(429))
-@settings(max_examples=60)
-def test_the_search_for_a_storm_of_requests_finds_none(data: bytes) -> None:
+@given(data=st.one_of(talks(429), talks(200, 404, 429, 429, 500)))
+@settings(max_examples=100)
+def test_the_search_for_a_storm_of_requests_or_an_endless_wait_finds_none(data: bytes) -> None:
     record = headers.talk(data)
     target(float(record.refused), label="requests in a minute")
-    assert record.refused <= headers.MOST_REFUSED
-
-
-@given(data=talks(200, 404, 429, 429, 500))
-@settings(max_examples=60)
-def test_the_search_for_an_endless_wait_finds_none(data: bytes) -> None:
-    record = headers.talk(data)
     target(record.longest, label="seconds of the longest wait")
+    assert record.refused <= headers.MOST_REFUSED
     assert record.longest <= headers.LONGEST_WAIT

@@ -59,11 +59,8 @@ def _framing() -> Iterator[Hostile]:
     """Lengths and chunks that do not add up."""
     for name, length in {
         "negative": "-1",
-        "text": "many",
-        "hex": "0x2",
         "empty": "",
         "huge": str(2**62),
-        "beyond_64_bits": str(2**70),
     }.items():
         yield Hostile(f"length_{name}", http(b"{}", f"Content-Length: {length}", length=False))
     long = http(b"{}", "Content-Length: 90", length=False)
@@ -79,11 +76,9 @@ def _framing() -> Iterator[Hostile]:
         "size_text": b"xyz\r\n{}\r\n0\r\n\r\n",
         "size_negative": b"-2\r\n{}\r\n0\r\n\r\n",
         "size_huge": b"f" * 40 + b"\r\n{}\r\n",
-        "size_beyond_memory": b"7fffffffffffffff\r\n{}",
         "size_too_small": b"1\r\n{}\r\n0\r\n\r\n",
         "last_missing_and_silence": b"2\r\n{}\r\n",
         "extension_flood": b"2;" + b"x" * MIB + b"\r\n{}\r\n0\r\n\r\n",
-        "trailers": b"2\r\n{}\r\n0\r\nA: b\r\n\r\n",
         "trailer_flood": b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999 + b"\r\n",
         "of_one_byte": b"1\r\n \r\n" * 5_000 + chunks,
     }.items():
@@ -111,16 +106,10 @@ def _heads() -> Iterator[Hostile]:
         "tls_alert": b"\x15\x03\x01\x00\x02\x02\x28",
         "http_0_9": b"<html>It works</html>",
         "http_2_preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "http_1_0": b"HTTP/1.0 200 OK\r\n\r\n{}",
-        "http_9_9": b"HTTP/9.9 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "status_missing": b"HTTP/1.1\r\n\r\n",
         "status_text": b"HTTP/1.1 abc OK\r\n\r\n",
         "status_of_two_digits": b"HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n{}",
-        "status_of_four_digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}",
-        "status_zero": b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\n{}",
-        "status_negative": b"HTTP/1.1 -200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "status_999": b"HTTP/1.1 999 ?\r\nContent-Length: 2\r\n\r\n{}",
-        "reason_missing": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}",
         "reason_of_odd_bytes": b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
         "reason_long": b"HTTP/1.1 200 " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
         "line_feeds_only": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
@@ -132,27 +121,19 @@ def _heads() -> Iterator[Hostile]:
     for name, line in {
         "name_empty": ": b",
         "name_with_space": "A b: c",
-        "name_odd": "\udcff\udcfe: b",
         "colon_missing": "Abc",
         "value_with_zero": "A: \x00",
         "value_with_bare_return": "A: b\rSet-Cookie: c=d",
         "value_odd_bytes": "X-Request-Id: \udcff\udcfe\udc80",
         "value_utf_8": "X-Request-Id: ünïcödé \U0001f40d",
         "value_markup": "X-Request-Id: <script>alert(1)</script>",
-        "value_of_8000_bytes": "X-Request-Id: " + "i" * 8000,
         "value_of_20000_bytes": "X-Request-Id: " + "i" * 20_000,
         "value_folded": "A: b\r\n c",
         "cookie_odd": "Set-Cookie: \x01=;;;=\udcff; expires=Yesterday; domain=.com",
         "cookie_flood": "\r\n".join(f"Set-Cookie: a{n}=b" for n in range(90)),
         "upgrade": "Connection: upgrade\r\nUpgrade: websocket",
-        "keep_alive_odd": "Connection: keep-alive, close, x\r\nKeep-Alive: timeout=-1",
-        "type_odd": "Content-Type: ;;;=\udcff",
         "charset_unknown": "Content-Type: application/json; charset=klingon",
         "location": "Location: http://169.254.169.254/latest",
-        "link": "Link: <::::>; rel",
-        "date_odd": "Date: Yesterday",
-        "date_of_year_zero": "Date: Mon, 01 Jan 0000 00:00:00 GMT",
-        "date_of_year_9999": "Date: Fri, 31 Dec 9999 23:59:59 -2359",
         "date_zone_huge": "Date: Mon, 01 Jan 2024 00:00:00 +99999999999999",
         "date_of_digits": "Date: " + "9" * 5000,
     }.items():
@@ -169,7 +150,7 @@ def _statuses() -> Iterator[Hostile]:
     tiny = http(status="100 Continue", length=False)
     early = http(b"", "A: " + "x" * 8000, status="103 E", length=False)
     yield Hostile("status_100_thousandfold", tiny * 1000 + http(b"{}"))
-    yield Hostile("status_100_endless", tiny * 4000, endless=4000 * len(tiny))
+    yield Hostile("status_100_endless", tiny * 1000, endless=1000 * len(tiny))
     yield Hostile("status_103_endless", early, endless=len(early))
     yield Hostile("status_100_and_silence", tiny)
     yield Hostile("status_102_then_close", http(status="102 P", length=False), After.CLOSE)
@@ -206,30 +187,20 @@ def _bodies() -> Iterator[Hostile]:
         "empty": b"",
         "html": b"<html><title>Log in</title></html>",
         "null": b"null",
-        "text": b'"text"',
-        "list": b"[]",
         "empty_object": b"{}",
         "truncated": b'{"id": "12',
         "two_documents": b"{} {}",
-        "single_quotes": b"{'id': '1'}",
         "byte_order_mark": b'\xef\xbb\xbf{"id": "1"}',
-        "utf_16": '{"id": "1"}'.encode("utf-16"),
         "odd_bytes": b'{"id": "\xff\xfe"}',
-        "encoded_surrogate": b'{"id": "\xed\xa0\x80"}',
         "lone_surrogate": b'{"id": "\\ud800", "title": "\\udfff"}',
         "surrogate_key": b'{"\\ud800": {"\\udfff": ["\\udbff"]}}',
         "zero_byte": b'{"id": "\\u0000"}',
-        "raw_zero_byte": b'{"id": "\x00"}',
         "nan": b'{"id": NaN, "created_at": NaN, "waiting_since": -Infinity}',
         "huge_number": b'{"id": 1' + b"0" * 400 + b', "created_at": 1e400}',
         "huge_digits": b'{"id": ' + b"9" * 100_000 + b"}",
-        "huge_exponent": b'{"created_at": 1e999999999}',
-        "negative_time": b'{"created_at": -99999999999999}',
         "time_beyond_the_calendar": b'{"created_at": 99999999999, "updated_at": 253402300800}',
         "duplicate_keys": b'{"id": "1", "id": 2, "id": null, "id": {}}',
-        "duplicate_keys_many": b'{"id": "1"' + b', "id": "2"' * 50_000 + b"}",
         "many_keys": b"{" + b",".join(b'"k%d": 1' % n for n in range(50_000)) + b"}",
-        "empty_key": b'{"": {"": {"": 1}}}',
         "dunder_keys": b'{"__class__": "os.system", "__init__": 1, "extra": {"extra": 1}}',
         "nested_lists": b"[" * DEEP + b"]" * DEEP,
         "nested_objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
@@ -238,12 +209,10 @@ def _bodies() -> Iterator[Hostile]:
         "nested_just_bearable": b'{"a": ' + b"[" * 400 + b"]" * 400 + b"}",
         "long_text": b'{"id": "' + b"x" * (2 * MIB) + b'"}',
         "wrong_types": b'{"id": [], "type": 1, "customers": "none", "tags": [], "source": 1.5}',
-        "wrong_types_deeper": b'{"customers": [1, null, [], {"id": {}}], "contacts": {"contacts": {}}}',
         "ids_of_all_kinds": b'{"customers": [{"id": 1}, {"id": 1.5}, {"id": true}, {"id": null}]}',
         "customers_by_the_thousand": b'{"customers": [' + b'{"id": "1"},' * 10_000 + b"{}]}",
         "error_with_status_200": b'{"type": "error.list", "errors": [{"code": "not_found"}]}',
         "pages_forever": b'{"conversations": [], "total_count": 1e99, "pages": {"next": {"starting_after": "x"}}}',
-        "pages_odd": b'{"conversations": {}, "total_count": "many", "pages": [[]], "data": 5}',
     }.items():
         yield Hostile(f"body_{name}", http(body))
         if name in {"html", "null", "truncated", "odd_bytes", "lone_surrogate", "wrong_types"}:
@@ -261,8 +230,6 @@ def _bodies() -> Iterator[Hostile]:
     for name, body in {
         "null": b'{"errors": null}',
         "of_texts": b'{"errors": ["a", "b"]}',
-        "of_lists": b'{"errors": [[[]]]}',
-        "of_nulls": b'{"errors": [null]}',
         "code_number": b'{"errors": [{"code": 404, "message": {"a": 1}}]}',
         "request_id_object": b'{"request_id": {}, "errors": []}',
         "by_the_thousand": b'{"errors": [' + b'{"code": "a", "message": "b"},' * 50_000 + b"{}]}",
@@ -316,31 +283,14 @@ BOMBS: Final = tuple(
 
 ABSURD_NUMBERS: Final[dict[str, str]] = {
     "negative": "-5",
-    "minus_huge": "-1e300",
     "zero": "0",
     "fraction": "0.5",
     "text": "soon",
-    "empty": "",
     "nan": "nan",
-    "infinite": "inf",
-    "underscores": "1_0",
-    "arabic_digits": "\u0663",
-    "hex": "0x10",
-    "list": "1, 2",
-    "beyond_64_bits": str(2**70),
     "huge": "1e300",
-    "nearly_infinite": "1.7e308",
-    "many_digits": "9" * 5000,
     "milliseconds": "1790000000000",
-    "microseconds": "1790000000000000",
-    "nanoseconds": "1790000000000000000",
     "far_future": "4102444800",
-    "far_past": "86400",
-    "an_hour": "3600",
     "a_date": "Wed, 21 Oct 2099 07:28:00 GMT",
-    "a_date_past": "Wed, 21 Oct 1999 07:28:00 GMT",
-    "a_date_without_zone": "Wed, 21 Oct 2099 07:28:00 -0000",
-    "iso_date": "2099-10-21T07:28:00Z",
 }
 
 QUOTA_HEADERS: Final = (

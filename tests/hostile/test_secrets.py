@@ -1,15 +1,13 @@
 """The token is nowhere: not in what is raised, logged, told, shown, pickled or written."""
 
-import copy
 import io
 import logging
 import pickle
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import attrs
 import pytest
@@ -18,13 +16,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from rich.console import Console
 
 import intercom_async
 from intercom_async import IntercomClient, IntercomError, Outcome, RetryPolicy
 from intercom_async.cli.export import ExportOptions, export
 from intercom_async.cli.report.page import page
 from intercom_async.cli.report.queries import gather
-from intercom_async.cli.report.terminal import rendered
+from intercom_async.cli.report.terminal import show
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
 from intercom_async.journal import reader
 from intercom_async.observing import Event
@@ -46,12 +45,8 @@ def quote_all(text: str) -> str:
     return "".join(f"%{ord(char):02X}" for char in text)
 
 
-def entities(text: str) -> str:
-    return "".join(f"&#{ord(char)};" for char in text)
-
-
-ONCE = RetryPolicy(attempts=1)
 TWICE = RetryPolicy(attempts=2, backoff=0.0)
+# In which other ways it may be written is the business of test_hiding.
 ECHOES = (
     Hostile("echo_401", error("401 X", message=f"Access token {TOKEN} is invalid")),
     Hostile("echo_500", error("500 X", message=f"Authorization: Bearer {TOKEN}")),
@@ -72,15 +67,7 @@ ECHOES = (
     Hostile("echo_length", http(b"{}", f"Content-Length: {TOKEN}", length=False)),
     Hostile("echo_location", http(b"", f"Location: /{TOKEN}", status="301 M")),
     Hostile("echo_retry_after", error("503 X", f"Retry-After: {TOKEN}")),
-    Hostile("echo_json_of_gson", error("401 X", message=TOKEN.replace("=", "\\u003d"))),
-    Hostile("echo_json_of_php", error("401 X", message=TOKEN.replace("/", "\\/"))),
-    Hostile("echo_url", http(b"", f"X-Request-Id: {quote(TOKEN, safe='')}", status="500 X")),
-    Hostile("echo_url_in_json", error("422 X", code=quote(TOKEN, safe="").replace("%2B", "%2b"))),
-    Hostile("echo_html_escaped", error("500 X", message=TOKEN.replace("=", "&#x3D;"))),
-    Hostile("echo_html_decimal", error("500 X", message=TOKEN.replace("/", "&#47;"))),
     Hostile("echo_every_character", error("401 X", message=quote_all(TOKEN))),
-    Hostile("echo_every_character_in_html", http(entities(TOKEN).encode(), status="502 X")),
-    Hostile("echo_without_padding", error("422 X", code=TOKEN.rstrip("="))),
 )
 
 
@@ -191,7 +178,10 @@ def made_of(path: Path) -> list[str]:
     with reader.open(path) as journal:
         facts = gather(journal)
     files = [file.read_bytes().decode("latin-1") for file in (path, table, lines)]
-    return [*files, rendered(facts), page(facts)]
+    console = Console()
+    with console.capture() as shown:
+        show(console, facts)
+    return [*files, shown.get(), page(facts)]
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
@@ -260,12 +250,6 @@ def test_a_token_is_not_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match="cannot be pickled") as caught:
         pickle.dumps(Secret(TOKEN), protocol)
     assert not [text for text in texts_of(caught.value) if MARK in text]
-
-
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
-def test_a_copy_of_a_token_is_the_token(copied: Callable[[Secret], Secret]) -> None:
-    secret = Secret(TOKEN)
-    assert copied(secret) is secret
 
 
 @pytest.mark.parametrize("host", ["api.intercom.io", "127.0.0.1.example", "[::2]", "127.1.example"])

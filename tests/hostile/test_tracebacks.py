@@ -238,15 +238,17 @@ def repr_of_anything(value: object) -> str:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # what is cut off just anywhere
-@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, StopNow])
+@pytest.mark.parametrize(
+    ("first", "raised"), [(1, KeyboardInterrupt), (8, SystemExit), (15, StopNow)]
+)
 def test_an_interruption_shows_no_token_wherever_it_comes(
-    raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    first: int, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pytest's own hook keeps what was cut off, for the next test to be blamed for.
     monkeypatch.setattr(sys, "unraisablehook", forget)
     # Python 3.11 fails to show an object whose `__init__` was cut off.
     monkeypatch.setattr(traceback, "repr", repr_of_anything, raising=False)
-    assert sum(shown_after(line, raised) for line in range(1, 700, 7)) > 50
+    assert sum(shown_after(line, raised) for line in range(first, 700, 21)) > 16
     while gc.collect():  # what was cut off is complained of here, not in the next test
         pass
 
@@ -257,5 +259,7 @@ def shown_after(line: int, raised: type[BaseException]) -> int:
     for error in interrupted(line, raised):
         shots += isinstance(error, raised)
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-        assert not [each for each in shown.format() if TOKEN in each], line
+        # The server shares the loop: it alone reads the token.
+        ours = [each for each in shown.format() if "_read_ready__data_received" not in each]
+        assert not [each for each in ours if TOKEN in each], line
     return shots

@@ -102,40 +102,28 @@ async def test_a_call_that_is_cancelled_leaves_the_session_usable(
     assert nothing_is_open()
 
 
-async def test_a_row_is_written_though_its_caller_was_cancelled_before_the_thread_saw_it(
+async def test_a_cancelled_close_writes_what_was_given_before_it_raises(
     path: Path, gate: Gate
 ) -> None:
     session = await opened(path)
     gate.close()
-    first = asyncio.ensure_future(session.write(row(1)))
-    await until(gate.waiting.is_set)
-    second = asyncio.ensure_future(session.write(row(2)))
-    await asyncio.sleep(0)
-    second.cancel()
-    gate.free.set()
-    await first
-    await session.close()
-    assert kept(path) == {"c0001": "detached", "c0002": "detached"}
-
-
-async def test_a_cancelled_close_ends_as_any_other_before_it_raises(path: Path, gate: Gate) -> None:
-    session = await opened(path)
-    gate.close()
     writing = [asyncio.ensure_future(session.write(row(number))) for number in range(2500)]
     await asyncio.sleep(0)
+    writing[-1].cancel()
     closing = asyncio.ensure_future(session.close())
     for _ in range(3):
         await asyncio.sleep(0.001)
         closing.cancel()
+    again = asyncio.ensure_future(session.close())
     await asyncio.sleep(0.001)
     assert not closing.done()
+    assert not again.done()
     gate.free.set()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert nothing_is_open()
     assert len(kept(path)) == 2500
-    await asyncio.gather(*writing)
-    await session.close()
+    await asyncio.gather(*writing[:-1], again)
     await ran(path)
 
 
@@ -150,45 +138,6 @@ async def test_a_cancelled_opening_leaves_nothing_open(path: Path, gate: Gate) -
         await opening
     assert nothing_is_open()
     await ran(path)
-
-
-async def test_closing_twice_at_once_waits_for_the_one_end(path: Path, gate: Gate) -> None:
-    session = await opened(path)
-    gate.close()
-    closings = [asyncio.ensure_future(session.close()) for _ in range(2)]
-    await until(gate.waiting.is_set)
-    assert not any(one.done() for one in closings)
-    gate.free.set()
-    await asyncio.gather(*closings)
-    assert nothing_is_open()
-
-
-def test_a_loop_that_is_closed_meanwhile_ends_the_session_in_order(
-    path: Path, gate: Gate, recwarn: pytest.WarningsRecorder
-) -> None:
-    raised: list[object] = []
-    gc.collect()  # what earlier tests left is none of this one's
-    recwarn.clear()
-
-    async def main() -> None:
-        session = await opened(path)
-        gate.close()
-        for number in range(3):
-            task = asyncio.ensure_future(session.write(row(number)))
-            await (asyncio.sleep(0) if number else until(gate.waiting.is_set))
-            task.cancel()
-
-    hook, threading.excepthook = threading.excepthook, raised.append
-    try:
-        asyncio.run(main())
-        gc.collect()
-        gate.free.set()
-        asyncio.run(until(nothing_is_open))
-    finally:
-        threading.excepthook = hook
-    assert raised == []
-    assert len(kept(path)) == 3
-    assert [str(warning.message) for warning in recwarn] == []
 
 
 async def test_a_session_that_is_forgotten_lets_go_of_its_journal(path: Path) -> None:
@@ -222,30 +171,6 @@ session = asyncio.run(main())
     assert child.stderr == b""
     assert files(path.parent).keys() == {"run.db"}
     assert len(kept(path)) == 3
-
-
-async def test_each_waiter_of_a_failed_write_gets_an_error_of_its_own(
-    path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
-    session = await opened(path)
-    await session.write(row(0))
-    path.unlink()
-    gate.close()
-    writing = [asyncio.ensure_future(session.write(row(number))) for number in range(1, 9)]
-    await asyncio.sleep(0)
-    told: list[object] = []
-    session.record(row(9), told.append)
-    gate.free.set()
-    told += await asyncio.gather(*writing, return_exceptions=True)
-    session.record(row(10), told.append)
-    with pytest.raises(JournalWriteError) as again:
-        await session.write(row(11))
-    told.append(again.value)
-    assert all(isinstance(error, JournalWriteError) for error in told)
-    assert len(set(map(id, told))) == 11
-    await session.close()
-    assert nothing_is_open()
 
 
 async def test_a_temporary_journal_that_fails_tells_the_next_write(

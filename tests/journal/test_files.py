@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 import errno
 import os
-import resource
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,6 @@ from intercom_async.journal import (
     JournalMismatchError,
     JournalWriteError,
     lock,
-    sqlite,
     sqlite_file,
 )
 from intercom_async.journal import reader as journal_reader
@@ -69,11 +65,8 @@ class TestWhoMayUseIt:
             os.umask(before)
         names = ["run.db", "run.db-lock", "run.db-shm", "run.db-wal"]
         assert modes == dict.fromkeys(names, 0o600)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-    async def test_an_orderly_end_leaves_one_file(self, path: Path) -> None:
-        await ran(path, row(1))
         assert [one.name for one in path.parent.iterdir()] == ["run.db"]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     async def test_one_of_another_user_is_refused(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,17 +112,14 @@ def _overwritten(what: bytes) -> Callable[[Path], None]:
     return spoil
 
 
-def _open_to_others(mode: int) -> tuple[Callable[[Path], None], type[JournalError], str, bool]:
-    return lambda path: path.chmod(mode), JournalError, "lies open to other users.*chmod 600", True
-
-
 _STRANGE = (JournalCorruptError, "is no journal of this library", False)
 _IRREGULAR = (JournalError, "no regular file", False)
 _DAMAGED = (JournalCorruptError, "is damaged.*Nothing was repaired", True)
-_CSV = b"conversation_id,contact_id\n"
 
 _REFUSED: dict[str, tuple[Callable[[Path], object], type[JournalError], str, bool]] = {
-    **{f"open to others, {mode:o}": _open_to_others(mode) for mode in (0o640, 0o604, 0o620, 0o666)},
+    "open to others": (
+        lambda path: path.chmod(0o604), JournalError, "lies open to other users.*chmod 600", True,
+    ),
     "empty and open to others": (
         _replaced_by(lambda path: path.touch(0o644)), JournalError, "lies open", False,
     ),
@@ -137,22 +127,16 @@ _REFUSED: dict[str, tuple[Callable[[Path], object], type[JournalError], str, boo
         lambda path: os.link(path, path.with_name("other.db")), JournalError, "more than one name",
         True,
     ),
-    "a link that leads nowhere": (
-        _replaced_by(lambda path: path.symlink_to("nowhere.db")), JournalError, "leads nowhere",
-        False,
-    ),
     "a directory": (_replaced_by(Path.mkdir), *_IRREGULAR),
     "a pipe": (_replaced_by(lambda path: os.mkfifo(path, 0o600)), *_IRREGULAR),
     "one byte more than nothing": (_content(b"x"), *_STRANGE),
-    "a small CSV": (_content(20 * _CSV), *_STRANGE),
-    "a large CSV": (_content(5000 * _CSV), *_STRANGE),
+    "a CSV": (_content(5000 * b"conversation_id,contact_id\n"), *_STRANGE),
     "another program's": (_replaced_by(_executed("CREATE TABLE cookies (name)")), *_STRANGE),
     "of a newer version": (
         _executed("PRAGMA user_version = 2"), JournalError,
         "newer version.*schema is 2, this version reads 1.*update", True,
     ),
     "partly zero": (_overwritten(b"\0"), *_DAMAGED),
-    "partly one": (_overwritten(b"\xff"), *_DAMAGED),
     "partly garbage": (_overwritten(b"garbage "), *_DAMAGED),
     "cut off": (lambda path: path.write_bytes(path.read_bytes()[: -3 * 4096]), *_DAMAGED),
 }  # fmt: skip
@@ -226,67 +210,33 @@ class TestTheDisk:
         with monkeypatch.context() as patched:
             with_connections(patched, connecting(execute=execute))
             session = await opened(path)
-        told: list[int] = []
-
-        async def write(number: int) -> None:
-            await session.write(row(number, error="x" * 200))
-            told.append(number)
-
-        results: list[BaseException | None] = []
+        writing = [session.write(row(number, error="x" * 200)) for number in range(400)]
+        told = list[BaseException | None]()
         for start in range(0, 400, 40):
-            results += await asyncio.gather(
-                *(write(number) for number in range(start, start + 40)), return_exceptions=True
-            )
-        errors = [one for one in results if one is not None]
-        assert errors
-        assert len(told) + len(errors) == 400
-        for error in errors:
-            assert isinstance(error, JournalWriteError)
-            assert isinstance(error.__cause__, sqlite3.Error)
-            assert "database or disk is full" in str(error)
+            batch = writing[start : start + 40]
+            told += await asyncio.gather(*batch, return_exceptions=True)
+        for error in told:
+            if error is not None:
+                assert isinstance(error, JournalWriteError)
+                assert isinstance(error.__cause__, sqlite3.Error)
+                assert "database or disk is full" in str(error)
         with pytest.raises(JournalWriteError):
             await session.look_up([pair(1)])
         await session.close()
-        await session.close()
-        assert kept(path).keys() == {f"c{number:04}" for number in told}
+        safe = {f"c{number:04}" for number, error in enumerate(told) if error is None}
+        assert len(safe) < 400
+        assert kept(path).keys() == safe
         await ran(path, row(9999))
-        assert len(kept(path)) == len(told) + 1
+        assert len(kept(path)) == len(safe) + 1
 
-    def test_a_file_that_may_not_grow_stops_the_run(self, path: Path) -> None:
-        child = subprocess.run(
-            [sys.executable, "-c", _LIMITED, str(path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
-        )
-        assert child.returncode == 0, child.stderr
-        assert int(child.stdout) == len(kept(path)) > 0
-
-    async def test_a_read_only_file_is_told_and_not_touched(
+    async def test_a_read_only_disk_is_told(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await ran(path, row(1))
-
-        real = sqlite_file.connect
-
-        def connect(path: str, mode: str) -> sqlite3.Connection:
-            return real(path, "ro")
-
-        # The superuser, as whom containers run tests, may write any file.
-        monkeypatch.setattr(sqlite_file, "connect", connect)
-        await refused(path, JournalWriteError, "readonly.*nothing was sent")
-
-    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
-    async def test_a_read_only_folder_is_told(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-    ) -> None:
         def refuse(*_: object) -> int:
-            raise OSError(number, os.strerror(number))
+            raise OSError(errno.EROFS, "Read-only file system")
 
         monkeypatch.setattr(os, "open", refuse)
-        await refused(path, JournalWriteError, f"{os.strerror(number)}.*nothing was sent")
+        await refused(path, JournalWriteError, "Read-only file system.*nothing was sent")
 
     async def test_another_program_that_keeps_it_locked_is_named(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -306,7 +256,6 @@ class TestItsPlace:
     async def test_a_journal_that_leaves_its_place_stops_the_run(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
-        monkeypatch.setattr(sqlite, "LOOK_EVERY", 0.0)
         session = await opened(path)
         await session.write(row(1))
         moved = path.with_name("moved.db")
@@ -325,15 +274,6 @@ class TestItsPlace:
             assert kept(moved) == {"c0001": "detached"}
         if change == "replaced":
             assert path.read_bytes() == b"something else"
-
-    async def test_one_that_left_since_the_last_look_is_told_at_the_end(self, path: Path) -> None:
-        session = await opened(path)
-        await session.write(row(1))
-        path.rename(path.with_name("moved.db"))
-        with pytest.raises(JournalWriteError, match="moved, replaced or deleted"):
-            await session.close()
-        assert threads() == []
-        assert kept(path.with_name("moved.db")) == {"c0001": "detached"}
 
 
 class TestTheLock:
@@ -389,35 +329,3 @@ class TestTheLock:
         with pytest.raises(kind, match=told):
             await opened(path)
         assert not path.exists()
-
-    async def test_windows_has_no_modes_to_look_at(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await ran(path, row(1))
-        path.chmod(0o666)
-        monkeypatch.delattr(os, "geteuid")
-        monkeypatch.setattr(sys, "platform", "win32")
-        assert sqlite_file.check_owner(str(path)).st_size == path.stat().st_size
-
-
-_LIMITED = """
-import asyncio, sys
-from tests.journal.helpers import opened, row
-from intercom_async.journal import JournalWriteError
-
-async def main():
-    session = await opened(sys.argv[1])
-    told = 0
-    try:
-        for number in range(5000):
-            await session.write(row(number, error="x" * 200))
-            told += 1
-    except JournalWriteError:
-        pass
-    else:
-        raise SystemExit("nothing failed")
-    await session.close()
-    print(told)
-
-asyncio.run(main())
-"""

@@ -14,9 +14,12 @@ from intercom_async.model import Id, IntercomObject
 
 JSON = dict[str, Any]
 
+FOLDER = Path(__file__).parent
 DETACH_REPLY: JSON = {"customers": [{"type": "user", "id": "667d60d18a68186f43bafddd"}]}
 
-RETRIEVED: JSON = json.loads((Path(__file__).parent / "retrieved.json").read_text(encoding="utf-8"))
+# With every member that Intercom's description and its replies are known to have.
+RETRIEVED: JSON = json.loads((FOLDER / "retrieved.json").read_text(encoding="utf-8"))
+IDENTITY: JSON = json.loads((FOLDER / "identity.json").read_text(encoding="utf-8"))
 
 
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:

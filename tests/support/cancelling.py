@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import enum
-from collections.abc import Coroutine, Generator
-from types import TracebackType
-from typing import Any, Generic, TypeVar
-
-_T = TypeVar("_T")
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
 
 
 class Moment(enum.Enum):
@@ -42,32 +40,25 @@ class Countdown:
         return awaited
 
 
-class _Counted(Coroutine[Any, Any, _T], Generic[_T]):
-    """A coroutine whose suspensions are counted."""
+@types.coroutine
+def _counted(
+    inner: Coroutine[Any, Any, object], countdown: Countdown
+) -> Generator[Any, Any, object]:
+    go_on: Callable[[Any], Any] = inner.send
+    value: Any = None
+    while True:
+        try:
+            awaited = go_on(value)
+        except StopIteration as returned:
+            return returned.value
+        try:
+            go_on, value = inner.send, (yield countdown.suspended(awaited))
+        except BaseException as error:  # noqa: BLE001  what is awaited failed
+            go_on, value = inner.throw, error
 
-    def __init__(self, inner: Coroutine[Any, Any, _T], countdown: Countdown) -> None:
-        self.__qualname__ = _name_of(inner)
-        self._inner = inner
-        self._countdown = countdown
 
-    def send(self, value: Any) -> Any:
-        return self._countdown.suspended(self._inner.send(value))
-
-    def throw(
-        self,
-        kind: Any,
-        value: Any = None,
-        traceback: TracebackType | None = None,
-    ) -> Any:
-        # What is awaited may fail, and the coroutine go on.
-        raised: BaseException = kind if value is None else value
-        return self._countdown.suspended(self._inner.throw(raised))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __await__(self) -> Generator[Any, None, _T]:
-        raise NotImplementedError("it runs in a task of its own")
+async def _wrapped(inner: Coroutine[Any, Any, object], countdown: Countdown) -> object:
+    return await _counted(inner, countdown)
 
 
 def _name_of(coroutine: object) -> str:
@@ -76,7 +67,7 @@ def _name_of(coroutine: object) -> str:
 
 async def cancelled_at(inner: Coroutine[Any, Any, object], countdown: Countdown) -> bool:
     """Run a coroutine in a task of its own under the countdown; whether it was cancelled."""
-    task = asyncio.create_task(_Counted(inner, countdown))
+    task = asyncio.create_task(_wrapped(inner, countdown))
     await asyncio.wait({task})
     if not task.cancelled():
         task.result()
@@ -95,7 +86,7 @@ def cancelling_tasks_of(owner: str, countdown: Countdown) -> Generator[None]:
     ) -> asyncio.Task[Any]:
         assert isinstance(coroutine, Coroutine)
         if _name_of(coroutine).partition(".")[0] == owner:
-            coroutine = _Counted(coroutine, countdown)
+            coroutine = _wrapped(coroutine, countdown)
         return asyncio.Task(coroutine, loop=loop, **options)
 
     loop.set_task_factory(start)

@@ -6,7 +6,6 @@ of them by a seeded plan. It counts its strikes; the test asks what the client m
 
 import asyncio
 import collections
-import contextlib
 import enum
 import random
 from collections.abc import Mapping
@@ -16,9 +15,6 @@ from tests.support.raw_server import Listener, message, reset
 
 LONG = 3600.0
 """Seconds, longer than any client waits."""
-
-OVERTAKING = 5
-"""How many later replies go ahead of an overtaken one."""
 
 
 class Strike(enum.Enum):
@@ -76,8 +72,6 @@ class FaultProxy(Listener):
         self._struck_only: tuple[bytes, ...] = (b"",)
         self._delay = delay
         self._outage: asyncio.Task[None] | None = None
-        self._replied = 0
-        self._overtaken: list[tuple[int, asyncio.Event]] = []
 
     async def refuse(self) -> None:
         """Refuse further connections and end those that are open."""
@@ -102,19 +96,6 @@ class FaultProxy(Listener):
     async def _end_outage(self) -> None:
         await asyncio.sleep(self._delay)
         self.listen()
-
-    async def _be_overtaken(self) -> None:
-        """Wait until some later replies were sent, or for the delay if none come."""
-        overtaken = asyncio.Event()
-        self._overtaken.append((self._replied + OVERTAKING, overtaken))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(overtaken.wait(), self._delay)
-
-    async def _reply(self, client: asyncio.StreamWriter, reply: bytes) -> None:
-        await _write(client, reply)
-        self._replied += 1
-        while self._overtaken and self._overtaken[0][0] <= self._replied:
-            self._overtaken.pop(0)[1].set()
 
     def _draw(self, request: bytes) -> Strike | None:
         if self._left == 0 or not request.startswith(self._struck_only):
@@ -180,13 +161,13 @@ class FaultProxy(Listener):
                     await asyncio.sleep(self._delay / 100)
                 return
             case Strike.OVERTAKEN_REPLY:
-                await self._be_overtaken()
+                await asyncio.sleep(self._delay)
             case Strike.REPLY_TWICE:
                 # At once: were the next request under way when it comes, nobody could tell.
                 reply += reply
             case _:
                 pass
-        await self._reply(client, reply)
+        await _write(client, reply)
         if strike in {Strike.STALE_CLOSED, Strike.STALE_RESET}:
             # Ending right now would be seen in time: the pool drops what is closed.
             await asyncio.sleep(self._random.uniform(0, 0.01))

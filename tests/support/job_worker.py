@@ -17,17 +17,9 @@ from intercom_async.journal import postgres, postgres_runs
 SWIFT = {
     (postgres, "LEASE"): 2.0,
     (postgres_runs, "CHUNK"): 100,
-    (integration, "HEARTBEAT"): 0.5,
-    (integration, "STALLED"): 2.0,
-    (integration, "MAINTAIN_AFTER"): 3,
-    (integration, "LOOK_EVERY"): 0.1,
+    (integration, "LOOK_EVERY"): 0.2,
 }
 """What takes half a minute in life takes two seconds in a test."""
-
-
-def hurry() -> None:
-    for (module, name), value in SWIFT.items():
-        setattr(module, name, value)
 
 
 def jobs_of(url: str, directory: dict[str, Any]) -> tuple[procrastinate.App, DetachJobs]:
@@ -48,15 +40,14 @@ def _slowly(triples: list[list[str]]) -> Iterator[list[str]]:
 
 
 async def main(command: str, job: dict[str, Any]) -> None:
-    postgres_runs.CHUNK = 1000  # type: ignore[misc]  # to be killed between two
-    if job["swift"]:
-        hurry()
+    for (module, name), value in SWIFT.items():
+        setattr(module, name, value)
     app, jobs = jobs_of(job["url"], job["directory"])
     if command == "submit":
         async with app.open_async():
             await jobs.submit(_slowly(job["triples"]), run=job["run"])
     else:
-        await jobs.work(concurrency=job["concurrency"], grace=2.0, fetch_job_polling_interval=0.3)
+        await jobs.work(concurrency=3, grace=2.0, fetch_job_polling_interval=0.3)
 
 
 if __name__ == "__main__":

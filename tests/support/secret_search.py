@@ -7,6 +7,7 @@ import pickle
 import sys
 import traceback
 import types
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,29 +83,25 @@ def holders_of(secret: str, *roots: Any, known: tuple[type, ...] = ()) -> list[s
 
     Objects of the `known` classes are meant to hold it; nothing behind them is looked at.
     """
-    sought = secret.encode()
     behind = (*_BEHIND, *known)
+    seen = {id(root): root for root in roots}  # kept, so that ids stay unique
+    queue = deque[tuple[Any, tuple[str, ...]]]((root, ()) for root in roots)
     found: list[str] = []
-    came_from: dict[int, tuple[int, Any]] = {}
-    queue: list[Any] = list(roots)
-    for root in roots:
-        came_from[id(root)] = (0, root)
     while queue:
-        each = queue.pop()
-        if isinstance(each, str):
-            if secret in each:
-                found.append(_way(each, came_from))
-            continue
+        each, way = queue.popleft()
         if isinstance(each, bytes | bytearray):
-            if sought in each:
-                found.append(_way(each, came_from))
-            continue
-        if isinstance(each, behind):
-            continue
-        for referent in _referents(each):
-            if id(referent) not in came_from:
-                came_from[id(referent)] = (id(each), referent)  # kept, so that ids stay unique
-                queue.append(referent)
+            each = each.decode("latin-1")
+        kind = type(each).__name__
+        if isinstance(each, types.FrameType):
+            kind = each.f_code.co_qualname
+        way = (kind, *way)
+        if isinstance(each, str):
+            found += [" <- ".join(way)] if secret in each else []
+        elif not isinstance(each, behind):
+            for referent in _referents(each):
+                if id(referent) not in seen:
+                    seen[id(referent)] = referent
+                    queue.append((referent, way))
     return found
 
 
@@ -136,13 +133,3 @@ def _referents(each: Any) -> Iterator[Any]:
         return  # a module's globals
     else:
         yield from gc.get_referents(each)
-
-
-def _way(each: Any, came_from: dict[int, tuple[int, Any]]) -> str:
-    steps: list[str] = []
-    key = id(each)
-    while key:
-        key, step = came_from[key]
-        name = getattr(step, "f_code", None)
-        steps.append(type(step).__name__ if name is None else f"frame of {name.co_qualname}")
-    return " <- ".join(steps)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from intercom_async import IntercomError
 from intercom_async.pacing.window import RateLimitHeaders
 from intercom_async.transport import wire
-from intercom_async.transport.doubt import IN_A_ROW, Habit, doubt_about, error_of
+from intercom_async.transport.doubt import doubt_about, error_of
 from intercom_async.transport.wire import Reply, Request
 
 DETACH = wire.detach("7", "gone", "1")
@@ -87,13 +87,3 @@ def test_an_undocumented_success_is_asked_again_of_a_read_only(request_: Request
     doubt = doubt_about(request_, Reply(206, b"{}"))
     assert doubt is not None
     assert doubt.again is not request_.writes
-
-
-def test_a_habit_is_three_checks_in_a_row() -> None:
-    habit = Habit()
-    story = [True] * (IN_A_ROW - 1) + [False] + [True] * (IN_A_ROW + 2)
-    assert [habit.note(gone=gone) for gone in story] == [False] * 5 + [True] + [False] * 2
-    assert habit.believed
-    listing = Reply(200, b'{"customers": [{"id": "gone"}]}')
-    assert doubt_about(DETACH, listing, removed_are_listed=True) is None
-    assert doubt_about(ATTACH, listing, removed_are_listed=True) is None

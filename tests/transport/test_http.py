@@ -89,6 +89,28 @@ class TestOneAttempt:
             await client.aclose()
             assert b"Content-Type" not in server.requests[0]
 
+    @pytest.mark.parametrize(
+        ("asked", "length"),
+        [(DETACH, 22), (wire.Request("POST", "/tags"), 0), (wire.Request("PUT", "/a", b"12"), 2)],
+    )
+    async def test_a_request_is_sent_with_one_host_and_one_length(
+        self, asked: wire.Request, length: int
+    ) -> None:
+        async with RawServer(always(reply())) as server:
+            client = client_for(server)
+            await client.attempt(asked, seconds=5.0)
+            await client.aclose()
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        assert lines[0] == f"{asked.method} {asked.path} http/1.1".lower()
+        assert lines.count(f"host: {server.url.removeprefix('http://')}") == 1
+        assert lines.count(f"content-length: {length}") == 1
+        assert len(body) == length
+
+    async def test_hints_that_come_before_the_answer_are_left_out(self) -> None:
+        hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        assert (await get(hints + reply(b'{"id": "7"}'))).body == b'{"id": "7"}'
+
 
 class TestFailures:
     async def test_nothing_listening_means_nothing_sent(self) -> None:

@@ -3,8 +3,6 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from intercom_async import InvalidArgumentError, RetryPolicy
 from intercom_async.transport.retrying import (
@@ -67,37 +65,19 @@ def test_a_spent_budget_ends_the_call() -> None:
     assert "retry budget" in decision.reason
 
 
-fractions = st.floats(0, 1, exclude_max=True)
-
-
-@given(st.integers(1, 10_000), fractions, fractions)
-def test_a_wait_lies_within_its_bounds(attempts: int, random: float, jitter: float) -> None:
-    policy = RetryPolicy(jitter=jitter)
-    wait = backoff(policy, attempts=attempts, random=random)
-    longest = min(20.0, 0.5 * 2.0 ** min(attempts - 1, 50))
-    assert longest * (1 - jitter) - 1e-9 <= wait <= longest + 1e-9
-
-
 def test_full_jitter_draws_from_zero_to_the_doubled_bound() -> None:
     policy = RetryPolicy()
     assert [backoff(policy, attempts=n, random=0.0) for n in (1, 2, 3)] == [0.0, 0.0, 0.0]
     almost = math.nextafter(1.0, 0.0)
     longest = [backoff(policy, attempts=n, random=almost) for n in (1, 2, 3, 7)]
     assert longest == pytest.approx([0.5, 1.0, 2.0, 20.0])
+    assert backoff(policy, attempts=10_000, random=almost) == pytest.approx(20.0)
+    assert backoff(RetryPolicy(jitter=0.2), attempts=2, random=0.5) == pytest.approx(0.9)
 
 
 def test_only_what_was_never_sent_leaves_no_doubt() -> None:
     certain = {failure for failure in Failure if not failure.ambiguous}
     assert certain == {Failure.NOT_SENT, Failure.CERTIFICATE}
-
-
-def test_the_defaults_are_the_documented_ones() -> None:
-    policy = RetryPolicy()
-    assert policy.attempts == 5
-    assert policy.total_time == 120.0
-    assert (policy.backoff, policy.backoff_max, policy.jitter) == (0.5, 20.0, 1.0)
-    assert policy.retry_after_max == 120.0
-    assert policy.budget == 100.0
 
 
 def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
@@ -123,16 +103,6 @@ class TestRetryBudget:
     def test_a_retry_after_a_timeout_costs_twice_as_much(self) -> None:
         budget = RetryBudget(100.0)
         assert budget.spend(Failure.TIMED_OUT) == 2 * budget.spend(Failure.DISCONNECTED)
-
-    @given(st.lists(st.sampled_from([*Failure, None])))
-    def test_it_never_leaves_its_range(self, story: list[Failure | None]) -> None:
-        budget = RetryBudget(50.0)
-        for failure in story:
-            if failure is None:
-                budget.earn(3.0)
-            else:
-                budget.spend(failure)
-            assert 0.0 <= budget._tokens <= 50.0
 
 
 @pytest.mark.parametrize(

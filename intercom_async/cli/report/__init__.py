@@ -1,4 +1,1 @@
-"""The command `report`: what a journal says about a run, for people and for programs.
-
-`queries` reads the journal into plain values, `terminal` and `page` show them.
-"""
+"""The command `report`: `queries` read a journal, `terminal` and `page` show what they found."""

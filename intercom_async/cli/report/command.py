@@ -1,23 +1,21 @@
 """The command `report`."""
 
-import sys
+import io
 from pathlib import Path
 from typing import Any
 
 import attrs
 import msgspec
-from msgspec.structs import asdict
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
-from intercom_async.cli.picture import drawing
+from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import print_out, say
-from intercom_async.cli.report import words
-from intercom_async.cli.report.queries import NUMBERS, Report, gather
-from intercom_async.cli.report.terminal import rendered, show_picture
-from intercom_async.journal import Row, reader
+from intercom_async.cli.report.queries import Report, gather
+from intercom_async.cli.report.terminal import show
+from intercom_async.journal import reader
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +23,7 @@ class ReportOptions(JournalOptions):
     """The options of `report`."""
 
     html: Path | None = option(None, "Also write it to this file as a page for a browser.")
-    svg: Path | None = option(None, "Also save its outcomes and chart as a picture.")
+    svg: Path | None = option(None, "Also save the text as a picture.")
     as_json: bool = option(False, "Print the report as JSON instead of text.", "--json")
 
 
@@ -34,6 +32,7 @@ def report(options: ReportOptions) -> ExitStatus:
 
     The exit status is 0 if every pair of the input is settled, and 1 if not.
     """
+    console = Console(record=True, highlight=False, file=io.StringIO() if options.as_json else None)
     with reader.open(options.journal, run=options.run) as journal:
         facts = gather(journal)
         if options.html is not None:
@@ -42,37 +41,17 @@ def report(options: ReportOptions) -> ExitStatus:
             with writing("--html", options.html, journal) as file:
                 file.write(page(facts).encode())
             say(Console(stderr=True), f"written to {options.html}", "dim")
+        show(console, facts)
         if options.svg is not None:
-            title = f"intercom-async report {Path(facts.path).name}"
-            with writing("--svg", options.svg, journal) as file, drawing(title, file) as console:
-                show_picture(console, facts)
+            with writing("--svg", options.svg, journal) as file:
+                save_picture(console, f"intercom-async report {Path(facts.path).name}", file)
     if options.as_json:
-        print_out(msgspec.json.encode(as_document(facts)).decode())
-    else:
-        sys.stdout.write(rendered(facts))
-        sys.stdout.flush()
+        print_out(msgspec.json.encode(_document(facts)).decode())
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
-def as_document(facts: Report) -> dict[str, Any]:
-    """Return the facts as a JSON object; times are in Unix seconds."""
-    hidden = {"slots", "base", "unread", "with_cause", "numbers"}
-    document = attrs.asdict(
-        facts,
-        filter=lambda field, _: field.name not in hidden,
-        value_serializer=_by_column,
-    )
-    columns = facts.slots.items()
-    return {
-        "complete": facts.complete,
-        "settled": facts.pairs - facts.left,
-        **{name: int(facts.numbers[name]) for name in NUMBERS},
-        "elapsed": round(facts.numbers["elapsed"], 3),
-        "go_on": words.go_on(facts),
-        **document,
-        "timeline": [{"at": at * facts.base, **column} for at, column in columns],
-    }
+def _document(facts: Report) -> dict[str, Any]:
+    def named(_owner: object, _field: object, value: Any) -> Any:
+        return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
 
-
-def _by_column(_owner: object, _field: object, value: Any) -> Any:
-    return asdict(value) if isinstance(value, Row) else value
+    return attrs.asdict(facts, value_serializer=named)

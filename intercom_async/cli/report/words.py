@@ -3,16 +3,13 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
-from intercom_async.cli.report.chart import Chart
 from intercom_async.cli.report.queries import ErrorGroup, Report
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
-from intercom_async.journal.reader import KeptSession
 from intercom_async.transport.wire import region_of
 
 _MEANING: Final[Mapping[str, str]] = {
@@ -38,50 +35,58 @@ _MEANING: Final[Mapping[str, str]] = {
     "ClientStateError": "the client was closed before the pair's turn came",
 }
 
-COLUMNS: Final = ("UTC, from", "settled", "not settled", "retries", "refused")
-NUMBERS: Final = frozenset(
-    {"count", "pairs", "pairs/s", "settled", "not settled", "#", "at work", "requests"}
-    | {"retries", "refused"}
-)
-"""Headings of the columns that are flush right."""
-
-Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]], int]
-"""A table: its title, headings and rows, and how many rows it leaves out."""
-
-
-def share(part: int, whole: int) -> str:
-    """Return a percentage that is never rounded to nothing or to all."""
-    percent = 100 * part / whole
-    if 0 < percent < 0.1:
-        return "< 0.1 %"
-    return "> 99.9 %" if 99.9 < percent < 100 else f"{percent:.1f} %"
-
-
-def rate(per_second: float) -> str:
-    """Return a rate without its unit."""
-    return f"{per_second:,.0f}" if per_second >= 9.95 else f"{per_second:.2g}"
-
 
 def moment(at: float) -> str:
     """Return Unix seconds as "2025-01-31 22:00:00"."""
-    try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
-    except (OverflowError, ValueError, OSError):
-        return "???? ??:??:??"
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def conclusion(facts: Report) -> str:
     """Return the result of a run in one or two sentences."""
-    unread = " The input was not read to its end." if facts.unread else ""
     if facts.left:
-        are = "is" if facts.left == 1 else "are"
-        return f"{amount(facts.left, 'pair')} {are} not settled.{unread}"
-    if facts.pairs:
-        lacking = "" if unread or facts.complete else " Some people could not be looked up."
-        return f"Every pair {'so far is' if unread else 'is'} settled.{unread}{lacking}"
-    if facts.people and facts.complete:
-        return "None of the people is in a group conversation."
-    return "The input was empty." if facts.complete else "Nothing was recorded yet."
+        result = f"{amount(facts.left, 'pair')} {'is' if facts.left == 1 else 'are'} not settled."
+    elif facts.pairs:
+        result = f"Every pair {'so far is' if facts.unread else 'is'} settled."
+    elif facts.complete:
+        result = "The input was empty."
+        if facts.people:
+            result = "None of the people is in a group conversation."
+    else:
+        result = "Nothing was recorded yet."
+    if facts.unread:
+        return f"{result} The input was not read to its end."
+    lacking = facts.pairs and not facts.left and not facts.complete
+    return f"{result} Some people could not be looked up." if lacking else result
+
+
+def origin(facts: Report) -> str:
+    """Return the journal, and the run's operation, workspace, region and time."""
+    where = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
+    if len(facts.workspaces) == 1:
+        one = facts.workspaces[0]
+        where = [part for part in (one.workspace, one.app_name, one.app_id) if part]
+    home = region_of(facts.base_url)
+    place = f"region {home}" if home else facts.base_url
+    first, last = facts.moments
+    when = [f"{moment(first)} to {moment(last)} UTC"] if first and last else []
+    return ", ".join([facts.path, facts.operation, *where, place, *when])
+
+
+def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield each number of the run: its name, its value and a remark."""
+    before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
+    quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
+    if facts.people:
+        states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
+        yield "People", f"{sum(facts.people.values()):,}", states
+    yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
+    yield "Requests", f"{facts.requests:,}", "not counting refused ones"
+    yield "Retries", f"{facts.retries:,}", "of the requests; checks included"
+    yield "Refused", f"{facts.refusals:,}", "by the rate limit"
+    yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
+    yield "Duplicates", f"{facts.duplicates:,}", "in the input, sent once"
+    yield "Time at work", span(facts.elapsed), f"in {amount(len(facts.sessions), 'session')}"
+    yield "Requests/s", f"{facts.requests / (facts.elapsed or 1):,.1f}", quota
 
 
 def remarks(facts: Report) -> Iterator[str]:
@@ -113,65 +118,30 @@ def remarks(facts: Report) -> Iterator[str]:
 
 def meaning(cause: ErrorGroup) -> str:
     """Return a cause in plain words."""
-    return _MEANING.get(cause.state) or _MEANING.get(cause.error_type or "") or "another error"
+    one = cause.examples[0]
+    return _MEANING.get(one.state) or _MEANING.get(one.error_type or "") or "another error"
 
 
 def error(cause: ErrorGroup) -> str:
-    """Return a cause's error: its class and its text; without a text, its status and code."""
-    status = None if cause.status is None else f"HTTP {cause.status}"
-    text = cause.error or ", ".join(part for part in (status, cause.code) if part)
-    return ": ".join(part for part in (cause.error_type, text) if part)
+    """Return the error of a cause's first pair."""
+    one = cause.examples[0]
+    return ": ".join(part for part in (one.error_type, one.error) if part)
 
 
-def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
-    """Yield each number of the run: its name, its value and a remark."""
-    elapsed, requests = facts.numbers["elapsed"], facts.numbers["requests"]
-    before = f", {facts.settled_before:,} of them earlier" if facts.settled_before else ""
-    quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
-    if facts.people:
-        states = ", ".join(f"{count:,} {name(state)}" for state, count in facts.people.items())
-        yield "People", f"{sum(facts.people.values()):,}", states
-    yield "Pairs", f"{facts.pairs:,}", f"{facts.pairs - facts.left:,} settled{before}"
-    yield "Requests", f"{requests:,}", "not counting refused ones"
-    yield "Retries", f"{facts.numbers['retries']:,}", "of the requests; checks included"
-    yield "Refused", f"{facts.numbers['refusals']:,}", "by the rate limit"
-    yield "Second tries", f"{facts.second_tries:,}", "at the end of a session"
-    yield "Duplicates", f"{facts.numbers['duplicates']:,}", "in the input, sent once"
-    yield "Time at work", span(elapsed), f"in {amount(len(facts.sessions), 'session')}"
-    yield "Requests/s", rate(requests / elapsed) if elapsed else "0", quota
+def next_steps(facts: Report) -> Iterator[tuple[str, str]]:
+    """Yield the aim and the command of each thing that can be done about a run."""
+    if facts.left:
+        yield "To list them", export_of(facts, "unsettled")
+    if (command := _go_on(facts)) is not None:
+        yield "To go on", command
 
 
-def listings(facts: Report, most: int) -> Iterator[Listing]:
-    """Yield the workspaces, if there are several, and the last sessions."""
-    if len(facts.workspaces) > 1:
-        heads: tuple[str, ...] = ("workspace", "name", "pairs", "not settled")
-        rows: list[tuple[str, ...]] = [
-            (one.workspace, one.app_name or one.app_id or "", f"{one.pairs:,}", f"{one.left:,}")
-            for one in facts.workspaces[:most]
-        ]
-        yield "Workspaces", heads, rows, len(facts.workspaces) - len(rows)
-    heads = ("#", "begun (UTC)", "at work", "requests", "retries", "refused", "end", "input")
-    rows = [_session(session) for session in facts.sessions[-most:]]
-    yield "Sessions", heads, rows, len(facts.sessions) - len(rows)
+def export_of(facts: Report, state: str) -> str:
+    """Return the command that lists the pairs of a state."""
+    return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
 
 
-def _session(session: KeptSession) -> tuple[str, ...]:
-    facts, source = session.facts, session.source
-    ending = "goes on, or was killed" if session.ended_at is None else facts.get("ending", "ended")
-    costs = (f"{facts.get(fact, 0):,}" for fact in ("requests", "retries", "refusals"))
-    read = "" if source is None else Path(source.name).name if source.name else source.kind
-    worked = span(facts.get("elapsed", 0.0))
-    return (f"{session.number:,}", moment(session.started_at), worked, *costs, ending, read)
-
-
-def columns(chart: Chart) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of `COLUMNS`: the exact numbers of the chart's columns."""
-    for at, column in chart.columns():
-        counts = (column[name] for name in ("settled", "unsettled", "retries", "refusals"))
-        yield moment(at), *map("{:,}".format, counts)
-
-
-def go_on(facts: Report) -> str | None:
+def _go_on(facts: Report) -> str | None:
     """Return the command that does what is left; None if nothing is left or no command can."""
     unread = facts.unread
     if facts.path.startswith(URLS):  # workers do what is left
@@ -187,35 +157,12 @@ def go_on(facts: Report) -> str | None:
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
-def next_steps(facts: Report) -> Iterator[tuple[str, str]]:
-    """Yield the aim and the command of each thing that can be done about a run."""
-    if facts.left:
-        yield "To list them", export_of(facts, "unsettled")
-    if (command := go_on(facts)) is not None:
-        yield "To go on", command
-
-
-def export_of(facts: Report, state: str) -> str:
-    """Return the command that lists the pairs of a state."""
-    return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
-
-
 def link(facts: Report, workspace: str, conversation_id: str) -> str | None:
     """Return the conversation's address in Intercom, None without a known workspace."""
     home = region_of(facts.base_url)
     app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
-    if home is None or not app or len(conversation_id) > 60:
+    if home is None or not app:
         return None
     host = "app.intercom.com" if home == "us" else f"app.{home}.intercom.com"
     ids = quote(app, safe=""), quote(conversation_id, safe="")
     return "https://{}/a/inbox/{}/inbox/conversation/{}".format(host, *ids)
-
-
-def origin(facts: Report) -> str:
-    """Return the run's operation, workspace and region, with commas."""
-    where = [amount(len(facts.workspaces), "workspace")] if len(facts.workspaces) > 1 else []
-    if len(facts.workspaces) == 1:
-        one = facts.workspaces[0]
-        where = [part for part in (one.workspace, one.app_name, one.app_id) if part]
-    home = region_of(facts.base_url)
-    return ", ".join([facts.operation, *where, f"region {home}" if home else facts.base_url])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from intercom_async.cli.input_text import SourceError
+from intercom_async.cli.lines import SourceError
 from intercom_async.cli.sources import BadLine, read_pairs
 from intercom_async.detaching import Detach
 
@@ -37,7 +37,7 @@ def _check_entries(data: bytes, found: list[Detach | BadLine]) -> None:
         else:
             ids = (entry.conversation_id, entry.contact_id, entry.admin_id)
             assert all(one is None or (one and one == one.strip()) for one in ids)
-    bad = [entry.line for entry in found if isinstance(entry, BadLine)]
+    bad = [int(entry.place.split()[1]) for entry in found if isinstance(entry, BadLine)]
     data = data.removeprefix(_BOM)
     if data.startswith(_CONVERTED):
         return  # what is read has other lines than the data

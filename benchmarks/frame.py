@@ -1,4 +1,4 @@
-"""The figures of a benchmark: medians, extremes, ratios, bounds.
+"""Measure contestants in rounds, and print their medians, extremes, ratios and bounds.
 
 Each round measures every contestant once, so other programs disturb all of a round's figures alike.
 The median is taken of ratios within rounds, so the machine's speed does not count.
@@ -15,18 +15,13 @@ T = TypeVar("T")
 Kind = Literal["ratio", "difference", "value"]
 
 
-@attrs.frozen
-class Spread:
-    """A median and the extremes."""
+@attrs.frozen(kw_only=True)
+class Options:
+    """How much to measure; `quick` is for a first look, `million` adds runs of a million pairs."""
 
-    median: float
-    low: float
-    high: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Summarise the rounds of one figure."""
-    return Spread(statistics.median(values), min(values), max(values))
+    rounds: int
+    quick: bool = False
+    million: bool = False
 
 
 @attrs.frozen
@@ -40,13 +35,12 @@ class Bound:
     limit: float
     least: bool = False
 
-    def holds(self, value: float) -> bool:
-        """Whether a figure keeps within it."""
-        return value >= self.limit if self.least else value <= self.limit
-
-    def __str__(self) -> str:
-        sign = ">=" if self.least else "<="
-        return f"{sign} {self.limit:.4g}{' x' if self.kind == 'ratio' else ''}"
+    def judge(self, value: float) -> str:
+        """Say whether a figure keeps within it, or by how much it does not."""
+        text = f"{'>=' if self.least else '<='} {self.limit:.4g}{' x' * (self.kind == 'ratio')}"
+        if value >= self.limit if self.least else value <= self.limit:
+            return f"{text}: holds"
+        return f"{text}: MISSED, by {abs(value / self.limit - 1.0):.0%}"
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +52,6 @@ class Comparison:
         baseline: the contestant that ratios and differences refer to.
         rounds: by contestant, a figure for each round.
         bounds: by contestant.
-        notes: for the reader, such as who was left out.
     """
 
     name: str
@@ -66,28 +59,38 @@ class Comparison:
     baseline: str
     rounds: Mapping[str, Sequence[float]]
     bounds: Mapping[str, Bound] = attrs.field(factory=dict[str, Bound])
-    notes: Sequence[str] = ()
 
     def figures(self, contestant: str, kind: Kind) -> Sequence[float]:
         """Return a contestant's figures round by round, set against the baseline or not."""
         own = self.rounds[contestant]
-        if kind == "value":
-            return own
-        base = self.rounds[self.baseline]
+        pairs = list(zip(own, self.rounds[self.baseline], strict=True))
         if kind == "ratio":
-            return [value / other for value, other in zip(own, base, strict=True)]
-        return [value - other for value, other in zip(own, base, strict=True)]
+            return [value / other for value, other in pairs]
+        return [value - other for value, other in pairs] if kind == "difference" else own
 
-    def keeps_bound(self, contestant: str) -> str:
-        """Say whether the contestant keeps its bound; empty if it has none."""
-        bound = self.bounds.get(contestant)
-        if bound is None:
-            return ""
-        figure = spread(self.figures(contestant, bound.kind)).median
-        if bound.holds(figure):
-            return f"{bound}: holds"
-        over = f", by {abs(figure / bound.limit - 1.0):.0%}" if bound.limit else ""
-        return f"{bound}: MISSED{over}"
+    def verdicts(self) -> dict[str, str]:
+        """Say of each contestant that has a bound whether it keeps it."""
+        return {
+            name: bound.judge(statistics.median(self.figures(name, bound.kind)))
+            for name, bound in self.bounds.items()
+        }
+
+    def show(self) -> None:
+        """Print a line for each contestant."""
+        base = self.rounds[self.baseline]
+        print(f"\n{self.name}: {self.unit}, median of {len(base)} rounds (min to max)")
+        verdicts = self.verdicts()
+        for name, values in self.rounds.items():
+            text = f"  {name:30} {spread(values)}"
+            if name != self.baseline and all(base):
+                text = f"{text:70} {spread(self.figures(name, 'ratio'), 'x')}"
+            print(f"{text:110} {verdicts.get(name, '')}".rstrip())
+
+
+def spread(values: Sequence[float], unit: str = "") -> str:
+    """Return the median and the extremes of the rounds."""
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:10,.4g} {unit} ({low:,.4g} to {high:,.4g})"
 
 
 @attrs.frozen
@@ -118,15 +121,6 @@ def compare(
     ]
 
 
-@attrs.frozen(kw_only=True)
-class Options:
-    """How much to measure; `quick` is for a first look, `million` adds runs of a million pairs."""
-
-    rounds: int
-    quick: bool = False
-    million: bool = False
-
-
 def in_turn(names: Sequence[str], number: int) -> list[str]:
     """Return the contestants in the order of a round; each round begins with another one."""
     shift = number % len(names)
@@ -142,12 +136,6 @@ def measured(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[st
     return figures
 
 
-def installed(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Return the contestants whose modules are installed, and a note on each that is left out."""
-    missing = {
-        name: [module for module in modules if importlib.util.find_spec(module) is None]
-        for name, modules in needs.items()
-    }
-    present = [name for name in needs if not missing[name]]
-    notes = [f"{name}: left out, no {modules[0]}" for name, modules in missing.items() if modules]
-    return present, notes
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; contestants that need another one are left out."""
+    return importlib.util.find_spec(module) is not None

@@ -30,10 +30,10 @@ def process(target: Callable[..., None], *arguments: Any) -> Generator["Connecti
         child.join()
 
 
-def peak() -> int:
-    """Return the most bytes that this process ever held, 0 on systems without /proc."""
+def peak() -> float:
+    """Return the most megabytes that this process ever held, 0 on systems without /proc."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+                return int(line.split()[1]) / 1024
+    return 0.0
