@@ -113,8 +113,8 @@ class ChangeOptions(PeopleOptions):
     verb: str = "detach"
     source: str | None = argument(
         None,
-        "CSV with a header or JSON lines; - for standard input. The journal of a run goes on with "
-        "that run.",
+        "CSV with a header, or JSON lines; - for standard input. With the journal of a run, that "
+        "run goes on.",
         show_default=False,
     )
     people: Path | None = option(

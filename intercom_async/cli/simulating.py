@@ -39,7 +39,7 @@ _WINDOWS_SHOWN: Final = 8
 class SimulateOptions:
     """The options of `simulate`."""
 
-    port: int = option(8000, "0 for a free one.", min=0, max=65535)
+    port: int = option(8000, "Port; 0 for any free one.", min=0, max=65535)
     token: str = option("token", "The access token to accept.")
     limit: int = option(167, "Requests per 10-second window.", min=1)
     conversations: int = option(1000, "Conversations in the workspace.", min=0)

@@ -1,9 +1,8 @@
 """One run at a time writes a journal file: a lock on another file beside it.
 
-Not on the journal itself: closing any descriptor of a database drops SQLite's own locks. `flock`
-rather than POSIX record locks, which do not keep out the same process, and which any copy of the
-folder made within the process would drop. A forked child inherits a `flock`, so it closes its
-copy at once.
+The journal itself is not locked: closing any descriptor of a database drops SQLite's own locks. The
+lock is a `flock`. POSIX record locks would not keep out the same process, and would be dropped when
+the process copies the folder. A forked child inherits a `flock`, so it closes its copy at once.
 """
 
 import contextlib

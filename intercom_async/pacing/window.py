@@ -424,9 +424,9 @@ class QuotaWindow:
         pacing = left - _EDGE - self._round_trip - 2.0 * self._round_trip_variation
         period = max(pacing, self._round_trip, _TICK)  # a coarse clock measures no round trip
         measured = self._measured_share()
-        # Peers that pace themselves too take what is left at (left / time left): it melts like an
-        # exponential and never below zero. A straight line at their average rate would make many
-        # peers give up the window's last requests: all would believe that the others took them.
+        # Peers that pace themselves, too, send at (left / time left): what is left then shrinks
+        # exponentially and never falls below zero. A straight line at their average rate would make
+        # many peers give up the window's last requests: all would believe that others took them.
         # Half a round trip from now, when this request arrives, is the time that counts.
         stale = max(0.0, now - self._remaining_at) + 0.5 * self._round_trip
         melted = math.exp((measured - 1.0) * stale / period)
@@ -435,8 +435,8 @@ class QuotaWindow:
         usable = self._usable = self._budget() - self.in_flight - others - reserved
         share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
-            # What is in flight belongs to the job: many callers that come one by one are no
-            # small job.
+            # What is in flight belongs to the job: many callers, one after the other, are no small
+            # job.
             if backlog + self.in_flight <= max(_SMALL_JOB, measured) * share * usable:
                 return 0.0
             if self._is_alone() and backlog <= self._left_alone(reserved, now):
@@ -451,7 +451,7 @@ class QuotaWindow:
         return min(_RECHECK, max(_TICK, (1.0 - self._credit) / rate))
 
     def _is_alone(self) -> bool:
-        """Whether no other process used the budget lately: then the rest of a job does no harm."""
+        """Whether no other process used the budget lately: then a job may send its rest at once."""
         by_others = self._limit - self.remaining - self._own - self.in_flight
         so_far = self._prior_known and self._prior >= _ALONE and self._penalty >= 1.0
         return so_far and by_others <= (1.0 - _ALONE) * self._limit
@@ -480,7 +480,7 @@ class QuotaWindow:
     def _enter(
         self, permit: Permit, limit: int, reset: float, date: float | None, now: float
     ) -> bool:
-        """Bring clock and window up to date; whether the reply belongs to the current window."""
+        """Bring clock and window up to date; return whether the reply is of the current window."""
         agreed = self.clock.observe(reset=reset, date=date, sent=permit.sent, received=now)
         same = agreed and self._limit > 0
         if same and reset < self.reset:

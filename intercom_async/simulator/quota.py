@@ -1,7 +1,7 @@
 """Counts requests into windows. Pure: `now` is an argument.
 
-Intercom cuts time into windows aligned to its own clock: with ten seconds, one ends at every
-Unix time divisible by ten. Each window admits `limit` requests; refused ones are not counted.
+Intercom cuts time into windows by its own clock: windows of ten seconds end at every Unix time that
+ten divides. Each window admits `limit` requests; refused ones are not counted.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Time bounds for many attempts with one timer for all of them.
 
-A timer of its own for each attempt, as `asyncio.timeout` and aiohttp's total timeout set it, is
-nearly always cancelled before it fires; setting and cancelling it costs a tenth of a request. Here
+`asyncio.timeout` and aiohttp's total timeout set a timer for each attempt. Nearly always it is
+cancelled before it fires, and setting and cancelling it costs a tenth of a request. Here
 an attempt's task joins a list and leaves it; one timer looks at those still there when the oldest
 could be due.
 

@@ -150,6 +150,6 @@ class Outage:
         self.next_look = max(now, self._look_began + jittered)
 
     def _wake(self) -> None:
-        """Let those who wait see what has changed."""
+        """Let the calls that wait see what has changed."""
         self._changed.set()
         self._changed = asyncio.Event()
