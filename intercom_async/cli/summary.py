@@ -21,10 +21,10 @@ LOOKED_AT: Final = 10 * FILTERS
 """Absent contacts that are looked up at the end of a run, at most."""
 
 WARNING: Final = (
-    "Not all of this can be undone: a contact without an e-mail address cannot be attached again "
-    "by its id. The last contact of a conversation stays, and a customer's CC can bring a person "
-    "back. To delete people, use Intercom's own bulk delete of contacts (Preview, 100 per "
-    "request)."
+    "An undo cannot put everything back: a contact without an e-mail address cannot be attached "
+    "again by its id. The last contact of a conversation stays, and a customer's CC can bring a "
+    "person back. To delete people, use Intercom's own bulk delete of contacts (in the API's "
+    "Preview version, 100 per request)."
 )
 
 

@@ -184,7 +184,9 @@ class TestAtATerminal:
                 "Detach 3 contacts in Simulated workspace (US) as Joe Example "
                 f"({simulator.admin_id}), less than a minute at 600,000 a minute? [y/N]"
             ) in shown
-            assert "Not all of this can be undone: a contact without an e-mail address" in shown
+            assert (
+                "An undo cannot put everything back: a contact without an e-mail address" in shown
+            )
             if isinstance(answer, str):
                 os.write(ours, answer.encode())
             else:  # the terminal is not that session's own

@@ -41,7 +41,7 @@ class TestDetach:
         assert "ambiguous: p1@x.example: c1, " in ended.err
         assert "not found: x" in ended.err
         assert "a contact without an e-mail address cannot be attached again" in ended.err
-        assert "own bulk delete of contacts (Preview, 100 per request)" in ended.err
+        assert "own bulk delete of contacts (in the API's Preview" in ended.err
         assert {pair for pair in pairs if simulator.workspace.attached(*pair)} == {
             pair for pair in pairs if pair[1] == "c1"
         }
