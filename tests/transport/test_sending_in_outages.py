@@ -10,6 +10,7 @@ import attrs
 import msgspec
 import pytest
 
+from benchmarks import quota_world
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
@@ -27,7 +28,6 @@ from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.retrying import Failure, RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
-from tests.pacing.model_server import ModelServer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["socketless"])
 
@@ -63,7 +63,7 @@ class Network:
     instrumented = False
 
     def __init__(self) -> None:
-        self.server = ModelServer(LIMIT)
+        self.server = quota_world.Server(quota_world.World(name="outage", limit=LIMIT), "seed")
         self.away: Failure | None = None
         self.status = 503
         self.broken: set[str] = set()
@@ -86,7 +86,8 @@ class Network:
             return _doubted(request, Reply(status=self.status, body=b""))
         if away is not None:
             raise AttemptFailedError(away, "it is away")
-        status, headers = self.server.handle(loop.time())
+        told = self.server.answer(0, loop.time())
+        status, headers = told.status or 0, told.headers
         if status == 200 and request.path in self.broken:
             status = 500
         self.answered.append(loop.time())
