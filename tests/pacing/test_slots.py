@@ -88,33 +88,6 @@ def _done(limiter: Limiter, permit: Permit) -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
-@pytest.mark.parametrize("moment", ["while it waits", "when it has just got its slot"])
-async def test_a_waiter_that_is_cancelled_loses_no_slot_and_the_next_one_gets_it(
-    moment: str,
-) -> None:
-    slots = Slots(1)
-    limiters = [Limiter(RateLimitPolicy()) for _ in range(3)]
-    first = await limiters[0].acquire(Lane.BULK, slots=slots)
-    cancelled, following = [
-        asyncio.create_task(limiter.acquire(Lane.BULK, slots=slots)) for limiter in limiters[1:]
-    ]
-    await asyncio.sleep(0)
-    if moment == "while it waits":
-        cancelled.cancel()
-        await asyncio.sleep(0)
-    began = asyncio.get_running_loop().time()
-    _done(limiters[0], first)
-    cancelled.cancel()
-    permit = await following
-    assert asyncio.get_running_loop().time() - began < 1.0
-    assert cancelled.cancelled()
-    assert slots.used == 1
-    _done(limiters[2], permit)
-    assert slots.used == 0
-    assert [limiter._timer for limiter in limiters] == [None, None, None]
-
-
-@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_a_call_that_runs_out_of_patience_says_that_all_connections_are_in_use() -> None:
     slots, limiter = Slots(1), Limiter(RateLimitPolicy())
     permit = await limiter.acquire(Lane.INTERACTIVE, slots=slots)
