@@ -88,6 +88,22 @@ def _done(limiter: Limiter, permit: Permit) -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["driven"])
+async def test_a_waiter_that_is_cancelled_leaves_its_slot_to_the_next() -> None:
+    slots = Slots(1)
+    limiters = [Limiter(RateLimitPolicy()) for _ in range(3)]
+    first, *others = [
+        asyncio.create_task(limiter.acquire(Lane.BULK, slots=slots)) for limiter in limiters
+    ]
+    await asyncio.sleep(0)
+    others[0].cancel()
+    await asyncio.sleep(0)
+    _done(limiters[0], await first)
+    async with asyncio.timeout(1.0):
+        _done(limiters[2], await others[1])
+    assert slots.used == 0
+
+
+@pytest.mark.asyncio(loop_factories=["driven"])
 async def test_a_call_that_runs_out_of_patience_says_that_all_connections_are_in_use() -> None:
     slots, limiter = Slots(1), Limiter(RateLimitPolicy())
     permit = await limiter.acquire(Lane.INTERACTIVE, slots=slots)
