@@ -21,6 +21,7 @@ from intercom_async import (
     RateLimitPolicy,
     RetryPolicy,
     WorkspaceAccess,
+    WorkspaceAccessError,
     detach_contact,
 )
 from intercom_async.cli.options import Connection
