@@ -117,13 +117,14 @@ class Server:
         round_trip = math.exp(self._low + self._span * self._network())
         up = round_trip * (0.3 + 0.4 * self._network())
         await asyncio.sleep(up)
-        reply, down = self._handle(process, asyncio.get_running_loop().time()), round_trip - up
+        reply, down = self.answer(process, asyncio.get_running_loop().time()), round_trip - up
         if self._world.lost and self._network() < self._world.lost:
             reply, down = LOST, max(0.0, GIVE_UP - up)
         await asyncio.sleep(down)
         return reply
 
-    def _handle(self, process: int, now: float) -> Reply:
+    def answer(self, process: int, now: float) -> Reply:
+        """Count a request that arrives at `now` (seconds of the loop) and answer it."""
         at = self.phase + now
         standing = self._quota.refuse(at) if self._is_withdrawn(now) else self._quota.charge(at)
         counts = self.accepted if standing.accepted else self.refused

@@ -17,6 +17,7 @@ from intercom_async import (
     Conversation,
     ConversationNotFoundError,
     IntercomClient,
+    IntercomError,
     InvalidArgumentError,
     Lane,
     LastContactError,
@@ -307,6 +308,17 @@ class TestQuota:
         assert sum(isinstance(event, RequestRefused) for event in events) == 2
         (sent,) = [event for event in events if isinstance(event, RequestSent)]
         assert sent.attempt == 1
+
+    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
+    async def test_endless_429s_are_not_answered_with_a_hail_of_requests(
+        self, sim: IntercomSimulator, fault: Fault
+    ) -> None:
+        sim.faults.add(fault, probability=1.0, seconds=0.0)
+        policy = RateLimitPolicy(max_wait=60.0)
+        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
+            with pytest.raises(IntercomError):
+                await client.whoami()
+        assert sim.requests.refused <= 12
 
 
 class TestEvents:

@@ -89,30 +89,6 @@ class TestClients:
                 async with pool.client("ws0") as client:
                     await client.whoami()
 
-    async def test_budgets_are_apart_and_no_cookie_is_sent(self) -> None:
-        async with nothing_left_behind(), town(2, limit=20) as places:
-            for sim in places.simulators.values():
-                sim.faults.add(Fault.SET_COOKIE, probability=1.0)
-            async with (
-                IntercomPool(places.access) as pool,
-                pool.client("ws0") as busy,
-                pool.client("ws1") as free,
-            ):
-                await asyncio.sleep(10.5 - places["ws0"].now() % 10.0)
-                await busy.whoami()
-                await free.whoami()
-                places["ws0"].spend(20)
-                waiting = asyncio.create_task(busy.whoami())
-                second = asyncio.create_task(busy.whoami())
-                began = places["ws1"].now()
-                await free.whoami()
-                assert places["ws1"].now() - began < 0.5
-                assert not second.done()
-                await asyncio.gather(waiting, second)
-            requests = [e for sim in places.simulators.values() for e in sim.requests.log or ()]
-            assert len(requests) >= 5
-            assert not [entry for entry in requests if "Cookie" in entry.headers]
-
     async def test_closing_ends_calls_under_way_and_refuses_later_ones(self) -> None:
         async with nothing_left_behind(), town(1) as places:
             pool = IntercomPool(places.access)
@@ -157,13 +133,6 @@ class TestClients:
         with pytest.raises(InvalidArgumentError) as caught:
             IntercomPool(**arguments)
         assert caught.value.name == name
-
-    async def test_no_token_is_shown(self) -> None:
-        async with IntercomPool(lambda _: 3) as pool:  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]  # wrong on purpose
-            with pytest.raises(WorkspaceAccessError, match="no token"):
-                async with pool.client("acme"):
-                    pass
-        assert "marked" not in repr(WorkspaceAccess("marked"))
 
 
 class TestRuns:
@@ -227,6 +196,7 @@ class TestRuns:
             assert type(summary.stopped["ws1"]) is AuthenticationError
             assert type(summary.stopped["nobody"]) is WorkspaceAccessError
             assert summary.workspaces["nobody"].outcomes[Outcome.NOT_ATTEMPTED] == 10
+            assert places.lookups.count("ws1") == 2  # the token might have been rotated
             assert "4 workspaces" in str(summary)
 
     async def test_leaving_early_leaves_nothing_behind(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from intercom_async import (
-    AuthenticationError,
     ClientStateError,
     Detach,
     IntercomClient,
@@ -149,22 +148,6 @@ async def test_another_workspaces_token_takes_no_refused_ones_place(tmp_path: Pa
             assert run.summary.stopped.keys() == {"ws0"}
         assert places["ws1"].applied.keys() == set(pairs["ws1"])
         assert run.summary.total == 60
-
-
-async def test_a_token_that_stays_refused_stops_its_workspace_after_one_more_look() -> None:
-    async with nothing_left_behind(), town(2) as places:
-        pairs = places.populate(30)
-
-        async def access(workspace: str) -> WorkspaceAccess:
-            found = await places.access(workspace)
-            return WorkspaceAccess("old", base_url=found.base_url) if workspace == "ws1" else found
-
-        async with IntercomPool(access) as pool:
-            summary = await pool.detach_contacts(mixed(pairs))
-        assert summary.workspaces["ws0"].settled == 30
-        assert summary.workspaces["ws1"].total == 30
-        assert type(summary.stopped["ws1"]) is AuthenticationError
-        assert Counter(places.lookups) == {"ws0": 1, "ws1": 2}
 
 
 async def test_a_workspace_that_is_forgotten_is_looked_up_again() -> None:

@@ -487,15 +487,6 @@ class TestInSteps:
         decode(document)
         assert pauses(document) > 200 * len(LONG_TEXT) // STEP
 
-    @given(
-        st.integers(0, len(json.dumps(RETRIEVED))),
-        st.integers(0, 3),
-        st.sampled_from(b'" { } [ ] , : \\ - 0 .5 1e400 NaN null true \xff \x00 \\ud800'.split()),
-    )
-    def test_a_broken_body_comes_to_the_same(self, place: int, cut: int, put: bytes) -> None:
-        body = json.dumps(RETRIEVED).encode()
-        check(body[:place] + put + body[place + cut :])
-
 
 def test_preparing_leaves_nothing_to_be_made_while_replies_wait() -> None:
     made: list[Any] = [converter.converter, fast_path._decoder, fast_path._mirror]

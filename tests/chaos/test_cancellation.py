@@ -271,12 +271,3 @@ class TestPoolRuns:
                 known = [(one, other) for workspace, one, other in mixed if workspace != "?"]
                 assert summary.settled + summary.settled_before == len(known)
                 assert disagreements(sim, known, outcomes_in(path)) == []
-
-    async def test_leaving_early_is_no_interruption(self) -> None:
-        async with IntercomSimulator(limit=1667) as sim:
-            access = WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
-            work = sim.workspace.populate(conversations=100)
-            async with IntercomPool({"one": access}) as pool:
-                async with pool.detach_contacts({"one": work}) as run:
-                    await anext(aiter(run))
-                await run

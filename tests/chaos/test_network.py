@@ -94,17 +94,6 @@ async def run_at(
     return reported
 
 
-@pytest.mark.parametrize("strike", Strike)
-async def test_a_run_agrees_with_the_server_under(strike: Strike, tmp_path: Path) -> None:
-    often = 0.2 if strike is Strike.REFUSED else 0.3  # which strikes all others too
-    async with IntercomSimulator(limit=1667) as sim:
-        work = sim.workspace.populate(conversations=PAIRS)
-        async with FaultProxy(sim.url, {strike: often}, delay=0.3) as proxy:
-            reported = await run_at(proxy.url, sim, work, tmp_path / "journal")
-        assert proxy.struck[strike] > 10
-        assert list(reported.values()).count(Outcome.DETACHED) > 0.9 * PAIRS
-
-
 @pytest.mark.parametrize("retry", [QUICK, NEVER], ids=["retries", "no retries"])
 async def test_a_run_agrees_with_the_server_under_everything_at_once(
     retry: RetryPolicy, tmp_path: Path

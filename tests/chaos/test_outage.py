@@ -69,8 +69,12 @@ async def test_an_interactive_call_in_an_outage_tells_of_it() -> None:
             assert outage is not None
             assert "HTTP 503" in outage.reason
             assert client.with_options(timeout=1.0).outage is not None
-            with pytest.raises(ConnectionFailedError, match="Intercom has been away for") as caught:
+            began = asyncio.get_running_loop().time()
+            told = r"Intercom has been away for .* the next check is in \d+ s; nothing was sent"
+            with pytest.raises(ConnectionFailedError, match=told) as caught:
                 await client.get_conversation(pair[0])
+            assert asyncio.get_running_loop().time() - began < 0.1
+            assert caught.value.attempts == 0
             assert caught.value.outage is not None
             requests = sim.requests.total
             await away

@@ -1,15 +1,10 @@
 """Ctrl-C, loops that end too early, forks and second loops: in processes of their own."""
 
-import json
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
-
-from intercom_async import Outcome
-from tests.support.rows import outcomes_in
 
 PREAMBLE = """
 import asyncio, gc, json, os, signal, sys, threading
@@ -30,40 +25,6 @@ def run(program: str, *arguments: str) -> str:
     assert done.stderr == ""
     assert done.returncode == 0
     return done.stdout
-
-
-def test_a_keyboard_interrupt_leaves_a_journal_that_agrees_with_the_server(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    out = run(
-        """
-        sim = IntercomSimulator(limit=1667, latency=0.02)
-        work = []
-
-        async def press():
-            while len(sim.applied) < 50:
-                await asyncio.sleep(0.005)
-            signal.raise_signal(signal.SIGINT)
-
-        async def main():
-            async with sim:
-                work.extend(sim.workspace.populate(conversations=400))
-                async with IntercomClient("token", base_url=sim.url) as client:
-                    pressing = asyncio.create_task(press())
-                    await client.detach_contacts(work, admin_id=sim.admin_id, journal=sys.argv[1])
-
-        try:
-            asyncio.run(main())
-        except KeyboardInterrupt:
-            print(json.dumps([list(pair) for pair in sim.applied]))
-        """,
-        str(path),
-    )
-    applied = {(conversation, contact) for conversation, contact in json.loads(out)}
-    kept = outcomes_in(path)
-    assert 0 < len(applied) < 400
-    for pair, outcome in kept.items():
-        assert outcome in {Outcome.DETACHED, Outcome.UNKNOWN, Outcome.NOT_ATTEMPTED}
-        assert outcome is Outcome.UNKNOWN or (pair in applied) is (outcome is Outcome.DETACHED)
 
 
 def test_a_loop_that_ends_under_a_run_leaves_nothing_that_complains() -> None:
@@ -140,27 +101,3 @@ def test_a_fork_refuses_the_old_client_and_works_with_a_new_one() -> None:
         """
     )
     assert out == "0 [1, 1, 1]\n"
-
-
-def test_two_loops_in_two_threads_each_with_a_client_do_not_disturb_each_other() -> None:
-    out = run(
-        """
-        reported = []
-
-        async def main():
-            async with IntercomSimulator(limit=1667) as sim:
-                work = sim.workspace.populate(conversations=200)
-                async with IntercomClient("token", base_url=sim.url) as client:
-                    summary = await client.detach_contacts(work, admin_id=sim.admin_id)
-                assert client.rate_limit.in_flight == 0
-                reported.append((summary.outcomes[Outcome.DETACHED], sum(sim.applied.values())))
-
-        threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print(reported)
-        """
-    )
-    assert out == "[(200, 200), (200, 200)]\n"

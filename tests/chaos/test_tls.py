@@ -2,10 +2,8 @@
 
 import asyncio
 import datetime as dt
-import socket
 import ssl
 from pathlib import Path
-from typing import Never
 
 import aiohttp
 import pytest
@@ -14,15 +12,12 @@ import trustme
 from intercom_async import (
     CertificateError,
     ConnectionFailedError,
-    DetachResult,
     IntercomClient,
     Outcome,
     RetryPolicy,
 )
-from intercom_async.simulator import IntercomSimulator
-from tests.chaos.accounting import disagreements, reported_once
+from tests.chaos.accounting import reported_once
 from tests.support.raw_server import Listener, RawServer, always, reply
-from tests.support.rows import outcomes_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -90,23 +85,6 @@ class TestCertificates:
         assert set(reported.values()) <= {Outcome.FAILED, Outcome.NOT_ATTEMPTED}
         assert not (tmp_path / "journal").exists()
 
-    async def test_a_good_certificate_of_an_own_authority_works(
-        self, authority: trustme.CA, tmp_path: Path
-    ) -> None:
-        context = serving(authority, "127.0.0.1")
-        connector = aiohttp.TCPConnector(ssl=trusting(authority))
-        async with (
-            IntercomSimulator(ssl_context=context, limit=50_000) as sim,
-            aiohttp.ClientSession(connector=connector) as session,
-            IntercomClient("token", base_url=sim.url, session=session) as client,
-        ):
-            work = sim.workspace.populate(conversations=PAIRS)
-            path = tmp_path / "journal"
-            async with client.detach_contacts(work, admin_id=sim.admin_id, journal=path) as run:
-                reported = reported_once([result async for result in run])
-            assert disagreements(sim, work, reported) == []
-            assert outcomes_in(path) == reported
-
 
 class NoTls(Listener):
     """Answers the beginning of a handshake with these bytes; never, if there are none to send."""
@@ -143,28 +121,3 @@ class TestNames:
         ) as client:
             with pytest.raises(ConnectionFailedError, match="nothing was changed"):
                 await client.detach_contact("1", "2", admin_id=ADMIN)
-
-    async def test_it_is_an_outage_for_a_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def unknown(*_: object, **__: object) -> Never:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-        monkeypatch.setattr(socket, "getaddrinfo", unknown)  # asking for real takes 15 ms a pair
-        pairs = [(str(number), "5ba682d2") for number in range(PAIRS)]
-        async with (
-            IntercomClient("token", base_url="https://intercom.invalid", retry=TWICE) as client,
-            client.detach_contacts(pairs, admin_id=ADMIN) as run,
-        ):
-
-            async def consume() -> list[DetachResult]:
-                return [result async for result in run]
-
-            consuming = asyncio.create_task(consume())
-            await asyncio.sleep(600.0)
-            assert run.summary.total == 0
-            assert client.outage is not None
-            assert "Name or service not known" in client.outage.reason
-            assert client.stats().requests < 200
-            run.stop(immediately=True)
-            reported = reported_once(await consuming)
-        assert set(reported) == set(pairs)
-        assert Outcome.DETACHED not in reported.values()

@@ -18,7 +18,6 @@ class After(enum.Enum):
 
     KEEP = "keep the connection open, as if all was said"
     CLOSE = "close it"
-    RESET = "reset it"
 
 
 @attrs.frozen
@@ -57,24 +56,16 @@ def _chunked(data: bytes, *lines: str) -> bytes:
 
 def _framing() -> Iterator[Hostile]:
     """Lengths and chunks that do not add up."""
-    for name, length in {
-        "negative": "-1",
-        "empty": "",
-        "huge": str(2**62),
-    }.items():
+    for name, length in {"negative": "-1", "huge": str(2**62)}.items():
         yield Hostile(f"length_{name}", http(b"{}", f"Content-Length: {length}", length=False))
     long = http(b"{}", "Content-Length: 90", length=False)
     yield Hostile("length_too_large_then_close", long, After.CLOSE)
-    yield Hostile("length_too_large_then_reset", long, After.RESET)
     yield Hostile("length_too_small", http(b'{"id": "1"}', "Content-Length: 2", length=False))
     yield Hostile("length_twice_different", http(b"{}", "Content-Length: 3"))
-    yield Hostile("length_missing", http(b"{}", length=False), After.CLOSE)
     yield Hostile("length_missing_and_silence", http(b"{}", length=False))
     chunks = b"2\r\n{}\r\n0\r\n\r\n"
     yield Hostile("length_beside_chunks", http(chunks, "Transfer-Encoding: chunked"))
     for name, data in {
-        "size_text": b"xyz\r\n{}\r\n0\r\n\r\n",
-        "size_negative": b"-2\r\n{}\r\n0\r\n\r\n",
         "size_huge": b"f" * 40 + b"\r\n{}\r\n",
         "size_too_small": b"1\r\n{}\r\n0\r\n\r\n",
         "last_missing_and_silence": b"2\r\n{}\r\n",
@@ -83,14 +74,11 @@ def _framing() -> Iterator[Hostile]:
         "of_one_byte": b"1\r\n \r\n" * 5_000 + chunks,
     }.items():
         yield Hostile(f"chunk_{name}", _chunked(data))
-    yield Hostile("chunk_last_missing", _chunked(b"2\r\n{}\r\n"), After.CLOSE)
     yield Hostile("chunk_extension_endless", _chunked(b"2;" + b"x" * MIB), endless=MIB)
     trailers = _chunked(b"2\r\n{}\r\n0\r\n" + b"A: b\r\n" * 9_999)
     yield Hostile("chunk_trailers_endless", trailers, endless=6 * 9_999)
     yield Hostile("coding_unknown", http(chunks, "Transfer-Encoding: x", length=False), After.CLOSE)
-    yield Hostile("coding_chunked_twice", _chunked(chunks, "Transfer-Encoding: chunked"))
     yield Hostile("second_reply_unasked", http(b"{}") + http(b'{"id": "lie"}'))
-    yield Hostile("rubbish_behind_the_reply", http(b"{}") + b"rubbish \x00\xff")
     yield Hostile("rubbish_endless", http(b"{}") + b"\x00" * MIB, endless=MIB)
     yield Hostile("body_endless", http(b" " * MIB, length=False), endless=MIB)
     terabyte = http(b" " * MIB, f"Content-Length: {2**40}", length=False)
@@ -101,40 +89,29 @@ def _heads() -> Iterator[Hostile]:
     """Status lines and headers."""
     for name, data in {
         "nothing": b"",
-        "only_line_breaks": b"\r\n" * 100,
         "no_http": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
-        "tls_alert": b"\x15\x03\x01\x00\x02\x02\x28",
         "http_0_9": b"<html>It works</html>",
-        "http_2_preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "status_missing": b"HTTP/1.1\r\n\r\n",
-        "status_text": b"HTTP/1.1 abc OK\r\n\r\n",
-        "status_of_two_digits": b"HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\n{}",
         "status_999": b"HTTP/1.1 999 ?\r\nContent-Length: 2\r\n\r\n{}",
         "reason_of_odd_bytes": b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
         "reason_long": b"HTTP/1.1 200 " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
-        "line_feeds_only": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
         "unfinished": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
     }.items():
         yield Hostile(f"head_{name}", data, After.CLOSE)
         if name in {"nothing", "http_0_9", "unfinished"}:
             yield Hostile(f"head_{name}_and_silence", data)
     for name, line in {
-        "name_empty": ": b",
-        "name_with_space": "A b: c",
         "colon_missing": "Abc",
         "value_with_zero": "A: \x00",
-        "value_with_bare_return": "A: b\rSet-Cookie: c=d",
         "value_odd_bytes": "X-Request-Id: \udcff\udcfe\udc80",
         "value_utf_8": "X-Request-Id: ünïcödé \U0001f40d",
         "value_markup": "X-Request-Id: <script>alert(1)</script>",
         "value_of_20000_bytes": "X-Request-Id: " + "i" * 20_000,
-        "value_folded": "A: b\r\n c",
         "cookie_odd": "Set-Cookie: \x01=;;;=\udcff; expires=Yesterday; domain=.com",
         "cookie_flood": "\r\n".join(f"Set-Cookie: a{n}=b" for n in range(90)),
         "upgrade": "Connection: upgrade\r\nUpgrade: websocket",
         "charset_unknown": "Content-Type: application/json; charset=klingon",
         "location": "Location: http://169.254.169.254/latest",
-        "date_zone_huge": "Date: Mon, 01 Jan 2024 00:00:00 +99999999999999",
         "date_of_digits": "Date: " + "9" * 5000,
     }.items():
         yield Hostile(f"header_{name}", http(b'{"customers": []}', line))
@@ -152,8 +129,6 @@ def _statuses() -> Iterator[Hostile]:
     yield Hostile("status_100_thousandfold", tiny * 1000 + http(b"{}"))
     yield Hostile("status_100_endless", tiny * 1000, endless=1000 * len(tiny))
     yield Hostile("status_103_endless", early, endless=len(early))
-    yield Hostile("status_100_and_silence", tiny)
-    yield Hostile("status_102_then_close", http(status="102 P", length=False), After.CLOSE)
     yield Hostile("status_103_then_200", early + http(b"{}"))
     yield Hostile("status_101", http(status="101 Switching", length=False))
     upgrade = ("Upgrade: websocket", "Connection: Upgrade")
@@ -162,13 +137,10 @@ def _statuses() -> Iterator[Hostile]:
     yield Hostile("status_204", http(status="204 No Content", length=False))
     yield Hostile("status_204_with_a_body", http(b'{"id": "1"}', status="204 No Content"))
     yield Hostile("status_206", http(b'{"id"', "Content-Range: bytes 0-4/10", status="206 Partial"))
-    yield Hostile("status_299", http(b"{}", status="299 ?"))
     for status in (300, 302, 304, 307, 399):
         yield Hostile(f"status_{status}", http(b"", "Location: /me", status=f"{status} Moved"))
-    yield Hostile("location_missing", http(status="302 Found"))
     yield Hostile("location_foreign", http(b"", "Location: http://127.0.0.1:1/", status="307 T"))
     yield Hostile("location_odd", http(b"", "Location: http://[::1", status="301 M"))
-    yield Hostile("location_bytes", http(b"", "Location: \udcff\udcfe", status="301 M"))
     for status in (400, 407, 408, 409, 410, 418, 425, 499, 501, 529, 599):
         yield Hostile(f"status_{status}", error(f"{status} X"))
     for status in (401, 403, 404, 422, 500, 503):
@@ -189,24 +161,17 @@ def _bodies() -> Iterator[Hostile]:
         "null": b"null",
         "empty_object": b"{}",
         "truncated": b'{"id": "12',
-        "two_documents": b"{} {}",
-        "byte_order_mark": b'\xef\xbb\xbf{"id": "1"}',
         "odd_bytes": b'{"id": "\xff\xfe"}',
         "lone_surrogate": b'{"id": "\\ud800", "title": "\\udfff"}',
-        "surrogate_key": b'{"\\ud800": {"\\udfff": ["\\udbff"]}}',
-        "zero_byte": b'{"id": "\\u0000"}',
         "nan": b'{"id": NaN, "created_at": NaN, "waiting_since": -Infinity}',
         "huge_number": b'{"id": 1' + b"0" * 400 + b', "created_at": 1e400}',
         "huge_digits": b'{"id": ' + b"9" * 100_000 + b"}",
         "time_beyond_the_calendar": b'{"created_at": 99999999999, "updated_at": 253402300800}',
-        "duplicate_keys": b'{"id": "1", "id": 2, "id": null, "id": {}}',
         "many_keys": b"{" + b",".join(b'"k%d": 1' % n for n in range(50_000)) + b"}",
         "dunder_keys": b'{"__class__": "os.system", "__init__": 1, "extra": {"extra": 1}}',
-        "nested_lists": b"[" * DEEP + b"]" * DEEP,
         "nested_objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
         "nested_in_a_member": b'{"custom_attributes": {"a": ' + b"[" * DEEP + b"]" * DEEP + b"}}",
         "nested_in_a_known_member": b'{"source":' * 5000 + b"1" + b"}" * 5000,
-        "nested_just_bearable": b'{"a": ' + b"[" * 400 + b"]" * 400 + b"}",
         "long_text": b'{"id": "' + b"x" * (2 * MIB) + b'"}',
         "wrong_types": b'{"id": [], "type": 1, "customers": "none", "tags": [], "source": 1.5}',
         "ids_of_all_kinds": b'{"customers": [{"id": 1}, {"id": 1.5}, {"id": true}, {"id": null}]}',
@@ -220,15 +185,12 @@ def _bodies() -> Iterator[Hostile]:
     for name, message in {
         "lone_surrogate": "\\ud800",
         "markup": "<script>alert(1)</script>",
-        "format_codes": "%s %n {0} {x!r}",
         "escape_codes": "\\u001b[2J\\u0007\\u009b",
         "line_breaks": "a\\r\\nWARNING forged line",
         "long": "m" * 3 * MIB,
     }.items():
         yield Hostile(f"message_{name}", error("422 X", message=message))
-    yield Hostile("message_escape_codes_of_a_500", error("500 X", message="\\u001b[2J"))
     for name, body in {
-        "null": b'{"errors": null}',
         "of_texts": b'{"errors": ["a", "b"]}',
         "code_number": b'{"errors": [{"code": 404, "message": {"a": 1}}]}',
         "request_id_object": b'{"request_id": {}, "errors": []}',
@@ -252,17 +214,14 @@ def _encodings() -> Iterator[Hostile]:
         "bomb_gzip": bomb,
         "bomb_gzip_members": gzip.compress(b"", mtime=0) * 50_000,
         "bomb_gzip_of_gzip": twice,
-        "gzip_of_nothing": b"",
         "gzip_untrue": b"{}",
         "gzip_cut_off": good[:-4],
-        "gzip_damaged": good[:-3] + b"xyz",
         "gzip_then_rubbish": good + b"rubbish",
         "gzip_twice": good + good,
     }.items():
         yield Hostile(name, http(body, line))
     for name, body in {
         "bomb_deflate": zlib.compress(spaces),
-        "deflate_cut_off": zlib.compress(b"{}")[:-4],
         "deflate_raw": zlib.compress(b"{}")[2:-4],
     }.items():
         yield Hostile(name, http(body, "Content-Encoding: deflate"))
@@ -299,14 +258,3 @@ QUOTA_HEADERS: Final = (
     "X-RateLimit-Remaining",
     "X-RateLimit-Limit",
 )
-
-
-def quota_lines(header: str, value: str, *, reset: int) -> tuple[str, ...]:
-    """Return the lines of one reply about the quota, one of them absurd."""
-    lines = {
-        "X-RateLimit-Limit": "167",
-        "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": str(reset),
-    }
-    lines[header] = value
-    return tuple(f"{name}: {text}" for name, text in lines.items())

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 from tests.hostile.catalogue import After, Hostile
-from tests.support.raw_server import RawServer, reply, reset
+from tests.support.raw_server import RawServer, reply
 
 ME = b'{"type": "admin", "id": "5017690", "app": {"type": "app", "id_code": "acme1234"}}'
 _QUOTA = "X-RateLimit-Limit: 167\r\nX-RateLimit-Remaining: 100\r\nX-RateLimit-Reset: 1790000000\r\n"
@@ -31,13 +31,8 @@ async def send(hostile: Hostile, writer: asyncio.StreamWriter) -> None:
     while hostile.endless:
         writer.write(hostile.data[-hostile.endless :])
         await writer.drain()
-    match hostile.after:
-        case After.KEEP:
-            pass
-        case After.CLOSE:
-            writer.close()
-        case After.RESET:
-            reset(writer)
+    if hostile.after is After.CLOSE:
+        writer.close()
 
 
 class HostileServer(RawServer):

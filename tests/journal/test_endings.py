@@ -8,8 +8,6 @@ import gc
 import itertools
 import subprocess
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +17,11 @@ from intercom_async.journal import (
     Journal,
     JournalLockedError,
     JournalWriteError,
-    Session,
     Wanted,
     sqlite,
 )
 from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, threads, until
-
-
-class Gate:
-    """Holds the journal's thread before its next statement."""
-
-    def __init__(self) -> None:
-        self.waiting = threading.Event()
-        self.free = threading.Event()
-        self.free.set()
-
-    def close(self) -> None:
-        self.waiting.clear()
-        self.free.clear()
-
-    def pass_through(self) -> None:
-        self.waiting.set()
-        assert self.free.wait(10)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate()
-    for name in ("__init__", "write", "look_up", "rows", "update", "bind", "close"):
-        _hold(monkeypatch, name, gate)
-    yield gate
-    gate.free.set()
-
-
-def _hold(monkeypatch: pytest.MonkeyPatch, name: str, gate: Gate) -> None:
-    method = getattr(sqlite.SqliteStore, name)
-
-    def held(*args: Any) -> Any:
-        gate.pass_through()
-        return method(*args)
-
-    monkeypatch.setattr(sqlite.SqliteStore, name, held)
+from tests.support.cancelling import Countdown, Moment, cancelled_at
 
 
 def descriptors() -> set[str]:
@@ -75,69 +37,33 @@ def nothing_is_open() -> bool:
     return not threads() and not descriptors()
 
 
-_CALLS: dict[str, Callable[[Session], Awaitable[object]]] = {
-    "look_up": lambda session: session.look_up([pair(1)]),
-    "write": lambda session: session.write(row(1)),
-    "rows": lambda session: session.rows(Wanted.LEFT, after=None),
-    "bind": lambda session: session.bind("a", "app1", None),
-    "end_input": lambda session: session.end_input(),
-}
-
-
-@pytest.mark.parametrize("name", _CALLS)
-async def test_a_call_that_is_cancelled_leaves_the_session_usable(
-    path: Path, gate: Gate, name: str
+@pytest.mark.parametrize("moment", Moment)
+async def test_wherever_a_session_is_cancelled_what_it_was_given_is_kept_and_nothing_stays_open(
+    tmp_path: Path, moment: Moment
 ) -> None:
-    session = await opened(path)
-    gate.close()
-    calling = asyncio.ensure_future(_CALLS[name](session))
-    await until(gate.waiting.is_set)
-    calling.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await calling
-    gate.free.set()
-    await session.write(row(2))
-    assert (await session.look_up([pair(1)]) != [None]) == (name == "write")
-    await session.close()
-    assert nothing_is_open()
+    for suspension in itertools.count(1):
+        countdown = Countdown(suspension, moment)
+        path = tmp_path / f"{suspension}-run.db"
+        given: set[str] = set()
 
+        async def use(path: Path = path, given: set[str] = given) -> None:
+            session = await opened(path)
+            try:
+                await session.bind("a", "app1", None)
+                for number in range(3):
+                    given.add(f"c{number:04}")
+                    await session.write(row(number))
+                await session.rows(Wanted.LEFT, after=None)
+            finally:
+                await session.close()
 
-async def test_a_cancelled_close_writes_what_was_given_before_it_raises(
-    path: Path, gate: Gate
-) -> None:
-    session = await opened(path)
-    gate.close()
-    writing = [asyncio.ensure_future(session.write(row(number))) for number in range(2500)]
-    await asyncio.sleep(0)
-    writing[-1].cancel()
-    closing = asyncio.ensure_future(session.close())
-    for _ in range(3):
-        await asyncio.sleep(0.001)
-        closing.cancel()
-    again = asyncio.ensure_future(session.close())
-    await asyncio.sleep(0.001)
-    assert not closing.done()
-    assert not again.done()
-    gate.free.set()
-    with pytest.raises(asyncio.CancelledError):
-        await closing
-    assert nothing_is_open()
-    assert len(kept(path)) == 2500
-    await asyncio.gather(*writing[:-1], again)
-    await ran(path)
-
-
-async def test_a_cancelled_opening_leaves_nothing_open(path: Path, gate: Gate) -> None:
-    gate.close()
-    opening = asyncio.ensure_future(opened(path))
-    await until(gate.waiting.is_set)
-    opening.cancel()
-    await asyncio.sleep(0)
-    gate.free.set()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
-    assert nothing_is_open()
-    await ran(path)
+        assert await cancelled_at(use(), countdown) is countdown.struck
+        assert nothing_is_open()
+        if given:
+            assert kept(path).keys() == given
+        await ran(path)
+        if not countdown.struck:
+            return
 
 
 async def test_a_session_that_is_forgotten_lets_go_of_its_journal(path: Path) -> None:

@@ -277,16 +277,6 @@ class TestItsPlace:
 
 
 class TestTheLock:
-    async def test_a_second_run_in_the_same_process_is_refused_at_once(self, path: Path) -> None:
-        session = await opened(path)
-        await session.write(row(1))
-        with pytest.raises(JournalLockedError, match="in use by another run"):
-            await opened(path)
-        await session.write(row(2))
-        assert kept(path) == {"c0001": "detached", "c0002": "detached"}
-        await session.close()
-        await ran(path, row(3))
-
     def test_a_lock_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,14 +1,10 @@
 """A run in a real PostgreSQL: who owns it, and what an outage of the database does."""
 
 import asyncio
-import json
 import random
 import secrets
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -329,68 +325,6 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
 
 async def _awaited(run: Any) -> Any:
     return await run
-
-
-_WORKER = """
-import asyncio, json, sys
-from intercom_async import IntercomClient, RetryPolicy
-from intercom_async.journal import Journal, JournalLostError, postgres
-
-async def main():
-    job = json.loads(sys.argv[1])
-    postgres.LEASE = job["lease"]
-    retry = RetryPolicy(attempts=8, backoff=0.05, backoff_max=0.2, budget=1000)
-    async with IntercomClient("token", base_url=job["url"], retry=retry) as client:
-        journal = Journal(job["database"], run=job["run"], workspace="acme")
-        try:
-            await client.detach_contacts(job["pairs"], admin_id=job["admin"], journal=journal)
-        except JournalLostError:
-            sys.exit(7)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP here")
-async def test_a_frozen_worker_that_comes_back_begins_and_writes_nothing_more(
-    place: InPostgres,
-) -> None:
-    async with IntercomSimulator(limit=100_000, latency=(0.01, 0.03), keep_log=True) as sim:
-        pairs = sim.workspace.populate(conversations=600, contacts_per_conversation=2)
-        job = {
-            "url": sim.url,
-            "admin": sim.admin_id,
-            "database": place.url,
-            "run": place.run,
-            "pairs": pairs,
-            "lease": 0.5,
-        }
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _WORKER, json.dumps(job), cwd=Path(__file__).parents[2]
-        )
-        await until(lambda: sim.requests.total > 100)
-        worker.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(0.03)
-        announced = await asyncio.to_thread(kept, place)
-        async with IntercomClient("token", base_url=sim.url) as client:
-            summary = None
-            while summary is None:
-                try:
-                    summary = await client.detach_contacts(
-                        pairs, admin_id=sim.admin_id, journal=journal_at(place)
-                    )
-                except JournalLockedError:
-                    await asyncio.sleep(0.03)
-        states = await asyncio.to_thread(kept, place)
-        assert sim.requests.log is not None
-        requests = len(sim.requests.log)
-        worker.send_signal(signal.SIGCONT)
-        assert await worker.wait() == 7
-        # Those that were on their way through aiohttp cannot be stopped; a new one can.
-        late = {request.segments[1] for request in sim.requests.log[requests:]}
-        assert late <= {one for one, state in announced.items() if state == State.SENDING}
-        assert max(sim.applied.values()) == 1
-    assert await asyncio.to_thread(kept, place) == states
 
 
 class TestCounts:

@@ -16,75 +16,9 @@ import pytest
 
 from intercom_async.journal import (
     JournalError,
-    JournalLockedError,
     Wanted,
 )
-from intercom_async.journal import reader as journal_reader
 from tests.journal.helpers import kept, opened, pair, ran, row, until
-
-_WRITES = """
-import asyncio, sys
-from tests.journal.helpers import opened, row
-
-async def main():
-    session = await opened(sys.argv[1])
-    numbers = iter(range(int(sys.argv[2]), 10**6))
-
-    async def work():
-        for number in numbers:
-            await session.write(row(number, "sending"))
-            print(number, "sending", flush=True)
-            if number % 10 == 0:  # nobody hears what became of it
-                continue
-            await session.write(row(number))
-            print(number, "detached", flush=True)
-
-    await asyncio.gather(*(work() for _ in range(8)))
-
-asyncio.run(main())
-"""
-
-
-def test_what_a_killed_process_acknowledged_is_there_and_until_then_nobody_else_writes(
-    path: Path,
-) -> None:
-    told: dict[str, str] = {}
-    rows: dict[str, str] = {}
-    for attempt in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", _WRITES, str(path), str(1000 * attempt)],
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as child:
-            assert child.stdout is not None
-            lines = [child.stdout.readline() for _ in range(60 + 17 * attempt)]
-            with pytest.raises(JournalLockedError):
-                asyncio.run(opened(path))
-            with journal_reader.open(path) as reader:
-                first = list(reader.rows())
-                lines += [child.stdout.readline() for _ in range(20)]
-                assert list(reader.rows()) == first  # one moment, however long it is read
-            child.kill()
-            lines += child.stdout.readlines()
-        told.update(
-            (f"c{int(words[0]):04}", words[1]) for line in lines if len(words := line.split()) == 2
-        )
-        rows = kept(path)
-        assert rows.keys() >= told.keys()
-        assert all(rows[key] == state for key, state in told.items() if state != "sending")
-    assert {rows[key] for key in told if key.endswith("0")} == {"sending"}
-
-    async def resumed() -> tuple[int, dict[str, int], list[str]]:
-        session = await opened(path)
-        left = await session.rows(Wanted.LEFT, after=None)
-        await session.close()
-        return session.number, dict(session.before), [one.conversation_id for one in left]
-
-    session, before, left = asyncio.run(resumed())
-    assert session == 4
-    assert left == sorted(key for key, state in rows.items() if state == "sending")
-    assert sum(before.values()) == len(rows)
-    check_integrity(path)
 
 
 def check_integrity(path: Path) -> None:

@@ -145,17 +145,6 @@ async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
     await session.close(stopped_by="\0\udc80")
 
 
-async def test_batches_of_every_size_are_written_whole(lasting: Path | InPostgres) -> None:
-    session = await opened(lasting)
-    expected = set[str]()
-    for size in (1, 7, 8, 9, 127, 128, 129, 300):
-        numbers = range(len(expected), len(expected) + size)
-        await asyncio.gather(*(session.write(row(number)) for number in numbers))
-        expected |= {f"c{number:04}" for number in numbers}
-        assert kept(lasting).keys() == expected
-    await session.close()
-
-
 async def test_a_large_batch_is_written_whole_or_not_at_all(path: Path) -> None:
     session = await opened(path)
     rows = [row(number) for number in range(500)]

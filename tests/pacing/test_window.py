@@ -646,14 +646,6 @@ def test_a_retry_after_is_obeyed_up_to_two_minutes(asked: float, pause: float) -
     assert wait(quota, INTERACTIVE, 9.5) == pytest.approx(max(0.5, pause))
 
 
-def test_no_refusal_shortens_a_pause() -> None:
-    quota = known()
-    refuse(quota, at=1.0, retry_after=100.0)
-    refuse(quota, at=1.0, retry_after=2.0)
-    refuse(quota, 50, at=1.0, retry_after=2.0)
-    assert wait(quota, BULK, 1.0) == 100.0
-
-
 @pytest.mark.parametrize(
     ("left_at", "pause"),
     [
@@ -671,16 +663,3 @@ def test_a_refusal_that_names_a_window_that_is_over_pauses_if_it_was_over_when_t
     reply(quota, late, 0, at=10.1, status=429, code=RATE_LIMIT_EXCEEDED)
     assert quota.remaining == 100
     assert wait(quota, INTERACTIVE, 10.1) == pause
-
-
-def test_a_server_whose_clock_stands_still_is_asked_less_and_less() -> None:
-    quota = unknown()
-    sent: list[float] = []
-    now = 0.0
-    while now < 600.0:
-        now += wait(quota, INTERACTIVE, now)
-        for permit in send_all(quota, INTERACTIVE, now):
-            sent.append(now)
-            headers = RateLimitHeaders(limit=1667, remaining=0, reset=1010.0, date=1005.0)
-            quota.answered(permit, headers, status=429, code=RATE_LIMIT_EXCEEDED, now=now + 0.1)
-    assert len(sent) < 40

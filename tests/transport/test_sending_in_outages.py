@@ -10,6 +10,7 @@ import attrs
 import msgspec
 import pytest
 
+from benchmarks import quota_world
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
@@ -27,7 +28,6 @@ from intercom_async.transport.http import AttemptFailedError, Http
 from intercom_async.transport.retrying import Failure, RetryPolicy
 from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.transport.wire import Reply, Request
-from tests.pacing.model_server import ModelServer
 
 pytestmark = pytest.mark.asyncio(loop_factories=["socketless"])
 
@@ -63,7 +63,7 @@ class Network:
     instrumented = False
 
     def __init__(self) -> None:
-        self.server = ModelServer(LIMIT)
+        self.server = quota_world.Server(quota_world.World(name="outage", limit=LIMIT), "seed")
         self.away: Failure | None = None
         self.status = 503
         self.broken: set[str] = set()
@@ -86,7 +86,8 @@ class Network:
             return _doubted(request, Reply(status=self.status, body=b""))
         if away is not None:
             raise AttemptFailedError(away, "it is away")
-        status, headers = self.server.handle(loop.time())
+        told = self.server.answer(0, loop.time())
+        status, headers = told.status or 0, told.headers
         if status == 200 and request.path in self.broken:
             status = 500
         self.answered.append(loop.time())
@@ -244,43 +245,6 @@ async def test_any_number_of_interactive_callers_makes_no_storm(
     assert calls > 25 * CALLERS
     assert world.network.sent_between(began + 1.0, now()) <= CALLERS  # in flight then
     assert world.network.sent_between(began + 70.0, now()) <= 10
-
-
-async def test_an_interactive_call_fails_at_once_and_says_since_when_why_and_when_next(
-    world: World,
-) -> None:
-    world.work()
-    await world.begin_outage(REFUSED)
-    await asyncio.sleep(20.0)
-    sent, began = len(world.network.sent), now()
-    with pytest.raises(
-        ConnectionFailedError,
-        match=r"away for 2\d s \(no connection could be made: it is away\); "
-        r"the next check is in \d+ s; nothing was sent",
-    ) as caught:
-        await world.transport.send(DETACH, INTERACTIVE)
-    assert now() - began < 0.1
-    assert len(world.network.sent) == sent
-    assert caught.value.attempts == 0
-    assert caught.value.outage is not None
-    assert caught.value.outage.next_look > 0.0
-
-
-async def test_an_interactive_call_looks_when_it_is_time_and_ends_the_outage(
-    world: World,
-) -> None:
-    world.work()
-    await world.begin_outage()
-    await world.stop()
-    await asyncio.sleep(1.0)
-    reply = await world.transport.send(DETACH, INTERACTIVE)
-    assert reply.status == 503
-    assert reply.attempts == 1
-    assert "away" in (reply.advice or "")
-    world.network.away = None
-    await asyncio.sleep(2.5)
-    assert (await world.transport.send(DETACH, INTERACTIVE)).status == 200
-    assert world.transport.outage is None
 
 
 async def test_callers_that_never_wait_between_calls_do_not_hold_the_loop(world: World) -> None:
