@@ -1,4 +1,4 @@
-"""Ctrl-C, loops that end too early, forks and second loops: in processes of their own."""
+"""Loops that end too early, and forks: in processes of their own."""
 
 import subprocess
 import sys
@@ -7,16 +7,16 @@ import textwrap
 import pytest
 
 PREAMBLE = """
-import asyncio, gc, json, os, signal, sys, threading
-from intercom_async import ClientStateError, IntercomClient, Outcome, RetryPolicy
+import asyncio, os
+from intercom_async import ClientStateError, IntercomClient
 from intercom_async.simulator import IntercomSimulator
 """
 
 
-def run(program: str, *arguments: str) -> str:
+def run(program: str) -> str:
     """Run a program whose warnings are errors; it must end well and say nothing but its output."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(program), *arguments],
+        [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=60,

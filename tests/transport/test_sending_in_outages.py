@@ -10,7 +10,8 @@ import attrs
 import msgspec
 import pytest
 
-from benchmarks import quota_world
+from benchmarks.quota_world import Server
+from benchmarks.quota_world import World as Conditions
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
@@ -63,7 +64,7 @@ class Network:
     instrumented = False
 
     def __init__(self) -> None:
-        self.server = quota_world.Server(quota_world.World(name="outage", limit=LIMIT), "seed")
+        self.server = Server(Conditions(name="outage", limit=LIMIT), "seed")
         self.away: Failure | None = None
         self.status = 503
         self.broken: set[str] = set()
