@@ -211,7 +211,8 @@ class IntercomPool:
             pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
                 `Routed`) in any order; the run reads them ahead, into the journal. None for the
                 pairs that the journal has left to do.
-            at_once: workspaces in work at the same time.
+            at_once: workspaces in work at the same time. While pairs in any order are read, each
+                keeps its place.
             journal: one for all workspaces, a file or a run in PostgreSQL; each key is bound to
                 the workspace that its token belongs to.
             dry_run: change nothing, and keep no journal.

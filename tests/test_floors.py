@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"structuring"},
     {"runtime"},
     {"pacing"},
-    {"transport.headers", "transport.hiding", "transport.outage"},
+    {"transport.deadlines", "transport.headers", "transport.hiding", "transport.outage"},
     {"transport.retrying"},
     {"transport.wire"},
     {"structuring.replies", "transport.doubt", "transport.network"},

@@ -13,7 +13,7 @@ Some habits of aiohttp would break the library's promises and are dealt with her
   sent twice) for the answer to the next request. `Connector` does not hand out such a connection;
   sessions of the application's own can be given it.
 - Its own time limit swallows a cancellation that comes in the same turn of the loop, as that of an
-  `asyncio.timeout` of equal length does. The limit here is asyncio's.
+  `asyncio.timeout` of equal length does. Here `deadlines` bounds an attempt.
 - It reads a reply of any size. Here the body is read in pieces, up to a bound.
 - A connection that got one reply twice answers each question with the one before it. One that
   repeats a request id, or whose answer contradicts the question, is closed.
@@ -49,6 +49,7 @@ from intercom_async.errors import (
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.runtime import Runtime
 from intercom_async.secret import Secret
+from intercom_async.transport.deadlines import Deadlines
 from intercom_async.transport.doubt import Habit, doubt_about
 from intercom_async.transport.hiding import Hiding
 from intercom_async.transport.network import authorities, proxy_for, shown, tls
@@ -175,7 +176,7 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
     request.headers.extend((hdrs.COOKIE, value) for value in written)
 
 
-def _failure(error: Exception, proxy: URL | None = None) -> AttemptFailedError:
+def _failure(error: BaseException, proxy: URL | None = None) -> AttemptFailedError:
     """Return what a foreign exception says; of its causes only the system's is safe to show."""
     way = "" if proxy is None else f", through the proxy {shown(proxy)}"
     failure = AttemptFailedError(_classify(error), _describe(error) + way)
@@ -226,7 +227,7 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _classify(error: Exception) -> Failure:
+def _classify(error: BaseException) -> Failure:
     if isinstance(
         error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch
     ):
@@ -323,7 +324,7 @@ def open_session(connections: int) -> aiohttp.ClientSession:
 
 @lru_cache  # the calls of a program have few different ones
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
-    """Return the bound on connecting; `Http.attempt` bounds the whole.
+    """Return the bound on connecting; `deadlines` bounds the whole.
 
     It is less than the whole, so that a host that never answers is known to have got nothing, and
     not rounded up to a whole second.
@@ -373,6 +374,7 @@ class Http:
         self._pid = 0
         self.closed = False
         self.habit = Habit()
+        self._deadlines = Deadlines(runtime)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self._session else "not opened"
@@ -423,22 +425,26 @@ class Http:
             AttemptFailedError: no usable reply.
             ClientStateError: the client or the injected session cannot be used.
         """
-        session = self.ready()
+        session = self._session or self.ready()  # the call that sends it has asked `ready`
         answer: _Answer | None = None
-        limit = asyncio.timeout(seconds)
+        self._deadlines.enter(seconds)
         try:
-            async with limit:
-                answer = await self._send(session, request, seconds)
-                body = await _body_of(answer)
-        except Exception as error:  # noqa: BLE001  whatever a broken reply makes aiohttp raise
+            answer = await self._send(session, request, seconds)
+            body = await _body_of(answer)
+        except (Exception, asyncio.CancelledError) as error:  # whatever a broken reply brings about
+            late = isinstance(error, asyncio.CancelledError)
+            if late and not self._deadlines.leave():
+                raise
             if answer is not None:
-                late = "the rest did not arrive in time"
-                detail = f"HTTP {answer.status}, {late if limit.expired() else _describe(error)}"
-                raise AttemptFailedError(Failure.TRUNCATED, self._clean(detail)) from None
-            if limit.expired():
+                reason = "the rest did not arrive in time" if late else _describe(error)
+                detail = self._clean(f"HTTP {answer.status}, {reason}")
+                raise AttemptFailedError(Failure.TRUNCATED, detail) from None
+            if late:
                 detail = f"no reply within {seconds:g} s"
                 raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
             raise self._translate(error)  # noqa: B904  an OS error is its cause already
+        finally:
+            self._deadlines.leave()
         return self._reply(request, answer, body)
 
     async def _send(
@@ -537,7 +543,7 @@ class Http:
             reply, doubt=doubt, server=None if server is None else self._clean(server)
         )
 
-    def _translate(self, error: Exception) -> AttemptFailedError | ClientStateError:
+    def _translate(self, error: BaseException) -> AttemptFailedError | ClientStateError:
         """Return our exception for a foreign one; an OS error is kept as the cause."""
         if isinstance(error, ClientStateError):
             return ClientStateError(str(error))
@@ -560,6 +566,7 @@ class Http:
     async def aclose(self) -> None:
         """Close the pool; harmless when done twice. An injected session stays open."""
         self.closed = True
+        self._deadlines.close()
         session, self._session = self._session, None
         if session is not None and session is not self._injected:
             await session.close()
