@@ -92,11 +92,12 @@ class DetachJobs:
         self._admin_id = admin_id
         self._queue = queue
         self._runs = Runs(url)
+        self._here = set[str]()  # locks of the workspaces that this worker has
         self._going: dict[DetachRun, str] = {}
         self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
-        self._task = app.task(name=_TASK, queue=queue)(self._drain)
+        self._task = app.task(name=_TASK, queue=queue)(self._work_off)
 
     # --- runs ----------------------------------------------------------------------------------
 
@@ -150,10 +151,11 @@ class DetachJobs:
         jobs = await self._app.job_manager.list_jobs_async(
             queue=self._queue, task=_TASK, status="todo"
         )
-        known = {job.queueing_lock for job in jobs}
+        # One that Intercom keeps waiting before its run begins has no owner yet.
+        known = {job.queueing_lock for job in jobs} | self._here
         deferred = 0
         for run, workspace in waiting:
-            lock = f"intercom_async {run} {workspace}"
+            lock = _lock_of(run, workspace)
             if lock not in known:
                 with contextlib.suppress(AlreadyEnqueued):
                     await self._task.configure(queueing_lock=lock).defer_async(
@@ -163,6 +165,16 @@ class DetachJobs:
         return deferred
 
     # --- a worker ------------------------------------------------------------------------------
+
+    async def _work_off(self, run: str, workspace: str) -> None:
+        lock = _lock_of(run, workspace)
+        if lock in self._here:  # a workspace that hangs must not take the places of others
+            return
+        self._here.add(lock)
+        try:
+            await self._drain(run, workspace)
+        finally:
+            self._here.discard(lock)
 
     async def _drain(self, run: str, workspace: str) -> None:
         """Send a workspace's pairs; while some are left, `reconcile` gives it another job."""
@@ -280,6 +292,10 @@ class DetachJobs:
             except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
                 _logger.warning("%s: %s", type(error).__name__, error)
             await asyncio.sleep(LOOK_EVERY)
+
+
+def _lock_of(run: str, workspace: str) -> str:
+    return f"intercom_async {run} {workspace}"
 
 
 async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:

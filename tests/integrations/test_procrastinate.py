@@ -141,6 +141,26 @@ async def test_a_job_that_the_engine_lost_is_deferred_again_and_one_too_many_ask
     await world.check()
 
 
+async def test_a_workspace_that_hangs_takes_one_place_of_a_worker(world: World) -> None:
+    hanging = world.sims["workspace-0"]
+    hanging.faults.add(Fault.HANG, probability=1.0)
+    first = [triple for triple in world.triples if triple[0] == "workspace-0"]
+    await world.jobs.submit(first, run=world.run)
+    working = asyncio.create_task(world.jobs.work(concurrency=2, fetch_job_polling_interval=0.05))
+    job = world.app.configure_task("intercom_async.drain", queue="intercom_async")
+    async with asyncio.timeout(30):
+        while not hanging.requests.total:  # noqa: ASYNC110
+            await asyncio.sleep(0.03)
+        await job.defer_async(run=world.run, workspace="workspace-0")  # as another worker does
+        while await world.app.job_manager.list_jobs_async(status="todo"):  # noqa: ASYNC110
+            await asyncio.sleep(0.03)
+        await world.jobs.submit(world.triples, run=world.run)
+        await world.until(lambda status: status.drained == 2)
+    world.jobs.stop()
+    await working
+    assert hanging.requests.total == 1
+
+
 async def test_a_workspace_that_nobody_can_reach_is_told_and_not_tried_for_ever(
     world: World,
 ) -> None:
