@@ -110,6 +110,20 @@ async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
     assert _idle(limiter)
 
 
+async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
+    limiter = await _warm(remaining=1)
+    held = await limiter.acquire(Lane.INTERACTIVE)
+    first = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
+    second = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
+    await asyncio.sleep(0)
+    limiter.release(held, headers=None, status=None, sent=False)  # grants the first
+    first.cancel()
+    permit = await asyncio.wait_for(second, 1.0)
+    assert first.cancelled()
+    limiter.release(permit, headers=None, status=None, sent=False)
+    assert _idle(limiter)
+
+
 async def test_releasing_a_permit_twice_counts_once() -> None:
     limiter = await _warm()
     permit = await limiter.acquire(Lane.BULK)
