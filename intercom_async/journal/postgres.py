@@ -185,8 +185,9 @@ class PostgresStore(Store):
         connection = self._connected()
         with connection.transaction():
             database.work_shortly(connection)
-            self.update({})
+            self._expect(1, self._update({}, _HELD))
             self._take(workspaces, Binding(operation="", base_url=""))
+        self._renewed()  # a refusal or a lost connection undoes the renewal, too
         self.owned = frozenset(workspaces).union(self.owned or ())
 
     def _take(self, workspaces: Collection[str], now: Binding) -> None:

@@ -139,6 +139,21 @@ class TestOwners:
             await opened(place)
         await session.close()
 
+    async def test_an_owner_that_asks_in_vain_for_anothers_workspace_keeps_its_lease(
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres, "LEASE", 0.3)
+        session, other = await opened(place), await opened(attrs.evolve(place, workspace="beta"))
+        end = asyncio.get_running_loop().time() + 0.6
+        while asyncio.get_running_loop().time() < end:
+            with pytest.raises(JournalLockedError):
+                await session.take("beta", after=None, limit=1)
+            await asyncio.sleep(0.01)
+        with pytest.raises(JournalLockedError):
+            await opened(place)
+        await session.close()
+        await other.close()
+
     async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
         self, place: InPostgres, clock: Clock
     ) -> None:
