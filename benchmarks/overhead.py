@@ -23,6 +23,10 @@ COST: Final = {1: 1.0, 16: 1.0, 64: 1.05, 256: 1.12}
 
 COST_ON_UVLOOP: Final = 1.15
 COST_OF_BULK: Final = {OUR_BULK: 1.25, JOURNAL: 1.4}
+"""The same of a run's pair."""
+
+BULK_LEVELS: Final = (16, 64)
+"""Where that is bounded: with one request in flight, each pays alone for its writes to the disk."""
 
 Costs = dict[int, dict[str, list[float]]]
 """By level and rival, for each round: microseconds of CPU a call."""
@@ -62,7 +66,7 @@ def _measure(url: str, rivals: list[str], options: Options, *, uvloop: bool) -> 
                 name: Bound("ratio", limit)
                 for name, limit in {
                     OURS: COST_ON_UVLOOP if uvloop else COST[level],
-                    **COST_OF_BULK,
+                    **(COST_OF_BULK if level in BULK_LEVELS else {}),
                 }.items()
             },
         )
