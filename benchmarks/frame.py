@@ -37,7 +37,8 @@ class Bound:
 
     def judge(self, value: float) -> str:
         """Say whether a figure keeps within it, or by how much it does not."""
-        text = f"{'>=' if self.least else '<='} {self.limit:.4g}{' x' * (self.kind == 'ratio')}"
+        unit = {"ratio": " x", "difference": " more", "value": ""}[self.kind]
+        text = f"{'>=' if self.least else '<='} {self.limit:.4g}{unit}"
         if value >= self.limit if self.least else value <= self.limit:
             return f"{text}: holds"
         return f"{text}: MISSED, by {abs(value / self.limit - 1.0):.0%}"
@@ -115,7 +116,12 @@ def compare(
             unit=figure.unit,
             baseline=baseline,
             rounds={who: [each[place] for each in rows] for who, rows in measurements.items()},
-            bounds={} if figure.bound is None else dict.fromkeys(bounded, figure.bound),
+            bounds={
+                who: figure.bound
+                for who in bounded
+                # The baseline differs from itself in nothing.
+                if figure.bound is not None and (who != baseline or figure.bound.kind == "value")
+            },
         )
         for place, figure in enumerate(figures)
     ]

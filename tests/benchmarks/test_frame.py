@@ -19,7 +19,7 @@ def verdict(ours: list[float], bound: Bound) -> str:
         # Ratios and differences are formed within each round.
         ([110.0, 220.0, 55.0], Bound("ratio", 1.0), "<= 1 x: MISSED, by 10%"),
         ([90.0, 180.0, 45.0], Bound("ratio", 1.0), "<= 1 x: holds"),
-        ([110.0, 220.0, 55.0], Bound("difference", 9.0), "<= 9: MISSED, by 11%"),
+        ([110.0, 220.0, 55.0], Bound("difference", 9.0), "<= 9 more: MISSED, by 11%"),
         ([40.0, 31.0, 35.0], Bound("value", 30.0, least=True), ">= 30: holds"),
         ([10.0, 27.0, 31.0], Bound("value", 30.0, least=True), ">= 30: MISSED, by 10%"),
     ],
