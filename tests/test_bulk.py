@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from intercom_async import (
     RetryPolicy,
     UnknownOutcomeError,
 )
+from intercom_async.journal import Row, Session
 from intercom_async.simulator import Fault, IntercomSimulator
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -483,3 +484,34 @@ class TestPace:
             await client.detach_contacts(pairs, admin_id=sim.admin_id, progress=fail)
         with pytest.raises(InvalidArgumentError, match="progress"):
             await client.detach_contacts(pairs, progress=1)  # type: ignore[arg-type]  # on purpose
+
+
+async def test_a_pair_that_comes_while_the_last_worker_ends_is_sent(
+    sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sim.workspace.populate(conversations=2)
+    sim.faults.add(Fault.HANG, times=1)
+
+    async def pairs() -> AsyncIterator[tuple[str, str]]:
+        yield first
+        await asyncio.sleep(1.0)
+        yield second
+
+    look_up = Session.look_up
+
+    async def until_the_worker_ended(
+        session: Session, pairs: Sequence[Detach], workspace: str = ""
+    ) -> list[Row | None]:
+        rows = await look_up(session, pairs, workspace)
+        if pairs[0].conversation_id == second[0]:
+            (worker,) = (task for task in asyncio.all_tasks() if "DetachRun._work()" in repr(task))
+            sim.release()
+            while not worker.done():  # noqa: ASYNC110  within the very turn of the loop
+                await asyncio.sleep(0)
+        return rows
+
+    monkeypatch.setattr(Session, "look_up", until_the_worker_ended)
+    summary = await asyncio.wait_for(
+        client.detach_contacts(pairs(), admin_id=sim.admin_id, concurrency=1), 60.0
+    )
+    assert summary.outcomes[Outcome.DETACHED] == 2

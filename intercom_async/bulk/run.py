@@ -579,6 +579,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _admit(self, items: Sequence[Item]) -> None:
         for item in items:
             self._pairs.admit(item)
+        self._start_workers()
+
+    def _start_workers(self) -> None:
         for _ in range(min(len(self._pairs.ready), self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
@@ -590,6 +593,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._interrupted()
         elif (error := worker.exception()) is not None:
             self._fail(error)
+        if not self._stopping:  # pairs may have come after its last look, while it still counted
+            self._start_workers()
         self._changes.look()
 
     async def _work(self) -> None:
