@@ -23,6 +23,7 @@ import attrs
 
 from intercom_async.bulk.lifecycle import Run
 from intercom_async.bulk.options import RunOptions
+from intercom_async.bulk.queue import Item
 from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.run import DetachRun, Part
 from intercom_async.bulk.summary import DetachSummary, PoolResult, PoolSummary, facts_of
@@ -267,12 +268,8 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         session = self._session
         rows = await session.plan(
             [
-                Row(
-                    workspace=share.workspace,
-                    conversation_id=pair.conversation_id,
-                    contact_id=pair.contact_id,
-                    admin_id=pair.admin_id,
-                    state=State.PENDING.value,
+                Item((pair.conversation_id, pair.contact_id), pair).row_in(
+                    State.PENDING, None, share.workspace
                 )
                 for share, pair in good
             ]

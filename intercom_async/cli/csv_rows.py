@@ -1,4 +1,4 @@
-"""CSV as programs write it, read so that a wrong quote hardly turns the text of a cell into a pair.
+"""CSV as programs write it, read so that a wrong quote rarely turns the text of a cell into a pair.
 
 Python's reader refuses a quoted cell with a quote that is not doubled, or that is never closed.
 Nobody can tell for certain where such a row ends. Here it ends with the first line whose last quote
