@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RateLimitPolicy
 from intercom_async.errors import RateLimitWaitError
+from intercom_async.integrations import redis as redis_integration
 from intercom_async.integrations.redis import RedisBudget
 from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
@@ -119,11 +120,10 @@ class TestLeases:
         assert 0 < left <= 30_000
 
     @pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (20, 19), (167, 163)])
-    async def test_a_margin_is_never_leased(self, limit: int, usable: int) -> None:
-        async with RedisBudget("redis://127.0.0.1:9") as budget:
-            assert budget.usable(limit) == usable
+    def test_a_margin_is_never_leased(self, limit: int, usable: int) -> None:
+        assert redis_integration.usable(limit) == usable
 
-    @pytest.mark.parametrize("name", ["reserve", "deadline", "probe_every"])
+    @pytest.mark.parametrize("name", ["deadline", "probe_every"])
     async def test_wrong_values_are_refused_by_name(self, name: str) -> None:
         arguments: dict[str, Any] = {name: -1.0}
         with pytest.raises(InvalidArgumentError) as caught:
