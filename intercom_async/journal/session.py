@@ -7,7 +7,6 @@ import asyncio
 import functools
 import math
 import os
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -82,7 +81,6 @@ class Session:
         self._renewing: asyncio.Future[None] | None = None
         self._looking: TimerHandle | None = None
         self._look()
-        self._forgotten = weakref.finalize(self, _forget, thread, store, self._rows, self._process)
 
     @classmethod
     async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
@@ -226,7 +224,6 @@ class Session:
         if os.getpid() != self._process:
             return
         if self._closing is None:
-            self._forgotten.detach()
             self._write()
             last = {**facts, "ended_at": round(self._runtime.wall(), 3)}
             self._closing = self._loop.run_in_executor(self._thread, self._let_go, last)
@@ -320,7 +317,7 @@ class Session:
             self._timer = self._loop.call_at(self._due, self._write)
 
     def _write(self) -> None:
-        rows, self._rows[:], self._due = self._rows[:], [], math.inf
+        rows, self._rows, self._due = self._rows, [], math.inf
         if rows:
             self._writing += 1
             work = functools.partial(self._store.write, [row for row, _ in rows])
@@ -351,24 +348,6 @@ class Session:
                 self._attempt(functools.partial(self._store.close, facts))
         finally:
             self._store.let_go()
-
-
-def _forget(thread: ThreadPoolExecutor, store: Store, waiting: _Rows, process: int) -> None:
-    """Write what waits and let go, for a session that nobody closed; there may be no loop."""
-    if os.getpid() != process:
-        return
-
-    def last() -> None:
-        try:
-            store.attempt(functools.partial(store.write, [row for row, _ in waiting]))
-        finally:
-            store.let_go()
-
-    try:
-        thread.submit(last)
-    except RuntimeError:  # the interpreter ends, and the thread has done so
-        last()
-    thread.shutdown(wait=False)
 
 
 async def _outlast(future: asyncio.Future[_Result]) -> _Result:

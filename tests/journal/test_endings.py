@@ -4,10 +4,7 @@
 
 import asyncio
 import contextlib
-import gc
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,11 @@ import pytest
 
 from intercom_async.journal import (
     Journal,
-    JournalLockedError,
     JournalWriteError,
     Wanted,
     sqlite,
 )
-from tests.journal.helpers import ACME, files, kept, opened, pair, ran, row, threads, until
+from tests.journal.helpers import ACME, kept, opened, pair, ran, row, threads
 from tests.support.cancelling import Countdown, Moment, cancelled_at
 
 
@@ -64,39 +60,6 @@ async def test_wherever_a_session_is_cancelled_what_it_was_given_is_kept_and_not
         await ran(path)
         if not countdown.struck:
             return
-
-
-async def test_a_session_that_is_forgotten_lets_go_of_its_journal(path: Path) -> None:
-    session = await opened(path)
-    await session.write(row(1))
-    with pytest.raises(JournalLockedError):
-        await opened(path)
-    del session
-    gc.collect()
-    await until(nothing_is_open)
-    assert kept(path) == {"c0001": "detached"}
-
-
-def test_a_program_that_ends_without_closing_loses_nothing(path: Path) -> None:
-    program = """
-import asyncio, sys
-from tests.journal.helpers import opened, row
-
-async def main():
-    session = await opened(sys.argv[1])
-    for number in range(3):
-        asyncio.ensure_future(session.write(row(number)))
-    await asyncio.sleep(0)
-    return session
-
-session = asyncio.run(main())
-"""
-    child = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, check=True, timeout=60
-    )
-    assert child.stderr == b""
-    assert files(path.parent).keys() == {"run.db"}
-    assert len(kept(path)) == 3
 
 
 async def test_a_temporary_journal_that_fails_tells_the_next_write(
