@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError, JournalLockedError
-from intercom_async.journal.row import Binding, Row, RowKey
+from intercom_async.journal.row import Binding, Row, RowKey, storable
 from intercom_async.journal.store import Facts, Store, Wanted
 from intercom_async.runtime import Runtime, TimerHandle
 
@@ -200,8 +200,8 @@ class Session:
         """
         workspace = workspace or self._store.workspace
         await self._own(workspace)
-        known, name = await self._do(self._store.bind, workspace, app_id, app_name)
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
+        known, name = await self._do(self._store.bind, workspace, app_id, now.app_name)
         attrs.evolve(now, app_id=known, app_name=name).check(now, journal=self._store.name)
 
     async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -214,7 +214,7 @@ class Session:
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """Write the session's numbers."""
-        await self._do(self._store.update, facts)
+        await self._do(self._store.update, _stored(facts))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """Write the rows that wait, then the session's numbers, and let go of the journal.
@@ -225,7 +225,7 @@ class Session:
             return
         if self._closing is None:
             self._write()
-            last = {**facts, "ended_at": round(self._runtime.wall(), 3)}
+            last = {**_stored(facts), "ended_at": round(self._runtime.wall(), 3)}
             self._closing = self._loop.run_in_executor(self._thread, self._let_go, last)
         try:
             await _outlast(self._closing)
@@ -348,6 +348,10 @@ class Session:
                 self._attempt(functools.partial(self._store.close, facts))
         finally:
             self._store.let_go()
+
+
+def _stored(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: storable(value) for name, value in facts.items()}
 
 
 async def _outlast(future: asyncio.Future[_Result]) -> _Result:
