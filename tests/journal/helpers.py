@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -85,18 +84,13 @@ def files(folder: Path) -> dict[str, bytes]:
     """Everything in a folder but the index that SQLite's readers make anew."""
     return {
         one.name: one.read_bytes()
-        for one in folder.iterdir()
+        for one in folder.glob("*")
         if one.is_file() and not one.name.endswith("-shm")
     }
 
 
 def threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("intercom-journal")]
-
-
-def connecting(**behaviour: Callable[..., Any]) -> type[sqlite3.Connection]:
-    """A kind of connection with methods of a test's own."""
-    return type("Connection", (sqlite3.Connection,), dict(behaviour))
 
 
 async def until(condition: Callable[[], bool]) -> None:
