@@ -14,10 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async.journal import (
-    JournalError,
-    Wanted,
-)
+from intercom_async.journal import JournalError, Wanted
 from tests.journal.helpers import kept, opened, pair, ran, row, until
 
 
@@ -101,13 +98,15 @@ async def test_a_forked_child_cannot_write(path: Path) -> None:
 
 
 _FORKS = """
-import asyncio, os, sys
+import asyncio, gc, os, sys
 from tests.journal.helpers import opened, row
 
 with asyncio.Runner() as runner:
     session = runner.run(opened(sys.argv[1]))
     runner.run(session.write(row(1)))
     if not os.fork():
+        del session
+        gc.collect()
         print(os.getpid(), flush=True)
         os.read(int(sys.argv[2]), 1)
         sys.exit(0)
@@ -140,40 +139,3 @@ def _is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-_FORGETS = """
-import asyncio, gc, os, sys, weakref
-from tests.journal.helpers import opened, row, threads, until
-
-async def main():
-    session = await opened(sys.argv[1])
-    await session.write(row(1))
-    table = weakref.ref(session._store)
-    await asyncio.sleep(0.02)  # the thread is idle
-    child = os.fork()
-    del session
-    gc.collect()
-    if not child:
-        os._exit(int(table() is None))
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status))
-    await until(lambda: not threads())
-    gc.collect()
-    print(int(table() is None))
-
-asyncio.run(main())
-"""
-
-
-def test_a_forked_child_that_forgets_the_session_does_not_close_its_parents_database(
-    path: Path,
-) -> None:
-    parent = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _FORGETS, str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert parent.stdout.split() == ["0", "1"]
