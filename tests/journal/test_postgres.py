@@ -252,16 +252,6 @@ class TestOutages:
         assert left.state == State.SENDING
         await second.close()
 
-    async def test_a_statement_that_the_database_refuses_ends_the_lease_with_the_session(
-        self, place: InPostgres
-    ) -> None:
-        session = await opened(place)
-        bad = row(1, attempts=2**70)  # no database holds such a number
-        with pytest.raises(JournalError):
-            await session.write(bad)
-        await session.close()
-        await ran(place, row(2))
-
 
 async def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
     url = "postgresql://me:marked-password@127.0.0.1:9/db"
