@@ -27,6 +27,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
@@ -164,7 +165,7 @@ class RedisBudget:
     async def lease(
         self, key: str, *, usable: int, want: int, reported: int, unleased: int = 0
     ) -> int:
-        """Take up to `want` permits and return how many there were.
+        """Take up to `want` permits and return how many there were; see `_SCRIPT`.
 
         Args:
             reported: permits used as the server reported, -1 for no report.
@@ -223,10 +224,9 @@ class _LeasedWindow(QuotaWindow):
         self._shared = budget
         self._key = key
         self._wake = wake
-        self._leases: dict[float, _Lease] = {}  # by the end of their windows
-        self._leased_reset = 0.0
+        self._leases = defaultdict[float, _Lease](_Lease)  # by the end of their windows
         self._charged: tuple[float, ...] = ()
-        self._unleased = 0
+        self._unleased = 0  # requests that no lease was charged for
         self._reported = (0.0, -1)  # the end of a window, permits used in it
         self._way = 0.1  # seconds from a permit to the reply
 
@@ -235,32 +235,33 @@ class _LeasedWindow(QuotaWindow):
         wait = super().wait(lane, now, backlog=backlog)
         if wait > 0.0 or self.limit is None:
             return wait
-        if self.reset != self._leased_reset:
-            self._lapse()
         self._charged = ()
         if not self._shared.working:
             return 0.0
+        for window in [window for window in self._leases if window < self.reset]:
+            del self._leases[window]
+            self._unleased = 0
         left = self._left(now)
         charged = (self.reset,) if left > self._way else (self.reset, self.reset + WINDOW)
-        waits = [self._lacks(window, self.limit) for window in charged]
-        if any(waits):
-            # When a window is used up, nothing changes before its end.
-            used_up = any(self._lease_of(window).used_up for window in charged)
-            return max(_TICK, left) if used_up else self._shared.deadline
-        self._charged = charged
-        return 0.0
+        leases = [self._leased(window, self.limit) for window in charged]
+        if all(lease.permits > 0 for lease in leases):
+            self._charged = charged
+            return 0.0
+        # When a window is used up, nothing changes before its end.
+        used_up = any(lease.used_up for lease in leases)
+        return max(_TICK, left) if used_up else self._shared.deadline
 
     def least_wait(self, ahead: int, now: float) -> float:
         """See `QuotaWindow.least_wait`."""
         wait = super().least_wait(ahead, now)
-        lease = self._leases.get(self.reset)
-        used_up = lease is not None and lease.used_up and lease.permits == 0
-        return max(wait, self._left(now)) if used_up and self._shared.working else wait
+        lease = self._leases[self.reset]
+        used_up = lease.used_up and lease.permits == 0 and self._shared.working
+        return max(wait, self._left(now)) if used_up else wait
 
     def take(self, lane: Lane, now: float) -> Permit:
         """See `QuotaWindow.take`."""
         for window in self._charged:
-            self._lease_of(window).permits -= 1
+            self._leases[window].permits -= 1
         if not self._charged:
             self._unleased += 1
         self._charged = ()
@@ -285,25 +286,14 @@ class _LeasedWindow(QuotaWindow):
     def _left(self, now: float) -> float:
         return self.reset - self.clock.now(now)
 
-    def _lapse(self) -> None:
-        """A window begins: leases of earlier ones are worth nothing."""
-        if self._leased_reset:  # before it, requests went without knowing any window
-            self._unleased = 0
-        self._leased_reset = self.reset
-        for window in [window for window in self._leases if window < self.reset]:
-            del self._leases[window]
-
-    def _lease_of(self, window: float) -> _Lease:
-        return self._leases.setdefault(window, _Lease())
-
-    def _lacks(self, window: float, limit: int) -> bool:
-        """Whether no permit of a window is left; fetches more before the last one is taken."""
-        lease = self._lease_of(window)
+    def _leased(self, window: float, limit: int) -> _Lease:
+        """Return the lease of a window; fetch more permits before the last one is taken."""
+        lease = self._leases[window]
         want = max(1, limit // 100)
         if lease.permits <= want // 2 and not lease.used_up and not lease.fetching:
             lease.fetching = True
             self._shared.spawn(self._fetch(lease, window, limit, want))
-        return lease.permits <= 0
+        return lease
 
     async def _fetch(self, lease: _Lease, window: float, limit: int, want: int) -> None:
         """Lease permits of a window and let the limiter look again, whatever came of it."""
