@@ -87,6 +87,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
         pair, error = result.detach, result.error
+        status = code = error_type = text = None
+        if error is not None:
+            status, code = getattr(error, "status", None), storable(getattr(error, "code", None))
+            error_type, text = type(error).__name__, storable(str(error))
         return cls(
             conversation_id=pair.conversation_id,
             contact_id=pair.contact_id,
@@ -97,10 +101,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
             attempts=result.attempts,
             refusals=result.refusals,
-            status=getattr(error, "status", None),
-            code=storable(getattr(error, "code", None)),
-            error_type=None if error is None else type(error).__name__,
-            error=None if error is None else storable(str(error)),
+            status=status,
+            code=code,
+            error_type=error_type,
+            error=text,
             request_id=result.request_id,
             deferred=deferred,
             second_try=result.second_try,
