@@ -206,14 +206,6 @@ async def test_a_full_disk_stops_the_run_and_what_was_acknowledged_is_safe(
     assert len(kept(path)) == len(safe) + 1
 
 
-async def test_a_read_only_disk_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> int:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(os, "open", refuse)
-    await refused(path, JournalWriteError, "Read-only file system.*nothing was sent")
-
-
 async def test_another_program_that_keeps_it_locked_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,23 +263,25 @@ def test_a_lock_file_that_was_removed_meanwhile_is_not_taken_for_the_lock(
 
 
 @pytest.mark.parametrize(
-    ("number", "kind", "told"),
+    ("where", "number", "kind", "told"),
     [
-        (errno.ENOLCK, JournalError, "cannot lock files.*local disk"),
-        (errno.EACCES, JournalLockedError, "in use by another run"),  # as Windows says it
+        ((os, "open"), errno.EROFS, JournalWriteError, "Read-only file system.*nothing was sent"),
+        ((file_lock, "_lock"), errno.ENOLCK, JournalError, "cannot lock files.*local disk"),
+        ((file_lock, "_lock"), errno.EACCES, JournalLockedError, "in use"),  # as Windows says it
     ],
 )
-async def test_a_lock_that_cannot_be_had_is_told(
+async def test_what_the_system_refuses_is_told(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    where: tuple[object, str],
     number: int,
     kind: type[JournalError],
     told: str,
 ) -> None:
-    def unable(fd: int) -> None:
+    def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(file_lock, "_lock", unable)
+    monkeypatch.setattr(*where, refuse)
     with pytest.raises(kind, match=told):
         await opened(path)
     assert not path.exists()

@@ -1,11 +1,9 @@
 """A run in a real PostgreSQL: who owns it, and what an outage of the database does."""
 
 import asyncio
-import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import attrs
 import psycopg
@@ -24,7 +22,6 @@ from intercom_async.journal import (
     reader,
     session,
 )
-from intercom_async.journal.postgres_runs import Runs
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
@@ -152,22 +149,6 @@ class TestOwners:
         session.record(row(1), lose)
         with pytest.raises(JournalLostError):
             await session.write(row(3, State.SENDING))
-        await session.close()
-
-    async def test_what_is_under_way_is_called_back_once_another_may_own_the_run(
-        self, place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres, "LEASE", 0.3)
-        called = list[None]()
-        session = await opened(place)
-        session.watch(lambda: called.append(None))
-        await asyncio.sleep(0.03)
-        assert not called
-        async with asyncio.timeout(10):
-            while not called:  # a renewal that begins after the freeze shows that all is well
-                clock.frozen += 10.0
-                await asyncio.sleep(0.02)
-        await session.write(row(1))
         await session.close()
 
     async def test_two_that_come_first_make_the_tables_once(self, postgres: PostgresServer) -> None:
@@ -306,33 +287,3 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
                 await asyncio.wait_for(running, 10)
             assert sim.requests.total == requests
     assert set((await asyncio.to_thread(kept, place)).values()) == {State.SENDING}
-
-
-async def test_counts_are_those_of_the_rows_whoever_wrote_them(place: InPostgres) -> None:
-    runs = Runs(place.url)
-    chance = random.Random(5)
-
-    async def submitted() -> AsyncIterator[tuple[str, str, str, None]]:
-        for number in range(300):
-            yield chance.choice(["acme", "globex"]), f"c{number:04}", f"k{number}", None
-
-    session = await opened(place)
-
-    async def write() -> None:
-        for _ in range(30):
-            states = [chance.choice(["sending", "failed", "detached"]) for _ in range(40)]
-            rows = [row(chance.randrange(400), state) for state in states]
-            await asyncio.gather(*map(session.write, rows))
-
-    await asyncio.gather(write(), *(runs.load(place.run, "detach", submitted()) for _ in range(4)))
-    await session.close()
-
-    def ask(query: str) -> list[Any]:
-        with psycopg.connect(place.url) as connection:
-            return connection.execute(query.encode(), [place.run]).fetchall()
-
-    counted = ask("SELECT workspace, state, pairs FROM intercom_count WHERE run = %s AND pairs > 0")
-    rows = ask("SELECT workspace, state, count(*) FROM intercom_pair WHERE run = %s GROUP BY 1, 2")
-    assert sorted(counted) == sorted(rows)
-    counts = (await runs.status(place.run)).counts
-    assert sum(counts.values()) == sum(pairs for *_, pairs in rows)
