@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from intercom_async.detaching import Detach
@@ -35,9 +34,6 @@ class InPostgres:
     url: str
     run: str
     workspace: str = ""
-
-    def __str__(self) -> str:
-        return self.run
 
 
 Place = Path | InPostgres | None
@@ -70,13 +66,8 @@ async def ran(place: Place, *rows: Row) -> None:
 
 def kept(place: Path | InPostgres) -> dict[str, str]:
     """States by conversation, as a reader sees them."""
-    if isinstance(place, InPostgres):
-        with psycopg.connect(place.url) as connection:
-            found = connection.execute(
-                "SELECT conversation_id, state FROM intercom_pair WHERE run = %s", [place.run]
-            )
-            return dict(found.fetchall())
-    with journal_reader.open(place) as reader:
+    path, run = (place.url, place.run) if isinstance(place, InPostgres) else (place, None)
+    with journal_reader.open(path, run=run) as reader:
         return {one.conversation_id: one.state for one in reader.rows()}
 
 
