@@ -1,6 +1,5 @@
 """Files with ids of people in them, for their owner alone."""
 
-import contextlib
 import errno
 import os
 import stat
@@ -8,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-_FLAGS: Final = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 def rewrite(path: str | Path) -> BinaryIO:
@@ -22,7 +21,10 @@ def rewrite(path: str | Path) -> BinaryIO:
         OSError: it cannot be opened, or is another user's and cannot be closed to others. Its
             content stays.
     """
-    fd = _open(path)
+    path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
+    fd = os.open(path, _FLAGS, 0o600)
     try:
         facts = os.fstat(fd)
         if stat.S_ISREG(facts.st_mode):
@@ -33,15 +35,6 @@ def rewrite(path: str | Path) -> BinaryIO:
         error.filename = str(path)
         raise
     return cast("BinaryIO", os.fdopen(fd, "wb"))
-
-
-def _open(path: str | Path) -> int:
-    for _ in range(2):  # another program may create it in between
-        with contextlib.suppress(FileNotFoundError):
-            return os.open(path, _FLAGS)
-        with contextlib.suppress(FileExistsError):
-            return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-    raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere", str(path))
 
 
 def _close_to_others(fd: int, facts: os.stat_result) -> None:
