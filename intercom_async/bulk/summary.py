@@ -302,11 +302,14 @@ class Tally:
         return DetachSummary(**counts, causes=tuple(causes), elapsed=elapsed, limit=limit)
 
 
-def facts_of(*tallies: Tally) -> Facts:
+def facts_of(summary: DetachSummary) -> Facts:
     """Return the numbers that the journal keeps, too."""
     return {
-        "requests": sum(tally.requests for tally in tallies),
-        "retries": sum(tally.retries for tally in tallies),
-        "refusals": sum(tally.refusals for tally in tallies),
-        "duplicates": sum(tally.duplicates for tally in tallies),
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "refusals": summary.refusals,
+        "duplicates": summary.duplicates,
+        "elapsed": summary.elapsed,
+        "quota_limit": summary.limit,
+        "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
     }
