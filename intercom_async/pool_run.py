@@ -95,9 +95,10 @@ class WorkspaceRun(DetachRun):
         reading: bool,
         runtime: Runtime,
     ) -> None:
-        planned: Any = self._take(session)
+        self._planned = 0
+        self._repeated: list[Detach] = []
         super().__init__(
-            planned if pairs is None else pairs,
+            (pair for pair in self._repeated) if pairs is None else pairs,
             journal=journal,
             runtime=runtime,
             workspace=workspace,
@@ -111,8 +112,6 @@ class WorkspaceRun(DetachRun):
         self._client: IntercomClient | None = None
         self._no_access: WorkspaceAccessError | None = None
         self._reading = reading
-        self._planned = 0
-        self._repeated: list[Detach] = []
 
     @property
     def summary(self) -> DetachSummary:
@@ -152,18 +151,20 @@ class WorkspaceRun(DetachRun):
         self._reading = False
         self._changes.look()
 
-    async def _take(self, session: Session) -> AsyncGenerator[Row | Detach]:
-        """Give what was planned, and at the end what occurred again."""
+    async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
+        """Take what was planned; then the input, or what occurred again."""
+        assert self._session is not None  # noqa: S101  the pool's
         last: Row | None = None
-        while self._planned or self._reading:
-            await self._changes.until(lambda: self._planned > 0 or not self._reading)
-            rows = await session.take(self._workspace, after=last, limit=_BATCH)
+        while self._drain and (self._planned or self._reading):
+            await self._changes.until(
+                lambda: self._planned > 0 or not (self._reading and self._drain)
+            )
+            rows = await self._session.take(self._workspace, after=last, limit=_BATCH)
             last = rows[-1] if rows else None
             self._planned -= len(rows)
-            for row in rows:
-                yield row
-        for pair in self._repeated:
-            yield pair
+            yield [self._open(row.key[1:], row.pair, row) for row in rows]
+        async for items in super()._new_pairs():
+            yield items
 
     # --- what differs from a run of its own ----------------------------------------------------
 

@@ -103,8 +103,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     stops the run at once and leaves nothing behind.
 
     Args:
-        pairs: pulled lazily by one task, never held whole; None for what the journal has. From a
-            pool they may be rows of the journal.
+        pairs: pulled lazily by one task, never held whole; None for what the journal has.
         journal: keeps the outcome of each pair.
         workspace: the run's key in a journal of many workspaces.
     """
@@ -136,7 +135,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._note_at = math.inf
 
         self._search = pairs if isinstance(pairs, PairSearch) else None
-        self._input = InputReader(pairs, _as_read, self._changes)
+        self._input = InputReader(pairs, as_detach, self._changes)
         self._drain = True
         self._left_unread = False
         self._backlog = Backlog(self._input.unread)
@@ -282,7 +281,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             return task.result() if task.done() else None
         finally:
             task.cancel()
-            await asyncio.wait({task})
+            await asyncio.gather(task, return_exceptions=True)
 
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
@@ -412,14 +411,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
         """Take the input's pairs that are not settled."""
         while batch := await self._input.take(_BATCH):
-            items: list[Item] = []
             new: list[Detach] = []
-            for pair, error, row in batch:
+            for pair, error in batch:
                 key = pair.conversation_id, pair.contact_id
                 if error is not None:
                     self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-                elif row is not None:
-                    items.append(self._open(key, pair, row))
                 elif key in self._pairs.open:
                     self._again[key] += 1  # it gets the open pair's result, too
                 else:
@@ -429,7 +425,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 rows = await self._session.look_up(new, self._workspace)
             # No other task opens pairs, so what the rows say is still true.
             found = (self._item(pair, row) for pair, row in zip(new, rows, strict=True))
-            yield items + [item for item in found if item is not None]
+            yield [item for item in found if item is not None]
 
     def _item(self, pair: Detach, row: Row | None) -> Item | None:
         """Take up a pair of the input, unless this run or an earlier session has settled it."""
@@ -675,11 +671,3 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if item.row is not None:
             return replace(item.row, deferred=False)
         return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)
-
-
-_Read = tuple[Detach, InvalidArgumentError | None, Row | None]
-"""A pair of the input, what is wrong with one of its ids, and its row if the pool gave that."""
-
-
-def _as_read(item: object, place: int) -> _Read:
-    return (item.pair, None, item) if isinstance(item, Row) else (*as_detach(item, place), None)

@@ -26,7 +26,6 @@ from intercom_async import (
     Outcome,
     RateLimitPolicy,
     RetryPolicy,
-    UnknownOutcomeError,
 )
 from intercom_async.journal import Row, Session
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -77,51 +76,6 @@ class TestEveryPair:
         assert isinstance(found[absent].error, ContactNotFoundError)
         assert isinstance(found[last].error, LastContactError)
         assert [pair for pair, result in found.items() if result.conversation] == [good]
-
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            Fault.RESET_AFTER_APPLYING,
-            Fault.SERVER_ERROR_AFTER_APPLYING,
-            Fault.RESET_BEFORE_APPLYING,
-            Fault.SERVER_ERROR,
-            Fault.HTML_ERROR,
-            Fault.TRUNCATED_BODY,
-            Fault.RATE_LIMIT_WORKSPACE,
-            Fault.MISSING_RATE_LIMIT_HEADERS,
-        ],
-    )
-    async def test_with_faults_the_results_agree_with_the_server_pair_by_pair(
-        self, sim: IntercomSimulator, client: IntercomClient, fault: Fault
-    ) -> None:
-        pairs = sim.workspace.populate(conversations=60)
-        sim.faults.add(fault, probability=0.1)
-        results = [result async for result in client.detach_contacts(pairs)]
-        assert {result.outcome for result in results} == {Outcome.DETACHED}
-        assert sorted(map(pair_of, results)) == sorted(pairs)
-        assert {sim.applied[pair] for pair in pairs} == {1}
-        assert not any(sim.workspace.attached(*pair) for pair in pairs)
-        unproven = fault.name.endswith("AFTER_APPLYING") or fault is Fault.TRUNCATED_BODY
-        assert any(result.inferred for result in results) == unproven
-
-    async def test_failed_and_unknown_pairs_are_told_apart(self, sim: IntercomSimulator) -> None:
-        pairs = sim.workspace.populate(conversations=60)
-        unlucky = pairs[10:50:10]
-        for conversation_id, _ in unlucky:
-            sim.faults.add(
-                Fault.CLOSE_BEFORE_APPLYING, probability=1.0, match=conversation_id, method="DELETE"
-            )
-        sim.faults.add(Fault.SERVER_ERROR, probability=1.0, match=unlucky[0][0], method="GET")
-        once = RetryPolicy(attempts=1)
-        async with IntercomClient("token", base_url=sim.url, retry=once) as client:
-            run = client.detach_contacts(pairs)
-            results = {pair_of(result): result async for result in run}
-        assert isinstance(results[unlucky[0]].error, UnknownOutcomeError)
-        assert [results[pair].outcome for pair in unlucky] == [
-            Outcome.UNKNOWN,
-            *[Outcome.FAILED] * 3,
-        ]
-        assert run.summary.outcomes[Outcome.DETACHED] == 56
 
     async def test_a_pair_without_any_admin_is_detached_in_the_name_of_the_tokens_own(
         self, sim: IntercomSimulator
