@@ -162,7 +162,7 @@ class WorkspaceRun(DetachRun):
             rows = await self._session.take(self._workspace, after=last, limit=_BATCH)
             last = rows[-1] if rows else None
             self._planned -= len(rows)
-            yield [self._open(row.key[1:], row.pair, row) for row in rows]
+            yield [self._open(row.pair, row) for row in rows]
         async for items in super()._new_pairs():
             yield items
 

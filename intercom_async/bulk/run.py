@@ -176,13 +176,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             changes=self._changes,
         )
 
-    def __repr__(self) -> str:
-        state = "not begun" if self._began is None else "running"
-        if self._ended is not None:
-            state = "ended"
-        done = self._tally.settled_before + sum(self._tally.outcomes.values())
-        return f"<{type(self).__name__}: {done:,} pairs done ({state})>"
-
     # --- for the consumer ----------------------------------------------------------------------
 
     @property
@@ -221,9 +214,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     # --- the supervisor ------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        _ = self._transport.limiter  # a client that cannot be used says so here
-
     def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
 
@@ -234,12 +224,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     async def _supervise(self) -> None:
         self._transport.limiter.expect(self._backlog)
         self._look_at_outage()
-        for step in (
-            self._first_try,
-            self._until_sent,
-            self._second_try,
-            self._until_sent,
-        ):
+        for step in (self._first_try, self._until_sent, self._second_try, self._until_sent):
             await self._surely(step)
         self._transport.limiter.forget(self._backlog)
         if self._timer is not None:
@@ -417,7 +402,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 if error is not None:
                     self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
                 elif key in self._pairs.open:
-                    self._again[key] += 1  # it gets the open pair's result, too
+                    # It gets the open pair's result, too; its row may be out of date when it comes.
+                    self._again[key] += 1
                 else:
                     new.append(pair)
             rows: list[Row | None] = [None] * len(new)
@@ -440,11 +426,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         elif row is not None and row.settled:
             self._tally.settled_before += 1
         else:
-            return self._open(key, pair, row)
+            return self._open(pair, row)
         return None
 
-    def _open(self, key: PairKey, pair: Detach, row: Row | None) -> Item:
-        item = self._pairs.open[key] = Item(key, pair, row)
+    def _open(self, pair: Detach, row: Row | None, *, second: bool = False) -> Item:
+        key = pair.conversation_id, pair.contact_id
+        item = self._pairs.open[key] = Item(key, pair, row, second)
         return item
 
     async def _end_input(self) -> None:
@@ -485,12 +472,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             if not rows:
                 return
             last = rows[-1]
-            items = [Item(row.key[1:], row.pair, row, second) for row in rows]
-            new = [item for item in items if item.key not in under_way]
-            self._pairs.open.update((item.key, item) for item in new)
+            new = [row for row in rows if row.key[1:] not in under_way]
             if second:
                 self._deferred -= len(new)
-            yield new
+            yield [self._open(row.pair, row, second=second) for row in new]
 
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
@@ -604,15 +589,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._answers == most:
             self._right_input = self._missing < 0.95 * most
             if not self._right_input:
-                where = self._where()
+                where = self._options.base_url
+                app = None if self._identity is None else self._identity.app
+                if app is not None and app.name:
+                    where = f"{app.name} ({app.region or where})"
                 error = WrongInputError(missing=self._missing, answers=most, workspace=where)
                 self._stop_for(error)
-
-    def _where(self) -> str:
-        app = None if self._identity is None else self._identity.app
-        if app is None or not app.name:
-            return self._options.base_url
-        return f"{app.name} ({app.region or self._options.base_url})"
 
     # --- results -------------------------------------------------------------------------------
 

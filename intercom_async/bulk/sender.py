@@ -123,7 +123,7 @@ class Sender:
             if self._largest > _LARGE:
                 # Not sooner: while it waited for its permit, the size of replies was unknown.
                 await self._results.room()
-                await self._changes.until(self._may_hold_another_reply)
+                await self._changes.until(self._may_get_another_reply)
             if self.journal is not None:
                 await self.journal.write(item.row_in(State.SENDING, self.admin_id, self._workspace))
         elif self.journal is not None:
@@ -134,9 +134,8 @@ class Sender:
         self._in_flight += not item.attempts
         item.attempts += 1
 
-    def _may_hold_another_reply(self) -> bool:
-        most = _IN_FLIGHT_BYTES // self._largest
-        return self._in_flight < max(1, most)
+    def _may_get_another_reply(self) -> bool:
+        return self._in_flight < max(1, _IN_FLIGHT_BYTES // self._largest)
 
 
 def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:
