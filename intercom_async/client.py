@@ -35,7 +35,6 @@ from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
     import intercom_async.bulk.options
-    import intercom_async.bulk.run
     import intercom_async.detaching
     import intercom_async.model
     import intercom_async.people

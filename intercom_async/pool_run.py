@@ -300,12 +300,13 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         binding = Binding(operation=self._options.operation, base_url="several workspaces")
         session = self._session = await self._journal.open(binding, runtime=self._runtime)
         session.watch(self._recall)
-        if isinstance(self._pairs, Mapping):
-            for workspace, own in cast("Mapping[str, Pairs]", self._pairs).items():
+        pairs = self._pairs
+        if isinstance(pairs, Mapping):
+            for workspace, own in cast("Mapping[str, Pairs]", pairs).items():
                 _ = self._part(session, workspace, own)
-        elif self._pairs is not None:
+        elif pairs is not None:
             self._reading, self._complete = True, False
-            self._spawn(self._read(session, self._pairs))
+            self._spawn(self._read(session, pairs))
         else:
             self._complete = session.input_ended
         for workspace in await session.workspaces() if session.resumed else ():

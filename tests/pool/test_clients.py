@@ -16,7 +16,7 @@ from intercom_async import (
     WorkspaceAccess,
     WorkspaceAccessError,
 )
-from intercom_async.pool import ClientOptions
+from intercom_async.pool import ClientOptions, Directory
 from intercom_async.simulator import Fault
 from tests.support.leftovers import nothing_left_behind
 from tests.support.town import town
@@ -53,7 +53,11 @@ async def test_every_option_of_a_client_but_a_workspaces_own_is_a_pools() -> Non
 async def test_a_mapping_or_a_plain_function_is_a_directory_too() -> None:
     async with town(1) as places:
         access = await places.access("ws0")
-        directories: list[Any] = [{"acme": access}, lambda _: access]
+
+        def of(_: str) -> WorkspaceAccess:
+            return access
+
+        directories: list[Directory] = [{"acme": access}, of]
         for directory in directories:
             async with IntercomPool(directory) as pool:
                 assert await asked(pool, "acme") == places["ws0"].admin_id
@@ -129,10 +133,9 @@ async def test_a_session_of_the_application_is_used_and_stays_open() -> None:
     ],
 )
 async def test_an_argument_that_cannot_be_used_is_refused_by_name(name: str, value: Any) -> None:
-    of_the_run = name in {"pairs", "at_once", "journal"}
+    of_the_pool: dict[str, Any] = {"directory": {"acme": "token"}}
+    of_the_run: dict[str, Any] = {"pairs": []}
+    (of_the_run if name in {"pairs", "at_once", "journal"} else of_the_pool)[name] = value
     with pytest.raises(InvalidArgumentError) as caught:
-        if of_the_run:
-            await IntercomPool({}).detach_contacts(**{"pairs": [], name: value})
-        else:
-            IntercomPool(**{"directory": {"acme": "token"}, name: value})
+        await IntercomPool(**of_the_pool).detach_contacts(**of_the_run)
     assert caught.value.name == name
