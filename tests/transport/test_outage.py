@@ -39,7 +39,7 @@ def succeed(outage: Outage, now: float) -> bool:
 
 def look(outage: Outage, now: float) -> bool:
     clock.now = now
-    return outage.try_look()
+    return outage.try_look(1)
 
 
 def opened() -> tuple[Outage, float]:
@@ -112,7 +112,7 @@ def test_looks_begin_further_and_further_apart_up_to_half_a_minute() -> None:
         assert not look(outage, now + 1000.0)
         began.append(now)
         clock.now = now + 0.1
-        outage.looked_in_vain()
+        outage.end_look(1)
     pauses = [later - earlier for earlier, later in itertools.pairwise(began)]
     assert pauses == pytest.approx([2.0, 4.0, 8.0, 16.0] + [LONGEST_PAUSE] * 7)
 
@@ -122,7 +122,7 @@ def test_a_look_that_took_longer_than_the_pause_is_followed_at_once() -> None:
     outage.next_look = now
     assert look(outage, now)
     clock.now = now + 60.0
-    outage.looked_in_vain()
+    outage.end_look(1)
     assert outage.next_look == now + 60.0
 
 
@@ -131,7 +131,7 @@ def test_a_wish_of_the_server_is_obeyed_up_to_half_a_minute() -> None:
         outage, _ = opened()
         now = outage.next_look
         assert look(outage, now)
-        outage.looked_in_vain(asked=asked)
+        outage.end_look(1, asked=asked)
         assert outage.next_look == now + wait
 
 
@@ -156,7 +156,7 @@ def test_whatever_happens_one_looks_at_a_time_and_none_waits_for_long(
             looks += 1
             now += dice.uniform(0.0, 60.0)
             clock.now = now
-            outage.looked_in_vain()
+            outage.end_look(1)
             assert outage.next_look <= now + LONGEST_PAUSE
         assert outage.is_open is (opened_at is not None)
         if opened_at is not None:

@@ -144,7 +144,7 @@ class World:
     @property
     def idle(self) -> bool:
         outage, status = self.transport.absence, self.limiter.status()
-        return not outage.looking and (
+        return outage.looker is None and (
             status is None or status.in_flight + status.waiting_bulk == 0
         )
 
@@ -308,10 +308,11 @@ async def test_a_call_that_is_cancelled_leaves_its_turn_to_the_next(world: World
     await world.begin_outage()
     await world.stop()
     outage = world.transport.absence
-    first, second = (asyncio.create_task(outage.wait_for_turn()) for _ in range(2))
+    first, second = (asyncio.create_task(outage.wait_for_turn(call)) for call in (-1, -2))
     await asyncio.sleep(0)
     first.cancel()
-    assert await second is True
+    await second
+    assert outage.looker == -2
     assert first.cancelled()
 
 
