@@ -383,7 +383,9 @@ class _Call(msgspec.Struct, eq=False):
         unanswered: IntercomError
         text = f"{result.reason}; {advice} (attempts: {self.attempts})"
         if self.in_doubt:
-            unanswered = self._error(UnknownOutcomeError, f"{text}; the request may have been applied")
+            unanswered = self._error(
+                UnknownOutcomeError, f"{text}; the request may have been applied"
+            )
         elif result.failure is Failure.CERTIFICATE:
             unanswered = self._error(CertificateError, f"{text}; nothing was sent")
         else:
