@@ -303,19 +303,6 @@ async def test_cancelled_calls_leave_no_look_and_no_permit(kind: Failure, world:
     assert world.idle
 
 
-async def test_a_call_that_is_cancelled_leaves_its_turn_to_the_next(world: World) -> None:
-    world.work(8)
-    await world.begin_outage()
-    await world.stop()
-    outage = world.transport.absence
-    first, second = (asyncio.create_task(outage.wait_for_turn(call)) for call in (-1, -2))
-    await asyncio.sleep(0)
-    first.cancel()
-    await second
-    assert outage.looker == -2
-    assert first.cancelled()
-
-
 async def test_closing_ends_all_waiting_at_once(world: World) -> None:
     world.work()
     await world.begin_outage()
