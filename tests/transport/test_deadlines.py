@@ -34,15 +34,15 @@ def deadlines(runtime: Counting) -> Deadlines:
 
 async def bounded(deadlines: Deadlines, seconds: float, lasts: float) -> bool:
     """Last for some seconds within a deadline, as an attempt does; return whether in time."""
-    deadlines.enter(seconds)
+    task = deadlines.enter(seconds)
     try:
         await asyncio.sleep(lasts)
     except asyncio.CancelledError:
-        if not deadlines.leave():
+        if not deadlines.leave(task):
             raise
         return False
     finally:
-        deadlines.leave()
+        deadlines.leave(task)
     return True
 
 
