@@ -1,17 +1,25 @@
-"""The application's own `aiohttp.ClientSession`: its habits, whose it is."""
+"""The application's own `aiohttp.ClientSession`: its habits, its proxies, whose it is."""
 
 import asyncio
+import traceback
 
 import aiohttp
 import pytest
 
-from intercom_async import ClientStateError, IntercomClient
+from intercom_async import (
+    ClientStateError,
+    ConnectionFailedError,
+    IntercomClient,
+    RetryPolicy,
+)
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import nothing_left_behind
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 TOKEN = "marked-token-value"
+ONCE = RetryPolicy(attempts=1)
 
 
 async def test_a_session_of_the_application_is_used_and_never_closed() -> None:
@@ -50,6 +58,33 @@ async def test_habits_of_the_session_change_no_outcome() -> None:
         ):
             await client.detach_contact(*pair, admin_id=sim.admin_id)
         assert sim.applied[pair] == 1
+
+
+async def test_plain_http_to_loopback_goes_through_the_session_s_proxy() -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim, Proxy() as proxy:
+        async with (
+            aiohttp.ClientSession(proxy=proxy.url) as session,
+            IntercomClient(TOKEN, base_url=sim.url, session=session) as client,
+        ):
+            await client.whoami()
+        assert proxy.requested == [("GET", f"{sim.url}/me")]
+
+
+async def test_a_proxy_that_is_gone_or_refuses_is_a_connection_failure_without_secrets() -> None:
+    async with Proxy(password="opening-word") as proxy:
+        for url in (
+            proxy.url.replace("//", "//user:hidden-word@"),
+            "http://user:hidden-word@[::1]:9",
+        ):
+            async with (
+                aiohttp.ClientSession(proxy=url) as session,
+                IntercomClient(TOKEN, session=session, retry=ONCE) as client,
+            ):
+                with pytest.raises(ConnectionFailedError) as caught:
+                    await client.detach_contact("1", "2", admin_id="3")
+            shown = "".join(traceback.format_exception(caught.value))
+            assert "hidden-word" not in shown
+            assert TOKEN not in shown
 
 
 async def test_cancelling_a_call_in_a_shared_session_leaves_the_session_usable() -> None:
