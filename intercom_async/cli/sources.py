@@ -8,7 +8,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -99,7 +98,8 @@ def _pair(values: Sequence[Any]) -> Detach:
 def _read(
     stream: io.BufferedReader, name: str, columns: Columns, make: Callable[[Sequence[Any]], _Entry]
 ) -> Iterator[_Entry | BadLine]:
-    with closing(Lines(stream, name)) as lines:
+    lines = Lines(stream, name)
+    with stream:
         for place, values in _records(lines, columns):
             if isinstance(values, str):
                 yield BadLine(place, values)
@@ -112,11 +112,11 @@ def _read(
 
 
 def _records(lines: Lines, columns: Columns) -> Iterator[Record]:
-    first = next((line.strip() for line in lines if not line.isspace()), None)
+    first = next((line for line in lines if not line.isspace()), None)
     if first is None:
         raise lines.error("the file is empty; it must begin with a CSV header or JSON", whole=True)
-    lines.row = lines.row[-1:]
-    lines.give_back()
+    lines.give_back([first])
+    first = first.strip()
     if _ARRAY.match(first):
         return _json_array(lines, columns)
     if first.startswith(("{", "[")):
@@ -127,20 +127,22 @@ def _records(lines: Lines, columns: Columns) -> Iterator[Record]:
 
 def _json_lines(lines: Lines, columns: Columns) -> Iterator[Record]:
     for line in lines:
-        lines.begin()
         if not line.isspace():
             try:
                 values = _values(json.loads(line), columns)
-            except RecursionError:
-                values = "not a pair: nested too deeply"
-            except ValueError as error:
+            except (RecursionError, ValueError) as error:
                 values = f"not JSON ({error})"
             yield f"line {lines.number}", values
 
 
 def _json_array(lines: Lines, columns: Columns) -> Iterator[Record]:
+    before = "\n" * lines.number  # for the number of the line that an error names
+    text = "".join(lines.take([]))
+    if next(lines, None) is not None:
+        problem = "the array is too long; write JSON lines, for example with jq -c '.[]'"
+        raise lines.error(problem, whole=True)
     try:
-        items = json.loads(lines.rest())
+        items = json.loads(before + text)
     except (RecursionError, ValueError) as error:
         raise lines.error(f"not JSON ({error})", whole=True) from None
     for number, item in enumerate(items, start=1):
@@ -148,15 +150,12 @@ def _json_array(lines: Lines, columns: Columns) -> Iterator[Record]:
 
 
 def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
-    required = [*columns.names][: columns.required]
-    values: Sequence[Any]
+    values: Sequence[Any] = ()
     if is_object(document):
         values = [document.get(name) for name in columns.names.values()]
-    elif not is_list(document):
-        return f"not an object such as {json.dumps(dict.fromkeys(required, '...'))}"
-    elif columns.required <= len(document) <= len(columns.names):
+    elif is_list(document):
         values = document
-    else:
-        return f"a list of {len(document)}, not [{', '.join(required)}]"
+    if not columns.required <= len(values) <= len(columns.names):
+        return f"not an object such as {json.dumps(dict.fromkeys(columns.wanted, '...'))}"
     # An id that a database left empty is missing.
     return [None if value == "" else value for value in values]

@@ -87,7 +87,7 @@ class TestRefusals:
             (["detach", "PAIRS", "--columns", "admin_id=Agent"], "lacks 'Agent'"),
             (
                 ["detach", "PAIRS", "--columns", "conversation_id=Thread"],
-                "lacks 'Thread'; found 'conversation_id', 'contact_id'. Leave --columns out",
+                "lacks 'Thread'; found 'conversation_id', 'contact_id'. Try --columns conv",
             ),
             (["detach", "PAIRS", "--admin-id", ""], "--admin-id must be an admin's id, not ''"),
             (["detach", "PAIRS", "--output", "missing/results.jsonl"], "results.jsonl"),

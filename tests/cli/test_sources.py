@@ -19,7 +19,7 @@ from intercom_async.cli.sources import BadLine, read_pairs
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
-HEADER = b"conversation_id,contact_id\n"
+HEADER = b"conversation_id,contact_id,admin_id\n"
 ONE = [Detach("1", "c1")]
 
 
@@ -34,38 +34,24 @@ def read(data: bytes, columns: dict[str, str] | None = None) -> list[Detach | Ba
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"note,contact_id,conversation_id,admin_id\nx,c1,1,\n", id="any order"),
-        pytest.param(b"\xef\xbb\xbf\n\n" + HEADER + b"\n1,c1\n\n", id="BOM and blank lines"),
-        pytest.param(HEADER + b"1,c1\n,\n \n", id="rows without a text"),
-        pytest.param(b'conversation_id,contact_id,a,b\n1,c1,x\ry,"\n2,c2"\r', id="lone CR"),
-        pytest.param(b'conversation_id, "contact_id", note\n1, "c1", "a\n2, c2"\n', id="spaces"),
-        pytest.param(b"\n\nsep=;\r\nconversation_id;contact_id\r\n1;c1\r\n", id="sep=;"),
-        pytest.param(b"\xef\xbb\xbfSEP=,\n" + HEADER + b"1,c1", id="SEP=, behind a BOM"),
-        pytest.param(b'"sep=\t"\nconversation_id\tcontact_id\n1\tc1\n', id="sep=tab in quotes"),
-        pytest.param(b'"conversation_id","the\nnote","contact_id"\n"1","a,b","c1"', id="quoted ,"),
-        pytest.param(b'"conversation_id";"the\nnote";"contact_id"\n"1";"a;b";"c1"', id="quoted ;"),
-        pytest.param(b'"conversation_id"\t"\n"\t"contact_id"\n"1"\t"\t"\t"c1"', id="quoted tab"),
-        pytest.param(b'{"conversation_id": 1, "contact_id": "c1", "note": "\xff"}', id="object"),
-        pytest.param(b'\n["1", "c1"]\n\n', id="list"),
-        pytest.param(b'[\n\n["1", "c1"\n] ]\n', id="array"),
+        pytest.param(b"note,contact_id,conversation_id,admin_id\nx,c1,1,9\n", id="any order"),
+        pytest.param(b"\xef\xbb\xbf\n\n" + HEADER + b"\n1,c1,9\n\n", id="BOM and blank lines"),
+        pytest.param(HEADER + b"1,c1,9\n,\n \n", id="rows without a text"),
+        pytest.param(HEADER[:-1] + b',a,b\n1,c1,9,x\ry,"\n2,c2"\r', id="lone CR"),
+        pytest.param(b'conversation_id, "contact_id", admin_id\n1, "c1", 9\n', id="spaces"),
+        pytest.param(b"\n\nsep=;\r\n" + HEADER.replace(b",", b";") + b"1;c1;9\r\n", id="sep=;"),
+        pytest.param(b"\xef\xbb\xbfSEP=,\n" + HEADER + b"1,c1,9", id="SEP=, behind a BOM"),
+        pytest.param(b'"sep=|"\n' + HEADER.replace(b",", b"|") + b"1|c1|9", id="sep=| in quotes"),
+        pytest.param(b'"the\nnote",' + HEADER + b'"a,b",1,c1,9', id="line break in the header"),
+        pytest.param(
+            b'{"conversation_id":1,"contact_id":"c1","admin_id":9,"x":"\xff"}', id="object"
+        ),
+        pytest.param(b'\n["1", "c1", 9]\n\n', id="list"),
+        pytest.param(b'[\n\n["1", "c1"\n, "9"] ]\n', id="array"),
     ],
 )
 def test_a_pair_is_found_in_each_form_that_programs_write(data: bytes) -> None:
-    assert read(data) == ONE
-
-
-@pytest.mark.parametrize(
-    ("data", "pairs"),
-    [
-        (b"conversation_id,contact_id,admin_id\n1,c1,9\n", [Detach("1", "c1", "9")]),
-        (b'[1, "c1", 9]', [Detach("1", "c1", "9")]),
-        (b" [ \n\n ]\n", []),
-    ],
-)
-def test_a_row_may_name_its_admin_and_an_array_may_be_empty(
-    data: bytes, pairs: list[Detach]
-) -> None:
-    assert read(data) == pairs
+    assert read(data) == [Detach("1", "c1", "9")]
 
 
 def test_columns_can_have_other_names_also_in_a_header_that_comes_again() -> None:
@@ -84,10 +70,10 @@ CSV_LINES = [
     (b'7,"c7""', "a quote is never closed"),
     (b"7,c\r7", "invisible"),
     (b"7,c\x00", "invisible"),
-    (b"7,hello, world", "3 cells, but the header has 2"),
+    (b"7,hello,, world", "4 cells, but the header has 3"),
     (b"7,nan", "a word for a missing value"),
     (b"7.0,c7", "1297.0"),
-    (b"conversation_id,contact_id", "the header again"),
+    (HEADER[:-1], "the header again"),
 ]
 JSON_LINES = [
     (b"nonsense", "not JSON"),
@@ -97,9 +83,9 @@ JSON_LINES = [
     (b'{"conversation_id": 7.0, "contact_id": "c"}', "1297.0"),
     (b'{"conversation_id": "7", "contact_id": NaN}', "a missing value"),
     (b'"1"', "not an object"),
-    (b"[1]", "a list of 1"),
+    (b"[1]", "not an object"),
     (b'{"conversation_id": "\xff", "contact_id": "c"}', "not UTF-8"),
-    (b"[" * 100_000, "nested too deeply"),
+    (b"[" * 100_000, "not JSON"),
     (b'["7", ' + b"9" * 5000 + b"]", "not JSON"),
 ]
 
@@ -153,7 +139,7 @@ def test_a_quote_that_is_not_doubled_costs_the_lines_up_to_where_it_may_be_close
     ("data", "told"),
     [
         (HEADER + b"1,c1\n" + b"x" * 2000, "line 3: longer than 1,000 characters"),
-        (b'[["1", "c1"],' + b"\n" * 2000 + b"]", r"more than 1,000 characters; write JSON lines"),
+        (b'[["1", "c1"],' + b"\n" * 2000 + b"]", "the array is too long; write JSON lines"),
     ],
 )
 def test_what_is_too_long_for_the_memory_is_refused(
@@ -196,10 +182,6 @@ def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end:
         pytest.param(b"x" * 200_000 + b"\n1615,bbb\n", id="long"),
         pytest.param(b"x\n" * 100_000 + b"1615,bbb\n", id="many lines"),
         pytest.param(b"\xff\xfe\n1615,bbb\n", id="not UTF-8"),
-        pytest.param(b"\x00\n1615,bbb\n", id="NUL"),
-        pytest.param(b'say ""hi""\n1615,bbb\n""', id="quotes"),
-        pytest.param(b"\r\n1615,bbb,\r\n", id="CR LF"),
-        pytest.param(b"\r1615,bbb\r\r\n", id="lone CR"),
     ],
 )
 def test_no_text_inside_a_cell_is_a_pair(inside: bytes) -> None:
@@ -263,10 +245,10 @@ def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(wrong: str) -> None:
         (b"PK\x03\x04\x14\x00" + b"\n" * 10, r"this is a spreadsheet.*save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + b"\n" * 10, r"this is a spreadsheet.*save it as CSV"),
         (b"\x1f\x8b", "csv: the gzip file is damaged"),
-        (HEADER.decode().encode("utf-16-le"), "line 1: .*save the file as CSV"),
-        (b"conversation_id,contact_id\r1,2\r", "line 1: .* CR alone; save the file as CSV"),
+        (HEADER.decode().encode("utf-16-le"), "line 1: .*save it as CSV"),
+        (b"conversation_id,contact_id\r1,2\r", "line 1: .* CR alone; save it as CSV"),
         (b"contact_id,conversation_id,contact_id\n1,2,3\n", "the header names 'contact_id' twice"),
-        (HEADER.strip() + b",admin_id,admin_id\n1,2,3,4\n", "the header names 'admin_id' twice"),
+        (HEADER.strip() + b",admin_id\n1,2,3,4\n", "the header names 'admin_id' twice"),
         (b'\n"conversation_id,contact_id\n1,2\n', "line 2: the header is not CSV"),
         (b"a,contact_id\n1,2\n", "line 1: the header lacks 'conversation_id'; found 'a', 'con"),
         (b'\n[["1", "c1"],\n7,\n["2", "c2"], ]', "csv: not JSON .*line 4 column"),
@@ -285,8 +267,8 @@ def test_a_file_that_cannot_be_read_is_told_what_to_do(data: bytes, told: str) -
     ("header", "advice"),
     [
         (b'"Conversation ID";"Contact"', "'conversation_id=Conversation ID,contact_id=Contact'"),
-        (b"conversation_id,User", "contact_id=User"),
-        (b"admin;contact_id;lead_id;Convo Id", "'conversation_id=Convo Id,admin_id=admin'"),
+        (b"conversation_id,User", "conversation_id=conversation_id,contact_id=User"),
+        (b"admin;lead_id;Convo Id", "'conversation_id=Convo Id,contact_id=lead_id,admin_id=admin'"),
         (b"Conv. ID,K\xe4ufer,User Id", "'conversation_id=Conv. ID,contact_id=User Id'"),
         (b"thread,person", "conversation_id=...,contact_id=..."),
         (b'"user,id",conversation', "conversation_id=...,contact_id=..."),
