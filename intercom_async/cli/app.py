@@ -113,7 +113,7 @@ command(
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
-    without=("undo", "with_inferred"),
+    without=("undo",),
 )
 command(
     app,

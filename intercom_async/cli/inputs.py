@@ -24,10 +24,9 @@ from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession
 from intercom_async.people import By
 
-_LISTED: Final = 100  # pairs that an undo lists as left out, at most
 _LEFT_OUT: Final = (
     "only a check said that they were removed, so they may have been absent before the run; "
-    "--with-inferred puts them back too"
+    "give `attach` the list to put them back too"
 )
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
@@ -210,24 +209,21 @@ def _missing(unread: Sequence[Source], journal: Path, verb: str) -> str:
 
 
 def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
-    inferred = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
             seen = f"is one of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
-        total = sum(1 for _ in journal.rows(_DETACHED, inferred=inferred))
-        left_out = () if options.with_inferred else journal.rows(_DETACHED, inferred=True)
-        number = 0
-        for number, row in enumerate(left_out, start=1):
-            if number <= _LISTED:
-                say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
-        if number:
-            say(console, f"{amount(number, 'pair')} left out: {_LEFT_OUT}", "yellow")
+        left_out = 0
+        for row in journal.rows(_DETACHED, inferred=True):
+            say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
+            left_out += 1
+        if left_out:
+            say(console, f"{amount(left_out, 'pair')} left out: {_LEFT_OUT}", "yellow")
 
     def entries() -> Iterator[Detach]:
         with reader.open(path) as journal:
-            for row in journal.rows(_DETACHED, inferred=inferred):
+            for row in journal.rows(_DETACHED, inferred=False):
                 admin_id = row.admin_id if options.admin_id is None else None
                 yield Detach(row.conversation_id, row.contact_id, admin_id)
 
@@ -238,5 +234,4 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         file=path,
         journal=path.with_suffix(f".undo{path.suffix}"),
         binding=binding,
-        total=total,
     )

@@ -209,8 +209,6 @@ class TestUndo:
         assert "2 attached" in ended.err
         assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in ended.err
         assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
-        assert command("attach", "--undo", journal, "--with-inferred").status == 0
-        assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
     def test_an_undo_refuses_the_journal_of_another_address_and_of_an_attach(
         self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
