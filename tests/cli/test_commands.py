@@ -90,6 +90,8 @@ class TestRefusals:
             ("detach PAIRS --people p.csv", "SOURCE must be left out with --people"),
             ("detach --people PAIRS", "lacks 'email'; found 'conversation_id', 'contact"),
             ("detach --people PAIRS --by name", "--by"),
+            ("detach postgresql://me:marked@127.0.0.1:9/db", "`intercom-async submit` and `work`"),
+            ("detach PAIRS --journal postgresql://me:marked@127.0.0.1:9/db", "`intercom-async"),
             ("find", "exactly one"),
             ("find --contact 1 --email a@b.example", "exactly one"),
         ],
@@ -100,6 +102,7 @@ class TestRefusals:
         ended = command(*(path if one == "PAIRS" else one for one in line.split()))
         assert ended.status == 2
         assert said in ended.err
+        assert "marked" not in ended.err
         assert simulator.requests.total <= 2  # who asks?
         assert simulator.applied.total() == 0
 
