@@ -19,8 +19,17 @@ import attrs
 from intercom_async.cli.lines import Lines
 from intercom_async.errors import readable
 
-Record = tuple[str, Sequence[Any] | str]
-"""A record's place, such as "line 7"; the values of its columns, or what is wrong with it."""
+
+@attrs.frozen
+class BadLine:
+    """A record that gives no pair: its place, such as "line 7", and what is wrong with it."""
+
+    place: str
+    problem: str
+
+
+Record = tuple[str, Any] | BadLine
+"""A record's place and what is in it."""
 
 csv.field_size_limit(2**31 - 1)  # `Lines` bounds a row
 
@@ -94,18 +103,47 @@ def read_rows(lines: Lines, columns: Columns, *, headless: bool = False) -> Iter
         SourceError: the header lacks a column or has it twice.
     """
     delimiter, header = (",", columns.wanted) if headless else _read_header(lines, columns)
-    width = len(header)
-    places = [header.index(name) if name in header else width for name in columns.names.values()]
-    for number, cells in _rows(lines, delimiter):
-        place = f"line {number}"
-        if isinstance(cells, str):
-            yield place, cells
-        elif any(cell.strip() for cell in cells[width:]):
-            yield place, f"{len(cells)} cells, but the header has {width}"
-        else:
-            values = [cells[at].strip() or None if at < len(cells) else None for at in places]
-            again = values[: columns.required] == columns.wanted
-            yield place, "the header again" if again else values
+    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
+    searched = 0  # the last line that was read in search of the end of a row
+    while True:
+        number = lines.number + 1
+        row: list[str] = []
+        taken = itertools.islice(lines.take(row), 1 if number <= searched else None)
+        try:
+            cells = _next_row(taken, delimiter)
+        except csv.Error:
+            end = _end_of(row, taken, up_to_closing)
+            searched = max(searched, lines.number)
+            lines.give_back(row[max(1, end) :])
+            problem = "a quote is never closed"
+            if end:
+                problem = "quotes in a quoted cell must be doubled"
+                problem += f"; the row ends in line {lines.number}"
+            yield BadLine(f"line {number}", f"not CSV ({problem})")
+            continue
+        if cells is None:
+            return
+        if any(map(str.strip, cells[len(header) :])):
+            problem = f"{len(cells)} cells, but the header has {len(header)}"
+            yield BadLine(f"line {number}", problem)
+        elif [cell.strip() for cell in cells] == header:
+            yield BadLine(f"line {number}", "the header again")
+        elif any(map(str.strip, cells)):
+            yield f"line {number}", dict(zip(header, cells, strict=False))
+
+
+def _end_of(row: list[str], more: Iterator[str], up_to_closing: re.Pattern[str]) -> int:
+    """Return how many lines a wrong row has; 0 if no quote can close a cell of it.
+
+    Each of `more` lines becomes one of the row's.
+    """
+    end = 0
+    for line in itertools.chain(row[-1:], more):
+        if closing := up_to_closing.match(line):
+            end = end or len(row)
+            if '"' not in line[closing.end() :]:
+                return len(row)
+    return end
 
 
 def _read_header(lines: Lines, columns: Columns) -> tuple[str, Sequence[str]]:
@@ -140,35 +178,3 @@ def _next_row(lines: Iterator[str], delimiter: str) -> list[str] | None:
     kept = (_LONE_CR.sub("\v", line) if "\r" in line else line for line in lines)
     reader = csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
     return next(reader, None)
-
-
-def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield the number of each row's first line, and its cells or what is wrong with it."""
-    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
-    searched = 0  # the last line that was read in search of the end of a row
-    while True:
-        number = lines.number + 1
-        row: list[str] = []
-        taken = itertools.islice(lines.take(row), 1 if number <= searched else None)
-        try:
-            cells = _next_row(taken, delimiter)
-        except csv.Error:
-            end = 0
-            for line in itertools.chain(row[-1:], taken):
-                if closing := up_to_closing.match(line):
-                    end = end or len(row)
-                    if '"' not in line[closing.end() :]:
-                        end = len(row)
-                        break
-            searched = max(searched, lines.number)
-            lines.give_back(row[max(1, end) :])
-            problem = "a quote is never closed"
-            if end:
-                problem = "quotes in a quoted cell must be doubled"
-                problem += f"; the row ends in line {lines.number}"
-            yield number, f"not CSV ({problem})"
-            continue
-        if cells is None:
-            return
-        if any(map(str.strip, cells)):
-            yield number, cells

@@ -9,9 +9,9 @@ from typing import Any, Final
 import attrs
 from rich.console import Console
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.printing import say
-from intercom_async.cli.sources import BadLine
 
 _AHEAD: Final = 2000  # entries to read ahead, at most
 _PAUSE: Final = 0.01

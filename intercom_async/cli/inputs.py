@@ -151,17 +151,14 @@ def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None
 
 def _input(source: Source, path: Path) -> Input:
     columns, standard = source.columns or {}, str(path) == "-"
-    read: Callable[..., Iterator[Any]] = read_pairs
-    by: By | None = None
-    if _PEOPLE in source.kind:
-        by = next(one for one, column in PEOPLE.items() if column in columns)
-        read = functools.partial(read_people, by=by)
+    people = _PEOPLE in source.kind
+    read = read_people if people else read_pairs
     return Input(
         entries=functools.partial(read_file, path, functools.partial(read, columns=columns)),
         name=_STANDARD_INPUT if standard else str(path),
         source=source,
         file=sys.stdin.fileno() if standard else path,
-        by=by,
+        by=next(by for by, column in PEOPLE.items() if column in columns) if people else None,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
     )
 

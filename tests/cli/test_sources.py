@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.options import parse_columns
-from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.sources import read_pairs
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
 HEADER = b"conversation_id,contact_id,admin_id\n"
 ONE = [Detach("1", "c1")]
-NO_OBJECT = 'not an object such as {"conversation_id": "...", "contact_id": "..."}'
+NO_OBJECT = 'a record must be an object such as {"conversation_id": "...", "contact_id": "..."}'
 
 
 def opened(data: bytes) -> io.BufferedReader:
@@ -65,7 +66,7 @@ def test_a_pair_is_found_in_each_form_that_programs_write(
 
 def test_an_array_may_be_empty_and_its_bad_items_are_numbered() -> None:
     assert read(b" [ \n\n ]\n") == []
-    assert [*read(b'[["1", "c1"],\n["2"]]')][1] == BadLine("item 2", NO_OBJECT)
+    assert [*read(b'[["1", "c1"],\n["2"]]')][1] == BadLine("item 2", f"{NO_OBJECT}, not ['2']")
 
 
 def test_columns_can_have_other_names_also_in_a_header_that_comes_again() -> None:
