@@ -52,7 +52,9 @@ async def find(options: FindOptions) -> ExitStatus:
         "email": options.email,
         "external-id": options.external_id,
     }
-    given = {by: check_id(f"--{by}", one) for by, one in named.items() if one is not None}
+    given: dict[By, str] = {
+        by: check_id(f"--{by}", one) for by, one in named.items() if one is not None
+    }
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"

@@ -169,9 +169,12 @@ class TestWhoami:
     def test_the_token_comes_from_a_hidden_prompt(
         self, command: Command, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def answer(_prompt: str) -> str:
+            return "token"
+
         monkeypatch.delenv(TOKEN_VARIABLE)
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-        monkeypatch.setattr("getpass.getpass", lambda _: "token")
+        monkeypatch.setattr("getpass.getpass", answer)
         assert command("whoami").status == 0
 
 
