@@ -65,7 +65,7 @@ async def find(options: FindOptions) -> ExitStatus:
     async with options.open_client() as client:
         search = client.find_pairs(
             feed or given.values(),
-            by=next(iter(given), options.by),
+            by=next(iter(given)) if given else options.by,
             one_per_address=options.one_per_address,
         )
         if not options.as_json:
