@@ -11,7 +11,6 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
-from intercom_async.cli.export import harmless
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import PeopleOptions, option
 from intercom_async.cli.printing import amount, print_out, say
@@ -53,20 +52,20 @@ async def find(options: FindOptions) -> ExitStatus:
         "email": options.email,
         "external-id": options.external_id,
     }
-    given: list[tuple[By, str]] = [
-        (by, check_id(f"--{by}", one)) for by, one in named.items() if one is not None
-    ]
+    given: dict[By, str] = {
+        by: check_id(f"--{by}", one) for by, one in named.items() if one is not None
+    }
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"
         )
-    by, feed = given[0][0] if given else options.by, None
+    feed = None
     if options.people is not None:
-        feed = people_from(options.people, by, options.columns).feed(console)
+        feed = people_from(options.people, options.by, options.columns).feed(console)
     async with options.open_client() as client:
         search = client.find_pairs(
-            [one for _, one in given] if feed is None else feed,
-            by=by,
+            feed or given.values(),
+            by=next(iter(given)) if given else options.by,
             one_per_address=options.one_per_address,
         )
         if not options.as_json:
@@ -75,7 +74,8 @@ async def find(options: FindOptions) -> ExitStatus:
         try:
             async with aclosing(search):
                 async for pair in search:
-                    found += _write(pair, console, as_json=options.as_json)
+                    _print(pair, as_json=options.as_json)
+                    found += 1
         except IntercomError:
             print_out(_INCOMPLETE)
             raise
@@ -88,16 +88,10 @@ async def find(options: FindOptions) -> ExitStatus:
     return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
 
-def _write(pair: Detach, console: Console, *, as_json: bool) -> bool:
-    """Print a pair, unless a spreadsheet would run an id; return whether it was printed."""
+def _print(pair: Detach, *, as_json: bool) -> None:
     ids = {"conversation_id": pair.conversation_id, "contact_id": pair.contact_id}
-    for value in ids.values():
-        if harmless(value) != value:
-            say(console, f"left out: malformed id {value!r:.80}", "yellow")
-            return False
     if as_json:
         print_out(json.dumps(ids))
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerow(ids.values())
         sys.stdout.flush()
-    return True
