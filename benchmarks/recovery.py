@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.client_process import client_process
 from benchmarks.frame import Bound, Figure, Options, Table
 from benchmarks.rivals import CONTACT, OUR_BULK, TENACITY, TOKEN
-from intercom_async.simulator import IntercomSimulator, Outage
+from intercom_async.simulator import IntercomSimulator
 
 WINDOW: Final = 10.0
 LIMIT: Final = 300
@@ -58,7 +58,7 @@ async def _course_of(name: str, away: float) -> tuple[float, ...]:
             begin = (simulator.now() // WINDOW + 2) * WINDOW  # after a whole window of their own
             back = begin + away
             counts = [await arrived_until(begin - WINDOW), await arrived_until(begin)]
-            outage = asyncio.create_task(simulator.outage(Outage.UNAVAILABLE, away))
+            outage = asyncio.create_task(simulator.outage(away))
             counts += [await arrived_until(back), await arrived_until(back + 2 * WINDOW)]
             await outage
             await arrived_until(back + WINDOWS_AFTER * WINDOW)

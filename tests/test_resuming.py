@@ -303,8 +303,6 @@ class TestStoppingEarly:
     async def test_an_outage_beyond_the_runs_patience_stops_it_and_uses_no_pair_up(
         self, tmp_path: Path
     ) -> None:
-        from intercom_async.simulator import Outage
-
         path = tmp_path / "run.db"
         async with (
             IntercomSimulator(limit=1000, latency=0.05) as sim,
@@ -319,7 +317,7 @@ class TestStoppingEarly:
                 async for _ in run:
                     seen += 1
                     if seen == 50:
-                        away = group.create_task(sim.outage(Outage.UNAVAILABLE, 3600.0))
+                        away = group.create_task(sim.outage(3600.0))
             assert away is not None
             away.cancel()
             assert "away for" in str(run.summary.stopped_by)

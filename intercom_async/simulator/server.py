@@ -21,9 +21,9 @@ from aiohttp import web
 
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.simulator.endpoints import Endpoints, ReplyForm
-from intercom_async.simulator.faults import Fault, FaultPlan, Outage
+from intercom_async.simulator.faults import Fault, FaultPlan
 from intercom_async.simulator.quota import Quota
-from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Ending, Reply
+from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Reply
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.workspace import RefusedError, Workspace
 
@@ -118,7 +118,7 @@ class IntercomSimulator:
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
-        self._outage: Outage | None = None
+        self._is_away = False
 
     # Life
 
@@ -137,12 +137,17 @@ class IntercomSimulator:
         """Stop listening and drop all connections, without answering what is in flight."""
         await self._at_home(self._close())
 
-    async def outage(self, kind: Outage, seconds: float) -> None:
-        """Fail every request in this way, and return after so many seconds.
+    async def outage(self, seconds: float) -> None:
+        """Answer 503 to every request, as a gateway does; return after so many seconds.
 
-        Run it as a task beside the code that it is to disturb.
+        Nothing is applied or counted meanwhile. Run it as a task beside the code that it is to
+        disturb.
         """
-        await self._at_home(self._be_away(kind, seconds))
+        self._is_away = True
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._is_away = False
 
     async def _at_home(self, work: Coroutine[Any, Any, None]) -> None:
         """Await what must run on the server's own loop."""
@@ -187,18 +192,6 @@ class IntercomSimulator:
             if connection.transport is not None:
                 connection.transport.abort()
         await runner.cleanup()
-
-    async def _be_away(self, kind: Outage, seconds: float) -> None:
-        if kind is Outage.REFUSED:
-            await self._close()
-            await asyncio.sleep(seconds)
-            await self._start()
-            return
-        self._outage = kind
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self._outage = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -280,17 +273,9 @@ class IntercomSimulator:
         return reply
 
     async def _answer(self, request: Request, reply: Reply) -> None:
-        match self._outage:
-            case Outage.UNAVAILABLE:
-                reply.fail(503, "service_unavailable", "Service Unavailable")
-                return
-            case Outage.RESET:
-                reply.ending = Ending.RESET
-                return
-            case Outage.SILENT:
-                await asyncio.Event().wait()  # until the simulator is closed
-            case _:
-                pass
+        if self._is_away:
+            reply.fail(503, "service_unavailable", "Service Unavailable")
+            return
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             reply.fail(*TOKEN_INVALID)
             return

@@ -163,7 +163,7 @@ class TestFind:
         self, command: Command, simulator: IntercomSimulator, tmp_path: Path
     ) -> None:
         town(simulator, 1, conversations=1)
-        simulator.faults.add(Fault.REDIRECT, match=_is_search, probability=1.0)
+        simulator.faults.add(Fault.HTML_ERROR, status=302, match=_is_search, probability=1.0)
         source = write(tmp_path / "people.csv", "p0@x.example")
         ended = command("find", "--from", source)
         assert ended.status == 1
