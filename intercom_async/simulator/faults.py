@@ -139,10 +139,8 @@ class Injection:
                 reply.ending = Ending.RESET
             case Fault.CLOSE_BEFORE_APPLYING | Fault.CLOSE_AFTER_APPLYING:
                 reply.ending = Ending.CLOSED
-            case Fault.HANG:
-                pass  # it holds the request, not the reply
-            case Fault.HANG_AFTER_APPLYING:
-                reply.held = True
+            case Fault.HANG | Fault.HANG_AFTER_APPLYING:
+                pass  # the server waits, and the reply stays what it is
             case Fault.MISSING_RATE_LIMIT_HEADERS:
                 reply.hide_quota()
             case Fault.RATE_LIMIT_WORKSPACE:

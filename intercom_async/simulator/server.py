@@ -246,9 +246,8 @@ class IntercomSimulator:
     async def _serve(self, arrived: web.BaseRequest) -> Reply:
         path = arrived.raw_path.partition("?")[0]
         request = Request(method=arrived.method, path=path, headers=arrived.headers)
-        now = self.now()
         headers = {
-            "Date": _http_date(int(now)),
+            "Date": _http_date(int(self.now())),
             "Server": "nginx",
             "Content-Type": "application/json; charset=utf-8",
             REQUEST_ID: f"{self._random.getrandbits(80):020x}",
@@ -262,8 +261,6 @@ class IntercomSimulator:
                     await asyncio.sleep(half)
                 request.body = await arrived.read()
                 await self._answer(request, reply)
-                if reply.held:
-                    await self._released.wait()
                 if half + reply.delay > 0:
                     await asyncio.sleep(half + reply.delay)
                 await reply.send(arrived)
@@ -280,29 +277,27 @@ class IntercomSimulator:
             reply.fail(*TOKEN_INVALID)
             return
         standing = self.quota.charge(self.now())
-        reply.headers["X-RateLimit-Limit"] = str(standing.limit)
-        reply.headers["X-RateLimit-Remaining"] = str(standing.remaining)
-        reply.headers["X-RateLimit-Reset"] = str(standing.reset)
+        reply.show_quota(standing)
         if not standing.accepted:
             message = f"Exceeded rate limit of {standing.limit} in {self.quota.window:g}_seconds"
             reply.fail(429, "rate_limit_exceeded", message)
             return
-        struck = self.faults.draw(request)
-        if struck is not None and struck.fault is Fault.HANG:
+        order = self.faults.draw(request)
+        fault = None if order is None else order.fault
+        if fault is Fault.HANG:
             await self._released.wait()
-        if struck is None or struck.fault.is_applied:
-            self._handle(request, reply)
-        if struck is not None:
-            struck.alter(reply)
-
-    def _handle(self, request: Request, reply: Reply) -> None:
-        reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")
-        try:
-            reply.show(self._endpoints.answer(request))
-        except RefusedError as refused:
-            reply.fail(refused.status, refused.code, refused.message)
-            if refused.link is not None:
-                reply.headers["Link"] = refused.link
+        if fault is None or fault.is_applied:
+            reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")
+            try:
+                reply.show(self._endpoints.answer(request))
+            except RefusedError as refused:
+                reply.fail(refused.status, refused.code, refused.message)
+                if refused.link is not None:
+                    reply.headers["Link"] = refused.link
+        if order is not None:
+            order.alter(reply)
+        if fault is Fault.HANG_AFTER_APPLYING:
+            await self._released.wait()
 
 
 def _end(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> None:
