@@ -32,7 +32,7 @@ import psycopg
 from benchmarks.frame import Bound, Figure, Options, Table
 from benchmarks.process import cpu_of_children, process
 from intercom_async.simulator import IntercomSimulator
-from tests.support.job_worker import jobs_of
+from tests.support.job_world import jobs_of
 from tests.support.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
