@@ -11,6 +11,7 @@ import attrs
 from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.export import harmless
 from intercom_async.cli.inputs import people_from
 from intercom_async.cli.options import PeopleOptions, option
 from intercom_async.cli.printing import amount, print_out, say
@@ -74,8 +75,7 @@ async def find(options: FindOptions) -> ExitStatus:
         try:
             async with aclosing(search):
                 async for pair in search:
-                    _print(pair, as_json=options.as_json)
-                    found += 1
+                    found += _write(pair, console, as_json=options.as_json)
         except IntercomError:
             print_out(_INCOMPLETE)
             raise
@@ -88,10 +88,16 @@ async def find(options: FindOptions) -> ExitStatus:
     return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
 
-def _print(pair: Detach, *, as_json: bool) -> None:
+def _write(pair: Detach, console: Console, *, as_json: bool) -> bool:
+    """Print a pair, unless a spreadsheet would run an id; return whether it was printed."""
     ids = {"conversation_id": pair.conversation_id, "contact_id": pair.contact_id}
+    for value in ids.values():
+        if harmless(value) != value:
+            say(console, f"left out: malformed id {value!r:.80}", "yellow")
+            return False
     if as_json:
         print_out(json.dumps(ids))
     else:
         csv.writer(sys.stdout, lineterminator="\n").writerow(ids.values())
         sys.stdout.flush()
+    return True

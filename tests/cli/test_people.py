@@ -151,7 +151,10 @@ class TestFind:
     ) -> None:
         town(simulator, 1, conversations=1)
         simulator.faults.add(
-            Fault.REDIRECT, match=lambda _, path: path.endswith("/search"), probability=1.0
+            Fault.HTML_ERROR,
+            status=302,
+            match=lambda _, path: path.endswith("/search"),
+            probability=1.0,
         )
         ended = command("find", "--from", write(tmp_path / "people.csv", "p0@x.example"))
         assert ended.status == 1
