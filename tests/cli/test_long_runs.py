@@ -13,6 +13,7 @@ from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, Ended, press_ctrl_c, write_csv
 from tests.cli.journals import session, write
+from tests.support.rows import rows_in
 
 
 @pytest.fixture
@@ -216,7 +217,8 @@ class TestUndo:
     ) -> None:
         pairs = simulator.workspace.populate(conversations=3)
         write_csv(source, pairs)
-        assert command("detach", source, "--journal", journal).status == 0
+        admin = simulator.workspace.add_admin()
+        assert command("detach", source, "--journal", journal, "--admin-id", admin).status == 0
         cut = session(read=False, source_kind="undo", source_name=str(journal))
         undo = write(
             journal.with_name("run.undo.db"), [], [cut], operation="attach",
@@ -225,6 +227,7 @@ class TestUndo:
         ended = command("attach", undo)
         assert ended.status == 0
         assert f"had not read {journal} to its end; reading on" in ended.err
+        assert {row.admin_id for row in rows_in(undo).values()} == {admin}
         assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
     def test_an_undo_refuses_the_journal_of_another_address_and_of_an_attach(
