@@ -192,6 +192,10 @@ def interrupted(line: int, raised: type[BaseException]) -> list[Any]:
     return seen
 
 
+def forget(_: object) -> None:
+    """Keep nothing of what nobody could raise."""
+
+
 def repr_of_anything(value: object) -> str:
     try:
         return repr(value)
@@ -205,7 +209,7 @@ def test_an_interruption_shows_no_token_wherever_it_comes(
     first: int, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pytest's own hook keeps what was cut off, for the next test to be blamed for.
-    monkeypatch.setattr(sys, "unraisablehook", bool)
+    monkeypatch.setattr(sys, "unraisablehook", forget)
     # Python 3.11 fails to show an object whose `__init__` was cut off.
     monkeypatch.setattr(traceback, "repr", repr_of_anything, raising=False)
     seen = 0
