@@ -39,9 +39,13 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
     with serving() as running:
         workspace = running.workspace
         workspace.add_admin(admin_id="5017691")
-        for conversation_id, contact_id in (("1295", "5ba682d2"), ("1296", "5ba682d3")):
-            contacts = [workspace.add_contact(contact_id=contact_id), workspace.add_contact()]
-            workspace.add_conversation(contacts, conversation_id=conversation_id)
+        one, two, three, stays = (
+            workspace.add_contact(contact_id=contact_id)
+            for contact_id in ("5ba682d2", "5ba682d3", "5ba682d4", "5ba682d5")
+        )
+        workspace.add_conversation([one, stays], conversation_id="1295")
+        workspace.add_conversation([two, stays], conversation_id="1296")
+        workspace.add_conversation([one, three, stays], conversation_id="1297")
         for region in wire.REGIONS:
             monkeypatch.setitem(wire.REGIONS, region, running.url)
         monkeypatch.setenv(TOKEN_VARIABLE, running.token)
@@ -69,6 +73,7 @@ def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
                 printed.append(capsys.readouterr().out)
     first, call, batch, _backend, pool, machines = printed
     assert "id=" in first
+    assert "2 detached" in first
     assert call.startswith("was gone already\n{")
     assert "2 pairs" in batch
     assert "1 already_absent" in batch
