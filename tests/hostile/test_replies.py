@@ -34,10 +34,6 @@ async def detach(client: IntercomClient) -> object:
     return await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
 
 
-async def get(client: IntercomClient) -> object:
-    return await client.get_conversation("1295")
-
-
 async def find(client: IntercomClient) -> object:
     return [found async for found in client.find_conversations("5ba682d2")]
 
@@ -57,7 +53,7 @@ async def test_a_hostile_reply_ends_in_a_result_or_a_documented_error_and_shows_
         HostileServer(hostile) as server,
         client_for(server, observer=lambda event: seen.append(repr(event))) as client,
     ):
-        for call in (detach, get, find):
+        for call in (detach, find):
             began = loop.time()
             try:
                 seen.append(repr(await call(client)))

@@ -1,11 +1,10 @@
 """The token is nowhere: not in what is raised, logged, told, shown, pickled or written."""
 
-import io
 import logging
 import pickle
 import stat
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -50,29 +49,6 @@ ECHOES = {
     "location": http(b"", f"Location: /{TOKEN}", status="301 M"),
     "retry_after": error("503 X", f"Retry-After: {TOKEN}"),
 }
-
-
-class Ears(logging.Handler):
-    """Hears every record of every logger, formatted as applications do."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.heard = io.StringIO()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.write(logging.Formatter("%(name)s %(message)s").format(record))
-        self.heard.write(repr(record.args) + repr(vars(record)))
-
-
-@pytest.fixture
-def ears() -> Iterator[Ears]:
-    handler, root = Ears(), logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield handler
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 async def outcome_of(call: Awaitable[object]) -> object:
@@ -125,35 +101,40 @@ def made_of(path: Path) -> list[str]:
     return [*(file.read_text("latin-1") for file in (path, table, lines)), shown.get(), page(facts)]
 
 
-def not_in(texts: list[str], seen: list[object], ears: Ears) -> None:
+def not_in(texts: list[str], seen: list[object], log: pytest.LogCaptureFixture) -> None:
     for each in seen:
         texts += texts_of(each) if isinstance(each, BaseException) else [repr(each)]
-    assert not [text for text in [*texts, ears.heard.getvalue()] if MARK in text]
+    texts += [log.text, *(repr(vars(record)) for record in log.records)]
+    assert not [text for text in texts if MARK in text]
 
 
 @driven
 @pytest.mark.parametrize("echo", ECHOES)
 async def test_a_token_that_is_echoed_is_in_nothing_that_anybody_can_see(
-    echo: str, ears: Ears, tmp_path: Path
+    echo: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     path = tmp_path / "journal"
     async with HostileServer(Hostile(echo, ECHOES[echo]), tells_who=True) as server:
         seen, files = await use(server.url, path)
         assert RAW in server.requests[0]
     assert files
-    not_in([*files, *made_of(path)], seen, ears)
+    not_in([*files, *made_of(path)], seen, caplog)
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @driven
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_nor_when_no_connection_can_be_made(scheme: str, ears: Ears, tmp_path: Path) -> None:
+async def test_nor_when_no_connection_can_be_made(
+    scheme: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
     async with RawServer(always(reply())) as gone:
         pass
     seen, _ = await use(f"{scheme}://127.0.0.1:{gone.port}", tmp_path / "journal")
     assert not (tmp_path / "journal").exists()  # it begins when it is known whose run it is
-    not_in([], seen, ears)
+    not_in([], seen, caplog)
 
 
 def test_the_search_finds_what_is_hidden_deep() -> None:
@@ -167,12 +148,3 @@ def test_a_token_is_not_pickled() -> None:
         with pytest.raises(TypeError, match="cannot be pickled") as caught:
             pickle.dumps(Secret(TOKEN), protocol)
         assert not [text for text in texts_of(caught.value) if MARK in text]
-
-
-async def test_a_token_that_is_a_common_word_changes_no_reply() -> None:
-    body = b'{"id": "1", "title": "a token of thanks"}'
-    async with (
-        RawServer(always(reply(body))) as server,
-        IntercomClient("token", base_url=server.url) as client,
-    ):
-        assert (await client.get_conversation("1")).title == "a token of thanks"

@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
     assert alike(decode_conversation(dict(document)), found), "the object differs from its text"
     assert alike(decode_conversation(encoded), found), "the second round differs from the first"
     named = decode_conversation(data, default_id="1295")
-    assert alike(attrs.evolve(found, id=found.id or "1295"), named)
+    assert alike(attrs.evolve(found, id="1295" if found.id is None else found.id), named)
     assert alike(in_steps(data), named), "decoding in steps gives something else"
     for other in (decode_identity, decode_contacts, decode_page):
         other(data)
