@@ -95,7 +95,7 @@ async def test_a_run_agrees_with_the_server_under_everything_at_once(
         while set(proxy.struck) != set(Strike):  # chance may leave one out, not for long
             runs += 1
             assert runs < 20
-            work = sim.workspace.populate(conversations=240)
+            work = sim.workspace.populate(conversations=480)
             path = tmp_path / f"journal-{runs}"
             reported = await run_at(proxy.url, sim, work, path, retry=retry)
             assert list(reported.values()).count(Outcome.DETACHED) > 60
