@@ -4,7 +4,9 @@ aioresponses replaces `ClientSession._request`, so middlewares, timeouts, the po
 silent repeat never run here; whatever depends on them is tested against real sockets.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -18,7 +20,11 @@ URL = f"{CONVERSATION}/customers/5ba682d2"
 
 
 @pytest.fixture
-def stubs() -> Iterator[aioresponses]:
+def stubs(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    # aioresponses (0.7.9) does not pass the `stream_writer` that aiohttp 3.14 asks for.
+    writer: Any = SimpleNamespace(output_size=0)
+    answer = functools.partial(aiohttp.ClientResponse, stream_writer=writer)
+    monkeypatch.setattr("aioresponses.core.ClientResponse", answer)
     with aioresponses() as mocked:
         yield mocked
 
