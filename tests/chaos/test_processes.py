@@ -10,12 +10,6 @@ PREAMBLE = """
 import asyncio, os, warnings
 from intercom_async import ClientStateError, IntercomClient
 from intercom_async.simulator import IntercomSimulator
-
-async def refusal(client):
-    try:
-        await client.whoami()
-    except ClientStateError as error:
-        return str(error)
 """
 
 
@@ -54,7 +48,10 @@ def test_a_loop_that_ends_under_a_run_leaves_nothing_that_complains() -> None:
         assert run.cancelled() or run.exception() is not None
 
         async def again():
-            print(await refusal(client))
+            try:
+                await client.whoami()
+            except ClientStateError as error:
+                print(error)
             await client.aclose()
 
         asyncio.run(again())
@@ -64,13 +61,12 @@ def test_a_loop_that_ends_under_a_run_leaves_nothing_that_complains() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it cannot fork")
-def test_a_fork_refuses_the_old_client_and_works_with_a_new_one() -> None:
+def test_after_a_fork_the_child_works_with_a_new_client_and_the_parent_with_the_old_one() -> None:
     out = run(
         """
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on forks with threads
 
-        async def child(client, url, pair):
-            print(await refusal(client), flush=True)
+        async def child(url, pair):
             async with IntercomClient("token", base_url=url) as new:
                 await new.detach_contact(*pair, admin_id="5017690")
 
@@ -84,7 +80,7 @@ def test_a_fork_refuses_the_old_client_and_works_with_a_new_one() -> None:
                 pid = os.fork()
                 if pid == 0:
                     try:
-                        asyncio.run(child(client, sim.url, second))
+                        asyncio.run(child(sim.url, second))
                     finally:
                         os._exit(0)
                 await asyncio.to_thread(os.waitpid, pid, 0)
@@ -94,6 +90,4 @@ def test_a_fork_refuses_the_old_client_and_works_with_a_new_one() -> None:
         asyncio.run(main())
         """
     )
-    refused, applied = out.splitlines()
-    assert "process" in refused
-    assert applied == "[1, 1, 1]"
+    assert out == "[1, 1, 1]\n"
