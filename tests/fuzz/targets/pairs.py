@@ -4,8 +4,9 @@ import io
 import re
 from typing import Final
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
-from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.sources import read_pairs
 from intercom_async.detaching import Detach
 
 _ARRAY: Final = re.compile(r"\s*\[\s*([\[{\]]|\Z)")
