@@ -6,11 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
-import aioresponses.core as stubbing
 import coverage
 import hypothesis
 import pytest
@@ -27,7 +23,6 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 1 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.register_profile(  # one process runs the tests again and again
     "mutants",
     deadline=None,
@@ -81,19 +76,6 @@ def pytest_asyncio_loop_factories(
     marker = item.get_closest_marker("asyncio")
     asked = () if marker is None else marker.kwargs.get("loop_factories") or ()
     return {name: _LOOPS[name] for name in asked} or {"system": asyncio.SelectorEventLoop}
-
-
-class _StubbedResponse(aiohttp.ClientResponse):
-    """aioresponses (0.7.9) does not pass the `stream_writer` that aiohttp 3.14 asks for."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
-        super().__init__(*args, **kwargs)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _aioresponses_works_with_this_aiohttp() -> None:
-    setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports
 
 
 @pytest.fixture(scope="session")

@@ -6,25 +6,21 @@ import pytest
 
 from intercom_async import IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.leftovers import nothing_left_behind
+from tests.support.leftovers import holds_nothing, nothing_left_behind
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop", "eager"])
 
-HASTY = RetryPolicy(backoff=0.01)
-
-
-@pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_these_tests_run_on_uvloop() -> None:
-    assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-
 
 async def test_a_run_through_faults_settles_every_pair() -> None:
+    policy = RetryPolicy(backoff=0.01, budget=10_000)
     async with nothing_left_behind(), IntercomSimulator(limit=100_000) as sim:
         pairs = sim.workspace.populate(conversations=300)
-        sim.faults.add(Fault.RESET_AFTER_APPLYING, probability=0.05)
-        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=0.05)
-        sim.faults.add(Fault.SERVER_ERROR, probability=0.05)
-        policy = RetryPolicy(backoff=0.01, budget=10_000)
+        for fault in (
+            Fault.RESET_AFTER_APPLYING,
+            Fault.CLOSE_BEFORE_APPLYING,
+            Fault.SERVER_ERROR,
+        ):
+            sim.faults.add(fault, probability=0.05)
         async with IntercomClient(sim.token, base_url=sim.url, retry=policy) as client:
             summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
@@ -33,7 +29,7 @@ async def test_a_run_through_faults_settles_every_pair() -> None:
 
 async def test_cancelled_and_closed_calls_leave_nothing() -> None:
     async with nothing_left_behind(), IntercomSimulator() as sim:
-        client = IntercomClient(sim.token, base_url=sim.url, retry=HASTY)
+        client = IntercomClient(sim.token, base_url=sim.url)
         await client.whoami()
         sim.faults.add(Fault.HANG, probability=1.0)
         calls = [asyncio.create_task(client.whoami()) for _ in range(10)]
@@ -43,7 +39,5 @@ async def test_cancelled_and_closed_calls_leave_nothing() -> None:
         await client.aclose()
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(error, BaseException) for error in found)
-        status = client.rate_limit
-        assert status is not None
-        assert status.in_flight == status.waiting_interactive == 0
+        assert holds_nothing(client)
         sim.release()

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Self
 from unittest import mock
 
 import pytest
@@ -25,12 +24,11 @@ from intercom_async.transport import wire
 from tests.cli.conftest import serving
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
-from tests.support.readme import BLOCKS, COMMANDS, PYTHON, README, run_block
+from tests.support.readme import BLOCKS, COMMANDS, README, block_with, run_block
 
 ROOT = Path(__file__).parent.parent
 URL = "http://127.0.0.1:8000"
-RAW = "https://raw.githubusercontent.com/intercom-async/intercom_async/main/"
-BLOB = "https://github.com/intercom-async/intercom_async/blob/main/"
+OURS = r"^https://(raw.githubusercontent|github).com/intercom-async/intercom_async/(blob/)?main/"
 ELSEWHERE = "python3 -m venv"
 """How the commands begin that have tests of their own: they install, and take minutes."""
 
@@ -41,9 +39,13 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
     with serving() as running:
         workspace = running.workspace
         workspace.add_admin(admin_id="5017691")
-        for conversation_id, contact_id in (("1295", "5ba682d2"), ("1296", "5ba682d3")):
-            contacts = [workspace.add_contact(contact_id=contact_id), workspace.add_contact()]
-            workspace.add_conversation(contacts, conversation_id=conversation_id)
+        one, two, three, stays = (
+            workspace.add_contact(contact_id=contact_id)
+            for contact_id in ("5ba682d2", "5ba682d3", "5ba682d4", "5ba682d5")
+        )
+        workspace.add_conversation([one, stays], conversation_id="1295")
+        workspace.add_conversation([two, stays], conversation_id="1296")
+        workspace.add_conversation([one, three, stays], conversation_id="1297")
         for region in wire.REGIONS:
             monkeypatch.setitem(wire.REGIONS, region, running.url)
         monkeypatch.setenv(TOKEN_VARIABLE, running.token)
@@ -60,7 +62,8 @@ def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", postgres.create("readme"))
     printed: list[str] = []
-    with _Shell(tmp_path, capsys) as shell:
+    with contextlib.ExitStack() as started:
+        shell = _Shell(capsys, started)
         for language, text in BLOCKS:
             if language == "sh":
                 for command in text.splitlines():
@@ -70,6 +73,7 @@ def test_all_blocks_run_in_the_order_of_the_page_in_one_folder(
                 printed.append(capsys.readouterr().out)
     first, call, batch, _backend, pool, machines = printed
     assert "id=" in first
+    assert "2 detached" in first
     assert call.startswith("was gone already\n{")
     assert "2 pairs" in batch
     assert "1 already_absent" in batch
@@ -107,47 +111,30 @@ class _Shell:
     What needs no shell runs in this process, which has imported everything.
     """
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], started: contextlib.ExitStack) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._folder = folder
         self._capsys = capsys
         self._environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
         self._url = ""
-        self._open = contextlib.ExitStack()
+        self._started = started
         self.said: dict[str, str] = {}
         """What each command printed."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
     def run(self, command: str) -> None:
         """Run a line as it is printed; the simulator goes on beside the others."""
-        if command.startswith(ELSEWHERE) or command == ". .venv/bin/activate":
+        if command.startswith((ELSEWHERE, ". ")):
             return
         if command.startswith("intercom-async simulate"):
-            self._url = self._open.enter_context(self._simulating(command))
+            self._url = self._started.enter_context(self._simulating(command))
         elif command.startswith("export "):
             exported = shlex.split(command.replace(URL, self._url))[1:]
             self._environment |= dict(variable.split("=", 1) for variable in exported)
         elif command.startswith("intercom-async") and not set(command) & set("|<>"):
-            with (
-                mock.patch.dict(os.environ, self._environment),
-                mock.patch.object(sys, "argv", shlex.split(command)),
-                pytest.raises(SystemExit) as ended,
-            ):
-                main()
-            self.said[command] = "".join(self._capsys.readouterr())
-            assert ended.value.code == 0, (command, self.said[command])
+            with mock.patch.dict(os.environ, self._environment):
+                self.said[command] = _call(command, self._capsys)
         else:
-            subprocess.run(
-                ["bash", "-o", "pipefail", "-c", command],
-                cwd=self._folder,
-                env=self._environment,
-                check=True,
-            )
+            bash = ["bash", "-o", "pipefail", "-c", command]
+            subprocess.run(bash, env=self._environment, check=True)
 
     @contextlib.contextmanager
     def _simulating(self, command: str) -> Generator[str]:
@@ -155,11 +142,7 @@ class _Shell:
         assert "--port 8000" in command
         line = command.replace("--port 8000", "--port 0") + " --limit 100000 --latency 0"
         with subprocess.Popen(
-            shlex.split(line),
-            cwd=self._folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
+            shlex.split(line), env=self._environment, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             try:
@@ -172,24 +155,31 @@ class _Shell:
         assert process.returncode == 0
 
 
-@pytest.mark.parametrize("code", [code for code in PYTHON if "def test_" in code])
-@pytest.mark.parametrize("mode", ["auto", "strict"])
-def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> None:
-    if mode == "strict":
-        code = "import pytest\npytestmark = pytest.mark.asyncio\n" + code
-    (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
+def _call(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Call the command line, which must end well; return what it printed."""
+    with (
+        mock.patch.object(sys, "argv", shlex.split(command)),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    printed = "".join(capsys.readouterr())
+    assert ended.value.code == 0, (command, printed)
+    return printed
+
+
+def test_the_block_with_a_test_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_block.py").write_text(block_with("def test_"), encoding="utf-8")
     (line,) = re.findall(r"`(pytest_plugins = [^`]*)`", README)
     (tmp_path / "conftest.py").write_text(f"{line}\n", encoding="utf-8")
-    options = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
-    # What else is installed here is loaded by no other project's tests.
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio.plugin", *options),
-            *("-o", f"asyncio_mode={mode}"),
+            *(sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio.plugin"),
+            *("-p", "no:cacheprovider", "-o", "asyncio_mode=auto"),
+            *("-o", "asyncio_default_fixture_loop_scope=function"),
         ],
         cwd=tmp_path,
-        env=environment,
+        # What else is installed here is loaded by no other project's tests.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -197,44 +187,25 @@ def test_a_block_with_a_test_passes(code: str, mode: str, tmp_path: Path) -> Non
     assert "1 passed" in ended.stdout, ended.stdout
 
 
-def test_the_test_command_is_what_continuous_integration_runs() -> None:
-    assert "grep -m1 'bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    (line,) = [line for line in README.splitlines() if "bin/pytest" in line]
-    assert line in COMMANDS
-
-
-def test_the_demo_ends_well(
+def test_the_commands_that_install_have_tests_of_their_own_here_and_in_continuous_integration(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert COMMANDS[0].endswith(".venv/bin/intercom-async demo")
-    monkeypatch.setattr(sys, "argv", ["intercom-async", "demo", "--pairs", "300"])
+    demo, tests, benchmarks = (line for line in COMMANDS if line.startswith(ELSEWHERE))
+    assert demo.endswith(".venv/bin/intercom-async demo")
     with asyncio.Runner(loop_factory=DrivenEventLoop) as runner:
         monkeypatch.setattr(asyncio, "run", runner.run)
-        with pytest.raises(SystemExit) as caught:
-            main()
-    assert caught.value.code == 0
-    assert "results agree" in capsys.readouterr().out
-
-
-def test_the_benchmarks_run(capsys: pytest.CaptureFixture[str]) -> None:
+        assert "results agree" in _call("intercom-async demo --pairs 300", capsys)
+    assert ".venv/bin/pytest" in tests
+    assert "grep -m1 'bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     # The shortest of them; all of them take minutes.
-    assert COMMANDS[-1].endswith("-m benchmarks")
+    assert benchmarks.endswith("-m benchmarks")
     assert benchmark(["start", "--rounds", "1"]) == 0
-    printed = capsys.readouterr().out
-    assert "import intercom_async" in printed
-    assert "of 2 bounds hold" in printed
+    assert "of 2 bounds hold" in capsys.readouterr().out
 
 
-def test_no_command_is_left_out() -> None:
-    assert len([line for line in COMMANDS if line.startswith(ELSEWHERE)]) == 3
-
-
-def test_the_table_of_outcomes_has_all_of_a_detach() -> None:
-    named = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    assert {*intercom_async.Outcome} - {"attached"} <= named
-
-
-def test_the_reference_names_everything_public() -> None:
+def test_the_tables_name_every_outcome_of_a_detach_and_everything_public() -> None:
+    outcomes = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert {*intercom_async.Outcome} - {"attached"} <= outcomes
     reference = README.split("## Reference\n")[1].split("\n## ")[0]
     missing = [name for name in intercom_async.__all__ if f"`{name}`" not in reference]
     assert missing == ["__version__"]
@@ -245,6 +216,5 @@ def test_the_page_is_short_and_its_links_work_wherever_it_is_shown() -> None:
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert all(link.startswith("https://") for link in links)
     for link in links:
-        for ours in (RAW, BLOB):
-            if link.startswith(ours):
-                assert (ROOT / link.removeprefix(ours)).is_file(), link
+        ours = re.sub(OURS, "", link)
+        assert ours == link or (ROOT / ours).is_file(), link

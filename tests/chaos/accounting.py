@@ -21,27 +21,23 @@ def disagreements(
     wrong: list[str] = []
     for pair in pairs:
         times, attached = sim.applied[pair], sim.workspace.attached(*pair)
-        outcome = reported.get(pair)
-        expected = {
+        true = {
             Outcome.DETACHED: times == 1 and not attached,
-            Outcome.FAILED: times == (0 if attached else 1) and (attached or pair in late),
+            Outcome.FAILED: times == (not attached) and (attached or pair in late),
             Outcome.NOT_ATTEMPTED: times == 0 and attached,
             Outcome.UNKNOWN: times <= 1,
         }
-        if outcome is None or not expected.get(outcome, False):
+        outcome = reported.get(pair)
+        if outcome is None or not true.get(outcome, False):
             wrong.append(f"{pair}: reported {outcome}, applied {times} times, attached {attached}")
     return wrong
 
 
 def reported_once(results: Iterable[DetachResult]) -> dict[Pair, Outcome]:
     """The outcomes by pair: every pair has one result, and no reply decides about two pairs."""
-    reported: dict[Pair, Outcome] = {}
-    replies: set[str] = set()
-    for result in results:
-        if result.request_id is not None:
-            assert result.request_id not in replies
-            replies.add(result.request_id)
-        pair = pair_of(result)
-        assert pair not in reported
-        reported[pair] = result.outcome
+    results = list(results)
+    replies = [result.request_id for result in results if result.request_id is not None]
+    assert len(set(replies)) == len(replies)
+    reported = {pair_of(result): result.outcome for result in results}
+    assert len(reported) == len(results)
     return reported

@@ -1,48 +1,37 @@
-"""Search for inputs that break a promise: `python -m tests.fuzz decoding --seconds 60`.
+"""Search for inputs that break a promise: `python -m tests.fuzz decoding -max_total_time=60`.
 
-Needs atheris (the extra `fuzz`). The search begins with the corpus and the format's own words, and
-goes on by coverage; its figures are libFuzzer's: `cov` are places of the package's code that were
-reached, `ft` is that and how often. Inputs that break a promise are left in the current folder as
-`crash-...`, `timeout-...` or `oom-...`.
+Needs atheris (the extra `fuzz`), whose libFuzzer takes the options. The search begins with the
+corpus and its words and goes on by coverage. What it finds is left in `.fuzz`: inputs that lead to
+new places in a folder of the target, those that break a promise as `crash-...`, `timeout-...` or
+`oom-...`.
 """
 
-import argparse
+import importlib
 import os
-import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
-from tests.fuzz.targets import CORPUS, LARGEST, TARGETS
+FOUND = Path(".fuzz")
 
 
-def main() -> int:
-    """Return 0 if no input broke a promise."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("target", choices=TARGETS, nargs="+")
-    parser.add_argument("--seconds", type=int, default=60, help="per target")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the search, 0 for another each time"
-    )
-    chosen = parser.parse_args()
-    limits = (
-        *(f"-max_total_time={chosen.seconds}", f"-seed={chosen.seed}"),
-        *("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"),
-    )
-    failed = 0
-    for name in chosen.target:
-        with tempfile.TemporaryDirectory() as folder:
-            words, found = Path(folder, "words"), Path(folder, "found")
-            found.mkdir()
-            words.write_text("\n".join(map(_quoted, TARGETS[name].words)), encoding="ascii")
-            options = (f"-max_len={LARGEST}", *limits, f"-dict={words}")
-            command = (sys.executable, "-m", "tests.fuzz.guided", name, *options)
-            # A clock that is not Greenwich's shows whether a date depends on it.
-            done = subprocess.run(
-                [*command, found, CORPUS / name], env={**os.environ, "TZ": "XXX-5:30"}, check=False
-            )
-            failed |= int(done.returncode != 0)
-    return failed
+def main(name: str, *options: str) -> None:
+    """Search until an option says that it is enough; never returns."""
+    # A clock that is not Greenwich's shows whether a date depends on it.
+    os.environ["TZ"] = "XXX-5:30"
+    time.tzset()
+    atheris: Any = importlib.import_module("atheris")
+    with atheris.instrument_imports(include=["intercom_async"]):
+        targets = importlib.import_module("tests.fuzz.targets")
+    found = FOUND / name
+    found.mkdir(parents=True, exist_ok=True)
+    words = FOUND / f"{name}.words"
+    words.write_text("\n".join(map(_quoted, targets.words_of(name))), encoding="ascii")
+    limits = (f"-max_len={targets.LARGEST}", "-timeout=10", "-rss_limit_mb=2048")
+    folders = (f"-artifact_prefix={FOUND}/", f"-dict={words}", str(found), targets.CORPUS / name)
+    atheris.Setup([sys.argv[0], *limits, *options, *map(str, folders)], targets.TARGETS[name])
+    atheris.Fuzz()
 
 
 def _quoted(word: bytes) -> str:
@@ -50,4 +39,4 @@ def _quoted(word: bytes) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(*sys.argv[1:])

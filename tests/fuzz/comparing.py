@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from intercom_async.documents import is_list, is_object
+from intercom_async.model import IntercomObject
 
 _ABSENT = object()
 
@@ -19,11 +20,9 @@ def alike(one: Any, other: Any, *, null_is_absent: bool = False) -> bool:
     todo: list[tuple[Any, Any]] = [(one, other)]
     while todo:
         left, right = todo.pop()
-        kind = _class_of(left)
-        if attrs.has(kind) and kind is _class_of(right):
-            names = [field.name for field in attrs.fields(kind)]
-            todo += [(getattr(left, name), getattr(right, name)) for name in names]
-        elif is_object(left) and is_object(right):
+        if isinstance(left, IntercomObject) and type(left) is type(right):
+            left, right = attrs.asdict(left, recurse=False), attrs.asdict(right, recurse=False)
+        if is_object(left) and is_object(right):
             known = left.keys() | right.keys()
             todo += [(left.get(name, missing), right.get(name, missing)) for name in known]
         elif is_list(left) and is_list(right) and len(left) == len(right):
@@ -33,15 +32,7 @@ def alike(one: Any, other: Any, *, null_is_absent: bool = False) -> bool:
     return True
 
 
-def _class_of(value: object) -> type[Any]:
-    return type(value)
-
-
 def _equal(one: Any, other: Any) -> bool:
-    if is_list(one) or is_object(one) or isinstance(one, bool) is not isinstance(other, bool):
+    if isinstance(one, bool) is not isinstance(other, bool):
         return False
-    return bool(one == other) or (_is_nan(one) and _is_nan(other))
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value  # noqa: PLR0124  just that
+    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124  NaN

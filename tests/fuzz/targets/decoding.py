@@ -1,7 +1,7 @@
 """A reply's body becomes a conversation that holds all of it, or one documented exception."""
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
@@ -17,21 +17,15 @@ from intercom_async.structuring import (
     encode_conversation,
 )
 from tests.fuzz.comparing import alike
-from tests.fuzz.targets.target import at_the_limit
-from tests.model.documents import all_kinds, fits, members
+from tests.model.documents import fits
 
 _T = TypeVar("_T")
 
 
-WORDS: Final[Sequence[bytes]] = sorted(
-    {name.encode() for kind in all_kinds(Conversation) for name in members(kind)}
-)
-
-
 def check(data: bytes) -> None:
     """Decode a body in every way there is."""
-    if at_the_limit(data):
-        return
+    if 800 < data.count(b"[") + data.count(b"{") < 1200:
+        return  # the caller's own depth may decide if it is nested too deeply
     document = decoded(decode_json, data)
     if not is_object(document):
         for decode in (decode_conversation, in_steps, decode_identity, decode_contacts):
@@ -45,8 +39,7 @@ def check(data: bytes) -> None:
     assert alike(decode_conversation(dict(document)), found), "the object differs from its text"
     assert alike(decode_conversation(encoded), found), "the second round differs from the first"
     named = decode_conversation(data, default_id="1295")
-    assert named.id == ("1295" if found.id is None else found.id)
-    assert alike(attrs.evolve(found, id=named.id), named)
+    assert alike(attrs.evolve(found, id="1295" if found.id is None else found.id), named)
     assert alike(in_steps(data), named), "decoding in steps gives something else"
     for other in (decode_identity, decode_contacts, decode_page):
         other(data)
