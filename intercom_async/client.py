@@ -511,10 +511,15 @@ class IntercomClient:
 
     async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
         """Return the admin and the workspace the token belongs to."""
-        from intercom_async.structuring.replies import read_identity
+        from intercom_async.model.base import mark
+        from intercom_async.structuring import decode_identity
+        from intercom_async.structuring.replies import read
         from intercom_async.transport import wire
 
-        return read_identity(await self._call(wire.me(), self._options(timeout)))
+        reply = await self._call(wire.me(), self._options(timeout))
+        identity = await read(reply, decode_identity)
+        mark(identity, wire.head_of(reply))
+        return identity
 
     def detach_contacts(
         self,

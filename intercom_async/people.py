@@ -39,7 +39,7 @@ from intercom_async.errors import (
 from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import People, Person, PersonState
-from intercom_async.lookup import FIELDS, Lookup
+from intercom_async.lookup import FIELDS, contacts_of, pairs_of
 from intercom_async.pairs import check_input
 from intercom_async.search import Requests, Search
 from intercom_async.transport import wire
@@ -55,7 +55,7 @@ _EXAMPLES: Final = 100
 """The most people that a summary names."""
 
 _OPEN: Final = {PersonState.PENDING, PersonState.LOOKED_UP}
-_COUNTED: Final = ("contacts", "merged", "without_email", "duplicates")
+_COUNTED: Final = ("contacts", "merged", "without_email", "duplicates", "alone")
 _NAMED: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
 
 _FINAL: Final = (
@@ -140,7 +140,6 @@ class PairSearch:
         self._by: By = by
         self._one_per_address = one_per_address
         self._search = search
-        self._lookup = Lookup(search)
         self._kept: People | None = None
         self._pairs = self._find()
         self._found: deque[Detach] = deque()
@@ -154,7 +153,6 @@ class PairSearch:
         return PeopleSummary(
             states={state: n for state in PersonState if (n := self._tally[state])},
             **{name: self._tally[name] for name in _COUNTED},
-            alone=self._lookup.alone,
             searches=self._search.requests,
             examples=tuple(self._examples.values()),
             one_by_one=tuple(self._one_by_one),
@@ -198,20 +196,15 @@ class PairSearch:
                 await self._keep_in(session)
             groups = await stack.enter_async_context(aclosing(self._groups()))
             try:
-                unread = True
-                while unread or searching or self._found:
+                async for group in groups:
+                    searching.add(asyncio.create_task(self._find_group(group)))
+                    await _forget_ended(searching, wait=len(searching) == _SEARCHES)
                     while self._found:
                         yield self._found.popleft()
-                    if unread and len(searching) < _SEARCHES:
-                        group = await anext(groups, None)
-                        unread = group is not None
-                        if group:
-                            searching.add(asyncio.create_task(self._find_group(group)))
-                    elif searching:
-                        done, _ = await asyncio.wait(searching, return_when="FIRST_COMPLETED")
-                        for task in done:
-                            searching.remove(task)
-                            task.result()
+                while searching:
+                    await _forget_ended(searching)
+                    while self._found:
+                        yield self._found.popleft()
             finally:
                 for task in searching:
                     task.cancel()
@@ -319,10 +312,10 @@ class PairSearch:
 
     async def _look_up(self, people: list[Person]) -> None:
         """Find the contacts of some people, all of them named by the same field."""
-        contacts_of = await self._lookup.contacts(people[0].by, [person.value for person in people])
+        found = await contacts_of(self._search, people[0].by, [person.value for person in people])
         async with self._changing(people):
             for person in people:
-                contacts = contacts_of[person.value]
+                contacts = found[person.value]
                 merged = person.by == "contact" and bool(contacts) and person.value not in contacts
                 person.contacts, person.merged = [*contacts], int(merged)
                 person.without_email = sum(not one.extra.get("email") for one in contacts.values())
@@ -337,7 +330,9 @@ class PairSearch:
         size = wire.FILTERS if len(people) > 1 else 1  # Intercom may have refused the batch
         pairs: list[tuple[str, str]] = []
         for start in range(0, len(contact_ids), size):
-            pairs += await self._lookup.pairs(contact_ids[start : start + size])
+            found, alone = await pairs_of(self._search, contact_ids[start : start + size])
+            pairs += found
+            self._tally["alone"] += alone
         # All are found before the first is detached, which would shift the pages.
         for start in range(0, len(pairs), _ROWS):
             rows = [
@@ -353,6 +348,15 @@ class PairSearch:
         async with self._changing(people):
             for person in people:
                 person.state = PersonState.DONE
+
+
+async def _forget_ended(searching: set[asyncio.Task[None]], *, wait: bool = True) -> None:
+    """Forget the searches that have ended, perhaps after waiting for one; raise what they did."""
+    patience = None if wait else 0
+    done, _ = await asyncio.wait(searching, timeout=patience, return_when="FIRST_COMPLETED")
+    searching -= done
+    for task in done:
+        task.result()
 
 
 async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:

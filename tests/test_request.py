@@ -316,12 +316,12 @@ class TestReplies:
         assert raised.value.reply is None
 
     async def test_a_contradiction_and_a_body_that_is_no_json_tell_theirs(self) -> None:
-        for body, kind in ((b"[]", ResponseDecodeError), (b'{"id": "2"}', ContradictoryReplyError)):
-            async with raw(always(reply(body, headers="X-Mark: 7\r\n")), max_retries=0) as (
-                _,
-                client,
-            ):
-                with pytest.raises(kind) as raised:
+        odd = b'{"id": "1", "title": "\xff"}'  # found out only when it is decoded
+        cases = [(b"[]", ResponseDecodeError), (odd, ResponseDecodeError)]
+        for body, kind in [*cases, (b'{"id": "2"}', ContradictoryReplyError)]:
+            headers = "X-Request-Id: abc-7\r\nX-Mark: 7\r\n"
+            async with raw(always(reply(body, headers=headers)), max_retries=0) as (_, client):
+                with pytest.raises(kind, match="HTTP 200, request id abc-7") as raised:
                     await client.get_conversation("1")
             assert raised.value.reply is not None
             assert raised.value.reply.headers["x-mark"] == "7"

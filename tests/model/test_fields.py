@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from intercom_async.model import Conversation, ConversationPage, Id, Identity, IntercomObject
+from intercom_async.model import Conversation, Id, Identity, IntercomObject
 from intercom_async.structuring import decode_conversation, decode_identity
 from tests.model.documents import (
     DETACH_REPLY,
@@ -75,8 +75,3 @@ def test_the_repr_names_only_what_is_there() -> None:
     shown = repr(Conversation(id="1", customers=(), extra={"new": 1}))
     assert shown == "Conversation(extra={'new': 1}, id='1', customers=())"
     assert repr(Conversation()) == "Conversation()"
-
-
-def test_a_page_is_empty_by_default() -> None:
-    page: Any = ConversationPage()
-    assert (page.conversations, page.total_count, page.starting_after) == ((), None, None)
