@@ -76,6 +76,8 @@ class IntercomClient:
     call `aclose` at the end. The first client that a process makes takes some 50 milliseconds,
     because it imports what requests and answers need; so make it when the application starts.
 
+    `detach_contact` lists the errors that calls raise; other calls name only their own.
+
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
         base_url: used in place of `region`; must be https unless its host is loopback.
@@ -321,9 +323,12 @@ class IntercomClient:
                 nothing was done.
             APIError: any other error that Intercom answered with.
         """
-        return await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, missing_ok=missing_ok
-        )
+        detaching = intercom_async.detaching  # `_load` has imported it
+        pair = detaching.Detach(conversation_id, contact_id)
+        settled = await self._settle(pair, detaching.DETACH, admin_id, timeout)
+        if missing_ok and settled.outcome in detaching.GONE:
+            return None
+        return await self._changed(settled)
 
     async def attach_contact(
         self,
@@ -334,45 +339,36 @@ class IntercomClient:
         timeout: float | None = None,
     ) -> "intercom_async.Conversation":
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
-        conversation = await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, attach=True
-        )
-        assert conversation is not None  # noqa: S101  only `missing_ok` gives None
-        return conversation
+        detaching = intercom_async.detaching
+        pair = detaching.Detach(conversation_id, contact_id)
+        return await self._changed(await self._settle(pair, detaching.ATTACH, admin_id, timeout))
 
-    async def _change(
+    async def _settle(
         self,
-        conversation_id: str,
-        contact_id: str,
+        pair: "intercom_async.Detach",
+        change: "intercom_async.detaching.Change",
         admin_id: str | int | None,
-        *,
         timeout: float | None,
-        attach: bool = False,
-        missing_ok: bool = False,
-    ) -> "intercom_async.Conversation | None":
-        detaching = intercom_async.detaching  # `_load` has imported it
+    ) -> "intercom_async.DetachResult":
         options = self._options(timeout)
         if admin_id is None:
-            admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
-        pair = detaching.Detach(conversation_id, contact_id)
-        change = detaching.ATTACH if attach else detaching.DETACH
-        settled = await detaching.settle(self._transport, pair, admin_id, options, change=change)
-        if missing_ok and settled.outcome in detaching.GONE:
-            return None
+            admin_id = self._admin_id or self._own_admin_id
+        if admin_id is None:
+            self._own_admin_id = admin_id = (await self.whoami(timeout=timeout)).id
+        if admin_id is None:
+            raise InvalidArgumentError(
+                "admin_id", None, "given: Intercom does not say which admin the token belongs to"
+            )
+        settle = intercom_async.detaching.settle
+        return await settle(self._transport, pair, admin_id, options, change=change)
+
+    @staticmethod
+    async def _changed(settled: "intercom_async.DetachResult") -> "intercom_async.Conversation":
         if settled.error is not None:
             raise settled.error
         assert settled.answer is not None  # noqa: S101  no error means a reply
         read = intercom_async.structuring.replies.read_conversation
-        return await read(settled.answer, pair.conversation_id)
-
-    async def _ask_admin(self, timeout: float | None) -> str:
-        own = (await self.whoami(timeout=timeout)).id
-        if own is None:
-            raise InvalidArgumentError(
-                "admin_id", None, "given: Intercom does not say which admin the token belongs to"
-            )
-        self._own_admin_id = own
-        return own
+        return await read(settled.answer, settled.detach.conversation_id)
 
     async def get_conversation(
         self,
@@ -384,7 +380,6 @@ class IntercomClient:
 
         Raises:
             ConversationNotFoundError: there is no such conversation.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async.structuring.replies import read_conversation
         from intercom_async.transport import wire
@@ -423,7 +418,6 @@ class IntercomClient:
 
         Raises:
             InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async import raw
 
@@ -441,7 +435,6 @@ class IntercomClient:
 
         Raises:
             ContradictoryReplyError: the search seems to have no end.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async.search import Search
 
@@ -464,7 +457,6 @@ class IntercomClient:
         Raises:
             InvalidArgumentError: not exactly one of the three is given.
             ContradictoryReplyError: the search seems to have no end.
-            IntercomError: as for `detach_contact`.
         """
         asked = {"email": email, "external_id": external_id, "id": [*contact_ids]}
         given = [(field, value) for field, value in asked.items() if value not in (None, [])]
@@ -661,35 +653,14 @@ def as_journal(
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
 
 
-@overload
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
     *,
     admin_id: str | int | None = None,
-    missing_ok: Literal[False] = False,
     timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> "intercom_async.Conversation": ...
-@overload
-async def detach_contact(
-    conversation_id: str,
-    contact_id: str,
-    *,
-    admin_id: str | int | None = None,
-    missing_ok: bool,
-    timeout: float | None = None,
-    client: IntercomClient | None = None,
-) -> "intercom_async.Conversation | None": ...
-async def detach_contact(
-    conversation_id: str,
-    contact_id: str,
-    *,
-    admin_id: str | int | None = None,
-    missing_ok: bool = False,
-    timeout: float | None = None,
-    client: IntercomClient | None = None,
-) -> "intercom_async.Conversation | None":
+) -> "intercom_async.Conversation":
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
 
     Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call
@@ -697,9 +668,5 @@ async def detach_contact(
     """
     async with IntercomClient() if client is None else nullcontext(client) as used:
         return await used.detach_contact(
-            conversation_id,
-            contact_id,
-            admin_id=admin_id,
-            missing_ok=missing_ok,
-            timeout=timeout,
+            conversation_id, contact_id, admin_id=admin_id, timeout=timeout
         )

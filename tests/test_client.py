@@ -26,7 +26,6 @@ from intercom_async import (
     RetryPolicy,
     ServerError,
     UnknownOutcomeError,
-    search,
 )
 from intercom_async.observing import (
     CallBegan,
@@ -40,7 +39,7 @@ from intercom_async.observing import (
     WaitRefused,
 )
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
-from intercom_async.structuring import replies
+from intercom_async.structuring import decode_conversation, decode_page
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -467,8 +466,9 @@ async def test_long_conversations_and_large_pages_are_decoded_off_the_loop(
 
         return noting
 
-    monkeypatch.setattr(replies, "decode_conversation", watched(replies.decode_conversation))
-    monkeypatch.setattr(search, "decode_page", watched(search.decode_page))
+    for place, decode in (("structuring.replies", decode_conversation), ("search", decode_page)):
+        name = f"intercom_async.{place}.{decode.__name__}"
+        monkeypatch.setattr(name, watched(decode))
     contacts = [sim.workspace.add_contact() for _ in range(2)]
     large = sim.workspace.add_conversation(contacts, parts=500)
     for _ in range(149):

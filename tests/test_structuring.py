@@ -355,7 +355,8 @@ class TestPages:
     @pytest.mark.parametrize("total", [None, "3", True, 1.0])
     def test_that_are_odd_hold_nothing(self, listed: Any, total: Any) -> None:
         page = json.dumps({"conversations": listed, "data": listed, "total_count": total})
-        assert conversations(page) == Page((), None, None) == contacts(page)
+        assert conversations(page) == Page((), None, None)
+        assert contacts(page).entries == ()
 
     @given(st.lists(odd_documents(Conversation) | ANY_JSON, max_size=3), ANY_JSON, ANY_JSON)
     @SLOW_TO_MAKE
