@@ -152,7 +152,7 @@ class IntercomClient:
         self._own_admin_id: str | None = None
         self._base_url = url
         self._version = version
-        self._http = Http(
+        http = Http(
             base_url=url,
             token=secret,
             headers=headers,
@@ -161,7 +161,7 @@ class IntercomClient:
             runtime=runtime,
         )
         self._transport = Transport(
-            http=self._http,
+            http=http,
             limiter=limiter_for(secret, url, rate_limit, runtime, shared_budget),
             retry_budget=retry.budget,
             observer=observer,
@@ -175,11 +175,11 @@ class IntercomClient:
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self._http.closed else "open"
+        state = "closed" if self._transport.http.closed else "open"
         return f"<IntercomClient {self._base_url} version {self._version} ({state})>"
 
     async def __aenter__(self) -> Self:
-        self._http.ready()
+        self._transport.http.ready()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -193,7 +193,7 @@ class IntercomClient:
         have been applied by then raises `UnknownOutcomeError`. An injected session stays open.
         """
         self._transport.close()
-        await self._http.aclose()
+        await self._transport.http.aclose()
 
     def stats(self) -> ClientStats:
         """Count the calls and requests of this client and its views so far."""
@@ -637,7 +637,7 @@ def connection_of(client: IntercomClient) -> "Http":
 
 def reconnect(client: IntercomClient, other: IntercomClient) -> None:
     """Let the requests of a client go through another client's connection."""
-    client._http = client._transport.http = other._http  # noqa: SLF001
+    client._transport.http = other._transport.http  # noqa: SLF001
 
 
 def as_journal(

@@ -105,7 +105,7 @@ def _encode(value: Any) -> Any:
         known = {name: _encode(one) for name, one in named if name != "extra" and one is not None}
         return {**known, **value.extra}
     if isinstance(value, tuple):
-        return [_encode(one) for one in value]
+        return [_encode(entry) for entry in cast("tuple[object, ...]", value)]
     if isinstance(value, datetime):
         return seconds(value)
     return int(value) if isinstance(value, NumericId) else value

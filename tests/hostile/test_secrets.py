@@ -124,8 +124,8 @@ async def use(client: IntercomClient, path: Path | None) -> Seen:
     for what in (run, vars(run), run.summary, client, vars(client), vars(client._transport)):
         seen.add(what)
     seen.add(client.rate_limit)
-    seen.add(client._http)
-    seen.texts.append(repr(client._http._session))
+    seen.add(client._transport.http)
+    seen.texts.append(repr(client._transport.http._session))
     return seen
 
 
