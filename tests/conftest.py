@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 import uvloop
 
+from intercom_async import IntercomClient, RetryPolicy
+from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
 
@@ -94,6 +96,19 @@ class _StubbedResponse(aiohttp.ClientResponse):
 @pytest.fixture(autouse=True, scope="session")
 def _aioresponses_works_with_this_aiohttp() -> None:
     setattr(stubbing, "ClientResponse", _StubbedResponse)  # noqa: B010  not a name it exports
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[IntercomSimulator]:
+    async with IntercomSimulator(limit=100_000, keep_log=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
+    policy = RetryPolicy(backoff=0.0)
+    async with IntercomClient(sim.token, base_url=sim.url, retry=policy) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
