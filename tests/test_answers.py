@@ -11,18 +11,14 @@ import pytest
 
 import intercom_async
 from intercom_async import (
-    ContactNotFoundError,
     ContradictoryReplyError,
-    ConversationNotFoundError,
     Detach,
     IntercomClient,
-    IntercomError,
     Outcome,
     PermissionDeniedError,
     RateLimitPolicy,
     RateLimitWaitError,
     RetryPolicy,
-    UnknownOutcomeError,
 )
 from intercom_async.detaching import ATTACH, DetachResult, settle
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -45,25 +41,14 @@ async def lying(answer: Answer) -> AsyncGenerator[tuple[LyingServer, IntercomCli
         yield server, client
 
 
-async def label(client: IntercomClient, conversation: str, contact: str = GONE) -> Outcome:
-    """What a single call tells of a pair."""
-    try:
-        await client.detach_contact(conversation, contact, admin_id="1")
-    except ContactNotFoundError:
-        return Outcome.ALREADY_ABSENT
-    except ConversationNotFoundError:
-        return Outcome.CONVERSATION_MISSING
-    except UnknownOutcomeError:
-        return Outcome.UNKNOWN
-    except IntercomError:
-        return Outcome.FAILED
-    return Outcome.DETACHED
-
-
 async def settled(client: IntercomClient, conversation: str = "7", **more: Any) -> DetachResult:
     return await settle(
         client._transport, Detach(conversation, GONE), "1", client._interactive, **more
     )
+
+
+async def label(client: IntercomClient, conversation: str) -> Outcome:
+    return (await settled(client, conversation)).outcome
 
 
 async def wrong_labels(server: LyingServer, client: IntercomClient, count: int) -> list[str]:
@@ -82,12 +67,15 @@ async def wrong_labels(server: LyingServer, client: IntercomClient, count: int) 
     return wrong
 
 
-def applied_then(said: Said) -> Answer:
-    """Apply the first request to each conversation, and answer it so."""
+def lying_once(lie: Said, *, applied: bool = True) -> Answer:
+    """Answer the first write to conversation 7 with a lie, and everything else honestly."""
 
     def answer(server: LyingServer, asked: Asked) -> Said:
-        honest = server.honest(asked)
-        return said if asked.method == "DELETE" and asked.before == 0 else honest
+        if asked.conversation != "7" or asked.method == "GET" or asked.before:
+            return server.honest(asked)
+        if applied:
+            server.honest(asked)
+        return lie
 
     return answer
 
@@ -106,7 +94,7 @@ class TestStatuses:
     async def test_a_detach_that_was_applied_and_answered_oddly_is_detached(
         self, said: Said
     ) -> None:
-        async with lying(applied_then(said)) as (server, client):
+        async with lying(lying_once(said)) as (server, client):
             found = await settled(client)
         assert (found.outcome, found.inferred) == (Outcome.DETACHED, True)
         assert server.applied["7", GONE] == 1
@@ -118,10 +106,8 @@ class TestStatuses:
     ) -> None:
         def answer(server: LyingServer, asked: Asked) -> Said:
             odd = asked.method == "DELETE" and len(server.asked) % 10 == 0
-            if not odd or applied:
-                honest = server.honest(asked)
-                return said if odd else honest
-            return said
+            honest = server.honest(asked) if applied or not odd else said
+            return said if odd else honest
 
         async with lying(answer) as (server, client):
             assert await wrong_labels(server, client, 400) == []
@@ -216,17 +202,6 @@ LIES: dict[str, Said] = {
     "is an empty object": Said().with_body({}),
     "is a list": Said().with_body([]),
 }
-
-
-def lying_once(lie: Said, *, applied: bool) -> Answer:
-    def answer(server: LyingServer, asked: Asked) -> Said:
-        if asked.conversation != "7" or asked.method == "GET" or asked.before:
-            return server.honest(asked)
-        if applied:
-            server.honest(asked)
-        return lie
-
-    return answer
 
 
 class TestContents:
@@ -324,7 +299,7 @@ class TestConnections:
 
     async def test_a_connection_that_contradicts_a_question_is_not_used_again(self) -> None:
         lie = LIES["names another conversation"]
-        async with lying(lying_once(lie, applied=True)) as (server, client):
+        async with lying(lying_once(lie)) as (server, client):
             await label(client, "6")
             await label(client, "7")
             await label(client, "8")
