@@ -76,7 +76,8 @@ class IntercomClient:
     call `aclose` at the end. The first client that a process makes takes some 50 milliseconds,
     because it imports what requests and answers need; so make it when the application starts.
 
-    `detach_contact` lists the errors that calls raise; other calls name only their own.
+    `detach_contact` lists the errors that calls raise; other calls name only their own. Any
+    raises `InvalidArgumentError` for an argument that cannot be used, before it sends anything.
 
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
@@ -102,10 +103,6 @@ class IntercomClient:
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
-
-    Raises:
-        InvalidArgumentError: a value cannot be used; the message names it, and never shows the
-            token.
     """
 
     def __init__(
@@ -239,32 +236,26 @@ class IntercomClient:
         `max_wait` is how many seconds a call may wait for the quota. The others mean what they
         mean for the client.
         """
+        if retry is not None or max_retries is not None:
+            retry = _check_retry(retry or self._interactive.retry, max_retries)
+        options = self._options(timeout, lane, max_wait=max_wait, retry=retry)
         view = copy.copy(self)
-        options = self._options(timeout, lane, max_wait, retry, max_retries)
         view._interactive = options  # noqa: SLF001  a copy of this very class
         view._lane = self._lane if lane is None else options.lane  # noqa: SLF001
         return view
 
     def _options(
-        self,
-        timeout: float | None,
-        lane: Lane | None = None,
-        max_wait: float | None = None,
-        retry: RetryPolicy | None = None,
-        max_retries: int | None = None,
+        self, timeout: float | None, lane: Lane | None = None, **others: object
     ) -> "CallOptions":
         options = self._interactive
-        changes: dict[str, Any] = {}
-        if retry is not None or max_retries is not None:
-            changes["retry"] = _check_retry(retry or options.retry, max_retries)
-        if timeout is not None:
-            changes["timeout"] = timeout
-        if max_wait is not None:
-            changes["max_wait"] = max_wait
+        named: dict[str, Any] = {"timeout": timeout, "lane": lane, **others}
+        changes = {name: value for name, value in named.items() if value is not None}
+        if not changes:
+            return options
         if lane is not None:
-            changes |= {"lane": lane, "patient": lane == Lane.BULK}
+            changes["patient"] = lane == Lane.BULK
         # Made anew, not by `replace`, which checks nothing in older versions of msgspec.
-        return type(options)(**{**asdict(options), **changes}) if changes else options
+        return type(options)(**(asdict(options) | changes))
 
     @overload
     async def detach_contact(
@@ -415,9 +406,6 @@ class IntercomClient:
         and PATCH if you pass `idempotent=True`, as for a search. Otherwise the one attempt
         raises `UnknownOutcomeError` or `ServerError`. A call that certainly was not applied
         (429, no connection) is always repeated.
-
-        Raises:
-            InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
         """
         from intercom_async import raw
 
@@ -429,9 +417,8 @@ class IntercomClient:
     ) -> "AsyncIterator[intercom_async.Conversation]":
         """Iterate over the conversations a contact takes part in, each one once.
 
-        Pages shift when conversations leave the result while it is read, for example because
-        the contact is being detached from them. When fewer were seen than announced, the
-        search starts over until it brings nothing new.
+        Pages shift when the contact is detached meanwhile. When fewer were seen than announced,
+        the search starts over until it brings nothing new.
 
         Raises:
             ContradictoryReplyError: the search seems to have no end.
@@ -455,7 +442,6 @@ class IntercomClient:
         an index: new contacts may be missing for some minutes, and merged ones are never found.
 
         Raises:
-            InvalidArgumentError: not exactly one of the three is given.
             ContradictoryReplyError: the search seems to have no end.
         """
         asked = {"email": email, "external_id": external_id, "id": [*contact_ids]}
@@ -485,14 +471,9 @@ class IntercomClient:
         people.
 
         Args:
-            people: ids or addresses, pulled lazily; None for the people that the journal has
-                left to do.
+            people: ids or addresses, pulled lazily; None for those that the journal has left.
             by: what they are: "email", "contact" for Intercom's ids, or "external-id".
             one_per_address: whether to leave out people whose address several contacts have.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
-            IntercomError: nothing more can be searched; raised by the iteration.
         """
         from intercom_async.people import PairSearch
         from intercom_async.search import Search
@@ -503,15 +484,12 @@ class IntercomClient:
 
     async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
         """Return the admin and the workspace the token belongs to."""
-        from intercom_async.model.base import mark
         from intercom_async.structuring import decode_identity
         from intercom_async.structuring.replies import read
         from intercom_async.transport import wire
 
         reply = await self._call(wire.me(), self._options(timeout))
-        identity = await read(reply, decode_identity)
-        mark(identity, wire.head_of(reply))
-        return identity
+        return await read(reply, decode_identity)
 
     def detach_contacts(
         self,
@@ -542,9 +520,6 @@ class IntercomClient:
             outage_patience: seconds that Intercom may be away before the run stops.
             progress: called with the run's numbers every two seconds, and once more at the end.
                 If it raises, the run stops and raises that.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
 
         The run itself raises `JournalError` if the journal cannot be used or written, belongs
         to another workspace or operation, or is in use by another run.

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from intercom_async.errors import ResponseDecodeError
 from intercom_async.model import Conversation
-from intercom_async.model.base import mark
+from intercom_async.model.base import RepliedObject, mark
 from intercom_async.structuring import decode_conversation
 from intercom_async.transport.wire import Reply, head_of
 
@@ -26,16 +26,17 @@ async def read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
     """Decode a reply's body; if the call is cancelled, a thread at work ends by itself later."""
     with _named_in_errors(reply):
         if len(reply.body) < _LARGE:
-            return decode(reply.body)
-        return await asyncio.to_thread(decode, reply.body)
+            decoded = decode(reply.body)
+        else:
+            decoded = await asyncio.to_thread(decode, reply.body)
+    if isinstance(decoded, RepliedObject):
+        mark(decoded, head_of(reply))
+    return decoded
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
     """Decode the conversation that a reply holds; `conversation_id` is used if it names none."""
-    decode = functools.partial(decode_conversation, default_id=conversation_id)
-    conversation = await read(reply, decode)
-    mark(conversation, head_of(reply))
-    return conversation
+    return await read(reply, functools.partial(decode_conversation, default_id=conversation_id))
 
 
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
