@@ -29,7 +29,7 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.observing import CallBegan, Event
+from intercom_async.observing import CallBegan, Event, WaitRefused
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.structuring import decode_conversation, encode_conversation
 from tests.support.raw_server import RawServer, Script, always, in_turn, reply
@@ -89,18 +89,23 @@ class TestCalls:
         assert repr(found) == "RawReply(status=200, request_id='abc', body=<12 bytes>)"
 
     async def test_the_quota_and_the_events_are_those_of_every_call(
-        self, sim: IntercomSimulator
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         events: list[Event] = []
         async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
             await client.request("GET", "/me", params={"a": "b"})
             await client.request("GET", "/me", lane=Lane.BULK)
             sim.spend(167)
-            with pytest.raises(RateLimitWaitError):
+            with pytest.raises(RateLimitWaitError) as raised:
                 for _ in range(3):
-                    await client.with_options(max_wait=0).request("GET", "/me")
+                    await client.with_options(max_wait=0.5).request("GET", "/me")
         began = [(event.path, event.lane) for event in events if isinstance(event, CallBegan)]
         assert began[:2] == [("/me", "interactive"), ("/me", "bulk")]
+        (refused,) = [event for event in events if isinstance(event, WaitRefused)]
+        assert refused.wait > refused.max_wait == 0.5
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        for told in (str(raised.value), warning.getMessage()):
+            assert f"{refused.wait:.2f} s" in told
 
     @pytest.mark.parametrize(
         ("data", "told"),
