@@ -14,9 +14,10 @@ from intercom_async.structuring import (
     decode_page,
     encode_conversation,
 )
+from intercom_async.structuring.fast_path import members
 from tests.fuzz.comparing import alike
 from tests.fuzz.targets.target import at_the_limit
-from tests.model.documents import all_kinds, fits, members
+from tests.model.documents import all_kinds, fits
 
 _T = TypeVar("_T")
 
