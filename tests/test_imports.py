@@ -2,7 +2,6 @@
 
 import inspect
 import pickle
-import pydoc
 import subprocess
 import sys
 import typing
@@ -116,9 +115,3 @@ assert pickle.loads({detach!r}) == intercom_async.Detach("1", "2")
 print(pickle.loads({error!r}))
 """
     assert run(code) == "name must be a text, not 1\n"
-
-
-def test_help_shows_the_public_names() -> None:
-    shown = pydoc.plain(pydoc.render_doc(intercom_async))
-    assert "class IntercomClient(" in shown
-    assert "detach_contact(" in shown
