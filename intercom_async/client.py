@@ -75,6 +75,9 @@ class IntercomClient:
     call `aclose` at the end. The first client that a process makes takes some 50 milliseconds,
     because it imports what requests and answers need; so make it when the application starts.
 
+    `detach_contact` lists the errors that calls raise; other calls name only their own. Any
+    raises `InvalidArgumentError` for an argument that cannot be used, before it sends anything.
+
     Args:
         token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
         base_url: used in place of `region`; must be https unless its host is loopback.
@@ -99,10 +102,6 @@ class IntercomClient:
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
-
-    Raises:
-        InvalidArgumentError: a value cannot be used; the message names it, and never shows the
-            token.
     """
 
     def __init__(
@@ -149,7 +148,7 @@ class IntercomClient:
         self._own_admin_id: str | None = None
         self._base_url = url
         self._version = version
-        self._http = Http(
+        http = Http(
             base_url=url,
             token=secret,
             headers=headers,
@@ -158,7 +157,7 @@ class IntercomClient:
             runtime=runtime,
         )
         self._transport = Transport(
-            http=self._http,
+            http=http,
             limiter=limiter_for(secret, url, rate_limit, runtime, shared_budget),
             retry_budget=retry.budget,
             observer=observer,
@@ -172,11 +171,11 @@ class IntercomClient:
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self._http.closed else "open"
+        state = "closed" if self._transport.http.closed else "open"
         return f"<IntercomClient {self._base_url} version {self._version} ({state})>"
 
     async def __aenter__(self) -> Self:
-        self._http.ready()
+        self._transport.http.ready()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -190,7 +189,7 @@ class IntercomClient:
         have been applied by then raises `UnknownOutcomeError`. An injected session stays open.
         """
         self._transport.close()
-        await self._http.aclose()
+        await self._transport.http.aclose()
 
     def stats(self) -> ClientStats:
         """Count the calls and requests of this client and its views so far."""
@@ -236,32 +235,26 @@ class IntercomClient:
         `max_wait` is how many seconds a call may wait for the quota. The others mean what they
         mean for the client.
         """
+        if retry is not None or max_retries is not None:
+            retry = _check_retry(retry or self._interactive.retry, max_retries)
+        options = self._options(timeout, lane, max_wait=max_wait, retry=retry)
         view = copy.copy(self)
-        options = self._options(timeout, lane, max_wait, retry, max_retries)
         view._interactive = options  # noqa: SLF001  a copy of this very class
         view._lane = self._lane if lane is None else options.lane  # noqa: SLF001
         return view
 
     def _options(
-        self,
-        timeout: float | None,
-        lane: Lane | None = None,
-        max_wait: float | None = None,
-        retry: RetryPolicy | None = None,
-        max_retries: int | None = None,
+        self, timeout: float | None, lane: Lane | None = None, **others: object
     ) -> "CallOptions":
         options = self._interactive
-        changes: dict[str, Any] = {}
-        if retry is not None or max_retries is not None:
-            changes["retry"] = _check_retry(retry or options.retry, max_retries)
-        if timeout is not None:
-            changes["timeout"] = timeout
-        if max_wait is not None:
-            changes["max_wait"] = max_wait
+        named: dict[str, Any] = {"timeout": timeout, "lane": lane, **others}
+        changes = {name: value for name, value in named.items() if value is not None}
+        if not changes:
+            return options
         if lane is not None:
-            changes |= {"lane": lane, "patient": lane == Lane.BULK}
+            changes["patient"] = lane == Lane.BULK
         # Made anew, not by `replace`, which checks nothing in older versions of msgspec.
-        return type(options)(**{**asdict(options), **changes}) if changes else options
+        return type(options)(**(asdict(options) | changes))
 
     @overload
     async def detach_contact(
@@ -320,9 +313,12 @@ class IntercomClient:
                 nothing was done.
             APIError: any other error that Intercom answered with.
         """
-        return await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, missing_ok=missing_ok
-        )
+        detaching = intercom_async.detaching  # `_load` has imported it
+        pair = detaching.Detach(conversation_id, contact_id)
+        settled = await self._settle(pair, detaching.DETACH, admin_id, timeout)
+        if missing_ok and settled.outcome in detaching.GONE:
+            return None
+        return await self._changed(settled)
 
     async def attach_contact(
         self,
@@ -333,45 +329,36 @@ class IntercomClient:
         timeout: float | None = None,
     ) -> "intercom_async.Conversation":
         """Add a contact to a conversation: the undo of `detach_contact`, with its errors."""
-        conversation = await self._change(
-            conversation_id, contact_id, admin_id, timeout=timeout, attach=True
-        )
-        assert conversation is not None  # noqa: S101  only `missing_ok` gives None
-        return conversation
+        detaching = intercom_async.detaching
+        pair = detaching.Detach(conversation_id, contact_id)
+        return await self._changed(await self._settle(pair, detaching.ATTACH, admin_id, timeout))
 
-    async def _change(
+    async def _settle(
         self,
-        conversation_id: str,
-        contact_id: str,
+        pair: "intercom_async.Detach",
+        change: "intercom_async.detaching.Change",
         admin_id: str | int | None,
-        *,
         timeout: float | None,
-        attach: bool = False,
-        missing_ok: bool = False,
-    ) -> "intercom_async.Conversation | None":
-        detaching = intercom_async.detaching  # `_load` has imported it
+    ) -> "intercom_async.DetachResult":
         options = self._options(timeout)
         if admin_id is None:
-            admin_id = self._admin_id or self._own_admin_id or await self._ask_admin(timeout)
-        pair = detaching.Detach(conversation_id, contact_id)
-        change = detaching.ATTACH if attach else detaching.DETACH
-        settled = await detaching.settle(self._transport, pair, admin_id, options, change=change)
-        if missing_ok and settled.outcome in detaching.GONE:
-            return None
+            admin_id = self._admin_id or self._own_admin_id
+        if admin_id is None:
+            self._own_admin_id = admin_id = (await self.whoami(timeout=timeout)).id
+        if admin_id is None:
+            raise InvalidArgumentError(
+                "admin_id", None, "given: Intercom does not say which admin the token belongs to"
+            )
+        settle = intercom_async.detaching.settle
+        return await settle(self._transport, pair, admin_id, options, change=change)
+
+    @staticmethod
+    async def _changed(settled: "intercom_async.DetachResult") -> "intercom_async.Conversation":
         if settled.error is not None:
             raise settled.error
         assert settled.answer is not None  # noqa: S101  no error means a reply
         read = intercom_async.structuring.replies.read_conversation
-        return await read(settled.answer, pair.conversation_id)
-
-    async def _ask_admin(self, timeout: float | None) -> str:
-        own = (await self.whoami(timeout=timeout)).id
-        if own is None:
-            raise InvalidArgumentError(
-                "admin_id", None, "given: Intercom does not say which admin the token belongs to"
-            )
-        self._own_admin_id = own
-        return own
+        return await read(settled.answer, settled.detach.conversation_id)
 
     async def get_conversation(
         self,
@@ -383,7 +370,6 @@ class IntercomClient:
 
         Raises:
             ConversationNotFoundError: there is no such conversation.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async.structuring.replies import read_conversation
         from intercom_async.transport import wire
@@ -419,10 +405,6 @@ class IntercomClient:
         and PATCH if you pass `idempotent=True`, as for a search. Otherwise the one attempt
         raises `UnknownOutcomeError` or `ServerError`. A call that certainly was not applied
         (429, no connection) is always repeated.
-
-        Raises:
-            InvalidArgumentError: method, path, `json` or `params` cannot be sent; nothing was.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async import raw
 
@@ -434,13 +416,11 @@ class IntercomClient:
     ) -> "AsyncIterator[intercom_async.Conversation]":
         """Iterate over the conversations a contact takes part in, each one once.
 
-        Pages shift when conversations leave the result while it is read, for example because
-        the contact is being detached from them. When fewer were seen than announced, the
-        search starts over until it brings nothing new.
+        Pages shift when the contact is detached meanwhile. When fewer were seen than announced,
+        the search starts over until it brings nothing new.
 
         Raises:
             ContradictoryReplyError: the search seems to have no end.
-            IntercomError: as for `detach_contact`.
         """
         from intercom_async.search import Search
 
@@ -461,9 +441,7 @@ class IntercomClient:
         an index: new contacts may be missing for some minutes, and merged ones are never found.
 
         Raises:
-            InvalidArgumentError: not exactly one of the three is given.
             ContradictoryReplyError: the search seems to have no end.
-            IntercomError: as for `detach_contact`.
         """
         asked = {"email": email, "external_id": external_id, "id": [*contact_ids]}
         given = [(field, value) for field, value in asked.items() if value not in (None, [])]
@@ -492,14 +470,9 @@ class IntercomClient:
         people.
 
         Args:
-            people: ids or addresses, pulled lazily; None for the people that the journal has
-                left to do.
+            people: ids or addresses, pulled lazily; None for those that the journal has left.
             by: what they are: "email", "contact" for Intercom's ids, or "external-id".
             one_per_address: whether to leave out people whose address several contacts have.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
-            IntercomError: nothing more can be searched; raised by the iteration.
         """
         from intercom_async.people import PairSearch
         from intercom_async.search import Search
@@ -510,10 +483,12 @@ class IntercomClient:
 
     async def whoami(self, *, timeout: float | None = None) -> "intercom_async.Identity":
         """Return the admin and the workspace the token belongs to."""
-        from intercom_async.structuring.replies import read_identity
+        from intercom_async.structuring import decode_identity
+        from intercom_async.structuring.replies import read
         from intercom_async.transport import wire
 
-        return read_identity(await self._call(wire.me(), self._options(timeout)))
+        reply = await self._call(wire.me(), self._options(timeout))
+        return await read(reply, decode_identity)
 
     def detach_contacts(
         self,
@@ -544,9 +519,6 @@ class IntercomClient:
             outage_patience: seconds that Intercom may be away before the run stops.
             progress: called with the run's numbers every two seconds, and once more at the end.
                 If it raises, the run stops and raises that.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
 
         The run itself raises `JournalError` if the journal cannot be used or written, belongs
         to another workspace or operation, or is in use by another run.
@@ -644,7 +616,7 @@ def connection_of(client: IntercomClient) -> "Http":
 
 def reconnect(client: IntercomClient, other: IntercomClient) -> None:
     """Let the requests of a client go through another client's connection."""
-    client._http = client._transport.http = other._http  # noqa: SLF001
+    client._transport.http = other._transport.http  # noqa: SLF001
 
 
 def as_journal(
@@ -660,35 +632,14 @@ def as_journal(
     raise InvalidArgumentError("journal", journal, "a path, a Journal or None")
 
 
-@overload
 async def detach_contact(
     conversation_id: str,
     contact_id: str,
     *,
     admin_id: str | int | None = None,
-    missing_ok: Literal[False] = False,
     timeout: float | None = None,
     client: IntercomClient | None = None,
-) -> "intercom_async.Conversation": ...
-@overload
-async def detach_contact(
-    conversation_id: str,
-    contact_id: str,
-    *,
-    admin_id: str | int | None = None,
-    missing_ok: bool,
-    timeout: float | None = None,
-    client: IntercomClient | None = None,
-) -> "intercom_async.Conversation | None": ...
-async def detach_contact(
-    conversation_id: str,
-    contact_id: str,
-    *,
-    admin_id: str | int | None = None,
-    missing_ok: bool = False,
-    timeout: float | None = None,
-    client: IntercomClient | None = None,
-) -> "intercom_async.Conversation | None":
+) -> "intercom_async.Conversation":
     """Remove a contact from a group conversation; see `IntercomClient.detach_contact`.
 
     Without `client`, one is opened from the environment (INTERCOM_ACCESS_TOKEN) for this call
@@ -696,9 +647,5 @@ async def detach_contact(
     """
     async with IntercomClient() if client is None else nullcontext(client) as used:
         return await used.detach_contact(
-            conversation_id,
-            contact_id,
-            admin_id=admin_id,
-            missing_ok=missing_ok,
-            timeout=timeout,
+            conversation_id, contact_id, admin_id=admin_id, timeout=timeout
         )

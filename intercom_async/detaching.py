@@ -191,6 +191,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Mapping[type[IntercomError], Outcome]
 
 
+MISSING: Final[Mapping[type[IntercomError], Outcome]] = {
+    ConversationNotFoundError: Outcome.CONVERSATION_MISSING
+}
+"""What a look at a conversation may be answered with."""
+
 DETACH: Final = Change(
     name="detach",
     request=wire.detach,
@@ -198,7 +203,7 @@ DETACH: Final = Change(
     attached_after=False,
     outcomes={
         ContactNotFoundError: Outcome.ALREADY_ABSENT,
-        ConversationNotFoundError: Outcome.CONVERSATION_MISSING,
+        **MISSING,
         LastContactError: Outcome.REFUSED_LAST_CONTACT,
     },
 )
@@ -207,7 +212,7 @@ ATTACH: Final = Change(
     request=wire.attach,
     done=Outcome.ATTACHED,
     attached_after=True,
-    outcomes={ConversationNotFoundError: Outcome.CONVERSATION_MISSING},
+    outcomes=MISSING,
 )
 
 
@@ -231,35 +236,24 @@ async def settle(
         ClientStateError: the client cannot be used; nothing was sent.
     """
     request = change.request(pair.conversation_id, pair.contact_id, admin_id)
-    doubt = ambiguous
-    listed = False
-    try:
-        reply = await transport.send(request, options, on_send=on_send)
-    except (UnknownOutcomeError, ConnectionFailedError) as error:
-        settled = DetachResult(
-            detach=pair,
-            outcome=Outcome.FAILED,
-            error=error,
-            attempts=error.attempts,
-            refusals=error.refusals,
-        )
-        doubt = doubt or isinstance(error, UnknownOutcomeError)
-    except RateLimitWaitError as error:
-        settled = DetachResult(
-            detach=pair, outcome=Outcome.FAILED, error=error, refusals=error.refusals
-        )
-    else:
-        settled = _read_reply(reply, pair, change)
-        # A conversation that does not exist holds no contact, whatever came before.
-        done, missing = change.done, Outcome.CONVERSATION_MISSING
-        certain = settled.outcome is done or settled.outcome is missing
-        doubt = (doubt or reply.in_doubt) and not certain
-        listed = reply.doubt is not None and reply.doubt.listed
-    if settled.error is not None:
-        settled = await with_fatal(transport, settled, settled.error, options)
-    if not doubt:
+    settled, reply = await ask(
+        transport,
+        pair,
+        request,
+        options,
+        done=change.done,
+        outcomes=change.outcomes,
+        on_send=on_send,
+    )
+    in_doubt = isinstance(settled.error, UnknownOutcomeError) if reply is None else reply.in_doubt
+    # A conversation that does not exist holds no contact, whatever came before.
+    certain = settled.outcome in {change.done, Outcome.CONVERSATION_MISSING}
+    if certain or not (ambiguous or in_doubt):
         return settled
+    if isinstance(settled.fatal, AuthenticationError | PermissionDeniedError):
+        return _unknown(settled)  # a check would be refused just the same
     settled = await _check(transport, pair, options, settled, change)
+    listed = reply is not None and reply.doubt is not None and reply.doubt.listed
     if listed and transport.habit.note(gone=settled.outcome is change.done):
         logger.warning(
             "this workspace's replies list the contact that was just removed, as %d checks in a "
@@ -269,38 +263,55 @@ async def settle(
     return settled
 
 
-def _read_reply(reply: Reply, pair: Detach, change: Change) -> DetachResult:
-    """Return what a final reply means if no attempt in doubt came before it."""
-    if reply.succeeded:
-        outcome, error = change.done, None
-    else:
-        error = error_of(reply)
-        outcome = change.outcomes.get(type(error), Outcome.FAILED)
-        if reply.doubt is not None:
-            outcome = Outcome.FAILED
-    return DetachResult(
+async def ask(
+    transport: Transport,
+    pair: Detach,
+    request: wire.Request,
+    options: CallOptions,
+    *,
+    done: Outcome = Outcome.DETACHED,
+    outcomes: Mapping[type[IntercomError], Outcome] = MISSING,
+    on_send: Callable[[], Awaitable[None] | None] | None = None,
+) -> tuple[DetachResult, Reply | None]:
+    """Send a request about a pair; return what its reply alone says, and the reply, if any came."""
+    try:
+        reply = await transport.send(request, options, on_send=on_send)
+    except (ConnectionFailedError, RateLimitWaitError, UnknownOutcomeError) as error:
+        asked = DetachResult(
+            detach=pair,
+            outcome=Outcome.FAILED,
+            error=error,
+            attempts=error.attempts,
+            refusals=error.refusals,
+        )
+        return await _with_fatal(transport, asked, options), None
+    answered = None if reply.succeeded else error_of(reply)
+    if answered is not None:
+        done = Outcome.FAILED if reply.doubt else outcomes.get(type(answered), Outcome.FAILED)
+    asked = DetachResult(
         detach=pair,
-        outcome=outcome,
-        answer=reply if error is None else None,
-        error=error,
+        outcome=done,
+        answer=reply if answered is None else None,
+        error=answered,
         attempts=reply.attempts,
         refusals=reply.refusals,
         request_id=request_id_of(reply),
     )
+    return await _with_fatal(transport, asked, options), reply
 
 
-async def with_fatal(
-    transport: Transport, settled: DetachResult, error: IntercomError, options: CallOptions
+async def _with_fatal(
+    transport: Transport, asked: DetachResult, options: CallOptions
 ) -> DetachResult:
     """Note whether an error ends a whole run.
 
     A 403 may be about one conversation: a look at `/me` shows whether the token is still good.
     """
-    if isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError):
-        return replace(settled, fatal=error)
-    if isinstance(error, PermissionDeniedError) and not await transport.token_is_good(options):
-        return replace(settled, fatal=error)
-    return settled
+    error = asked.error
+    fatal = isinstance(error, AuthenticationError | AdminNotFoundError | CertificateError)
+    if isinstance(error, PermissionDeniedError):
+        fatal = not await transport.token_is_good(options)
+    return replace(asked, fatal=error) if fatal else asked
 
 
 LOOKS: Final = (0.0, 1.0, 2.0)
@@ -311,12 +322,23 @@ async def _check(
     transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, change: Change
 ) -> DetachResult:
     """Check whether the contact takes part, after an attempt in doubt."""
-    if isinstance(settled.fatal, AuthenticationError | PermissionDeniedError):
-        return _unknown(settled)  # the check would be refused just the same
+    look = wire.get_conversation(pair.conversation_id)
     for wait in LOOKS:
-        settled, reply = await _look(transport, pair, options, settled, wait)
-        if reply is None:
-            return settled
+        try:
+            if wait:
+                await transport.sleep(wait)
+            seen, reply = await ask(transport, pair, look, options)
+        except ClientStateError:
+            return _unknown(settled)
+        settled = replace(
+            settled,
+            attempts=settled.attempts + seen.attempts,
+            refusals=settled.refusals + seen.refusals,
+            request_id=seen.request_id or settled.request_id,
+            fatal=seen.fatal or settled.fatal,
+        )
+        if seen.outcome is Outcome.CONVERSATION_MISSING:
+            return replace(settled, outcome=seen.outcome, error=seen.error)
         contacts = await participants(reply, pair.conversation_id)
         if contacts is None:
             return _unknown(settled)
@@ -325,36 +347,6 @@ async def _check(
         if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
             return settled
     return _failed(settled, attached=not change.attached_after)
-
-
-async def _look(
-    transport: Transport, pair: Detach, options: CallOptions, settled: DetachResult, wait: float
-) -> tuple[DetachResult, Reply | None]:
-    """Wait, then ask for the conversation; return None for its reply if that is no success."""
-    try:
-        if wait:
-            await transport.sleep(wait)
-        reply = await transport.send(wire.get_conversation(pair.conversation_id), options)
-    except ConnectionFailedError as error:
-        return _unknown(_with_requests(settled, error.attempts, error.refusals)), None
-    except RateLimitWaitError as error:
-        return _unknown(_with_requests(settled, 0, error.refusals)), None
-    except ClientStateError:
-        return _unknown(settled), None
-    settled = _with_requests(settled, reply.attempts, reply.refusals)
-    settled = replace(settled, request_id=request_id_of(reply) or settled.request_id)
-    if reply.succeeded:
-        return settled, reply
-    answered = error_of(reply)
-    if isinstance(answered, ConversationNotFoundError):
-        return replace(settled, outcome=Outcome.CONVERSATION_MISSING, error=answered), None
-    return _unknown(await with_fatal(transport, settled, answered, options)), None
-
-
-def _with_requests(settled: DetachResult, attempts: int, refusals: int) -> DetachResult:
-    return replace(
-        settled, attempts=settled.attempts + attempts, refusals=settled.refusals + refusals
-    )
 
 
 def _failed(settled: DetachResult, *, attached: bool) -> DetachResult:
@@ -379,13 +371,15 @@ def _unknown(settled: DetachResult) -> DetachResult:
     return replace(settled, outcome=Outcome.UNKNOWN, error=error)
 
 
-async def participants(reply: Reply, conversation_id: str) -> frozenset[str] | None:
-    """Return the contacts that take part, None if the reply does not prove it.
+async def participants(reply: Reply | None, conversation_id: str) -> frozenset[str] | None:
+    """Return the contacts that take part, None if no reply proves it.
 
     It must name the conversation, and list as many contacts as it says there are.
     """
     from intercom_async.structuring.replies import read_conversation  # noqa: PLC0415  loads the model
 
+    if reply is None or not reply.succeeded:
+        return None
     try:
         conversation = await read_conversation(reply, None)
     except IntercomError:

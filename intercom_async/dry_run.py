@@ -6,23 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from intercom_async.detaching import (
-    Detach,
-    DetachResult,
-    Outcome,
-    participants,
-    with_fatal,
-)
-from intercom_async.errors import (
-    AdminNotFoundError,
-    ConnectionFailedError,
-    ConversationNotFoundError,
-    RateLimitWaitError,
-)
+from intercom_async.detaching import Detach, DetachResult, Outcome, ask, participants
+from intercom_async.errors import AdminNotFoundError
 from intercom_async.transport import wire
-from intercom_async.transport.doubt import error_of
 from intercom_async.transport.sending import CallOptions, Transport
-from intercom_async.transport.wire import Reply, Request
 
 
 class DryRun:
@@ -34,7 +21,7 @@ class DryRun:
 
     def __init__(self) -> None:
         self._removed: Counter[str] = Counter()
-        self._admins: dict[str, DetachResult | None] = {}
+        self._admins: dict[str, DetachResult] = {}
         self._turn = asyncio.Lock()
 
     async def __call__(
@@ -49,79 +36,37 @@ class DryRun:
     ) -> DetachResult:
         """See `settle`; nothing is ambiguous, because nothing changes."""
         del ambiguous
-        wire.detach(
-            pair.conversation_id, pair.contact_id, admin_id
-        )  # raises if an id cannot be sent
-        problem = await self._admin_problem(transport, pair, str(admin_id), options)
-        if problem is not None:
-            return replace(problem, detach=pair)
-        request = wire.get_conversation(pair.conversation_id)
-        reply = await _ask(transport, pair, request, options, on_send)
-        if isinstance(reply, DetachResult):
-            return reply
-        return await self._foresee(reply, pair)
-
-    async def _admin_problem(
-        self, transport: Transport, pair: Detach, admin_id: str, options: CallOptions
-    ) -> DetachResult | None:
-        async with self._turn:
-            if admin_id not in self._admins:
-                asked = await _ask(transport, pair, wire.get_admin(admin_id), options, None)
-                problem = asked if isinstance(asked, DetachResult) else None
-                if problem is not None and not isinstance(problem.error, AdminNotFoundError):
-                    return problem  # it may pass: the next pair asks again
-                self._admins[admin_id] = problem
-        return self._admins[admin_id]
-
-    async def _foresee(self, reply: Reply, pair: Detach) -> DetachResult:
+        # Raises if an id cannot be sent.
+        wire.detach(pair.conversation_id, pair.contact_id, admin_id)
+        admin = await self._look_at_admin(transport, pair, str(admin_id), options)
+        if admin.error is not None:
+            return replace(admin, detach=pair)
+        look = wire.get_conversation(pair.conversation_id)
+        result, reply = await ask(transport, pair, look, options, on_send=on_send)
+        if result.error is not None:
+            return result
         contacts = await participants(reply, pair.conversation_id)
+        return replace(result, outcome=self._foresee(pair, contacts))
+
+    async def _look_at_admin(
+        self, transport: Transport, pair: Detach, admin_id: str, options: CallOptions
+    ) -> DetachResult:
+        async with self._turn:
+            found = self._admins.get(admin_id)
+            if found is None:
+                look = wire.get_admin(admin_id)
+                found, _ = await ask(transport, pair, look, options, outcomes={})
+                # Other errors may pass, so the next pair asks again.
+                if found.error is None or isinstance(found.error, AdminNotFoundError):
+                    self._admins[admin_id] = found
+        return found
+
+    def _foresee(self, pair: Detach, contacts: frozenset[str] | None) -> Outcome:
         if contacts is None:
-            outcome = Outcome.UNKNOWN
-        elif pair.contact_id not in contacts:
-            outcome = Outcome.ALREADY_ABSENT
-        elif len(contacts) - self._removed[pair.conversation_id] <= 1:
-            outcome = Outcome.REFUSED_LAST_CONTACT
-        else:
-            self._removed[pair.conversation_id] += 1
-            outcome = Outcome.DETACHED
-        return DetachResult(
-            detach=pair,
-            outcome=outcome,
-            answer=reply,
-            attempts=reply.attempts,
-            refusals=reply.refusals,
-            request_id=reply.request_id,
-        )
-
-
-async def _ask(
-    transport: Transport,
-    pair: Detach,
-    request: Request,
-    options: CallOptions,
-    on_send: Callable[[], Awaitable[None] | None] | None,
-) -> Reply | DetachResult:
-    """Return the reply to a question, or the pair's outcome if it fails."""
-    try:
-        reply = await transport.send(request, options, on_send=on_send)
-    except ConnectionFailedError as error:
-        return DetachResult(
-            detach=pair, outcome=Outcome.FAILED, error=error, attempts=error.attempts
-        )
-    except RateLimitWaitError as error:
-        return DetachResult(
-            detach=pair, outcome=Outcome.FAILED, error=error, refusals=error.refusals
-        )
-    if reply.succeeded:
-        return reply
-    answered = error_of(reply)
-    missing = isinstance(answered, ConversationNotFoundError)
-    result = DetachResult(
-        detach=pair,
-        outcome=Outcome.CONVERSATION_MISSING if missing else Outcome.FAILED,
-        error=answered,
-        attempts=reply.attempts,
-        refusals=reply.refusals,
-        request_id=wire.request_id_of(reply),
-    )
-    return await with_fatal(transport, result, answered, options)
+            return Outcome.UNKNOWN
+        if pair.contact_id not in contacts:
+            return Outcome.ALREADY_ABSENT
+        if len(contacts) - self._removed[pair.conversation_id] <= 1:
+            return Outcome.REFUSED_LAST_CONTACT
+        self._removed[pair.conversation_id] += 1
+        return Outcome.DETACHED

@@ -135,6 +135,8 @@ class RateLimitWaitError(IntercomError):
         code, message, request_id: of the last refusal, or None.
     """
 
+    attempts = 0
+
     def __init__(
         self,
         *,
@@ -236,6 +238,14 @@ class ResponseDecodeError(IntercomError):
         self.request_id = request_id
         reply = "the reply" if status is None else _named(status, request_id)
         super().__init__(f"{reply} is no JSON object: {reason}")
+
+    def about(self, reply: ReplyHead) -> "ResponseDecodeError":
+        """Return the same error about a reply."""
+        named = ResponseDecodeError(
+            self.reason, body=self.body, status=reply.status, request_id=reply.request_id
+        )
+        named.reply = reply
+        return named
 
 
 class ContradictoryReplyError(_AttemptedError):

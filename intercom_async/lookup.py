@@ -8,7 +8,7 @@ from typing import Final
 from intercom_async.errors import APIError, ContradictoryReplyError, GatewayError
 from intercom_async.model import ContactReference, Conversation
 from intercom_async.search import Search
-from intercom_async.structuring import decode_contacts
+from intercom_async.structuring import decode_page
 from intercom_async.transport import wire
 
 FIELDS: Final = {"contact": "id", "email": "email", "external-id": "external_id"}
@@ -20,80 +20,69 @@ _HOPS: Final = 5
 _CANONICAL: Final = re.compile(r'</contacts/([^/>]+)>\s*;\s*rel="?canonical"?', re.ASCII)
 
 
-class Lookup:
-    """Asks Intercom who people are and where they take part.
+async def contacts_of(
+    search: Search, by: str, values: Sequence[str]
+) -> dict[str, dict[str, ContactReference]]:
+    """Return the contacts of each person, by their ids.
 
-    Attributes:
-        alone: conversations that were left out, because the contact is the only one in them.
+    Raises:
+        ContradictoryReplyError: the search returned a contact that matches none of the people.
     """
+    contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
+    async with aclosing(search.contacts(FIELDS[by], *values)) as results:
+        async for contact in results:
+            for value in _named(contact, by, values):
+                contacts[value][contact.id or ""] = contact
+    if by == "contact":
+        for value, found in contacts.items():
+            if value in found:
+                contacts[value] = {value: found[value]}
+            elif len(found) > 1:
+                raise _others()
+            elif not found:
+                contacts[value] = await _merged_into(search, value)
+    return contacts
 
-    def __init__(self, search: Search) -> None:
-        self.search = search
-        self.alone = 0
 
-    async def contacts(
-        self, by: str, values: Sequence[str]
-    ) -> dict[str, dict[str, ContactReference]]:
-        """Return the contacts of each person, by their ids.
+async def _merged_into(search: Search, contact_id: str) -> dict[str, ContactReference]:
+    """Ask for a contact that no search finds, and for the one it was merged into."""
+    for _ in range(_HOPS):
+        search.count()
+        try:
+            reply = await search.call(wire.get_contact(contact_id), search.options)
+        except APIError as error:
+            if error.status not in {404, 410} or isinstance(error, GatewayError):
+                raise
+            link = "" if error.reply is None else error.reply.headers.get("Link", "")
+            into = _CANONICAL.search(link) if error.status == 410 else None
+            if into is None:
+                break
+            contact_id = into[1]
+        else:
+            page = decode_page(b'{"data":[%b]}' % reply.body, ContactReference)
+            return {contact.id: contact for contact in page.entries if contact.id}
+    return {}
 
-        Raises:
-            ContradictoryReplyError: the search returned a contact that matches none of the people.
-        """
-        contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
-        async with aclosing(self.search.contacts(FIELDS[by], *values)) as results:
-            async for contact in results:
-                for value in _named(contact, by, values):
-                    contacts[value][contact.id or ""] = contact
-        if by == "contact":
-            return {value: await self._unmerged(value, contacts[value]) for value in values}
-        return contacts
 
-    async def _unmerged(
-        self, contact_id: str, contacts: dict[str, ContactReference]
-    ) -> dict[str, ContactReference]:
-        """Return the contact with an id, or else the one that it was merged into."""
-        if contact_id in contacts:
-            return {contact_id: contacts[contact_id]}
-        if len(contacts) > 1:
-            raise _others()
-        return contacts or await self._follow(contact_id)
+async def pairs_of(search: Search, contact_ids: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
+    """Return the pairs of contacts, and how many other conversations hold one of them alone.
 
-    async def _follow(self, contact_id: str) -> dict[str, ContactReference]:
-        """Ask for a contact that no search finds, and for the one it was merged into."""
-        for _ in range(_HOPS):
-            self.search.count()
-            try:
-                reply = await self.search.call(wire.get_contact(contact_id), self.search.options)
-            except APIError as error:
-                if error.status not in {404, 410} or isinstance(error, GatewayError):
-                    raise
-                link = "" if error.reply is None else error.reply.headers.get("Link", "")
-                into = _CANONICAL.search(link) if error.status == 410 else None
-                if into is None:
-                    break
-                contact_id = into[1]
+    The last contact of a conversation could not be removed anyway.
+
+    Raises:
+        ContradictoryReplyError: the search returned a conversation that does not clearly name
+            one of the contacts.
+    """
+    pairs: list[tuple[str, str]] = []
+    alone = 0
+    async with aclosing(search.conversations(*contact_ids)) as results:
+        async for one in results:
+            takers = _takers(one, contact_ids)
+            if len(one.participants) > 1 or not one.participants_known:
+                pairs += [(one.id or "", taker) for taker in takers]
             else:
-                page = decode_contacts(b'{"data":[%b]}' % reply.body)
-                return {contact.id: contact for contact in page.contacts if contact.id}
-        return {}
-
-    async def pairs(self, contact_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Return the pairs of contacts.
-
-        Raises:
-            ContradictoryReplyError: the search returned a conversation that does not clearly name
-                one of the contacts.
-        """
-        pairs: list[tuple[str, str]] = []
-        async with aclosing(self.search.conversations(*contact_ids)) as results:
-            async for one in results:
-                takers = _takers(one, contact_ids)
-                # The last contact of a conversation could not be removed anyway.
-                if len(one.participants) > 1 or not one.participants_known:
-                    pairs += [(one.id or "", taker) for taker in takers]
-                else:
-                    self.alone += 1
-        return pairs
+                alone += 1
+    return pairs, alone
 
 
 def _others() -> ContradictoryReplyError:

@@ -8,7 +8,7 @@ before the next begins. So a run that was killed searches again only for people 
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -17,7 +17,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
@@ -39,7 +39,7 @@ from intercom_async.errors import (
 from intercom_async.ids import check_id
 from intercom_async.journal import Binding, Journal, JournalError, Row, Session, State
 from intercom_async.journal.people import People, Person, PersonState
-from intercom_async.lookup import FIELDS, Lookup
+from intercom_async.lookup import FIELDS, contacts_of, pairs_of
 from intercom_async.pairs import check_input
 from intercom_async.search import Requests, Search
 from intercom_async.transport import wire
@@ -55,8 +55,6 @@ _EXAMPLES: Final = 100
 """The most people that a summary names."""
 
 _OPEN: Final = {PersonState.PENDING, PersonState.LOOKED_UP}
-_COUNTED: Final = ("contacts", "merged", "without_email", "duplicates")
-_NAMED: Final = {PersonState.NOT_FOUND, PersonState.AMBIGUOUS, PersonState.FAILED}
 
 _FINAL: Final = (
     AuthenticationError,
@@ -84,12 +82,13 @@ logger: Final = logging.getLogger("intercom_async")
 class PeopleSummary:
     """The people of a run in numbers, those of its earlier sessions included.
 
+    They are counted when a run begins and when the search ends.
+
     Attributes:
         states: people by `PersonState`; states without people are missing.
         contacts: the contacts that the people have in Intercom; one person may have several.
         merged: contacts that were found by following a merge.
         without_email: contacts without an e-mail address: they cannot be attached again by id.
-        duplicates: people that occurred again.
         alone: conversations of this session in which one of these contacts is the only one, and
             stays.
         searches: requests that searched for them, in this session; repeated ones count once.
@@ -98,11 +97,10 @@ class PeopleSummary:
         one_by_one: what Intercom refused to search in batches: "contacts", "conversations".
     """
 
-    states: dict[PersonState, int]
+    states: dict[PersonState, int] = attrs.field(factory=dict[PersonState, int])
     contacts: int = 0
     merged: int = 0
     without_email: int = 0
-    duplicates: int = 0
     alone: int = 0
     searches: int = 0
     examples: tuple[Person, ...] = ()
@@ -140,23 +138,20 @@ class PairSearch:
         self._by: By = by
         self._one_per_address = one_per_address
         self._search = search
-        self._lookup = Lookup(search)
         self._kept: People | None = None
         self._pairs = self._find()
         self._found: deque[Detach] = deque()
         self._one_by_one: list[str] = []
-        self._tally: Counter[str] = Counter()
-        self._examples: dict[str, Person] = {}
+        self._alone = 0
+        self._counted = PeopleSummary()
 
     @property
     def summary(self) -> PeopleSummary:
-        """The people in numbers, up to now."""
-        return PeopleSummary(
-            states={state: n for state in PersonState if (n := self._tally[state])},
-            **{name: self._tally[name] for name in _COUNTED},
-            alone=self._lookup.alone,
+        """The people in numbers."""
+        return attrs.evolve(
+            self._counted,
+            alone=self._alone,
             searches=self._search.requests,
-            examples=tuple(self._examples.values()),
             one_by_one=tuple(self._one_by_one),
         )
 
@@ -170,13 +165,22 @@ class PairSearch:
 
     async def _keep_in(self, session: Session) -> None:
         self._kept = People(session)
-        for state, *numbers in await self._kept.counts():
-            names = (state, "contacts", "merged", "without_email")
-            self._tally.update(dict(zip(names, numbers, strict=True)))
+        await self._count()
+
+    async def _count(self) -> None:
+        rows = await self._people.counts()
+        numbers = {state: number for state, number, *_ in rows}
+        self._counted = PeopleSummary(
+            states={state: numbers[state] for state in PersonState if state in numbers},
+            contacts=sum(row[2] for row in rows),
+            merged=sum(row[3] for row in rows),
+            without_email=sum(row[4] for row in rows),
+            examples=tuple(await self._people.open(_EXAMPLES)),
+        )
 
     @property
     def _people(self) -> People:
-        assert self._kept is not None  # noqa: S101  `_find` began with it
+        assert self._kept is not None  # noqa: S101  `_find` begins with it
         return self._kept
 
     def __aiter__(self) -> Self:
@@ -196,87 +200,37 @@ class PairSearch:
                 session = await Journal(None).open(Binding(operation="find", base_url=""))
                 stack.push_async_callback(session.close)
                 await self._keep_in(session)
-            groups = await stack.enter_async_context(aclosing(self._groups()))
+            groups = await stack.enter_async_context(aclosing(self._groups(self._people)))
             try:
-                unread = True
-                while unread or searching or self._found:
+                async for group in groups:
+                    searching.add(asyncio.create_task(self._find_group(group)))
+                    await _forget_ended(searching, wait=len(searching) == _SEARCHES)
                     while self._found:
                         yield self._found.popleft()
-                    if unread and len(searching) < _SEARCHES:
-                        group = await anext(groups, None)
-                        unread = group is not None
-                        if group:
-                            searching.add(asyncio.create_task(self._find_group(group)))
-                    elif searching:
-                        done, _ = await asyncio.wait(searching, return_when="FIRST_COMPLETED")
-                        for task in done:
-                            searching.remove(task)
-                            task.result()
+                while searching:
+                    await _forget_ended(searching)
+                    while self._found:
+                        yield self._found.popleft()
             finally:
                 for task in searching:
                     task.cancel()
                 await asyncio.gather(*searching, return_exceptions=True)
+                with suppress(JournalError):
+                    await self._count()
 
-    # --- reading -------------------------------------------------------------------------------
-
-    async def _groups(self) -> AsyncGenerator[list[Person]]:
+    async def _groups(self, people: People) -> AsyncGenerator[list[Person]]:
         """Yield people in groups of as many as one search may name; then those left from before."""
         group: dict[str, Person] = {}
         async with aclosing(each(self._given)) as given:
             async for value in given:
                 person = _person(self._by, value)
-                self._tally["duplicates"] += person.value in group
-                group.setdefault(person.value, person)
+                group[person.value] = person
                 if len(group) == wire.FILTERS:
-                    yield await self._begin(group)
-                    group = {}
-        yield await self._begin(group)
-        while left := await self._people.left(wire.FILTERS):
-            yield await self._take_up(left)
-
-    async def _begin(self, group: dict[str, Person]) -> list[Person]:
-        """Return the people of a group that are to be searched, and write their rows."""
-        rows = await self._people.look_up(self._by, list(group))
-        begun: list[Person] = []
-        for value, new in group.items():
-            person = rows.get(value)
-            if person is None:
-                self._count(new)
-                begun.append(new)
-            elif person.session == self._people.session.number:
-                self._tally["duplicates"] += 1
-            elif not person.state.settled:
-                begun.append(person)
-        return await self._take_up(begun)
-
-    async def _take_up(self, group: list[Person]) -> list[Person]:
-        """Make people this session's own, and leave out those that cannot be searched for."""
-        async with self._changing(group):
-            for person in group:
-                if person.session and person.state is PersonState.FAILED:
-                    again = _person(person.by, person.value)
-                    person.state, person.note = again.state, again.note
-        return [person for person in group if person.state in _OPEN]
-
-    @asynccontextmanager
-    async def _changing(self, group: Sequence[Person]) -> AsyncGenerator[None]:
-        """Let the block change people, then count them again and write their rows."""
-        for person in group:
-            self._count(person, -1)
-        yield
-        for person in group:
-            self._count(person)
-        if group:
-            await self._people.keep(group)
-
-    def _count(self, person: Person, number: int = 1) -> None:
-        self._tally[person.state] += number
-        self._tally["contacts"] += number * len(person.contacts)
-        self._tally["merged"] += number * person.merged
-        self._tally["without_email"] += number * person.without_email
-        self._examples.pop(person.value, None)
-        if person.state in _NAMED and len(self._examples) < _EXAMPLES:
-            self._examples[person.value] = person
+                    yield await people.begin([*group.values()])
+                    group.clear()
+        yield await people.begin([*group.values()])
+        while left := await people.left(wire.FILTERS):
+            yield await people.begin([_person(one.by, one.value) for one in left])
 
     # --- searching -----------------------------------------------------------------------------
 
@@ -313,23 +267,23 @@ class PairSearch:
             logger.warning("%s are searched one by one: %s", what, refusal)
 
     async def _fail(self, people: Sequence[Person], error: IntercomError) -> None:
-        async with self._changing(people):
-            for person in people:
-                person.state, person.note = PersonState.FAILED, readable(str(error))
+        for person in people:
+            person.state, person.note = PersonState.FAILED, readable(str(error))
+        await self._people.keep(people)
 
     async def _look_up(self, people: list[Person]) -> None:
         """Find the contacts of some people, all of them named by the same field."""
-        contacts_of = await self._lookup.contacts(people[0].by, [person.value for person in people])
-        async with self._changing(people):
-            for person in people:
-                contacts = contacts_of[person.value]
-                merged = person.by == "contact" and bool(contacts) and person.value not in contacts
-                person.contacts, person.merged = [*contacts], int(merged)
-                person.without_email = sum(not one.extra.get("email") for one in contacts.values())
-                person.note = f"merged into {person.contacts[0]}" if merged else None
-                person.state = PersonState.LOOKED_UP if contacts else PersonState.NOT_FOUND
-                if len(contacts) > 1 and self._one_per_address:
-                    person.state = PersonState.AMBIGUOUS
+        found = await contacts_of(self._search, people[0].by, [person.value for person in people])
+        for person in people:
+            contacts = found[person.value]
+            merged = person.by == "contact" and bool(contacts) and person.value not in contacts
+            person.contacts, person.merged = [*contacts], int(merged)
+            person.without_email = sum(not one.extra.get("email") for one in contacts.values())
+            person.note = f"merged into {person.contacts[0]}" if merged else None
+            person.state = PersonState.LOOKED_UP if contacts else PersonState.NOT_FOUND
+            if len(contacts) > 1 and self._one_per_address:
+                person.state = PersonState.AMBIGUOUS
+        await self._people.keep(people)
 
     async def _find_pairs(self, people: list[Person]) -> None:
         """Find the pairs of some people, write their rows and hand them out."""
@@ -337,7 +291,9 @@ class PairSearch:
         size = wire.FILTERS if len(people) > 1 else 1  # Intercom may have refused the batch
         pairs: list[tuple[str, str]] = []
         for start in range(0, len(contact_ids), size):
-            pairs += await self._lookup.pairs(contact_ids[start : start + size])
+            found, alone = await pairs_of(self._search, contact_ids[start : start + size])
+            pairs += found
+            self._alone += alone
         # All are found before the first is detached, which would shift the pages.
         for start in range(0, len(pairs), _ROWS):
             rows = [
@@ -350,9 +306,18 @@ class PairSearch:
                 for row, earlier in zip(rows, before, strict=True)
                 if earlier is None
             ]
-        async with self._changing(people):
-            for person in people:
-                person.state = PersonState.DONE
+        for person in people:
+            person.state = PersonState.DONE
+        await self._people.keep(people)
+
+
+async def _forget_ended(searching: set[asyncio.Task[None]], *, wait: bool = True) -> None:
+    """Forget the searches that have ended, perhaps after waiting for one; raise what they did."""
+    patience = None if wait else 0
+    done, _ = await asyncio.wait(searching, timeout=patience, return_when="FIRST_COMPLETED")
+    searching -= done
+    for task in done:
+        task.result()
 
 
 async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:

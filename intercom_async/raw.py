@@ -40,11 +40,7 @@ class RawReply(ReplyHead, frozen=True, eq=False):
         try:
             return decode_json(self.body)
         except ResponseDecodeError as error:
-            named = ResponseDecodeError(
-                error.reason, body=self.body, status=self.status, request_id=self.request_id
-            )
-            named.reply = self
-            raise named from None
+            raise error.about(self) from None
 
 
 def raw_of(reply: Reply) -> RawReply:

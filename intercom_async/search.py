@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import attrs
 from msgspec.structs import replace
@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from intercom_async.errors import ConnectionFailedError, ContradictoryReplyError, ServerError
 from intercom_async.model import ContactReference, Conversation
 from intercom_async.model.base import mark
-from intercom_async.structuring import decode_contacts, decode_page
-from intercom_async.structuring.replies import off_loop
+from intercom_async.structuring import decode_page
+from intercom_async.structuring.replies import read
 from intercom_async.transport import wire
 from intercom_async.transport.sending import CallOptions
 
@@ -28,9 +28,6 @@ _MARGIN: Final = 10_000
 """A search may have twice the results that its first page announces, and this many more."""
 
 _Entry = TypeVar("_Entry", Conversation, ContactReference)
-_Page: TypeAlias = tuple[tuple[_Entry, ...], int | None, str | None]
-"""Results, their total number, and the cursor of the next page."""
-
 _GIVEN_UP: Final = frozenset({502, 504})
 
 
@@ -68,14 +65,16 @@ class Search:
 
     def conversations(self, *contact_ids: object) -> AsyncGenerator[Conversation]:
         """Iterate over the conversations that any of the contacts takes part in."""
-        return self._results(functools.partial(wire.search_conversations, *contact_ids), _listed)
+        ask = functools.partial(wire.search_conversations, *contact_ids)
+        return self._results(ask, Conversation)
 
     def contacts(self, field: str, *values: object) -> AsyncGenerator[ContactReference]:
         """Iterate over the contacts with one of the values in "id", "email" or "external_id"."""
-        return self._results(functools.partial(wire.search_contacts, field, *values), _contacts)
+        ask = functools.partial(wire.search_contacts, field, *values)
+        return self._results(ask, ContactReference)
 
     async def _results(
-        self, request: Callable[..., wire.Request], decode: Callable[[bytes], _Page[_Entry]]
+        self, ask: Callable[..., wire.Request], kind: type[_Entry]
     ) -> AsyncGenerator[_Entry]:
         """Iterate over what a search finds, each result once.
 
@@ -87,6 +86,7 @@ class Search:
             ContradictoryReplyError: the search goes on, but brings nothing new, or has far more
                 results than it announced.
         """
+        decode = functools.partial(decode_page, kind=kind)
         seen: set[str] = set()
         most: int | None = None
         size = _LARGEST_PAGE
@@ -96,40 +96,44 @@ class Search:
             passed: set[str] = set()
             cursor: str | None = None
             while True:
-                reply, size = await self._page(request, size, cursor)
-                entries, total, cursor = await off_loop(reply, decode)
-                ids = {entry.id for entry in entries if entry.id is not None}
-                head = wire.head_of(reply)
-                for entry in entries:
+                reply, size = await self._page(ask, size, cursor)
+                page = await read(reply, decode)
+                cursor, head = page.starting_after, wire.head_of(reply)
+                ids = {entry.id for entry in page.entries if entry.id is not None}
+                for entry in page.entries:
                     if entry.id is not None and entry.id not in seen:
                         seen.add(entry.id)
                         mark(entry, head)
                         yield entry
-                announced = max(announced, total or 0)
+                if kind is Conversation:  # how searches of contacts count is not documented
+                    announced = max(announced, page.total_count or 0)
                 most = _MARGIN + 2 * announced if most is None else most
                 if len(seen) > most:
-                    reason = f"the search has {len(seen):,} results, far more than it announced"
-                    raise _contradiction(reason, reply)
+                    raise _contradiction(
+                        f"the search has {len(seen):,} results, far more than it announced", reply
+                    )
                 nothing_new = ids <= passed
                 passed |= ids
-                if cursor is None or not entries:
+                if cursor is None or not page.entries:
                     break
                 if nothing_new:
-                    reason = "the search leads back to results it had before, but says that more "
-                    raise _contradiction(f"{reason}follow", reply)
+                    raise _contradiction(
+                        "the search leads back to results it had before, but says that more follow",
+                        reply,
+                    )
             if len(passed) >= announced:
                 break
             idle = idle + 1 if len(seen) == before else 0
 
     async def _page(
-        self, request: Callable[..., wire.Request], size: int, cursor: str | None
+        self, ask: Callable[..., wire.Request], size: int, cursor: str | None
     ) -> tuple[wire.Reply, int]:
         """Return a page and its size; one that a gateway gives up on is asked for in halves."""
         options = self.options
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = replace(options, retry=retry)
         while True:
-            asked = request(per_page=size, starting_after=cursor)
+            asked = ask(per_page=size, starting_after=cursor)
             self.count()
             try:
                 return await self.call(asked, options if size == _SMALLEST_PAGE else brief), size
@@ -146,13 +150,3 @@ def _contradiction(reason: str, reply: wire.Reply) -> ContradictoryReplyError:
     return ContradictoryReplyError(
         reason, status=reply.status, request_id=wire.request_id_of(reply)
     )
-
-
-def _listed(body: bytes) -> _Page[Conversation]:
-    page = decode_page(body)
-    return page.conversations, page.total_count, page.starting_after
-
-
-def _contacts(body: bytes) -> _Page[ContactReference]:
-    page = decode_contacts(body)
-    return page.contacts, None, page.starting_after

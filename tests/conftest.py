@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import coverage
@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 import uvloop
 
+from intercom_async import IntercomClient, RetryPolicy
+from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.postgres_server import PostgresServer
 
@@ -76,6 +78,19 @@ def pytest_asyncio_loop_factories(
     marker = item.get_closest_marker("asyncio")
     asked = () if marker is None else marker.kwargs.get("loop_factories") or ()
     return {name: _LOOPS[name] for name in asked} or {"system": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[IntercomSimulator]:
+    async with IntercomSimulator(limit=100_000, keep_log=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
+    policy = RetryPolicy(backoff=0.0)
+    async with IntercomClient(sim.token, base_url=sim.url, retry=policy) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Finding contacts by address or external id."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,18 +8,6 @@ from intercom_async import IntercomClient, InvalidArgumentError
 from intercom_async.simulator import IntercomSimulator
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(limit=1000) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
-    async with IntercomClient("token", base_url=sim.url) as opened:
-        yield opened
 
 
 async def test_all_contacts_with_an_address_or_an_external_id_are_found(

@@ -23,12 +23,10 @@ class Loud(str):
 
 
 class Index:
+    """A whole number of another library, such as numpy's."""
+
     def __index__(self) -> int:
         return 5017690
-
-
-class Number(enum.IntEnum):
-    ONE = 5017690
 
 
 @pytest.mark.parametrize(
@@ -51,9 +49,7 @@ def test_white_space_and_what_shows_nothing_around_an_id_is_left_out(around: str
     assert check_id("contact_id", f"{around}c1{around}{around}") == "c1"
 
 
-@pytest.mark.parametrize(
-    "value", [5017690, Index(), Number.ONE, Known.ONE, Loud("5017690"), Loud(" 5017690 ")]
-)
+@pytest.mark.parametrize("value", [5017690, Index(), Known.ONE, Loud("5017690"), Loud(" 5017690 ")])
 def test_whole_numbers_and_texts_of_other_classes_become_plain_texts(value: object) -> None:
     found = check_id("admin_id", value)
     assert type(found) is str
@@ -63,7 +59,8 @@ def test_whole_numbers_and_texts_of_other_classes_become_plain_texts(value: obje
 @pytest.mark.parametrize(
     ("value", "seen"),
     [
-        *((text, "2.15E+14") for text in ["2.15469E+14", "2,15E+14", "1e+16", "2.0E14", "2E14"]),
+        ("2E14", "'2E14' looks like a spreadsheet's 2.15E+14: export the column as text"),
+        *((text, "2.15E+14") for text in ["2.15469E+14", "2,15E+14", "1e+16", "2.0E14"]),
         *((value, "1297.0") for value in ["1297.0", "1297,0", "1297.", 1297.0, 0.5]),
         *((text, "1,308") for text in ["1,308", "1.308.000", "1 308", "1\u202f308", "1'308"]),
         *((text, "1,308") for text in ["12,34,567", "1.5", "1\u2019308", "+1306"]),
@@ -102,15 +99,6 @@ def test_what_is_no_text_and_no_whole_number_is_refused_by_its_type(value: objec
 def test_a_number_too_long_to_be_written_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="it is longer than 512 characters"):
         check_id("contact_id", 10**5000)
-
-
-def test_a_refusal_says_what_to_do() -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        check_id("conversation_id", "2.15469E+14")
-    assert str(caught.value) == (
-        "conversation_id must be an id; '2.15469E+14' looks like a spreadsheet's 2.15E+14: "
-        "export the column as text"
-    )
 
 
 @given(st.text())

@@ -31,19 +31,7 @@ from tests.support.rows import rows_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
-RETRY = RetryPolicy(attempts=2, backoff=0.01)
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(limit=100_000, keep_log=True) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
-    async with IntercomClient("token", base_url=sim.url, retry=RETRY) as opened:
-        yield opened
+RETRY = RetryPolicy(attempts=2, backoff=0.0)
 
 
 async def found(
@@ -151,7 +139,6 @@ class TestFinding:
         people = ["P0@X.example", *addresses(20), "#N/A", *addresses(1)]
         got, summary = await found(client, people)
         assert sorted(got) == sorted(pairs)
-        assert summary.duplicates == 1
         assert summary.states == {"done": 21, "failed": 1}
         assert [one.value for one in summary.examples] == ["#N/A"]
 

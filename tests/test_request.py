@@ -19,6 +19,7 @@ from intercom_async import (
     IntercomError,
     InvalidArgumentError,
     Lane,
+    LastContactError,
     NotFoundError,
     RateLimitWaitError,
     RawReply,
@@ -28,7 +29,7 @@ from intercom_async import (
     ServerError,
     UnknownOutcomeError,
 )
-from intercom_async.observing import CallBegan, Event
+from intercom_async.observing import CallBegan, Event, WaitRefused
 from intercom_async.simulator import Fault, IntercomSimulator
 from intercom_async.structuring import decode_conversation, encode_conversation
 from tests.support.raw_server import RawServer, Script, always, in_turn, reply
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 TOKEN = "marked-token-value"
 ERROR = b'{"type": "error.list", "errors": [{"code": "not_found", "message": "Tag not found"}]}'
+MISSING = ERROR.replace(b"Tag not found", b"Resource Not Found")
 SEARCH = {"query": {"field": "email", "operator": "=", "value": "a@example.com"}}
 
 
@@ -66,6 +68,13 @@ async def answered(data: bytes, method: str = "GET") -> RawReply:
         return await client.request(method, "/tags")
 
 
+PATHS_THAT_COULD_LEAD_ELSEWHERE = [
+    *("tags", "", "/", 17, "/tags/", "/a b", "/ü", "/a\\b", "/a\r\nb", "/100%"),
+    *("https://api.example.com/tags", "//api.example.com/tags", "/conversations//customers/1"),
+    *("/tags?page=2", "/tags#1", "/tags/../admins", "/tags/%2e%2E/admins", "/tags/./1"),
+]
+
+
 class TestCalls:
     async def test_an_endpoint_is_called_with_the_token_a_document_and_parameters(self) -> None:
         async with (
@@ -87,26 +96,23 @@ class TestCalls:
         assert repr(found) == "RawReply(status=200, request_id='abc', body=<12 bytes>)"
 
     async def test_the_quota_and_the_events_are_those_of_every_call(
-        self, sim: IntercomSimulator
+        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         events: list[Event] = []
         async with IntercomClient(TOKEN, base_url=sim.url, observer=events.append) as client:
             await client.request("GET", "/me", params={"a": "b"})
-            bulk = await client.request("GET", "/me", lane=Lane.BULK)
-            status = client.rate_limit
-            assert status is not None
-            assert status.remaining == 165
+            await client.request("GET", "/me", lane=Lane.BULK)
             sim.spend(167)
             with pytest.raises(RateLimitWaitError) as raised:
                 for _ in range(3):
-                    await client.with_options(max_wait=0).request("GET", "/me")
-            assert raised.value.reply is None or raised.value.reply.status == 429
-        began = [event for event in events if isinstance(event, CallBegan)]
-        assert [(event.path, event.lane) for event in began[:2]] == [
-            ("/me", "interactive"),
-            ("/me", "bulk"),
-        ]
-        assert bulk.json()["id"] == "5017690"
+                    await client.with_options(max_wait=0.5).request("GET", "/me")
+        began = [(event.path, event.lane) for event in events if isinstance(event, CallBegan)]
+        assert began[:2] == [("/me", "interactive"), ("/me", "bulk")]
+        (refused,) = [event for event in events if isinstance(event, WaitRefused)]
+        assert refused.wait > refused.max_wait == 0.5
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        for told in (str(raised.value), warning.getMessage()):
+            assert f"{refused.wait:.2f} s" in told
 
     @pytest.mark.parametrize(
         ("data", "told"),
@@ -129,7 +135,7 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("data", "kind"),
         [
-            (reply(ERROR, status="404 Not Found"), IntercomError),
+            (reply(MISSING, status="404 Not Found"), NotFoundError),
             (reply(b"", status="302 Found"), RedirectError),
             (reply(b"<html>", status="403 Forbidden"), GatewayError),
             (reply(b"<html>", headers="Content-Type: text/html\r\n"), ResponseDecodeError),
@@ -145,50 +151,14 @@ class TestCalls:
             await answered(data)
         assert raised.value.reply is not None
         assert raised.value.reply.status == int(data[9:12])
-
-    async def test_what_is_missing_is_not_called_a_conversation(
-        self, client: IntercomClient
-    ) -> None:
-        with pytest.raises(NotFoundError, match="Resource Not Found") as raised:
-            await client.request("GET", "/tags/17")
-        assert type(raised.value) is NotFoundError
-
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "tags",
-            "",
-            "/",
-            "https://api.example.com/tags",
-            "//api.example.com/tags",
-            "/tags?page=2",
-            "/tags#1",
-            "/tags/../admins",
-            "/tags/%2e%2E/admins",
-            "/tags/./1",
-            "/conversations//customers/1",
-            "/tags/",
-            "/a b",
-            "/ü",
-            "/a\\b",
-            "/a\r\nb",
-            "/100%",
-            17,
-        ],
-    )
-    async def test_a_path_that_could_lead_elsewhere_is_refused_in_one_sentence(
-        self, sim: IntercomSimulator, client: IntercomClient, path: str
-    ) -> None:
-        with pytest.raises(InvalidArgumentError, match="path must be a path below the base URL"):
-            await client.request("DELETE", path)
-        assert sim.requests.total == 0
+        # Nobody knows what is missing.
+        assert not isinstance(raised.value, ConversationNotFoundError)
 
     @pytest.mark.parametrize(
         ("name", "value"),
         [
-            ("method", "TRACE"),
-            ("method", None),
-            ("method", "HEAD"),
+            *(("method", value) for value in ("TRACE", None, "HEAD")),
+            *(("path", value) for value in PATHS_THAT_COULD_LEAD_ELSEWHERE),
             ("json", object()),
             ("json", {"a": {1j}}),
             ("params", ["a"]),
@@ -215,28 +185,25 @@ class TestRepeating:
 
     @pytest.mark.parametrize("lost", LOST, ids=["lost", "500", "foreign_429"])
     @pytest.mark.parametrize(
-        ("method", "idempotent"), [("POST", None), ("PATCH", None), ("DELETE", False)]
+        ("method", "idempotent", "harmless"),
+        [
+            *((method, None, True) for method in ("GET", "PUT", "DELETE")),
+            *((method, None, False) for method in ("POST", "PATCH")),
+            *(("POST", True, True), ("DELETE", False, False)),
+        ],
     )
-    async def test_what_may_have_been_applied_is_not_sent_again(
-        self, method: str, idempotent: bool | None, lost: bytes | None
+    async def test_what_may_have_been_applied_is_sent_again_only_if_that_does_no_harm(
+        self, method: str, idempotent: bool | None, harmless: bool, lost: bytes | None
     ) -> None:
         async with raw(in_turn(lost, reply())) as (server, client):
-            kind = UnknownOutcomeError if lost is None else IntercomError
-            with pytest.raises(kind, match="may have been applied and is not repeated"):
-                await client.request(method, "/tags", json={"name": "VIP"}, idempotent=idempotent)
-            assert len(server.requests) == 1
-
-    @pytest.mark.parametrize("lost", LOST, ids=["lost", "500", "foreign_429"])
-    @pytest.mark.parametrize(
-        ("method", "idempotent"),
-        [("GET", None), ("PUT", None), ("DELETE", None), ("POST", True)],
-    )
-    async def test_what_does_no_harm_is_sent_again(
-        self, method: str, idempotent: bool | None, lost: bytes | None
-    ) -> None:
-        async with raw(in_turn(lost, reply())) as (server, client):
-            await client.request(method, "/contacts/search", json=SEARCH, idempotent=idempotent)
-            assert len(server.requests) == 2
+            call = client.request(method, "/tags", json=SEARCH, idempotent=idempotent)
+            if harmless:
+                await call
+            else:
+                kind = UnknownOutcomeError if lost is None else IntercomError
+                with pytest.raises(kind, match="may have been applied and is not repeated"):
+                    await call
+            assert len(server.requests) == 1 + harmless
 
     async def test_a_429_of_intercom_s_is_waited_for_by_a_post_too(
         self, sim: IntercomSimulator, client: IntercomClient
@@ -307,21 +274,16 @@ class TestReplies:
         copied = pickle.loads(pickle.dumps(raised.value))
         assert copied.reply.headers["x-request-id"] == raised.value.request_id
 
-    async def test_a_lost_reply_has_no_head(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
-        with pytest.raises(UnknownOutcomeError) as raised:
-            await client.detach_contact("1", "2", admin_id="3")
-        assert raised.value.reply is None
-
     async def test_a_contradiction_and_a_body_that_is_no_json_tell_theirs(self) -> None:
-        for body, kind in ((b"[]", ResponseDecodeError), (b'{"id": "2"}', ContradictoryReplyError)):
-            async with raw(always(reply(body, headers="X-Mark: 7\r\n")), max_retries=0) as (
-                _,
-                client,
-            ):
-                with pytest.raises(kind) as raised:
+        odd = b'{"id": "1", "title": "\xff"}'  # found out only when it is decoded
+        cases: list[tuple[bytes, type[IntercomError]]] = [
+            *((body, ResponseDecodeError) for body in (b"[]", odd)),
+            (b'{"id": "2"}', ContradictoryReplyError),
+        ]
+        for body, kind in cases:
+            headers = "X-Request-Id: abc-7\r\nX-Mark: 7\r\n"
+            async with raw(always(reply(body, headers=headers)), max_retries=0) as (_, client):
+                with pytest.raises(kind, match="HTTP 200, request id abc-7") as raised:
                     await client.get_conversation("1")
             assert raised.value.reply is not None
             assert raised.value.reply.headers["x-mark"] == "7"
@@ -338,31 +300,27 @@ class TestReplies:
         assert (head.headers["x-echo"], head.headers["x-other"]) == ("Bearer [token]", "1")
 
 
-class TestMissingOk:
-    async def test_what_is_gone_already_returns_none(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        (pair,) = sim.workspace.populate(conversations=1)
-        found = await client.detach_contact(*pair, admin_id=sim.admin_id, missing_ok=True)
-        assert found is not None
-        assert found.id == pair[0]
-        for gone in (pair, ("404", pair[1])):
-            assert (
-                await client.detach_contact(*gone, admin_id=sim.admin_id, missing_ok=True) is None
-            )
+async def test_missing_ok_excuses_what_is_gone_and_nothing_else(
+    sim: IntercomSimulator, client: IntercomClient
+) -> None:
+    (pair,) = sim.workspace.populate(conversations=1)
+    only = sim.workspace.add_contact()
+    conversation = sim.workspace.add_conversation([only])
 
-    async def test_it_excuses_nothing_else(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        with pytest.raises(ConversationNotFoundError):
-            await client.detach_contact("404", "2", admin_id=sim.admin_id)
-        only = sim.workspace.add_contact()
-        conversation = sim.workspace.add_conversation([only])
-        with pytest.raises(IntercomError, match="422"):
-            await client.detach_contact(conversation, only, admin_id=sim.admin_id, missing_ok=True)
-        sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
-        with pytest.raises(UnknownOutcomeError):
-            await client.detach_contact("404", only, admin_id=sim.admin_id, missing_ok=True)
+    async def detach(conversation_id: str, contact_id: str) -> Conversation | None:
+        return await client.detach_contact(
+            conversation_id, contact_id, admin_id=sim.admin_id, missing_ok=True
+        )
+
+    found = await detach(*pair)
+    assert found is not None
+    assert found.id == pair[0]
+    assert await detach(*pair) is await detach("404", pair[1]) is None
+    with pytest.raises(LastContactError):
+        await detach(conversation, only)
+    sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=1.0)
+    with pytest.raises(UnknownOutcomeError):
+        await detach("404", only)
 
 
 class TestOptions:
@@ -385,23 +343,11 @@ class TestOptions:
             assert b"\r\nUser-Agent: intercom_async/" in request
             assert b" acme-sync/2.1\r\n" in request
 
-    @pytest.mark.parametrize(
-        "version", ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.14", "2.99", "Preview", "Unstable"]
-    )
+    @pytest.mark.parametrize("version", ["1.0", "2.14", "2.99", "Preview", "Unstable"])
     async def test_documented_and_newer_versions_are_taken(self, version: str) -> None:
-        async with (
-            RawServer(always(reply(b'{"id": "1"}'))) as server,
-            IntercomClient(TOKEN, base_url=server.url, version=version) as client,
-        ):
+        async with raw(always(reply(b'{"id": "1"}')), version=version) as (server, client):
             await client.whoami()
         assert f"\r\nIntercom-Version: {version}\r\n".encode() in server.requests[0]
-
-    @pytest.mark.parametrize(
-        "version", ["", "3", "2", "2.014", "1.5", "preview", "2.1\n", 2.14, None]
-    )
-    async def test_malformed_versions_are_refused(self, version: Any) -> None:
-        with pytest.raises(InvalidArgumentError, match="version"):
-            IntercomClient(TOKEN, version=version)
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -428,7 +374,8 @@ class TestOptions:
             ("max_retries", 1.5),
             ("region", "mars"),
             ("base_url", "http://example.com"),
-            ("version", "latest"),
+            *(("version", value) for value in ("", "3", "2", "2.014", "1.5", "preview", "2.1\n")),
+            *(("version", value) for value in ("latest", 2.14, None)),
             ("timeout", 0),
             ("timeout", "soon"),
             ("retry", 3),
@@ -476,3 +423,5 @@ class TestOptions:
                 with pytest.raises(IntercomError, match=r"no reply within 0\.5 s"):
                     await call
             await client.whoami()
+            with pytest.raises(IntercomError, match=r"no reply within 0\.5 s"):
+                await client.with_options(timeout=0.5).whoami()

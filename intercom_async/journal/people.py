@@ -71,6 +71,9 @@ _LEFT: Final = _SELECT.format(
     condition="session < ? AND state IN ('pending', 'looked_up', 'failed')"
     " ORDER BY by, value LIMIT ?"
 )
+_OPEN: Final = _SELECT.format(
+    condition="session = ? AND state IN ('not_found', 'ambiguous', 'failed') LIMIT ?"
+)
 COUNTS: Final = """
     SELECT state, count(*), sum(json_array_length(contacts)), sum(merged), sum(without_email)
     FROM person GROUP BY state
@@ -88,10 +91,24 @@ class People:
         ((text,),) = await self.session.ask(statement, *values)
         return msgspec.json.decode(text, type=list[Person])
 
-    async def look_up(self, by: str, values: Sequence[str]) -> dict[str, Person]:
-        """Return the rows of some people, by their values; people without a row are missing."""
-        found = await self._fetch(_THESE, by, msgspec.json.encode(values).decode())
-        return {person.value: person for person in found}
+    async def begin(self, people: Sequence[Person]) -> list[Person]:
+        """Make people this session's own; return those that are to be searched for.
+
+        Left out are those whom it has begun before, and those who are settled. What is known of
+        the others is returned, except why a search failed.
+        """
+        if not people:
+            return []
+        values = msgspec.json.encode([person.value for person in people]).decode()
+        found = await self._fetch(_THESE, people[0].by, values)
+        kept = {person.value: person for person in found}
+        begun: list[Person] = []
+        for person in people:
+            row = kept.get(person.value, person)
+            if row.session < self.session.number and not row.state.settled:
+                begun.append(person if row.state is PersonState.FAILED else row)
+        await self.keep(begun)
+        return begun
 
     async def keep(self, people: Sequence[Person]) -> None:
         """Keep rows; they are on the disk when it returns."""
@@ -103,6 +120,10 @@ class People:
         """Return people that earlier sessions left unsettled, all named by the same field."""
         found = await self._fetch(_LEFT, self.session.number, most)
         return [person for person in found if person.by == found[0].by]
+
+    async def open(self, most: int) -> list[Person]:
+        """Return people of this session who were not found, are ambiguous or failed."""
+        return await self._fetch(_OPEN, self.session.number, most)
 
     async def counts(self) -> list[tuple[Any, ...]]:
         """Return what `COUNTS` says."""

@@ -7,16 +7,14 @@ a new API version. What conversations are made of is in `people`, `parts`, `comp
 """
 
 from intercom_async.model.base import Id, IntercomObject, NumericId
-from intercom_async.model.conversation import ContactPage, Conversation, ConversationPage
+from intercom_async.model.conversation import Conversation
 from intercom_async.model.parts import ConversationPart, ConversationParts
 from intercom_async.model.people import ContactReference, Contacts, Identity
 
 __all__ = [
-    "ContactPage",
     "ContactReference",
     "Contacts",
     "Conversation",
-    "ConversationPage",
     "ConversationPart",
     "ConversationParts",
     "Id",

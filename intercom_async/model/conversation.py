@@ -1,4 +1,4 @@
-"""The conversation, and pages of conversations and contacts."""
+"""The conversation."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -137,28 +137,3 @@ class Conversation(RepliedObject):
                 return False
             listed = self.contacts.contacts
         return listed is not None and all(contact.id is not None for contact in listed)
-
-
-@attrs.frozen(kw_only=True)
-class ContactPage:
-    """One page of a search of contacts.
-
-    Attributes:
-        contacts: their members beside the ids are in `extra`.
-    """
-
-    contacts: tuple[ContactReference, ...] = ()
-    starting_after: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ConversationPage:
-    """One page of a list or search of conversations.
-
-    Attributes:
-        starting_after: names the next page, None when there is none.
-    """
-
-    conversations: tuple[Conversation, ...] = ()
-    total_count: int | None = None
-    starting_after: str | None = None

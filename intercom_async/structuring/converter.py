@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from intercom_async.documents import is_list, is_object
-from intercom_async.model import Id, IntercomObject, NumericId
+from intercom_async.model import Id, IntercomObject
 from intercom_async.structuring import values
 from intercom_async.structuring.fast_path import convert_usual, is_model, is_tuple, members
 from intercom_async.structuring.values import NOTHING, Partly
@@ -39,13 +39,6 @@ def converter() -> "Converter":
     made.register_structure_hook_func(lambda hint: hint == Mapping[str, Any], values.free_map)
     made.register_structure_hook_factory(is_tuple, _structure_tuple)
     made.register_structure_hook_factory(is_model, _structure_object)
-
-    made.register_unstructure_hook(datetime, values.seconds)
-    made.register_unstructure_hook(NumericId, int)
-    made.register_unstructure_hook(tuple, lambda value: [made.unstructure(one) for one in value])
-    made.register_unstructure_hook(list, lambda value: value)
-    made.register_unstructure_hook(Mapping, lambda value: value)
-    made.register_unstructure_hook_factory(is_model, _unstructure_object)
     return made
 
 
@@ -87,19 +80,3 @@ def _structure_tuple(hint: Any, made: "Converter") -> _Hook:
         return Partly(tuple(entry for entry in entries if type(entry) is not Partly))
 
     return structure_tuple
-
-
-def _unstructure_object(
-    kind: type[IntercomObject], made: "Converter"
-) -> Callable[[IntercomObject], dict[str, Any]]:
-    names = list(members(kind))
-
-    def unstructure_object(value: IntercomObject) -> dict[str, Any]:
-        document: dict[str, Any] = {}
-        for name in names:
-            member = getattr(value, name)
-            if member is not None:
-                document[name] = made.unstructure(member)
-        return {**document, **value.extra}
-
-    return unstructure_object

@@ -82,10 +82,10 @@ async def use(url: str, path: Path) -> tuple[list[object], list[str]]:
                 if result.outcome is not Outcome.NOT_ATTEMPTED:  # its fate is on the disk
                     files += [each.read_text("latin-1") for each in path.parent.iterdir()]
         seen += [run, vars(run), run.summary, client, vars(client), vars(client._transport)]
-        seen += [client.rate_limit, client._http, *events]
+        seen += [client.rate_limit, client._transport.http, *events]
         # Nor is it in what is left behind, however deep, except for the object that sends it.
         assert holders_of(MARK, *seen, known=(Http, Secret)) == []
-        return [*seen, repr(client._http._session)], files
+        return [*seen, repr(client._transport.http._session)], files
 
 
 def made_of(path: Path) -> list[str]:

@@ -3,9 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
-import aiohttp
-from redis.asyncio import Redis
-
 import intercom_async
 from intercom_async import (
     APIError,
@@ -29,14 +26,11 @@ from intercom_async import (
     PeopleSummary,
     PoolResult,
     PoolSummary,
-    RateLimitPolicy,
     RateLimitStatus,
     RateLimitWaitError,
     RawReply,
     ReplyHead,
-    RetryPolicy,
     Source,
-    WorkspaceAccess,
     WrongInputError,
 )
 from intercom_async.integrations.opentelemetry import OpenTelemetryObserver
@@ -45,21 +39,16 @@ from intercom_async.observing import CallEnded, Event, Observer
 from intercom_async.structuring import decode_conversation, encode_conversation
 
 
-def construct(session: aiohttp.ClientSession) -> None:
+def construct(observer: Observer) -> None:
     def observe(event: Event) -> None:
         if isinstance(event, CallEnded):
             assert_type(event.status, int | None)
 
-    observer: Observer = OpenTelemetryObserver(attributes={"intercom.workspace": "acme"})
-    assert_type(IntercomClient(), IntercomClient)
-    IntercomClient("token", region="eu", version="2.14", timeout=5)
-    IntercomClient("token", admin_id=5017690)
+    for each in (observer, observe, OpenTelemetryObserver(attributes={"workspace": "acme"})):
+        assert_type(IntercomClient("token", region="eu", observer=each), IntercomClient)
     IntercomClient("token", region="mars")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    IntercomClient("token", max_retries=0, proxy="http://proxy:3128", user_agent_suffix="acme/1")
-    IntercomClient("token", base_url="https://localhost", session=session, observer=observe)
-    IntercomClient("token", retry=RetryPolicy(attempts=3, total_time=None), observer=observer)
-    IntercomClient("token", rate_limit=RateLimitPolicy(quota_fraction=0.5, max_wait=None))
     IntercomClient("token", "eu")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # keywords only
+    IntercomClient("token", shared_budget=RedisBudget("redis://localhost"))
 
 
 async def call(client: IntercomClient) -> None:
@@ -79,7 +68,6 @@ async def call(client: IntercomClient) -> None:
     assert_type(await intercom_async.detach_contact("1", "2", admin_id="3"), Conversation)
     async with client as entered:
         assert_type(entered, IntercomClient)
-    await client.detach_contact("1", "2")
     await client.detach_contact("1", "2", "3")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]  # keywords only
     await client.detach_contact(1, "2", admin_id="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]  # ids are texts
 
@@ -110,11 +98,6 @@ async def run_many(client: IntercomClient, later: AsyncIterator[tuple[str, str]]
 
 
 async def lend(pool: IntercomPool, mixed: AsyncIterator[tuple[str, str, str]]) -> None:
-    def token(_: str) -> str:
-        return "token"
-
-    IntercomPool({"acme": "token", "umbrella": WorkspaceAccess("token", region="eu")})
-    IntercomPool(token, connections=10)
     async with pool.client("acme") as client:
         assert_type(client, IntercomClient)
     assert_type(await pool.detach_contacts(mixed, admin_id="3"), PoolSummary)
@@ -136,13 +119,6 @@ async def fail(client: IntercomClient) -> None:
         assert_type(error.reply, ReplyHead | None)
         assert_type(error.request_id, str | None)
         assert_type(error.rate_limit, RateLimitStatus | None)
-
-
-async def share(redis: Redis) -> None:
-    async with RedisBudget(redis, prefix="mine") as budget:
-        assert_type(budget, RedisBudget)
-        IntercomClient("token", shared_budget=budget)
-        IntercomPool({"acme": "token"}, shared_budget=RedisBudget("redis://localhost"))
 
 
 def convert(body: bytes) -> None:

@@ -7,12 +7,10 @@ import attrs
 
 from intercom_async.documents import decode_json, is_object
 from intercom_async.errors import ResponseDecodeError
-from intercom_async.model import Conversation
+from intercom_async.model import ContactReference, Conversation
 from intercom_async.structuring import (
-    decode_contacts,
     decode_conversation,
     decode_identity,
-    decode_in_steps,
     decode_page,
     encode_conversation,
 )
@@ -28,9 +26,9 @@ def check(data: bytes) -> None:
         return  # the caller's own depth may decide if it is nested too deeply
     document = decoded(decode_json, data)
     if not is_object(document):
-        for decode in (decode_conversation, in_steps, decode_identity, decode_contacts):
+        for decode in (decode_conversation, decode_identity, _contacts):
             assert decoded(decode, data) is None, "no object, and it was decoded"
-        decoded(decode_page, data)
+        decoded(_conversations, data)
         return
     found = decode_conversation(data)
     assert fits(found, Conversation)
@@ -40,20 +38,16 @@ def check(data: bytes) -> None:
     assert alike(decode_conversation(encoded), found), "the second round differs from the first"
     named = decode_conversation(data, default_id="1295")
     assert alike(attrs.evolve(found, id="1295" if found.id is None else found.id), named)
-    assert alike(in_steps(data), named), "decoding in steps gives something else"
-    for other in (decode_identity, decode_contacts, decode_page):
+    for other in (decode_identity, _contacts, _conversations):
         other(data)
 
 
-def in_steps(body: bytes) -> Conversation:
-    """Decode without looking at the pauses."""
-    steps = decode_in_steps(body, default_id="1295")
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            found: Conversation = done.value
-            return found
+def _conversations(data: bytes) -> object:
+    return decode_page(data, Conversation)
+
+
+def _contacts(data: bytes) -> object:
+    return decode_page(data, ContactReference)
 
 
 def decoded(decode: Callable[[bytes], _T], data: bytes) -> _T | None:
