@@ -16,7 +16,7 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.journal import reader
-from intercom_async.simulator import Fault, IntercomSimulator, Outage
+from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.rows import Pair, outcomes_in, pair_of, rows_in, settled_in
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -214,7 +214,7 @@ async def test_an_outage_beyond_the_runs_patience_stops_it_and_uses_no_pair_up(
     async with client.detach_contacts(pairs, journal=path, outage_patience=120.0) as run:
         async for _ in run:
             if away is None and run.summary.total >= 50:
-                away = asyncio.create_task(sim.outage(Outage.UNAVAILABLE, 3600.0))
+                away = asyncio.create_task(sim.outage(3600.0))
     assert away is not None
     away.cancel()
     assert "away for" in str(run.summary.stopped_by)
