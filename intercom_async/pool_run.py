@@ -1,7 +1,7 @@
 """One bulk run over many workspaces, with one journal.
 
-Each workspace has a `DetachRun` of its own, all of them share the pool's journal and its queue of
-results. A mapping has an input for each workspace. Pairs in any order go into the journal first,
+Each workspace has a `WorkspaceRun`; all of them share the pool's journal and its queue of results.
+A mapping has an input for each workspace. Pairs in any order go into the journal first,
 and each workspace's run takes its own from there; so a workspace that hangs holds up no other, and
 no pair that was read is lost.
 """

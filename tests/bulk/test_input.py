@@ -67,7 +67,7 @@ async def test_what_is_no_pair_and_what_an_input_raises_end_the_run_after_the_pa
 
 
 async def test_a_pair_that_ends_while_it_is_looked_up_again_is_sent_once(
-    sim: IntercomSimulator, client: IntercomClient, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     look_up = SqliteStore.look_up
 
@@ -77,7 +77,11 @@ async def test_a_pair_that_ends_while_it_is_looked_up_again_is_sent_once(
         return rows
 
     monkeypatch.setattr(SqliteStore, "look_up", slowly)
-    pairs = sim.workspace.populate(conversations=150)
-    summary = await client.detach_contacts(pairs * 3)
+    async with (
+        IntercomSimulator(limit=100_000, latency=0.001) as sim,
+        IntercomClient("token", base_url=sim.url, admin_id=sim.admin_id) as client,
+    ):
+        pairs = sim.workspace.populate(conversations=150)
+        summary = await client.detach_contacts(pairs * 3)
     assert summary.outcomes[Outcome.DETACHED] == 450
     assert (summary.duplicates, summary.requests) == (300, 150)

@@ -172,7 +172,14 @@ class TestSecondTry:
         pairs = sim.workspace.populate(conversations=30)
         unlucky = pairs[3]
         sim.faults.add(Fault.SERVER_ERROR, times=2, match=unlucky[0], method="DELETE")
-        async with hasty.detach_contacts([*pairs, unlucky], journal=path) as run:
+
+        async def source() -> AsyncIterator[Pair]:
+            for pair in pairs:
+                yield pair
+            await asyncio.sleep(5.0)  # by now it has failed
+            yield unlucky
+
+        async with hasty.detach_contacts(source(), journal=path) as run:
             results = [result async for result in run]
         again = [(pair_of(one), one.duplicate) for one in results if one.second_try]
         assert again == [(unlucky, False), (unlucky, True)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from intercom_async import IntercomPool, Journal, Outcome
+from intercom_async import IntercomPool, Journal
 from intercom_async.cli.report.queries import gather
 from intercom_async.journal import Binding, JournalLockedError, reader
 from intercom_async.journal.postgres_runs import Runs
@@ -20,7 +20,7 @@ def run(postgres: PostgresServer) -> str:
     return f"{postgres.url}?run={secrets.token_hex(8)}"
 
 
-async def test_a_run_left_early_goes_on_and_is_undone_and_every_count_says_the_same(
+async def test_a_run_left_early_goes_on_and_every_count_says_the_same(
     postgres: PostgresServer, run: str
 ) -> None:
     async with nothing_left_behind(), town(4, latency=0.01) as places:
@@ -28,7 +28,7 @@ async def test_a_run_left_early_goes_on_and_is_undone_and_every_count_says_the_s
         async with IntercomPool(places.access) as pool:
             async with pool.detach_contacts(mixed(pairs), journal=run) as going:
                 async for _ in going:
-                    if going.summary.total == 50:
+                    if going.summary.total >= 50:
                         break
             summary = await pool.detach_contacts(pairs, journal=run)
             assert summary.settled + summary.settled_before == 160
@@ -46,15 +46,6 @@ async def test_a_run_left_early_goes_on_and_is_undone_and_every_count_says_the_s
                 seen = sum(sim.requests.total for sim in places.simulators.values())
                 # 8 asked whose token it is; what was cut off before it left may have been got.
                 assert 0 <= facts.requests - (seen - 8) < 50
-                undo = [
-                    (row.workspace, row.conversation_id, row.contact_id)
-                    for row in kept.rows([Outcome.DETACHED], inferred=False)
-                ]
-            undone = await pool.attach_contacts(undo, journal=f"{run}-undo")
-        # What was under way when the first run was left is inferred, and stays detached.
-        assert undone.outcomes[Outcome.ATTACHED] == undone.total == len(undo) >= 50
-        for workspace, conversation, contact in undo:
-            assert places[workspace].workspace.attached(conversation, contact)
 
 
 async def test_a_workspace_in_work_elsewhere_stops_alone_and_is_left_to_the_other(
