@@ -1,12 +1,9 @@
 """What a journal tells about a run, in the terminal, as JSON and as an HTML file."""
 
 import json
-import os
 import re
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -117,21 +114,13 @@ def test_an_input_that_was_not_read_to_its_end_leaves_a_run_incomplete(
         assert ended.out.endswith(f"{go_on.format(path)}\n")
 
 
-def test_a_session_that_resumed_without_input_does_not_undo_that_the_input_was_read(
-    command: Command, path: Path
-) -> None:
-    resumed = session(2, read=False, source_kind="journal", source_name=str(path))
-    write(path, [pair(1)], [session(1), resumed])
-    assert command("report", path).status == 0
-
-
 def test_an_empty_input_and_an_empty_journal_differ(command: Command, path: Path) -> None:
     write(path, [])
     assert command("report", path).out.startswith("The input was empty.")
     path.unlink()
-    write(path, [], [])
-    ended = command("report", path)
-    assert (ended.status, ended.out[:25]) == (1, "Nothing was recorded yet.")
+    write(path, [], [], workspaces=[])
+    assert "Nothing was recorded yet." in text_of(page_of(command, path))
+    assert command("report", path).status == 1
 
 
 def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
@@ -262,22 +251,6 @@ def test_a_text_fits_80_columns_but_for_commands(
         assert len(line) <= 80 or line.startswith(("  intercom-async", str(path)[:9])), line
 
 
-def test_a_terminal_without_block_characters_gets_ascii(path: Path) -> None:
-    rows, sessions = a_bad_night()
-    write(path, rows, sessions, workspaces=[("", "ab12cd", "Ácme \u4e2d…")])
-    done = subprocess.run(
-        [sys.executable, "-m", "intercom_async", "report", str(path)],
-        env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
-        capture_output=True,
-        encoding="cp1252",
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (1, "")
-    assert r"Ácme \u4e2d…" in done.stdout
-    assert " ------" in done.stdout
-
-
 def test_colours_are_for_terminals_that_want_them(
     command: Command, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,7 +284,7 @@ def test_of_many_workspaces_those_with_most_left_are_listed(command: Command, pa
     assert "\n80 more\n" in ended.out
     html = page_of(command, path)
     assert "https://app.eu.intercom.com/a/inbox/app70/inbox/conversation/c7" in html
-    assert "60 more" in html
+    assert "80 more" in html
 
 
 def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Path) -> None:
@@ -326,13 +299,14 @@ def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Pat
         "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
         "detached 1,501 removed; nothing to do",
         "Pairs 1,506 1,501 settled, 1,001 in earlier sessions",
-        "2025-01-31 22:00:00",
+        "one line for 10 s; the quota is 25.0 requests per second",
+        "2025-01-31 22:00:10 20.3 203 3 12 2025-01-31 22:00:20 20.0 200 2025-01-31",
+        "nothing for 1 h",
         "it goes on now, or it was killed",
     ):
         assert said in text
-    assert "default-src 'none'" in html
     assert not re.search(r"@import|url\(", html)
-    for said in ("light-dark(", "max-width: 640px", "@media print", "viewport"):
+    for said in ("default-src 'none'", "light-dark(", "@media print", "viewport"):
         assert said in html
 
 
@@ -347,15 +321,6 @@ def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(
     for shown in ("5 pairs are not settled.", "detached", "99.7%", "pairs per second", "quota"):
         assert shown in text
     assert not re.search(r"@font-face|@import|url\((?!#)|href", target.read_text("utf-8"))
-
-
-def test_every_column_of_the_page_has_its_exact_numbers(command: Command, path: Path) -> None:
-    write(path, *a_bad_night())
-    html = page_of(command, path)
-    exact = r'title="[\d: -]+: (\d+) settled, (\d+) not settled, (\d+) retries, (\d+) refused"'
-    columns = re.findall(exact, html[: html.index("<b>retries</b>")])
-    assert [sum(map(int, numbers)) for numbers in zip(*columns, strict=True)] == [1501, 3, 13, 0]
-    assert html.count('title="nothing for') == 2 * 2  # in the chart of pairs and in that of retries
 
 
 def test_a_cause_lists_its_first_pairs_and_the_command_for_all(
@@ -381,29 +346,21 @@ def test_what_is_no_journal_ends_in_status_2(
     assert not path.with_suffix(".html").exists()
 
 
-@pytest.mark.parametrize("seconds", [60, 3600, 86400, 400 * 86400])
+@pytest.mark.parametrize("seconds", [60, 3600, 400 * 86400])
 @pytest.mark.parametrize("pieces", [1, 3, 40])
-def test_a_run_of_any_length_fits_any_width(seconds: int, pieces: int) -> None:
+def test_a_run_of_any_length_gives_a_short_chart(seconds: int, pieces: int) -> None:
     times = [
         int(T0 + piece * 9 * seconds + seconds * n / 60) // 10 * 10
         for piece in range(pieces)
         for n in range(60)
     ]
-    for most in (10, 50, 150):
-        chart = lay_out([Column(at, 1, 0, 0, 0) for at in times], 167, most=most)
-        assert len(chart.cells) <= most
-        columns = [cell for cell in chart.cells if isinstance(cell, Column)]
-        assert sum(column.pairs for column in columns) == 60 * pieces
-        assert columns[-1].at - columns[0].at == sum(
-            chart.width if isinstance(cell, Column) else cell for cell in chart.cells[:-1]
-        )
-
-
-def test_a_page_of_nothing_is_a_page(command: Command, path: Path) -> None:
-    write(path, [], [], workspaces=[])
-    html = page_of(command, path)
-    assert "Nothing was recorded yet." in text_of(html)
-    assert 'class="plot"' not in html
+    chart = lay_out([Column(at, 1, 0, 0, 0) for at in times], 167)
+    assert len(chart.cells) <= 20
+    columns = [cell for cell in chart.cells if isinstance(cell, Column)]
+    assert sum(column.pairs for column in columns) == 60 * pieces
+    assert columns[-1].at - columns[0].at == sum(
+        chart.width if isinstance(cell, Column) else cell for cell in chart.cells[:-1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def page(facts: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    chart = lay_out(facts.timeline, facts.quota, most=150)
+    chart = lay_out(facts.timeline, facts.quota)
     return environment.get_template("page.html").render(
         facts=facts, chart=chart, states=states, words=words, version=__version__
     )

@@ -1,7 +1,6 @@
 """A report in the terminal."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
@@ -15,11 +14,11 @@ from intercom_async.cli.report.queries import Report
 from intercom_async.cli.states import LOOKS, name
 from intercom_async.errors import readable
 
-_MOST: Final = 20  # lines of the chart, and workspaces shown
-
 
 def show(console: Console, facts: Report) -> None:
     """Print a report."""
+    console.print(_text(words.conclusion(facts), "bold green" if facts.complete else "bold yellow"))
+    console.print(_text(words.origin(facts), "dim"))
     for parts in (_numbers, _remarks, _chart, _workspaces, _causes):
         for part in parts(facts):
             console.print(part)
@@ -30,8 +29,6 @@ def show(console: Console, facts: Report) -> None:
 
 
 def _numbers(facts: Report) -> Iterator[RenderableType]:
-    yield _text(words.conclusion(facts), "bold green" if facts.complete else "bold yellow")
-    yield _text(words.origin(facts), "dim")
     table = _table("", "", "", "", right=(1, 2))
     table.add_row()
     for state, count in facts.states.items():
@@ -49,11 +46,10 @@ def _remarks(facts: Report) -> Iterator[RenderableType]:
 
 
 def _chart(facts: Report) -> Iterator[RenderableType]:
-    chart = lay_out(facts.timeline, facts.quota, most=_MOST)
+    chart = lay_out(facts.timeline, facts.quota)
     if len(chart.cells) < 2:
         return
-    quota = f"; the quota is {chart.quota:,.1f} requests per second" if chart.quota else ""
-    yield from ("", _text(f"pairs per second, one line for {span(chart.width)}{quota}", "bold"))
+    yield from ("", _text(words.heading(chart), "bold"))
     table = _table("UTC", "", "pairs/s", "not settled", "retries", "refused", right=(2, 3, 4, 5))
     for cell in chart.cells:
         if isinstance(cell, int):
@@ -70,11 +66,11 @@ def _chart(facts: Report) -> Iterator[RenderableType]:
 def _workspaces(facts: Report) -> Iterator[RenderableType]:
     if len(facts.workspaces) > 1:
         table = _table("workspace", "name", "pairs", "not settled", right=(2, 3))
-        for one in facts.workspaces[:_MOST]:
+        for one in facts.workspaces[: words.LISTED]:
             named = one.app_name or one.app_id or ""
             table.add_row(_text(one.workspace), _text(named), f"{one.pairs:,}", f"{one.left:,}")
         yield from ("", table)
-    if more := facts.workspaces[_MOST:]:
+    if more := facts.workspaces[words.LISTED :]:
         yield _text(f"{len(more):,} more", "dim")
 
 

@@ -7,10 +7,13 @@ from typing import Final
 from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
+from intercom_async.cli.report.chart import Chart
 from intercom_async.cli.report.queries import ErrorGroup, Report
 from intercom_async.cli.states import name
 from intercom_async.journal.journal import URLS
 from intercom_async.transport.wire import region_of
+
+LISTED: Final = 20  # workspaces, at most
 
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "the run read it from the input and has not sent it yet",
@@ -114,6 +117,12 @@ def remarks(facts: Report) -> Iterator[str]:
             f"{amount(facts.inferred, 'outcome')} came from a check, because the reply was lost. "
             "Another person or program may have made that change, so an undo leaves it alone."
         )
+
+
+def heading(chart: Chart) -> str:
+    """Return the chart's heading."""
+    quota = f"; the quota is {chart.quota:,.1f} requests per second" if chart.quota else ""
+    return f"pairs per second, one line for {span(chart.width)}{quota}"
 
 
 def meaning(cause: ErrorGroup) -> str:
