@@ -13,11 +13,10 @@ from intercom_async.cli.ending import Ending
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
-from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.printing import say
 from intercom_async.cli.question import confirmed, question
-from intercom_async.cli.running import CommandError
+from intercom_async.cli.running import CommandError, Interrupter
 from intercom_async.cli.signals import interrupts
 from intercom_async.cli.summary import LOOKED_AT, people_line, strangers
 from intercom_async.client import IntercomClient

@@ -13,10 +13,10 @@ from rich.console import Console
 from intercom_async.cli.display import Display
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import journal_files, refuse_same_files
-from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import option
 from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import amount, say, span
+from intercom_async.cli.running import Interrupter
 from intercom_async.cli.signals import interrupts
 from intercom_async.cli.summary import show_summary
 from intercom_async.client import IntercomClient
@@ -84,7 +84,7 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     if missing and not interrupter.presses:
         problems.append(f"{missing} pairs were never reported")
 
-    show_summary(console, summary, bad_lines=0)
+    show_summary(console, summary)
     say(console, _quota(simulator))
     for problem in problems[:20]:
         say(console, problem, "red")

@@ -1,4 +1,4 @@
-"""How a command begins and ends: its loop, and what becomes of its errors."""
+"""How a command begins and ends: its loop, its signals, and what becomes of its errors."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from intercom_async.bulk import DetachRun
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.printing import say
@@ -61,9 +62,8 @@ def _ending(error: Exception) -> tuple[str, ExitStatus]:
             return f"standard output: {reason}", ExitStatus.STOPPED
         return f"{error.filename}: {reason}", ExitStatus.USAGE
     usage = isinstance(error, InvalidArgumentError | SourceError | JournalError)
-    if usage and not isinstance(error, JournalWriteError):
-        return str(error), ExitStatus.USAGE
-    return str(error), ExitStatus.STOPPED
+    usage = usage and not isinstance(error, JournalWriteError)
+    return str(error), ExitStatus.USAGE if usage else ExitStatus.STOPPED
 
 
 async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
@@ -71,3 +71,20 @@ async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     assert task is not None  # noqa: S101  a coroutine runs in a task
     with interrupts(task.cancel):
         return await work
+
+
+class Interrupter:
+    """Stops a run at a signal: the first lets requests in flight finish, the second does not."""
+
+    def __init__(self, run: DetachRun, console: Console) -> None:
+        self._run = run
+        self._console = console
+        self.presses = 0
+
+    def __call__(self) -> None:
+        """Handle one signal."""
+        self.presses += 1
+        if self.presses == 1:
+            stopping = "stopping: requests in flight finish; press Ctrl-C again to stop at once"
+            say(self._console, stopping, "yellow")
+        self._run.stop(immediately=self.presses > 1, drain=False)

@@ -137,7 +137,8 @@ def test_what_failed_can_be_given_to_detach_again(
     left = tmp_path / "left.csv"
     left.write_text("older", encoding="utf-8")
     left.chmod(0o644)
-    assert command("export", path, "--csv", "--state", "failed", "--output", left).out == ""
+    ended = command("export", path, "--csv", "--state", "failed", "--output", left)
+    assert (ended.out, ended.err) == ("", f"1 pair written to {left}\n")
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
     done = command("detach", left)
     assert done.status == 0
