@@ -64,12 +64,12 @@ class TestDetach:
             journal = tmp_path / "run.db"
             run = [*COMMAND, "detach", "--people", source, "--journal", journal, "-q"]
             for detached in (50, 200):
-                with process(run) as running:
+                with process(*run) as running:
                     while simulator.applied.total() < detached and running.poll() is None:
                         time.sleep(0.002)
                     running.kill()
                     assert running.wait() == -signal.SIGKILL
-            with process([*COMMAND, "detach", journal, "--json", "--quiet"]) as running:
+            with process(*COMMAND, "detach", journal, "--json", "--quiet") as running:
                 out, _ = running.communicate(timeout=60)
             assert running.returncode == 0
             document = json.loads(out)
@@ -85,7 +85,7 @@ class TestDetach:
                     "SELECT count(*) FROM people WHERE unsettled"
                 ).fetchone()
                 assert unsettled == 0
-            with process([*COMMAND, "report", journal, "--json"]) as running:
+            with process(*COMMAND, "report", journal, "--json") as running:
                 report = json.loads(running.communicate(timeout=60)[0])
             assert (report["complete"], report["people"]) == (True, {"done": 40})
             assert report["states"] == {"detached": len(pairs)}
