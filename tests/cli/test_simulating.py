@@ -70,7 +70,7 @@ async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
         assert text in shown.getvalue()
 
 
-async def test_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+async def test_a_demo_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     journal = tmp_path / "demo.db"
     out = io.StringIO()
     console = Console(file=out, width=300)
@@ -91,18 +91,13 @@ async def test_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert "All 0 results agree" in text  # the third time there was nothing to do
 
 
-async def test_draws_its_last_screen_but_never_onto_its_journal(tmp_path: Path) -> None:
+async def test_a_demo_draws_its_last_screen_and_refuses_the_journal_of_another_one(
+    tmp_path: Path,
+) -> None:
     journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
     console = Console(file=io.StringIO(), record=True)
     await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
     assert "results&#160;agree" in svg.read_text("utf-8")
-    with pytest.raises(InvalidArgumentError, match="--svg must be another file"):
-        await demo(DemoOptions(pairs=3, journal=journal, svg=journal), console)
-
-
-async def test_refuses_the_journal_of_another_demo(tmp_path: Path) -> None:
-    journal, console = tmp_path / "demo.db", Console(file=io.StringIO())
-    await demo(DemoOptions(pairs=3, journal=journal), console)
     for pairs, seed in ((3, 2), (2, 1)):
         with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
             await demo(DemoOptions(pairs=pairs, seed=seed, journal=journal), console)
