@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import attrs
 import msgspec
 
 NARROWEST: Final = 10
@@ -29,30 +28,10 @@ class Column(msgspec.Struct, frozen=True):
     refusals: int
 
 
-@attrs.frozen
-class Chart:
-    """Columns of `width` seconds, and between them the seconds of each pause.
-
-    Attributes:
-        quota: requests per second; 0.0 if it is unknown.
-        top: pairs per second of the longest bar.
-    """
-
-    width: int
-    cells: list[Column | int]
-    quota: float
-    top: float
-
-
-def lay_out(timeline: Sequence[Column], limit: int | None) -> Chart:
-    """Choose the columns' width so that there are few of them."""
-    charts = ((width, [*_cells(timeline, width)]) for width in _WIDTHS)
-    width, cells = next(one for one in charts if len(one[1]) <= _MOST)
-    columns = (cell for cell in cells if isinstance(cell, Column))
-    highest = max((column.pairs for column in columns), default=0) / width
-    quota = (limit or 0) / 10
-    # Beside a quota that is far above all columns, none of them could be seen.
-    return Chart(width, cells, quota, quota if highest < quota <= 4 * highest else highest)
+def lay_out(timeline: Sequence[Column]) -> tuple[int, list[Column | int]]:
+    """Return the seconds of a column, the columns, and between them the seconds of each pause."""
+    laid_out = ((width, [*_cells(timeline, width)]) for width in _WIDTHS)
+    return next(one for one in laid_out if len(one[1]) <= _MOST)
 
 
 def _cells(timeline: Sequence[Column], width: int) -> Iterator[Column | int]:
