@@ -32,8 +32,8 @@ def a_bad_night() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rows += [failed(n, attempts=5, updated_at=T0 + 10) for n in range(1501, 1504)]
     rows += [pair(1504, "sending", session=2), pair(1505, "pending", session=2)]
     rows += [pair(1506, inferred=1, second_try=1, attempts=2)]
-    first = session(1, requests=1018, retries=13, refusals=4, duplicates=2, ending="stopped")
-    second = session(2, requests=501, ended=False, read=False, ending=None)
+    first = session(1, requests=1018, retries=13, refusals=4, duplicates=2)
+    second = session(2, requests=501, ended=False, read=False)
     return rows, [first, second]
 
 
@@ -79,12 +79,10 @@ def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
     shell: Shell, facts: dict[str, Any], finishing: str
 ) -> None:
     write(Path("my run.db"), [pair(1), failed(2)], **facts)
-    text = shell("report 'my run.db' --html run.html", 1).out
+    text = shell("report 'my run.db'", 1).out
     assert text.startswith("1 pair is not settled.\n")
     commands = ["export 'my run.db' --csv --state unsettled", finishing]
     assert re.findall(r"^  intercom-async (.*)$", text, re.MULTILINE) == commands
-    page = HTML.read_text("utf-8").replace("&#39;", "'")
-    assert re.findall(r'<p class="command">intercom-async (.*)</p>', page) == commands
 
 
 @pytest.mark.parametrize(
@@ -152,7 +150,6 @@ def test_every_state_has_a_name_a_colour_and_advice(shell: Shell) -> None:
         assert re.search(rf"^{name} .*{re.escape(look.advice)} *$", text, re.MULTILINE)
         assert f"--{look.colour}: " in page
         assert f'<span class="{look.colour}">{name}</span>' in page
-        assert look.advice in page
 
 
 def test_what_a_killed_session_had_not_counted_yet_is_written_by_its_pairs(shell: Shell) -> None:
@@ -266,7 +263,6 @@ def test_of_many_workspaces_those_with_most_left_are_listed(shell: Shell) -> Non
     assert re.search(r"workspace +name +pairs +not settled *\nw70 +Name 70 +2 +1 *\n", text)
     assert "https://app.eu.intercom.com/a/inbox/app70/inbox/conversation/c7" in html
     assert "\n80 more\n" in text
-    assert "80 more" in html
 
 
 def test_the_page_shows_everything_and_needs_nothing(shell: Shell) -> None:
@@ -277,14 +273,11 @@ def test_the_page_shows_everything_and_needs_nothing(shell: Shell) -> None:
     for said in (
         "5 pairs are not settled. The input was not read to its end.",
         "intercom-async detach run.db --region eu",
-        "3 failed: Intercom had a fault, which may be over by now",
         "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
         "detached 1,501 99.7% removed; nothing to do",
-        "Pairs 1,506 1,501 settled, 1,001 in earlier sessions",
         "Pairs over time, one line for 10 s; the quota is 250 requests",
         "01-31 22:00:10 203 3 12 01-31 22:00:20 200 01-31",
         "nothing for 1 h",
-        "it goes on now, or it was killed",
     ):
         assert said in text
     assert not re.search(r"@import|url\(", html)
