@@ -110,21 +110,19 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
 
 def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
-    read = [] if given.file is None else [(given.name, given.file)]
-    if options.token_file is not None:
-        read.append(("--token-file", options.token_file))
-    written: list[tuple[str, Path | int]] = []
-    if journal is not None:
-        written += [("--journal", file) for file in journal_files(journal)]
-    if options.output is not None:
-        standard = str(options.output) == "-"
-        written.append(("--output", _STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     if options.dry_run and given.entries is None:
         seen = "is the journal of a run that has read all its input"
         raise InvalidArgumentError("SOURCE", given.name, "an input in a dry run", seen=seen)
-    refuse_same_files(read, written)
+    read = ((given.name, given.file), ("--token-file", options.token_file))
+    kept = () if journal is None else journal_files(journal)
+    output = _STANDARD_OUTPUT if str(options.output) == "-" else options.output
+    written = (*(("--journal", file) for file in kept), ("--output", output))
+    refuse_same_files(
+        [(name, file) for name, file in read if file is not None],
+        [(name, file) for name, file in written if file is not None],
+    )
 
 
 def _check_binding(
@@ -145,8 +143,8 @@ def _check_binding(
 
 async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:
     """Return how many pairs there are; --strict stops here, before anything is sent."""
-    total, file = given.total, given.file
-    regular = isinstance(file, Path) and file.is_file()
+    total = given.total
+    regular = isinstance(given.file, Path) and given.file.is_file()
     feed = given.feed(None, strict=options.strict) if total is None and regular else None
     if feed is not None:
         total = 0

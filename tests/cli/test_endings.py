@@ -97,7 +97,7 @@ def read_until(fd: int, text: str | None) -> str:
     return shown
 
 
-def shell(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def bash(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run a line of bash in which "$@" is the command."""
     return subprocess.run(
         ["bash", "-c", line, "bash", *COMMAND, *map(str, arguments)],
@@ -222,7 +222,7 @@ def test_a_terminal_as_input_is_told_what_is_waited_for(
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_disturbs_nothing(source: Path, closed: str) -> None:
     journal = source.with_name("run.db")
-    ended = shell(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
+    ended = bash(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
     assert ended.returncode == 0, ended.stderr
     assert len(settled_in(journal)) == 3
 
@@ -254,7 +254,7 @@ def test_a_reader_of_results_that_has_gone_stops_the_run(
     simulator: IntercomSimulator, long_source: Path
 ) -> None:
     line = '"$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}'
-    ended = shell(line, "detach", long_source, "--output", "-", "--concurrency", 4)
+    ended = bash(line, "detach", long_source, "--output", "-", "--concurrency", 4)
     assert ended.returncode == 4
     assert "pairs accounted for" in ended.stderr
     assert simulator.applied.total() < 1000
@@ -266,7 +266,7 @@ def test_a_reader_of_results_that_has_gone_stops_the_run(
     [('"$@" --json > /dev/full', "standard output"), ('"$@" --output /dev/full', "/dev/full")],
 )
 def test_a_full_disk_is_named_and_keeps_the_summary(source: Path, line: str, full: str) -> None:
-    ended = shell(line, "detach", source)
+    ended = bash(line, "detach", source)
     assert ended.returncode == 3
     assert "3 pairs accounted for" in ended.stderr
     assert f"{full}: No space left on device" in ended.stderr
@@ -274,7 +274,7 @@ def test_a_full_disk_is_named_and_keeps_the_summary(source: Path, line: str, ful
 
 def test_an_encoding_that_lacks_a_letter_spells_it(simulator: IntercomSimulator) -> None:
     simulator.workspace.add_admin(name="Łódź ✓", admin_id=simulator.admin_id)
-    ended = shell('PYTHONIOENCODING=cp1252 "$@"', "whoami")
+    ended = bash('PYTHONIOENCODING=cp1252 "$@"', "whoami")
     assert ended.returncode == 0
     assert "\\u0141" in ended.stdout
 
