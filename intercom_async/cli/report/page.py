@@ -13,6 +13,7 @@ def page(facts: Report) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("intercom_async.cli", "report"),
         autoescape=True,
+        undefined=jinja2.StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
