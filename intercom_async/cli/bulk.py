@@ -16,8 +16,7 @@ from intercom_async.cli.inputs import Input, find_input
 from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.printing import say
 from intercom_async.cli.question import confirmed, question
-from intercom_async.cli.running import CommandError, Interrupter
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.running import CommandError, stopping
 from intercom_async.cli.summary import LOOKED_AT, people_line, strangers
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
@@ -76,10 +75,9 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 also=None if search is None else lambda: people_line(search.summary),
                 dry_run=options.dry_run,
             )
-            interrupter = Interrupter(run, console)
             absent: set[str] = set()
             failure: Exception | None = None
-            with interrupts(interrupter):
+            with stopping(run, console) as interrupted:
                 try:
                     async with run, nullcontext() if options.quiet else display:
                         async for result in run:
@@ -103,7 +101,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                     journal=journal,
                     missing=given.missing,
                     lost=results.lost,
-                    interrupted=interrupter.presses > 0,
+                    interrupted=bool(interrupted),
                 )
                 return ending.show(console, failure)
 

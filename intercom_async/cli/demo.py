@@ -15,8 +15,7 @@ from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.options import option
 from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import amount, say, span
-from intercom_async.cli.running import Interrupter
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.running import stopping
 from intercom_async.cli.summary import show_summary
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
@@ -73,11 +72,10 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     )
     async with simulator, IntercomClient(simulator.token, base_url=simulator.url) as client:
         run = client.detach_contacts(pairs, admin_id=simulator.admin_id, journal=options.journal)
-        interrupter = Interrupter(run, progress)
-        with interrupts(interrupter):
+        with stopping(run, progress) as stopped:
             async with run, Display(progress, run, total=len(pairs)):
                 results = [(result.detach, result.outcome) async for result in run]
-    stopped, summary = interrupter.presses > 0, run.summary
+    summary = run.summary
     problems = [*_problems(results, simulator)]
     missing = len(pairs) - len(results) - summary.settled_before
     if missing and not stopped:

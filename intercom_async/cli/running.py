@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -73,18 +74,20 @@ async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
         return await work
 
 
-class Interrupter:
-    """Stops a run at a signal: the first lets requests in flight finish, the second does not."""
+@contextmanager
+def stopping(run: DetachRun, console: Console) -> Generator[list[str]]:
+    """Stop a run at a signal: the first lets requests in flight finish, the second does not.
 
-    def __init__(self, run: DetachRun, console: Console) -> None:
-        self._run = run
-        self._console = console
-        self.presses = 0
+    Yields:
+        What was said, empty while no signal has come.
+    """
+    said: list[str] = []
 
-    def __call__(self) -> None:
-        """Handle one signal."""
-        self.presses += 1
-        if self.presses == 1:
-            stopping = "stopping: requests in flight finish; press Ctrl-C again to stop at once"
-            say(self._console, stopping, "yellow")
-        self._run.stop(immediately=self.presses > 1, drain=False)
+    def stop() -> None:
+        run.stop(immediately=bool(said), drain=False)
+        if not said:
+            said.append("stopping: requests in flight finish; press Ctrl-C again to stop at once")
+            say(console, said[0], "yellow")
+
+    with interrupts(stop):
+        yield said

@@ -43,12 +43,13 @@ def show_summary(
     say(console, _account(summary))
     _show_counts(
         console,
+        "",
         (summary.settled_before, "pair", "settled by earlier sessions"),
         (summary.duplicates, "pair", "listed twice and sent once"),
         (summary.second_tries, "pair", "failed at first and tried again at the end"),
         (summary.inferred, "pair", "without a reply, confirmed by a check"),
-        (bad_lines, "line", "gave no pair"),
     )
+    _show_counts(console, "yellow", (bad_lines, "line", "gave no pair"))
     absent = summary.outcomes[Outcome.ALREADY_ABSENT]
     if absent and absent == summary.total and not summary.settled_before:
         seen = "no contact was in its conversation: was this done before, or is it the wrong "
@@ -69,10 +70,10 @@ def _account(summary: DetachSummary) -> str:
     )
 
 
-def _show_counts(console: Console, *counts: tuple[int, str, str]) -> None:
+def _show_counts(console: Console, style: str, *counts: tuple[int, str, str]) -> None:
     for count, noun, what in counts:
         if count:
-            say(console, f"{amount(count, noun)} {what}", "yellow")
+            say(console, f"{amount(count, noun)} {what}", style)
 
 
 def people_line(people: PeopleSummary) -> str:
@@ -94,6 +95,7 @@ def show_people(console: Console, people: PeopleSummary) -> None:
         say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
     _show_counts(
         console,
+        "yellow",
         (people.alone, "conversation", "without another contact, left alone"),
         (people.merged, "contact", "merged into another, which was detached instead"),
         (people.without_email, "contact", "without an e-mail address, which no undo can put back"),

@@ -6,7 +6,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from intercom_async.cli.printing import say
-from intercom_async.cli.report.content import Cell, Table, conclusion, origin, sections
+from intercom_async.cli.report.content import Cell, Line, Table, conclusion, origin, sections
 from intercom_async.cli.report.queries import Report
 from intercom_async.errors import readable
 
@@ -41,9 +41,11 @@ def _table(shown: Table) -> table.Table:
 
 
 def _cell(cell: Cell) -> RenderableType:
-    if isinstance(cell, float):
-        return ProgressBar(1.0, cell, 24, complete_style="blue", finished_style="blue")
-    return _text(cell) if isinstance(cell, str) else _text(cell.text, cell.style)
+    if isinstance(cell, str):
+        return _text(cell)
+    if isinstance(cell, Line):
+        return _text(cell.text, cell.style)
+    return ProgressBar(1.0, cell, 24, complete_style="blue", finished_style="blue")
 
 
 def _text(text: str, style: str = "") -> Text:
