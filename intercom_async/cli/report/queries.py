@@ -37,16 +37,13 @@ _ADDENDS: Final = {
     "retries": _RETRIES,
     "refusals": "refusals",
 }
-"""What a pair adds to each of these numbers."""
-
-_TOTALS: Final = f"""
-SELECT {", ".join(f"coalesce(sum({one}), 0)" for one in _ADDENDS.values())},
-    min(updated_at), max(updated_at) FROM pair"""  # noqa: S608  names of our own, as everywhere below
+"""What a pair adds to each of these numbers, for the run and for its workspace."""
 
 _WORKSPACES: Final = f"""
-SELECT pair.workspace, max(app_id), max(app_name), count(*), sum({_LEFT})
+SELECT pair.workspace, max(app_id), max(app_name), min(updated_at), max(updated_at),
+    {", ".join(f"sum({one})" for one in _ADDENDS.values())}
 FROM pair LEFT JOIN workspace ON workspace.workspace = pair.workspace
-GROUP BY 1 ORDER BY 5 DESC, 4 DESC, 1"""  # noqa: S608
+GROUP BY 1"""  # noqa: S608  names of our own, as everywhere below
 
 _TIMELINE: Final = f"""
 SELECT CAST(round(updated_at / {NARROWEST} - 0.5) AS INTEGER) * {NARROWEST},
@@ -132,8 +129,9 @@ def gather(reader: Reader) -> Report:
     """Read a journal."""
     sessions, people, counts = reader.sessions, reader.people(), reader.counts()
     last = sessions[-1].number if sessions else 0
-    ((*totals, began, ended),) = reader.query(_TOTALS, (last,))
-    numbers = dict(zip(_ADDENDS, totals, strict=True))
+    totals = reader.query(_WORKSPACES, (last,))
+    numbers = {name: sum(row[at] for row in totals) for at, name in enumerate(_ADDENDS, start=5)}
+    workspaces = [Workspace(*row[:3], *row[5:7]) for row in totals]
     for name in ("elapsed", "requests", "retries", "refusals", "duplicates"):
         kept = sum(one.facts.get(name, 0) for one in sessions)
         numbers[name] = max(kept, numbers.get(name, 0))
@@ -154,9 +152,12 @@ def gather(reader: Reader) -> Report:
         unread=unread,
         quota=next((q for one in sessions[::-1] if (q := one.facts.get("quota_limit"))), None),
         **numbers,
-        moments=(began, ended),
+        moments=(
+            min((row[3] for row in totals), default=None),
+            max((row[4] for row in totals), default=None),
+        ),
         sessions=sessions,
-        workspaces=[Workspace(*values) for values in reader.query(_WORKSPACES)],
+        workspaces=sorted(workspaces, key=lambda one: (-one.left, -one.pairs)),
         causes=causes,
         other_causes=explained - sum(cause.pairs for cause in causes),
         timeline=[Column(*values) for values in reader.query(_TIMELINE)],
