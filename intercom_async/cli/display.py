@@ -84,17 +84,10 @@ class Display:
         """Return the bar and the lines below it."""
         table = Table.grid()
         if self.total:
-            summary = self._run.summary
-            style = "yellow" if self._run.outage is not None else "green"
-            table.add_row(
-                ProgressBar(
-                    total=self.total,
-                    completed=summary.total + summary.settled_before,
-                    width=min(60, self._console.width),
-                    complete_style=style,
-                    finished_style=style,
-                )
-            )
+            bar = ProgressBar(self.total, self._done(), min(60, self._console.width))
+            bar.complete_style = "green" if self._run.outage is None else "yellow"
+            bar.finished_style = bar.complete_style
+            table.add_row(bar)
         for line in self._lines():
             line.truncate(self._console.width, overflow="ellipsis")
             table.add_row(line)
@@ -111,8 +104,7 @@ class Display:
     def _progress(self) -> Text:
         """Return the run's numbers, the most important ones first."""
         summary, status, total = self._run.summary, self._run.rate_limit, self.total
-        done = summary.total + summary.settled_before
-        rate = self._rate(summary)
+        done, rate = self._done(), self._rate(summary)
         line = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
         if total is not None and rate > 0 and done < total:
             line.append(f"  {span((total - done) / rate)} to go", "dim")
@@ -125,6 +117,9 @@ class Display:
         if summary.refusals:
             line.append(f"{summary.refusals:,} refused")
         return line
+
+    def _done(self) -> int:
+        return self._run.summary.total + self._run.summary.settled_before
 
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""
