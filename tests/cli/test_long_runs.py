@@ -12,6 +12,7 @@ import pytest
 from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
+from tests.cli.journals import session, write
 
 Pairs = list[tuple[str, str]]
 
@@ -72,7 +73,7 @@ def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
         asyncio.run(read_one_of(write_csv(file, read), read))
     said = shell("detach run.db", 1).err
     assert "had not read other.csv to its end; reading on" in said
-    assert "an earlier input (pairs.csv) was not read to its end either" in said
+    assert "an input (pairs.csv) was not read to its end; for the rest" in said
     shell("detach run.db")
     assert simulator.applied == dict.fromkeys(pairs, 1)
 
@@ -169,7 +170,20 @@ def test_an_undo_puts_back_what_a_run_removed_but_what_was_inferred_only_if_aske
     assert "2 attached" in said
     assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in said
     assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
-    shell("attach --undo run.db --with-inferred")
+
+
+def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs = pairs_of(simulator, 3)
+    shell("detach pairs.csv --journal run.db")
+    cut = session(read=False, source_kind="undo", source_name="run.db")
+    write(
+        Path("run.undo.db"), [], [cut], operation="attach",
+        base_url=simulator.url, workspaces=[("", "simulator", None)],
+    )  # fmt: skip
+    said = shell("attach run.undo.db").err
+    assert "had not read run.db to its end; reading on" in said
     assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
 
