@@ -13,12 +13,10 @@ from intercom_async.cli.ending import Ending
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import Results, journal_files, refuse_same_files
 from intercom_async.cli.inputs import Input, find_input
-from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.printing import say
 from intercom_async.cli.question import confirmed, question
-from intercom_async.cli.running import CommandError
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.running import CommandError, stopping
 from intercom_async.cli.summary import LOOKED_AT, people_line, strangers
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Outcome
@@ -77,10 +75,9 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 also=None if search is None else lambda: people_line(search.summary),
                 dry_run=options.dry_run,
             )
-            interrupter = Interrupter(run, console)
             absent: set[str] = set()
             failure: Exception | None = None
-            with interrupts(interrupter):
+            with stopping(run, console) as interrupted:
                 try:
                     async with run, nullcontext() if options.quiet else display:
                         async for result in run:
@@ -104,28 +101,26 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                     journal=journal,
                     missing=given.missing,
                     lost=results.lost,
-                    interrupted=interrupter.presses > 0,
+                    interrupted=bool(interrupted),
                 )
                 return ending.show(console, failure)
 
 
 def _keep_apart(options: ChangeOptions, given: Input, journal: Path | None) -> None:
     """Refuse to write a file that is read."""
-    read = [] if given.file is None else [(given.name, given.file)]
-    if options.token_file is not None:
-        read.append(("--token-file", options.token_file))
-    written: list[tuple[str, Path | int]] = []
-    if journal is not None:
-        written += [("--journal", file) for file in journal_files(journal)]
-    if options.output is not None:
-        standard = str(options.output) == "-"
-        written.append(("--output", _STANDARD_OUTPUT if standard else options.output))
     if options.dry_run and options.journal is not None:
         raise InvalidArgumentError("--journal", str(options.journal), "left out in a dry run")
     if options.dry_run and given.entries is None:
         seen = "is the journal of a run that has read all its input"
         raise InvalidArgumentError("SOURCE", given.name, "an input in a dry run", seen=seen)
-    refuse_same_files(read, written)
+    read = ((given.name, given.file), ("--token-file", options.token_file))
+    kept = () if journal is None else journal_files(journal)
+    output = _STANDARD_OUTPUT if str(options.output) == "-" else options.output
+    written = (*(("--journal", file) for file in kept), ("--output", output))
+    refuse_same_files(
+        [(name, file) for name, file in read if file is not None],
+        [(name, file) for name, file in written if file is not None],
+    )
 
 
 def _check_binding(
@@ -146,8 +141,8 @@ def _check_binding(
 
 async def _count(options: ChangeOptions, given: Input, console: Console) -> int | None:
     """Return how many pairs there are; --strict stops here, before anything is sent."""
-    total, file = given.total, given.file
-    regular = isinstance(file, Path) and file.is_file()
+    total = given.total
+    regular = isinstance(given.file, Path) and given.file.is_file()
     feed = given.feed(None, strict=options.strict) if total is None and regular else None
     if feed is not None:
         total = 0

@@ -12,12 +12,10 @@ from rich.console import Console
 
 from intercom_async.cli.display import Display
 from intercom_async.cli.exit_status import ExitStatus
-from intercom_async.cli.files import journal_files, refuse_same_files
-from intercom_async.cli.interrupter import Interrupter
 from intercom_async.cli.options import option
 from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import amount, say, span
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.running import stopping
 from intercom_async.cli.summary import show_summary
 from intercom_async.client import IntercomClient
 from intercom_async.detaching import Detach, Outcome
@@ -74,17 +72,16 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     )
     async with simulator, IntercomClient(simulator.token, base_url=simulator.url) as client:
         run = client.detach_contacts(pairs, admin_id=simulator.admin_id, journal=options.journal)
-        interrupter = Interrupter(run, progress)
-        with interrupts(interrupter):
+        with stopping(run, progress) as stopped:
             async with run, Display(progress, run, total=len(pairs)):
                 results = [(result.detach, result.outcome) async for result in run]
     summary = run.summary
     problems = [*_problems(results, simulator)]
     missing = len(pairs) - len(results) - summary.settled_before
-    if missing and not interrupter.presses:
+    if missing and not stopped:
         problems.append(f"{missing} pairs were never reported")
 
-    show_summary(console, summary, bad_lines=0)
+    show_summary(console, summary)
     say(console, _quota(simulator))
     for problem in problems[:20]:
         say(console, problem, "red")
@@ -96,21 +93,17 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
     if options.svg is not None:
         with rewrite(options.svg) as file:
             save_picture(console, "intercom-async demo", file)
-    if interrupter.presses:
+    if stopped:
         how = "run the same command again" if options.journal else "begin with --journal demo.db"
         say(console, f"To go on with a demo that was stopped, {how}.")
-    if problems:
-        return ExitStatus.SOME_FAILED
-    if interrupter.presses:
+    if stopped and not problems:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.SETTLED if summary.settled == summary.total else ExitStatus.SOME_FAILED
+    done = not problems and summary.settled == summary.total
+    return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
 
 def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
     """Return the simulator, its pairs, and how many of them an earlier session detached."""
-    if options.journal is not None and options.svg is not None:
-        kept = (("--journal", file) for file in journal_files(options.journal))
-        refuse_same_files(kept, [("--svg", options.svg)])
     port, states = 0, dict[tuple[str, str], str]()
     if options.journal is not None and reader.is_journal(options.journal):
         with reader.open(options.journal) as journal:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Self
 
+import attrs
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -47,29 +48,22 @@ async def show_live(console: Console, picture: Callable[[], RenderableType]) -> 
                 await asyncio.sleep(_LIVE_INTERVAL)
 
 
+@attrs.define
 class Display:
     """An async context manager that shows a run's progress.
 
-    Args:
+    Attributes:
         total: pairs of the run, None if unknown.
         also: returns a second line.
     """
 
-    def __init__(
-        self,
-        console: Console,
-        run: DetachRun,
-        *,
-        total: int | None,
-        also: Callable[[], str] | None = None,
-        dry_run: bool = False,
-    ) -> None:
-        self._console = console
-        self._run = run
-        self._total = total
-        self._also = also
-        self._dry_run = dry_run
-        self._samples = deque([(0.0, 0)])
+    _console: Console
+    _run: DetachRun
+    total: int | None = None
+    also: Callable[[], str] | None = None
+    dry_run: bool = False
+    _samples: deque[tuple[float, int]] = attrs.field(init=False, factory=lambda: deque([(0.0, 0)]))
+    _task: asyncio.Task[None] = attrs.field(init=False)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._show())
@@ -89,18 +83,11 @@ class Display:
     def picture(self) -> Table:
         """Return the bar and the lines below it."""
         table = Table.grid()
-        if self._total:
-            summary = self._run.summary
-            style = "yellow" if self._run.outage is not None else "green"
-            table.add_row(
-                ProgressBar(
-                    total=self._total,
-                    completed=summary.total + summary.settled_before,
-                    width=min(60, self._console.width),
-                    complete_style=style,
-                    finished_style=style,
-                )
-            )
+        if self.total:
+            bar = ProgressBar(self.total, self._done(), min(60, self._console.width))
+            bar.complete_style = "green" if self._run.outage is None else "yellow"
+            bar.finished_style = bar.complete_style
+            table.add_row(bar)
         for line in self._lines():
             line.truncate(self._console.width, overflow="ellipsis")
             table.add_row(line)
@@ -108,29 +95,31 @@ class Display:
 
     def _lines(self) -> list[Text]:
         lines = [self._progress()]
-        if self._also is not None:
-            lines.append(Text(self._also(), "dim"))
+        if self.also is not None:
+            lines.append(Text(self.also(), "dim"))
         if self._run.outage is not None:
             lines.append(_away(self._run.outage))
         return lines
 
     def _progress(self) -> Text:
         """Return the run's numbers, the most important ones first."""
-        summary, status, total = self._run.summary, self._run.rate_limit, self._total
-        done = summary.total + summary.settled_before
-        rate = self._rate(summary)
+        summary, status, total = self._run.summary, self._run.rate_limit, self.total
+        done, rate = self._done(), self._rate(summary)
         line = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")
         if total is not None and rate > 0 and done < total:
             line.append(f"  {span((total - done) / rate)} to go", "dim")
         line.append(f"  {rate:.0f}/s")
         if status is not None and status.limit is not None:
             line.append(f" of {status.limit / WINDOW:.0f}", "dim")
-        line.append("  ").append_text(outcome_counts(summary, dry_run=self._dry_run))
+        line.append("  ").append_text(outcome_counts(summary, dry_run=self.dry_run))
         if summary.retries:
             line.append(f"{summary.retries:,} retries  ")
         if summary.refusals:
             line.append(f"{summary.refusals:,} refused")
         return line
+
+    def _done(self) -> int:
+        return self._run.summary.total + self._run.summary.settled_before
 
     def _rate(self, summary: DetachSummary) -> float:
         """Pairs per second over the last few seconds."""

@@ -1,9 +1,7 @@
 """The end of a run: its summary, its exit status, and the command that goes on."""
 
 import json
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +14,8 @@ from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.options import ChangeOptions
 from intercom_async.cli.printing import print_out, say
 from intercom_async.cli.running import CommandError
-from intercom_async.cli.summary import show_limits, show_people, show_strangers, show_summary
+from intercom_async.cli.summary import WARNING, show_people, show_strangers, show_summary
+from intercom_async.detaching import Outcome
 from intercom_async.journal import JournalWriteError
 from intercom_async.journal.people import PersonState
 from intercom_async.people import PeopleSummary
@@ -28,7 +27,7 @@ class Ending:
 
     Attributes:
         people: None in a run of pairs.
-        strangers: how many absent contacts were looked up, and how many the workspace lacks.
+        strangers: how many absent contacts were asked for, and how many are unknown.
         missing: which part of the run's input was not read, and what to do.
         lost: the error that kept results from the output.
     """
@@ -36,7 +35,7 @@ class Ending:
     options: ChangeOptions
     summary: DetachSummary
     people: PeopleSummary | None
-    strangers: tuple[int, int] | None
+    strangers: dict[str, int] | None
     bad_lines: int
     journal: Path | None
     missing: str | None
@@ -50,7 +49,10 @@ class Ending:
                 raise CommandError(str(failure), ExitStatus.USAGE) from failure
             raise failure
         status = self._status()
-        self._show_summary(console)
+        if self.options.as_json:
+            self._print_json(console)
+        else:
+            self._show_text(console)
         if self.missing is not None:
             say(console, self.missing, "bold yellow")
         if status is not ExitStatus.SETTLED or self.lost or failure:
@@ -75,17 +77,13 @@ class Ending:
             done = done and self.people.states.get(PersonState.DONE, 0) == self.people.total
         return ExitStatus.SETTLED if done else ExitStatus.SOME_FAILED
 
-    def _show_summary(self, console: Console) -> None:
-        if not self.options.as_json:
-            self._show_text(console)
-            return
+    def _print_json(self, console: Console) -> None:
         facts = {"bad_lines": self.bad_lines, "dry_run": self.options.dry_run}
         document = {**self.summary.to_dict(), **facts}
         if self.people is not None:
             document["people"] = msgspec.to_builtins(self.people)
         if self.strangers is not None:
-            asked, unknown = self.strangers
-            document["absent_contacts"] = {"asked": asked, "unknown": unknown}
+            document["absent_contacts"] = self.strangers
         try:
             print_out(json.dumps(document))
         except OSError:  # the summary must not be lost with standard output
@@ -98,9 +96,9 @@ class Ending:
         if self.people is not None:
             show_people(console, self.people)
         if self.strangers is not None:
-            show_strangers(console, *self.strangers)
-        if self.options.verb == "detach" and not dry_run:
-            show_limits(console, self.summary)
+            show_strangers(console, **self.strangers)
+        if self.summary.outcomes[Outcome.DETACHED] and not dry_run:
+            say(console, WARNING, "dim")
 
     def _show_how_to_go_on(self, console: Console) -> None:
         summary = self.summary
@@ -116,6 +114,5 @@ class Ending:
             arguments[at] = str(self.journal)
         elif self.options.source == "-":
             hint += ", with the same input"
-        joined = subprocess.list2cmdline(arguments) if os.name == "nt" else shlex.join(arguments)
         say(console, f"{hint}:")
-        say(console, f"  {joined}", "bold")
+        say(console, f"  {shlex.join(arguments)}", "bold")

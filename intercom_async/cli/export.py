@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import attrs
 import msgspec
+from rich.console import Console
 
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
+from intercom_async.cli.printing import amount, say
 from intercom_async.cli.report.queries import STATES
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
@@ -42,29 +44,30 @@ def export(options: ExportOptions) -> ExitStatus:
     """
     if options.as_csv is options.as_json_lines:
         raise InvalidArgumentError("--csv or --jsonl", None, "given, exactly one of them")
-    states = _states(options.state)
+    states = STATES if options.state is None else _states(options.state)
     with reader.open(options.journal, run=options.run) as journal:
         rows = journal.rows(states)
         lines = _csv(rows) if options.as_csv else _json_lines(rows)
         if options.output is None or str(options.output) == "-":
             sys.stdout.buffer.writelines(lines)
             sys.stdout.buffer.flush()
-        else:
-            with writing("--output", options.output, journal) as file:
-                file.writelines(lines)
+            return ExitStatus.SETTLED
+        with writing("--output", options.output, journal) as file:
+            file.writelines(lines)
+        pairs = sum(count for state, count in journal.counts().items() if state in states)
+        say(Console(stderr=True), f"{amount(pairs, 'pair')} written to {options.output}", "dim")
     return ExitStatus.SETTLED
 
 
-def _states(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
+def _states(text: str) -> list[str]:
+    named = {state: (state,) for state in STATES} | {"unsettled": UNSETTLED}
     wanted: list[str] = []
     for part in text.split(","):
         name = part.strip().lower().replace(" ", "_").replace("-", "_")
-        if name not in {*STATES, "unsettled"}:
-            raise InvalidArgumentError("--state", part, f"of {', '.join((*STATES, 'unsettled'))}")
-        wanted += UNSETTLED if name == "unsettled" else (name,)
-    return tuple(wanted)
+        if name not in named:
+            raise InvalidArgumentError("--state", part, f"of {', '.join(named)}")
+        wanted += named[name]
+    return wanted
 
 
 def _json_lines(rows: Iterator[Row]) -> Iterator[bytes]:

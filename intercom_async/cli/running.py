@@ -1,13 +1,15 @@
-"""How a command begins and ends: its loop, and what becomes of its errors."""
+"""How a command begins and ends: its loop, its signals, and what becomes of its errors."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 
+from intercom_async.bulk import DetachRun
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.printing import say
@@ -61,9 +63,8 @@ def _ending(error: Exception) -> tuple[str, ExitStatus]:
             return f"standard output: {reason}", ExitStatus.STOPPED
         return f"{error.filename}: {reason}", ExitStatus.USAGE
     usage = isinstance(error, InvalidArgumentError | SourceError | JournalError)
-    if usage and not isinstance(error, JournalWriteError):
-        return str(error), ExitStatus.USAGE
-    return str(error), ExitStatus.STOPPED
+    usage = usage and not isinstance(error, JournalWriteError)
+    return str(error), ExitStatus.USAGE if usage else ExitStatus.STOPPED
 
 
 async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
@@ -71,3 +72,22 @@ async def _watched(work: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
     assert task is not None  # noqa: S101  a coroutine runs in a task
     with interrupts(task.cancel):
         return await work
+
+
+@contextmanager
+def stopping(run: DetachRun, console: Console) -> Generator[list[str]]:
+    """Stop a run at a signal: the first lets requests in flight finish, the second does not.
+
+    Yields:
+        What was said, empty while no signal has come.
+    """
+    said: list[str] = []
+
+    def stop() -> None:
+        run.stop(immediately=bool(said), drain=False)
+        if not said:
+            said.append("stopping: requests in flight finish; press Ctrl-C again to stop at once")
+            say(console, said[0], "yellow")
+
+    with interrupts(stop):
+        yield said

@@ -1,14 +1,12 @@
 """Ctrl-C and SIGTERM, which mean the same: end.
 
-Handlers of the event loop would not do: Windows lacks them, and a prompt that waits blocks them.
-Without any handler, process 1 of a container ignores SIGTERM.
+Handlers of the event loop alone would not do: Windows lacks them, and a prompt that waits blocks
+them. Without any handler, process 1 of a container ignores SIGTERM.
 """
 
 import asyncio
 import signal
-import socket
 import sys
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -26,9 +24,6 @@ def _raise(*_: object) -> None:
 @contextmanager
 def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
     """Let both signals call a handler: they raise KeyboardInterrupt unless another is given."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = {number: signal.signal(number, handler) for number in _BOTH}
     try:
         yield
@@ -39,9 +34,8 @@ def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
 
 def ignore_signals() -> None:
     """Let no signal change the exit status of a process that is ending."""
-    if threading.current_thread() is threading.main_thread():
-        for number in _BOTH:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _BOTH:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -62,29 +56,14 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
-    with _waking(loop), interruptible(hear):
-        yield
-
-
-@contextmanager
-def _waking(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Let each signal wake the loop.
-
-    Otherwise a signal that comes just before the loop waits is heard only when something else
-    wakes the loop.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or sys.platform == "win32":  # Windows' loop wakes by itself
-        yield
-        return
-    reading, writing = socket.socketpair()
-    with reading, writing:
-        reading.setblocking(False)
-        writing.setblocking(False)
-        loop.add_reader(reading, reading.recv, 4096)
-        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    # A signal just before the loop waits must wake it; Windows' loop wakes by itself.
+    waking = () if sys.platform == "win32" else _BOTH
+    with interruptible():
+        for number in waking:
+            loop.add_signal_handler(number, lambda: None)
         try:
-            yield
+            with interruptible(hear):
+                yield
         finally:
-            signal.set_wakeup_fd(before)
-            loop.remove_reader(reading)
+            for number in waking:
+                loop.remove_signal_handler(number)

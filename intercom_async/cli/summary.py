@@ -1,4 +1,4 @@
-"""The summary of a run: its pairs, its people, and what it could not do."""
+"""What a person reads at the end of a run: its pairs, its people, and what no undo puts back."""
 
 from collections.abc import Collection
 from typing import Final
@@ -28,6 +28,36 @@ WARNING: Final = (
 )
 
 
+def show_summary(
+    console: Console, summary: DetachSummary, *, bad_lines: int = 0, dry_run: bool = False
+) -> None:
+    """Print a run's summary for a person."""
+    if dry_run:
+        say(console, "dry run: nothing was changed; a real run would end like this:", "bold")
+    if summary.total:
+        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
+    for cause in summary.causes:
+        example = f"{cause.example.conversation_id},{cause.example.contact_id}"
+        line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
+        say(console, line, LOOKS[cause.outcome].colour)
+    say(console, _account(summary))
+    _show_counts(
+        console,
+        "",
+        (summary.settled_before, "pair", "settled by earlier sessions"),
+        (summary.duplicates, "pair", "listed twice and sent once"),
+        (summary.second_tries, "pair", "failed at first and tried again at the end"),
+        (summary.inferred, "pair", "without a reply, confirmed by a check"),
+    )
+    _show_counts(console, "yellow", (bad_lines, "line", "gave no pair"))
+    absent = summary.outcomes[Outcome.ALREADY_ABSENT]
+    if absent and absent == summary.total and not summary.settled_before:
+        seen = "no contact was in its conversation: was this done before, or is it the wrong "
+        say(console, f"{seen}workspace, file or column?", "bold yellow")
+    if summary.stopped_by is not None:
+        say(console, f"stopped: {summary.stopped_by}", "red")
+
+
 def _account(summary: DetachSummary) -> str:
     if summary.input_ended and not (summary.total or summary.settled_before or summary.requests):
         return "there was nothing to do"
@@ -40,45 +70,15 @@ def _account(summary: DetachSummary) -> str:
     )
 
 
-def show_summary(
-    console: Console, summary: DetachSummary, *, bad_lines: int, dry_run: bool = False
-) -> None:
-    """Print a run's summary for a person."""
-    if dry_run:
-        say(console, "dry run: nothing was changed; a real run would end like this:", "bold")
-    if summary.total:
-        console.print(outcome_counts(summary, dry_run=dry_run), highlight=False)
-    for cause in summary.causes:
-        example = f"{cause.example.conversation_id},{cause.example.contact_id}"
-        line = f"  {cause.count:,} {name(cause.outcome)}: {cause.error} (for example {example})"
-        say(console, line, LOOKS[cause.outcome].colour)
-    say(console, _account(summary))
-    remarks = (
-        (summary.settled_before, "settled by earlier sessions", "cyan"),
-        (summary.duplicates, "listed twice and sent once", "cyan"),
-        (summary.second_tries, "failed at first and tried again at the end", ""),
-        (summary.inferred, "without a reply, confirmed by a check", ""),
-    )
-    for count, what, style in remarks:
+def _show_counts(console: Console, style: str, *counts: tuple[int, str, str]) -> None:
+    for count, noun, what in counts:
         if count:
-            say(console, f"{amount(count, 'pair')} {what}", style)
-    if bad_lines:
-        say(console, f"{amount(bad_lines, 'line')} gave no pair", "yellow")
-    absent = summary.outcomes[Outcome.ALREADY_ABSENT]
-    if absent and absent == summary.total and not summary.settled_before:
-        say(
-            console,
-            "no contact was in its conversation: was this done before, or is it the wrong "
-            "workspace, file or column?",
-            "bold yellow",
-        )
-    if summary.stopped_by is not None:
-        say(console, f"stopped: {summary.stopped_by}", "red")
+            say(console, f"{amount(count, noun)} {what}", style)
 
 
 def people_line(people: PeopleSummary) -> str:
     """Return the number of people by state, in one line."""
-    states = ", ".join(f"{n:,} {state.replace('_', ' ')}" for state, n in people.states.items())
+    states = ", ".join(f"{count:,} {name(state)}" for state, count in people.states.items())
     persons = "1 person" if people.total == 1 else f"{people.total:,} people"
     return f"{persons}: {states or 'none'}; {amount(people.contacts, 'contact')}"
 
@@ -90,31 +90,21 @@ def show_people(console: Console, people: PeopleSummary) -> None:
     for one in people.examples[:_LISTED]:
         more = f": {one.note}" if one.note else ""
         more += f": {', '.join(one.contacts)}" if len(one.contacts) > 1 else ""
-        say(console, f"  {one.state.replace('_', ' ')}: {one.value}{more}", "yellow")
+        say(console, f"  {name(one.state)}: {one.value}{more}", "yellow")
     for what in people.one_by_one:
         say(console, f"Intercom refused batches of {what}, so each was searched alone", "dim")
-    remarks = (
+    _show_counts(
+        console,
+        "yellow",
         (people.alone, "conversation", "without another contact, left alone"),
         (people.merged, "contact", "merged into another, which was detached instead"),
         (people.without_email, "contact", "without an e-mail address, which no undo can put back"),
     )
-    for count, noun, what in remarks:
-        if count:
-            say(console, f"{amount(count, noun)} {what}", "yellow")
-
-
-def show_limits(console: Console, summary: DetachSummary) -> None:
-    """Print what a run could not do, and what an undo cannot do."""
-    last = summary.outcomes[Outcome.REFUSED_LAST_CONTACT]
-    if last:
-        say(console, f"{amount(last, 'contact')} stayed as the last of a conversation", "yellow")
-    if summary.outcomes[Outcome.DETACHED]:
-        say(console, WARNING, "dim")
 
 
 async def strangers(
     client: IntercomClient, summary: DetachSummary, absent: Collection[str]
-) -> tuple[int, int] | None:
+) -> dict[str, int] | None:
     """Return how many absent contacts were looked up, and how many the workspace lacks.
 
     None if there are too few to ask, or if Intercom did not answer.
@@ -122,21 +112,19 @@ async def strangers(
     if len(absent) < _FEW or summary.outcomes[Outcome.ALREADY_ABSENT] * 10 < summary.total:
         return None
     asked = sorted(absent)
-    existing: set[str | None] = set()
+    unknown = set[str | None](asked)
     try:
         for start in range(0, len(asked), FILTERS):
             batch = client.find_contacts(contact_ids=asked[start : start + FILTERS])
-            existing |= {contact.id async for contact in batch}
+            unknown -= {contact.id async for contact in batch}
     except IntercomError:
         return None
-    return len(asked), len(set(asked) - existing)
+    return {"asked": len(asked), "unknown": len(unknown)}
 
 
 def show_strangers(console: Console, asked: int, unknown: int) -> None:
     """Print what `strangers` returned."""
-    say(
-        console,
-        f"{unknown:,} of {amount(asked, 'contact')} that were not in their conversations are "
-        "unknown to this workspace: deleted, merged into others, or never in it",
-        "bold yellow" if unknown else "dim",
-    )
+    which = f"{unknown:,} of {amount(asked, 'contact')} that were not in their conversations"
+    why = "deleted, merged into others, or never in it"
+    style = "bold yellow" if unknown else "dim"
+    say(console, f"{which} are unknown to this workspace: {why}", style)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import threading
 import time
@@ -98,4 +99,20 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv(TOKEN_VARIABLE, "token")
+    return call
+
+
+Shell = Callable[..., Ended]
+
+
+@pytest.fixture
+def shell(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Call lines like "report run.db" in a folder of the test's own; they must end in a status."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(line: str, status: int = 0) -> Ended:
+        ended = command(*shlex.split(line))
+        assert ended.status == status, ended
+        return ended
+
     return call

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,13 +42,20 @@ def source(simulator: IntercomSimulator, tmp_path: Path) -> Path:
     return write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=3))
 
 
+@pytest.fixture
+def long_source(simulator: IntercomSimulator, source: Path) -> Path:
+    """A thousand pairs, of which each takes a while."""
+    simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
+    return write_csv(source, simulator.workspace.populate(conversations=1000))
+
+
 @contextmanager
 def process(
-    arguments: Sequence[object], *, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
+    *command: object, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
 ) -> Generator["subprocess.Popen[bytes]"]:
     """Start a command in a session of its own; end it, whatever the test does."""
     with subprocess.Popen(
-        [*map(str, arguments)], stdin=stdin, stdout=output, stderr=output, start_new_session=True
+        [*map(str, command)], stdin=stdin, stdout=output, stderr=output, start_new_session=True
     ) as started:
         try:
             yield started
@@ -57,10 +64,20 @@ def process(
 
 
 @contextmanager
+def piped(source: Path, *arguments: object) -> Generator["subprocess.Popen[bytes]"]:
+    """Start a command whose standard input has a file's lines and is then silent."""
+    with process(*COMMAND, *arguments, stdin=subprocess.PIPE) as run:
+        assert run.stdin is not None
+        run.stdin.write(source.read_bytes())
+        run.stdin.flush()
+        yield run
+
+
+@contextmanager
 def at_terminal(*arguments: object) -> Generator[tuple["subprocess.Popen[bytes]", int]]:
     """Start a command at a terminal of its own; yield our end of that, too."""
     ours, theirs = pty.openpty()
-    with process([*COMMAND, *arguments], stdin=theirs, output=theirs) as started:
+    with process(*COMMAND, *arguments, stdin=theirs, output=theirs) as started:
         os.close(theirs)
         yield started, ours
     os.close(ours)
@@ -80,7 +97,7 @@ def read_until(fd: int, text: str | None) -> str:
     return shown
 
 
-def shell(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def bash(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run a line of bash in which "$@" is the command."""
     return subprocess.run(
         ["bash", "-c", line, "bash", *COMMAND, *map(str, arguments)],
@@ -108,183 +125,158 @@ async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None
     thread.join()
 
 
-class TestSignals:
-    @pytest.mark.parametrize("in_container", [False, True])
-    def test_sigterm_lets_requests_finish_and_ends_in_status_4(
-        self, simulator: IntercomSimulator, source: Path, *, in_container: bool
-    ) -> None:
-        write_csv(source, simulator.workspace.populate(conversations=1000))
-        simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
-        container = ("unshare", "--fork", "--pid", "--kill-child") if in_container else ()
-        if subprocess.run([*container, "true"], capture_output=True, check=False).returncode:
-            pytest.skip("no right to make a container")
-        detach = (*container, *COMMAND, "detach", source, "--json", "--concurrency", 2)
-        with process([*detach, "--journal", source.with_name("run.db")]) as run:
-            wait_until(lambda: simulator.applied.total() >= 4)
-            children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-            first = children.read_text(encoding="ascii").split()[0] if in_container else run.pid
-            os.kill(int(first), signal.SIGTERM)
-            out, err = run.communicate(timeout=PATIENCE)
-        assert run.returncode == 4
-        outcomes = json.loads(out)["outcomes"]
-        assert outcomes["unknown"] == 0
-        assert outcomes["detached"] == simulator.applied.total() < 1000
-        assert f"intercom-async detach {source}" in err.decode()
+@pytest.mark.parametrize("in_container", [False, True])
+def test_sigterm_lets_requests_finish_and_ends_in_status_4(
+    simulator: IntercomSimulator, long_source: Path, *, in_container: bool
+) -> None:
+    container = ("unshare", "--fork", "--pid", "--kill-child") if in_container else ()
+    if subprocess.run([*container, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no right to make a container")
+    detach = (*container, *COMMAND, "detach", long_source, "--json", "--concurrency", 2)
+    with process(*detach, "--journal", long_source.with_name("run.db")) as run:
+        wait_until(lambda: simulator.applied.total() >= 4)
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        first = children.read_text(encoding="ascii").split()[0] if in_container else run.pid
+        os.kill(int(first), signal.SIGTERM)
+        out, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 4
+    outcomes = json.loads(out)["outcomes"]
+    assert outcomes["unknown"] == 0
+    assert outcomes["detached"] == simulator.applied.total() < 1000
+    assert f"intercom-async detach {long_source}" in err.decode()
 
-    def test_a_second_signal_of_either_kind_stops_at_once(
-        self, simulator: IntercomSimulator, source: Path
-    ) -> None:
-        simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
-        with process([*COMMAND, "detach", source, "--json"]) as run:
-            assert run.stderr is not None
-            wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
-            run.send_signal(signal.SIGTERM)
-            read_until(run.stderr.fileno(), "press Ctrl-C again")
-            run.send_signal(signal.SIGINT)
-            out, _ = run.communicate(timeout=PATIENCE)
-        assert run.returncode == 4
-        assert json.loads(out)["outcomes"]["unknown"] >= 1
 
-    def test_a_silent_pipe_holds_nothing_up(
-        self, simulator: IntercomSimulator, source: Path
-    ) -> None:
-        with process([*COMMAND, "detach", "-", "--json"], stdin=subprocess.PIPE) as run:
-            assert run.stdin is not None
-            run.stdin.write(source.read_bytes())
-            run.stdin.flush()
-            wait_until(lambda: simulator.applied.total() == 3)
-            run.send_signal(signal.SIGINT)
-            assert run.stdout is not None
-            summary = json.loads(run.stdout.read())
-            assert run.wait(PATIENCE) == 4
-        assert (summary["outcomes"]["detached"], summary["input_ended"]) == (3, False)
+def test_a_second_signal_of_either_kind_stops_at_once(
+    simulator: IntercomSimulator, source: Path
+) -> None:
+    simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
+    with process(*COMMAND, "detach", source, "--json") as run:
+        assert run.stderr is not None
+        wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
+        run.send_signal(signal.SIGTERM)
+        read_until(run.stderr.fileno(), "press Ctrl-C again")
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 4
+    assert json.loads(out)["outcomes"]["unknown"] >= 1
+
+
+def test_a_silent_pipe_holds_nothing_up(simulator: IntercomSimulator, source: Path) -> None:
+    with piped(source, "detach", "-", "--json") as run:
+        wait_until(lambda: simulator.applied.total() == 3)
+        run.send_signal(signal.SIGINT)
+        assert run.stdout is not None
+        summary = json.loads(run.stdout.read())
+        assert run.wait(PATIENCE) == 4
+    assert (summary["outcomes"]["detached"], summary["input_ended"]) == (3, False)
 
 
 def test_a_limit_waits_for_no_line_behind_it(simulator: IntercomSimulator, source: Path) -> None:
-    detach = [*COMMAND, "detach", "-", "--limit", 3]
-    with process(detach, stdin=subprocess.PIPE) as run:
-        assert run.stdin is not None
-        run.stdin.write(source.read_bytes())
-        run.stdin.flush()
+    with piped(source, "detach", "-", "--limit", 3) as run:
         assert run.wait(PATIENCE) == 0
     assert simulator.applied.total() == 3
 
 
-class TestAtATerminal:
-    @pytest.mark.parametrize(
-        ("answer", "status"),
-        [("y\n", 0), ("\x04", 4), (signal.SIGTERM, 4)],
-    )
-    def test_the_question_names_what_is_about_to_happen(
-        self, simulator: IntercomSimulator, source: Path, answer: str | int, status: int
-    ) -> None:
-        with at_terminal("detach", source) as (run, ours):
-            shown = read_until(ours, "[y/N]")
-            assert (
-                "Detach 3 contacts in Simulated workspace (US) as Joe Example "
-                f"({simulator.admin_id}), less than a minute at 600,000 a minute? [y/N]"
-            ) in shown
-            assert (
-                "An undo cannot put everything back: a contact without an e-mail address" in shown
-            )
-            if isinstance(answer, str):
-                os.write(ours, answer.encode())
-            else:  # the terminal is not that session's own
-                run.send_signal(answer)
-            rest = read_until(ours, None)
-            assert run.wait(PATIENCE) == status
-        assert ("nothing was done" in rest) is (status == 4)
-        assert simulator.applied.total() == (3 if status == 0 else 0)
-
-    @pytest.mark.usefixtures("simulator")
-    def test_no_token_at_the_prompt_is_a_usage_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv(TOKEN_VARIABLE)
-        with at_terminal("whoami") as (run, ours):
-            read_until(ours, "Intercom access token:")
-            os.write(ours, b"\x04")
-            assert "--token-file must be given" in read_until(ours, None)
-            assert run.wait(PATIENCE) == 2
-
-    def test_a_terminal_as_input_is_told_what_is_waited_for(
-        self, simulator: IntercomSimulator, source: Path
-    ) -> None:
-        with at_terminal("detach", "-", "--yes") as (run, ours):
-            read_until(ours, "end with Ctrl-D")
-            os.write(ours, source.read_bytes() + b"\x04")
-            read_until(ours, None)
-            assert run.wait(PATIENCE) == 0
-        assert simulator.applied.total() == 3
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\x04", 4), (signal.SIGTERM, 4)])
+def test_the_question_names_what_is_about_to_happen(
+    simulator: IntercomSimulator, source: Path, answer: str | int, status: int
+) -> None:
+    with at_terminal("detach", source) as (run, ours):
+        shown = read_until(ours, "[y/N]")
+        assert (
+            "Detach 3 contacts in Simulated workspace (US) as Joe Example "
+            f"({simulator.admin_id}), less than a minute at 600,000 a minute? [y/N]"
+        ) in shown
+        assert "An undo cannot put everything back: a contact without an e-mail address" in shown
+        if isinstance(answer, str):
+            os.write(ours, answer.encode())
+        else:  # the terminal is not that session's own
+            run.send_signal(answer)
+        rest = read_until(ours, None)
+        assert run.wait(PATIENCE) == status
+    assert ("nothing was done" in rest) is (status == 4)
+    assert simulator.applied.total() == (3 if status == 0 else 0)
 
 
-class TestStreams:
-    @pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
-    def test_a_closed_stream_disturbs_nothing(
-        self, simulator: IntercomSimulator, source: Path, closed: str
-    ) -> None:
-        journal = source.with_name("run.db")
-        ended = shell(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
-        assert ended.returncode == 0, ended.stderr
-        assert simulator.applied.total() == 3
-        assert len(settled_in(journal)) == 3
+@pytest.mark.usefixtures("simulator")
+def test_no_token_at_the_prompt_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    with at_terminal("whoami") as (run, ours):
+        read_until(ours, "Intercom access token:")
+        os.write(ours, b"\x04")
+        assert "--token-file must be given" in read_until(ours, None)
+        assert run.wait(PATIENCE) == 2
 
-    @pytest.mark.usefixtures("simulator")
-    @pytest.mark.parametrize(
-        "arguments",
-        ["detach nowhere", "simulate --port 0", "report run.db", "export run.db --jsonl"],
-    )
-    def test_a_reader_that_has_gone_ends_a_command_in_status_4(
-        self, arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        write(tmp_path / "run.db", map(pair, range(5000)))
-        ours, theirs = os.pipe()
-        os.close(ours)
-        with process([*COMMAND, *arguments.split()], output=theirs) as run:
-            os.close(theirs)
-            assert run.wait(PATIENCE) == 4
 
-    def test_a_reader_of_a_list_that_has_gone_ends_the_search(
-        self, simulator: IntercomSimulator
-    ) -> None:
-        contact, other = (simulator.workspace.add_contact() for _ in range(2))
-        for _ in range(2000):
-            simulator.workspace.add_conversation([contact, other])
-        line = '"$@" | head -1; exit ${PIPESTATUS[0]}'
-        ended = shell(line, "find", "--contact", contact)
-        assert (ended.returncode, ended.stderr) == (4, "")
+def test_a_terminal_as_input_is_told_what_is_waited_for(
+    simulator: IntercomSimulator, source: Path
+) -> None:
+    with at_terminal("detach", "-", "--yes") as (run, ours):
+        read_until(ours, "end with Ctrl-D")
+        os.write(ours, source.read_bytes() + b"\x04")
+        read_until(ours, None)
+        assert run.wait(PATIENCE) == 0
+    assert simulator.applied.total() == 3
 
-    def test_a_reader_of_results_that_has_gone_stops_the_run(
-        self, simulator: IntercomSimulator, source: Path
-    ) -> None:
-        write_csv(source, simulator.workspace.populate(conversations=1000))
-        simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
-        line = '"$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}'
-        ended = shell(line, "detach", source, "--output", "-", "--concurrency", 4)
-        assert ended.returncode == 4
-        assert "pairs accounted for" in ended.stderr
-        assert simulator.applied.total() < 1000
 
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-    @pytest.mark.parametrize(
-        ("line", "full"),
-        [
-            ('"$@" --json > /dev/full', "standard output"),
-            ('"$@" --output /dev/full', "/dev/full"),
-        ],
-    )
-    def test_a_full_disk_is_named_and_keeps_the_summary(
-        self, source: Path, line: str, full: str
-    ) -> None:
-        ended = shell(line, "detach", source)
-        assert ended.returncode == 3
-        assert "3 pairs accounted for" in ended.stderr
-        assert f"{full}: No space left on device" in ended.stderr
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_disturbs_nothing(source: Path, closed: str) -> None:
+    journal = source.with_name("run.db")
+    ended = bash(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
+    assert ended.returncode == 0, ended.stderr
+    assert len(settled_in(journal)) == 3
 
-    def test_an_encoding_that_lacks_a_letter_spells_it(self, simulator: IntercomSimulator) -> None:
-        simulator.workspace.add_admin(name="Łódź ✓", admin_id=simulator.admin_id)
-        ended = shell('PYTHONIOENCODING=cp1252 "$@"', "whoami")
-        assert ended.returncode == 0
-        assert "\\u0141" in ended.stdout
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "detach nowhere",
+        "find --email nobody@x.example",
+        "simulate --port 0",
+        "report run.db",
+        "export run.db --jsonl",
+    ],
+)
+def test_a_reader_that_has_gone_ends_a_command_in_status_4(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "run.db", map(pair, range(5000)))
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with process(*COMMAND, *arguments.split(), output=theirs) as run:
+        os.close(theirs)
+        assert run.wait(PATIENCE) == 4
+
+
+def test_a_reader_of_results_that_has_gone_stops_the_run(
+    simulator: IntercomSimulator, long_source: Path
+) -> None:
+    line = '"$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}'
+    ended = bash(line, "detach", long_source, "--output", "-", "--concurrency", 4)
+    assert ended.returncode == 4
+    assert "pairs accounted for" in ended.stderr
+    assert simulator.applied.total() < 1000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize(
+    ("line", "full"),
+    [('"$@" --json > /dev/full', "standard output"), ('"$@" --output /dev/full', "/dev/full")],
+)
+def test_a_full_disk_is_named_and_keeps_the_summary(source: Path, line: str, full: str) -> None:
+    ended = bash(line, "detach", source)
+    assert ended.returncode == 3
+    assert "3 pairs accounted for" in ended.stderr
+    assert f"{full}: No space left on device" in ended.stderr
+
+
+def test_an_encoding_that_lacks_a_letter_spells_it(simulator: IntercomSimulator) -> None:
+    simulator.workspace.add_admin(name="Łódź ✓", admin_id=simulator.admin_id)
+    ended = bash('PYTHONIOENCODING=cp1252 "$@"', "whoami")
+    assert ended.returncode == 0
+    assert "\\u0141" in ended.stdout
 
 
 def test_ctrl_c_while_the_command_line_is_read_is_told_and_ends_in_status_4(

@@ -11,305 +11,241 @@ import pytest
 
 from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.cli.conftest import Command, Ended, press_ctrl_c, write_csv
+from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
 from tests.cli.journals import session, write
 from tests.support.rows import rows_in
 
+Pairs = list[tuple[str, str]]
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "pairs.csv"
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
+PAIRS, JOURNAL = Path("pairs.csv"), Path("run.db")
+_LONG = 600
 
 
-_PAIRS = 600
+def pairs_of(simulator: IntercomSimulator, number: int) -> Pairs:
+    """Return so many pairs, which are in the file, too."""
+    pairs = simulator.workspace.populate(conversations=number)
+    write_csv(PAIRS, pairs)
+    return pairs
 
 
-def interrupt(
-    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-) -> tuple[list[tuple[str, str]], Ended]:
+def interrupt(shell: Shell, simulator: IntercomSimulator) -> tuple[Pairs, Ended]:
     """Press Ctrl-C in the middle of a run; return all its pairs, and how it ended."""
-    pairs = simulator.workspace.populate(conversations=_PAIRS)
-    write_csv(source, pairs)
+    pairs = pairs_of(simulator, _LONG)
     simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
     presser = press_ctrl_c(lambda: simulator.applied.total() >= 3)
-    ended = command("detach", source, "--journal", journal, "--concurrency", 1, "--json")
+    ended = shell("detach pairs.csv --journal run.db --concurrency 1 --json", 4)
     presser.join()
     simulator.faults.clear()
-    assert ended.status == 4
-    assert 3 <= simulator.applied.total() < _PAIRS
+    assert 3 <= simulator.applied.total() < _LONG
     return pairs, ended
 
 
-class TestJournal:
-    def test_an_interrupted_run_goes_on_where_it_was(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs, ended = interrupt(command, simulator, source, journal)
-        assert "requests in flight finish; press Ctrl-C again to stop at once" in ended.err
-        assert f"to go on:\n  intercom-async detach {source}" in ended.err
-        outcomes, done = json.loads(ended.out)["outcomes"], simulator.applied.total()
-        assert (outcomes["unknown"], outcomes["detached"]) == (0, done)
-        ended = command("detach", source, "--journal", journal, "--json")
-        assert ended.status == 0
-        summary = json.loads(ended.out)
-        assert (summary["settled_before"], summary["total"]) == (done, _PAIRS - done)
-        assert simulator.applied == dict.fromkeys(pairs, 1)
-
-    def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs = simulator.workspace.populate(conversations=6)
-        other = source.with_name("other.csv")
-
-        async def first_of(read: list[tuple[str, str]]) -> AsyncIterator[tuple[str, str]]:
-            yield read[0]
-            await asyncio.Event().wait()
-
-        async def read_one_of(file: Path, read: list[tuple[str, str]]) -> None:
-            kept = Journal(journal, source=Source(kind="file", name=str(file)))
-            async with (
-                IntercomClient("token", base_url=simulator.url) as client,
-                client.detach_contacts(
-                    first_of(read), admin_id=simulator.admin_id, journal=kept
-                ) as run,
-            ):
-                await anext(aiter(run))
-
-        for file, read in ((source, pairs[:3]), (other, pairs[3:])):
-            write_csv(file, read)
-            asyncio.run(read_one_of(file, read))
-        ended = command("detach", journal)
-        assert f"had not read {other} to its end; reading on" in ended.err
-        assert f"an input ({source}) was not read to its end; for the rest" in ended.err
-        assert ended.status == 1
-        assert command("detach", journal).status == 0
-        assert simulator.applied == dict.fromkeys(pairs, 1)
-
-    def test_an_unread_input_does_not_hide_that_its_journal_belongs_elsewhere(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        interrupt(command, simulator, source, journal)
-        ended = command("detach", journal, "--base-url", "http://127.0.0.1:9")
-        assert ended.status == 2
-        assert f"the journal {journal} belongs to a run with base_url" in ended.err
-
-    def test_an_input_that_was_moved_is_told_and_read_where_it_is(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs, _ = interrupt(command, simulator, source, journal)
-        moved = source.rename(source.with_name("moved.csv"))
-        ended = command("detach", journal, "--json")
-        assert ended.status == 1
-        assert "to its end; for the rest, run: intercom-async detach INPUT" in ended.err
-        assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
-        assert simulator.applied.total() < _PAIRS
-        assert command("report", journal).status == 1
-        assert command("detach", moved, "--journal", journal).status == 0
-        assert simulator.applied == dict.fromkeys(pairs, 1)
-        assert command("detach", journal).status == 0
-        assert command("report", journal).status == 0
-
-    def test_a_run_that_stopped_reading_its_file_reads_on_in_it_even_after_another_input(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs, _ = interrupt(command, simulator, source, journal)
-        other = write_csv(source.with_name("other.csv"), [("999999999", "0" * 24)])
-        assert command("detach", other, "--journal", journal).status == 0
-        assert command("report", journal).status == 1
-        ended = command("detach", journal)
-        assert ended.status == 0
-        assert f"had not read {source} to its end" in ended.err
-        assert simulator.applied == dict.fromkeys(pairs, 1)
-        again = command("detach", journal, "--json")
-        assert (again.status, json.loads(again.out)["total"]) == (0, 0)
-
-    def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
-        self,
-        command: Command,
-        simulator: IntercomSimulator,
-        source: Path,
-        journal: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr("intercom_async.detaching.LOOKS", (0.0,))  # it looks for 3 s otherwise
-        pairs = simulator.workspace.populate(conversations=6)
-        simulator.workspace.add_admin(admin_id="777")
-        lines = [json.dumps(pair) for pair in [*pairs[1:], (*pairs[0], "777")]]
-        source.write_text("\n".join(lines), encoding="utf-8")
-        fault = simulator.faults.add(
-            Fault.SERVER_ERROR, match=pairs[0][0], method="DELETE", probability=1.0
-        )
-        ended = command("detach", source, "--admin-id", simulator.admin_id, "--journal", journal)
-        assert ended.status == 1
-        assert f"(for example {','.join(pairs[0])})" in ended.err
-        assert "  1 failed: HTTP 500" in ended.err
-        assert "1 pair failed at first and tried again at the end" in ended.err
-        simulator.faults.remove(fault)
-        ended = command("detach", journal, "--json")
-        assert ended.status == 0
-        summary = json.loads(ended.out)
-        assert (summary["outcomes"]["detached"], summary["total"]) == (1, 1)
-        assert not simulator.workspace.attached(*pairs[0])
-
-    def test_the_rest_of_a_limited_run_is_not_read(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        write_csv(source, simulator.workspace.populate(conversations=9))
-        assert command("detach", source, "--journal", journal, "--limit", 4).status == 0
-        ended = command("detach", journal)
-        assert (ended.status, ended.err) == (0, "there was nothing to do\n")
-        assert simulator.applied.total() == 4
-
-    def test_the_journal_of_another_operation_is_no_source(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        write_csv(source, simulator.workspace.populate(conversations=1))
-        assert command("detach", source, "--journal", journal).status == 0
-        ended = command("attach", journal)
-        assert ended.status == 2
-        assert "is one of `detach`; `attach --undo` puts back what" in ended.err
-
-    def test_results_are_added_to_when_a_run_goes_on_and_replaced_by_a_new_one(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs = simulator.workspace.populate(conversations=6)
-        output = source.with_name("results.jsonl")
-        detach = ("detach", source, "--output", output)
-        write_csv(source, pairs[:2])
-        assert command(*detach, "--journal", journal).status == 0
-        with output.open("a", encoding="utf-8") as file:
-            file.write('{"conversation_id":"half a line of a run that was killed')
-        write_csv(source, pairs)
-        ended = command(*detach, "--journal", journal)
-        assert f"adding to the results in {output}" in ended.err
-        assert _conversations(output) == [pair[0] for pair in pairs]
-        write_csv(source, pairs[:1])
-        assert command(*detach).status == 0
-        assert _conversations(output) == [pairs[0][0]]
+def test_an_interrupted_run_goes_on_where_it_was(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs, ended = interrupt(shell, simulator)
+    assert "requests in flight finish; press Ctrl-C again to stop at once" in ended.err
+    assert "to go on:\n  intercom-async detach pairs.csv --journal run.db" in ended.err
+    outcomes, done = json.loads(ended.out)["outcomes"], simulator.applied.total()
+    assert (outcomes["unknown"], outcomes["detached"]) == (0, done)
+    summary = json.loads(shell("detach pairs.csv --journal run.db --json").out)
+    assert (summary["settled_before"], summary["total"]) == (done, _LONG - done)
+    assert simulator.applied == dict.fromkeys(pairs, 1)
 
 
-def _conversations(output: Path) -> list[str]:
-    lines = output.read_text(encoding="utf-8").splitlines()
-    return sorted(json.loads(line)["conversation_id"] for line in lines)
+def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs = simulator.workspace.populate(conversations=6)
+
+    async def first_of(read: Pairs) -> AsyncIterator[tuple[str, str]]:
+        yield read[0]
+        await asyncio.Event().wait()
+
+    async def read_one_of(file: Path, read: Pairs) -> None:
+        kept = Journal(JOURNAL, source=Source(kind="file", name=str(file)))
+        async with (
+            IntercomClient("token", base_url=simulator.url, admin_id=simulator.admin_id) as client,
+            client.detach_contacts(first_of(read), journal=kept) as run,
+        ):
+            await anext(aiter(run))
+
+    for file, read in ((PAIRS, pairs[:3]), (Path("other.csv"), pairs[3:])):
+        asyncio.run(read_one_of(write_csv(file, read), read))
+    said = shell("detach run.db", 1).err
+    assert "had not read other.csv to its end; reading on" in said
+    assert "an input (pairs.csv) was not read to its end; for the rest" in said
+    shell("detach run.db")
+    assert simulator.applied == dict.fromkeys(pairs, 1)
 
 
-class TestUndo:
-    def test_an_undo_puts_back_what_a_run_removed_but_what_was_inferred_only_if_asked_for(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs = simulator.workspace.populate(conversations=3)
-        write_csv(source, [*pairs, pairs[0], ("no-such", "x")])
-        simulator.faults.add(Fault.RESET_AFTER_APPLYING, match=pairs[1][0])
-        assert command("detach", source, "--journal", journal).status == 0
-        ended = command("attach", "--undo", journal)
-        assert ended.status == 0
-        assert "2 attached" in ended.err
-        assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in ended.err
-        assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
+def test_an_input_that_was_moved_is_told_and_read_where_it_is(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs, _ = interrupt(shell, simulator)
+    PAIRS.rename("moved.csv")
+    ended = shell("detach run.db --json", 1)
+    assert "to its end; for the rest, run: intercom-async detach INPUT" in ended.err
+    assert json.loads(ended.out)["outcomes"]["not_attempted"] == 0
+    assert simulator.applied.total() < _LONG
+    shell("report run.db", 1)
+    shell("detach moved.csv --journal run.db")
+    assert simulator.applied == dict.fromkeys(pairs, 1)
+    shell("detach run.db")
+    shell("report run.db")
 
-    def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        pairs = simulator.workspace.populate(conversations=3)
-        write_csv(source, pairs)
-        admin = simulator.workspace.add_admin()
-        assert command("detach", source, "--journal", journal, "--admin-id", admin).status == 0
-        cut = session(read=False, source_kind="undo", source_name=str(journal))
-        undo = write(
-            journal.with_name("run.undo.db"), [], [cut], operation="attach",
-            base_url=simulator.url, workspaces=[("", "simulator", None)],
-        )  # fmt: skip
-        ended = command("attach", undo)
-        assert ended.status == 0
-        assert f"had not read {journal} to its end; reading on" in ended.err
-        assert {row.admin_id for row in rows_in(undo).values()} == {admin}
-        assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
-    def test_an_undo_refuses_the_journal_of_another_address_and_of_an_attach(
-        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
-    ) -> None:
-        write_csv(source, simulator.workspace.populate(conversations=1))
-        assert command("detach", source, "--journal", journal).status == 0
-        ended = command("attach", "--undo", journal, "--region", "eu")
-        assert ended.status == 2
-        assert simulator.url in ended.err
-        assert command("attach", "--undo", journal).status == 0
-        ended = command("attach", "--undo", journal.with_name("run.undo.db"))
-        assert ended.status == 2
-        assert "the journal of a detach" in ended.err
+def test_a_run_that_stopped_reading_its_file_reads_on_in_it_even_after_another_input(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs, _ = interrupt(shell, simulator)
+    write_csv(Path("other.csv"), [("999999999", "0" * 24)])
+    shell("detach other.csv --journal run.db")
+    shell("report run.db", 1)
+    elsewhere = shell("detach run.db --base-url http://127.0.0.1:9", 2)
+    assert "the journal run.db belongs to a run with base_url" in elsewhere.err
+    assert "pairs.csv to its end; reading on" in shell("detach run.db").err
+    assert simulator.applied == dict.fromkeys(pairs, 1)
+    assert json.loads(shell("detach run.db --json").out)["total"] == 0
+
+
+def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
+    shell: Shell, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intercom_async.detaching.LOOKS", (0.0,))  # it looks for 3 s otherwise
+    first, *others = simulator.workspace.populate(conversations=6)
+    simulator.workspace.add_admin(admin_id="777")
+    lines = [json.dumps(pair) for pair in [*others, (*first, "777")]]
+    PAIRS.write_text("\n".join(lines), encoding="utf-8")
+    fault = simulator.faults.add(
+        Fault.SERVER_ERROR, match=first[0], method="DELETE", probability=1.0
+    )
+    said = shell(f"detach pairs.csv --admin-id {simulator.admin_id} --journal run.db", 1).err
+    assert f"(for example {','.join(first)})" in said
+    assert "  1 failed: HTTP 500" in said
+    assert "1 pair failed at first and tried again at the end" in said
+    simulator.faults.remove(fault)
+    summary = json.loads(shell("detach run.db --json").out)
+    assert (summary["outcomes"]["detached"], summary["total"]) == (1, 1)
+    assert not simulator.workspace.attached(*first)
+
+
+def test_the_rest_of_a_limited_run_is_not_read(shell: Shell, simulator: IntercomSimulator) -> None:
+    pairs_of(simulator, 9)
+    shell("detach pairs.csv --journal run.db --limit 4")
+    assert shell("detach run.db").err == "there was nothing to do\n"
+    assert simulator.applied.total() == 4
+
+
+def test_results_are_added_to_when_a_run_goes_on_and_replaced_by_a_new_one(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    output = Path("results.jsonl")
+
+    def written() -> list[str]:
+        lines = output.read_text(encoding="utf-8").splitlines()
+        return sorted(json.loads(line)["conversation_id"] for line in lines)
+
+    pairs = simulator.workspace.populate(conversations=6)
+    write_csv(PAIRS, pairs[:2])
+    shell("detach pairs.csv --output results.jsonl --journal run.db")
+    with output.open("a", encoding="utf-8") as file:
+        file.write('{"conversation_id":"half a line of a run that was killed')
+    write_csv(PAIRS, pairs)
+    ended = shell("detach pairs.csv --output results.jsonl --journal run.db")
+    assert "adding to the results in results.jsonl" in ended.err
+    assert written() == [conversation for conversation, _ in pairs]
+    write_csv(PAIRS, pairs[:1])
+    shell("detach pairs.csv --output results.jsonl")
+    assert written() == [pairs[0][0]]
+
+
+def test_an_undo_puts_back_what_a_run_removed_but_what_was_inferred_only_if_asked_for(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs = pairs_of(simulator, 3)
+    write_csv(PAIRS, [*pairs, pairs[0], ("no-such", "x")])
+    simulator.faults.add(Fault.RESET_AFTER_APPLYING, match=pairs[1][0])
+    shell("detach pairs.csv --journal run.db")
+    said = shell("attach --undo run.db").err
+    assert "2 attached" in said
+    assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in said
+    assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
+
+
+def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs = pairs_of(simulator, 3)
+    admin = simulator.workspace.add_admin()
+    shell(f"detach pairs.csv --journal run.db --admin-id {admin}")
+    cut = session(read=False, source_kind="undo", source_name="run.db")
+    write(
+        Path("run.undo.db"), [], [cut], operation="attach",
+        base_url=simulator.url, workspaces=[("", "simulator", None)],
+    )  # fmt: skip
+    said = shell("attach run.undo.db").err
+    assert "had not read run.db to its end; reading on" in said
+    assert {row.admin_id for row in rows_in(Path("run.undo.db")).values()} == {admin}
+    assert all(simulator.workspace.attached(*pair) for pair in pairs)
+
+
+def test_a_journal_of_another_kind_or_address_is_refused_and_a_damaged_one(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    pairs_of(simulator, 1)
+    shell("detach pairs.csv --journal run.db")
+    shell("attach --undo run.db")
+    for line, said in (
+        ("attach run.db", "is one of `detach`; `attach --undo` puts back what"),
+        ("attach --undo run.undo.db", "the journal of a detach"),
+        ("attach --undo run.db --region eu", simulator.url),
+        ("detach run.db --dry-run", "SOURCE must be an input in a dry run"),
+    ):
+        assert said in shell(line, 2).err
+    os.truncate(JOURNAL, 5000)
+    assert "the journal run.db is damaged" in shell("detach run.db", 2).err
 
 
 def test_a_dry_run_says_what_would_be_and_changes_nothing(
-    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+    shell: Shell, simulator: IntercomSimulator
 ) -> None:
-    write_csv(source, [*simulator.workspace.populate(conversations=5), ("no-such", "x")])
-    ended = command("detach", source, "--dry-run")
-    assert ended.status == 0
-    assert "nothing was changed" in ended.err
-    assert "5 would be detached" in ended.err
+    write_csv(PAIRS, [*pairs_of(simulator, 5), ("no-such", "x")])
+    said = shell("detach pairs.csv --dry-run").err
+    assert "nothing was changed" in said
+    assert "5 would be detached" in said
     assert simulator.applied.total() == 0
-    command("detach", source, "--journal", journal)
-    ended = command("detach", journal, "--dry-run")
-    assert ended.status == 2
-    assert "SOURCE must be an input in a dry run" in ended.err
 
 
-def test_a_damaged_journal_is_not_read_as_text(
-    command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+def test_found_pairs_can_be_piped_into_a_detach(
+    shell: Shell, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_csv(source, simulator.workspace.populate(conversations=1))
-    command("detach", source, "--journal", journal)
-    os.truncate(journal, 5000)
-    ended = command("detach", journal)
-    assert ended.status == 2
-    assert f"the journal {journal} is damaged" in ended.err
+    workspace = simulator.workspace
+    contact = workspace.add_contact(email="a@b.example", external_id="70")
+    others = [workspace.add_contact() for _ in range(200)]
+    groups = [workspace.add_conversation([contact, other]) for other in others]
+    workspace.add_conversation([contact])
+    pairs = [f"{conversation},{contact}" for conversation in groups]
+    found = shell("find --email a@b.example").out
+    assert found.splitlines() == ["conversation_id,contact_id", *pairs]
+    lines = shell(f"find --contact {contact} --json").out
+    assert [json.loads(line)["conversation_id"] for line in lines.splitlines()] == groups
+    PAIRS.write_text(lines, encoding="utf-8")
+    with PAIRS.open(encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        shell("detach -")
+    nothing = shell("find --external-id 70")
+    assert nothing.out == "conversation_id,contact_id\n"
+    assert "1 conversation without another contact, left alone" in nothing.err
+    assert "not found: nobody@b.example" in shell("find --email nobody@b.example", 1).err
 
 
-class TestFind:
-    def test_found_pairs_can_be_piped_into_a_detach(
-        self,
-        command: Command,
-        simulator: IntercomSimulator,
-        source: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        workspace = simulator.workspace
-        contact = workspace.add_contact(email="a@b.example", external_id="70")
-        others = [workspace.add_contact() for _ in range(200)]
-        groups = [workspace.add_conversation([contact, other]) for other in others]
-        workspace.add_conversation([contact])
-        found = command("find", "--email", "a@b.example")
-        assert found.status == 0
-        pairs = [f"{conversation},{contact}" for conversation in groups]
-        assert found.out.splitlines() == ["conversation_id,contact_id", *pairs]
-        lines = command("find", "--contact", contact, "--json").out
-        assert [json.loads(line)["conversation_id"] for line in lines.splitlines()] == groups
-        source.write_text(lines, encoding="utf-8")
-        with source.open(encoding="utf-8") as stream:
-            monkeypatch.setattr(sys, "stdin", stream)
-            assert command("detach", "-").status == 0
-        nothing = command("find", "--external-id", "70")
-        assert nothing.out == "conversation_id,contact_id\n"
-        assert "1 conversation without another contact, left alone" in nothing.err
-
-    def test_a_list_that_is_not_complete_does_not_pass_for_one(
-        self, command: Command, simulator: IntercomSimulator, source: Path
-    ) -> None:
-        contact, other = (simulator.workspace.add_contact() for _ in range(2))
-        simulator.workspace.add_conversation([contact, other])
-        fault = simulator.faults.add(Fault.UNAUTHORIZED, match=lambda _, path: "search" in path)
-        source.write_text(command("find", "--contact", contact).out, encoding="utf-8")
-        simulator.faults.remove(fault)
-        ended = command("detach", source, "--json")
-        assert (ended.status, json.loads(ended.out)["bad_lines"]) == (1, 1)
-
-    @pytest.mark.usefixtures("simulator")
-    def test_nobody_found_ends_in_status_1(self, command: Command) -> None:
-        ended = command("find", "--email", "nobody@b.example")
-        assert ended.status == 1
-        assert "not found: nobody@b.example" in ended.err
+def test_a_list_that_is_not_complete_does_not_pass_for_one(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    contact, other = (simulator.workspace.add_contact() for _ in range(2))
+    simulator.workspace.add_conversation([contact, other])
+    fault = simulator.faults.add(Fault.UNAUTHORIZED, match=lambda _, path: "search" in path)
+    PAIRS.write_text(shell(f"find --contact {contact}", 3).out, encoding="utf-8")
+    simulator.faults.remove(fault)
+    assert json.loads(shell("detach pairs.csv --json", 1).out)["bad_lines"] == 1

@@ -64,18 +64,18 @@ class TestDetach:
             journal = tmp_path / "run.db"
             run = [*COMMAND, "detach", "--people", source, "--journal", journal, "-q"]
             for detached in (50, 200):
-                with process(run) as running:
+                with process(*run) as running:
                     while simulator.applied.total() < detached and running.poll() is None:
                         time.sleep(0.002)
                     running.kill()
                     assert running.wait() == -signal.SIGKILL
-            with process([*COMMAND, "detach", journal, "--json", "--quiet"]) as running:
+            with process(*COMMAND, "detach", journal, "--json", "--quiet") as running:
                 document = json.loads(running.communicate(timeout=60)[0])
             assert running.returncode == 0
             assert document["people"]["states"] == {"done": 40}
             assert document["total"] + document["settled_before"] == len(pairs)
             assert simulator.applied == dict.fromkeys(pairs, 1)
-            with process([*COMMAND, "report", journal, "--json"]) as running:
+            with process(*COMMAND, "report", journal, "--json") as running:
                 report = json.loads(running.communicate(timeout=60)[0])
             assert (report["complete"], report["people"]) == (True, {"done": 40})
             assert report["states"] == {"detached": len(pairs)}

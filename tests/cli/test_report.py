@@ -1,12 +1,9 @@
 """What a journal tells about a run, in the terminal, as JSON and as an HTML file."""
 
 import json
-import os
 import re
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,15 +18,11 @@ from intercom_async.cli.report.chart import Column, lay_out
 from intercom_async.cli.states import LOOKS
 from intercom_async.detaching import Outcome
 from intercom_async.journal import State
-from tests.cli.conftest import Command
+from tests.cli.conftest import Shell
 from tests.cli.journals import NASTY, T0, failed, insert, pair, session, write
 
+RUN, HTML, SVG = Path("run.db"), Path("run.html"), Path("run.svg")
 SETTLING = {"ContactNotFoundError", "ConversationNotFoundError", "LastContactError"}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
 
 
 def a_bad_night() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -39,15 +32,19 @@ def a_bad_night() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rows += [failed(n, attempts=5, updated_at=T0 + 10) for n in range(1501, 1504)]
     rows += [pair(1504, "sending", session=2), pair(1505, "pending", session=2)]
     rows += [pair(1506, inferred=1, second_try=1, attempts=2)]
-    first = session(1, requests=1018, retries=13, refusals=4, duplicates=2, ending="stopped")
-    second = session(2, requests=501, ended=False, read=False, ending=None)
+    first = session(1, requests=1018, retries=13, refusals=4, duplicates=2)
+    second = session(2, requests=501, ended=False, read=False)
     return rows, [first, second]
 
 
-def page_of(command: Command, path: Path) -> str:
+def document_of(shell: Shell, status: int = 1) -> Any:
+    return json.loads(shell("report run.db --json", status).out)
+
+
+def page_of(shell: Shell, status: int = 1) -> str:
     """The page, after a look that it is well-formed and reaches nothing."""
-    command("report", path, "--html", path.with_suffix(".html"))
-    html = path.with_suffix(".html").read_text(encoding="utf-8")
+    shell("report run.db --html run.html", status)
+    html = HTML.read_text(encoding="utf-8")
     for element in ET.fromstring(html).iter():
         assert element.tag not in {"script", "link", "img", "iframe", "object", "form"}
         for name, value in element.items():
@@ -60,10 +57,9 @@ def text_of(html: str) -> str:
     return " ".join(" ".join(ET.fromstring(html).itertext()).split())
 
 
-def test_a_complete_run_says_so_and_ends_in_status_0(command: Command, path: Path) -> None:
-    write(path, [pair(1), pair(2, "already_absent"), pair(3, "conversation_missing")])
-    ended = command("report", path)
-    assert ended.status == 0
+def test_a_complete_run_says_so_and_ends_in_status_0(shell: Shell) -> None:
+    write(RUN, [pair(1), pair(2, "already_absent"), pair(3, "conversation_missing")])
+    ended = shell("report run.db")
     assert ended.out.startswith("Every pair is settled.\n")
     assert "detach, Acme, ab12cd, region eu" in ended.out
     assert "To go on" not in ended.out
@@ -73,85 +69,64 @@ def test_a_complete_run_says_so_and_ends_in_status_0(command: Command, path: Pat
 @pytest.mark.parametrize(
     ("facts", "finishing"),
     [
-        ({}, "detach {} --region eu"),
-        ({"base_url": "https://api.intercom.io"}, "detach {}"),
-        ({"base_url": "http://127.0.0.1:8000"}, "detach {} --base-url http://127.0.0.1:8000"),
-        ({"operation": "attach"}, "attach {} --region eu"),
+        ({}, "detach 'my run.db' --region eu"),
+        ({"base_url": "https://api.intercom.io"}, "detach 'my run.db'"),
+        ({"base_url": "http://[::1]:80"}, "detach 'my run.db' --base-url 'http://[::1]:80'"),
+        ({"operation": "attach"}, "attach 'my run.db' --region eu"),
     ],
 )
 def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
-    command: Command, tmp_path: Path, facts: dict[str, Any], finishing: str
+    shell: Shell, facts: dict[str, Any], finishing: str
 ) -> None:
-    path = write(tmp_path / "my run.db", [pair(1), failed(2)], **facts)
-    ended = command("report", path)
-    assert ended.status == 1
-    assert ended.out.startswith("1 pair is not settled.\n")
-    listing, go_on = re.findall(r"^  intercom-async (.*)$", ended.out, re.MULTILINE)
-    assert listing == f"export '{path}' --csv --state unsettled"
-    assert go_on == finishing.format(f"'{path}'")
-    commands = re.findall(
-        r'<code class="well command">intercom-async (.*)</code>', page_of(command, path)
-    )
-    assert [one.replace("&#39;", "'") for one in commands] == [listing, go_on]
+    write(Path("my run.db"), [pair(1), failed(2)], **facts)
+    text = shell("report 'my run.db'", 1).out
+    assert text.startswith("1 pair is not settled.\n")
+    commands = ["export 'my run.db' --csv --state unsettled", finishing]
+    assert re.findall(r"^  intercom-async (.*)$", text, re.MULTILINE) == commands
 
 
 @pytest.mark.parametrize(
     ("facts", "said", "go_on"),
     [
-        ({}, "Every pair so far is settled.", "detach {} --region eu"),
+        ({}, "Every pair so far is settled.", "detach run.db --region eu"),
         ({"source_kind": "standard input", "source_name": None}, "(standard input) was not", None),
         ({"source_kind": None, "source_name": None}, "(pairs from a program) was not", None),
-        ({"source_kind": "undo"}, "not read", "--undo /inputs/pairs.csv --journal {} --region eu"),
+        ({"source_kind": "undo"}, "not read", "--undo /inputs/pairs.csv --journal run.db"),
     ],
 )
 def test_an_input_that_was_not_read_to_its_end_leaves_a_run_incomplete(
-    command: Command, path: Path, facts: dict[str, Any], said: str, go_on: str | None
+    shell: Shell, facts: dict[str, Any], said: str, go_on: str | None
 ) -> None:
-    write(path, [pair(1)], [session(read=False, **facts)])
-    ended = command("report", path)
-    assert ended.status == 1
-    assert said in ended.out
-    if go_on is None:
-        assert "To go on" not in ended.out
-    else:
-        assert ended.out.endswith(f"{go_on.format(path)}\n")
+    write(RUN, [pair(1)], [session(read=False, **facts)])
+    text = shell("report run.db", 1).out
+    assert said in text
+    assert (go_on or "") in text
+    assert ("To go on" in text) is (go_on is not None)
 
 
-def test_a_session_that_resumed_without_input_does_not_undo_that_the_input_was_read(
-    command: Command, path: Path
-) -> None:
-    resumed = session(2, read=False, source_kind="journal", source_name=str(path))
-    write(path, [pair(1)], [session(1), resumed])
-    assert command("report", path).status == 0
+def test_an_empty_input_and_an_empty_journal_differ(shell: Shell) -> None:
+    write(RUN, [])
+    assert shell("report run.db").out.startswith("The input was empty.")
+    RUN.unlink()
+    write(RUN, [], [], workspaces=[])
+    assert "Nothing was recorded yet." in text_of(page_of(shell))
 
 
-def test_an_empty_input_and_an_empty_journal_differ(command: Command, path: Path) -> None:
-    write(path, [])
-    assert command("report", path).out.startswith("The input was empty.")
-    path.unlink()
-    write(path, [], [])
-    ended = command("report", path)
-    assert (ended.status, ended.out[:25]) == (1, "Nothing was recorded yet.")
-
-
-def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
-    command: Command, path: Path
-) -> None:
-    write(path, *a_bad_night())
-    ended = command("report", path, "--json")
-    document = json.loads(ended.out)
-    assert ended.status == 1
-    assert document["states"] == {"detached": 1501, "failed": 3, "pending": 1, "sending": 1}
-    assert (document["pairs"], document["left"], document["complete"]) == (1506, 5, False)
-    assert (document["requests"], document["retries"], document["refusals"]) == (1519, 13, 4)
-    assert (document["settled_before"], document["duplicates"]) == (1001, 2)
-    assert (document["second_tries"], document["inferred"]) == (1, 1)
-    assert (document["elapsed"], document["quota"]) == (120.0, 250)
+def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(shell: Shell) -> None:
+    write(RUN, *a_bad_night())
+    document = document_of(shell)
+    for name, number in {
+        "states": {"detached": 1501, "failed": 3, "pending": 1, "sending": 1},
+        "pairs": 1506, "left": 5, "complete": False, "settled_before": 1001,
+        "requests": 1519, "retries": 13, "refusals": 4, "duplicates": 2,
+        "second_tries": 1, "inferred": 1, "elapsed": 120.0, "quota": 250,
+    }.items():  # fmt: skip
+        assert document[name] == number, name
     assert sum(cause["pairs"] for cause in document["causes"]) == 5
     columns = document["timeline"]
     assert sum(column["pairs"] for column in columns) == 1504
     assert sum(column["unsettled"] for column in columns) == 3
-    text = command("report", path).out
+    text = shell("report run.db", 1).out
     for line in (
         r"Pairs +1,506 +1,501 settled, 1,001 in earlier sessions",
         r"Requests +1,519 ",
@@ -161,43 +136,46 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(
         r"Duplicates +2 ",
         r"Time at work +2 min +in 2 sessions",
         r"Requests/s +12\.7 +quota: 250 in 10 s",
+        r"Session 2 has no end: it goes on now, or it was killed.",
+        r"1 outcome came from a check",
     ):
         assert re.search(line, text), line
-    assert "Session 2 has no end: it goes on now, or it was killed." in text
-    assert "1 outcome came from a check" in text
 
 
-def test_every_state_has_a_name_a_colour_and_advice(command: Command, path: Path) -> None:
-    write(path, [pair(number, state) for number, state in enumerate((*Outcome, *State))])
-    text, page = command("report", path).out, page_of(command, path)
+def test_every_state_has_a_name_a_colour_and_advice(shell: Shell) -> None:
+    write(RUN, [pair(number, state) for number, state in enumerate((*Outcome, *State))])
+    text, page = shell("report run.db", 1).out, page_of(shell)
     for state in (*Outcome, *State):
         name, look = state.replace("_", " "), LOOKS[state]
         assert re.search(rf"^{name} .*{re.escape(look.advice)} *$", text, re.MULTILINE)
         assert f"--{look.colour}: " in page
-        assert f"{name}</td>" in page
-        assert look.advice in page
+        assert f'<span class="{look.colour}">{name}</span>' in page
 
 
-def test_what_a_killed_session_had_not_counted_yet_is_written_by_its_pairs(
-    command: Command, path: Path
-) -> None:
+def test_what_a_killed_session_had_not_counted_yet_is_written_by_its_pairs(shell: Shell) -> None:
     kept = session(ended=False, requests=1, retries=0, refusals=0)
-    write(path, [pair(1, attempts=3), pair(2, refusals=2), pair(3)], [kept])
-    document = json.loads(command("report", path, "--json").out)
+    write(RUN, [pair(1, attempts=3), pair(2, refusals=2), pair(3)], [kept])
+    document = document_of(shell, 0)
     assert (document["requests"], document["retries"], document["refusals"]) == (5, 2, 2)
 
 
-def test_failures_are_grouped_by_cause_whatever_their_ids(command: Command, path: Path) -> None:
-    unknown = pair(9, "unknown", error_type="UnknownOutcomeError", error="nobody knows")
-    write(path, [*map(failed, range(1, 8)), unknown])
-    many, one = json.loads(command("report", path, "--json").out)["causes"]
-    assert (many["pairs"], one["pairs"]) == (7, 1)
-    assert [row["conversation_id"] for row in many["examples"]] == [f"c{n}" for n in range(1, 8)]
-    text = command("report", path).out
-    assert "7 failed: Intercom had a fault, which may be over by now" in text
-    assert "ServerError: HTTP 503, no code: no message (request id r1x)" in text
-    assert "for example conversation c1, contact k1, request id r1x" in text
-    assert "UnknownOutcomeError: nobody knows" in text
+def test_failures_are_grouped_by_cause_whatever_their_ids(shell: Shell) -> None:
+    unknown = pair(9999, "unknown", error_type="UnknownOutcomeError", error="nobody knows")
+    write(RUN, [*map(failed, range(1000, 2000)), unknown])
+    many, one = document_of(shell)["causes"]
+    assert (many["pairs"], one["pairs"]) == (1000, 1)
+    assert [row["contact_id"] for row in many["examples"]] == [f"k{n}" for n in range(1000, 1020)]
+    text, html = shell("report run.db", 1).out, page_of(shell)
+    for said in (
+        "1,000 failed: Intercom had a fault, which may be over by now",
+        "ServerError: HTTP 503, no code: no message (request id r1000x)",
+        "for example conversation c1000, contact k1000, request id r1000x",
+        "UnknownOutcomeError: nobody knows",
+    ):
+        assert said in text
+    listing = "intercom-async export run.db --csv --state failed"
+    assert f"The first 20 of 1,000 pairs; all of them: {listing}</summary>" in html
+    assert len(re.findall("<td><a href", html)) == 21
 
 
 def kinds(kind: type[APIError]) -> Iterator[type[APIError]]:
@@ -205,10 +183,10 @@ def kinds(kind: type[APIError]) -> Iterator[type[APIError]]:
         yield from (each, *kinds(each))
 
 
-def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(command: Command, path: Path) -> None:
+def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(shell: Shell) -> None:
     names = sorted({kind.__name__ for kind in kinds(APIError)} - SETTLING)
-    write(path, [failed(number, error_type=name) for number, name in enumerate(names)])
-    text = command("report", path).out
+    write(RUN, [failed(number, error_type=name) for number, name in enumerate(names)])
+    text = shell("report run.db", 1).out
     assert all(f"\n{name}: " in text for name in names)
     assert "another error" not in text
 
@@ -221,189 +199,126 @@ def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(command: Command, 
     ],
 )
 def test_settled_pairs_that_somebody_should_look_at_are_shown(
-    command: Command, path: Path, state: str, said: str
+    shell: Shell, state: str, said: str
 ) -> None:
-    write(path, [pair(n, state) for n in range(1, 4)])
-    ended = command("report", path)
-    assert ended.status == 0
-    assert said in ended.out
+    write(RUN, [pair(n, state) for n in range(1, 4)])
+    assert said in shell("report run.db").out
 
 
-def test_any_number_of_causes_gives_a_short_text_and_a_bounded_page(
-    command: Command, path: Path
-) -> None:
+def test_any_number_of_causes_gives_a_short_text_and_a_bounded_page(shell: Shell) -> None:
     rows = [failed(n, code=f"code_{n % 300}", request_id=NASTY, error=NASTY) for n in range(6000)]
-    write(path, rows)
-    text = command("report", path).out
+    write(RUN, rows)
+    assert len(page_of(shell)) < 500_000
+    text = shell("report run.db", 1).out
     assert len(text) < 20_000
     assert "5,700 pairs with other causes" in text
-    assert len(page_of(command, path)) < 500_000
 
 
-def test_control_codes_reach_neither_terminal_nor_page(command: Command, path: Path) -> None:
+def test_control_codes_reach_neither_terminal_nor_page(shell: Shell) -> None:
     row = failed(1, conversation_id=NASTY, contact_id=NASTY, request_id=NASTY, error=NASTY)
     kept = session(stopped_by=NASTY, ending=NASTY, source_kind=NASTY, source_name=NASTY)
-    write(path, [row | {"code": NASTY, "error_type": NASTY}, pair(2)], [kept, kept | {"number": 2}],
+    write(RUN, [row | {"code": NASTY, "error_type": NASTY}, pair(2)], [kept, kept | {"number": 2}],
           workspaces=[("", NASTY, NASTY), (NASTY, NASTY, NASTY)])  # fmt: skip
-    html = page_of(command, path)
-    for text in (command("report", path).out, html):
+    html = page_of(shell)
+    for text in (shell("report run.db", 1).out, html):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
         assert r"\x1b[31m\u202e" in text
     assert "&lt;script&gt;" in html
 
 
 def test_a_text_fits_80_columns_but_for_commands(
-    command: Command, path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     rows, sessions = a_bad_night()
-    write(path, [*rows, pair(2000, "unknown"), pair(2001, "refused_last_contact")], sessions)
-    for line in command("report", path).out.splitlines():
-        assert len(line) <= 80 or line.startswith(("  intercom-async", str(path)[:9])), line
-
-
-def test_a_terminal_without_block_characters_gets_ascii(path: Path) -> None:
-    rows, sessions = a_bad_night()
-    write(path, rows, sessions, workspaces=[("", "ab12cd", "Ácme \u4e2d…")])
-    done = subprocess.run(
-        [sys.executable, "-m", "intercom_async", "report", str(path)],
-        env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
-        capture_output=True,
-        encoding="cp1252",
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (1, "")
-    assert r"Ácme \u4e2d…" in done.stdout
-    assert " ------" in done.stdout
+    write(RUN, [*rows, pair(2000, "unknown"), pair(2001, "refused_last_contact")], sessions)
+    for line in shell("report run.db", 1).out.splitlines():
+        assert len(line) <= 80 or line.startswith("  intercom-async"), line
 
 
 def test_colours_are_for_terminals_that_want_them(
-    command: Command, path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(path, *a_bad_night())
+    write(RUN, *a_bad_night())
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[" in command("report", path).out
+    assert "\x1b[" in shell("report run.db", 1).out
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in command("report", path).out
+    assert "\x1b[3" not in shell("report run.db", 1).out
 
 
-def test_the_report_is_that_of_one_moment_while_the_run_goes_on(
-    command: Command, path: Path
-) -> None:
-    write(path, [pair(1)], [session(ended=False, read=False)])
-    with closing(sqlite3.connect(path)) as writer:
+def test_the_report_is_that_of_one_moment_while_the_run_goes_on(shell: Shell) -> None:
+    write(RUN, [pair(1)], [session(ended=False, read=False)])
+    with closing(sqlite3.connect(RUN)) as writer:
         insert(writer, "pair", [pair(2)])
-        assert json.loads(command("report", path, "--json").out)["pairs"] == 1
+        assert document_of(shell)["pairs"] == 1
         writer.commit()
-        assert json.loads(command("report", path, "--json").out)["pairs"] == 2
+        assert document_of(shell)["pairs"] == 2
 
 
-def test_of_many_workspaces_those_with_most_left_are_listed(command: Command, path: Path) -> None:
+def test_of_many_workspaces_those_with_most_left_are_listed(shell: Shell) -> None:
     rows = [pair(n, workspace=f"w{n}") for n in range(100)]
-    write(
-        path,
-        [*rows, failed(7, workspace="w70")],
-        workspaces=[(f"w{n}", f"app{n}", f"Name {n}") for n in range(100)],
-    )
-    ended = command("report", path)
-    assert re.search(r"workspace +name +pairs +not settled *\nw70 +Name 70 +2 +1 *\n", ended.out)
-    assert "\n80 more\n" in ended.out
-    html = page_of(command, path)
+    named = [(f"w{n}", f"app{n}", f"Name {n}") for n in range(100)]
+    write(RUN, [*rows, failed(7, workspace="w70")], workspaces=named)
+    text, html = shell("report run.db", 1).out, page_of(shell)
+    assert re.search(r"workspace +name +pairs +not settled *\nw70 +Name 70 +2 +1 *\n", text)
     assert "https://app.eu.intercom.com/a/inbox/app70/inbox/conversation/c7" in html
-    assert "60 more" in html
+    assert "\n80 more\n" in text
 
 
-def test_the_page_shows_everything_and_needs_nothing(command: Command, path: Path) -> None:
-    write(path, *a_bad_night())
-    html = page_of(command, path)
-    assert stat.S_IMODE(path.with_suffix(".html").stat().st_mode) == 0o600
+def test_the_page_shows_everything_and_needs_nothing(shell: Shell) -> None:
+    write(RUN, *a_bad_night())
+    html = page_of(shell)
+    assert stat.S_IMODE(HTML.stat().st_mode) == 0o600
     text = text_of(html)
     for said in (
         "5 pairs are not settled. The input was not read to its end.",
-        f"intercom-async detach {path} --region eu",
-        "3 failed: Intercom had a fault, which may be over by now",
+        "intercom-async detach run.db --region eu",
         "c1501 k1501 HTTP 503, no code: no message (request id r1501x) 2025-01-31 22:00:10",
-        "detached 1,501 removed; nothing to do",
-        "Pairs 1,506 1,501 settled, 1,001 in earlier sessions",
-        "2025-01-31 22:00:00",
-        "it goes on now, or it was killed",
+        "detached 1,501 99.7% removed; nothing to do",
+        "Pairs over time, one line for 10 s; the quota is 250 requests",
+        "01-31 22:00:10 203 3 12 01-31 22:00:20 200 01-31",
+        "nothing for 1 h",
     ):
         assert said in text
-    assert "default-src 'none'" in html
     assert not re.search(r"@import|url\(", html)
-    for said in ("light-dark(", "max-width: 640px", "@media print", "viewport"):
+    for said in ("default-src 'none'", "light-dark(", "@media print", "viewport"):
         assert said in html
 
 
-def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(
-    command: Command, path: Path
-) -> None:
-    write(path, *a_bad_night())
-    target = path.with_suffix(".svg")
-    assert command("report", path, "--svg", target).status == 1
-    picture = ET.fromstring(target.read_bytes())
-    text = "".join(picture.itertext()).replace("\xa0", " ")
-    for shown in ("5 pairs are not settled.", "detached", "99.7%", "pairs per second", "quota"):
+def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(shell: Shell) -> None:
+    write(RUN, *a_bad_night())
+    shell("report run.db --svg run.svg", 1)
+    text = "".join(ET.fromstring(SVG.read_bytes()).itertext()).replace("\xa0", " ")
+    for shown in ("5 pairs are not settled.", "detached", "99.7%", "Pairs over time", "quota"):
         assert shown in text
-    assert not re.search(r"@font-face|@import|url\((?!#)|href", target.read_text("utf-8"))
-
-
-def test_every_column_of_the_page_has_its_exact_numbers(command: Command, path: Path) -> None:
-    write(path, *a_bad_night())
-    html = page_of(command, path)
-    exact = r'title="[\d: -]+: (\d+) settled, (\d+) not settled, (\d+) retries, (\d+) refused"'
-    columns = re.findall(exact, html[: html.index("<b>retries</b>")])
-    assert [sum(map(int, numbers)) for numbers in zip(*columns, strict=True)] == [1501, 3, 13, 0]
-    assert html.count('title="nothing for') == 2 * 2  # in the chart of pairs and in that of retries
-
-
-def test_a_cause_lists_its_first_pairs_and_the_command_for_all(
-    command: Command, path: Path
-) -> None:
-    write(path, [failed(n) for n in range(1000)])
-    html = page_of(command, path)
-    assert "The first 20 of 1,000 pairs" in html
-    assert f"All of them: <code>intercom-async export {path} --csv --state failed</code>" in html
-    assert len(re.findall("<td><a href", html)) == 20
+    assert not re.search(r"@font-face|@import|url\((?!#)|href", SVG.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"conversation_id,contact_id\n1,2\n"])
-def test_what_is_no_journal_ends_in_status_2(
-    command: Command, path: Path, content: bytes | None
-) -> None:
+def test_what_is_no_journal_ends_in_status_2(shell: Shell, content: bytes | None) -> None:
     if content is not None:
-        path.write_bytes(content)
-    ended = command("report", path, "--html", path.with_suffix(".html"))
-    assert ended.status == 2
+        RUN.write_bytes(content)
+    ended = shell("report run.db --html run.html", 2)
     assert "journal" in ended.err
     assert not ended.out
-    assert not path.with_suffix(".html").exists()
+    assert not HTML.exists()
 
 
-@pytest.mark.parametrize("seconds", [60, 3600, 86400, 400 * 86400])
+@pytest.mark.parametrize("seconds", [60, 3600, 400 * 86400])
 @pytest.mark.parametrize("pieces", [1, 3, 40])
-def test_a_run_of_any_length_fits_any_width(seconds: int, pieces: int) -> None:
+def test_a_run_of_any_length_gives_a_short_chart(seconds: int, pieces: int) -> None:
     times = [
         int(T0 + piece * 9 * seconds + seconds * n / 60) // 10 * 10
         for piece in range(pieces)
         for n in range(60)
     ]
-    for most in (10, 50, 150):
-        chart = lay_out([Column(at, 1, 0, 0, 0) for at in times], 167, most=most)
-        assert len(chart.cells) <= most
-        columns = [cell for cell in chart.cells if isinstance(cell, Column)]
-        assert sum(column.pairs for column in columns) == 60 * pieces
-        assert columns[-1].at - columns[0].at == sum(
-            chart.width if isinstance(cell, Column) else cell for cell in chart.cells[:-1]
-        )
-
-
-def test_a_page_of_nothing_is_a_page(command: Command, path: Path) -> None:
-    write(path, [], [], workspaces=[])
-    html = page_of(command, path)
-    assert "Nothing was recorded yet." in text_of(html)
-    assert 'class="plot"' not in html
+    width, cells = lay_out([Column(at, 1, 0, 0, 0) for at in times])
+    assert len(cells) <= 20
+    columns = [cell for cell in cells if isinstance(cell, Column)]
+    assert sum(column.pairs for column in columns) == 60 * pieces
+    assert columns[-1].at - columns[0].at == sum(
+        width if isinstance(cell, Column) else cell for cell in cells[:-1]
+    )
 
 
 @pytest.mark.parametrize(

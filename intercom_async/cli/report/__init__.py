@@ -1,1 +1,1 @@
-"""The command `report`: `queries` read a journal, `terminal` and `page` show what they found."""
+"""The command `report`: `queries` read a journal, `terminal` and `page` show its `content`."""

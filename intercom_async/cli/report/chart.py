@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import attrs
 import msgspec
 
 NARROWEST: Final = 10
@@ -16,6 +15,8 @@ _WIDTHS: Final = (
 )
 """Seconds of a column, from which one can be chosen that reads well."""
 
+_MOST: Final = 20  # columns and pauses
+
 
 class Column(msgspec.Struct, frozen=True):
     """What was recorded within some seconds, which begin `at` this Unix second."""
@@ -26,41 +27,11 @@ class Column(msgspec.Struct, frozen=True):
     retries: int
     refusals: int
 
-    @property
-    def settled(self) -> int:
-        """Pairs that need no repetition."""
-        return self.pairs - self.unsettled
 
-
-@attrs.frozen
-class Chart:
-    """Columns of `width` seconds, and between them the seconds of each pause."""
-
-    width: int
-    cells: list[Column | int]
-    _limit: int | None
-
-    def highest(self, name: str) -> float:
-        """Return the highest rate of a column, per second."""
-        columns = (cell for cell in self.cells if isinstance(cell, Column))
-        return max((getattr(column, name) for column in columns), default=0) / self.width
-
-    @property
-    def quota(self) -> float:
-        """The quota in requests per second; 0.0 if it is unknown or far above all columns."""
-        quota = (self._limit or 0) / 10
-        return quota if quota <= 4 * self.highest("pairs") else 0.0
-
-    @property
-    def top(self) -> float:
-        """The highest rate that is drawn."""
-        return max(self.highest("pairs"), self.quota)
-
-
-def lay_out(timeline: Sequence[Column], limit: int | None, *, most: int) -> Chart:
-    """Choose the columns' width so that there are at most so many columns and pauses."""
-    charts = (Chart(width, [*_cells(timeline, width)], limit) for width in _WIDTHS)
-    return next(chart for chart in charts if len(chart.cells) <= most)
+def lay_out(timeline: Sequence[Column]) -> tuple[int, list[Column | int]]:
+    """Return the seconds of a column, the columns, and between them the seconds of each pause."""
+    laid_out = ((width, [*_cells(timeline, width)]) for width in _WIDTHS)
+    return next(one for one in laid_out if len(one[1]) <= _MOST)
 
 
 def _cells(timeline: Sequence[Column], width: int) -> Iterator[Column | int]:

@@ -13,7 +13,7 @@ from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
 from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import print_out, say
-from intercom_async.cli.report.queries import Report, gather
+from intercom_async.cli.report.queries import gather
 from intercom_async.cli.report.terminal import show
 from intercom_async.journal import reader
 
@@ -46,12 +46,10 @@ def report(options: ReportOptions) -> ExitStatus:
             with writing("--svg", options.svg, journal) as file:
                 save_picture(console, f"intercom-async report {Path(facts.path).name}", file)
     if options.as_json:
-        print_out(msgspec.json.encode(_document(facts)).decode())
+        document = attrs.asdict(facts, value_serializer=_named)
+        print_out(msgspec.json.encode(document).decode())
     return ExitStatus.SETTLED if facts.complete else ExitStatus.SOME_FAILED
 
 
-def _document(facts: Report) -> dict[str, Any]:
-    def named(_owner: object, _field: object, value: Any) -> Any:
-        return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
-
-    return attrs.asdict(facts, value_serializer=named)
+def _named(_owner: object, _field: object, value: Any) -> Any:
+    return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value

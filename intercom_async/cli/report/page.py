@@ -3,9 +3,7 @@
 import jinja2
 
 from intercom_async._version import __version__
-from intercom_async.cli import states
-from intercom_async.cli.report import words
-from intercom_async.cli.report.chart import lay_out
+from intercom_async.cli.report.content import conclusion, origin, sections
 from intercom_async.cli.report.queries import Report
 from intercom_async.errors import readable
 
@@ -20,9 +18,12 @@ def page(facts: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    chart = lay_out(facts.timeline, facts.quota, most=150)
     return environment.get_template("page.html").render(
-        facts=facts, chart=chart, states=states, words=words, version=__version__
+        complete=facts.complete,
+        conclusion=conclusion(facts),
+        origin=origin(facts),
+        sections=sections(facts),
+        version=__version__,
     )
 
 

@@ -1,6 +1,5 @@
 """A journal in numbers, read at one moment, so that no number contradicts another."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,7 +10,7 @@ from intercom_async.cli.report.chart import NARROWEST, Column
 from intercom_async.detaching import NEEDS_DECISION, Outcome
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
-from intercom_async.journal.row import SETTLED, UNSETTLED, Row, Source, State
+from intercom_async.journal.row import UNSETTLED, Row, Source, State
 from intercom_async.journal.store import KEY, NAMES, row_of
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
@@ -20,22 +19,34 @@ _EXPLAINED: Final = (*UNSETTLED, *map(str, NEEDS_DECISION))
 _CAUSES: Final = 15
 _EXAMPLES: Final = 20  # pairs of each cause; with the number of causes, it bounds the page
 
-_NUMBERS: Final = ("elapsed", "requests", "retries", "refusals", "duplicates")
-_RETRIES: Final = "sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END)"
-
 
 def _one_of(states: Iterable[str]) -> str:
     return "('" + "', '".join(states) + "')"
 
 
-_COUNTS: Final = f"""
-SELECT workspace, state, count(*), sum(CASE WHEN session < ? THEN 1 ELSE 0 END), sum(inferred),
-    sum(second_try), sum(attempts), {_RETRIES}, sum(refusals)
-FROM pair GROUP BY workspace, state"""  # noqa: S608  names of our own, as everywhere below
+_LEFT: Final = f"CASE WHEN state IN {_one_of(UNSETTLED)} THEN 1 ELSE 0 END"
+_RETRIES: Final = "CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END"
+_ADDENDS: Final = {
+    "pairs": "1",
+    "left": _LEFT,
+    "settled_before": f"CASE WHEN session < ? THEN 1 - {_LEFT} ELSE 0 END",
+    "inferred": "inferred",
+    "second_tries": "second_try",
+    "requests": "attempts",
+    "retries": _RETRIES,
+    "refusals": "refusals",
+}
+"""What a pair adds to each of these numbers, for the run and for its workspace."""
+
+_WORKSPACES: Final = f"""
+SELECT pair.workspace, max(app_id), max(app_name), min(updated_at), max(updated_at),
+    {", ".join(f"sum({one})" for one in _ADDENDS.values())}
+FROM pair LEFT JOIN workspace ON workspace.workspace = pair.workspace
+GROUP BY 1"""  # noqa: S608  names of our own, as everywhere below
 
 _TIMELINE: Final = f"""
-SELECT CAST(round(updated_at / {NARROWEST} - 0.5) AS INTEGER) * {NARROWEST}, count(*),
-    sum(CASE WHEN state IN {_one_of(SETTLED)} THEN 0 ELSE 1 END), {_RETRIES}, sum(refusals)
+SELECT CAST(round(updated_at / {NARROWEST} - 0.5) AS INTEGER) * {NARROWEST},
+    count(*), sum({_LEFT}), sum({_RETRIES}), sum(refusals)
 FROM pair WHERE state NOT IN {_one_of(State)} GROUP BY 1 ORDER BY 1"""  # noqa: S608
 
 _GROUPS: Final = f"""
@@ -49,15 +60,15 @@ SELECT {NAMES} FROM pair WHERE state = ? AND coalesce(error_type, '') = ?
 ORDER BY {KEY} LIMIT {_EXAMPLES}"""  # noqa: S608
 
 
-@attrs.define
+@attrs.frozen
 class Workspace:
     """A workspace and its pairs; `left` of them are not settled."""
 
     workspace: str
-    app_id: str | None = None
-    app_name: str | None = None
-    pairs: int = 0
-    left: int = 0
+    app_id: str | None
+    app_name: str | None
+    pairs: int
+    left: int
 
 
 @attrs.frozen
@@ -82,7 +93,7 @@ class Report:
         elapsed: seconds at work. It, requests, retries, refusals and duplicates are those of the
             pairs' rows where a session that was killed did not note its own.
         moments: first and last update of a pair in Unix seconds; None without pairs.
-        workspaces: the ones with the most unsettled pairs come first.
+        workspaces: those of the pairs; the ones with the most unsettled pairs come first.
         causes: why pairs are not settled or need a decision; the commonest come first.
         other_causes: pairs whose causes are left out of `causes`.
     """
@@ -115,48 +126,37 @@ class Report:
 
 def gather(reader: Reader) -> Report:
     """Read a journal."""
-    sessions, people = reader.sessions, reader.people()
-    named = reader.query("SELECT workspace, app_id, app_name FROM workspace")
-    workspaces = {row[0]: Workspace(*row) for row in named}
-    states, kept, counted = Counter[str](), Counter[str](), Counter[str]()
+    sessions, people, counts = reader.sessions, reader.people(), reader.counts()
     last = sessions[-1].number if sessions else 0
-    for key, state, pairs, earlier, inferred, second, *costs in reader.query(_COUNTS, (last,)):
-        settled = state in SETTLED
-        workspace = workspaces.setdefault(key, Workspace(key))
-        workspace.pairs += pairs
-        workspace.left += 0 if settled else pairs
-        states[state] += pairs
-        counted.update(inferred=inferred, second=second, earlier=earlier if settled else 0)
-        counted.update(dict(zip(("requests", "retries", "refusals"), costs, strict=True)))
-    for one in sessions:
-        kept.update({name: one.facts.get(name, 0) for name in _NUMBERS})
-    numbers = kept | counted
-    left = sum(states[state] for state in UNSETTLED)
+    totals = reader.query(_WORKSPACES, (last,))
+    numbers = {name: sum(row[at] for row in totals) for at, name in enumerate(_ADDENDS, start=5)}
+    workspaces = [Workspace(*row[:3], *row[5:7]) for row in totals]
+    for name in ("elapsed", "requests", "retries", "refusals", "duplicates"):
+        kept = sum(one.facts.get(name, 0) for one in sessions)
+        numbers[name] = max(kept, numbers.get(name, 0))
     unread = next(reversed(unread_inputs(sessions)), None)
     known = all(PersonState(state).settled for state in people)
     causes = [
         ErrorGroup(pairs, [row_of(values) for values in reader.query(_ALIKE, alike)])
         for pairs, *alike in reader.query(_GROUPS)
     ]
-    explained = sum(states[state] for state in _EXPLAINED)
+    explained = sum(counts.get(state, 0) for state in _EXPLAINED)
     return Report(
         path=reader.path,
         operation=reader.binding.operation,
         base_url=reader.binding.base_url,
-        complete=bool(sessions) and not left and known and unread is None,
-        pairs=states.total(),
-        left=left,
-        settled_before=counted["earlier"],
-        inferred=counted["inferred"],
-        second_tries=counted["second"],
-        states={state: states[state] for state in STATES if states[state]},
+        complete=bool(sessions) and not numbers["left"] and known and unread is None,
+        states={state: counts[state] for state in STATES if state in counts},
         people=people,
         unread=unread,
         quota=next((q for one in sessions[::-1] if (q := one.facts.get("quota_limit"))), None),
-        **{name: numbers[name] for name in _NUMBERS},
-        moments=reader.query("SELECT min(updated_at), max(updated_at) FROM pair")[0],
+        **numbers,
+        moments=(
+            min((row[3] for row in totals), default=None),
+            max((row[4] for row in totals), default=None),
+        ),
         sessions=sessions,
-        workspaces=sorted(workspaces.values(), key=lambda one: (-one.left, -one.pairs)),
+        workspaces=sorted(workspaces, key=lambda one: (-one.left, -one.pairs)),
         causes=causes,
         other_causes=explained - sum(cause.pairs for cause in causes),
         timeline=[Column(*values) for values in reader.query(_TIMELINE)],

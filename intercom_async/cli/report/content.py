@@ -1,16 +1,20 @@
-"""A report's sentences, numbers and commands, the same in the terminal and on the page."""
+"""What a report says, section by section; the terminal and the page only lay it out."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from intercom_async.cli.printing import amount, span
+from intercom_async.cli.report.chart import lay_out
 from intercom_async.cli.report.queries import ErrorGroup, Report
-from intercom_async.cli.states import name
+from intercom_async.cli.states import LOOKS, name
+from intercom_async.journal import Row
 from intercom_async.journal.journal import URLS
 from intercom_async.transport.wire import region_of
+
+_LISTED: Final = 20  # workspaces, at most
 
 _MEANING: Final[Mapping[str, str]] = {
     "pending": "the run read it from the input and has not sent it yet",
@@ -36,9 +40,34 @@ _MEANING: Final[Mapping[str, str]] = {
 }
 
 
-def moment(at: float) -> str:
-    """Return Unix seconds as "2025-01-31 22:00:00"."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+class Line(NamedTuple):
+    """A text; the style is "command", or one of Rich and a class of the page."""
+
+    text: str
+    style: str = ""
+    url: str | None = None
+
+
+Cell: TypeAlias = str | Line | float
+"""A number is a bar: its part of the longest one."""
+
+
+class Table(NamedTuple):
+    """Rows of cells.
+
+    Attributes:
+        numbers: the columns that are aligned to the right.
+        summary: what a page shows instead until it is asked for the rows; a terminal shows neither.
+    """
+
+    rows: Sequence[Sequence[Cell]]
+    heads: tuple[str, ...]
+    numbers: tuple[int, ...] = ()
+    summary: str = ""
+
+
+Section: TypeAlias = tuple[str, Sequence[Line | Table]]
+"""A title, which may be empty, and what stands below it."""
 
 
 def conclusion(facts: Report) -> str:
@@ -68,12 +97,34 @@ def origin(facts: Report) -> str:
     home = region_of(facts.base_url)
     place = f"region {home}" if home else facts.base_url
     first, last = facts.moments
-    when = [f"{moment(first)} to {moment(last)} UTC"] if first and last else []
+    when = [f"{_moment(first)} to {_moment(last)} UTC"] if first and last else []
     return ", ".join([facts.path, facts.operation, *where, place, *when])
 
 
-def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
-    """Yield each number of the run: its name, its value and a remark."""
+def sections(facts: Report) -> Iterator[Section]:
+    """Yield what stands below a report's conclusion and origin."""
+    outcomes = (
+        (Line(name(state), LOOKS[state].colour), f"{count:,}", f"{count / facts.pairs:.1%}",
+         LOOKS[state].advice)
+        for state, count in facts.states.items()
+    )  # fmt: skip
+    numbers = ((label, number, "", remark) for label, number, remark in _numbers(facts))
+    yield "", [Table([*outcomes, ("",) * 4, *numbers], ("",) * 4, (1, 2))]
+    if remarks := [Line(remark, "yellow") for remark in _remarks(facts)]:
+        yield "", remarks
+    yield from _chart(facts)
+    yield from _workspaces(facts)
+    for cause in facts.causes:
+        yield "", [*_cause(facts, cause)]
+    if facts.other_causes:
+        yield "", [Line(f"{amount(facts.other_causes, 'pair')} with other causes", "dim")]
+    if facts.left:
+        yield "To list them:", [Line(_export(facts, "unsettled"), "command")]
+    if (command := _go_on(facts)) is not None:
+        yield "To go on:", [Line(command, "command")]
+
+
+def _numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
     before = f", {facts.settled_before:,} in earlier sessions" if facts.settled_before else ""
     quota = f"quota: {facts.quota:,} in 10 s" if facts.quota else "quota unknown"
     if facts.people:
@@ -89,8 +140,7 @@ def numbers(facts: Report) -> Iterator[tuple[str, str, str]]:
     yield "Requests/s", f"{facts.requests / (facts.elapsed or 1):,.1f}", quota
 
 
-def remarks(facts: Report) -> Iterator[str]:
-    """Yield what the numbers do not show, a sentence or two each."""
+def _remarks(facts: Report) -> Iterator[str]:
     for last in facts.sessions[-1:]:
         if stopped_by := last.facts.get("stopped_by"):
             yield f"The last session was stopped: {stopped_by}"
@@ -116,28 +166,63 @@ def remarks(facts: Report) -> Iterator[str]:
         )
 
 
-def meaning(cause: ErrorGroup) -> str:
-    """Return a cause in plain words."""
+def _chart(facts: Report) -> Iterator[Section]:
+    width, cells = lay_out(facts.timeline)
+    if len(cells) < 2:
+        return
+    highest = max(cell.pairs for cell in cells if not isinstance(cell, int))
+    quota = (facts.quota or 0) * width // 10
+    # Beside a quota that is far above all columns, none of them could be seen.
+    top = quota if highest < quota <= 4 * highest else highest
+    rows: list[Sequence[Cell]] = []
+    for cell in cells:
+        if isinstance(cell, int):
+            rows.append(("", f"nothing for {span(cell)}", *("",) * 4))
+            continue
+        counts = (cell.pairs, cell.unsettled, cell.retries, cell.refusals)
+        shown = (f"{count:,}" if count else "" for count in counts)
+        rows.append((_moment(cell.at)[5:], cell.pairs / top, *shown))
+    heads = ("UTC", "", "pairs", "not settled", "retries", "refused")
+    bound = f"; the quota is {quota:,} requests" if quota else ""
+    title = f"Pairs over time, one line for {span(width)}{bound}"
+    yield title, [Table(rows, heads, (2, 3, 4, 5))]
+
+
+def _workspaces(facts: Report) -> Iterator[Section]:
+    if len(facts.workspaces) < 2:
+        return
+    rows = [
+        (one.workspace, one.app_name or one.app_id or "", f"{one.pairs:,}", f"{one.left:,}")
+        for one in facts.workspaces[:_LISTED]
+    ]
+    more = len(facts.workspaces) - len(rows)
+    table = Table(rows, ("workspace", "name", "pairs", "not settled"), (2, 3))
+    yield "", [table, *([Line(f"{more:,} more", "dim")] if more else [])]
+
+
+def _cause(facts: Report, cause: ErrorGroup) -> Iterator[Line | Table]:
     one = cause.examples[0]
-    return _MEANING.get(one.state) or _MEANING.get(one.error_type or "") or "another error"
+    meaning = _MEANING.get(one.state) or _MEANING.get(one.error_type or "") or "another error"
+    yield Line(f"{cause.pairs:,} {name(one.state)}: {meaning}", LOOKS[one.state].colour)
+    if error := ": ".join(part for part in (one.error_type, one.error) if part):
+        yield Line(error)
+    where = f" in {one.workspace}" if one.workspace else ""
+    request = f", request id {one.request_id}" if one.request_id else ""
+    ids = f"conversation {one.conversation_id}, contact {one.contact_id}"
+    yield Line(f"for example {ids}{where}{request}", "dim")
+    heads = ("conversation", "contact", "error", "UTC", "workspace")
+    rows = [
+        (Line(row.conversation_id, url=_link(facts, row)), row.contact_id, row.error or "",
+         _moment(row.updated_at), row.workspace)
+        for row in cause.examples
+    ]  # fmt: skip
+    listed = amount(cause.pairs, "pair")
+    if cause.pairs > len(rows):
+        listed = f"The first {len(rows)} of {listed}; all of them: {_export(facts, one.state)}"
+    yield Table(rows, heads, (), listed)
 
 
-def error(cause: ErrorGroup) -> str:
-    """Return the error of a cause's first pair."""
-    one = cause.examples[0]
-    return ": ".join(part for part in (one.error_type, one.error) if part)
-
-
-def next_steps(facts: Report) -> Iterator[tuple[str, str]]:
-    """Yield the aim and the command of each thing that can be done about a run."""
-    if facts.left:
-        yield "To list them", export_of(facts, "unsettled")
-    if (command := _go_on(facts)) is not None:
-        yield "To go on", command
-
-
-def export_of(facts: Report, state: str) -> str:
-    """Return the command that lists the pairs of a state."""
+def _export(facts: Report, state: str) -> str:
     return shlex.join(["intercom-async", "export", facts.path, "--csv", "--state", state])
 
 
@@ -157,12 +242,17 @@ def _go_on(facts: Report) -> str | None:
     return shlex.join(["intercom-async", facts.operation, *given, *(where if home != "us" else ())])
 
 
-def link(facts: Report, workspace: str, conversation_id: str) -> str | None:
+def _link(facts: Report, row: Row) -> str | None:
     """Return the conversation's address in Intercom, None without a known workspace."""
     home = region_of(facts.base_url)
-    app = next((one.app_id for one in facts.workspaces if one.workspace == workspace), None)
+    app = next((one.app_id for one in facts.workspaces if one.workspace == row.workspace), None)
     if home is None or not app:
         return None
     host = "app.intercom.com" if home == "us" else f"app.{home}.intercom.com"
-    ids = quote(app, safe=""), quote(conversation_id, safe="")
+    ids = quote(app, safe=""), quote(row.conversation_id, safe="")
     return "https://{}/a/inbox/{}/inbox/conversation/{}".format(host, *ids)
+
+
+def _moment(at: float) -> str:
+    """Return Unix seconds as "2025-01-31 22:00:00"."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
