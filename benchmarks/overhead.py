@@ -4,80 +4,58 @@ It measures the CPU time of the client's process for each call, at several numbe
 flight; then the same on uvloop. The limiter and retries never wait.
 """
 
-import contextlib
+import functools
 from typing import Final
 
-from benchmarks.client_process import Client, client_process
-from benchmarks.frame import Bound, Comparison, Options, in_turn, is_installed
+from benchmarks.client_process import burst, client_process
+from benchmarks.frame import Bound, Figure, Options, Table, measured
 from benchmarks.load_server import load_server
-from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS, SKIPPING
+from benchmarks.rivals import BARE, JOURNAL, OUR_BULK, OURS, RIVALS
 
-SLOW: Final = 5.0
-"""Rivals of this weight or more leave out the highest level, where they take whole seconds."""
+CALLS: Final = {"httpx": 120, "python-intercom (official)": 20, OUR_BULK: 2000, JOURNAL: 2000}
+"""Calls of one burst, 600 of most: slow clients make fewer, a run has to begin and end as well."""
 
-CALLS: Final = 600
-"""Calls of one burst of bare aiohttp; slower clients make fewer."""
-
-COST: Final = {1: 1.0, 16: 1.0, 64: 1.05, 256: 1.12}
+LIMITS: Final = {
+    1: {OURS: 1.0},  # alone in flight, each pair of a run pays for its own write to the disk
+    16: {OURS: 1.0, OUR_BULK: 1.25, JOURNAL: 1.4},
+    64: {OURS: 1.05, OUR_BULK: 1.25, JOURNAL: 1.4},
+    256: {OURS: 1.12},
+}
 """How many times the CPU of bare aiohttp a call may cost, by the number in flight."""
-
-COST_ON_UVLOOP: Final = 1.15
-COST_OF_BULK: Final = {OUR_BULK: 1.25, JOURNAL: 1.4}
-"""The same of a run's pair."""
-
-BULK_LEVELS: Final = (16, 64)
-"""Where that is bounded: with one request in flight, each pays alone for its writes to the disk."""
-
-Costs = dict[int, dict[str, list[float]]]
-"""By level and rival, for each round: microseconds of CPU a call."""
+ON_UVLOOP: Final = {OURS: 1.15}
 
 
-def measure(options: Options) -> list[Comparison]:
+def measure(options: Options) -> list[Table]:
     """Measure on asyncio's own loop, then on uvloop."""
-    everybody = [n for n, rival in RIVALS.items() if n != SKIPPING and is_installed(rival.needs)]
     with load_server() as url:
-        comparisons = _measure(url, everybody, options, uvloop=False)
-        if is_installed("uvloop"):
-            comparisons += _measure(url, [BARE, OURS, OUR_BULK, JOURNAL], options, uvloop=True)
-        return comparisons
+        return [
+            _table(url, [*RIVALS], options, uvloop=False),
+            _table(url, [BARE, OURS, OUR_BULK, JOURNAL], options, uvloop=True),
+        ]
 
 
-def _measure(url: str, rivals: list[str], options: Options, *, uvloop: bool) -> list[Comparison]:
-    costs: Costs = {
-        level: {name: [] for name in rivals if level <= 64 or RIVALS[name].weight < SLOW}
-        for level in ([16, 64] if options.quick else COST)
+def _table(url: str, rivals: list[str], options: Options, *, uvloop: bool) -> Table:
+    levels = [16, 64] if options.quick else [*LIMITS]
+    figures: list[Figure] = []
+    for level in levels:
+        limits = LIMITS[level] | (ON_UVLOOP if uvloop else {})
+        bounds = {name: Bound("ratio", limit) for name, limit in limits.items()}
+        name = f"call, {level} in flight{' on uvloop' * uvloop}"
+        figures.append(Figure(name, "µs of CPU", bounds))
+    contestants = {
+        name: functools.partial(_costs, name, url, levels, uvloop=uvloop) for name in rivals
     }
-    for number in range(options.rounds):
-        with contextlib.ExitStack() as stack:
-            # New processes in each round: where things lie in its memory makes one process a
-            # tenth faster or slower than the next, for as long as it lives.
-            clients = {
-                name: stack.enter_context(client_process(name, url, uvloop=uvloop))
-                for name in rivals
-            }
-            _round(clients, costs, number)
-    return [
-        Comparison(
-            name=f"call, {level} in flight{' on uvloop' * uvloop}",
-            unit="µs of CPU",
-            baseline=BARE,
-            rounds=measured,
-            bounds={
-                name: Bound("ratio", limit)
-                for name, limit in {
-                    OURS: COST_ON_UVLOOP if uvloop else COST[level],
-                    **(COST_OF_BULK if level in BULK_LEVELS else {}),
-                }.items()
-            },
-        )
-        for level, measured in costs.items()
-    ]
+    return Table(figures, measured(contestants, options.rounds))
 
 
-def _round(clients: dict[str, Client], costs: Costs, number: int) -> None:
-    for client in clients.values():
-        client.burst(50, 16)  # to warm up
-    for level, measured in costs.items():
-        for name in in_turn(list(measured), number):
-            calls = max(20, int(CALLS / RIVALS[name].weight))
-            measured[name].append(clients[name].burst(calls, level).cpu / calls * 1e6)
+def _costs(name: str, url: str, levels: list[int], *, uvloop: bool) -> list[float]:
+    """Return the microseconds of CPU that a call takes, by the number in flight."""
+    costs: list[float] = []
+    # A new process in each round: where things lie in its memory makes one process a tenth
+    # faster or slower than the next, for as long as it lives.
+    with client_process(name, url, uvloop=uvloop) as client:
+        burst(client, 50, 16)  # to warm up
+        for level in levels:
+            calls = max(level, CALLS.get(name, 600))
+            costs.append(burst(client, calls, level)[0] / calls * 1e6)
+    return costs

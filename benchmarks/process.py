@@ -1,8 +1,10 @@
 """Fresh processes, so that a measurement holds no other code's garbage, imports or CPU time."""
 
+import asyncio
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Generator
+import resource
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,17 @@ def process(target: Callable[..., None], *arguments: Any) -> Generator["Connecti
         child.join()
 
 
+def run_until_closed(work: Coroutine[Any, Any, None], *, uvloop: bool) -> None:
+    """Run what reads from the pipe until its other end is closed."""
+    loop_factory: Any = None
+    if uvloop:
+        import uvloop as fast
+
+        loop_factory = fast.new_event_loop
+    with contextlib.suppress(EOFError), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(work)
+
+
 def peak() -> float:
     """Return the most megabytes that this process ever held, 0 on systems without /proc."""
     with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="utf-8") as lines:
@@ -37,3 +50,9 @@ def peak() -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     return 0.0
+
+
+def cpu_of_children() -> float:
+    """Return the seconds of CPU that processes took which this one started and saw end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,5 +1,6 @@
 """Which strategies meet which worlds in the quota benchmark."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,45 +13,30 @@ PROCESSES: Final = (1, 2, 4, 8, 16)
 ROUND_TRIPS: Final = {FAST: "20-200 ms", SLOW: "0.2-2 s"}
 
 
-def _windows(limit: int, *, quick: bool) -> int:
-    if limit > 1000:
-        return 4 if quick else 10
-    return 8 if quick else 30
-
-
-def grid_cell(
-    strategy: str,
-    limit: int,
-    processes: int,
-    *,
-    quick: bool,
-    round_trip: tuple[float, float] = FAST,
-) -> Cell:
-    world = World(
-        name=f"limit {limit}, {ROUND_TRIPS[round_trip]}, {processes:2} processes",
-        processes=processes,
-        limit=limit,
-        round_trip=round_trip,
-        windows=_windows(limit, quick=quick),
-        # So many that the quota is the bottleneck, not their number.
-        workers=max(50, math.ceil(1.5 * limit / 10.0 * sum(round_trip) / 2.0)),
-    )
-    return Cell(strategy, world)
+def cells(*, quick: bool, only: str) -> list[Cell]:
+    everything = [*_grid(quick=quick), *_odd(quick=quick), *_jobs(quick=quick)]
+    return [cell for cell in everything if only.lower() in cell.name.lower()]
 
 
 def _grid(*, quick: bool) -> Iterator[Cell]:
-    for limit in (30, 167, 1667):
-        for times in ROUND_TRIPS:
-            for processes in PROCESSES:
-                rivals = limit == 167 and processes == 4 if quick else limit > 30
-                strategies = STRATEGIES if rivals and times == FAST else (OURS,)
-                for name in strategies:
-                    yield grid_cell(name, limit, processes, quick=quick, round_trip=times)
+    for limit, times, processes in itertools.product((30, 167, 1667), ROUND_TRIPS, PROCESSES):
+        windows = (4 if quick else 10) if limit > 1000 else (8 if quick else 30)
+        world = World(
+            name=f"limit {limit}, {ROUND_TRIPS[times]}, {processes:2} processes",
+            processes=processes,
+            limit=limit,
+            round_trip=times,
+            windows=windows,
+            # So many that the quota is the bottleneck, not their number.
+            workers=max(50, math.ceil(1.5 * limit / 10.0 * sum(times) / 2.0)),
+        )
+        rivals = limit == 167 and processes == 4 if quick else limit > 30
+        for name in STRATEGIES if rivals and times == FAST else (OURS,):
+            yield Cell(name, world)
 
 
-def _extra(*, quick: bool) -> Iterator[Cell]:
+def _odd(*, quick: bool) -> Iterator[Cell]:
     """Yield worlds in which something is wrong."""
-    windows = _windows(167, quick=quick)
     odd: dict[str, dict[str, Any]] = {
         "clocks 30 s apart, 4 processes": {"processes": 4, "skew": 30.0},
         "no Date, 4 processes": {"processes": 4, "date": False},
@@ -64,36 +50,27 @@ def _extra(*, quick: bool) -> Iterator[Cell]:
     for count in (1, 3, 7):
         peers = {"processes": count, "blind_peers": 1}
         odd[f"beside a header-blind peer, {count} processes"] = peers
-    worlds = [World(name=f"odd: {name}", windows=windows, **facts) for name, facts in odd.items()]
-    for world in worlds:
-        yield Cell(OURS, world)
-        if not quick:
-            yield Cell("sleep to Reset", world)
+    for name, facts in odd.items():
+        world = World(name=f"odd: {name}", windows=8 if quick else 30, **facts)
+        for strategy in (OURS,) if quick else (OURS, "sleep to Reset"):
+            yield Cell(strategy, world)
 
 
 def _jobs(*, quick: bool) -> Iterator[Cell]:
     """Yield runs with an end."""
-    strategies = (OURS,) if quick else tuple(STRATEGIES)
-    for processes in (1, 4, 16):
-        world = World(
+    worlds = [
+        World(
             name=f"jobs of 50, {processes:2} processes",
             processes=processes,
             limit=1667,
             job=50,
             jobs=10 if quick else 40,
         )
-        yield from (Cell(name, world) for name in strategies)
+        for processes in (1, 4, 16)
+    ]
     for limit, sizes in ((167, (150, 500, 2_000)), (1667, (500, 5_000, 50_000))):
         for size in sizes[:2] if quick else sizes:
-            world = World(
-                name=f"one job of {size:6,}, limit {limit}",
-                limit=limit,
-                job=size,
-                interactive_rate=0.0,
-            )
-            yield from (Cell(name, world) for name in strategies)
-
-
-def cells(*, quick: bool, only: str) -> list[Cell]:
-    everything = [*_grid(quick=quick), *_extra(quick=quick), *_jobs(quick=quick)]
-    return [cell for cell in everything if only.lower() in cell.name.lower()]
+            name = f"one job of {size:6,}, limit {limit}"
+            worlds.append(World(name=name, limit=limit, job=size, interactive_rate=0.0))
+    for world, strategy in itertools.product(worlds, (OURS,) if quick else STRATEGIES):
+        yield Cell(strategy, world)

@@ -28,19 +28,18 @@ class Strategy:
         """Wait for the moment to send."""
 
     def pause(self, reply: Reply, attempt: int) -> float:
+        """Return anything up to 0.5, 1, 2 ... 20 seconds."""
         del reply
-        return full_jitter(self.runtime, attempt)
+        return self.runtime.random() * min(20.0, 0.5 * 2.0**attempt)
 
     async def deliver(self, send: Send, *, interactive: bool) -> None:
         del interactive
-        attempt = 0
-        while True:
+        for attempt in itertools.count():
             await self.before()
             reply = await send()
             if reply.accepted:
                 return
             await asyncio.sleep(self.pause(reply, attempt))
-            attempt += 1
 
     def pairs(self, size: int | None) -> Iterator[object]:
         """Return what workers take up one by one: so many pairs, or None for no end."""
@@ -65,7 +64,7 @@ class SharePaced(Strategy):
             if reply.accepted:
                 return
             if reply.status is None:
-                await self.runtime.sleep(full_jitter(self.runtime, lost))
+                await asyncio.sleep(self.pause(reply, lost))
                 lost += 1
 
     def pairs(self, size: int | None) -> Iterator[object]:
@@ -103,11 +102,6 @@ class TokenBucket(Strategy):
         self._next = at + 10.0 / self.limit
         if at > now:
             await asyncio.sleep(at - now)
-
-
-def full_jitter(runtime: Runtime, attempt: int) -> float:
-    """Return an exponential backoff in seconds, anything up to 0.5, 1, 2 ... 20."""
-    return runtime.random() * min(20.0, 0.5 * 2.0**attempt)
 
 
 STRATEGIES: Final[dict[str, Callable[[Runtime, int], Strategy]]] = {

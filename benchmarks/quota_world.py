@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from intercom_async.pacing.window import RateLimitHeaders
+from intercom_async.runtime import Runtime
 from intercom_async.simulator.quota import Quota
 
 WINDOW: Final = 10.0
@@ -43,8 +44,7 @@ class World:
         withdrawals: times per window that another budget refuses everything for one second.
         counter_lag: requests by which X-RateLimit-Remaining is too high.
         date, headers: whether replies have Date, and rate-limit headers.
-        job: pairs per job; None for one endless run.
-        jobs: jobs per process, one after the other with random pauses.
+        jobs, job: jobs per process, with random pauses between, and pairs of each; None is endless.
     """
 
     name: str
@@ -64,12 +64,6 @@ class World:
     job: int | None = None
     jobs: int = 1
 
-    @property
-    def cost(self) -> int:
-        """Requests the server will accept at most, to start with the longest simulations."""
-        requests = self.windows * self.limit
-        return requests if self.job is None else self.job * self.jobs * self.processes
-
 
 @attrs.frozen
 class Reply:
@@ -82,9 +76,6 @@ class Reply:
     @property
     def accepted(self) -> bool:
         return self.status == 200
-
-
-LOST: Final = Reply(None, None)
 
 
 class Server:
@@ -119,7 +110,7 @@ class Server:
         await asyncio.sleep(up)
         reply, down = self.answer(process, asyncio.get_running_loop().time()), round_trip - up
         if self._world.lost and self._network() < self._world.lost:
-            reply, down = LOST, max(0.0, GIVE_UP - up)
+            reply, down = Reply(None, None), max(0.0, GIVE_UP - up)
         await asyncio.sleep(down)
         return reply
 
@@ -146,3 +137,21 @@ class Server:
             self._withdrawn_until = now + WITHDRAWN
             self._next_withdrawal = now + WITHDRAWN + self._pause_until_withdrawal()
         return now < self._withdrawn_until
+
+
+class Clocks(Runtime):
+    """The clocks and the randomness of one simulated process."""
+
+    def __init__(self, rng: random.Random, *, epoch: float, wall: float) -> None:
+        self._random = rng.random
+        self._epoch = epoch
+        self._wall = wall
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._epoch
+
+    def wall(self) -> float:
+        return super().monotonic() + self._wall
+
+    def random(self) -> float:
+        return self._random()

@@ -6,19 +6,15 @@ Each run pulls its pairs from a generator, in a fresh process.
 import functools
 from typing import Final
 
-from benchmarks.client_process import client_process
-from benchmarks.frame import Bound, Comparison, Figure, Options, compare, measured
+from benchmarks.client_process import burst, client_process
+from benchmarks.frame import Bound, Figure, Options, Table, measured
 from benchmarks.load_server import load_server
 from benchmarks.rivals import OUR_BULK
 
 IN_FLIGHT: Final = 64
-FIGURES: Final = (
-    Figure("time per pair", "µs of CPU", Bound("ratio", 1.05)),
-    Figure("peak memory", "MB", Bound("difference", 30.0)),
-)
 
 
-def measure(options: Options) -> list[Comparison]:
+def measure(options: Options) -> list[Table]:
     lengths = [1_000, 10_000, 100_000, 1_000_000]
     lengths = lengths[: 2 if options.quick else 4 if options.million else 3]
     with load_server() as url:
@@ -26,8 +22,12 @@ def measure(options: Options) -> list[Comparison]:
             {f"{pairs:,} pairs": functools.partial(_run, url, pairs) for pairs in lengths},
             1 if options.million else min(options.rounds, 2),
         )
-    shortest, *longer = runs
-    return compare(FIGURES, runs, shortest, longer)
+    longer = list(runs)[1:]
+    figures = [
+        Figure("time per pair", "µs of CPU", dict.fromkeys(longer, Bound("ratio", 1.05))),
+        Figure("peak memory", "MB", dict.fromkeys(longer, Bound("difference", 30.0))),
+    ]
+    return [Table(figures, runs)]
 
 
 def _run(url: str, pairs: int) -> tuple[float, float]:
@@ -35,5 +35,5 @@ def _run(url: str, pairs: int) -> tuple[float, float]:
     # What a short run costs is measured as often as a long one lasts.
     repeats = max(1, min(10, 10_000 // pairs))
     with client_process(OUR_BULK, url) as client:
-        costs = [client.burst(pairs, IN_FLIGHT) for _ in range(repeats)]
-    return sum(cost.cpu for cost in costs) / repeats / pairs * 1e6, costs[0].peak
+        costs = [burst(client, pairs, IN_FLIGHT) for _ in range(repeats)]
+    return sum(cpu for cpu, _ in costs) / repeats / pairs * 1e6, costs[0][1]

@@ -5,39 +5,34 @@ of their own. The simulators' counters say how much of each workspace's quota wa
 windows, what was refused and whether anything was applied twice. Most of a pair's cost here is its
 workspace's, which is opened, renewed and noted for only one pair a second.
 
-An estimate for 10^8 pairs of 5,000 workspaces (20,000 pairs each, at Intercom's 1,667 requests in
-ten seconds), from what was measured on two cores:
+What 10^8 pairs of 5,000 workspaces (20,000 each) come to, from what was measured on two cores:
 
-- Time. A workspace takes two minutes at its quota, so the cores are the bound, not the quotas. A
-  worker needs 0.2 to 0.3 ms of CPU a pair, the database from 0.04 ms (64 pairs in flight in one
-  workspace share statements) to about 0.5 ms (a statement for each of a pair's two writes).
-  So 8 cores of workers and 8 of a database take an hour or two. Loading by `COPY` takes half an
-  hour, at 63,000 pairs a second.
+- Time. A workspace takes two minutes at its 1,667 requests in ten seconds, so the cores are the
+  bound. A pair needs 0.2 to 0.3 ms of a worker's CPU and 0.04 ms of the database's (64 pairs in
+  flight in one workspace share statements) to 0.5 ms (a statement for each of its two writes). So
+  8 cores of workers and 8 of a database take an hour or two. `COPY` loads in half an hour, at
+  63,000 pairs a second.
 - Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
   that waits for the log's `fsync`; those of one moment share it.
 - Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that before a
-  vacuum: 31 to 60 GB. `status` adds up 5,000 x 3 counts, in some 20 ms; with 10^7 pairs of 200
-  workspaces it took 10 ms, where counting the rows took 2.1 s.
+  vacuum: 31 to 60 GB. `status` adds up 5,000 x 3 counts, in some 20 ms.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by
-  default, which is two workers with 50 workspaces. A pooler in transaction mode lifts that
-  (20 workspaces went through 3 connections of PgBouncer). Next is a disk that does
-  only 2,000 `fsync` a second. Last is the vacuum, which has to clear 50,000 dead rows a second.
+  default: two workers with 50 workspaces. A pooler in transaction mode lifts that (20 workspaces
+  went through 3 connections of PgBouncer). Next is a disk that does only 2,000 `fsync` a second.
+  Last is the vacuum, which has to clear 50,000 dead rows a second.
 """
 
 import asyncio
-import resource
 import time
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import procrastinate
 import psycopg
 
-from benchmarks.frame import Bound, Comparison, Figure, Options, compare
-from benchmarks.process import process
-from intercom_async import IntercomPool, WorkspaceAccess
-from intercom_async.integrations.procrastinate import DetachJobs
+from benchmarks.frame import Bound, Figure, Options, Table
+from benchmarks.process import cpu_of_children, process
 from intercom_async.simulator import IntercomSimulator
+from tests.support.job_world import jobs_of
 from tests.support.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
@@ -51,22 +46,10 @@ LIMIT: Final = 10
 BEGIN: Final = 30.0
 """Seconds that the workers have to take all workspaces up, at most."""
 
-FIGURES: Final = (
-    Figure("quota used in two windows, of the workspace that used least", "%"),
-    Figure("quota used in two windows", "%", Bound("value", 98.0, least=True)),
-    Figure("requests refused", "%", Bound("value", 0.2)),
-    Figure("a detach was applied at most", "times", Bound("value", 1)),
-    Figure("all in work, the interpreters' start included", "s"),
-    Figure("CPU of the workers", "ms a pair"),
-    Figure("CPU of the database", "ms a pair"),
-)
 _RUN: Final = "benchmark"
-_DONE: Final = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
-Places = list[tuple[str, str]]
-"""URL and admin of each workspace."""
 
 
-def measure(options: Options) -> list[Comparison]:
+def measure(options: Options) -> list[Table]:
     workspaces, numbers = (20, (1, 2)) if options.quick else (200, (1, 2, 4))
     server = PostgresServer(durable=True, connections=2 * workspaces + 100)
     server.start()
@@ -75,18 +58,32 @@ def measure(options: Options) -> list[Comparison]:
             f"{number} worker processes": [_measure(server, number, workspaces)]
             for number in numbers
         }
-    return compare(FIGURES, measured, next(iter(measured)), measured)
+    used, refused, applied = (
+        dict.fromkeys(measured, bound)
+        for bound in (Bound("value", 98.0, least=True), Bound("value", 0.2), Bound("value", 1))
+    )
+    figures = [
+        Figure("quota used in two windows, of the workspace that used least", "%"),
+        Figure("quota used in two windows", "%", used),
+        Figure("requests refused", "%", refused),
+        Figure("a detach was applied at most", "times", applied),
+        Figure("all in work, the interpreters' start included", "s"),
+        Figure("CPU of the workers", "ms a pair"),
+        Figure("CPU of the database", "ms a pair"),
+    ]
+    return [Table(figures, measured)]
 
 
 def _measure(server: PostgresServer, processes: int, workspaces: int) -> tuple[float, ...]:
     url = server.create(f"with_{processes}")
     simulators = [IntercomSimulator(limit=LIMIT, latency=(0.02, 0.2)) for _ in range(workspaces)]
-    first, taken_up, cpu = asyncio.run(_run(url, processes, simulators))
+    first, taken_up, workers = asyncio.run(_run(url, processes, simulators))
     with psycopg.connect(url) as connection:
-        ((done,),) = connection.execute(_DONE).fetchall()
-    before = _cpu_of_children()
+        counted = "SELECT sum(pairs)::bigint FROM intercom_count WHERE state = 'detached'"
+        ((done,),) = connection.execute(counted).fetchall()
+    before = cpu_of_children()
     server.stop()  # which waits for its own children
-    database = _cpu_of_children() - before
+    database = cpu_of_children() - before
     server.start()
     usage = [
         [one for one in simulator.quota.windows if 0 <= one.start - first < WINDOWS * WINDOW]
@@ -101,55 +98,49 @@ def _measure(server: PostgresServer, processes: int, workspaces: int) -> tuple[f
         100.0 * refused / sent,
         max(max(one.applied.values(), default=0) for one in simulators),
         taken_up,
-        1000 * cpu / done,
+        1000 * workers / done,
         1000 * database / done,
     )
 
 
-def _jobs(url: str, places: Places) -> tuple[procrastinate.App, DetachJobs]:
-    access = {
-        str(number): WorkspaceAccess("token", base_url=base_url, admin_id=admin_id)
-        for number, (base_url, admin_id) in enumerate(places)
-    }
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url))
-    return app, DetachJobs(app, lambda: IntercomPool(access), url)
-
-
-def _work(pipe: "Connection[Any, Any]", url: str, places: Places, at_once: int) -> None:
-    """Be a worker until the pipe says so; give it the seconds of CPU that this took."""
+def _work(
+    pipe: "Connection[Any, Any]", url: str, directory: dict[str, str], concurrency: int
+) -> None:
+    """Be a worker until the pipe is closed."""
 
     async def work() -> None:
-        _, jobs = _jobs(url, places)
-        working = asyncio.create_task(jobs.work(concurrency=at_once, fetch_job_polling_interval=1))
-        await asyncio.to_thread(pipe.recv)
+        _, jobs = jobs_of(url, directory)
+        working = jobs.work(concurrency=concurrency, fetch_job_polling_interval=1)
+        task = asyncio.create_task(working)
+        with suppress(EOFError):
+            await asyncio.to_thread(pipe.recv)
         jobs.stop()
-        await working
+        await task
 
     asyncio.run(work())
-    pipe.send(time.process_time())
 
 
 async def _run(
     url: str, processes: int, simulators: list[IntercomSimulator]
 ) -> tuple[float, float, float]:
     """Return when the first measured window began, how long the start took, and CPU seconds."""
+    before = cpu_of_children()
     async with AsyncExitStack() as stack:
         for one in simulators:
             await stack.enter_async_context(one)
-        places = [(one.url, one.admin_id) for one in simulators]
+        directory = {str(number): one.url for number, one in enumerate(simulators)}
         pairs = (
             (str(number), *pair)
             for number, one in enumerate(simulators)
             for pair in one.workspace.populate(conversations=(WINDOWS + 4) * LIMIT)
         )
-        app, jobs = _jobs(url, places)
+        app, jobs = jobs_of(url, directory)
         async with app.open_async():
             await app.schema_manager.apply_schema_async()
             await jobs.submit(pairs, run=_RUN)
         at_once = -(-len(simulators) // processes)
-        workers = [
-            stack.enter_context(process(_work, url, places, at_once)) for _ in range(processes)
-        ]
+        for _ in range(processes):
+            stack.enter_context(process(_work, url, directory, at_once))
         began = time.time()
         while time.time() < began + BEGIN:
             if (await jobs.status(_RUN)).in_work == len(simulators):
@@ -158,12 +149,4 @@ async def _run(
         taken_up = time.time() - began
         first = (time.time() // WINDOW + 1.0) * WINDOW
         await asyncio.sleep(first + WINDOWS * WINDOW + 0.2 - time.time())
-        for worker in workers:
-            worker.send("stop")
-        cpu = [await asyncio.to_thread(worker.recv) for worker in workers]
-    return first, taken_up, sum(cpu)
-
-
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return first, taken_up, cpu_of_children() - before

@@ -27,7 +27,7 @@ from tests.support.leftovers import holds_nothing
 from tests.support.rows import outcomes_in
 
 SERVER_FAULTS = sorted(
-    set(Fault) - {Fault.HANG, Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.HUGE_BODY, Fault.REDIRECT},
+    set(Fault) - {Fault.HANG, Fault.UNAUTHORIZED, Fault.FORBIDDEN},
     key=lambda fault: fault.value,
 )
 """All but those that nobody ends, or that end a run."""

@@ -17,7 +17,7 @@ import pytest
 from intercom_async.detaching import Outcome
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import until
-from tests.support.killable import ENDED, start
+from tests.support.killable import ENDED, detach, start
 from tests.support.rows import Pair, rows_in, settled_in
 
 if sys.platform == "win32":
@@ -97,7 +97,7 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
         assert log is not None
         known: list[tuple[int, set[Pair]]] = []
         for _ in range(KILLS):
-            run = await asyncio.to_thread(start, job)
+            run = await asyncio.to_thread(start, detach, job)
             await arrived(sim, chance.randint(0, 35))
             await asyncio.sleep(chance.choice([0.0, 0.001, 0.005]))
             run.kill()
@@ -106,7 +106,7 @@ async def test_a_run_killed_at_any_moment_and_resumed_accounts_for_every_pair_on
             if await asyncio.to_thread(journal.exists):
                 known.append((len(log), await asyncio.to_thread(settled_in, journal)))
         for _ in range(RESUMES):
-            run = await asyncio.to_thread(start, job)
+            run = await asyncio.to_thread(start, detach, job)
             await asyncio.to_thread(run.join)
             assert run.exitcode == 0
             known.append((len(log), await asyncio.to_thread(settled_in, journal)))

@@ -20,7 +20,7 @@ from intercom_async.cli.printing import amount, say
 from intercom_async.cli.signals import interrupts
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.private_files import rewrite
-from intercom_async.simulator import Fault, IntercomSimulator, Outage, Workspace
+from intercom_async.simulator import Fault, IntercomSimulator, Workspace
 
 # The ids and the address in the README's examples.
 _CONVERSATION: Final = "1295"
@@ -130,7 +130,7 @@ def _populate(workspace: Workspace, options: SimulateOptions) -> None:
 async def _go_away(simulator: IntercomSimulator) -> None:
     while True:
         await asyncio.sleep(_OUTAGE_EVERY - _OUTAGE_SECONDS)
-        await simulator.outage(Outage.UNAVAILABLE, _OUTAGE_SECONDS)
+        await simulator.outage(_OUTAGE_SECONDS)
 
 
 def picture(simulator: IntercomSimulator) -> Table:

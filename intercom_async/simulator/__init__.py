@@ -4,7 +4,7 @@
 """
 
 from intercom_async.simulator.endpoints import ReplyForm
-from intercom_async.simulator.faults import Fault, FaultPlan, Injection, Outage
+from intercom_async.simulator.faults import Fault, FaultPlan, Injection
 from intercom_async.simulator.quota import Quota, Standing, WindowUsage
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.server import IntercomSimulator, Latency
@@ -25,7 +25,6 @@ __all__ = [
     "Injection",
     "IntercomSimulator",
     "Latency",
-    "Outage",
     "Quota",
     "RefusedError",
     "ReplyForm",

@@ -42,12 +42,6 @@ class Fault(enum.Enum):
     HTML_ERROR = "html_error"
     """A gateway's HTML page, nothing applied (status=502)."""
 
-    EMPTY_BODY = "empty_body"
-    """Applied and answered 200, with nothing in it."""
-
-    HUGE_BODY = "huge_body"
-    """Applied; the body has 32 MiB."""
-
     TRUNCATED_BODY = "truncated_body"
     """Applied; the connection closes in the middle of the body."""
 
@@ -87,12 +81,6 @@ class Fault(enum.Enum):
     FORBIDDEN = "forbidden"
     """403 from now on: the plan ran out."""
 
-    REDIRECT = "redirect"
-    """303 to a call that succeeds, nothing applied."""
-
-    SET_COOKIE = "set_cookie"
-    """Applied; the reply sets a cookie."""
-
     @property
     def is_applied(self) -> bool:
         """Whether a request that it strikes is applied."""
@@ -100,26 +88,10 @@ class Fault(enum.Enum):
 
 
 _NOTHING_APPLIED: Final = frozenset({
-    *(Fault.SERVER_ERROR, Fault.HTML_ERROR, Fault.RETRY_AFTER, Fault.REDIRECT),
+    *(Fault.SERVER_ERROR, Fault.HTML_ERROR, Fault.RETRY_AFTER),
     *(Fault.RESET_BEFORE_APPLYING, Fault.CLOSE_BEFORE_APPLYING),
     *(Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS, Fault.UNAUTHORIZED, Fault.FORBIDDEN),
 })  # fmt: skip
-
-
-class Outage(enum.StrEnum):
-    """How the simulator is away; see `IntercomSimulator.outage`. Nothing is applied meanwhile."""
-
-    UNAVAILABLE = "unavailable"
-    """A gateway answers 503, without rate limit headers."""
-
-    RESET = "reset"
-    """Every connection is reset (RST) when a request has arrived."""
-
-    REFUSED = "refused"
-    """No connection is accepted, and those that were are dropped."""
-
-    SILENT = "silent"
-    """Requests are taken and never answered."""
 
 
 MatchRule = str | Callable[[str, str], bool]
@@ -161,20 +133,14 @@ class Injection:
                 reply.set_status(status or 502)
                 reply.body = _HTML
                 headers["Content-Type"] = "text/html"
-            case Fault.EMPTY_BODY:
-                reply.body = b""
-            case Fault.HUGE_BODY:
-                reply.body = b"{" + b" " * (1 << 25) + b"}"
             case Fault.TRUNCATED_BODY:
                 reply.ending = Ending.TRUNCATED
             case Fault.RESET_BEFORE_APPLYING | Fault.RESET_AFTER_APPLYING:
                 reply.ending = Ending.RESET
             case Fault.CLOSE_BEFORE_APPLYING | Fault.CLOSE_AFTER_APPLYING:
                 reply.ending = Ending.CLOSED
-            case Fault.HANG:
-                pass  # it holds the request, not the reply
-            case Fault.HANG_AFTER_APPLYING:
-                reply.held = True
+            case Fault.HANG | Fault.HANG_AFTER_APPLYING:
+                pass  # the server waits, and the reply stays what it is
             case Fault.MISSING_RATE_LIMIT_HEADERS:
                 reply.hide_quota()
             case Fault.RATE_LIMIT_WORKSPACE:
@@ -192,12 +158,6 @@ class Injection:
                 reply.hide_quota()
             case Fault.FORBIDDEN:
                 reply.fail(403, "api_plan_restricted", "Active subscription needed.")
-            case Fault.REDIRECT:
-                reply.set_status(303)
-                # A client that follows gets a 200 there and believes that its detach succeeded.
-                headers["Location"] = "/me"
-            case Fault.SET_COOKIE:
-                headers["Set-Cookie"] = "intercom-session=simulated; path=/; HttpOnly"
 
 
 class FaultPlan:

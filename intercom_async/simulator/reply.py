@@ -10,8 +10,10 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from intercom_async.simulator.quota import Standing
+
 REQUEST_ID: Final = "X-Request-Id"
-RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_RATE_LIMIT_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 TOKEN_INVALID: Final = (401, "unauthorized", "Access Token Invalid")
 _LINGER_ZERO: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
@@ -26,15 +28,19 @@ class Ending(enum.Enum):
 
 
 class Reply(web.Response):
-    """A reply; `delay` (seconds) and `held` (until the simulator releases it) keep it back."""
+    """A reply, which is kept back for `delay` seconds."""
 
     delay = 0.0
-    held = False
     ending = Ending.COMPLETE
+
+    def show_quota(self, standing: Standing) -> None:
+        """Say in headers what is left of the quota."""
+        told = (standing.limit, standing.remaining, standing.reset)
+        self.headers.update(zip(_RATE_LIMIT_HEADERS, map(str, told), strict=True))
 
     def hide_quota(self) -> None:
         """Leave out the rate limit headers."""
-        for name in RATE_LIMIT_HEADERS:
+        for name in _RATE_LIMIT_HEADERS:
             self.headers.pop(name, None)
 
     def show(self, document: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ from aiohttp import web
 
 from intercom_async.errors import ClientStateError, InvalidArgumentError
 from intercom_async.simulator.endpoints import Endpoints, ReplyForm
-from intercom_async.simulator.faults import Fault, FaultPlan, Outage
+from intercom_async.simulator.faults import Fault, FaultPlan
 from intercom_async.simulator.quota import Quota
-from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Ending, Reply
+from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Reply
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.workspace import RefusedError, Workspace
 
@@ -118,7 +118,7 @@ class IntercomSimulator:
         # Of each connection with a request in flight, the task that serves it.
         self._busy: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
-        self._outage: Outage | None = None
+        self._is_away = False
 
     # Life
 
@@ -137,12 +137,17 @@ class IntercomSimulator:
         """Stop listening and drop all connections, without answering what is in flight."""
         await self._at_home(self._close())
 
-    async def outage(self, kind: Outage, seconds: float) -> None:
-        """Fail every request in this way, and return after so many seconds.
+    async def outage(self, seconds: float) -> None:
+        """Answer 503 to every request, as a gateway does; return after so many seconds.
 
-        Run it as a task beside the code that it is to disturb.
+        Nothing is applied or counted meanwhile. Run it as a task beside the code that it is to
+        disturb.
         """
-        await self._at_home(self._be_away(kind, seconds))
+        self._is_away = True
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._is_away = False
 
     async def _at_home(self, work: Coroutine[Any, Any, None]) -> None:
         """Await what must run on the server's own loop."""
@@ -187,18 +192,6 @@ class IntercomSimulator:
             if connection.transport is not None:
                 connection.transport.abort()
         await runner.cleanup()
-
-    async def _be_away(self, kind: Outage, seconds: float) -> None:
-        if kind is Outage.REFUSED:
-            await self._close()
-            await asyncio.sleep(seconds)
-            await self._start()
-            return
-        self._outage = kind
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self._outage = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -253,9 +246,8 @@ class IntercomSimulator:
     async def _serve(self, arrived: web.BaseRequest) -> Reply:
         path = arrived.raw_path.partition("?")[0]
         request = Request(method=arrived.method, path=path, headers=arrived.headers)
-        now = self.now()
         headers = {
-            "Date": _http_date(int(now)),
+            "Date": _http_date(int(self.now())),
             "Server": "nginx",
             "Content-Type": "application/json; charset=utf-8",
             REQUEST_ID: f"{self._random.getrandbits(80):020x}",
@@ -269,8 +261,6 @@ class IntercomSimulator:
                     await asyncio.sleep(half)
                 request.body = await arrived.read()
                 await self._answer(request, reply)
-                if reply.held:
-                    await self._released.wait()
                 if half + reply.delay > 0:
                     await asyncio.sleep(half + reply.delay)
                 await reply.send(arrived)
@@ -280,44 +270,34 @@ class IntercomSimulator:
         return reply
 
     async def _answer(self, request: Request, reply: Reply) -> None:
-        match self._outage:
-            case Outage.UNAVAILABLE:
-                reply.fail(503, "service_unavailable", "Service Unavailable")
-                return
-            case Outage.RESET:
-                reply.ending = Ending.RESET
-                return
-            case Outage.SILENT:
-                await asyncio.Event().wait()  # until the simulator is closed
-            case _:
-                pass
+        if self._is_away:
+            reply.fail(503, "service_unavailable", "Service Unavailable")
+            return
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             reply.fail(*TOKEN_INVALID)
             return
         standing = self.quota.charge(self.now())
-        reply.headers["X-RateLimit-Limit"] = str(standing.limit)
-        reply.headers["X-RateLimit-Remaining"] = str(standing.remaining)
-        reply.headers["X-RateLimit-Reset"] = str(standing.reset)
+        reply.show_quota(standing)
         if not standing.accepted:
             message = f"Exceeded rate limit of {standing.limit} in {self.quota.window:g}_seconds"
             reply.fail(429, "rate_limit_exceeded", message)
             return
-        struck = self.faults.draw(request)
-        if struck is not None and struck.fault is Fault.HANG:
+        order = self.faults.draw(request)
+        fault = None if order is None else order.fault
+        if fault is Fault.HANG:
             await self._released.wait()
-        if struck is None or struck.fault.is_applied:
-            self._handle(request, reply)
-        if struck is not None:
-            struck.alter(reply)
-
-    def _handle(self, request: Request, reply: Reply) -> None:
-        reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")
-        try:
-            reply.show(self._endpoints.answer(request))
-        except RefusedError as refused:
-            reply.fail(refused.status, refused.code, refused.message)
-            if refused.link is not None:
-                reply.headers["Link"] = refused.link
+        if fault is None or fault.is_applied:
+            reply.headers["Intercom-Version"] = request.headers.get("Intercom-Version", "Preview")
+            try:
+                reply.show(self._endpoints.answer(request))
+            except RefusedError as refused:
+                reply.fail(refused.status, refused.code, refused.message)
+                if refused.link is not None:
+                    reply.headers["Link"] = refused.link
+        if order is not None:
+            order.alter(reply)
+        if fault is Fault.HANG_AFTER_APPLYING:
+            await self._released.wait()
 
 
 def _end(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> None:

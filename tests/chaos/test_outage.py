@@ -7,7 +7,7 @@ import pytest
 
 from intercom_async import ConnectionFailedError, IntercomClient, Outcome
 from intercom_async.observing import Event, RequestLost, RequestSent
-from intercom_async.simulator import IntercomSimulator, Outage
+from intercom_async.simulator import Fault, IntercomSimulator
 from tests.chaos.accounting import disagreements, reported_once
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -17,8 +17,21 @@ BEFORE = 12.0
 AWAY = 60.0
 
 
-@pytest.mark.parametrize("kind", Outage)
-async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Outage) -> None:
+async def _be_away(sim: IntercomSimulator, how: Fault | str) -> None:
+    if how == "unavailable":
+        await sim.outage(AWAY)
+    elif isinstance(how, Fault):
+        order = sim.faults.add(how, probability=1.0)
+        await asyncio.sleep(AWAY)
+        sim.faults.remove(order)
+    else:
+        await sim.aclose()
+        await asyncio.sleep(AWAY)
+        await sim.start()
+
+
+@pytest.mark.parametrize("how", ["unavailable", "refused", Fault.RESET_BEFORE_APPLYING, Fault.HANG])
+async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(how: Fault | str) -> None:
     loop = asyncio.get_running_loop()
     sent: list[float] = []
     answered: list[float] = []
@@ -39,7 +52,7 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Ou
             async def outage() -> tuple[float, float]:
                 await asyncio.sleep(BEFORE)
                 began = loop.time()
-                await sim.outage(kind, AWAY)
+                await _be_away(sim, how)
                 return began, loop.time()
 
             away = asyncio.create_task(outage())
@@ -58,7 +71,7 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(kind: Ou
 async def test_an_interactive_call_in_an_outage_tells_of_it() -> None:
     async with IntercomSimulator() as sim:
         (pair,) = sim.workspace.populate(conversations=1)
-        away = asyncio.create_task(sim.outage(Outage.UNAVAILABLE, 60.0))
+        away = asyncio.create_task(sim.outage(60.0))
         async with IntercomClient("token", base_url=sim.url) as client:
             calls = [
                 asyncio.create_task(client.detach_contact(*pair, admin_id=sim.admin_id))

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -15,8 +14,7 @@ from procrastinate.jobs import Status
 from intercom_async import Detach, IntercomPool, InvalidArgumentError, WorkspaceAccess
 from intercom_async.integrations.procrastinate import DetachJobs
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.job_worker import SWIFT
-from tests.support.job_world import World, world_of
+from tests.support.job_world import SWIFT, World, world_of
 from tests.support.postgres_server import PostgresServer
 
 if sys.platform == "win32":
@@ -70,8 +68,7 @@ async def test_a_worker_that_is_asked_to_stop_puts_its_workspaces_back(world: Wo
     await world.jobs.submit(world.triples, run=world.run)
     worker = await world.start()
     await world.until(lambda status: world.applied > 20)
-    worker.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(worker.wait(), 20) == 0
+    await world.stop(worker)
     status = await world.jobs.status(world.run)
     assert status.in_work == 0
     assert 0 < status.counts["pending"] < len(world.triples)

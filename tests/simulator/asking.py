@@ -53,7 +53,6 @@ class Ask:
         body: object = None,
         *,
         headers: Mapping[str, str] | None = None,
-        without: str | None = None,
     ) -> Answer:
         sent = {
             "Authorization": f"Bearer {self.sim.token}",
@@ -61,14 +60,11 @@ class Ask:
             "Content-Type": "application/json",
         }
         sent |= headers or {}
-        sent.pop(without or "", None)
         async with self.session.request(
             method,
             URL(self.sim.url + path, encoded=True),
             data=body if body is None or isinstance(body, bytes) else msgspec.json.encode(body),
             headers=sent,
-            # aiohttp adds an Accept header of its own, unless told not to.
-            skip_auto_headers=["Accept", "Content-Type"],
             allow_redirects=False,
         ) as response:
             return Answer(

@@ -1,10 +1,15 @@
-"""What each call of the API does, asked over a real connection."""
+"""What each call of the API does, asked over a real connection, and the workspace behind it."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import pytest
 
-from intercom_async.simulator import IntercomSimulator, ReplyForm
+from intercom_async.errors import InvalidArgumentError
+from intercom_async.model import IntercomObject
+from intercom_async.simulator import IntercomSimulator, RefusedError, ReplyForm, Workspace
+from intercom_async.structuring import decode_conversation, decode_identity
 from tests.simulator.asking import Ask
 
 RESOURCE_NOT_FOUND = (404, "not_found", "Resource Not Found")
@@ -22,7 +27,7 @@ def town(sim: IntercomSimulator) -> IntercomSimulator:
     """Anna and Bert talk in conversation 1, Anna alone in 2."""
     for name in ("anna", "bert"):
         sim.workspace.add_contact(contact_id=name, email="a@b.example", external_id=name)
-    sim.workspace.add_conversation(["anna", "bert"], conversation_id="1")
+    sim.workspace.add_conversation(["anna", "bert"], conversation_id="1", parts=502)
     sim.workspace.add_conversation(["anna"], conversation_id="2")
     return sim
 
@@ -54,7 +59,6 @@ REFUSED: list[tuple[str, str, object, tuple[Any, ...]]] = [
         for what in ("conversations", "contacts")
         for body in ({}, asking("name", "1"), asking("contact_ids", ["1"] * 16, "IN"))
     ),
-    ("GET", "/nothing", None, RESOURCE_NOT_FOUND),
     ("PATCH", "/conversations/1", None, RESOURCE_NOT_FOUND),
 ]
 
@@ -68,127 +72,174 @@ async def test_what_is_refused_changes_nothing(
     assert town.workspace.participants("2") == ["anna"]
 
 
-class TestDetachAndAttach:
-    async def test_a_detach_removes_the_contact_and_answers_who_is_left(
-        self, ask: Ask, town: IntercomSimulator
+async def test_a_detach_removes_the_contact_and_answers_who_is_left(
+    ask: Ask, town: IntercomSimulator
+) -> None:
+    answer = await ask(*DETACH, {"admin_id": int(town.admin_id)})  # a number is as good
+    assert answer.json == {"customers": [{"type": "user", "id": "bert"}]}
+    assert town.workspace.participants("1") == ["bert"]
+    assert town.applied == {("1", "anna"): 1}
+    assert (await ask(*DETACH, ADMIN)).error == USER_NOT_FOUND
+
+
+@pytest.mark.intercom_simulator(reply_form=ReplyForm.CONVERSATION)
+async def test_it_answers_the_whole_conversation_in_the_documented_form(
+    ask: Ask, town: IntercomSimulator
+) -> None:
+    document = (await ask(*DETACH, ADMIN)).json
+    assert [one["id"] for one in document["contacts"]["contacts"]] == ["bert"]
+    assert document == (await ask("GET", "/conversations/1")).json
+
+
+async def test_an_attach_adds_a_contact_once(ask: Ask, town: IntercomSimulator) -> None:
+    town.workspace.add_contact(contact_id="carl", role="lead")
+    for _ in range(2):
+        answer = await ask(*ATTACH, ADMIN | {"customer": {"intercom_user_id": "carl"}})
+        assert answer.json["customers"][-1] == {"type": "lead", "id": "carl"}
+    assert town.workspace.participants("1") == ["anna", "bert", "carl"]
+
+
+async def test_an_encoded_id_is_one_segment_whatever_it_holds(ask: Ask) -> None:
+    odd = ask.sim.workspace.add_contact(contact_id="../a b?c#d%2F+é")
+    contacts = [odd, ask.sim.workspace.add_contact()]
+    conversation = ask.sim.workspace.add_conversation(contacts, conversation_id="1/2?x")
+    answer = await ask.detach("1%2F2%3Fx", "..%2Fa%20b%3Fc%23d%252F+%C3%A9")
+    assert answer.status == 200
+    assert not ask.sim.workspace.attached(conversation, odd)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "contact"),
+    [("1?x=1", "anna"), ("1", ".."), ("1", "%2e%2E"), ("1", "../customers/..")],
+)
+async def test_an_id_that_nobody_encoded_deletes_the_whole_conversation(
+    conversation: str, contact: str, ask: Ask, town: IntercomSimulator
+) -> None:
+    answer = await ask.detach(conversation, contact)
+    assert answer.json == {"id": "1", "object": "conversation", "deleted": True}
+    assert town.workspace.deleted == ["1"]
+    assert [one.id for one in town.workspace.conversations_of(["anna"])] == ["2"]
+    assert not town.applied
+
+
+async def test_a_retrieved_conversation_shows_its_newest_parts(
+    ask: Ask, town: IntercomSimulator
+) -> None:
+    document = (await ask("GET", "/conversations/1")).json
+    listed = document["conversation_parts"]
+    assert (listed["total_count"], len(listed["conversation_parts"])) == (502, 500)
+    assert listed["conversation_parts"][-1]["body"] == "<p>Part 502</p>"
+    assert document["statistics"]["count_conversation_parts"] == 503
+
+
+async def test_a_merged_contact_names_the_one_it_is_now(ask: Ask, town: IntercomSimulator) -> None:
+    town.workspace.merge("anna", into="bert")
+    answer = await ask("GET", "/contacts/anna")
+    assert answer.error == (410, "contact_merged", "Contact has been merged")
+    assert answer.headers["Link"] == '</contacts/bert>; rel="canonical"'
+    assert town.workspace.participants("1") == town.workspace.participants("2") == ["bert"]
+
+
+@pytest.mark.intercom_simulator(region="EU", app_id="acme")
+async def test_a_token_belongs_to_an_admin_and_a_workspace(ask: Ask) -> None:
+    document = (await ask("GET", "/me")).json
+    assert document["id"] == ask.sim.admin_id
+    assert (document["app"]["id_code"], document["app"]["region"]) == ("acme", "EU")
+
+
+async def test_all_pages_together_are_all_conversations_of_a_contact(
+    ask: Ask, town: IntercomSimulator
+) -> None:
+    mine = ["1", "2", *(town.workspace.add_conversation(["anna"]) for _ in range(43))]
+    town.workspace.populate(conversations=3)
+    found: list[list[str]] = []
+    after: dict[str, str] = {}
+    while True:
+        page = (await ask(*SEARCH, asking("contact_ids", "anna", **after))).json
+        found.append([one["id"] for one in page["conversations"]])
+        assert (page["type"], page["total_count"]) == ("conversation.list", 45)
+        assert (page["pages"]["page"], page["pages"]["total_pages"]) == (len(found), 3)
+        if "next" not in page["pages"]:
+            break
+        after = {"starting_after": page["pages"]["next"]["starting_after"]}
+    assert found == [mine[:20], mine[20:40], mine[40:]]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        (asking("email", "a@b.example"), ["anna", "bert"]),
+        (asking("external_id", "bert"), ["bert"]),
+        (asking("id", ["bert", "carl", "anna", "bert"], "IN"), ["anna", "bert"]),
+        (asking("email", "nobody@b.example"), []),
+    ],
+)
+async def test_contacts_are_found_by_address_external_id_or_id(
+    query: object, ids: list[str], ask: Ask, town: IntercomSimulator
+) -> None:
+    page = (await ask("POST", "/contacts/search", query)).json
+    assert [one["id"] for one in page["data"]] == ids
+    assert (page["total_count"], page["pages"]["per_page"]) == (len(ids), 50)
+
+
+def strangers(value: IntercomObject) -> Iterator[str]:
+    """Name what the model does not know, or not in this form, at any depth."""
+    yield from value.extra
+    for field in attrs.fields(type(value)):
+        member: Any = getattr(value, field.name)
+        for inner in member if type(member) is tuple else (member,):
+            if isinstance(inner, IntercomObject):
+                yield from strangers(inner)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "decode"),
+    [
+        (*DETACH, decode_conversation),
+        ("GET", "/conversations/1", decode_conversation),
+        ("GET", "/me", decode_identity),
+    ],
+)
+async def test_a_reply_holds_nothing_that_the_model_does_not_know(
+    method: str, path: str, decode: Any, ask: Ask, town: IntercomSimulator
+) -> None:
+    answer = await ask(method, path, ADMIN if method == "DELETE" else None)
+    assert answer.status == 200
+    assert list(strangers(decode(answer.body))) == []
+
+
+class TestWorkspace:
+    def test_contact_ids_are_24_hexadecimal_digits_and_repeat_with_the_seed(self) -> None:
+        one, same, other = (Workspace(seed=seed).add_contact() for seed in (7, 7, 8))
+        assert one == same != other
+        assert len(bytes.fromhex(one)) == 12
+
+    @pytest.mark.parametrize("kept", [0, 1])
+    def test_populated_pairs_can_be_detached_in_any_order_up_to_the_last_contact(
+        self, kept: int
     ) -> None:
-        answer = await ask(*DETACH, {"admin_id": int(town.admin_id)})  # a number is as good
-        assert (answer.status, answer.json) == (
-            200,
-            {"customers": [{"type": "user", "id": "bert"}]},
-        )
-        assert town.workspace.participants("1") == ["bert"]
-        assert town.applied == {("1", "anna"): 1}
-        assert (await ask(*DETACH, ADMIN)).error == USER_NOT_FOUND
+        workspace = Workspace()
+        pairs = workspace.populate(conversations=5, contacts_per_conversation=4, kept=kept)
+        assert len(pairs) == len(set(pairs)) == 5 * (4 - kept)
+        refused: set[tuple[str, str]] = set()
+        for pair in reversed(pairs):
+            try:
+                workspace.detach(*pair)
+            except RefusedError:
+                refused.add(pair)
+            assert workspace.attached(*pair) is (pair in refused)
+        assert len(refused) == (0 if kept else 5)
+        assert workspace.detached == dict.fromkeys(set(pairs) - refused, 1)
 
-    @pytest.mark.intercom_simulator(reply_form=ReplyForm.CONVERSATION)
-    async def test_it_answers_the_whole_conversation_in_the_documented_form(
-        self, ask: Ask, town: IntercomSimulator
-    ) -> None:
-        document = (await ask(*DETACH, ADMIN)).json
-        assert [one["id"] for one in document["contacts"]["contacts"]] == ["bert"]
-        assert document == (await ask("GET", "/conversations/1")).json
-
-    async def test_an_attach_adds_a_contact_once(self, ask: Ask, town: IntercomSimulator) -> None:
-        town.workspace.add_contact(contact_id="carl", role="lead")
-        for _ in range(2):
-            answer = await ask(*ATTACH, ADMIN | {"customer": {"intercom_user_id": "carl"}})
-            assert answer.json["customers"][-1] == {"type": "lead", "id": "carl"}
-        assert town.workspace.participants("1") == ["anna", "bert", "carl"]
-
-
-class TestPaths:
-    async def test_an_encoded_id_is_one_segment_whatever_it_holds(self, ask: Ask) -> None:
-        odd = ask.sim.workspace.add_contact(contact_id="../a b?c#d%2F+é")
-        conversation = ask.sim.workspace.add_conversation(
-            [odd, ask.sim.workspace.add_contact()], conversation_id="1/2?x"
-        )
-        answer = await ask.detach("1%2F2%3Fx", "..%2Fa%20b%3Fc%23d%252F+%C3%A9")
-        assert answer.status == 200
-        assert not ask.sim.workspace.attached(conversation, odd)
-
-    @pytest.mark.parametrize(
-        ("conversation", "contact"),
-        [("1?x=1", "anna"), ("1", ".."), ("1", "%2e%2E"), ("1", "../customers/..")],
-    )
-    async def test_an_id_that_nobody_encoded_deletes_the_whole_conversation(
-        self, conversation: str, contact: str, ask: Ask, town: IntercomSimulator
-    ) -> None:
-        answer = await ask.detach(conversation, contact)
-        assert answer.json == {"id": "1", "object": "conversation", "deleted": True}
-        assert town.workspace.deleted == ["1"]
-        assert [one.id for one in town.workspace.conversations_of(["anna"])] == ["2"]
-        assert not town.applied
-
-
-class TestRetrieve:
-    @pytest.mark.parametrize(("parts", "shown"), [(0, 0), (3, 3), (502, 500)])
-    async def test_it_shows_the_newest_parts(self, parts: int, shown: int, ask: Ask) -> None:
-        contact = ask.sim.workspace.add_contact()
-        conversation = ask.sim.workspace.add_conversation([contact], parts=parts)
-        document = (await ask("GET", f"/conversations/{conversation}")).json
-        listed = document["conversation_parts"]
-        assert listed["total_count"] == parts
-        assert len(listed["conversation_parts"]) == shown
-        assert document["statistics"]["count_conversation_parts"] == parts + 1
-        if parts:
-            assert listed["conversation_parts"][-1]["body"] == f"<p>Part {parts}</p>"
-
-    async def test_a_merged_contact_names_the_one_it_is_now(
-        self, ask: Ask, town: IntercomSimulator
-    ) -> None:
-        town.workspace.merge("anna", into="bert")
-        answer = await ask("GET", "/contacts/anna")
-        assert answer.error == (410, "contact_merged", "Contact has been merged")
-        assert answer.headers["Link"] == '</contacts/bert>; rel="canonical"'
-        assert town.workspace.participants("1") == town.workspace.participants("2") == ["bert"]
-
-    @pytest.mark.intercom_simulator(region="EU", app_id="acme")
-    async def test_a_token_belongs_to_an_admin_and_a_workspace(self, ask: Ask) -> None:
-        document = (await ask("GET", "/me")).json
-        assert document["id"] == ask.sim.admin_id
-        assert (document["app"]["id_code"], document["app"]["region"]) == ("acme", "EU")
-
-
-class TestSearches:
-    async def test_all_pages_together_are_all_conversations_of_a_contact(
-        self, ask: Ask, town: IntercomSimulator
-    ) -> None:
-        mine = ["1", "2", *(town.workspace.add_conversation(["anna"]) for _ in range(43))]
-        town.workspace.populate(conversations=3)
-        found: list[str] = []
-        sizes: list[int] = []
-        after: dict[str, str] = {}
-        while True:
-            page = (await ask(*SEARCH, asking("contact_ids", "anna", **after))).json
-            assert (page["type"], page["total_count"]) == ("conversation.list", 45)
-            assert (page["pages"]["page"], page["pages"]["total_pages"]) == (len(sizes) + 1, 3)
-            sizes.append(len(page["conversations"]))
-            found += [one["id"] for one in page["conversations"]]
-            if "next" not in page["pages"]:
-                break
-            after = {"starting_after": page["pages"]["next"]["starting_after"]}
-        assert (found, sizes) == (mine, [20, 20, 5])
-
-    @pytest.mark.parametrize(
-        ("query", "ids"),
-        [
-            (asking("email", "a@b.example"), ["anna", "bert"]),
-            (asking("external_id", "bert"), ["bert"]),
-            (asking("id", ["bert", "carl", "anna", "bert"], "IN"), ["anna", "bert"]),
-            (asking("email", "nobody@b.example"), []),
-        ],
-    )
-    async def test_contacts_are_found_by_address_external_id_or_id(
-        self, query: object, ids: list[str], ask: Ask, town: IntercomSimulator
-    ) -> None:
-        page = (await ask("POST", "/contacts/search", query)).json
-        assert [one["id"] for one in page["data"]] == ids
-        assert (page["total_count"], page["pages"]["per_page"]) == (len(ids), 50)
-
-    @pytest.mark.intercom_simulator(in_refused=["id"])
-    async def test_a_field_can_be_one_that_cannot_be_searched_by_in(
-        self, ask: Ask, town: IntercomSimulator
-    ) -> None:
-        answer = await ask("POST", "/contacts/search", asking("id", ["anna"], "IN"))
-        assert answer.error[:2] == (400, "parameter_invalid")
+    def test_ids_given_by_hand_are_not_given_again(self) -> None:
+        workspace = Workspace()
+        contact = workspace.add_contact(contact_id="a/b?c")
+        assert workspace.add_conversation([contact], conversation_id="1295") == "1295"
+        assert workspace.add_admin(admin_id="5017690") == "5017690"
+        assert workspace.add_admin() != "5017690"
+        pairs = workspace.populate(conversations=2)
+        assert "1295" not in {conversation for conversation, _ in pairs}
+        with pytest.raises(InvalidArgumentError, match="not used yet"):
+            workspace.add_conversation([contact], conversation_id="1295")
+        with pytest.raises(InvalidArgumentError, match="contact_ids"):
+            workspace.add_conversation([])

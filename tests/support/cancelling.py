@@ -27,8 +27,25 @@ class Countdown:
         """Whether it came to its suspension."""
         return self._left <= 0
 
-    def suspended(self, awaited: Any) -> Any:
-        """The current task awaits this."""
+    async def run(self, inner: Coroutine[Any, Any, object]) -> object:
+        return await self._counted(inner)
+
+    @types.coroutine
+    def _counted(self, inner: Coroutine[Any, Any, object]) -> Generator[Any, Any, object]:
+        go_on: Callable[[Any], Any] = inner.send
+        value: Any = None
+        while True:
+            try:
+                awaited = go_on(value)
+            except StopIteration as returned:
+                return returned.value
+            self._suspended(awaited)
+            try:
+                go_on, value = inner.send, (yield awaited)
+            except BaseException as error:  # noqa: BLE001  what is awaited failed
+                go_on, value = inner.throw, error
+
+    def _suspended(self, awaited: Any) -> None:
         self._left -= 1
         if self._left == 0:
             task = asyncio.current_task()
@@ -37,37 +54,11 @@ class Countdown:
                 awaited.add_done_callback(lambda _: task.cancel())
             else:
                 task.cancel()
-        return awaited
-
-
-@types.coroutine
-def _counted(
-    inner: Coroutine[Any, Any, object], countdown: Countdown
-) -> Generator[Any, Any, object]:
-    go_on: Callable[[Any], Any] = inner.send
-    value: Any = None
-    while True:
-        try:
-            awaited = go_on(value)
-        except StopIteration as returned:
-            return returned.value
-        try:
-            go_on, value = inner.send, (yield countdown.suspended(awaited))
-        except BaseException as error:  # noqa: BLE001  what is awaited failed
-            go_on, value = inner.throw, error
-
-
-async def _wrapped(inner: Coroutine[Any, Any, object], countdown: Countdown) -> object:
-    return await _counted(inner, countdown)
-
-
-def _name_of(coroutine: object) -> str:
-    return str(getattr(coroutine, "__qualname__", ""))
 
 
 async def cancelled_at(inner: Coroutine[Any, Any, object], countdown: Countdown) -> bool:
     """Run a coroutine in a task of its own under the countdown; whether it was cancelled."""
-    task = asyncio.create_task(_wrapped(inner, countdown))
+    task = asyncio.create_task(countdown.run(inner))
     await asyncio.wait({task})
     if not task.cancelled():
         task.result()
@@ -84,9 +75,9 @@ def cancelling_tasks_of(owner: str, countdown: Countdown) -> Generator[None]:
         coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
         **options: Any,
     ) -> asyncio.Task[Any]:
-        assert isinstance(coroutine, Coroutine)
-        if _name_of(coroutine).partition(".")[0] == owner:
-            coroutine = _wrapped(coroutine, countdown)
+        assert isinstance(coroutine, types.CoroutineType)
+        if coroutine.__qualname__.partition(".")[0] == owner:
+            coroutine = countdown.run(coroutine)
         return asyncio.Task(coroutine, loop=loop, **options)
 
     loop.set_task_factory(start)

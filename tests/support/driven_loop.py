@@ -17,17 +17,18 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+GRACE = 0.003
+"""Real seconds that sockets are given before time jumps, if they need any."""
+
 if sys.platform == "linux":
     import fcntl
-    import struct
 
     _SIOCOUTQNSD = 0x894B
-    _NOTHING = struct.pack("i", 0)
 
     def _under_way(descriptor: int) -> bool:
         """Whether a socket has bytes that are not sent yet, because the connection is full."""
         with contextlib.suppress(OSError):  # it listens, or it is none
-            return fcntl.ioctl(descriptor, _SIOCOUTQNSD, _NOTHING) != _NOTHING
+            return any(fcntl.ioctl(descriptor, _SIOCOUTQNSD, bytes(4)))
         return False
 
 else:
@@ -37,19 +38,13 @@ else:
         return True
 
 
-GRACE = 0.003
-
-TURN = 0.001
-
-
 class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, grace: float, turn: float) -> None:
+    def __init__(self, turn: float) -> None:
         super().__init__()
-        self.grace = grace
         self.turn = turn
         self.now = 0.0
-        self._left = time.monotonic()
         self.busy_threads = 0
+        self._left = time.monotonic()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         entered = time.monotonic()
@@ -62,7 +57,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         else:
             ready = super().select(0)
             if not ready and any(_under_way(key.fd) for key in self.get_map().values()):
-                ready = super().select(min(timeout, self.grace))
+                ready = super().select(min(timeout, GRACE))
             if not ready:
                 self.now += timeout
         self._left = time.monotonic()
@@ -70,15 +65,10 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class DrivenEventLoop(asyncio.SelectorEventLoop):
-    """See the module's docstring.
+    """See the module's docstring; a turn of it takes at most `turn` seconds on its clock."""
 
-    Args:
-        grace: real seconds that sockets are given before time jumps, if they need any.
-        turn: seconds that one turn of the loop takes at most on its clock.
-    """
-
-    def __init__(self, grace: float = GRACE, turn: float = TURN) -> None:
-        self._jumping = _JumpingSelector(grace, turn)
+    def __init__(self, turn: float = 0.001) -> None:
+        self._jumping = _JumpingSelector(turn)
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -95,6 +85,9 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    def _thread_done(self, _: object) -> None:
+        self._jumping.busy_threads -= 1
+
     async def shutdown_default_executor(self, *timeout: Any) -> None:
         # Its threads end in real time; since Python 3.12 it gives them a bounded one.
         with self.standing():
@@ -108,6 +101,3 @@ class DrivenEventLoop(asyncio.SelectorEventLoop):
             yield
         finally:
             self._jumping.busy_threads -= 1
-
-    def _thread_done(self, _: object) -> None:
-        self._jumping.busy_threads -= 1

@@ -7,9 +7,9 @@ of them by a seeded plan. It counts its strikes; the test asks what the client m
 import asyncio
 import collections
 import enum
+import math
 import random
 from collections.abc import Mapping
-from typing import NoReturn
 
 from tests.support.raw_server import Listener, message, reset
 
@@ -33,10 +33,6 @@ class Strike(enum.Enum):
     STALE_CLOSED = "answered; the idle connection is closed with the next request on its way"
     STALE_RESET = "answered; the idle connection is reset likewise"
     REPLY_TWICE = "answered; the reply comes once more while the connection is idle"
-
-
-class _OverError(ConnectionError):
-    """The connection was brought to its end."""
 
 
 class FaultProxy(Listener):
@@ -66,18 +62,17 @@ class FaultProxy(Listener):
         super().__init__()
         self.struck: collections.Counter[Strike] = collections.Counter()
         self._target = int(target.rpartition(":")[2])
-        self._strikes = dict(strikes)
+        self._strikes = strikes
         self._random = random.Random(seed)
-        self._left = times
+        self._left = math.inf if times is None else times
         self._struck_only: tuple[bytes, ...] = (b"",)
         self._delay = delay
-        self._outage: asyncio.Task[None] | None = None
+        self._outage: asyncio.TimerHandle | None = None
 
     async def refuse(self) -> None:
         """Refuse further connections and end those that are open."""
         if self._outage is not None:
             self._outage.cancel()
-            await asyncio.wait({self._outage})
         await super().refuse()
 
     def strike_only(self, *beginnings: bytes) -> None:
@@ -88,33 +83,21 @@ class FaultProxy(Listener):
         """Strike no more."""
         self._left = 0
 
-    def _begin_outage(self) -> None:
-        self.stop_listening()
-        if self._outage is None or self._outage.done():
-            self._outage = asyncio.create_task(self._end_outage())
-
-    async def _end_outage(self) -> None:
-        await asyncio.sleep(self._delay)
-        self.listen()
-
     def _draw(self, request: bytes) -> Strike | None:
         if self._left == 0 or not request.startswith(self._struck_only):
             return None
-        number = self._random.random()
-        for strike, probability in self._strikes.items():
-            number -= probability
-            if number < 0:
-                self.struck[strike] += 1
-                if self._left is not None:
-                    self._left -= 1
-                return strike
-        return None
+        odds = [*self._strikes.values(), 1.0 - sum(self._strikes.values())]
+        (strike,) = self._random.choices([*self._strikes, None], odds)
+        if strike is not None:
+            self.struck[strike] += 1
+            self._left -= 1
+        return strike
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replies, server = await asyncio.open_connection("127.0.0.1", self._target)
         try:
-            while True:
-                await self._relay(await message(reader), writer, server, replies)
+            while await self._relay(await message(reader), writer, server, replies):
+                pass
         finally:
             server.close()
 
@@ -124,19 +107,25 @@ class FaultProxy(Listener):
         client: asyncio.StreamWriter,
         server: asyncio.StreamWriter,
         replies: asyncio.StreamReader,
-    ) -> None:
+    ) -> bool:
+        """Hand one request and its reply on; whether the connection can take another one."""
         strike = self._draw(request)
         match strike:
             case Strike.RESET_DURING_REQUEST:
                 await _write(server, request[: len(request) // 2])
-                _reset(server)
+                reset(server)
+                return False
             case Strike.SILENT_BEFORE_REQUEST:
                 await asyncio.sleep(LONG)
             case Strike.LATE_REQUEST:
                 await asyncio.sleep(3 * self._delay)
             case Strike.REFUSED:
-                self._begin_outage()
-                raise _OverError
+                self.stop_listening()
+                if self._outage is not None:
+                    self._outage.cancel()
+                loop = asyncio.get_running_loop()
+                self._outage = loop.call_later(self._delay, self.listen)
+                return False
             case _:
                 pass
         server.write(request)
@@ -146,12 +135,11 @@ class FaultProxy(Listener):
         match strike:
             case Strike.SILENT_AFTER_REQUEST:
                 await asyncio.sleep(LONG)
-            case Strike.RESET_DURING_HEAD:
-                await _write(client, reply[: body // 2])
-                _reset(client)
-            case Strike.RESET_DURING_BODY:
-                await _write(client, half)
-                _reset(client)
+            case Strike.RESET_DURING_HEAD | Strike.RESET_DURING_BODY:
+                is_body = strike is Strike.RESET_DURING_BODY
+                await _write(client, half if is_body else reply[: body // 2])
+                reset(client)
+                return False
             case Strike.SILENT_DURING_BODY:
                 await _write(client, half)
                 await asyncio.sleep(LONG)
@@ -159,7 +147,7 @@ class FaultProxy(Listener):
                 for at in range(0, len(reply), 40):
                     await _write(client, reply[at : at + 40])
                     await asyncio.sleep(self._delay / 100)
-                return
+                return True
             case Strike.OVERTAKEN_REPLY:
                 await asyncio.sleep(self._delay)
             case Strike.REPLY_TWICE:
@@ -168,19 +156,15 @@ class FaultProxy(Listener):
             case _:
                 pass
         await _write(client, reply)
-        if strike in {Strike.STALE_CLOSED, Strike.STALE_RESET}:
-            # Ending right now would be seen in time: the pool drops what is closed.
-            await asyncio.sleep(self._random.uniform(0, 0.01))
-            if strike is Strike.STALE_RESET:
-                _reset(client)
-            raise _OverError
+        if strike not in {Strike.STALE_CLOSED, Strike.STALE_RESET}:
+            return True
+        # Ending right now would be seen in time: the pool drops what is closed.
+        await asyncio.sleep(self._random.uniform(0, 0.01))
+        if strike is Strike.STALE_RESET:
+            reset(client)
+        return False
 
 
 async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
     await writer.drain()
-
-
-def _reset(writer: asyncio.StreamWriter) -> NoReturn:
-    reset(writer)
-    raise _OverError

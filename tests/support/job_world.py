@@ -2,19 +2,66 @@
 
 import asyncio
 import contextlib
-import json
+import os
 import random
 import signal
-import sys
-from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from multiprocessing.process import BaseProcess
 
+import procrastinate
 import psycopg
 
-from intercom_async.integrations.procrastinate import RunStatus
+from intercom_async import IntercomPool, WorkspaceAccess
+from intercom_async.integrations import procrastinate as integration
+from intercom_async.integrations.procrastinate import DetachJobs, RunStatus
+from intercom_async.journal import postgres, postgres_runs
 from intercom_async.simulator import IntercomSimulator
-from tests.support.job_worker import jobs_of
+from tests.support import killable
 from tests.support.postgres_server import PostgresServer
+
+SWIFT = {
+    (postgres, "LEASE"): 2.0,
+    (postgres_runs, "CHUNK"): 100,
+    (integration, "LOOK_EVERY"): 0.2,
+}
+"""What takes half a minute in life takes two seconds in a test."""
+
+Triple = tuple[str, str, str]
+
+
+def jobs_of(url: str, directory: dict[str, str]) -> tuple[procrastinate.App, DetachJobs]:
+    """The engine and the jobs of a test; the directory holds the address of each workspace."""
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, max_size=6))
+    access = {
+        workspace: WorkspaceAccess("token", base_url=base_url)
+        for workspace, base_url in directory.items()
+    }
+    return app, DetachJobs(app, lambda: IntercomPool(access), url, admin_id="5017690")
+
+
+def _be_worker(url: str, directory: dict[str, str]) -> None:
+    for (module, name), value in SWIFT.items():
+        setattr(module, name, value)
+    _, jobs = jobs_of(url, directory)
+    asyncio.run(jobs.work(concurrency=3, grace=2.0, fetch_job_polling_interval=0.3))
+
+
+def _submit(url: str, directory: dict[str, str], triples: list[Triple], run: str) -> None:
+    setattr(postgres_runs, "CHUNK", SWIFT[postgres_runs, "CHUNK"])  # noqa: B010
+
+    def slowly() -> Iterator[Triple]:
+        for number, triple in enumerate(triples):
+            if number % 100 == 99:
+                time.sleep(0.02)
+            yield triple
+
+    async def submit() -> None:
+        app, jobs = jobs_of(url, directory)
+        async with app.open_async():
+            await jobs.submit(slowly(), run=run)
+
+    asyncio.run(submit())
 
 
 class World:
@@ -30,26 +77,24 @@ class World:
             for pair in sim.workspace.populate(conversations=30, contacts_per_conversation=3)
         ]
         random.Random(1).shuffle(self.triples)
-        self.app, self.jobs = jobs_of(url, {name: sim.url for name, sim in sims.items()})
-        self.processes: list[asyncio.subprocess.Process] = []
+        self.directory = {name: sim.url for name, sim in sims.items()}
+        self.app, self.jobs = jobs_of(url, self.directory)
+        self.processes: list[BaseProcess] = []
 
-    async def start(self, command: str = "work") -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.job_worker", command),
-            cwd=Path(__file__).parents[2],
-            stdin=asyncio.subprocess.PIPE,
+    async def start(
+        self, target: Callable[..., None] = _be_worker, *arguments: object
+    ) -> BaseProcess:
+        process = await asyncio.to_thread(
+            killable.start, target, self.url, self.directory, *arguments
         )
-        assert process.stdin is not None
-        job = {
-            "url": self.url,
-            "directory": {name: sim.url for name, sim in self.sims.items()},
-            "run": self.run,
-            "triples": self.triples if command == "submit" else [],
-        }
-        process.stdin.write(json.dumps(job).encode())
-        process.stdin.close()
         self.processes.append(process)
         return process
+
+    async def stop(self, worker: BaseProcess) -> None:
+        """Ask a worker to stop, and wait until it has."""
+        worker.terminate()
+        await asyncio.to_thread(worker.join, 20)
+        assert worker.exitcode == 0
 
     def slow_down(self, limit: int) -> None:
         """Let each workspace answer so many requests in ten seconds."""
@@ -80,24 +125,24 @@ class World:
 
     async def harm(self, server: PostgresServer) -> None:
         """Have a run done by three workers, while nearly everything is killed once."""
-        submitting = await self.start("submit")
+        submitting = await self.start(_submit, self.triples, self.run)
         await self.until(lambda status: status.workspaces > 0)
         submitting.kill()
-        await submitting.wait()
+        await asyncio.to_thread(submitting.join)
         assert len(await asyncio.to_thread(self.rows)) < len(self.triples)
         workers = [await self.start() for _ in range(3)]
         await self.jobs.submit(self.triples, run=self.run)
         await self.until_applied(0.12)
         workers[0].kill()
-        workers[1].send_signal(signal.SIGSTOP)
+        assert workers[1].pid is not None
+        os.kill(workers[1].pid, signal.SIGSTOP)
         await self.until_applied(0.33)
         await asyncio.to_thread(server.restart)
         await self.until_applied(0.9)
-        workers[1].send_signal(signal.SIGCONT)
+        os.kill(workers[1].pid, signal.SIGCONT)
         await self.until(lambda status: status.drained == len(self.sims))
         for worker in workers[1:]:
-            worker.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(worker.wait(), 20) == 0
+            await self.stop(worker)
         await self.check()
 
     async def check(self) -> None:
@@ -113,9 +158,8 @@ class World:
 
     async def end(self) -> None:
         for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            process.kill()
+            await asyncio.to_thread(process.join)
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, to be killed.
+"""Processes to be killed.
 
 Starting Python takes longer than a run, so they are forked from a process that has imported
 everything.
@@ -8,7 +8,7 @@ import asyncio
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
@@ -18,21 +18,21 @@ ENDED: Final = "ended"
 """The last line that a run which came to its end tells."""
 
 
-def start(job: Mapping[str, Any]) -> BaseProcess:
-    """Start a run; its exit code is -9 if it is killed while it runs."""
+def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start a process; its exit code is -9 if it is killed while it runs."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload([__name__])
-    process = forking.Process(target=_run_in_process, args=(job,), daemon=True)
+    process = forking.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
 
 
-def _run_in_process(job: Mapping[str, Any]) -> None:
-    asyncio.run(_run(job))
-
-
-async def _run(job: Mapping[str, Any]) -> None:
+def detach(job: Mapping[str, Any]) -> None:
     """Detach all pairs and append every result to a file, one system call each."""
+    asyncio.run(_detach(job))
+
+
+async def _detach(job: Mapping[str, Any]) -> None:
     reported = os.open(job["reported"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def tell(value: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from tests.support.raw_server import RawServer
+from tests.support.raw_server import Listener, message
 
 GONE, STAYS = "gone", "stays"
 """The contacts of every conversation at first; tests detach the first one."""
@@ -24,17 +24,18 @@ _REQUEST_LINE = re.compile(
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Asked:
-    """One request, which came from a port."""
+    """One request; `before` counts those of its method about its conversation until then.
+
+    The conversation is "me" for the token's admin, "search" for a search.
+    """
 
     method: str
     conversation: str
-    """Its id; "me" for the token's admin, "search" for a search."""
     contact: str
     body: dict[str, Any]
     before: int
-    """Requests of the same method about the same conversation that came before it."""
     port: int
 
 
@@ -63,29 +64,27 @@ def error(status: int, message: str, *, code: str = "not_found") -> Said:
     return Said(status=status).with_body(document)
 
 
-class LyingServer(RawServer):
+class LyingServer(Listener):
     """See the module's docstring; `applied` counts what was really detached."""
 
     def __init__(self, answer: Callable[["LyingServer", Asked], Said]) -> None:
-        super().__init__(self._script)
+        super().__init__()
         self._answer = answer
-        self._counts: Counter[tuple[str, str]] = Counter()
         self.attached: defaultdict[str, set[str]] = defaultdict(lambda: {GONE, STAYS})
         self.applied: Counter[tuple[str, str]] = Counter()
         self.asked: list[Asked] = []
 
     @property
     def methods(self) -> list[str]:
-        """The methods of all requests."""
         return [asked.method for asked in self.asked]
 
     def honest(self, asked: Asked) -> Said:
         """Apply a request and answer it as Intercom does."""
         if asked.conversation == "me":
             return Said().with_body({"type": "admin", "id": "1"})
-        listed = self.attached[asked.conversation]
         if asked.method == "GET":
             return self.conversation(asked.conversation)
+        listed = self.attached[asked.conversation]
         if asked.method == "POST":
             listed.add(asked.body["customer"]["intercom_user_id"])
         elif asked.contact not in listed:
@@ -97,43 +96,40 @@ class LyingServer(RawServer):
 
     def conversation(self, conversation: str, *more: str) -> Said:
         """Return a conversation, with more contacts than it has if wished."""
-        listed = sorted(self.attached[conversation] | set(more))
-        contacts = {"type": "contact.list", "contacts": [{"id": each} for each in listed]}
-        document = {"type": "conversation", "id": conversation, "contacts": contacts}
-        return Said().with_body(document)
+        listed = [{"id": each} for each in sorted(self.attached[conversation] | set(more))]
+        contacts = {"type": "contact.list", "contacts": listed}
+        return Said().with_body({"type": "conversation", "id": conversation, "contacts": contacts})
 
-    async def _script(self, number: int, writer: asyncio.StreamWriter) -> None:
-        line = _REQUEST_LINE.match(self.requests[-1])
-        assert line is not None
-        method, conversation, contact = (part.decode() for part in line.groups(b""))
-        body = self.requests[-1].partition(b"\r\n\r\n")[2]
-        key = method, conversation
-        asked = Asked(
-            method=method,
-            conversation=conversation,
-            contact=contact,
-            body=json.loads(body or b"{}"),
-            before=self._counts[key],
-            port=writer.get_extra_info("peername")[1],
-        )
-        self._counts[key] += 1
-        self.asked.append(asked)
-        said = self._answer(self, asked)
-        now = _EPOCH + asyncio.get_running_loop().time()
-        headers = {
-            "Content-Length": str(len(said.body)),
-            "X-Request-Id": f"request-{number}",
-            "X-RateLimit-Limit": "100000",
-            "X-RateLimit-Remaining": "99999",
-            "X-RateLimit-Reset": str(int(now // 10 + 1) * 10),
-        }
-        if "Server" in said.headers:  # a gateway knows nothing of Intercom's headers
-            headers = {"Content-Length": str(len(said.body))}
-        headers |= said.headers
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        data = f"HTTP/1.1 {said.status} X\r\n{head}\r\n".encode() + said.body
-        writer.write(data)
-        if said.twice:
-            await writer.drain()
-            await asyncio.sleep(0.002)
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await message(reader)
+            line = _REQUEST_LINE.match(request)
+            assert line is not None
+            method, conversation, contact = (part.decode() for part in line.groups(b""))
+            alike = [(each.method, each.conversation) for each in self.asked]
+            body = json.loads(request.partition(b"\r\n\r\n")[2] or b"{}")
+            before = alike.count((method, conversation))
+            port = writer.get_extra_info("peername")[1]
+            asked = Asked(method, conversation, contact, body, before, port)
+            self.asked.append(asked)
+            said = self._answer(self, asked)
+            data = self._bytes_of(said)
             writer.write(data)
+            if said.twice:
+                await writer.drain()
+                await asyncio.sleep(0.002)
+                writer.write(data)
+            await writer.drain()
+
+    def _bytes_of(self, said: Said) -> bytes:
+        headers = {"Content-Length": str(len(said.body))}
+        if "Server" not in said.headers:  # a gateway knows nothing of Intercom's headers
+            now = int(_EPOCH + asyncio.get_running_loop().time())
+            headers |= {
+                "X-Request-Id": f"request-{len(self.asked)}",
+                "X-RateLimit-Limit": "100000",
+                "X-RateLimit-Remaining": "99999",
+                "X-RateLimit-Reset": str(now // 10 * 10 + 10),
+            }
+        head = "".join(f"{name}: {value}\r\n" for name, value in (headers | said.headers).items())
+        return f"HTTP/1.1 {said.status} X\r\n{head}\r\n".encode() + said.body

@@ -12,19 +12,14 @@ import psycopg
 
 from tests.support.server_process import ServerProcess, installed
 
-_SETTINGS = {"listen_addresses": "127.0.0.1", "shared_buffers": "64MB"}
-
-_FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
-
-_DURABLE = {"autovacuum_naptime": "1"}
+_FAST = ("--fsync=off", "--full_page_writes=off", "--autovacuum=off")
+_DURABLE = ("--autovacuum_naptime=1",)
 
 
-def _programs() -> Path | None:
-    """The folder of `initdb` and `postgres`; Debian keeps it out of the path."""
-    if (found := shutil.which("initdb")) is not None:
-        return Path(found).resolve().parent
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return versions[-1].parent if versions else None
+def _initdb() -> str | None:
+    """The program's path; Debian keeps it out of the search path."""
+    found = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))
+    return shutil.which("initdb") or (found[-1] if found else None)
 
 
 class PostgresServer(ServerProcess):
@@ -36,21 +31,23 @@ class PostgresServer(ServerProcess):
 
     def __init__(self, *, durable: bool = False, connections: int = 200) -> None:
         super().__init__()
-        self._programs = installed(_programs(), "postgresql")
-        chosen = _DURABLE if durable else _FAST
-        self._settings = {**_SETTINGS, **chosen, "max_connections": str(connections)}
+        initdb = Path(installed(_initdb(), "postgresql")).resolve()
         # Not pytest's own folder, which other users may not enter: root cannot run PostgreSQL.
         self._folder = Path(
             tempfile.mkdtemp(prefix="postgres-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
         )
-        self._user = self._other_user()
+        self.options = {"user": self._other_user(), "cwd": self._folder}
+        self.options |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(
-            [self._programs / "initdb", *["-D", "data", "-U", "test", "-A", "trust", "-N"]],
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
+            [initdb, *["-D", "data", "-U", "test", "-A", "trust", "-N"]],
             check=True,
+            **self.options,
         )
+        self.command = [
+            *(str(initdb.with_name("postgres")), "-D", "data", "-p", str(self.port), "-k", "."),
+            *("--listen_addresses=127.0.0.1", "--shared_buffers=64MB"),
+            *(f"--max_connections={connections}", *(_DURABLE if durable else _FAST)),
+        ]
 
     def _other_user(self) -> int | None:
         if os.geteuid() != 0:
@@ -74,18 +71,6 @@ class PostgresServer(ServerProcess):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{database}"'.encode())
         return self.url_of(database)
-
-    def start(self) -> None:
-        """Start it, on the same port as before, and wait until it answers."""
-        options = [f"--{name}={value}" for name, value in self._settings.items()]
-        command = [
-            *(str(self._programs / "postgres"), "-D", str(self._folder / "data")),
-            *("-p", str(self.port), "-k", str(self._folder), *options),
-        ]
-        with (self._folder / "log").open("ab") as log:
-            self._run(
-                command, self._answers, user=self._user, cwd=self._folder, stdout=log, stderr=log
-            )
 
     def _answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError):

@@ -3,10 +3,10 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from tests.support.raw_server import RawServer, always
+from tests.support.raw_server import Listener
 
 
-class Proxy(RawServer):
+class Proxy(Listener):
     """Counts what went through.
 
     Args:
@@ -19,7 +19,7 @@ class Proxy(RawServer):
     """
 
     def __init__(self, password: str | None = None, *, port: int | None = None) -> None:
-        super().__init__(always(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"))
+        super().__init__()
         self._target_port = port
         self.received = bytearray()
         self._password = password
@@ -32,7 +32,8 @@ class Proxy(RawServer):
         method, target, version = line.decode("latin-1").split(" ")
         self.requested.append((method, target))
         if self._password is not None and self._password.encode() not in headers:
-            await self._script(0, writer)
+            writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
             return
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         host = parts.hostname if self._target_port is None else "127.0.0.1"

@@ -127,11 +127,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 def always(data: bytes) -> Script:
     """Answer every request with these bytes."""
-
-    async def script(_: int, writer: asyncio.StreamWriter) -> None:
-        writer.write(data)
-
-    return script
+    return in_turn(data)
 
 
 def in_turn(*steps: bytes | None) -> Script:

@@ -6,14 +6,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-def installed(found: Path | None, package: str) -> Path:
+def installed(found: str | None, package: str) -> str:
     """Skip the test where a server's program is missing; continuous integration installs it."""
     if found is None:
         assert "CI" not in os.environ, f"install {package}: these tests talk to a real one"
@@ -24,19 +22,27 @@ def installed(found: Path | None, package: str) -> Path:
 class ServerProcess:
     """Has a free port and, while it runs, a process in a group of its own."""
 
+    command: list[str]
+    options: dict[str, Any]
+
     def __init__(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self._process: subprocess.Popen[Any] | None = None
 
-    def _run(self, command: Sequence[str], answers: Callable[[], bool], **options: Any) -> None:
-        """Start a program and wait until it answers."""
-        self._process = subprocess.Popen(command, start_new_session=True, **options)
+    def start(self) -> None:
+        """Start it, on the same port as before, and wait until it answers."""
+        self._process = subprocess.Popen(self.command, start_new_session=True, **self.options)
         deadline = time.monotonic() + 30.0
-        while not answers():
-            assert time.monotonic() < deadline, f"{command[0]} does not answer"
+        while not self._answers():
+            assert time.monotonic() < deadline, f"{self.command[0]} does not answer"
             time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; SIGSTOP leaves connections open and nothing answered until SIGCONT."""
