@@ -23,8 +23,9 @@ from intercom_async import (
     RetryPolicy,
 )
 from intercom_async.observing import Event, OutageBegan, OutageEnded, RequestLost, RequestSent
-from intercom_async.simulator import Fault, IntercomSimulator, Outage
+from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.leftovers import holds_nothing
+from tests.support.outages import UNAVAILABLE, WAYS, be_away
 from tests.support.raw_server import RawServer, always, reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -57,9 +58,9 @@ class World:
 
         return asyncio.create_task(work())
 
-    async def begin_outage(self, kind: Outage, seconds: float = 60.0) -> asyncio.Task[None]:
+    async def begin_outage(self, how: Fault | str, seconds: float = 60.0) -> asyncio.Task[None]:
         """Be away, and return when the client knows."""
-        away = asyncio.create_task(self.sim.outage(kind, seconds))
+        away = asyncio.create_task(be_away(self.sim, how, seconds))
         while self.client.outage is None:  # noqa: ASYNC110  the client has no event for it
             await asyncio.sleep(0.01)
         return away
@@ -80,13 +81,13 @@ async def world(**options: Any) -> AsyncGenerator[World]:
         yield World(sim, client, events)
 
 
-@pytest.mark.parametrize("kind", Outage)
+@pytest.mark.parametrize("how", WAYS)
 async def test_no_outage_is_too_long_for_calls_that_wait_however_few_attempts_they_have(
-    kind: Outage,
+    how: Fault | str,
 ) -> None:
     policy = RetryPolicy(attempts=2, total_time=12.0)
     async with world(retry=policy) as here:
-        away = asyncio.create_task(here.sim.outage(kind, 1800.0))  # before the first answer, too
+        away = asyncio.create_task(be_away(here.sim, how, 1800.0))  # before the first answer, too
         await asyncio.sleep(0.01)
         summary = await here.run(LIMIT, concurrency=6)
         assert away.done()
@@ -95,8 +96,8 @@ async def test_no_outage_is_too_long_for_calls_that_wait_however_few_attempts_th
         assert here.sent < LIMIT + 200
 
 
-@pytest.mark.parametrize("kind", Outage)
-async def test_any_number_of_interactive_callers_makes_no_storm(kind: Outage) -> None:
+@pytest.mark.parametrize("how", WAYS)
+async def test_any_number_of_interactive_callers_makes_no_storm(how: Fault | str) -> None:
     calls = 0
     async with world() as here:
 
@@ -110,7 +111,7 @@ async def test_any_number_of_interactive_callers_makes_no_storm(kind: Outage) ->
 
         callers = [asyncio.create_task(impatient()) for _ in range(CALLERS)]
         await asyncio.sleep(5.0)
-        away = await here.begin_outage(kind, 150.0)
+        away = await here.begin_outage(how, 150.0)
         await asyncio.sleep(1.0)
         before, calls = here.sent, 0
         await asyncio.sleep(70.0)
@@ -127,7 +128,7 @@ async def test_any_number_of_interactive_callers_makes_no_storm(kind: Outage) ->
 async def test_callers_that_never_wait_between_calls_do_not_hold_the_loop() -> None:
     async with world() as here:
         running = here.work()
-        await here.begin_outage(Outage.UNAVAILABLE)
+        await here.begin_outage(UNAVAILABLE)
 
         async def hasty() -> None:
             while True:
@@ -164,12 +165,12 @@ async def test_pairs_that_are_always_answered_with_500_end_although_nothing_else
     assert {result.attempts for result in results} == {16}  # five and three looks, and once more
 
 
-@pytest.mark.parametrize("kind", Outage)
-async def test_cancelled_calls_leave_no_look_and_no_permit(kind: Outage) -> None:
+@pytest.mark.parametrize("how", WAYS)
+async def test_cancelled_calls_leave_no_look_and_no_permit(how: Fault | str) -> None:
     async with world() as here:
         running = here.work()
         await asyncio.sleep(1.0)
-        away = await here.begin_outage(kind, 40.0)
+        away = await here.begin_outage(how, 40.0)
         await asyncio.sleep(7.3)
         status = here.client.rate_limit
         assert status is None or status.in_flight <= 1
@@ -184,7 +185,7 @@ async def test_cancelled_calls_leave_no_look_and_no_permit(kind: Outage) -> None
 async def test_closing_ends_all_waiting_at_once() -> None:
     async with world() as here:
         running = here.work()
-        await here.begin_outage(Outage.UNAVAILABLE)
+        await here.begin_outage(UNAVAILABLE)
         await asyncio.sleep(0.3)
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -201,7 +202,7 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_ends(
     with caplog.at_level(logging.WARNING, "intercom_async"):
         async with world() as here:
             running = here.work()
-            away = await here.begin_outage(Outage.UNAVAILABLE)
+            away = await here.begin_outage(UNAVAILABLE)
             await asyncio.sleep(20.0)
             status = here.client.outage
             assert status is not None
