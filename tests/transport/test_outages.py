@@ -6,7 +6,6 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import attrs
 import pytest
@@ -42,11 +41,12 @@ class World:
     client: IntercomClient
     events: list[Event]
 
-    def run(self, pairs: int = 4 * LIMIT, **options: Any) -> DetachRun:
+    def run(self, pairs: int = 4 * LIMIT, *, concurrency: int | None = None) -> DetachRun:
         """Begin a run that no outage may stop."""
         work = self.sim.workspace.populate(conversations=pairs)
-        options = {"admin_id": self.sim.admin_id, "outage_patience": 1e6} | options
-        return self.client.detach_contacts(work, **options)
+        return self.client.detach_contacts(
+            work, admin_id=self.sim.admin_id, concurrency=concurrency, outage_patience=1e6
+        )
 
     def work(self) -> asyncio.Task[None]:
         """Begin a run whose results are taken as they come."""
@@ -71,12 +71,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(**options: Any) -> AsyncGenerator[World]:
+async def world(*, retry: RetryPolicy | None = None) -> AsyncGenerator[World]:
     events: list[Event] = []
-    options = {"observer": events.append, "timeout": 5.0} | options
+    retry = retry or RetryPolicy()
     async with (
         IntercomSimulator(limit=LIMIT, latency=0.1) as sim,
-        IntercomClient("token", base_url=sim.url, **options) as client,
+        IntercomClient(
+            "token", base_url=sim.url, retry=retry, timeout=5.0, observer=events.append
+        ) as client,
     ):
         yield World(sim, client, events)
 
