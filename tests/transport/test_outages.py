@@ -130,7 +130,7 @@ async def test_any_number_of_interactive_callers_makes_no_storm(how: Fault | str
 async def test_callers_that_never_wait_between_calls_do_not_hold_the_loop() -> None:
     async with world() as here:
         running = here.work()
-        await here.begin_outage(UNAVAILABLE)
+        _ = await here.begin_outage(UNAVAILABLE)
 
         async def hasty() -> None:
             while True:
@@ -187,7 +187,7 @@ async def test_cancelled_calls_leave_no_look_and_no_permit(how: Fault | str) -> 
 async def test_closing_ends_all_waiting_at_once() -> None:
     async with world() as here:
         running = here.work()
-        await here.begin_outage(UNAVAILABLE)
+        _ = await here.begin_outage(UNAVAILABLE)
         await asyncio.sleep(0.3)
         loop = asyncio.get_running_loop()
         began = loop.time()
