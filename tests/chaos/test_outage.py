@@ -8,6 +8,7 @@ from intercom_async import ConnectionFailedError, IntercomClient, Outcome
 from intercom_async.observing import Event, RequestLost, RequestSent
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.chaos.accounting import disagreements, reported_once
+from tests.support.outages import WAYS, be_away
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
@@ -15,20 +16,7 @@ LIMIT = 100
 AWAY = 60.0
 
 
-async def _be_away(sim: IntercomSimulator, how: Fault | str) -> None:
-    if how == "unavailable":
-        await sim.outage(AWAY)
-    elif isinstance(how, Fault):
-        order = sim.faults.add(how, probability=1.0)
-        await asyncio.sleep(AWAY)
-        sim.faults.remove(order)
-    else:
-        await sim.aclose()
-        await asyncio.sleep(AWAY)
-        await sim.start()
-
-
-@pytest.mark.parametrize("how", ["unavailable", "refused", Fault.RESET_BEFORE_APPLYING, Fault.HANG])
+@pytest.mark.parametrize("how", WAYS)
 async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(how: Fault | str) -> None:
     loop = asyncio.get_running_loop()
     sent: list[float] = []
@@ -48,7 +36,7 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(how: Fau
 
         async def outage() -> float:
             await asyncio.sleep(12.0)
-            await _be_away(sim, how)
+            await be_away(sim, how, AWAY)
             return loop.time()
 
         away = asyncio.create_task(outage())

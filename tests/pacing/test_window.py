@@ -139,7 +139,7 @@ def snapshot(quota: QuotaWindow, now: float) -> RateLimitStatus:
         ("quota_fraction", "a number from 0 to 1, not 0", [1.1, None, 0, True]),
         ("max_wait", "a number of seconds, 0 or more, or None", [-1, float("nan"), True, "long"]),
         ("fallback_limit", "a whole number of requests, 1 or more", [0, 1.5, True, None]),
-        ("key", "a hashable value or None", [[]]),
+        ("key", "a hashable value or None", [bytearray()]),
     ],
 )
 def test_a_refused_value_is_named_with_what_would_do(

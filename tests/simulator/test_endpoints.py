@@ -1,7 +1,7 @@
 """What each call of the API does, asked over a real connection, and the workspace behind it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -187,7 +187,7 @@ def strangers(value: IntercomObject) -> Iterator[str]:
     yield from value.extra
     for field in attrs.fields(type(value)):
         member: Any = getattr(value, field.name)
-        for inner in member if type(member) is tuple else (member,):
+        for inner in cast("tuple[object, ...]", member if type(member) is tuple else (member,)):
             if isinstance(inner, IntercomObject):
                 yield from strangers(inner)
 
