@@ -187,6 +187,7 @@ def strangers(value: IntercomObject) -> Iterator[str]:
     yield from value.extra
     for field in attrs.fields(type(value)):
         member: Any = getattr(value, field.name)
+        inner: Any
         for inner in member if type(member) is tuple else (member,):
             if isinstance(inner, IntercomObject):
                 yield from strangers(inner)
