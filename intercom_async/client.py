@@ -35,7 +35,6 @@ from intercom_async.validators import check_number
 
 if TYPE_CHECKING:
     import intercom_async.bulk.options
-    import intercom_async.bulk.run
     import intercom_async.detaching
     import intercom_async.model
     import intercom_async.people
@@ -609,10 +608,18 @@ def bulk_run(
     client: IntercomClient,
     options: "RunOptions",
     pairs: "Iterable[intercom_async.Pair] | AsyncIterable[intercom_async.Pair] | None",
-    journal: "intercom_async.Journal | intercom_async.bulk.run.Part",
+    journal: "intercom_async.Journal",
 ) -> "intercom_async.DetachRun":
     """Make the run that `options` describe; users call `detach_contacts`."""
     from intercom_async.bulk.run import DetachRun
+
+    run = DetachRun(pairs, journal=journal, runtime=client._runtime)  # noqa: SLF001  of this very module
+    connect(run, client, attrs.evolve(options, admin_id=options.admin_id or client.admin_id))
+    return run
+
+
+def connect(run: "intercom_async.DetachRun", client: IntercomClient, options: "RunOptions") -> None:
+    """Let a run do what `options` describe, through a client."""
     from intercom_async.detaching import ATTACH, DETACH, settle
     from intercom_async.dry_run import DryRun
 
@@ -621,15 +628,12 @@ def bulk_run(
         change = ATTACH if options.operation == ATTACH.name else DETACH
         operation = functools.partial(settle, change=change)
     view = client._for_bulk()  # noqa: SLF001  of this very module
-    return DetachRun(
-        pairs,
-        journal=journal,
-        options=attrs.evolve(options, admin_id=options.admin_id or client.admin_id),
+    run.connect(
+        options,
         operation=operation,
-        whoami=view.whoami,
         transport=client._transport,  # noqa: SLF001
         call=view._interactive,  # noqa: SLF001
-        runtime=client._runtime,  # noqa: SLF001
+        whoami=view.whoami,
     )
 
 

@@ -29,15 +29,22 @@ each record has the members of its event, and the event's name as `event`, as at
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 
 _LOG_VARIABLE: Final = "INTERCOM_LOG"
-_STDERR: Final = "intercom_async on stderr"
 
 logger: Final = logging.getLogger("intercom_async")
 logger.addHandler(logging.NullHandler())
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Shows lines unless the application shows them by a handler of its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  the same for all
+        others = {*logging.getLogger().handlers, *logger.handlers} - {self}
+        return all(isinstance(one, logging.NullHandler) for one in others)
 
 
 def log_to_stderr(level: str) -> None:
@@ -48,24 +55,15 @@ def log_to_stderr(level: str) -> None:
     Args:
         level: "debug" for every request, "info" for what goes wrong.
     """
-    usable = level.strip().upper() in {"DEBUG", "INFO"}
-    logger.setLevel(level.strip().upper() if usable else logging.INFO)
-    for before in [one for one in logger.handlers if one.name == _STDERR]:
-        logger.removeHandler(before)
-        logger.setLevel(min(before.level, logger.level))
-    handler = logging.StreamHandler()
-    handler.name, handler.level = _STDERR, logger.level
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    handler.addFilter(lambda _: not _has_others(handler))
-    logger.addHandler(handler)
-    if not usable:
+    wanted = {"DEBUG": logging.DEBUG, "INFO": logging.INFO}.get(level.strip().upper())
+    before = [one for one in logger.handlers if isinstance(one, _Stderr)]
+    logger.setLevel(min([wanted or logging.INFO, *([logger.level] if before else ())]))
+    if not before:
+        handler = _Stderr()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    if wanted is None:
         logger.warning("%s is %r; use debug or info", _LOG_VARIABLE, level)
-
-
-def _has_others(own: logging.Handler) -> bool:
-    """Whether the application shows the library's lines by a handler of its own."""
-    handlers = {*logging.getLogger().handlers, *logger.handlers} - {own}
-    return not all(isinstance(one, logging.NullHandler) for one in handlers)
 
 
 if os.environ.get(_LOG_VARIABLE):
@@ -143,11 +141,13 @@ class ClientStats(msgspec.Struct, frozen=True, kw_only=True):
     waits_refused: int = 0
 
 
-class _OfCall(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What an observer is given: one of the classes below."""
+
     call: int
 
 
-class _OfRequest(_OfCall, frozen=True, kw_only=True):
+class _OfRequest(Event, frozen=True, kw_only=True):
     method: str
     path: str
 
@@ -165,7 +165,7 @@ class CallBegan(_OfRequest, frozen=True, kw_only=True):
     instrumented: bool = False
 
 
-class QuotaWaited(_OfCall, frozen=True, kw_only=True):
+class QuotaWaited(Event, frozen=True, kw_only=True):
     """A call waited `seconds` for the quota, or for a connection, and may send now."""
 
     lane: str
@@ -173,12 +173,7 @@ class QuotaWaited(_OfCall, frozen=True, kw_only=True):
 
 
 class WaitRefused(_OfRequest, frozen=True, kw_only=True):
-    """The quota asks for a longer wait than the call allows; it ends without another request.
-
-    Attributes:
-        wait: seconds the call would have to wait.
-        max_wait: seconds it had left to wait.
-    """
+    """The quota asks for a `wait` of more seconds than `max_wait`: the call ends."""
 
     wait: float
     max_wait: float
@@ -220,7 +215,7 @@ class RequestRetried(_OfRequest, frozen=True, kw_only=True):
     Attributes:
         attempt: number of the attempt that failed.
         wait: seconds until the next one.
-        ambiguous: whether the failed attempt may have been applied.
+        ambiguous: whether the failed one may have been applied.
     """
 
     reason: str
@@ -248,21 +243,18 @@ class CallGivenUp(_OfRequest, frozen=True, kw_only=True):
     request_id: str | None
 
 
-class OutageBegan(_OfCall, frozen=True, kw_only=True):
+class OutageBegan(Event, frozen=True, kw_only=True):
     """So many requests failed in a row that Intercom seems to be away.
 
-    Bulk calls wait from now on; one request at a time checks whether it is back.
-
-    Attributes:
-        since: seconds since the first of these failures.
-        reason: the last failure, in words.
+    Bulk calls wait from now on; one request at a time checks whether it is back. The first of these
+    failures was `since` seconds ago, and `reason` is the last.
     """
 
     since: float
     reason: str
 
 
-class OutageEnded(_OfCall, frozen=True, kw_only=True):
+class OutageEnded(Event, frozen=True, kw_only=True):
     """A request was answered again, `seconds` and so many `failures` after the first failure."""
 
     seconds: float
@@ -270,13 +262,10 @@ class OutageEnded(_OfCall, frozen=True, kw_only=True):
 
 
 class CallEnded(_OfRequest, frozen=True, kw_only=True):
-    """A call is over, whichever way.
+    """A call is over, with the `status` of its final reply or an `error`.
 
     Attributes:
-        status: HTTP status of the final reply; None without one.
-        error: name of the exception that ended it without a reply ("CancelledError" when it
-            was cancelled); None with one.
-        attempts: requests sent, refused ones not counted.
+        error: name of the exception that ended it without a reply, such as "CancelledError".
         waited: seconds spent waiting for the quota.
     """
 
@@ -290,19 +279,6 @@ class CallEnded(_OfRequest, frozen=True, kw_only=True):
     already_gone: bool = False
 
 
-Event = (
-    CallBegan
-    | QuotaWaited
-    | WaitRefused
-    | RequestSent
-    | RequestLost
-    | RequestRetried
-    | RequestRefused
-    | CallGivenUp
-    | OutageBegan
-    | OutageEnded
-    | CallEnded
-)
 Observer = Callable[[Event], None]
 
 _AT = "%(method)s %(path)s: "

@@ -17,17 +17,17 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import attrs
 
-from intercom_async.bulk.lifecycle import Run
+from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import RunOptions
 from intercom_async.bulk.queue import Item
 from intercom_async.bulk.reader import InputReader
-from intercom_async.bulk.run import DetachRun, Part
+from intercom_async.bulk.run import DetachRun
 from intercom_async.bulk.summary import DetachSummary, PoolResult, PoolSummary, facts_of
-from intercom_async.client import IntercomClient, bulk_run, connection_of, reconnect
+from intercom_async.client import IntercomClient, connect, connection_of, reconnect
 from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
     ClientStateError,
@@ -35,13 +35,21 @@ from intercom_async.errors import (
     InvalidArgumentError,
     WorkspaceAccessError,
 )
-from intercom_async.journal import Binding, Facts, Journal, JournalError, Row, Session, State
+from intercom_async.journal import (
+    Binding,
+    Facts,
+    Journal,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
+    Row,
+    Session,
+    State,
+)
 from intercom_async.pacing.window import Lane
 from intercom_async.pairs import Pair, RoutedPair, as_routed, check_input
 from intercom_async.runtime import Runtime
 from intercom_async.transport.http import Http
-
-_T = TypeVar("_T")
 
 Pairs = Iterable[Pair] | AsyncIterable[Pair]
 """The pairs of one workspace."""
@@ -64,27 +72,151 @@ Open = Callable[[str, Http | None], Awaitable[IntercomClient]]
 if the client still uses that connection."""
 
 
-@attrs.define(eq=False, kw_only=True)
-class _Share(Part):
-    """A workspace and its run.
+class WorkspaceRun(DetachRun):
+    """The part of a pool's run that is one workspace's; journal and results are the pool's.
 
-    Attributes:
-        again: pairs that occurred again.
-        left: pairs that were planned and not taken.
-        refused: the last connection whose token was refused; `renewal` looks it up once more.
+    Args:
+        pairs: None for what is planned for it.
+        session: the pool's.
+        results: takes the results of all workspaces.
+        look_up: opens its client.
+        reading: whether more pairs may be planned.
     """
 
-    again: list[Detach] = attrs.field(factory=list[Detach])
-    left: int = 0
-    client: IntercomClient | None = None
-    run: DetachRun | None = None
-    refused: Http | None = None
-    renewal: asyncio.Task[bool] | None = None
+    def __init__(
+        self,
+        workspace: str,
+        pairs: Pairs | None,
+        *,
+        journal: Journal,
+        session: Session,
+        results: ResultQueue[PoolResult],
+        look_up: Open,
+        reading: bool,
+        runtime: Runtime,
+    ) -> None:
+        self._planned = 0
+        self._repeated: list[Detach] = []
+        super().__init__(
+            (pair for pair in self._repeated) if pairs is None else pairs,
+            journal=journal,
+            runtime=runtime,
+            workspace=workspace,
+        )
+        self._entered = True  # a pool that stops awaits no part that has no client yet
+        self._use(session)
+        self._sink = results
+        self._look_up = look_up
+        self._looking = asyncio.Lock()
+        self._useless: Http | None = None
+        self._client: IntercomClient | None = None
+        self._no_access: WorkspaceAccessError | None = None
+        self._reading = reading
 
-    def summary(self, elapsed: float) -> DetachSummary:
-        quota = None if self.client is None else self.client.rate_limit
-        limit = None if quota is None else quota.limit
-        return self.tally.summary(elapsed=elapsed, limit=limit)
+    @property
+    def summary(self) -> DetachSummary:
+        """The workspace's numbers, up to now."""
+        if self._client is None:
+            return self._tally.summary(elapsed=0.0, limit=None)
+        return super().summary
+
+    async def open(self, options: RunOptions) -> None:
+        """Open the client; without access, the run gives its pairs back."""
+        try:
+            client = await self._look_up(self._workspace, None)
+        except WorkspaceAccessError as error:
+            self._no_access, client = error, IntercomClient("none")
+        self._client = client
+        admin_id = client.admin_id or options.admin_id
+        connect(self, client, attrs.evolve(options, base_url=client.base_url, admin_id=admin_id))
+
+    # --- pairs in any order --------------------------------------------------------------------
+
+    def refuse(self, pair: Detach, error: InvalidArgumentError) -> None:
+        """Give the result of a pair with an id that cannot be used."""
+        self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+
+    def note_plan(self, pair: Detach, row: Row | None, *, new: bool) -> None:
+        """Note that a pair was planned; unless it is `new`, it has this row."""
+        if row is None or new:
+            self._planned += 1
+            self._changes.look()
+        elif abs(row.session) == self._number:
+            self._repeated.append(pair)
+        else:
+            self._tally.settled_before += 1
+
+    def end_plan(self) -> None:
+        """Note that no more pairs will be planned."""
+        self._reading = False
+        self._changes.look()
+
+    async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
+        """Take what was planned; then the input, or what occurred again."""
+        assert self._session is not None  # noqa: S101  the pool's
+        last: Row | None = None
+        while self._drain and (self._planned or self._reading):
+            await self._changes.until(
+                lambda: self._planned > 0 or not (self._reading and self._drain)
+            )
+            rows = await self._session.take(self._workspace, after=last, limit=_BATCH)
+            last = rows[-1] if rows else None
+            self._planned -= len(rows)
+            yield [self._open(row.pair, row) for row in rows]
+        async for items in super()._new_pairs():
+            yield items
+
+    # --- what differs from a run of its own ----------------------------------------------------
+
+    async def _begin(self) -> None:
+        if self._no_access is not None:
+            self._stop_for(self._no_access)
+            return
+        try:
+            await super()._begin()
+        except JournalMismatchError as error:
+            self._stop_for(error)
+        except JournalLockedError as error:
+            self._stop_for(error)
+            self.stop(drain=False)  # the other worker gives the results
+
+    async def _open_journal(self, app_id: str | None, app_name: str | None) -> None:
+        if self._session is not None and self._durable and app_id is not None:
+            await self._session.bind(self._workspace, app_id, app_name)
+
+    async def _note_end(self) -> None:
+        self._tally.input_ended = self._input.complete
+
+    async def _close_journal(self) -> None:
+        if self._no_access is not None and self._client is not None:
+            await self._client.aclose()
+
+    def _told(self, result: DetachResult) -> PoolResult:
+        return PoolResult(workspace=self._workspace, result=result)
+
+    async def _renewed(self, refused: Http) -> bool:
+        return await self._unless_stopped(self._look_again(refused)) or False
+
+    async def _look_again(self, refused: Http) -> bool:
+        """Look a refused token up once, and go on with another of the same workspace."""
+        assert self._client is not None  # noqa: S101  its token was refused
+        async with self._looking:
+            if connection_of(self._client) is not refused:
+                return True
+            if self._useless is refused:
+                return False
+            self._useless = refused
+            try:
+                found = await self._look_up(self._workspace, refused)
+                if connection_of(found) is refused:
+                    return False
+                app = (await found.with_options(lane=Lane.BULK).whoami()).app
+                if app is not None:
+                    await self._open_journal(app.id_code, app.name)
+            except IntercomError:
+                return False
+            reconnect(self._client, found)
+            return True
 
 
 class PoolRun(Run[PoolResult, PoolSummary]):
@@ -120,27 +252,23 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples")
         super().__init__(runtime)
-        self._sorted: Mapping[str, Pairs] | None = None
-        self._mixed: Iterable[Routed] | AsyncIterable[Routed] | None = None
-        if isinstance(pairs, Mapping):
-            self._sorted = cast("Mapping[str, Pairs]", pairs)
-        else:
-            self._mixed = pairs
+        self._pairs = pairs
         self._clients = clients
         self._journal = journal
         self._options = options
-        self._shares: dict[str, _Share] = {}
+        self._parts: dict[str, WorkspaceRun] = {}
         self._places = asyncio.Semaphore(at_once)
-        self._tasks: dict[asyncio.Task[Any], _Share | None] = {}
-        self._opened: Session | None = None
+        self._tasks: dict[asyncio.Task[Any], WorkspaceRun | None] = {}
+        self._session: Session | None = None
         self._reading = False
         self._complete = True
 
     @property
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
-        workspaces = {key: share.summary(self._elapsed) for key, share in self._shares.items()}
-        return PoolSummary.of(workspaces, elapsed=self._elapsed)
+        workspaces = {key: part.summary for key, part in self._parts.items()}
+        summary = PoolSummary.of(workspaces, elapsed=self._elapsed)
+        return summary if self._complete else attrs.evolve(summary, input_ended=False)
 
     # --- beginning and end ---------------------------------------------------------------------
 
@@ -153,11 +281,11 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         """Let requests in flight finish, then raise it."""
         self._failure = self._failure or error
         self._stopping = True
-        for task, share in self._tasks.items():
-            if share is None or share.run is None:
+        for task, part in self._tasks.items():
+            if part is None:
                 task.cancel()
             else:
-                share.run.stop(drain=False)
+                part.stop(drain=False)
 
     async def _supervise(self) -> None:
         await self._surely(self._begin)
@@ -170,56 +298,48 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             return
         # Each workspace has a region of its own.
         binding = Binding(operation=self._options.operation, base_url="several workspaces")
-        session = self._opened = await self._journal.open(binding, runtime=self._runtime)
+        session = self._session = await self._journal.open(binding, runtime=self._runtime)
         session.watch(self._recall)
-        if self._sorted is not None:
-            for workspace, own in self._sorted.items():
-                self._share(workspace, own)
-        elif self._mixed is not None:
-            self._reading = True
-            _ = self._spawn(self._read(self._mixed), None)
+        pairs = self._pairs
+        if isinstance(pairs, Mapping):
+            for workspace, own in cast("Mapping[str, Pairs]", pairs).items():
+                _ = self._part(session, workspace, own)
+        elif pairs is not None:
+            self._reading, self._complete = True, False
+            self._spawn(self._read(session, pairs))
         else:
             self._complete = session.input_ended
         for workspace in await session.workspaces() if session.resumed else ():
-            self._share(workspace)
-
-    @property
-    def _session(self) -> Session:
-        assert self._opened is not None  # noqa: S101  nothing is done before
-        return self._opened
+            _ = self._part(session, workspace)
 
     def _recall(self) -> None:
-        for share in self._shares.values():
-            if share.run is not None:
-                share.run.recall()
+        for part in self._tasks.values():
+            if part is not None:
+                part.recall()
 
     async def _wait_and_note(self) -> None:
         await asyncio.wait(self._tasks.keys(), timeout=_NOTE)
-        if not self._stopping:
+        if not self._stopping and self._session is not None:
             await self._session.note(**self._facts())
 
     async def _close_journal(self) -> None:
-        if self._opened is None:
+        if self._session is None:
             return
-        tallies = [share.tally for share in self._shares.values()]
-        for tally in tallies:
-            tally.input_ended = tally.input_ended and self._complete
-        if self._complete and not self._stopping and all(one.input_ended for one in tallies):
-            await self._opened.end_input()
+        if self.summary.input_ended and not self._stopping:
+            await self._session.end_input()
         ending = "stopped" if self._stopping else "ended"
         facts = self._facts()
         facts["ending"] = ending if self._failure is None else "failed"
-        await self._opened.close(**facts)
+        await self._session.close(**facts)
 
     def _facts(self) -> Facts:
-        tallies = [share.tally for share in self._shares.values()]
-        return {**facts_of(*tallies), "elapsed": self._elapsed}
+        # What stopped one workspace did not stop the run.
+        return {**facts_of(self.summary), "stopped_by": None}
 
-    def _spawn(self, work: Coroutine[Any, Any, _T], share: _Share | None) -> asyncio.Task[_T]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._tasks[task] = share
+        self._tasks[task] = None
         task.add_done_callback(self._task_done)
-        return task
 
     def _task_done(self, task: "asyncio.Task[Any]") -> None:
         del self._tasks[task]
@@ -231,131 +351,68 @@ class PoolRun(Run[PoolResult, PoolSummary]):
 
     # --- pairs in any order --------------------------------------------------------------------
 
-    async def _read(self, pairs: Iterable[Routed] | AsyncIterable[Routed]) -> None:
+    async def _read(
+        self, session: Session, pairs: Iterable[Routed] | AsyncIterable[Routed]
+    ) -> None:
         """Write the input to the journal, where the workspaces' runs take it from."""
         source = InputReader(pairs, as_routed, self._changes)
-        reading = asyncio.create_task(source.read())
-        reading.add_done_callback(lambda _: self._changes.look())
         try:
-            while True:
-                await self._changes.until(lambda: len(source) > 0 or reading.done())
-                if not (batch := source.take(_BATCH)):
-                    break
+            while batch := await source.take(_BATCH):
                 await self._results.room()
-                await self._plan(batch)
+                await self._plan(session, batch)
         finally:
-            reading.cancel()
-            await asyncio.wait({reading})
-        if reading.cancelled():
-            self._interrupted()
-        elif (error := reading.exception()) is not None:
+            source.stop()
+            await source.closed()
+        try:
+            source.result()
+        except Exception as error:  # noqa: BLE001  whatever the caller's input raises
             self._failure = self._failure or error  # raised when the pairs before it are done
         self._complete = source.complete
         self._reading = False
-        for share in self._shares.values():
-            share.changes.look()
+        for part in self._parts.values():
+            part.end_plan()
 
-    async def _plan(self, batch: list[RoutedPair]) -> None:
-        good: list[tuple[_Share, Detach]] = []
+    async def _plan(self, session: Session, batch: list[RoutedPair]) -> None:
+        good: list[tuple[WorkspaceRun, Detach]] = []
+        rows: list[Row] = []
         for workspace, pair, error in batch:
-            share = self._share(workspace)
+            part = self._part(session, workspace)
             if error is None:
-                good.append((share, pair))
+                item = Item((pair.conversation_id, pair.contact_id), pair)
+                good.append((part, pair))
+                rows.append(item.row_in(State.PENDING, None, workspace))
             else:
-                result = DetachResult(detach=pair, outcome=Outcome.FAILED, error=error)
-                share.tally.add(result)
-                self._results.add(PoolResult(workspace=workspace, result=result))
-        session = self._session
-        rows = await session.plan(
-            [
-                Item((pair.conversation_id, pair.contact_id), pair).row_in(
-                    State.PENDING, None, share.workspace
-                )
-                for share, pair in good
-            ]
-        )
-        for (share, pair), row in zip(good, rows, strict=True):
-            if row is None or session.leaves(row):
-                share.left += 1
-                share.changes.look()
-            elif abs(row.session) == session.number:
-                share.again.append(pair)
-            else:
-                share.tally.settled_before += 1
-
-    async def _take(self, share: _Share) -> AsyncGenerator[Row | Detach]:
-        """Give a workspace's run what was planned for it, and at the end what occurred again."""
-        last: Row | None = None
-        while share.left or self._reading:
-            await share.changes.until(lambda: share.left > 0 or not self._reading)
-            rows = await self._session.take(share.workspace, after=last, limit=_BATCH)
-            last = rows[-1] if rows else None
-            share.left -= len(rows)
-            for row in rows:
-                yield row
-        for pair in share.again:
-            yield pair
+                part.refuse(pair, error)
+        for (part, pair), row in zip(good, await session.plan(rows), strict=True):
+            part.note_plan(pair, row, new=row is None or session.leaves(row))
 
     # --- workspaces ----------------------------------------------------------------------------
 
-    def _share(self, workspace: str, pairs: Pairs | None = None) -> _Share:
-        """Return a workspace's share; its run begins when it is new."""
-        if workspace not in self._shares:
-            share = self._shares[workspace] = _Share(
-                session=self._session,
-                workspace=workspace,
-                durable=self._journal.path is not None,
+    def _part(self, session: Session, workspace: str, pairs: Pairs | None = None) -> WorkspaceRun:
+        """Return a workspace's part; its run begins when it is new."""
+        if workspace not in self._parts:
+            part = self._parts[workspace] = WorkspaceRun(
+                workspace,
+                pairs,
+                journal=self._journal,
+                session=session,
                 results=self._results,
-                renew=lambda refused: self._renew(share, refused),
+                look_up=self._clients,
+                reading=self._reading,
+                runtime=self._runtime,
             )
-            _ = self._spawn(self._work(share, self._take(share) if pairs is None else pairs), share)
-        return self._shares[workspace]
+            self._spawn(self._work(part))
+        return self._parts[workspace]
 
-    async def _work(self, share: _Share, pairs: Any) -> None:
+    async def _work(self, part: WorkspaceRun) -> None:
         async with self._places:
+            await part.open(self._options)
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101  a coroutine runs in a task
+            self._tasks[task] = part
             try:
-                share.client = client = await self._clients(share.workspace, None)
-            except WorkspaceAccessError as error:
-                share.no_access, client = error, IntercomClient("none")
-            options = attrs.evolve(
-                self._options,
-                base_url=client.base_url,
-                admin_id=client.admin_id or self._options.admin_id,
-            )
-            share.run = bulk_run(client, options, pairs, share)
-            try:
-                await share.run
+                await part
             except (ClientStateError, JournalError):
                 raise
             except Exception as error:  # noqa: BLE001  whatever the workspace's own input raises
                 self._failure = self._failure or error
-                self._complete = False
-            finally:
-                share.run = None
-                if share.client is None:
-                    await client.aclose()
-
-    def _renew(self, share: _Share, refused: Http) -> asyncio.Task[bool]:
-        """Look up a refused token again, once for all requests that were refused with it."""
-        if share.renewal is None or share.refused is not refused:
-            share.refused = refused
-            share.renewal = self._spawn(self._look_again(share, refused), None)
-            share.renewal.add_done_callback(lambda _: share.changes.look())
-        return share.renewal
-
-    async def _look_again(self, share: _Share, refused: Http) -> bool:
-        """Go on with another token of the same workspace, if there is one."""
-        assert share.client is not None  # noqa: S101  its token was refused
-        if connection_of(share.client) is not refused:
-            return True
-        try:
-            found = await self._clients(share.workspace, refused)
-            if connection_of(found) is refused:
-                return False
-            app = (await found.with_options(lane=Lane.BULK).whoami()).app
-            if share.durable and app is not None and app.id_code is not None:
-                await share.session.bind(share.workspace, app.id_code, app.name)
-        except IntercomError:
-            return False
-        reconnect(share.client, found)
-        return True

@@ -34,15 +34,12 @@ async def client() -> AsyncIterator[IntercomClient]:
         yield opened
 
 
-async def test_a_stubbed_reply_is_decoded(stubs: aioresponses, client: IntercomClient) -> None:
+async def test_the_documented_headers_go_out_and_a_stubbed_reply_is_decoded(
+    stubs: aioresponses, client: IntercomClient
+) -> None:
     stubs.delete(URL, payload={"customers": [{"type": "user", "id": "a"}]})
     found = await client.detach_contact("1295", "5ba682d2", admin_id="1")
     assert [contact.id for contact in found.participants] == ["a"]
-
-
-async def test_the_documented_headers_go_out(stubs: aioresponses, client: IntercomClient) -> None:
-    stubs.delete(URL, payload={"customers": []})
-    await client.detach_contact("1295", "5ba682d2", admin_id="1")
     ((call,),) = stubs.requests.values()
     headers = cast("Mapping[str, str]", call.kwargs["headers"])
     assert headers["Authorization"] == "Bearer token"
@@ -66,13 +63,7 @@ async def test_a_stubbed_error_has_its_class(stubs: aioresponses, client: Interc
     assert caught.value.request_id == "r-1"
 
 
-async def test_stubbed_5xx_are_retried(stubs: aioresponses, client: IntercomClient) -> None:
-    stubs.delete(URL, status=502, body="<html>")
-    stubs.delete(URL, payload={"customers": []})
-    await client.detach_contact("1295", "5ba682d2", admin_id="1")
-
-
-async def test_when_the_check_fails_too_the_fate_is_unknown(
+async def test_5xx_are_tried_again_and_when_the_check_fails_too_the_fate_is_unknown(
     stubs: aioresponses, client: IntercomClient
 ) -> None:
     stubs.delete(URL, status=502, repeat=2)

@@ -94,24 +94,25 @@ class TestProxies:
                 await lent.whoami()
         assert proxy.requested == [("CONNECT", f"{HOST}:443")] * 2
 
-    async def test_a_blank_variable_names_none(self, environment: pytest.MonkeyPatch) -> None:
-        environment.setenv("HTTPS_PROXY", " ")
+    @pytest.mark.parametrize(
+        ("named_so", "exempt"),
+        [
+            (" ", ""),
+            (None, "api.intercom.invalid"),
+            (None, "a.b, .invalid"),
+            (None, "*"),
+        ],
+    )
+    async def test_a_blank_variable_names_none_and_no_proxy_exempts_hosts_and_domains(
+        self, proxy: Proxy, environment: pytest.MonkeyPatch, named_so: str | None, exempt: str
+    ) -> None:
+        environment.setenv("HTTPS_PROXY", named_so or named(proxy))
+        environment.setenv("NO_PROXY", exempt)
         url = "https://api.intercom.invalid"
         async with IntercomClient(TOKEN, base_url=url, retry=ONCE) as client:
             with pytest.raises(ConnectionFailedError) as raised:
                 await client.whoami()
         assert "proxy" not in str(raised.value)
-
-    @pytest.mark.parametrize("exempt", ["api.intercom.invalid", "a.b, .invalid", "*"])
-    async def test_no_proxy_exempts_hosts_and_domains(
-        self, proxy: Proxy, environment: pytest.MonkeyPatch, exempt: str
-    ) -> None:
-        environment.setenv("HTTPS_PROXY", named(proxy))
-        environment.setenv("NO_PROXY", exempt)
-        url = "https://api.intercom.invalid"
-        async with IntercomClient(TOKEN, base_url=url, retry=ONCE) as client:
-            with pytest.raises(ConnectionFailedError):
-                await client.whoami()
         assert proxy.requested == []
 
     async def test_loopback_needs_no_proxy_of_the_environment(
@@ -197,10 +198,8 @@ class TestProxies:
         assert "hidden-word" not in str(raised.value)
 
     async def test_plain_http_goes_through_no_foreign_proxy(self) -> None:
-        async with (
-            IntercomSimulator() as sim,
-            IntercomClient("token", base_url=sim.url, proxy="http://user:w@192.0.2.1:1") as client,
-        ):
+        url = "http://127.0.0.1:9"
+        async with IntercomClient("t", base_url=url, proxy="http://user:w@192.0.2.1:1") as client:
             with pytest.raises(ClientStateError, match=r"plain text .* http://192\.0\.2\.1:1;"):
                 await client.whoami()
 
@@ -217,18 +216,6 @@ class TestAuthorities:
                 await client.whoami()
         assert f"by the authorities in {other};" in str(raised.value)
 
-    async def test_a_file_that_changed_counts_for_the_next_client(
-        self, sim: IntercomSimulator, authority: trustme.CA, tmp_path: Path
-    ) -> None:
-        file = tmp_path / "authorities.pem"
-        trustme.CA().cert_pem.write_to_path(file)
-        async with IntercomClient(TOKEN, base_url=sim.url) as client:
-            with pytest.raises(CertificateError):
-                await client.whoami()
-        authority.cert_pem.write_to_path(file, append=True)
-        async with IntercomClient(TOKEN, base_url=sim.url) as client:
-            await client.whoami()
-
     @pytest.mark.parametrize("content", [None, "no certificate\n"])
     async def test_a_file_that_is_no_use_is_named(
         self, environment: pytest.MonkeyPatch, tmp_path: Path, content: str | None
@@ -238,8 +225,7 @@ class TestAuthorities:
             file.write_text(content)
         environment.setenv("SSL_CERT_FILE", str(file))
         with pytest.raises(ClientStateError, match=f"SSL_CERT_FILE names {file}"):
-            async with IntercomClient(TOKEN):
-                pass
+            await IntercomClient(TOKEN).whoami()
 
     async def test_certificates_of_somebody_else_are_not_told_to_a_session_s_owner(
         self, sim: IntercomSimulator

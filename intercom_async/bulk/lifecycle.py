@@ -152,7 +152,6 @@ class Run(ABC, Generic[_Result, _Summary]):
     def _start(self) -> "asyncio.Task[None]":
         self._entered = True
         if self._supervisor is None:
-            self._prepare()
             self._began = self._runtime.monotonic()
             self._supervisor = asyncio.create_task(self._supervise())
             # Not in the coroutine: a task that is cancelled at once never runs any of it.
@@ -198,9 +197,6 @@ class Run(ABC, Generic[_Result, _Summary]):
                 self._drop()
             except Exception as error:  # noqa: BLE001  the consumer gets it
                 return self._fail(error)
-
-    def _prepare(self) -> None:
-        """Raise what keeps the run from beginning."""
 
     @abstractmethod
     async def _supervise(self) -> None:

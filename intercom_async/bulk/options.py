@@ -1,16 +1,15 @@
 """What a run does, and what it was asked for."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypedDict
+from typing import Any, Final, TypedDict
 
 import attrs
 
 from intercom_async.bulk.summary import DetachSummary
-from intercom_async.detaching import Detach, DetachResult
+from intercom_async.detaching import DetachResult
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.ids import check_id
 from intercom_async.transport.http import CONNECTIONS
-from intercom_async.transport.sending import CallOptions, Transport
 from intercom_async.validators import number, optional
 
 _SECONDS: Final = number("a positive number of seconds", lambda value: value > 0)
@@ -34,21 +33,8 @@ def _admin_id(value: str | int | None) -> str | None:
     return None if value is None else check_id("admin_id", value)
 
 
-class Operation(Protocol):
-    """What is done with each pair; `settle` is one."""
-
-    def __call__(
-        self,
-        transport: Transport,
-        pair: Detach,
-        admin_id: str | None,
-        options: CallOptions,
-        *,
-        ambiguous: bool,
-        on_send: Callable[[], Awaitable[None] | None],
-    ) -> Awaitable[DetachResult]:
-        """Bring one pair to an end; see `settle`."""
-        ...
+Operation = Callable[..., Awaitable[DetachResult]]
+"""What is done with each pair: `settle` with a change, or a `DryRun`."""
 
 
 class BulkOptions(TypedDict, total=False):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from intercom_async.detaching import Detach
-from intercom_async.journal import Row, State, Wanted
+from intercom_async.journal import Row, State
 
 PairKey = tuple[str, str]
 
@@ -24,26 +24,19 @@ class Item(msgspec.Struct, eq=False):
     Attributes:
         key: conversation and contact.
         row: what earlier tries left, None for a pair that is new.
-        source: the rows that it comes from, None for the input.
-        announced: whether the journal may say that the pair is being sent.
+        second: whether this is the second try.
         attempts: requests that left in this try.
         task: sends it; None before and after that.
-        recalled: whether the journal is out of reach, so that nothing may be sent again.
+        cut_off: why the run cancelled `task`, None if it did not.
     """
 
     key: PairKey
     pair: Detach
     row: Row | None = None
-    source: Wanted | None = None
-    announced: bool = False
+    second: bool = False
     attempts: int = 0
     task: asyncio.Task[Any] | None = None
-    recalled: bool = False
-
-    @property
-    def second(self) -> bool:
-        """Whether this is the second try."""
-        return self.source is Wanted.DEFERRED
+    cut_off: str | None = None
 
     @property
     def in_doubt(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import operator
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from intercom_async.bulk.changes import Changes
@@ -19,7 +19,7 @@ _Taken = TypeVar("_Taken")
 
 
 class InputReader(Generic[_Taken]):
-    """Reads pairs ahead, all of them in the task that awaits `read`.
+    """Reads pairs ahead, all of them in one task.
 
     So a generator finds its own context, cancel scope, transaction or span again after each
     `yield`, as if the caller iterated over it.
@@ -42,6 +42,7 @@ class InputReader(Generic[_Taken]):
         self._pairs = pairs
         self._convert = convert
         self._changes = changes
+        self._task: asyncio.Task[None] | None = None
         self._ahead: deque[_Taken] = deque()
         self._place = 0
         self.complete = False
@@ -51,22 +52,33 @@ class InputReader(Generic[_Taken]):
     def __len__(self) -> int:
         return len(self._ahead)
 
-    def take(self, most: int) -> list[_Taken]:
-        """Return pairs that were read, the oldest first."""
+    async def take(self, most: int) -> list[_Taken]:
+        """Return pairs, the oldest first; none after the end. The first call begins to read."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._read())
+            self._task.add_done_callback(lambda _: self._changes.look())
+        reading = self._task
+        await self._changes.until(lambda: len(self._ahead) > 0 or reading.done())
         taken = [self._ahead.popleft() for _ in range(min(most, len(self._ahead)))]
         self._changes.look()
         return taken
 
-    def put_back(self, taken: Sequence[_Taken]) -> None:
-        """Put what was taken in front again."""
-        self._ahead.extendleft(reversed(taken))
+    def stop(self) -> None:
+        """Read no further."""
+        if self._task is not None:
+            self._task.cancel()
 
-    async def read(self) -> None:
-        """Read the input to its end; it may raise anything.
+    async def closed(self) -> None:
+        """Wait until the input is closed."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
 
-        Raises:
-            InvalidArgumentError: it gave something that is no pair.
-        """
+    def result(self) -> None:
+        """Raise what the input raised; a `CancelledError` if it was not read to its end."""
+        if self._task is not None:
+            self._task.result()
+
+    async def _read(self) -> None:
         try:
             if isinstance(self._pairs, AsyncIterable):
                 await self._read_async(self._pairs)

@@ -20,20 +20,28 @@ journal that raises, and a consumer that leaves. Pairs that were read and not se
 
 import asyncio
 import functools
+import math
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
 
-import attrs
 from msgspec.structs import replace
 
-from intercom_async.bulk.changes import Changes
 from intercom_async.bulk.lifecycle import ResultQueue, Run
 from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.queue import Item, PairKey, PairQueue
 from intercom_async.bulk.reader import InputReader
 from intercom_async.bulk.sender import Sender
-from intercom_async.bulk.summary import DetachSummary, PoolResult, Tally, facts_of
+from intercom_async.bulk.summary import DetachSummary, Tally, facts_of
 from intercom_async.detaching import Detach, DetachResult, Outcome
 from intercom_async.errors import (
     AuthenticationError,
@@ -50,11 +58,8 @@ from intercom_async.errors import (
 from intercom_async.journal import (
     SETTLED,
     Binding,
-    Facts,
     Journal,
     JournalError,
-    JournalLockedError,
-    JournalMismatchError,
     Row,
     Session,
     State,
@@ -70,6 +75,8 @@ from intercom_async.transport.http import CONNECTIONS, Http
 from intercom_async.transport.retrying import backoff
 from intercom_async.transport.sending import CallOptions, Transport
 
+_T = TypeVar("_T")
+
 _BATCH: Final = 128
 """The most pairs that are taken from a source at once."""
 
@@ -78,27 +85,6 @@ _LOOK: Final = 2.0
 
 _PASSING: Final = (ServerError, ConnectionFailedError, UnknownOutcomeError)
 """Errors after which a later try may succeed; a refused certificate is not one of them."""
-
-
-@attrs.define(eq=False, kw_only=True)
-class Part:
-    """One workspace's part of a pool's run, which opens, notes in and closes the journal of all.
-
-    Attributes:
-        durable: whether what the journal keeps survives the process.
-        results: takes the results of all workspaces.
-        renew: has a refused token looked up once more; the task says whether there is another.
-        no_access: why nothing can be sent, None if it can.
-    """
-
-    session: Session
-    workspace: str
-    durable: bool
-    results: ResultQueue[PoolResult]
-    renew: "Callable[[Http], asyncio.Task[bool]]"
-    changes: Changes = attrs.field(factory=Changes)
-    tally: Tally = attrs.field(factory=Tally)
-    no_access: IntercomError | None = None
 
 
 class DetachRun(Run[DetachResult, DetachSummary]):
@@ -117,40 +103,70 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     stops the run at once and leaves nothing behind.
 
     Args:
-        pairs: pulled lazily by one task, never held whole; None for what the journal has. From a
-            pool they may be rows of the journal.
-        journal: keeps the outcome of each pair; or the part that this run has in a larger one.
-        call: lane, time and retries of every request.
+        pairs: pulled lazily by one task, never held whole; None for what the journal has.
+        journal: keeps the outcome of each pair.
+        workspace: the run's key in a journal of many workspaces.
     """
 
     def __init__(
         self,
         pairs: Iterable[Pair] | AsyncIterable[Pair] | None,
         *,
-        journal: Journal | Part,
-        options: RunOptions,
-        operation: Operation,
-        whoami: Callable[[], Awaitable[Identity]],
-        transport: Transport,
-        call: CallOptions,
+        journal: Journal,
         runtime: Runtime,
+        workspace: str = "",
     ) -> None:
         self._entered = True  # until the arguments are known to be good
-        self._journal = journal
-        self._part = part = journal if isinstance(journal, Part) else None
-        self._durable = journal.durable if isinstance(journal, Part) else journal.path is not None
-        self._workspace = "" if part is None else part.workspace
+        self._durable = journal.path is not None
         if pairs is None and not self._durable:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "an iterable or async iterable of pairs")
         super().__init__(runtime)
         self._sink: ResultQueue[Any] = self._results
-        if part is not None:
-            self._sink, self._changes = part.results, part.changes
+        self._journal = journal
+        self._workspace = workspace
+        self._identity: Identity | None = None
+        self._session: Session | None = None
+        self._number = 0
+        self._tally = Tally()
+        self._right_input = False
+        self._answers = self._missing = 0
+        self._timer: TimerHandle | None = None
+        self._note_at = math.inf
+
+        self._search = pairs if isinstance(pairs, PairSearch) else None
+        self._input = InputReader(pairs, as_detach, self._changes)
+        self._drain = True
+        self._left_unread = False
+        self._backlog = Backlog(self._input.unread)
+
+        self._pairs = PairQueue()
+        self._again: Counter[PairKey] = Counter()
+        self._deferring = False
+        self._deferred = 0
+        self._workers: set[asyncio.Task[None]] = set()
+        self._recording = 0
+
+    def connect(
+        self,
+        options: RunOptions,
+        *,
+        operation: Operation,
+        transport: Transport,
+        call: CallOptions,
+        whoami: Callable[[], Awaitable[Identity]],
+    ) -> None:
+        """Say, before the run begins, what it does and through which client.
+
+        Args:
+            call: lane, time and retries of every request.
+        """
         self._options = options
-        self._whoami = whoami
         self._transport = transport
         self._retry = call.retry
+        self._whoami = whoami
+        self._deferring = call.retry.attempts > 1
+        self._concurrency = options.concurrency or CONNECTIONS
         self._sender = Sender(
             operation,
             transport,
@@ -159,38 +175,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             results=self._sink,
             changes=self._changes,
         )
-        self._concurrency = options.concurrency or CONNECTIONS
-        self._identity: Identity | None = None
-        self._asking = False
-        self._session: Session | None = None
-        self._number = 0
-        self._tally = Tally() if part is None else part.tally
-        self._right_input = False
-        self._answers = self._missing = 0
-        self._timer: TimerHandle | None = None
-        self._note_at = 0.0
-
-        self._search = pairs if isinstance(pairs, PairSearch) else None
-        self._input = InputReader(pairs, _as_read, self._changes)
-        self._reader: asyncio.Task[None] | None = None
-        self._drain = True
-        self._cursors: dict[Wanted, Row | None] = {}
-        self._left_unread = False
-        self._backlog = Backlog(self._input.unread)
-
-        self._pairs = PairQueue()
-        self._again: Counter[PairKey] = Counter()
-        self._deferring = self._retry.attempts > 1
-        self._deferred = 0
-        self._workers: set[asyncio.Task[None]] = set()
-        self._recording = 0
-
-    def __repr__(self) -> str:
-        state = "not begun" if self._began is None else "running"
-        if self._ended is not None:
-            state = "ended"
-        done = self._tally.settled_before + sum(self._tally.outcomes.values())
-        return f"<{type(self).__name__}: {done:,} pairs done ({state})>"
 
     # --- for the consumer ----------------------------------------------------------------------
 
@@ -224,17 +208,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         # Requests that wait for Intercom to come back would not end.
         everything = immediately or self.outage is not None
         self._sender.stop(self._pairs.open.values(), everything=everything)
-        if self._asking and self._supervisor is not None:
-            self._asking = False
-            self._supervisor.cancel()
-        if self._reader is not None and not self._drain:
-            self._reader.cancel()
+        if not self._drain:
+            self._input.stop()
         self._changes.look()
 
     # --- the supervisor ------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        _ = self._transport.limiter  # a client that cannot be used says so here
 
     def _drop(self) -> None:
         self.stop(immediately=True, drain=False)
@@ -245,16 +223,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     async def _supervise(self) -> None:
         self._transport.limiter.expect(self._backlog)
-        self._note_at = self._runtime.monotonic() + _LOOK
         self._look_at_outage()
-        for step in (
-            self._open_journal,
-            self._work_off_input,
-            lambda: self._work_off(self._take_left),
-            self._until_sent,
-            self._try_again,
-            self._until_sent,
-        ):
+        for step in (self._first_try, self._until_sent, self._second_try, self._until_sent):
             await self._surely(step)
         self._transport.limiter.forget(self._backlog)
         if self._timer is not None:
@@ -262,14 +232,41 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         await self._surely(self._close)
         self._show_progress()
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds, or the run stops."""
-        await self._changes.until(lambda: self._stopping or condition())
+    async def _first_try(self) -> None:
+        if self._failure is not None or self._abandoned:
+            return
+        if not self._stopping:
+            await self._begin()
+        if self._drain:
+            await self._work_off(self._new_pairs())
+            await self._end_input()
+        if self._left_unread and self._drain:
+            await self._work_off(self._rows(Wanted.LEFT))
+            self._left_unread = False
+
+    async def _second_try(self) -> None:
+        """Try once more what failed for a reason that may have passed."""
+        self._deferring = False
+        if self._deferred:
+            # What failed a moment ago would fail again.
+            await self._unless_stopped(self._runtime.sleep(self._pause(self._retry.attempts)))
+            await self._work_off(self._rows(Wanted.DEFERRED))
 
     async def _until_sent(self) -> None:
         """Wait for the workers, then give the results of what they did not send."""
         await self._changes.until(lambda: not self._workers and not self._recording)
         await self._leave(list(self._pairs.open.values()))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """Do some work in a task of its own; None if the run stops first."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._changes.look())
+        try:
+            await self._changes.until(lambda: self._stopping or task.done())
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
@@ -300,97 +297,65 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     # --- beginning and end ---------------------------------------------------------------------
 
-    async def _open_journal(self) -> None:
-        """Find out whose run this is, and open its journal."""
-        if self._is_stopping():
-            return
-        if self._part is not None:
-            self._use(self._part.session)
-            if self._part.no_access is not None:
-                self._stop_for(self._part.no_access)
-                return
+    async def _begin(self) -> None:
+        """Find out whose token it is, and open the journal."""
         try:
             if self._durable or self._options.admin_id is None:
-                self._identity = await self._who()
+                self._identity = await self._unless_stopped(self._who())
                 if self._is_stopping():
                     return
-            await self._join_journal()
+            self._sender.admin_id = self._options.admin_id or getattr(self._identity, "id", None)
+            app = None if self._identity is None else self._identity.app
+            await self._open_journal(*((None, None) if app is None else (app.id_code, app.name)))
+            self._sender.journal = self._session if self._durable else None
+        except (ClientStateError, JournalError):
+            raise
         except IntercomError as error:
-            # In a pool's run, a key that stands for another workspace, or a workspace that another
-            # worker has, stops its own part alone.
-            elsewhere = isinstance(error, JournalMismatchError | JournalLockedError)
-            other = elsewhere and self._part is not None
-            if isinstance(error, ClientStateError | JournalError) and not other:
-                raise
             self._stop_for(error)
-            if isinstance(error, JournalLockedError):
-                self.stop(drain=False)  # the other worker gives the results
 
-    async def _who(self) -> Identity | None:
-        """Ask who the token belongs to, again after a failure that may pass; None if stopped.
+    async def _who(self) -> Identity:
+        """Ask who the token belongs to, again after a failure that may pass.
 
         Raises:
             IntercomError: Intercom does not say, or the run is not patient any more.
         """
-        self._asking = True
         tries = 0
-        try:
-            while True:
-                tries += 1
-                http = self._transport.http
-                try:
-                    return await self._whoami()
-                except AuthenticationError:
-                    if not await self._renewed(http):
-                        raise
-                    continue
-                except _PASSING as error:
-                    patient = self._elapsed < self._options.outage_patience
-                    if isinstance(error, CertificateError) or not patient:
-                        raise
+        while True:
+            tries += 1
+            http = self._transport.http
+            try:
+                return await self._whoami()
+            except AuthenticationError:
+                if not await self._renewed(http):
+                    raise
+            except _PASSING as error:
+                patient = self._elapsed < self._options.outage_patience
+                if isinstance(error, CertificateError) or not patient:
+                    raise
                 await self._runtime.sleep(self._pause(tries))
-        except asyncio.CancelledError:
-            if not self._stopping or self._supervisor is None:
-                raise
-            self._supervisor.uncancel()
-            return None
-        finally:
-            self._asking = False
-
-    async def _renewed(self, refused: Http) -> bool:
-        """Whether another token takes the place of a refused one."""
-        if self._part is None:
-            return False
-        renewal = self._part.renew(refused)
-        await self._until(renewal.done)
-        return renewal.done() and renewal.result()
 
     def _pause(self, tries: int) -> float:
         return backoff(self._retry, attempts=tries, random=self._runtime.random())
 
-    async def _join_journal(self) -> None:
-        identity = self._identity
-        self._sender.admin_id = self._options.admin_id or getattr(identity, "id", None)
-        app = None if identity is None else identity.app
-        app_id, app_name = (None, None) if app is None else (app.id_code, app.name)
-        if isinstance(self._journal, Part):
-            if app_id is not None and self._durable:
-                await self._journal.session.bind(self._workspace, app_id, app_name)
-        else:
-            binding = Binding(
-                operation=self._options.operation,
-                base_url=self._options.base_url,
-                app_id=app_id,
-                app_name=app_name,
-            )
-            session = await self._journal.open(binding, runtime=self._runtime)
-            self._use(session)
-            session.watch(self.recall)
-            if self._search is not None:
-                await self._search.join(session, self._tally)
-                before = session.before.items()
-                self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
-        self._sender.journal = self._session if self._durable else None
+    async def _renewed(self, refused: Http) -> bool:  # noqa: ARG002  a pool looks at it
+        """Whether another token takes the place of a refused one; a client has no other."""
+        return False
+
+    async def _open_journal(self, app_id: str | None, app_name: str | None) -> None:
+        binding = Binding(
+            operation=self._options.operation,
+            base_url=self._options.base_url,
+            app_id=app_id,
+            app_name=app_name,
+        )
+        session = await self._journal.open(binding, runtime=self._runtime)
+        self._use(session)
+        self._note_at = self._runtime.monotonic() + _LOOK
+        session.watch(self.recall)
+        if self._search is not None:
+            await self._search.join(session, self._tally)
+            before = session.before.items()
+            self._tally.settled_before += sum(n for one, n in before if one in SETTLED)
 
     def _use(self, session: Session) -> None:
         self._session = session
@@ -401,100 +366,52 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Send nothing again: another run may own the journal by now, and check what is left."""
         self._sender.recall(self._pairs.open.values())
 
-    def _facts(self) -> Facts:
-        """Return the run's numbers for the journal."""
-        return {
-            **facts_of(self._tally),
-            "elapsed": self._elapsed,
-            "quota_limit": self._transport.limit,
-            "stopped_by": None if self._tally.stopped_by is None else str(self._tally.stopped_by),
-        }
-
     async def _close(self) -> None:
-        """Wait for the reader, and close the journal."""
-        if self._reader is not None:
-            await asyncio.wait({self._reader})
-        if self._session is not None and self._part is None:
+        await self._input.closed()
+        await self._close_journal()
+
+    async def _close_journal(self) -> None:
+        if self._session is not None:
             ending = "stopped" if self._stopping else "ended"
-            facts = self._facts()
+            facts = facts_of(self.summary)
             facts["ending"] = "failed" if self._failure is not None else ending
             await self._session.close(**facts)
 
     # --- sources -------------------------------------------------------------------------------
 
-    async def _work_off(self, take: Callable[[], Awaitable[list[Item] | None]]) -> None:
+    async def _work_off(self, source: AsyncGenerator[list[Item]]) -> None:
         """Send what a source has; once the run stops, give the results of that instead."""
-        while not isinstance(self._failure, JournalError):
-            await self._until(self._pairs.has_room)
-            items = await take()
-            if items is None:
-                return
-            if self._is_stopping():
-                await self._leave(items)
-            else:
-                self._admit(items)
-            self._note_backlog()
-            await self._sink.room()
+        async with aclosing(source):
+            async for items in source:
+                if self._is_stopping():
+                    await self._leave(items)
+                else:
+                    for item in items:
+                        self._pairs.admit(item)
+                    self._start_workers()
+                self._note_backlog()
+                await self._sink.room()
+                await self._changes.until(lambda: self._stopping or self._pairs.has_room())
 
-    async def _work_off_input(self) -> None:
-        if self._reader is None:
-            if self._stopping and not self._drain:
-                return
-            self._reader = asyncio.create_task(self._read())
-            self._reader.add_done_callback(lambda _: self._changes.look())
-        await self._work_off(self._take_input)
-        self._tally.input_ended = self._input.complete
-        session = None if self._part is not None else self._session
-        if session is not None and not isinstance(self._failure, JournalError):
-            if self._input.complete:
-                await session.end_input()
-            else:
-                self._tally.input_ended = session.input_ended
-        if self._failure is not None:
-            await self._until_sent()
-            self.stop(drain=False)
-
-    async def _read(self) -> None:
-        try:
-            await self._input.read()
-        except asyncio.CancelledError:
-            if self._drain:  # otherwise `stop` did it
-                self._interrupted()
-        except (AuthenticationError, CertificateError, PermissionDeniedError) as error:
-            self._stop_for(error)  # of a search for the pairs
-        except Exception as error:  # noqa: BLE001  whatever the caller's input raises
-            self._failure = self._failure or error  # raised when the pairs before it are done
-
-    async def _take_input(self) -> list[Item] | None:
-        """Take pairs that are not settled; give the results of those that this run has had."""
-        reader = self._reader
-        await self._changes.until(lambda: len(self._input) > 0 or reader is None or reader.done())
-        batch = self._input.take(_BATCH)
-        if not batch:
-            return None
-        taken: list[Item] = []
-        new: list[_Read] = []
-        for read in batch:
-            pair, error, row = read
-            key = pair.conversation_id, pair.contact_id
-            if error is not None:
-                self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
-            elif row is not None:
-                taken.append(self._open(key, pair, row))
-            elif key in self._pairs.open:
-                self._again[key] += 1  # it gets the open pair's result, too
-            else:
-                new.append(read)
-        rows: list[Row | None] = [None] * len(new)
-        if new and self._session is not None:
-            try:
-                rows = await self._session.look_up([pair for pair, *_ in new], self._workspace)
-            except BaseException:
-                self._input.put_back(new)
-                raise
-        # No other task opens pairs, so what the rows say is still true.
-        items = (self._item(pair, row) for (pair, *_), row in zip(new, rows, strict=True))
-        return taken + [item for item in items if item is not None]
+    async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
+        """Take the input's pairs that are not settled."""
+        while batch := await self._input.take(_BATCH):
+            new: list[Detach] = []
+            for pair, error in batch:
+                key = pair.conversation_id, pair.contact_id
+                if error is not None:
+                    self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
+                elif key in self._pairs.open:
+                    # It gets the open pair's result, too; its row may be out of date when it comes.
+                    self._again[key] += 1
+                else:
+                    new.append(pair)
+            rows: list[Row | None] = [None] * len(new)
+            if new and self._session is not None:
+                rows = await self._session.look_up(new, self._workspace)
+            # No other task opens pairs, so what the rows say is still true.
+            found = (self._item(pair, row) for pair, row in zip(new, rows, strict=True))
+            yield [item for item in found if item is not None]
 
     def _item(self, pair: Detach, row: Row | None) -> Item | None:
         """Take up a pair of the input, unless this run or an earlier session has settled it."""
@@ -509,56 +426,56 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         elif row is not None and row.settled:
             self._tally.settled_before += 1
         else:
-            return self._open(key, pair, row)
+            return self._open(pair, row)
         return None
 
-    def _open(self, key: PairKey, pair: Detach, row: Row | None) -> Item:
-        item = self._pairs.open[key] = Item(key, pair, row)
+    def _open(self, pair: Detach, row: Row | None, *, second: bool = False) -> Item:
+        key = pair.conversation_id, pair.contact_id
+        item = self._pairs.open[key] = Item(key, pair, row, second)
         return item
 
-    async def _take_left(self) -> list[Item] | None:
-        """Take what earlier sessions left and the input did not name."""
-        if not self._left_unread or (self._stopping and not self._drain):
-            return None
-        items = await self._page(Wanted.LEFT)
-        self._left_unread = items is not None
-        return items
+    async def _end_input(self) -> None:
+        try:
+            self._input.result()
+        except asyncio.CancelledError:
+            if self._drain:  # otherwise `stop` did it
+                self._interrupted()
+        except (AuthenticationError, CertificateError, PermissionDeniedError) as error:
+            self._stop_for(error)  # of a search for the pairs
+        except Exception as error:  # noqa: BLE001  whatever the caller's input raises
+            # Raised when the pairs before it are done.
+            self._failure = self._failure or error
+            await self._until_sent()
+            self.stop(drain=False)
+        self._tally.input_ended = self._input.complete
+        await self._note_end()
 
-    async def _try_again(self) -> None:
-        """Try once more what failed for a reason that may have passed."""
-        self._deferring = False
-        if self._deferred:
-            # What failed a moment ago would fail again.
-            pause = asyncio.create_task(self._runtime.sleep(self._pause(self._retry.attempts)))
-            pause.add_done_callback(lambda _: self._changes.look())
-            try:
-                await self._until(pause.done)
-            finally:
-                pause.cancel()
-        await self._work_off(self._take_deferred)
+    async def _note_end(self) -> None:
+        if self._session is not None:
+            if self._input.complete:
+                await self._session.end_input()
+            self._tally.input_ended = self._input.complete or self._session.input_ended
 
-    async def _take_deferred(self) -> list[Item] | None:
-        if not self._deferred or self._abandoned:
-            return None
-        items = await self._page(Wanted.DEFERRED)
-        self._deferred -= 0 if items is None else len(items)
-        return items
-
-    async def _page(self, wanted: Wanted) -> list[Item] | None:
-        """Return the journal's next rows; None after the last, then the first again.
+    async def _rows(self, wanted: Wanted) -> AsyncGenerator[list[Item]]:
+        """Take rows of the journal.
 
         Pairs that are under way are left out: what the answer says of them may be out of date.
         """
         assert self._session is not None  # noqa: S101  nothing is in a journal that is not open
-        under_way = set(self._pairs.open)
-        rows = await self._session.rows(
-            wanted, after=self._cursors.get(wanted), limit=_BATCH, workspace=self._workspace
-        )
-        self._cursors[wanted] = rows[-1] if rows else None
-        items = [Item(row.key[1:], row.pair, row, wanted) for row in rows]
-        new = [item for item in items if item.key not in under_way]
-        self._pairs.open.update((item.key, item) for item in new)
-        return new if rows else None
+        second = wanted is Wanted.DEFERRED
+        last: Row | None = None
+        while not self._abandoned and (second or self._drain):
+            under_way = set(self._pairs.open)
+            rows = await self._session.rows(
+                wanted, after=last, limit=_BATCH, workspace=self._workspace
+            )
+            if not rows:
+                return
+            last = rows[-1]
+            new = [row for row in rows if row.key[1:] not in under_way]
+            if second:
+                self._deferred -= len(new)
+            yield [self._open(row.pair, row, second=second) for row in new]
 
     def _note_backlog(self) -> None:
         """Tell the limiter how much there is still to do, so that a short rest may hurry."""
@@ -575,11 +492,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             limiter.expect(backlog)
 
     # --- workers -------------------------------------------------------------------------------
-
-    def _admit(self, items: Sequence[Item]) -> None:
-        for item in items:
-            self._pairs.admit(item)
-        self._start_workers()
 
     def _start_workers(self) -> None:
         for _ in range(min(len(self._pairs.ready), self._concurrency - len(self._workers))):
@@ -618,9 +530,9 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 ready.append(item)
             else:
                 self._end(item, result, now - began)
-            if now >= self._note_at and self._part is None and self._session is not None:
+            if now >= self._note_at and self._session is not None:
                 self._note_at = now + _LOOK
-                await self._session.note(**self._facts())
+                await self._session.note(**facts_of(self.summary))
             began = now
 
     def _is_stopping(self) -> bool:
@@ -677,15 +589,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if self._answers == most:
             self._right_input = self._missing < 0.95 * most
             if not self._right_input:
-                where = self._where()
+                where = self._options.base_url
+                app = None if self._identity is None else self._identity.app
+                if app is not None and app.name:
+                    where = f"{app.name} ({app.region or where})"
                 error = WrongInputError(missing=self._missing, answers=most, workspace=where)
                 self._stop_for(error)
-
-    def _where(self) -> str:
-        app = None if self._identity is None else self._identity.app
-        if app is None or not app.name:
-            return self._options.base_url
-        return f"{app.name} ({app.region or self._options.base_url})"
 
     # --- results -------------------------------------------------------------------------------
 
@@ -709,9 +618,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._tally.add(result)
         if self._sink.wanted:
             size = 0 if result.answer is None else len(result.answer.body)
-            pooled = self._part is not None
-            given = PoolResult(workspace=self._workspace, result=result) if pooled else result
-            self._sink.add(given, size)
+            self._sink.add(self._told(result), size)
+
+    def _told(self, result: DetachResult) -> object:
+        """Return what the consumer gets of a result."""
+        return result
 
     def _repeat(self, key: PairKey, result: DetachResult) -> None:
         """Give the result of a pair again, as often as the pair occurred again."""
@@ -727,9 +638,8 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if isinstance(self._failure, JournalError):
             return
         if self._session is not None:
-            # What the input named is written again, so that it does not count as left over.
-            rows = [self._row_left(one) for one in items if one.announced or one.source is None]
-            await asyncio.gather(*map(self._session.write, rows))
+            # What the input named must not count as left over.
+            await asyncio.gather(*(self._session.write(self._row_left(one)) for one in items))
         for item in items:
             self._pairs.open.pop(item.key, None)
             result = DetachResult(detach=item.pair, outcome=Outcome.NOT_ATTEMPTED)
@@ -743,11 +653,3 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if item.row is not None:
             return replace(item.row, deferred=False)
         return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)
-
-
-_Read = tuple[Detach, InvalidArgumentError | None, Row | None]
-"""A pair of the input, what is wrong with one of its ids, and its row if the pool gave that."""
-
-
-def _as_read(item: object, place: int) -> _Read:
-    return (item.pair, None, item) if isinstance(item, Row) else (*as_detach(item, place), None)

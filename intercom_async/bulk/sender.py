@@ -60,7 +60,6 @@ class Sender:
         self._workspace = workspace
         self._results = results
         self._changes = changes
-        self._stopping = False
         self._in_flight = 0
         self._largest = 0
 
@@ -85,9 +84,8 @@ class Sender:
             return _cut_off(item, error, fatal=error)
         except asyncio.CancelledError:
             task.uncancel()
-            fatal = None if self._stopping or item.recalled else ClientStateError(INTERRUPTED)
-            text = _RECALLED if item.recalled else _CUT_OFF
-            return _cut_off(item, UnknownOutcomeError(text), fatal=fatal)
+            fatal = None if item.cut_off else ClientStateError(INTERRUPTED)
+            return _cut_off(item, UnknownOutcomeError(item.cut_off or _CUT_OFF), fatal=fatal)
         finally:
             item.task = None
             if item.attempts:
@@ -96,18 +94,20 @@ class Sender:
             self._largest = len(result.answer.body)
         return result
 
-    def stop(self, items: Iterable[Item], *, everything: bool) -> None:
+    @staticmethod
+    def stop(items: Iterable[Item], *, everything: bool) -> None:
         """Give up what has not left, or requests in flight, too."""
-        self._stopping = True
         for item in items:
             if item.task is not None and (everything or not item.attempts):
+                item.cut_off = _CUT_OFF
                 item.task.cancel()
 
-    def recall(self, items: Iterable[Item]) -> None:
+    @staticmethod
+    def recall(items: Iterable[Item]) -> None:
         """Send nothing again: another run may own the journal by now, and check what is left."""
         for item in items:
             if item.task is not None and item.attempts:
-                item.recalled = True
+                item.cut_off = _RECALLED
                 item.task.cancel()
 
     def _announce(self, item: Item) -> Awaitable[None] | None:
@@ -123,9 +123,8 @@ class Sender:
             if self._largest > _LARGE:
                 # Not sooner: while it waited for its permit, the size of replies was unknown.
                 await self._results.room()
-                await self._changes.until(self._may_hold_another_reply)
+                await self._changes.until(self._may_get_another_reply)
             if self.journal is not None:
-                item.announced = True
                 await self.journal.write(item.row_in(State.SENDING, self.admin_id, self._workspace))
         elif self.journal is not None:
             await self.journal.hold()
@@ -135,9 +134,8 @@ class Sender:
         self._in_flight += not item.attempts
         item.attempts += 1
 
-    def _may_hold_another_reply(self) -> bool:
-        most = _IN_FLIGHT_BYTES // self._largest
-        return self._in_flight < max(1, most)
+    def _may_get_another_reply(self) -> bool:
+        return self._in_flight < max(1, _IN_FLIGHT_BYTES // self._largest)
 
 
 def _cut_off(item: Item, error: IntercomError, *, fatal: IntercomError | None) -> DetachResult:

@@ -1,13 +1,14 @@
 """A run in numbers."""
 
 import math
-from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from intercom_async.detaching import GONE, Detach, DetachResult, Outcome
-from intercom_async.errors import APIError, IntercomError, readable
+from intercom_async.errors import IntercomError, readable
 from intercom_async.journal import Facts
 from intercom_async.pacing.server_clock import WINDOW
 
@@ -130,34 +131,14 @@ class DetachSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as a JSON object, as `intercom-async --json` prints it."""
         used = self.quota_used
+        facts: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self, enc_hook=str))
         return {
             "total": self.total,
-            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
-            "causes": [
-                {
-                    "outcome": cause.outcome.value,
-                    "error": cause.error,
-                    "count": cause.count,
-                    "example": {
-                        "conversation_id": cause.example.conversation_id,
-                        "contact_id": cause.example.contact_id,
-                    },
-                }
-                for cause in self.causes
-            ],
-            "inferred": self.inferred,
-            "duplicates": self.duplicates,
-            "settled_before": self.settled_before,
-            "second_tries": self.second_tries,
-            "input_ended": self.input_ended,
-            "requests": self.requests,
-            "retries": self.retries,
-            "refusals": self.refusals,
+            **facts,
             "elapsed": round(self.elapsed, 3),
             "ideal": self.ideal,
             # Within its first window a run may use a whole window's quota at once.
             "quota_used": None if used is None or self.elapsed < WINDOW else round(used, 4),
-            "stopped_by": None if self.stopped_by is None else str(self.stopped_by),
         }
 
     def __str__(self) -> str:
@@ -200,11 +181,10 @@ class PoolSummary(DetachSummary):
         """Return the sums over some workspaces."""
         each = workspaces.values()
         sums = {name: sum(getattr(one, name) for one in each) for name in _SUMMED}
-        causes = [cause for one in each for cause in one.causes]
         return cls(
             workspaces=workspaces,
             outcomes={outcome: sum(one.outcomes[outcome] for one in each) for outcome in Outcome},
-            causes=tuple(sorted(causes, key=lambda cause: -cause.count)),
+            causes=_commonest(cause for one in each for cause in one.causes),
             input_ended=all(one.input_ended for one in each),
             stopped_by=next((one.stopped_by for one in each if one.stopped_by is not None), None),
             elapsed=elapsed,
@@ -257,10 +237,7 @@ class Tally:
     retries: int = 0
     refusals: int = 0
     stopped_by: IntercomError | None = None
-    _causes: Counter[_Sort] = attrs.field(factory=Counter[_Sort])
-    _examples: dict[_Sort, tuple[str, Detach]] = attrs.field(
-        factory=dict[_Sort, tuple[str, Detach]]
-    )
+    _causes: dict[_Sort, Cause] = attrs.field(factory=dict[_Sort, Cause])
 
     def count_requests(self, attempts: int, refusals: int, *, again: bool) -> None:
         """Count what one try of a pair cost; `again` if an earlier try of this run came before."""
@@ -280,33 +257,34 @@ class Tally:
             self.second_tries += 1
         if error is None or outcome in _HARMLESS:
             return
-        code = error.code if isinstance(error, APIError) else None
-        sort = (outcome, type(error).__name__, getattr(error, "status", None), code)
-        self._causes[sort] += 1
-        if sort not in self._examples:
-            self._examples[sort] = readable(str(error)), result.detach
+        status, code = getattr(error, "status", None), getattr(error, "code", None)
+        sort = (outcome, type(error).__name__, status, code)
+        cause = self._causes.get(sort)
+        if cause is None:
+            text = readable(str(error))
+            cause = Cause(outcome=outcome, error=text, count=0, example=result.detach)
+        self._causes[sort] = attrs.evolve(cause, count=cause.count + 1)
 
     def summary(self, *, elapsed: float, limit: int | None) -> DetachSummary:
         """Return the run in numbers, up to now."""
-        causes = [
-            Cause(outcome=sort[0], error=text, count=count, example=example)
-            for sort, count in self._causes.most_common(_CAUSES)
-            for text, example in [self._examples[sort]]
-        ]
-        counts: dict[str, Any] = {
-            field.name: getattr(self, field.name)
-            for field in attrs.fields(Tally)
-            if not field.name.startswith("_")
-        }
+        counts = attrs.asdict(self, recurse=False, filter=lambda field, _: field.name != "_causes")
         counts["outcomes"] = dict(self.outcomes)
-        return DetachSummary(**counts, causes=tuple(causes), elapsed=elapsed, limit=limit)
+        causes = _commonest(self._causes.values())
+        return DetachSummary(**counts, causes=causes, elapsed=elapsed, limit=limit)
 
 
-def facts_of(*tallies: Tally) -> Facts:
+def _commonest(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    return tuple(sorted(causes, key=lambda cause: -cause.count)[:_CAUSES])
+
+
+def facts_of(summary: DetachSummary) -> Facts:
     """Return the numbers that the journal keeps, too."""
     return {
-        "requests": sum(tally.requests for tally in tallies),
-        "retries": sum(tally.retries for tally in tallies),
-        "refusals": sum(tally.refusals for tally in tallies),
-        "duplicates": sum(tally.duplicates for tally in tallies),
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "refusals": summary.refusals,
+        "duplicates": summary.duplicates,
+        "elapsed": summary.elapsed,
+        "quota_limit": summary.limit,
+        "stopped_by": None if summary.stopped_by is None else str(summary.stopped_by),
     }

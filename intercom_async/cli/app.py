@@ -37,20 +37,14 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _log(verbose: int) -> None:
-    if verbose:
-        log_to_stderr("info" if verbose == 1 else "debug")
-
-
 @app.callback()
 def _main(
-    _verbose: Annotated[
+    verbose: Annotated[
         int,
         typer.Option(
             "-v",
             "--verbose",
             count=True,
-            callback=_log,
             show_default=False,
             help="Log retries, refusals and outages to stderr; -vv for every request.",
         ),
@@ -60,7 +54,8 @@ def _main(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    pass
+    if verbose:
+        log_to_stderr("info" if verbose == 1 else "debug")
 
 
 async def detach(options: ChangeOptions) -> ExitStatus:
@@ -113,7 +108,7 @@ command(
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
-    without=("undo", "with_inferred"),
+    without=("undo",),
 )
 command(
     app,

@@ -6,6 +6,7 @@ can close a cell; if there is no such line, with the first line in which any quo
 can close a cell, only the first line is bad, and each line after it is read alone.
 """
 
+import contextlib
 import csv
 import itertools
 import re
@@ -18,8 +19,17 @@ import attrs
 from intercom_async.cli.lines import Lines
 from intercom_async.errors import readable
 
-Record = tuple[str, Sequence[Any] | str]
-"""A record's place, such as "line 7"; the values of its columns, or what is wrong with it."""
+
+@attrs.frozen
+class BadLine:
+    """A record that gives no pair: its place, such as "line 7", and what is wrong with it."""
+
+    place: str
+    problem: str
+
+
+Record = tuple[str, Any] | BadLine
+"""A record's place and what is in it."""
 
 csv.field_size_limit(2**31 - 1)  # `Lines` bounds a row
 
@@ -60,17 +70,14 @@ class Columns:
     def refusal(self, header: Sequence[str]) -> str:
         """Say what a header lacks, what it has, and which option would help."""
         lacking = " and ".join(repr(name) for name in self.wanted if name not in header)
-        shown = ", ".join(map(_shown, header[:_SHOWN]))
-        more = f" and {len(header) - _SHOWN} more" if len(header) > _SHOWN else ""
-        advice = f". {self._advice(header)}" if self.options else ""
-        return f"the header lacks {lacking}; found {shown}{more}{advice}"
-
-    def _advice(self, header: Sequence[str]) -> str:
+        found = ", ".join(map(_shown, header[:_SHOWN]))
+        more = ", ..." if len(header) > _SHOWN else ""
         guessed = {ours: _guess(ours, header) for ours in self.names}
-        if not all([*guessed.values()][: self.required]):
-            return f"Give {self.options}"
-        named = [f"{ours}={name}" for ours, name in guessed.items() if name not in {None, ours}]
-        return f"Try --columns {shlex.quote(','.join(named))}" if named else "Leave --columns out"
+        advice = f". Give {self.options}" if self.options else ""
+        if advice and all([*guessed.values()][: self.required]):
+            named = ",".join(f"{ours}={name}" for ours, name in guessed.items() if name)
+            advice = f". Try --columns {shlex.quote(named)}"
+        return f"the header lacks {lacking}; found {found}{more}{advice}"
 
 
 def _shown(name: str) -> str:
@@ -84,7 +91,7 @@ def _guess(column: str, header: Sequence[str]) -> str | None:
         for name in reversed(header)
         if "," not in name and readable(name) == name
     }
-    return next((simple[likely] for likely in _LIKELY[column] if likely in simple), None)
+    return next((simple[likely] for likely in _LIKELY.get(column, ()) if likely in simple), None)
 
 
 def read_rows(lines: Lines, columns: Columns, *, headless: bool = False) -> Iterator[Record]:
@@ -96,86 +103,78 @@ def read_rows(lines: Lines, columns: Columns, *, headless: bool = False) -> Iter
         SourceError: the header lacks a column or has it twice.
     """
     delimiter, header = (",", columns.wanted) if headless else _read_header(lines, columns)
-    width = len(header)
-    places = [header.index(name) if name in header else width for name in columns.names.values()]
-    for number, cells in _rows(lines, delimiter):
-        place = f"line {number}"
-        if isinstance(cells, str):
-            yield place, cells
-        elif any(cell.strip() for cell in cells[width:]):
-            yield place, f"{len(cells)} cells, but the header has {width}"
-        else:
-            values = [cells[at].strip() or None if at < len(cells) else None for at in places]
-            again = values[: columns.required] == columns.wanted
-            yield place, "the header again" if again else values
+    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
+    searched = 0  # the last line that was read in search of the end of a row
+    while True:
+        number = lines.number + 1
+        row: list[str] = []
+        taken = itertools.islice(lines.take(row), 1 if number <= searched else None)
+        try:
+            cells = _next_row(taken, delimiter)
+        except csv.Error:
+            end = _end_of(row, taken, up_to_closing)
+            searched = max(searched, lines.number)
+            lines.give_back(row[max(1, end) :])
+            problem = "a quote is never closed"
+            if end:
+                problem = "quotes in a quoted cell must be doubled"
+                problem += f"; the row ends in line {lines.number}"
+            yield BadLine(f"line {number}", f"not CSV ({problem})")
+            continue
+        if cells is None:
+            return
+        if any(map(str.strip, cells[len(header) :])):
+            problem = f"{len(cells)} cells, but the header has {len(header)}"
+            yield BadLine(f"line {number}", problem)
+        elif [cell.strip() for cell in cells] == header:
+            yield BadLine(f"line {number}", "the header again")
+        elif any(map(str.strip, cells)):
+            yield f"line {number}", dict(zip(header, cells, strict=False))
+
+
+def _end_of(row: list[str], more: Iterator[str], up_to_closing: re.Pattern[str]) -> int:
+    """Return how many lines a wrong row has; 0 if no quote can close a cell of it.
+
+    Each of `more` lines becomes one of the row's.
+    """
+    end = 0
+    for line in itertools.chain(row[-1:], more):
+        if closing := up_to_closing.match(line):
+            end = end or len(row)
+            if '"' not in line[closing.end() :]:
+                return len(row)
+    return end
 
 
 def _read_header(lines: Lines, columns: Columns) -> tuple[str, Sequence[str]]:
-    first = next(lines)
     delimiters: Sequence[str] = _DELIMITERS
+    first = next(lines)
     if named := _NAMED_DELIMITER.fullmatch(first):
         delimiters = [named[1]]
-        lines.begin()
         first = next(lines, "")
     if "\0" in first or "\r" in first.rstrip():
-        raise lines.error(
-            "this is neither UTF-8 nor UTF-16 with a byte order mark, or its lines end with CR "
-            "alone; save the file as CSV (UTF-8)"
-        )
+        raise lines.error("not UTF-8, or its lines end with CR alone; save it as CSV (UTF-8)")
+    lines.give_back([first] if first else [])
     longest: Sequence[str] = ()
     for delimiter in delimiters:
-        lines.give_back()
-        try:
-            names = [name.strip() for name in next(_reader(lines, delimiter), ())]
-        except csv.Error:
-            continue
-        for name in columns.names.values():
-            if names.count(name) > 1:
-                raise lines.error(f"the header names {name!r} twice")
-        if set(columns.wanted) <= set(names):
-            lines.begin()
-            return delimiter, names
-        longest = max(longest, names, key=len)
-    lines.give_back(1)
+        row: list[str] = []
+        with contextlib.suppress(csv.Error):
+            names = [name.strip() for name in _next_row(lines.take(row), delimiter) or ()]
+            if set(columns.wanted) <= set(names):
+                for name in columns.names.values():
+                    if names.count(name) > 1:
+                        raise lines.error(f"the header names {name!r} twice")
+                return delimiter, names
+            longest = max(longest, names, key=len)
+        lines.give_back(row)
+    next(lines, None)  # the line that the error names
     if not longest:
         raise lines.error("the header is not CSV (a quote is never closed, or not doubled)")
     raise lines.error(columns.refusal(longest))
 
 
-def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+def _next_row(lines: Iterator[str], delimiter: str) -> list[str] | None:
     # Python's reader would take a lone CR for the end of a row.
     kept = (_LONE_CR.sub("\v", line) if "\r" in line else line for line in lines)
-    return csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
-
-
-def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield the number of each row's first line, and its cells or what is wrong with it."""
-    up_to_closing = re.compile(rf'.*(?<!")(?:"")*" *(?:{re.escape(delimiter)}|\r*$)')
-    unread = True
-    while unread:
-        alone = bool(lines.again)  # in the lines that were given back no quote can close a cell
-        try:
-            for cells in _reader(itertools.islice(lines, 1) if alone else lines, delimiter):
-                if any(map(str.strip, cells)):
-                    yield lines.first, cells
-                lines.begin()
-            unread = alone
-        except csv.Error:
-            yield lines.first, f"not CSV ({_skip_bad_row(lines, up_to_closing, alone=alone)})"
-            lines.begin()
-
-
-def _skip_bad_row(lines: Lines, up_to_closing: re.Pattern[str], *, alone: bool) -> str:
-    """Return what is wrong with the row."""
-    first, end = lines.first, 0
-    for line in itertools.chain(lines.row[-1:], () if alone else lines):
-        if closing := up_to_closing.match(line):
-            end = end or lines.number
-            if '"' not in line[closing.end() :]:
-                end = lines.number
-                break
-    lines.give_back(max(1, end - first + 1))
-    if not end:
-        return "a quote is never closed"
-    up_to = f"; the row ends in line {end}" if end > first else ""
-    return f'a quote in a quoted cell must be doubled: ""{up_to}'
+    reader = csv.reader(kept, delimiter=delimiter, skipinitialspace=True, strict=True)
+    return next(reader, None)

@@ -14,10 +14,10 @@ import msgspec
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.files import writing
 from intercom_async.cli.options import JournalOptions, option
-from intercom_async.cli.report.queries import STATES, UNSETTLED
+from intercom_async.cli.report.queries import STATES
 from intercom_async.errors import InvalidArgumentError, readable
 from intercom_async.journal import reader
-from intercom_async.journal.row import Row
+from intercom_async.journal.row import UNSETTLED, Row
 
 _FORMULA: Final = re.compile(r"(^|;)([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a formula begins. In countries with decimal commas, a semicolon begins a cell too."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 import attrs
 from rich.console import Console
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.printing import say
-from intercom_async.cli.sources import BadLine
 
 _AHEAD: Final = 2000  # entries to read ahead, at most
 _PAUSE: Final = 0.01
@@ -29,14 +29,12 @@ class Feed:
     Attributes:
         _console: where to name bad lines, None for nowhere.
         _strict: whether a bad line is an error.
-        _limit: entries to take, at most.
     """
 
     _entries: Iterable[Any]
     _name: str
     _console: Console | None
     _strict: bool = False
-    _limit: int | None = None
     bad: int = attrs.field(default=0, init=False)
     _left: bool = attrs.field(default=False, init=False)
 
@@ -44,9 +42,8 @@ class Feed:
         ahead = queue.Queue[Any](_AHEAD)
         name = "intercom-async input"
         threading.Thread(target=self._read, args=(ahead,), name=name, daemon=True).start()
-        taken = 0
         try:
-            while taken != self._limit:
+            while True:
                 if ahead.empty():
                     await asyncio.sleep(_PAUSE)
                     continue
@@ -58,7 +55,6 @@ class Feed:
                 if isinstance(entry, BadLine):
                     self._complain(entry)
                 else:
-                    taken += 1
                     yield entry
         finally:
             self._left = True

@@ -53,20 +53,20 @@ async def find(options: FindOptions) -> ExitStatus:
         "email": options.email,
         "external-id": options.external_id,
     }
-    given: list[tuple[By, str]] = [
-        (by, check_id(f"--{by}", one)) for by, one in named.items() if one is not None
-    ]
+    given: dict[By, str] = {
+        by: check_id(f"--{by}", one) for by, one in named.items() if one is not None
+    }
     if len(given) + (options.people is not None) != 1:
         raise InvalidArgumentError(
             "--contact, --email, --external-id or --from", None, "given, exactly one of them"
         )
-    by, feed = given[0][0] if given else options.by, None
+    feed = None
     if options.people is not None:
-        feed = people_from(options.people, by, options.columns).feed(console)
+        feed = people_from(options.people, options.by, options.columns).feed(console)
     async with options.open_client() as client:
         search = client.find_pairs(
-            [one for _, one in given] if feed is None else feed,
-            by=by,
+            feed or given.values(),
+            by=next(iter(given)) if given else options.by,
             one_per_address=options.one_per_address,
         )
         if not options.as_json:

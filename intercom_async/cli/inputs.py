@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import shlex
 import stat
 import sys
@@ -23,10 +24,9 @@ from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession
 from intercom_async.people import By
 
-_LISTED: Final = 100  # pairs that an undo lists as left out, at most
 _LEFT_OUT: Final = (
     "only a check said that they were removed, so they may have been absent before the run; "
-    "--with-inferred puts them back too"
+    "give `attach` the list to put them back too"
 )
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
@@ -69,7 +69,7 @@ class Input:
         if console is not None and self.name == _STANDARD_INPUT and sys.stdin.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             say(console, f"reading from the terminal; end with {end}", "dim")
-        return Feed(self.entries(), self.name, console, strict, limit)
+        return Feed(itertools.islice(self.entries(), limit), self.name, console, strict)
 
 
 def read_file(path: Path, read: Callable[[io.BufferedReader, str], Iterator[Any]]) -> Iterator[Any]:
@@ -88,16 +88,15 @@ def find_input(options: ChangeOptions, console: Console) -> Input:
         if str(one).startswith(("postgresql:", "postgres:")):  # not shown: it may hold a password
             expected = "a file; `intercom-async submit` and `work` are for runs in PostgreSQL"
             raise InvalidArgumentError("SOURCE or --journal", None, expected)
-    if len(given) > 1:
-        other = "--undo" if options.undo else "--people"
-        raise InvalidArgumentError("SOURCE", options.source, f"left out with {other}")
-    if not given:
-        more = "--undo JOURNAL" if options.verb == "attach" else "--people FILE"
-        expected = f"a file, or - for standard input, or {more}"
-        raise InvalidArgumentError("SOURCE", None, expected)
-    if options.undo is not None:
-        return _undo(options.undo, options, console)
+    if len(given) != 1:
+        other = ("--undo", "JOURNAL") if options.verb == "attach" else ("--people", "FILE")
+        expected = f"a file, or - for standard input, or {' '.join(other)}"
+        if given:
+            expected = f"left out with {other[0]}"
+        raise InvalidArgumentError("SOURCE", options.source, expected)
     path = Path(given[0])
+    if options.undo is not None:
+        return _undo(path, options, console)
     if options.people is not None:
         ending = _ONE_PER_ADDRESS if options.one_per_address else ""
         return people_from(path, options.by, options.columns, ending, options.limit)
@@ -105,7 +104,7 @@ def find_input(options: ChangeOptions, console: Console) -> Input:
         return _file(path, parse_columns(options.columns), "", options.limit)
     if options.limit is not None:
         raise InvalidArgumentError("--limit", options.limit, "left out with a journal")
-    return _journal(path, options.verb, console)
+    return _journal(path, options, console)
 
 
 def people_from(
@@ -130,17 +129,14 @@ def unread_inputs(sessions: Sequence[KeptSession]) -> list[Source]:
             continue
         unread.pop(source.name, None)
         if session.input_ended:
-            unread = {name: one for name, one in unread.items() if _file_of(one) is not None}
+            unread = {name: one for name, one in unread.items() if _can_be_read_again(one)}
         else:
             unread[source.name] = source
     return list(unread.values())
 
 
-def _file_of(source: Source) -> Path | None:
-    """Return the file of an input that can be read again."""
-    again = source.kind.startswith(("file", "undo")) and source.name is not None
-    file = Path(source.name or "")
-    return file if again and file.is_file() else None
+def _can_be_read_again(source: Source) -> bool:
+    return source.kind.startswith(("file", "undo")) and Path(source.name or "").is_file()
 
 
 def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None) -> Input:
@@ -153,89 +149,78 @@ def _file(path: Path, columns: Mapping[str, str], ending: str, limit: int | None
     return _input(Source(kind=kind + ending, name=name, columns=columns or None), path)
 
 
-def _input(source: Source, path: Path, **facts: Any) -> Input:
+def _input(source: Source, path: Path) -> Input:
     columns, standard = source.columns or {}, str(path) == "-"
-    by: By | None = None
-    if _PEOPLE in source.kind:
-        by = next((one for one, column in PEOPLE.items() if column in columns), None)
-
-    def read(stream: io.BufferedReader, name: str) -> Iterator[Any]:
-        if by is None:
-            return read_pairs(stream, name, columns=columns)
-        return read_people(stream, name, by=by, columns=columns)
-
+    people = _PEOPLE in source.kind
+    read = read_people if people else read_pairs
     return Input(
-        entries=functools.partial(read_file, path, read),
+        entries=functools.partial(read_file, path, functools.partial(read, columns=columns)),
         name=_STANDARD_INPUT if standard else str(path),
         source=source,
         file=sys.stdin.fileno() if standard else path,
-        by=by,
+        by=next(by for by, column in PEOPLE.items() if column in columns) if people else None,
         one_per_address=_ONE_PER_ADDRESS in source.kind,
-        **facts,
     )
 
 
-def _journal(path: Path, verb: str, console: Console) -> Input:
+def _journal(path: Path, options: ChangeOptions, console: Console) -> Input:
+    """Return the input that its run had not read to its end, or else what is left in itself."""
     with reader.open(path) as journal:
         binding, counts = journal.binding, journal.counts()
         people, sessions = journal.people(), journal.sessions
-    if binding.operation != verb:
+    if binding.operation != options.verb:
         seen = f"is one of `{binding.operation}`; `attach --undo` puts back what `detach` removed"
-        expected = f"pairs, or the journal of a run of `{verb}`"
+        expected = f"pairs, or the journal of a run of `{options.verb}`"
         raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
-    missing = None
-    if inputs := unread_inputs(sessions):
-        *others, unread = inputs
-        file = _file_of(unread)
-        if file is not None and unread.kind != "undo":
-            say(console, f"the run had not read {file} to its end; reading on", "dim")
-            if others:
-                files = ", ".join(str(one.name or one.kind) for one in others)
-                missing = (
-                    f"an earlier input ({files}) was not read to its end either; for the rest, "
-                    f"run: {shlex.join(['intercom-async', verb, str(path)])}"
-                )
-            return _input(unread, file, journal=path, binding=binding, missing=missing)
-        where = unread.kind if unread.name is None else f"{unread.kind}, {unread.name}"
-        again = ["--people", "INPUT"] if _PEOPLE in unread.kind else ["INPUT"]
-        again = ["--undo", str(file)] if file else again
-        missing = (
-            f"the input ({where}) was not read to its end; for the rest, run: "
-            f"{shlex.join(['intercom-async', verb, *again, '--journal', str(path)])}"
+    unread = unread_inputs(sessions)
+    if again := next(filter(_can_be_read_again, reversed(unread)), None):
+        unread.remove(again)
+        file = Path(str(again.name))
+        say(console, f"the run had not read {file} to its end; reading on", "dim")
+        undo = again.kind == "undo"
+        given = _undo(file, options, console) if undo else _input(again, file)
+    else:
+        complete = all(PersonState(state).settled for state in people)
+        left = sum(n for state, n in counts.items() if state not in SETTLED)
+        rules = [one.source.kind for one in sessions if one.source]
+        given = Input(
+            entries=None,
+            by="email" if people else None,  # the journal knows each one's own
+            one_per_address=any(_ONE_PER_ADDRESS in kind for kind in rules),
+            name=str(path),
+            source=Source(kind="journal", name=str(path.absolute())),
+            total=left if complete else None,
         )
-    complete = all(PersonState(state).settled for state in people)
-    return Input(
-        entries=None,
-        by="email" if people else None,  # the journal knows each one's own
-        one_per_address=any(one.source and _ONE_PER_ADDRESS in one.source.kind for one in sessions),
-        name=str(path),
-        source=Source(kind="journal", name=str(path.absolute())),
-        journal=path,
-        binding=binding,
-        total=sum(n for state, n in counts.items() if state not in SETTLED) if complete else None,
-        missing=missing,
-    )
+    missing = _missing(unread, path, options.verb) if unread else None
+    return attrs.evolve(given, journal=path, binding=binding, missing=missing)
+
+
+def _missing(unread: Sequence[Source], journal: Path, verb: str) -> str:
+    names = ", ".join(one.kind if one.name is None else one.name for one in unread)
+    again = [str(journal)]
+    if not any(map(_can_be_read_again, unread)):
+        people = any(_PEOPLE in one.kind for one in unread)
+        again = [*["--people"][:people], "INPUT", "--journal", *again]
+    run = shlex.join(["intercom-async", verb, *again])
+    return f"an input ({names}) was not read to its end; for the rest, run: {run}"
 
 
 def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
-    inferred = None if options.with_inferred else False
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
             seen = f"is one of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
-        total = sum(1 for _ in journal.rows(_DETACHED, inferred=inferred))
-        left_out = () if options.with_inferred else journal.rows(_DETACHED, inferred=True)
-        number = 0
-        for number, row in enumerate(left_out, start=1):
-            if number <= _LISTED:
-                say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
-        if number:
-            say(console, f"{amount(number, 'pair')} left out: {_LEFT_OUT}", "yellow")
+        left_out = 0
+        for row in journal.rows(_DETACHED, inferred=True):
+            say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
+            left_out += 1
+        if left_out:
+            say(console, f"{amount(left_out, 'pair')} left out: {_LEFT_OUT}", "yellow")
 
     def entries() -> Iterator[Detach]:
         with reader.open(path) as journal:
-            for row in journal.rows(_DETACHED, inferred=inferred):
+            for row in journal.rows(_DETACHED, inferred=False):
                 admin_id = row.admin_id if options.admin_id is None else None
                 yield Detach(row.conversation_id, row.contact_id, admin_id)
 
@@ -246,5 +231,4 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         file=path,
         journal=path.with_suffix(f".undo{path.suffix}"),
         binding=binding,
-        total=total,
     )

@@ -35,8 +35,11 @@ def question(
     """
     rest = "the rest of " if resumes else ""
     whom = _as_whom(identity, options.admin())
-    how_long = _how_long(client, given, total)
-    return f"{options.verb.capitalize()} {rest}{_how_many(given, total)}{whom}{how_long}?"
+    contacts = "contacts" if total is None else amount(total, "contact")
+    how_long = _how_long(client, total)
+    if given.by is not None:
+        contacts, how_long = f"{contacts} from every group conversation", ""
+    return f"{options.verb.capitalize()} {rest}{contacts}{whom}{how_long}?"
 
 
 def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
@@ -59,11 +62,6 @@ def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-def _how_many(given: Input, total: int | None) -> str:
-    contacts = "contacts" if total is None else amount(total, "contact")
-    return contacts if given.by is None else f"{contacts} from every group conversation"
-
-
 def _as_whom(identity: Identity | None, admin_id: str | None) -> str:
     text = ""
     if identity is not None and identity.app is not None:
@@ -75,9 +73,9 @@ def _as_whom(identity: Identity | None, admin_id: str | None) -> str:
     return text if admin_id is None else f"{text} as admin {readable(admin_id, 80)}"
 
 
-def _how_long(client: IntercomClient, given: Input, total: int | None) -> str:
+def _how_long(client: IntercomClient, total: int | None) -> str:
     limit = None if client.rate_limit is None else client.rate_limit.limit
-    if not total or not limit or given.by is not None:
+    if not total or not limit:
         return ""
     rate = limit * 60 / WINDOW
     minutes = math.ceil(total / rate)

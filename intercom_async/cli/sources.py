@@ -8,12 +8,9 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, Final, TypeVar
 
-import attrs
-
-from intercom_async.cli.csv_rows import Columns, Record, read_rows
+from intercom_async.cli.csv_rows import BadLine, Columns, Record, read_rows
 from intercom_async.cli.lines import Lines
 from intercom_async.detaching import Detach
 from intercom_async.documents import is_list, is_object
@@ -34,14 +31,6 @@ _ADDRESS: Final = re.compile(r"[^,;\t@\n]+@[^,;\t@\n]+")
 """A first line that is an address, not a header."""
 
 _Entry = TypeVar("_Entry")
-
-
-@attrs.frozen
-class BadLine:
-    """A record that gives no pair: its place, such as "line 7", and what is wrong with it."""
-
-    place: str
-    problem: str
 
 
 def read_pairs(
@@ -65,12 +54,14 @@ def read_pairs(
 
 
 def read_people(
-    stream: io.BufferedReader, name: str, *, by: By, columns: Mapping[str, str] | None = None
+    stream: io.BufferedReader, name: str, *, columns: Mapping[str, str]
 ) -> Iterator[str | BadLine]:
-    """Yield the people of an opened file, as `read_pairs` does; addresses need no header."""
-    column = PEOPLE[by]
-    names = {column: (columns or {}).get(column, column)}
-    wanted = Columns(names, 1, f"--columns {column}=... or another --by")
+    """Yield the people of an opened file, as `read_pairs` does; addresses need no header.
+
+    `columns` maps one of `PEOPLE` to the file's own name.
+    """
+    (column,) = columns
+    wanted = Columns(columns, 1, f"--columns {column}=... or another --by")
     return _read(stream, name, wanted, lambda values: check_id(column, values[0]))
 
 
@@ -99,64 +90,65 @@ def _pair(values: Sequence[Any]) -> Detach:
 def _read(
     stream: io.BufferedReader, name: str, columns: Columns, make: Callable[[Sequence[Any]], _Entry]
 ) -> Iterator[_Entry | BadLine]:
-    with closing(Lines(stream, name)) as lines:
-        for place, values in _records(lines, columns):
-            if isinstance(values, str):
-                yield BadLine(place, values)
+    lines = Lines(stream, name)
+    with stream:
+        for record in _records(lines, columns):
+            if isinstance(record, BadLine):
+                yield record
                 continue
+            place, document = record
             try:
-                yield make(values)
+                yield make(_values(document, columns))
             except InvalidArgumentError as error:
                 missing = error.value is None and error.seen == "is missing"
                 yield BadLine(place, f"{error.name} is missing" if missing else str(error))
 
 
+def _values(document: Any, columns: Columns) -> Sequence[Any]:
+    """Return the values of a record's columns; a text that a database left empty is missing."""
+    values: Sequence[Any] = ()
+    if is_object(document):
+        values = [document.get(name) for name in columns.names.values()]
+    elif is_list(document):
+        values = document
+    if not columns.required <= len(values) <= len(columns.names):
+        expected = f"an object such as {json.dumps(dict.fromkeys(columns.wanted, '...'))}"
+        raise InvalidArgumentError("a record", document, expected)
+    return [value.strip() or None if isinstance(value, str) else value for value in values]
+
+
 def _records(lines: Lines, columns: Columns) -> Iterator[Record]:
-    first = next((line.strip() for line in lines if not line.isspace()), None)
+    first = next((line for line in lines if not line.isspace()), None)
     if first is None:
         raise lines.error("the file is empty; it must begin with a CSV header or JSON", whole=True)
-    lines.row = lines.row[-1:]
-    lines.give_back()
+    lines.give_back([first])
+    first = first.strip()
     if _ARRAY.match(first):
-        return _json_array(lines, columns)
+        return _json_array(lines)
     if first.startswith(("{", "[")):
-        return _json_lines(lines, columns)
+        return _json_lines(lines)
     headless = "email" in columns.names and _ADDRESS.fullmatch(first) is not None
     return read_rows(lines, columns, headless=headless)
 
 
-def _json_lines(lines: Lines, columns: Columns) -> Iterator[Record]:
+def _json_lines(lines: Lines) -> Iterator[Record]:
     for line in lines:
-        lines.begin()
         if not line.isspace():
             try:
-                values = _values(json.loads(line), columns)
-            except RecursionError:
-                values = "not a pair: nested too deeply"
-            except ValueError as error:
-                values = f"not JSON ({error})"
-            yield f"line {lines.number}", values
+                yield f"line {lines.number}", json.loads(line)
+            except (RecursionError, ValueError) as error:
+                yield BadLine(f"line {lines.number}", f"not JSON ({error})")
 
 
-def _json_array(lines: Lines, columns: Columns) -> Iterator[Record]:
+def _json_array(lines: Lines) -> Iterator[Record]:
+    before = "\n" * lines.number  # for the number of the line that an error names
+    text = "".join(lines.take([]))
+    if next(lines, None) is not None:
+        problem = "the array is too long; write JSON lines, for example with jq -c '.[]'"
+        raise lines.error(problem, whole=True)
     try:
-        items = json.loads(lines.rest())
+        items = json.loads(before + text)
     except (RecursionError, ValueError) as error:
         raise lines.error(f"not JSON ({error})", whole=True) from None
     for number, item in enumerate(items, start=1):
-        yield f"item {number}", _values(item, columns)
-
-
-def _values(document: Any, columns: Columns) -> Sequence[Any] | str:
-    required = [*columns.names][: columns.required]
-    values: Sequence[Any]
-    if is_object(document):
-        values = [document.get(name) for name in columns.names.values()]
-    elif not is_list(document):
-        return f"not an object such as {json.dumps(dict.fromkeys(required, '...'))}"
-    elif columns.required <= len(document) <= len(columns.names):
-        values = document
-    else:
-        return f"a list of {len(document)}, not [{', '.join(required)}]"
-    # An id that a database left empty is missing.
-    return [None if value == "" else value for value in values]
+        yield f"item {number}", item

@@ -22,7 +22,7 @@ import logging
 import signal
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from intercom_async.integrations import missing
 
@@ -32,8 +32,6 @@ try:
 except ModuleNotFoundError as error:
     raise missing(__name__, error) from error
 
-from intercom_async.bulk.run import DetachRun
-from intercom_async.bulk.summary import DetachSummary
 from intercom_async.errors import (
     CertificateError,
     ClientStateError,
@@ -53,6 +51,9 @@ from intercom_async.journal.postgres_runs import Loaded, Runs, RunStatus
 from intercom_async.pairs import as_routed
 from intercom_async.people import each
 from intercom_async.pool import IntercomPool
+
+if TYPE_CHECKING:
+    from intercom_async.bulk.run import DetachRun
 
 __all__ = ["DetachJobs", "RunStatus"]
 
@@ -92,8 +93,8 @@ class DetachJobs:
         self._admin_id = admin_id
         self._queue = queue
         self._runs = Runs(url)
-        self._here = set[str]()  # locks of the workspaces that this worker has
-        self._going: dict[DetachRun, str] = {}
+        # What this worker has, by run and workspace; None before it sends and after it was stopped.
+        self._here: dict[tuple[str, str], DetachRun | None] = {}
         self._pool: IntercomPool | None = None
         self._stopping = False
         self._worker: asyncio.Task[None] | None = None
@@ -152,29 +153,27 @@ class DetachJobs:
             queue=self._queue, task=_TASK, status="todo"
         )
         # One that Intercom keeps waiting before its run begins has no owner yet.
-        known = {job.queueing_lock for job in jobs} | self._here
+        known = {job.queueing_lock for job in jobs} | {_lock_of(*one) for one in self._here}
         deferred = 0
         for run, workspace in waiting:
             lock = _lock_of(run, workspace)
             if lock not in known:
                 with contextlib.suppress(AlreadyEnqueued):
-                    await self._task.configure(queueing_lock=lock).defer_async(
-                        run=run, workspace=workspace
-                    )
+                    job = self._task.configure(queueing_lock=lock)
+                    await job.defer_async(run=run, workspace=workspace)
                     deferred += 1
         return deferred
 
     # --- a worker ------------------------------------------------------------------------------
 
     async def _work_off(self, run: str, workspace: str) -> None:
-        lock = _lock_of(run, workspace)
-        if lock in self._here:  # a workspace that hangs must not take the places of others
+        if (run, workspace) in self._here:  # one that hangs must not take the places of others
             return
-        self._here.add(lock)
+        self._here[run, workspace] = None
         try:
             await self._drain(run, workspace)
         finally:
-            self._here.discard(lock)
+            del self._here[run, workspace]
 
     async def _drain(self, run: str, workspace: str) -> None:
         """Send a workspace's pairs; while some are left, `reconcile` gives it another job."""
@@ -183,36 +182,28 @@ class DetachJobs:
             return
         if self._pool is None:
             raise ClientStateError("only `DetachJobs.work` works jobs off")
+        source = Source(kind="journal")
+        journal = Journal(self._url, source=source, run=run, workspace=workspace)
         try:
             async with self._pool.client(workspace) as client:
-                source = Source(kind="journal")
-                journal = Journal(self._url, source=source, run=run, workspace=workspace)
                 admin_id = client.admin_id or self._admin_id
                 going = client.detach_contacts(journal=journal, admin_id=admin_id)
-                summary = await self._carry_out(going, run)
+                self._here[run, workspace] = going
+                if self._stopping:
+                    going.stop()
+                summary = await going
         except (JournalLockedError, JournalLostError):
             return  # another worker has it
         except (WorkspaceAccessError, JournalMismatchError) as error:
             await self._runs.ended(run, workspace, loaded, str(error))
             return
-        if summary is None:
-            return
         reason = summary.stopped_by
+        if self._stopping or self._here[run, workspace] is None:
+            return
         if isinstance(reason, ConnectionFailedError) and not isinstance(reason, CertificateError):
             _logger.warning("%s: %s", workspace, reason)
             return
         await self._runs.ended(run, workspace, loaded, None if reason is None else str(reason))
-
-    async def _carry_out(self, going: DetachRun, run: str) -> DetachSummary | None:
-        """Let a run come to its end; None if it was stopped."""
-        self._going[going] = run
-        try:
-            if self._stopping:
-                going.stop()
-            summary = await going
-        finally:
-            stopped = self._going.pop(going, None) is None or self._stopping
-        return None if stopped else summary
 
     async def work(self, *, concurrency: int = 50, grace: float = 20.0, **options: Any) -> None:
         """Work until SIGTERM or SIGINT, over restarts of the database; a second signal kills.
@@ -223,21 +214,19 @@ class DetachJobs:
             **options: others of `procrastinate.App.run_worker_async`; with `wait=False` it ends
                 when there is no job.
         """
-        loop = asyncio.get_running_loop()
+        options |= {"concurrency": concurrency, "shutdown_graceful_timeout": grace}
         self._stopping = False
         with contextlib.suppress(NotImplementedError):  # Windows
             for number in _SIGNALS:
-                loop.add_signal_handler(number, self.stop)
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
         try:
             async with self._open_pool() as self._pool:
-                await self._work_on(
-                    concurrency=concurrency, shutdown_graceful_timeout=grace, **options
-                )
+                await self._work_on(options)
         finally:
             self._pool = None
             self._let_signals_go()
 
-    async def _work_on(self, **options: Any) -> None:
+    async def _work_on(self, options: dict[str, Any]) -> None:
         """Run the engine's worker, again and again: it ends when the database's connections do."""
         while not self._stopping:
             worker = self._worker = asyncio.create_task(self._work(**options))
@@ -258,8 +247,9 @@ class DetachJobs:
         """End `work`: requests in flight finish, and the workspaces are free for others."""
         self._stopping = True
         self._let_signals_go()
-        for going in self._going:
-            going.stop()
+        for going in self._here.values():
+            if going is not None:
+                going.stop()
         if self._worker is not None:
             self._worker.cancel()
 
@@ -284,10 +274,10 @@ class DetachJobs:
         while True:
             try:
                 await self.reconcile()
-                closed = await self._runs.not_open() if self._going else set[str]()
-                for going, run in tuple(self._going.items()):
-                    if run in closed:
-                        del self._going[going]
+                closed = await self._runs.not_open() if self._here else ()
+                for (run, workspace), going in self._here.items():
+                    if run in closed and going is not None:
+                        self._here[run, workspace] = None
                         going.stop()
             except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
                 _logger.warning("%s: %s", type(error).__name__, error)

@@ -27,6 +27,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
@@ -44,11 +45,21 @@ except ModuleNotFoundError as error:
 
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pacing.server_clock import WINDOW
+from intercom_async.pacing.window import (
+    Lane,
+    Permit,
+    QuotaWindow,
+    RateLimitHeaders,
+    RateLimitPolicy,
+)
 
 logger: Final = logging.getLogger("intercom_async")
 
 _LIFETIME: Final = int(3 * WINDOW * 1000)
 """Milliseconds after which Redis forgets a window."""
+
+_RESERVE: Final = 0.02
+"""Part of the limit that is never leased, for what the headers report too late."""
 
 _TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
@@ -76,8 +87,6 @@ class RedisBudget:
     Args:
         redis: a URL such as "redis://localhost:6379/0", or a client of the application's, which
             is used and never closed.
-        reserve: part of the limit (0 to 1) that is never leased, at least one request of every
-            limit above 10: a margin for what the headers report too late.
         deadline: seconds Redis may take for an answer before the circuit opens.
         probe_every: seconds between two probes of a Redis that failed.
 
@@ -90,12 +99,9 @@ class RedisBudget:
         redis: "Redis | str",
         *,
         prefix: str = "intercom_async",
-        reserve: float = 0.02,
         deadline: float = 0.05,
         probe_every: float = 5.0,
     ) -> None:
-        if not 0 <= reserve < 1:
-            raise InvalidArgumentError("reserve", reserve, "a number from 0 to 1, not 1")
         for name, value in (("deadline", deadline), ("probe_every", probe_every)):
             if not value > 0:
                 raise InvalidArgumentError(name, value, "a positive number of seconds")
@@ -103,7 +109,6 @@ class RedisBudget:
         self._redis = _connect(redis) if isinstance(redis, str) else redis
         self._script: Any = self._redis.register_script(_SCRIPT)
         self._prefix = prefix
-        self.reserve = reserve
         self.deadline = deadline
         self.probe_every = probe_every
         self._broken = False
@@ -131,13 +136,15 @@ class RedisBudget:
         """Whether permits are leased from Redis now; False while it is slow, gone or closed."""
         return not self._broken and not self._closed
 
-    def gate(self, name: str, *, wake: Callable[[], None]) -> "RedisGate":
-        """See `SharedBudget.gate`."""
-        return RedisGate(self, f"{self._prefix}:{name}", wake)
-
-    def usable(self, limit: int) -> int:
-        """Return how many permits of a window may be leased."""
-        return max(1, limit - max(math.ceil(limit * self.reserve), int(limit > 10)))
+    def window(
+        self,
+        name: str,
+        policy: RateLimitPolicy,
+        random: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> QuotaWindow:
+        """See `SharedBudget.window`."""
+        return _LeasedWindow(self, f"{self._prefix}:{name}", policy, random, wake)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background; `aclose` cancels it."""
@@ -158,7 +165,7 @@ class RedisBudget:
     async def lease(
         self, key: str, *, usable: int, want: int, reported: int, unleased: int = 0
     ) -> int:
-        """Take up to `want` permits and return how many there were.
+        """Take up to `want` permits and return how many there were; see `_SCRIPT`.
 
         Args:
             reported: permits used as the server reported, -1 for no report.
@@ -181,6 +188,11 @@ class RedisBudget:
         logger.info("Redis is well again; permits are leased from it")
 
 
+def usable(limit: int) -> int:
+    """Return how many permits of a window may be leased."""
+    return max(1, limit - math.ceil(limit * _RESERVE))
+
+
 def _connect(url: str) -> Redis:
     # No retries: falling back is better than waiting.
     from_url: Any = Redis.from_url  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # untyped options
@@ -197,74 +209,91 @@ class _Lease:
     fetching: bool = False
 
 
-class RedisGate:
-    """One limiter's leases; see `intercom_async.pacing.shared_budget.Gate`."""
+class _LeasedWindow(QuotaWindow):
+    """A shared quota: a request leaves when the headers and a lease let it."""
 
-    def __init__(self, budget: RedisBudget, key: str, wake: Callable[[], None]) -> None:
-        self._budget = budget
+    def __init__(
+        self,
+        budget: RedisBudget,
+        key: str,
+        policy: RateLimitPolicy,
+        random: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        super().__init__(policy, random)
+        self._shared = budget
         self._key = key
         self._wake = wake
-        self._leases: dict[float, _Lease] = {}
-        self._reset = 0.0
+        self._leases = defaultdict[float, _Lease](_Lease)  # by the end of their windows
         self._charged: tuple[float, ...] = ()
-        self._unleased = 0
+        self._unleased = 0  # requests that no lease was charged for
         self._reported = (0.0, -1)  # the end of a window, permits used in it
-        self._round_trip = 0.1
+        self._way = 0.1  # seconds from a permit to the reply
 
-    def wait(self, *, limit: int, reset: float, left: float) -> float:
-        """See `Gate.wait`."""
-        if reset != self._reset:
-            self._enter(reset)
+    def wait(self, lane: Lane, now: float, *, backlog: int | None) -> float:
+        """See `QuotaWindow.wait`; before the first reply there is no window to lease from."""
+        wait = super().wait(lane, now, backlog=backlog)
+        if wait > 0.0 or self.limit is None:
+            return wait
         self._charged = ()
-        if not self._budget.working:
+        if not self._shared.working:
             return 0.0
-        charged = (reset,) if left > self._round_trip else (reset, reset + WINDOW)
-        waits = [self._wait_for(window, limit) for window in charged]
-        if any(waits):
-            # When a window is used up, nothing changes before its end.
-            used_up = any(self._lease_of(window).used_up for window in charged)
-            return max(_TICK, left) if used_up else self._budget.deadline
-        self._charged = charged
-        return 0.0
+        for window in [window for window in self._leases if window < self.reset]:
+            del self._leases[window]
+            self._unleased = 0
+        left = self._left(now)
+        charged = (self.reset,) if left > self._way else (self.reset, self.reset + WINDOW)
+        leases = [self._leased(window, self.limit) for window in charged]
+        if all(lease.permits > 0 for lease in leases):
+            self._charged = charged
+            return 0.0
+        # When a window is used up, nothing changes before its end.
+        used_up = any(lease.used_up for lease in leases)
+        return max(_TICK, left) if used_up else self._shared.deadline
 
-    def least_wait(self, *, reset: float, left: float) -> float:
-        """See `Gate.least_wait`."""
-        lease = self._leases.get(reset)
-        used_up = lease is not None and lease.used_up and lease.permits == 0
-        return max(0.0, left) if used_up and self._budget.working else 0.0
+    def least_wait(self, ahead: int, now: float) -> float:
+        """See `QuotaWindow.least_wait`."""
+        wait = super().least_wait(ahead, now)
+        lease = self._leases[self.reset]
+        used_up = lease.used_up and lease.permits == 0 and self._shared.working
+        return max(wait, self._left(now)) if used_up else wait
 
-    def take(self) -> None:
-        """See `Gate.take`."""
+    def take(self, lane: Lane, now: float) -> Permit:
+        """See `QuotaWindow.take`."""
         for window in self._charged:
-            self._lease_of(window).permits -= 1
+            self._leases[window].permits -= 1
         if not self._charged:
             self._unleased += 1
         self._charged = ()
+        return super().take(lane, now)
 
-    def observe(self, *, limit: int, remaining: int, reset: float, elapsed: float) -> None:
-        """See `Gate.observe`."""
-        self._round_trip += (elapsed - self._round_trip) / 8.0
-        self._reported = max(self._reported, (reset, limit - remaining))
+    def answered(
+        self,
+        permit: Permit,
+        headers: RateLimitHeaders | None,
+        *,
+        status: int,
+        code: str | None,
+        now: float,
+    ) -> None:
+        """See `QuotaWindow.answered`."""
+        super().answered(permit, headers, status=status, code=code, now=now)
+        if headers is not None and headers.quota is not None:
+            limit, remaining, reset = headers.quota
+            self._way += (now - permit.sent - self._way) / 8.0
+            self._reported = max(self._reported, (reset, limit - remaining))
 
-    def _enter(self, reset: float) -> None:
-        """A window begins: leases of earlier ones have lapsed."""
-        if self._reset:  # before it, requests went without knowing any window
-            self._unleased = 0
-        self._reset = reset
-        for window in [window for window in self._leases if window < reset]:
-            del self._leases[window]
+    def _left(self, now: float) -> float:
+        return self.reset - self.clock.now(now)
 
-    def _lease_of(self, window: float) -> _Lease:
-        return self._leases.setdefault(window, _Lease())
-
-    def _wait_for(self, window: float, limit: int) -> bool:
-        """Whether no permit of a window is left; fetches more before the last one is taken."""
-        lease = self._lease_of(window)
+    def _leased(self, window: float, limit: int) -> _Lease:
+        """Return the lease of a window; fetch more permits before the last one is taken."""
+        lease = self._leases[window]
         want = max(1, limit // 100)
         if lease.permits <= want // 2 and not lease.used_up and not lease.fetching:
             lease.fetching = True
-            self._budget.spawn(self._fetch(lease, window, limit, want))
-        return lease.permits <= 0
+            self._shared.spawn(self._fetch(lease, window, limit, want))
+        return lease
 
     async def _fetch(self, lease: _Lease, window: float, limit: int, want: int) -> None:
         """Lease permits of a window and let the limiter look again, whatever came of it."""
@@ -272,15 +301,15 @@ class RedisGate:
         unleased, self._unleased = self._unleased, 0
         reset, used = self._reported
         try:
-            granted = await self._budget.lease(
+            granted = await self._shared.lease(
                 f"{self._key}:{window:.0f}",
-                usable=self._budget.usable(limit),
+                usable=usable(limit),
                 want=want,
                 reported=used if window == reset else -1,
                 unleased=unleased,
             )
         except _FAILURES as error:
-            self._budget.open_circuit(error)
+            self._shared.open_circuit(error)
         else:
             lease.permits += granted
             lease.used_up = granted < want

@@ -26,12 +26,11 @@ from intercom_async.journal.errors import (
     JournalLostError,
     unusable,
 )
-from intercom_async.journal.row import Binding, Row, storable
+from intercom_async.journal.row import UNSETTLED, Binding, Row
 from intercom_async.journal.store import (
     COLUMNS,
     KEY,
     NAMES,
-    UNSETTLED,
     UPDATES,
     Store,
     row_of,
@@ -85,7 +84,7 @@ _WRITE: Final = f"""
 """
 _LEFT: Final = f"""
     SELECT DISTINCT workspace FROM intercom_count
-    WHERE run = %(run)s AND pairs > 0 AND {UNSETTLED} ORDER BY workspace
+    WHERE run = %(run)s AND pairs > 0 AND state IN {UNSETTLED} ORDER BY workspace
 """
 _KEPT: Final = """
     SELECT (SELECT coalesce(jsonb_object_agg(state, pairs), '{}') FROM intercom_count
@@ -196,7 +195,7 @@ class PostgresStore(Store):
             "workspaces": sorted(workspaces),
             "base_url": now.base_url or None,
             "app_id": now.app_id,
-            "app_name": storable(now.app_name),
+            "app_name": now.app_name,
         }
         self._execute(_LOCK, **facts)
         self._execute(_OUST, **facts)
@@ -223,8 +222,8 @@ class PostgresStore(Store):
 
     def write(self, rows: Sequence[Row]) -> None:
         latest = {row.key: row for row in rows}
-        given = [asdict(latest[key]) for key in sorted(latest)]
-        self._expect(len(given), self._execute(_WRITE, rows=_as_json(given)).rowcount)
+        given = msgspec.json.encode([asdict(latest[key]) for key in sorted(latest)]).decode()
+        self._expect(len(latest), self._execute(_WRITE, rows=given).rowcount)
         self._renewed()
 
     def fetch(self, statement: str, **facts: Any) -> list[Row]:
@@ -234,7 +233,7 @@ class PostgresStore(Store):
         return [workspace for (workspace,) in self._execute(_LEFT)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
-        facts = {"base_url": None, "app_id": app_id, "app_name": storable(app_name)}
+        facts = {"base_url": None, "app_id": app_id, "app_name": app_name}
         found = self._execute(_OWN, workspaces=[workspace], **facts).fetchall()
         self._expect(1, len(found))
         return found[0][1:]
@@ -245,9 +244,8 @@ class PostgresStore(Store):
 
     def _update(self, facts: Mapping[str, Any], lease: str) -> int:
         changes = ", ".join([lease, *(f"{name} = %({name})s" for name in facts)])
-        stored = {name: storable(value) for name, value in facts.items()}
         statement = f"UPDATE intercom_session SET {changes} WHERE {_MINE}"
-        return self._execute(statement, **stored).rowcount
+        return self._execute(statement, **facts).rowcount
 
     def close(self, facts: Mapping[str, Any]) -> None:
         self._update(facts, _RELEASED)
@@ -261,14 +259,3 @@ class PostgresStore(Store):
             self._disconnect()
         self._facts.pop("session", None)
         self._disconnect()
-
-
-def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    try:
-        text = msgspec.json.encode(rows)
-    except UnicodeEncodeError:
-        text = b"\\u0000"
-    if b"\\u0000" in text:
-        stored = [{name: storable(value) for name, value in row.items()} for row in rows]
-        text = msgspec.json.encode(stored)
-    return text.decode()

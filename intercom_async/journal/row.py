@@ -27,6 +27,9 @@ class State(enum.StrEnum):
 SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 """States of pairs that need no repetition."""
 
+UNSETTLED: Final = tuple(str(one) for one in (*Outcome, *State) if str(one) not in SETTLED)
+"""All other states; as text it is a list in SQL."""
+
 _UNRECORDED: Final = {
     State.PENDING.value: Outcome.NOT_ATTEMPTED,
     State.SENDING.value: Outcome.UNKNOWN,
@@ -34,6 +37,13 @@ _UNRECORDED: Final = {
 
 RowKey = tuple[str, str, str]
 """Workspace, conversation and contact."""
+
+
+def storable(value: Any) -> Any:
+    """Escape what databases refuse in a text: lone surrogates, and zero bytes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return value
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -77,6 +87,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ) -> "Row":
         """Return the row of a pair that has its outcome, or waits for its second try."""
         pair, error = result.detach, result.error
+        status = code = error_type = text = None
+        if error is not None:
+            status, code = getattr(error, "status", None), storable(getattr(error, "code", None))
+            error_type, text = type(error).__name__, storable(str(error))
         return cls(
             conversation_id=pair.conversation_id,
             contact_id=pair.contact_id,
@@ -87,10 +101,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
             in_doubt=result.in_doubt or result.outcome is Outcome.UNKNOWN,
             attempts=result.attempts,
             refusals=result.refusals,
-            status=getattr(error, "status", None),
-            code=getattr(error, "code", None),
-            error_type=None if error is None else type(error).__name__,
-            error=None if error is None else str(error),
+            status=status,
+            code=code,
+            error_type=error_type,
+            error=text,
             request_id=result.request_id,
             deferred=deferred,
             second_try=result.second_try,
@@ -151,7 +165,7 @@ class Binding:
     operation: str
     base_url: str
     app_id: str | None = None
-    app_name: str | None = None
+    app_name: str | None = attrs.field(default=None, converter=storable)
 
     @property
     def workspace(self) -> str:
@@ -190,12 +204,5 @@ class Source:
     """
 
     kind: str
-    name: str | None = None
+    name: str | None = attrs.field(default=None, converter=storable)
     columns: Mapping[str, str] | None = None
-
-
-def storable(value: Any) -> Any:
-    """Escape what databases refuse in a text: lone surrogates, and zero bytes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-    return value

@@ -7,7 +7,6 @@ import asyncio
 import functools
 import math
 import os
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -18,7 +17,7 @@ from msgspec.structs import replace
 
 from intercom_async.detaching import Detach
 from intercom_async.journal.errors import JournalError, JournalLockedError
-from intercom_async.journal.row import Binding, Row, RowKey
+from intercom_async.journal.row import Binding, Row, RowKey, storable
 from intercom_async.journal.store import Facts, Store, Wanted
 from intercom_async.runtime import Runtime, TimerHandle
 
@@ -82,7 +81,6 @@ class Session:
         self._renewing: asyncio.Future[None] | None = None
         self._looking: TimerHandle | None = None
         self._look()
-        self._forgotten = weakref.finalize(self, _forget, thread, store, self._rows, self._process)
 
     @classmethod
     async def open(cls, opening: Callable[[], Store], runtime: Runtime) -> Self:
@@ -202,8 +200,8 @@ class Session:
         """
         workspace = workspace or self._store.workspace
         await self._own(workspace)
-        known, name = await self._do(self._store.bind, workspace, app_id, app_name)
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
+        known, name = await self._do(self._store.bind, workspace, app_id, now.app_name)
         attrs.evolve(now, app_id=known, app_name=name).check(now, journal=self._store.name)
 
     async def ask(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -216,7 +214,7 @@ class Session:
 
     async def note(self, **facts: Unpack[Facts]) -> None:
         """Write the session's numbers."""
-        await self._do(self._store.update, facts)
+        await self._do(self._store.update, _stored(facts))
 
     async def close(self, **facts: Unpack[Facts]) -> None:
         """Write the rows that wait, then the session's numbers, and let go of the journal.
@@ -226,9 +224,8 @@ class Session:
         if os.getpid() != self._process:
             return
         if self._closing is None:
-            self._forgotten.detach()
             self._write()
-            last = {**facts, "ended_at": round(self._runtime.wall(), 3)}
+            last = {**_stored(facts), "ended_at": round(self._runtime.wall(), 3)}
             self._closing = self._loop.run_in_executor(self._thread, self._let_go, last)
         try:
             await _outlast(self._closing)
@@ -320,7 +317,7 @@ class Session:
             self._timer = self._loop.call_at(self._due, self._write)
 
     def _write(self) -> None:
-        rows, self._rows[:], self._due = self._rows[:], [], math.inf
+        rows, self._rows, self._due = self._rows, [], math.inf
         if rows:
             self._writing += 1
             work = functools.partial(self._store.write, [row for row, _ in rows])
@@ -353,22 +350,8 @@ class Session:
             self._store.let_go()
 
 
-def _forget(thread: ThreadPoolExecutor, store: Store, waiting: _Rows, process: int) -> None:
-    """Write what waits and let go, for a session that nobody closed; there may be no loop."""
-    if os.getpid() != process:
-        return
-
-    def last() -> None:
-        try:
-            store.attempt(functools.partial(store.write, [row for row, _ in waiting]))
-        finally:
-            store.let_go()
-
-    try:
-        thread.submit(last)
-    except RuntimeError:  # the interpreter ends, and the thread has done so
-        last()
-    thread.shutdown(wait=False)
+def _stored(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: storable(value) for name, value in facts.items()}
 
 
 async def _outlast(future: asyncio.Future[_Result]) -> _Result:

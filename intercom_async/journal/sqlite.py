@@ -15,8 +15,8 @@ from msgspec.structs import astuple
 from intercom_async.journal import reader, sqlite_file
 from intercom_async.journal.errors import NOTHING_SENT, SAFE, JournalWriteError, unusable
 from intercom_async.journal.file_lock import locked
-from intercom_async.journal.row import Binding, Row, Source, storable
-from intercom_async.journal.store import COLUMNS, KEY, NAMES, UNSETTLED, UPDATES, Store, origin
+from intercom_async.journal.row import UNSETTLED, Binding, Row, Source
+from intercom_async.journal.store import COLUMNS, KEY, NAMES, UPDATES, Store, origin
 
 _MOST: Final = 128
 _STEP: Final = 8
@@ -155,10 +155,7 @@ class SqliteStore(Store):
                     _NULL if value is None else +value if type(value) is bool else value
                     for value in chain.from_iterable(map(astuple, batch))
                 ]
-                try:
-                    self._connection.execute(_upsert(len(batch)), values)
-                except UnicodeEncodeError:
-                    self._connection.execute(_upsert(len(batch)), list(map(storable, values)))
+                self._connection.execute(_upsert(len(batch)), values)
 
     def fetch(self, statement: str, **facts: Any) -> list[Row]:
         ((text,),) = self._connection.execute(
@@ -167,13 +164,13 @@ class SqliteStore(Store):
         return _ROWS.decode(text)
 
     def workspaces(self) -> list[str]:
-        statement = f"SELECT DISTINCT workspace FROM pair WHERE {UNSETTLED} ORDER BY workspace"
+        statement = f"SELECT DISTINCT workspace FROM pair WHERE state IN {UNSETTLED} ORDER BY 1"
         return [workspace for (workspace,) in self._connection.execute(statement)]
 
     def bind(self, workspace: str, app_id: str, app_name: str | None) -> tuple[Any, ...]:
         self._connection.execute(
             "INSERT INTO workspace VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (workspace, app_id, storable(app_name)),
+            (workspace, app_id, app_name),
         )
         (kept,) = self._connection.execute(
             "SELECT app_id, app_name FROM workspace WHERE workspace = ?", (workspace,)
@@ -186,7 +183,7 @@ class SqliteStore(Store):
 
     def update(self, facts: Mapping[str, Any]) -> None:
         changes = ", ".join(f"{name} = ?" for name in facts)
-        values = (*map(storable, facts.values()), self.number)
+        values = (*facts.values(), self.number)
         self.ask(f"UPDATE session SET {changes} WHERE number = ?", values)
 
     def close(self, facts: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 import msgspec
 
-from intercom_async.journal.row import SETTLED, Row, RowKey, Source, storable
+from intercom_async.journal.row import UNSETTLED, Row, RowKey, Source
 
 COLUMNS: Final = Row.__struct_fields__
 """Of the table of pairs."""
@@ -19,7 +19,6 @@ KEY: Final = "workspace, conversation_id, contact_id"
 UPDATES: Final = ", ".join(
     f"{name} = excluded.{name}" for name in COLUMNS if name not in KEY.split(", ")
 )
-UNSETTLED: Final = f"state NOT IN ({', '.join(repr(state) for state in SETTLED)})"
 
 _Result = TypeVar("_Result")
 
@@ -33,7 +32,7 @@ class Wanted(enum.StrEnum):
         PLANNED: kept by `Session.plan` in this session, and not taken yet.
     """
 
-    LEFT = f"{UNSETTLED} AND session <> {{session}}"
+    LEFT = f"state IN {UNSETTLED} AND session <> {{session}}"
     DEFERRED = "deferred AND session = {session}"
     PLANNED = "session < 0 AND session = -{session}"
 
@@ -63,7 +62,7 @@ def origin(source: Source | None) -> dict[str, Any]:
     """Return what a session's row says of the source of its pairs."""
     return {
         "source_kind": source and source.kind,
-        "source_name": source and storable(source.name),
+        "source_name": source and source.name,
         "source_columns": json.dumps(dict(source.columns)) if source and source.columns else None,
     }
 

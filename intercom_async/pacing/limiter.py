@@ -18,7 +18,6 @@ from intercom_async.errors import RateLimitWaitError
 from intercom_async.observing import RateLimitStatus
 from intercom_async.pacing.concurrency import ConcurrencyBound
 from intercom_async.pacing.server_clock import WINDOW
-from intercom_async.pacing.shared_budget import Gate, GatedWindow
 from intercom_async.pacing.slots import UNBOUNDED, Slots
 from intercom_async.pacing.window import (
     Lane,
@@ -54,8 +53,8 @@ class Limiter:
     """Hands out permits to send; belongs to one event loop.
 
     Args:
-        share: makes the gate of a budget shared with other processes; its argument `wake` is a
-            function that wakes this limiter. None without such a budget.
+        share: makes the window of a quota shared with other processes, as
+            `SharedBudget.window` does once it has a name; None without such a quota.
     """
 
     def __init__(
@@ -63,13 +62,13 @@ class Limiter:
         policy: RateLimitPolicy,
         runtime: Runtime = SYSTEM,
         *,
-        share: Callable[..., Gate] | None = None,
+        share: Callable[..., QuotaWindow] | None = None,
     ) -> None:
         self._runtime = runtime
         self._window = (
             QuotaWindow(policy, runtime.random)
             if share is None
-            else GatedWindow(policy, runtime.random, share(wake=self._wake))
+            else share(policy, runtime.random, self._wake)
         )
         self._interactive = _Queue()
         self._bulk = _Queue()

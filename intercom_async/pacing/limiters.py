@@ -41,7 +41,7 @@ def limiter_for(
     key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
     share = None
     if shared is not None:
-        share = functools.partial(shared.gate, _name(owner, base_url))
+        share = functools.partial(shared.window, _name(owner, base_url))
 
     def find() -> Limiter:
         limiters = _LIMITERS.setdefault(asyncio.get_running_loop(), _Limiters())

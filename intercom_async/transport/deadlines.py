@@ -15,7 +15,7 @@ from typing import Any
 
 from intercom_async.runtime import Runtime, TimerHandle
 
-_Task = asyncio.Task[Any]
+Task = asyncio.Task[Any]
 
 
 class Deadlines:
@@ -24,25 +24,26 @@ class Deadlines:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         # When an attempt is due, and how often its task had been cancelled when it began.
-        self._due: dict[_Task, tuple[float, int]] = {}
-        self._expired: dict[_Task, int] = {}
+        self._due: dict[Task, tuple[float, int]] = {}
+        self._expired: dict[Task, int] = {}
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
 
-    def enter(self, seconds: float) -> None:
-        """Bound the current task from now on, until `leave`."""
-        task = _current_task()
+    def enter(self, seconds: float) -> Task:
+        """Bound the current task from now on, until `leave`; return the task."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine runs in a task
         at = self._runtime.monotonic() + seconds
         self._due[task] = at, task.cancelling()
         if self._timer is None or at < self._timer_at:
             self._set_timer(at)
+        return task
 
-    def leave(self) -> bool:
-        """End the bound; return whether it, and nothing else, cancelled the task.
+    def leave(self, task: Task) -> bool:
+        """End a task's bound; return whether it, and nothing else, cancelled the task.
 
-        Call it in the attempt's own task, however the attempt ended; a second call is harmless.
+        Call it in that task, however the attempt ended; a second call is harmless.
         """
-        task = _current_task()
         if self._due.pop(task, None) is not None:
             return False
         cancelled = self._expired.pop(task, None)
@@ -73,9 +74,3 @@ class Deadlines:
             task.cancel()
         if self._due:
             self._set_timer(min(at for at, _ in self._due.values()))
-
-
-def _current_task() -> _Task:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  a coroutine runs in a task
-    return task

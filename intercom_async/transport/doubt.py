@@ -191,7 +191,7 @@ def _listed(content: _Content) -> set[str] | None:
     """The ids of the contacts that a reply lists, None if it has no list."""
     for member in (content.customers, content.contacts):
         listed = member
-        if is_object(member):
+        if not is_list(listed) and is_object(member):
             listed = member.get("contacts", member.get("customers"))
         if is_list(listed):
             return {str(entry.get("id")) for entry in listed if is_object(entry)}

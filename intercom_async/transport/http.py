@@ -179,7 +179,8 @@ def _leave_out_the_jar(request: aiohttp.ClientRequest) -> None:
 def _failure(error: BaseException, proxy: URL | None = None) -> AttemptFailedError:
     """Return what a foreign exception says; of its causes only the system's is safe to show."""
     way = "" if proxy is None else f", through the proxy {shown(proxy)}"
-    failure = AttemptFailedError(_classify(error), _describe(error) + way)
+    kind = next(failure for kinds, failure in _FAILURES if isinstance(error, kinds))
+    failure = AttemptFailedError(kind, _describe(error) + way)
     if isinstance(error, aiohttp.ClientConnectorError):
         failure.__cause__ = show_nothing_of(error.os_error)
     return failure
@@ -212,7 +213,8 @@ class Connector(aiohttp.TCPConnector):
         # Idle ones come first; one more is new, and a server that speaks first is no concern of
         # ours.
         for _ in range(CONNECTIONS):
-            if connection.protocol is None or not connection.protocol.should_close:
+            protocol = connection.protocol
+            if protocol is None or not protocol.should_close:
                 break
             connection.close()
             connection = await super().connect(req, traces, timeout)
@@ -227,23 +229,22 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _classify(error: BaseException) -> Failure:
-    if isinstance(
-        error, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch
-    ):
-        return Failure.CERTIFICATE
-    if isinstance(
-        error,
+_FAILURES: Final = (
+    (
+        aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch,
+        Failure.CERTIFICATE,
+    ),
+    (
         aiohttp.ClientConnectorError
         | aiohttp.ConnectionTimeoutError
         | aiohttp.ClientHttpProxyError,
-    ):
-        return Failure.NOT_SENT
-    if isinstance(error, TimeoutError):
-        return Failure.TIMED_OUT
-    if isinstance(error, OSError | aiohttp.ClientConnectionError):
-        return Failure.DISCONNECTED
-    return Failure.UNREADABLE
+        Failure.NOT_SENT,
+    ),
+    (TimeoutError, Failure.TIMED_OUT),
+    (OSError | aiohttp.ClientConnectionError, Failure.DISCONNECTED),
+    (BaseException, Failure.UNREADABLE),
+)
+"""What a foreign exception means; the first entry holds that it belongs to."""
 
 
 def _text_of(lines: "RawHeaders") -> str:
@@ -257,7 +258,10 @@ def _limit_of(status: int) -> int:
 
 async def _body_of(answer: _Answer) -> bytes:
     """Return a reply's body, to its end or somewhat beyond the bound."""
-    content, limit = answer.content, _limit_of(answer.status)
+    content = answer.content
+    if content.is_eof():  # as nearly always: all of it has come
+        return content.read_nowait()
+    limit = _limit_of(answer.status)
     pieces: list[bytes] = []
     size = 0
     try:
@@ -357,6 +361,7 @@ class Http:
     ) -> None:
         self.base_url = base_url
         self._url = URL(base_url, encoded=True)
+        self._origin = str(self._url.origin())
         self._prefix = self._url.raw_path.rstrip("/")
         self._headers = CIMultiDict(headers, Authorization=f"Bearer {token.reveal()}")
         host = self._url.host_port_subcomponent
@@ -427,13 +432,17 @@ class Http:
         """
         session = self._session or self.ready()  # the call that sends it has asked `ready`
         answer: _Answer | None = None
-        self._deadlines.enter(seconds)
+        task = self._deadlines.enter(seconds)
         try:
-            answer = await self._send(session, request, seconds)
+            watched = getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
+            if self._asked is None or watched or session.closed:
+                answer = await self._send_by(session, request, seconds)
+            else:
+                answer = await self._send_straight(self._asked, request, seconds)
             body = await _body_of(answer)
         except (Exception, asyncio.CancelledError) as error:  # whatever a broken reply brings about
             late = isinstance(error, asyncio.CancelledError)
-            if late and not self._deadlines.leave():
+            if late and not self._deadlines.leave(task):
                 raise
             if answer is not None:
                 reason = "the rest did not arrive in time" if late else _describe(error)
@@ -444,19 +453,15 @@ class Http:
                 raise AttemptFailedError(Failure.TIMED_OUT, detail) from None
             raise self._translate(error)  # noqa: B904  an OS error is its cause already
         finally:
-            self._deadlines.leave()
+            self._deadlines.leave(task)
         return self._reply(request, answer, body)
 
-    async def _send(
+    async def _send_by(
         self, session: aiohttp.ClientSession, request: Request, seconds: float
     ) -> _Answer:
-        watched = getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
-        if self._asked is not None and not watched and not session.closed:
-            return await self._send_straight(self._asked, request, seconds)
-        url = self._url.with_path(self._prefix + request.path, encoded=True)
         response = await session.request(
             request.method,
-            URL(f"{url}?{request.query}", encoded=True) if request.query else url,
+            URL(self._origin + self._target(request), encoded=True),
             data=None if request.body is None else _Body(request.body),
             headers=self._headers if request.body is None else self._body_headers,
             timeout=_timeout(seconds),
@@ -503,13 +508,17 @@ class Http:
         return _Answer(*head, content, protocol, connection.close)
 
     def _bytes_of(self, request: Request) -> bytes:
-        target = self._prefix + request.path + (f"?{request.query}" if request.query else "")
         lines, body = self._lines, request.body
         if body is not None:
             lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         elif request.method != "GET":
             lines += "Content-Length: 0\r\n"
-        return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + (body or b"")
+        line = f"{request.method} {self._target(request)} HTTP/1.1"
+        return f"{line}\r\n{lines}\r\n".encode() + (body or b"")
+
+    def _target(self, request: Request) -> str:
+        path = self._prefix + request.path
+        return f"{path}?{request.query}" if request.query else path
 
     def _reply(self, request: Request, answer: _Answer, body: bytes) -> Reply:
         status, headers, protocol = answer.status, answer.headers, answer.protocol

@@ -4,7 +4,6 @@ import os
 import ssl
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -65,10 +64,10 @@ def tls() -> ssl.SSLContext | bool:
         ClientStateError: SSL_CERT_FILE names no file of certificates.
     """
     file, folder = os.environ.get(_CERTIFICATES), os.environ.get("SSL_CERT_DIR")
-    if not file:
-        return _context(None, folder, 0) if folder else True
+    if not (file or folder):
+        return True
     try:
-        return _context(file, folder, Path(file).stat().st_mtime_ns)
+        return _context(file, folder)
     except OSError as error:  # ssl's own errors are among these
         reason = error.strerror or str(error)
         raise ClientStateError(
@@ -76,12 +75,11 @@ def tls() -> ssl.SSLContext | bool:
         ) from error
 
 
-@lru_cache(maxsize=4)
-def _context(file: str | None, folder: str | None, changed: int) -> ssl.SSLContext:
-    """Read certificates, which takes 20 ms: only once, unless the file has changed."""
-    del folder, changed
+@lru_cache(maxsize=1)  # it takes 20 ms to read them
+def _context(file: str | None, folder: str | None) -> ssl.SSLContext:
+    del folder
     context = ssl.create_default_context()  # reads both variables
-    if file is not None:
+    if file:
         context.load_verify_locations(file)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -33,19 +33,19 @@ LONGEST_PAUSE: Final = 30.0
 
 
 class Outage:
-    """Intercom's absence, as one client sees it.
+    """Intercom's absence, as one client sees it; calls go by their numbers.
 
     Attributes:
         failures: in a row, up to now; 0 while all is well.
         is_open: whether they are an outage.
-        looking: whether a request is under way that checks if Intercom is back.
+        looker: the call whose request checks if Intercom is back, None while none does.
         next_look: monotonic seconds from which on the next one may leave.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.failures = 0
         self.is_open = False
-        self.looking = False
+        self.looker: int | None = None
         self.next_look = 0.0
         self._runtime = runtime
         self._first_failure = 0.0
@@ -66,11 +66,9 @@ class Outage:
         if not self.is_open:
             return None
         now = self._runtime.monotonic()
-        next_look = 0.0 if self.looking else max(0.0, self.next_look - now)
+        next_look = 0.0 if self.looker is not None else max(0.0, self.next_look - now)
         since = now - self._first_failure
         return OutageStatus(since=since, reason=self._reason, next_look=next_look)
-
-    # --- counting ------------------------------------------------------------------------------
 
     def failed(self, *, call: int, sent: float, reason: str) -> OutageStatus | None:
         """Count a failure; return the outage if this begins one.
@@ -101,45 +99,44 @@ class Outage:
         """Count an answer; return the outage if this ends one."""
         ended = self.status()
         self.failures = 0
-        self.is_open = self.looking = False
+        self.is_open = False
+        self.looker = None
         self._calls.clear()
         self._ended = self._runtime.monotonic()
         self._pause = _FIRST_PAUSE
         self._wake()
         return ended
 
-    # --- looking -------------------------------------------------------------------------------
-
-    def try_look(self) -> bool:
-        """Whether a request may leave now to look; if so, it is under way."""
+    def try_look(self, call: int) -> bool:
+        """Whether a call's request may leave now to look; if so, it is under way."""
         now = self._runtime.monotonic()
-        if self.looking or now < self.next_look:
+        if self.looker is not None or now < self.next_look:
             return False
-        self.looking = True
+        self.looker = call
         self._look_began = now
         return True
 
-    async def wait_for_turn(self) -> bool:
-        """Return True when it is this call's turn to look, False when the outage is over."""
-        while self.is_open:
-            if self.try_look():
-                return True
-            wait = None if self.looking else self.next_look - self._runtime.monotonic()
+    async def wait_for_turn(self, call: int) -> None:
+        """Wait until the outage is over, or until it is this call's turn to look."""
+        while self.is_open and not self.try_look(call):
+            looks = self.looker is not None
+            wait = None if looks else self.next_look - self._runtime.monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
-        return False
 
-    def looked_in_vain(self, *, asked: float | None = None, longest: float = LONGEST_PAUSE) -> None:
-        """A look is over and Intercom is still away: plan the next one.
+    def end_look(
+        self, call: int, *, asked: float | None = None, longest: float = LONGEST_PAUSE
+    ) -> None:
+        """Plan the next look if this call's request was one: Intercom is still away.
 
         Args:
             asked: seconds the server asked to wait, or None.
             longest: seconds of the pause at most, unless the server asked for more.
         """
-        if not self.is_open:
+        if self.looker != call:
             return
-        self.looking = False
+        self.looker = None
         self._pause = min(longest, 2.0 * self._pause)
         pause = max(self._pause, min(LONGEST_PAUSE, asked or 0.0))
         self._plan(self._runtime.monotonic(), pause)

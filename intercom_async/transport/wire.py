@@ -7,7 +7,7 @@ call that deletes the whole conversation.
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -139,6 +139,11 @@ class Reply(msgspec.Struct, frozen=True):
         """Whether it is a success and is believed."""
         good = self.status == SUCCESS or (self.raw and 200 <= self.status < 300)
         return good and self.doubt is None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to wait."""
+        return None if self.headers is None else self.headers.retry_after
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -374,19 +379,9 @@ _DEEPEST: Final = 64
 """Levels of an error's entry. An exception with deeper ones could not be pickled."""
 
 
-def _is_deep(entry: object) -> bool:
-    level = [entry]
-    for _ in range(_DEEPEST):
-        level = [inner for value in level for inner in _inner(value)]
-        if not level:
-            return False
-    return True
-
-
-def _inner(value: object) -> Iterable[object]:
-    if is_object(value):
-        return value.values()
-    return value if is_list(value) else ()
+def _is_deep(value: object, levels: int = _DEEPEST) -> bool:
+    inner = value.values() if is_object(value) else value if is_list(value) else ()
+    return levels == 0 or any(_is_deep(each, levels - 1) for each in inner)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -503,7 +498,7 @@ def error_for(reply: Reply) -> APIError:
         request_id=request_id_of(reply),
         rate_limit=reply.rate_limit,
         attempts=reply.attempts,
-        retry_after=None if reply.headers is None else reply.headers.retry_after,
+        retry_after=reply.retry_after,
         advice=advice,
     )
     error.reply = head_of(reply)

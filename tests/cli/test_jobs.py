@@ -76,10 +76,9 @@ def test_ctrl_c_ends_a_submit_that_waits_for_a_silent_pipe(
 def test_an_address_that_cannot_be_read_is_refused_at_once_and_not_shown(
     command: Command, tmp_path: Path
 ) -> None:
-    source = tmp_path / "workspaces.json"
-    source.write_text("{}")
-    for given in (("submit", str(source)), ("work", str(source)), ("status",)):
-        told = command(*given, "--database", "postgresql://me:marked%zz@127.0.0.1:9/db")
+    (tmp_path / "workspaces.json").write_text("{}")
+    for given in ("submit -", f"work {tmp_path}/workspaces.json", "status"):
+        told = command(*given.split(), "--database", "postgresql://me:marked%zz@127.0.0.1:9/db")
         assert told.status == 2
         assert "postgresql:// URL" in told.err
         assert "marked" not in told.err

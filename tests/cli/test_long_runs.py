@@ -12,6 +12,7 @@ import pytest
 from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Command, Ended, press_ctrl_c, write_csv
+from tests.cli.journals import session, write
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ class TestJournal:
             asyncio.run(read_one_of(file, read))
         ended = command("detach", journal)
         assert f"had not read {other} to its end; reading on" in ended.err
-        assert f"an earlier input ({source}) was not read to its end either" in ended.err
+        assert f"an input ({source}) was not read to its end; for the rest" in ended.err
         assert ended.status == 1
         assert command("detach", journal).status == 0
         assert simulator.applied == dict.fromkeys(pairs, 1)
@@ -209,7 +210,21 @@ class TestUndo:
         assert "2 attached" in ended.err
         assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in ended.err
         assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
-        assert command("attach", "--undo", journal, "--with-inferred").status == 0
+
+    def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
+        self, command: Command, simulator: IntercomSimulator, source: Path, journal: Path
+    ) -> None:
+        pairs = simulator.workspace.populate(conversations=3)
+        write_csv(source, pairs)
+        assert command("detach", source, "--journal", journal).status == 0
+        cut = session(read=False, source_kind="undo", source_name=str(journal))
+        undo = write(
+            journal.with_name("run.undo.db"), [], [cut], operation="attach",
+            base_url=simulator.url, workspaces=[("", "simulator", None)],
+        )  # fmt: skip
+        ended = command("attach", undo)
+        assert ended.status == 0
+        assert f"had not read {journal} to its end; reading on" in ended.err
         assert all(simulator.workspace.attached(*pair) for pair in pairs)
 
     def test_an_undo_refuses_the_journal_of_another_address_and_of_an_attach(

@@ -70,27 +70,16 @@ class TestDetach:
                     running.kill()
                     assert running.wait() == -signal.SIGKILL
             with process([*COMMAND, "detach", journal, "--json", "--quiet"]) as running:
-                out, _ = running.communicate(timeout=60)
+                document = json.loads(running.communicate(timeout=60)[0])
             assert running.returncode == 0
-            document = json.loads(out)
             assert document["people"]["states"] == {"done": 40}
             assert document["total"] + document["settled_before"] == len(pairs)
-            assert set(simulator.applied) == pairs
-            assert set(simulator.applied.values()) == {1}
-            with closing(sqlite3.connect(journal)) as table:
-                assert table.execute("SELECT state, pairs FROM outcomes").fetchall() == [
-                    ("detached", len(pairs))
-                ]
-                (unsettled,) = table.execute(
-                    "SELECT count(*) FROM people WHERE unsettled"
-                ).fetchone()
-                assert unsettled == 0
+            assert simulator.applied == dict.fromkeys(pairs, 1)
             with process([*COMMAND, "report", journal, "--json"]) as running:
                 report = json.loads(running.communicate(timeout=60)[0])
             assert (report["complete"], report["people"]) == (True, {"done": 40})
             assert report["states"] == {"detached": len(pairs)}
-            log = simulator.requests.log
-            assert log is not None
+            log = simulator.requests.log or ()
             searched = [one for one in log if one.segments == ("conversations", "search")]
             # Once each, but for what was under way.
             assert 40 <= len(searched) <= 40 + 8 * 3 + 8 * 2
@@ -154,22 +143,20 @@ class TestFind:
         ended = command("find", "--from", source)
         assert ended.status == 1
         assert "line 22: email must be an id; '#N/A' looks like" in ended.err
-        assert sorted(ended.out.splitlines()) == sorted(
-            ["conversation_id,contact_id", *map(",".join, pairs)]
-        )
+        assert {*ended.out.splitlines()} == {"conversation_id,contact_id", *map(",".join, pairs)}
         assert simulator.applied.total() == 0
 
     def test_a_list_that_is_not_complete_is_no_input(
         self, command: Command, simulator: IntercomSimulator, tmp_path: Path
     ) -> None:
         town(simulator, 1, conversations=1)
-        simulator.faults.add(Fault.HTML_ERROR, status=302, match=_is_search, probability=1.0)
-        source = write(tmp_path / "people.csv", "p0@x.example")
-        ended = command("find", "--from", source)
+        simulator.faults.add(
+            Fault.HTML_ERROR,
+            status=302,
+            match=lambda _, path: path.endswith("/search"),
+            probability=1.0,
+        )
+        ended = command("find", "--from", write(tmp_path / "people.csv", "p0@x.example"))
         assert ended.status == 1
         assert ended.out.endswith("find failed: this list is not complete\n")
         assert "failed: p0@x.example: HTTP 30" in ended.err
-
-
-def _is_search(_method: str, path: str) -> bool:
-    return path.endswith("/search")

@@ -43,15 +43,6 @@ def test_a_run_is_reported_and_exported_as_one_in_a_file_is(
     assert line.startswith('"1","a",')
 
 
-def test_a_database_given_for_a_file_is_refused_without_its_password(command: Command) -> None:
-    url = "postgresql://me:marked-password@127.0.0.1:9/db"
-    for given in ((url,), ("--people", url), ("pairs.csv", "--journal", url)):
-        ended = command("detach", *given)
-        assert ended.status == 2
-        assert "`intercom-async submit` and `work`" in ended.err
-        assert "marked-password" not in ended.err
-
-
 def test_a_run_that_is_not_there_is_told_without_the_password(
     postgres: PostgresServer, command: Command
 ) -> None:

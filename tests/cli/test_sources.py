@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shlex
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -13,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
 from intercom_async.cli.options import parse_columns
-from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.sources import read_pairs
 from intercom_async.detaching import Detach
 from intercom_async.pairs import as_detach
 
-HEADER = b"conversation_id,contact_id\n"
+HEADER = b"conversation_id,contact_id,admin_id\n"
 ONE = [Detach("1", "c1")]
+NO_OBJECT = 'a record must be an object such as {"conversation_id": "...", "contact_id": "..."}'
 
 
 def opened(data: bytes) -> io.BufferedReader:
@@ -31,41 +34,39 @@ def read(data: bytes, columns: dict[str, str] | None = None) -> list[Detach | Ba
     return list(read_pairs(opened(data), "pairs.csv", columns=columns))
 
 
+def as_utf16(data: bytes) -> bytes:
+    return data.decode("utf-8-sig", "ignore").encode("utf-16")
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"note,contact_id,conversation_id,admin_id\nx,c1,1,\n", id="any order"),
-        pytest.param(b"\xef\xbb\xbf\n\n" + HEADER + b"\n1,c1\n\n", id="BOM and blank lines"),
-        pytest.param(HEADER + b"1,c1\n,\n \n", id="rows without a text"),
-        pytest.param(b'conversation_id,contact_id,a,b\n1,c1,x\ry,"\n2,c2"\r', id="lone CR"),
-        pytest.param(b'conversation_id, "contact_id", note\n1, "c1", "a\n2, c2"\n', id="spaces"),
-        pytest.param(b"\n\nsep=;\r\nconversation_id;contact_id\r\n1;c1\r\n", id="sep=;"),
-        pytest.param(b"\xef\xbb\xbfSEP=,\n" + HEADER + b"1,c1", id="SEP=, behind a BOM"),
-        pytest.param(b'"sep=\t"\nconversation_id\tcontact_id\n1\tc1\n', id="sep=tab in quotes"),
-        pytest.param(b'"conversation_id","the\nnote","contact_id"\n"1","a,b","c1"', id="quoted ,"),
-        pytest.param(b'"conversation_id";"the\nnote";"contact_id"\n"1";"a;b";"c1"', id="quoted ;"),
-        pytest.param(b'"conversation_id"\t"\n"\t"contact_id"\n"1"\t"\t"\t"c1"', id="quoted tab"),
-        pytest.param(b'{"conversation_id": 1, "contact_id": "c1", "note": "\xff"}', id="object"),
-        pytest.param(b'\n["1", "c1"]\n\n', id="list"),
-        pytest.param(b'[\n\n["1", "c1"\n] ]\n', id="array"),
+        pytest.param(b"note,contact_id,conversation_id,admin_id\nx,c1,1,9\n", id="any order"),
+        pytest.param(b"\xef\xbb\xbf\n\n" + HEADER + b"\n1,c1,9\n\n", id="BOM and blank lines"),
+        pytest.param(HEADER + b"1,c1,9\n,\n \n", id="rows without a text"),
+        pytest.param(HEADER[:-1] + b',a,b\n1,c1,9,x\ry,"\n2,c2"\r', id="lone CR"),
+        pytest.param(b'conversation_id, "contact_id", admin_id\n1, "c1", 9\n', id="spaces"),
+        pytest.param(b"\n\nsep=;\r\n" + HEADER.replace(b",", b";") + b"1;c1;9\r\n", id="sep=;"),
+        pytest.param(b"\xef\xbb\xbfSEP=,\n" + HEADER + b"1,c1,9", id="SEP=, behind a BOM"),
+        pytest.param(b'"sep=|"\n' + HEADER.replace(b",", b"|") + b"1|c1|9", id="sep=| in quotes"),
+        pytest.param(b'"the\nnote",' + HEADER + b'"a,b",1,c1,9', id="line break in the header"),
+        pytest.param(
+            b'{"conversation_id":1,"contact_id":"c1","admin_id":9,"x":"\xff"}', id="object"
+        ),
+        pytest.param(b'\n["1", "c1", 9]\n\n', id="list"),
+        pytest.param(b'[\n\n["1", "c1"\n, "9"] ]\n', id="array"),
     ],
 )
-def test_a_pair_is_found_in_each_form_that_programs_write(data: bytes) -> None:
-    assert read(data) == ONE
-
-
-@pytest.mark.parametrize(
-    ("data", "pairs"),
-    [
-        (b"conversation_id,contact_id,admin_id\n1,c1,9\n", [Detach("1", "c1", "9")]),
-        (b'[1, "c1", 9]', [Detach("1", "c1", "9")]),
-        (b" [ \n\n ]\n", []),
-    ],
-)
-def test_a_row_may_name_its_admin_and_an_array_may_be_empty(
-    data: bytes, pairs: list[Detach]
+@pytest.mark.parametrize("save", [bytes, gzip.compress, as_utf16])
+def test_a_pair_is_found_in_each_form_that_programs_write(
+    data: bytes, save: Callable[[bytes], bytes]
 ) -> None:
-    assert read(data) == pairs
+    assert read(save(data)) == [Detach("1", "c1", "9")]
+
+
+def test_an_array_may_be_empty_and_its_bad_items_are_numbered() -> None:
+    assert read(b" [ \n\n ]\n") == []
+    assert [*read(b'[["1", "c1"],\n["2"]]')][1] == BadLine("item 2", f"{NO_OBJECT}, not ['2']")
 
 
 def test_columns_can_have_other_names_also_in_a_header_that_comes_again() -> None:
@@ -81,25 +82,21 @@ CSV_LINES = [
     (b'7,"c"7', "a quote is never closed"),
     (b'7,"c7', "a quote is never closed"),
     (b'"' + b"\xff", "a quote is never closed"),
-    (b'7,"c7""', "a quote is never closed"),
     (b"7,c\r7", "invisible"),
-    (b"7,c\x00", "invisible"),
-    (b"7,hello, world", "3 cells, but the header has 2"),
+    (b"7,hello,, world", "4 cells, but the header has 3"),
     (b"7,nan", "a word for a missing value"),
-    (b"7.0,c7", "1297.0"),
-    (b"conversation_id,contact_id", "the header again"),
+    (HEADER[:-1], "the header again"),
 ]
 JSON_LINES = [
     (b"nonsense", "not JSON"),
     (b'{"conversation_id": "1"}', "contact_id is missing"),
     (b'{"conversation_id": true, "contact_id": "c"}', "must be a text"),
-    (b'{"conversation_id": {}, "contact_id": "c"}', "must be a text"),
     (b'{"conversation_id": 7.0, "contact_id": "c"}', "1297.0"),
     (b'{"conversation_id": "7", "contact_id": NaN}', "a missing value"),
-    (b'"1"', "not an object"),
-    (b"[1]", "a list of 1"),
+    (b'"1"', NO_OBJECT),
+    (b"[1]", NO_OBJECT),
     (b'{"conversation_id": "\xff", "contact_id": "c"}', "not UTF-8"),
-    (b"[" * 100_000, "nested too deeply"),
+    (b"[" * 100_000, "not JSON"),
     (b'["7", ' + b"9" * 5000 + b"]", "not JSON"),
 ]
 
@@ -133,7 +130,7 @@ def test_each_of_many_quotes_that_are_never_closed_costs_its_own_line() -> None:
 @pytest.mark.parametrize(
     "inside",
     [
-        b'cut\n2,c2,x\n3,c3,"y"',
+        b'cut\n2,c2,,x\n3,c3,,"y"',
         b'say "hi" twice\n1615,bbb\nto me"',
         b'say "hi" twice\n1615,bbb\nto me", "you',
     ],
@@ -141,93 +138,37 @@ def test_each_of_many_quotes_that_are_never_closed_costs_its_own_line() -> None:
 def test_a_quote_that_is_not_doubled_costs_the_lines_up_to_where_it_may_be_closed(
     inside: bytes,
 ) -> None:
-    bad, found = read(b'conversation_id,contact_id,note\n1,c1,"' + inside + b"\n4,c4,z\n")
-    assert isinstance(bad, BadLine)
-    assert bad.place == "line 2"
-    assert "must be doubled" in bad.problem
-    assert "the row ends in line 4" in bad.problem
-    assert found == Detach("4", "c4")
+    problem = "not CSV (quotes in a quoted cell must be doubled; the row ends in line 4)"
+    found = read(HEADER[:-1] + b',note\n1,c1,,"' + inside + b"\n4,c4,,z\n")
+    assert found == [BadLine("line 2", problem), Detach("4", "c4")]
 
 
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        (HEADER + b"1,c1\n" + b"x" * 2000, "line 3: longer than 1,000 characters"),
-        (b'[["1", "c1"],' + b"\n" * 2000 + b"]", r"more than 1,000 characters; write JSON lines"),
-    ],
-)
-def test_what_is_too_long_for_the_memory_is_refused(
-    data: bytes, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("intercom_async.cli.lines.LONGEST", 1000)
-    with pytest.raises(SourceError, match=told):
-        read(data)
-
-
-def test_a_quote_that_is_not_closed_for_long_costs_its_own_line_alone(
+def test_what_is_too_long_for_the_memory_is_refused_and_no_quote_is_looked_for_beyond(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("intercom_async.cli.lines.LONGEST", 700)
-    rest = b'3,c3,"two\nlines"\n' * 500
-    bad, *found = read(b'conversation_id,contact_id,note\n2,"c2,x\n' + b"1,c1,\n" * 500 + rest)
+    with pytest.raises(SourceError, match="line 3: longer than 700 characters"):
+        read(HEADER + b"1,c1\n" + b"x" * 2000)
+    with pytest.raises(SourceError, match="the array is too long; write JSON lines"):
+        read(b'[["1", "c1"],' + b"\n" * 2000 + b"]")
+    rest = b'3,c3,,"two\nlines"\n' * 500
+    bad, *found = read(HEADER[:-1] + b',note\n2,"c2,x\n' + b"1,c1,,\n" * 500 + rest)
     assert bad == BadLine("line 2", "not CSV (a quote is never closed)")
     assert found == ONE * 500 + [Detach("3", "c3")] * 500
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "dG9rOmYxYjM4ODQ2XzVhNjNfNDE=",
-        '"dG9rOmYxYjM4ODQ2XzVhNjNfNDE="',
-        "INTERCOM_ACCESS_TOKEN=dG9rOmYxYjM4",
-        "Bearer dG9rOmYxYjM4ODQ2XzVhNjNfNDE=",
-    ],
-)
-@pytest.mark.parametrize("end", ["", "\n", "\nsecond line\n"])
-def test_a_token_file_given_as_a_source_is_refused_and_not_shown(name: str, end: str) -> None:
+@pytest.mark.parametrize("form", ["{}", '"{}"', "INTERCOM_ACCESS_TOKEN={}", "Bearer {}"])
+@pytest.mark.parametrize("end", ["", "\nsecond line\n"])
+def test_a_token_file_given_as_a_source_is_refused_and_not_shown(form: str, end: str) -> None:
     with pytest.raises(SourceError, match=r"found a text of \d+ characters") as caught:
-        read((name + end).encode())
+        read((form.format("dG9rOmYxYjM4ODQ2XzVhNjNfNDE=") + end).encode())
     assert "dG9r" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "inside",
-    [
-        pytest.param(b"x" * 200_000 + b"\n1615,bbb\n", id="long"),
-        pytest.param(b"x\n" * 100_000 + b"1615,bbb\n", id="many lines"),
-        pytest.param(b"\xff\xfe\n1615,bbb\n", id="not UTF-8"),
-        pytest.param(b"\x00\n1615,bbb\n", id="NUL"),
-        pytest.param(b'say ""hi""\n1615,bbb\n""', id="quotes"),
-        pytest.param(b"\r\n1615,bbb,\r\n", id="CR LF"),
-        pytest.param(b"\r1615,bbb\r\r\n", id="lone CR"),
-    ],
-)
-def test_no_text_inside_a_cell_is_a_pair(inside: bytes) -> None:
-    data = b'conversation_id,contact_id,note\n1,c1,"' + inside + b'"\n2,c2,\n'
+@pytest.mark.parametrize("text", [b"x" * 200_000, b"x\n" * 100_000, b"\xff\xfe", b"\0"])
+def test_no_text_inside_a_cell_is_a_pair(text: bytes) -> None:
+    data = HEADER[:-1] + b',note\n1,c1,,"' + text + b'\n1615,bbb\n"\n2,c2,,\n'
     assert read(data) == [*ONE, Detach("2", "c2")]
-
-
-FILES = {
-    "csv": 'note,conversation_id,contact_id\r\n"ਊ\n""1,x"" ",1,c1\r\n"\n",nan,c2\r\n"",3,c3\r\n',
-    "lines": '["1", "c1"]\n["nan", "c2"]\n{"conversation_id": 3, "contact_id": "c3"}',
-    "array": '[["1", "c1"],\n["nan", "c2"], {"conversation_id": 3,\n"contact_id": "c3"}]\n\n',
-}
-
-
-@pytest.mark.parametrize(
-    ("form", "place"), [("csv", "line 4"), ("lines", "line 2"), ("array", "item 2")]
-)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_each_form_is_read_in_each_encoding(
-    form: str, place: str, encoding: str, packed: bool
-) -> None:
-    mark = "\ufeff" if encoding.startswith("utf-16") else ""
-    data = (mark + FILES[form]).encode(encoding)
-    first, bad, last = read(gzip.compress(data) if packed else data)
-    assert [first, last] == [*ONE, Detach("3", "c3")]
-    assert isinstance(bad, BadLine)
-    assert bad.place == place
 
 
 def test_what_has_come_through_a_pipe_is_given_before_more_comes() -> None:
@@ -240,16 +181,14 @@ def test_what_has_come_through_a_pipe_is_given_before_more_comes() -> None:
         assert next(entries) == Detach("2", "c2")
 
 
-@pytest.mark.parametrize("wrong", ["cut off", "sum"])
-def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(wrong: str) -> None:
+@pytest.mark.parametrize(("kept", "end"), [(-5000, b""), (-8, bytes(8))])
+def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(kept: int, end: bytes) -> None:
     pairs = [Detach(str(number), f"c{number * 7919 % 20_011}") for number in range(5000)]
     rows = "".join(f"{pair.conversation_id},{pair.contact_id}\n" for pair in pairs)
-    data = gzip.compress(HEADER + rows.encode())
-    data = data[: len(data) // 2] if wrong == "cut off" else data[:-8] + bytes(8)
+    data = gzip.compress(HEADER + rows.encode())[:kept] + end
     found: list[Detach | BadLine] = []
     with pytest.raises(SourceError, match="the gzip file is damaged or cut off") as caught:
-        for entry in read_pairs(opened(data), "pairs.gz"):
-            found.append(entry)  # noqa: PERF402  what came before it raises
+        found.extend(read_pairs(opened(data), "pairs.gz"))
     assert found == pairs[: len(found)]
     assert caught.value.place == f"line {len(found) + 1}"
     assert len(found) > 500
@@ -263,10 +202,10 @@ def test_a_spoilt_gzip_file_is_an_error_behind_whole_lines(wrong: str) -> None:
         (b"PK\x03\x04\x14\x00" + b"\n" * 10, r"this is a spreadsheet.*save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1" + b"\n" * 10, r"this is a spreadsheet.*save it as CSV"),
         (b"\x1f\x8b", "csv: the gzip file is damaged"),
-        (HEADER.decode().encode("utf-16-le"), "line 1: .*save the file as CSV"),
-        (b"conversation_id,contact_id\r1,2\r", "line 1: .* CR alone; save the file as CSV"),
+        (HEADER.decode().encode("utf-16-le"), "line 1: .*save it as CSV"),
+        (b"conversation_id,contact_id\r1,2\r", "line 1: .* CR alone; save it as CSV"),
         (b"contact_id,conversation_id,contact_id\n1,2,3\n", "the header names 'contact_id' twice"),
-        (HEADER.strip() + b",admin_id,admin_id\n1,2,3,4\n", "the header names 'admin_id' twice"),
+        (HEADER.strip() + b",admin_id\n1,2,3,4\n", "the header names 'admin_id' twice"),
         (b'\n"conversation_id,contact_id\n1,2\n', "line 2: the header is not CSV"),
         (b"a,contact_id\n1,2\n", "line 1: the header lacks 'conversation_id'; found 'a', 'con"),
         (b'\n[["1", "c1"],\n7,\n["2", "c2"], ]', "csv: not JSON .*line 4 column"),
@@ -285,8 +224,8 @@ def test_a_file_that_cannot_be_read_is_told_what_to_do(data: bytes, told: str) -
     ("header", "advice"),
     [
         (b'"Conversation ID";"Contact"', "'conversation_id=Conversation ID,contact_id=Contact'"),
-        (b"conversation_id,User", "contact_id=User"),
-        (b"admin;contact_id;lead_id;Convo Id", "'conversation_id=Convo Id,admin_id=admin'"),
+        (b"conversation_id,User", "conversation_id=conversation_id,contact_id=User"),
+        (b"admin;lead_id;Convo Id", "'conversation_id=Convo Id,contact_id=lead_id,admin_id=admin'"),
         (b"Conv. ID,K\xe4ufer,User Id", "'conversation_id=Conv. ID,contact_id=User Id'"),
         (b"thread,person", "conversation_id=...,contact_id=..."),
         (b'"user,id",conversation', "conversation_id=...,contact_id=..."),
@@ -309,32 +248,19 @@ tricks = ['"\n1615,bbb\n"', "\r\n1615;bbb;x\r\n", '","1615","bbb"\n', '"', '\\"\
 notes = st.text(signs | st.characters(codec="utf-8")) | st.sampled_from(tricks)
 
 
-@given(
-    rows=st.lists(st.tuples(ids, ids, notes), min_size=1),
-    order=st.permutations(["conversation_id", "contact_id", "note"]),
-    delimiter=st.sampled_from(",;\t"),
-    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
-    end=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+forms = st.sampled_from(
+    [(csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r\n"), (csv.QUOTE_MINIMAL, "\r\n")]
 )
+
+
+@given(st.lists(st.tuples(ids, ids, notes), min_size=1), st.sampled_from(",;\t"), forms)
 def test_whatever_stands_in_a_cell_the_pairs_are_those_of_the_rows(
-    rows: list[tuple[str, str, str]],
-    order: list[str],
-    delimiter: str,
-    quoting: Literal[0, 1, 2],
-    end: str,
-    encoding: str,
+    rows: list[tuple[str, str, str]], delimiter: str, form: tuple[Literal[0, 1], str]
 ) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, order, delimiter=delimiter, quoting=quoting, lineterminator=end)
-    writer.writeheader()
-    for conversation_id, contact_id, note in rows:
-        # The writer leaves a carriage return alone without quotes where lines end otherwise.
-        kept = note if end == "\r\n" or quoting == csv.QUOTE_ALL else note.replace("\r", "")
-        writer.writerow(
-            {"conversation_id": conversation_id, "contact_id": contact_id, "note": kept}
-        )
-    assert read(text.getvalue().encode(encoding)) == [Detach(*row[:2]) for row in rows]
+    text, (quoting, end) = io.StringIO(newline=""), form
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    writer.writerows([("conversation_id", "contact_id", "note"), *rows])
+    assert read(text.getvalue().encode()) == [Detach(*row[:2]) for row in rows]
 
 
 @given(st.lists(st.tuples(ids, ids), min_size=1), st.sampled_from([None, 1]))

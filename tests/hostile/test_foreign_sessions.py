@@ -70,28 +70,16 @@ class TestCookies:
             async with session.get(server.url):
                 assert b"Cookie: session=first" in server.requests[-1]
 
-    async def test_nor_with_a_request_that_is_sent_again(self) -> None:
-        failed = reply(status="503 S", headers="Set-Cookie: session=first; Path=/\r\n")
-        async with (
-            RawServer(in_turn(failed, reply())) as server,
-            aiohttp.ClientSession(cookie_jar=jar()) as session,
-            IntercomClient(
-                TOKEN, base_url=server.url, session=session, retry=RetryPolicy(backoff=0.0)
-            ) as client,
-        ):
-            await client.detach_contact("1", "2", admin_id="3")
-            assert len(server.requests) == 2
-            assert b"Cookie" not in server.requests[1]
-
-    async def test_nor_one_that_the_session_was_opened_with(self) -> None:
-        async with aiohttp.ClientSession(cookie_jar=jar(), cookies={"a": "b"}) as session:
-            assert b"Cookie" not in await one_request(session)
-
-    async def test_a_cookie_header_of_the_session_s_own_is_sent_as_it_is(self) -> None:
+    @pytest.mark.parametrize(
+        ("headers", "sent"), [({}, []), ({"cookie": "gateway=1; x=y"}, ["gateway=1; x=y"])]
+    )
+    async def test_nor_one_that_the_session_was_opened_with_but_its_own_header_stays(
+        self, headers: dict[str, str], sent: list[str]
+    ) -> None:
         async with aiohttp.ClientSession(
-            cookie_jar=jar(), cookies={"a": "b"}, headers={"cookie": "gateway=1; x=y"}
+            cookie_jar=jar(), cookies={"a": "b"}, headers=headers
         ) as session:
-            assert lines_of(await one_request(session), "Cookie") == ["gateway=1; x=y"]
+            assert lines_of(await one_request(session), "Cookie") == sent
 
     @pytest.mark.parametrize(
         "hostile", [each for each in CATALOGUE if "cookie" in each.name], ids=lambda each: each.name
@@ -115,8 +103,20 @@ class TestAuthorization:
         assert lines_of(request, "Authorization") == [f"Bearer {TOKEN}"]
         assert lines_of(request, "Accept") == ["application/json"]
 
-    async def refused(self, session: aiohttp.ClientSession) -> None:
+    @pytest.mark.parametrize("found_in", ["the session", "a file"])
+    async def test_credentials_of_the_session_are_refused_before_anything_is_sent(
+        self, found_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("default login user password hidden\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            auth = aiohttp.BasicAuth("user", "hidden") if found_in == "the session" else None
+            session = aiohttp.ClientSession(auth=auth, trust_env=auth is None)
         async with (
+            session,
             RawServer(always(reply())) as server,
             IntercomClient(TOKEN, base_url=server.url, session=session) as client,
         ):
@@ -124,23 +124,6 @@ class TestAuthorization:
                 await client.detach_contact("1", "2", admin_id="3")
         assert server.requests == []
         assert not [text for text in texts_of(caught.value) if "hidden" in text or TOKEN in text]
-
-    async def test_credentials_of_the_session_are_refused_before_anything_is_sent(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hidden"))
-        async with session:
-            await self.refused(session)
-
-    async def test_so_are_those_that_it_finds_in_a_file(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        netrc = tmp_path / "netrc"
-        netrc.write_text("default login user password hidden\n")
-        netrc.chmod(0o600)
-        monkeypatch.setenv("NETRC", str(netrc))
-        async with aiohttp.ClientSession(trust_env=True) as session:
-            await self.refused(session)
 
 
 class TestWhereRequestsGo:

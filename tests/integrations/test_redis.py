@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RateLimitPolicy
 from intercom_async.errors import RateLimitWaitError
+from intercom_async.integrations import redis as redis_integration
 from intercom_async.integrations.redis import RedisBudget
 from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
@@ -63,11 +64,6 @@ async def sim() -> AsyncIterator[IntercomSimulator]:
         yield simulator
 
 
-def keys_of(spy: redis.Redis) -> list[str]:
-    found: Any = spy.keys()
-    return [key.decode() for key in found]
-
-
 class Still(RedisBudget):
     """On a driven loop, time stands still while Redis is asked."""
 
@@ -87,110 +83,108 @@ async def eventually(holds: Callable[[], bool], act: Callable[[], Awaitable[Any]
         await asyncio.sleep(0.01)
 
 
-class TestLeases:
-    async def test_processes_that_lease_at_once_get_exactly_what_there_is(
-        self, server: RedisServer
-    ) -> None:
-        budgets = [RedisBudget(server.url, deadline=GENEROUS) for _ in range(8)]
+async def test_processes_that_lease_at_once_get_exactly_what_there_is(server: RedisServer) -> None:
+    budgets = [RedisBudget(server.url, deadline=GENEROUS) for _ in range(8)]
 
-        async def lease_all(budget: RedisBudget) -> int:
-            total = 0
-            while granted := await budget.lease("one window", usable=164, want=5, reported=-1):
-                total += granted
-            return total
+    async def lease_all(budget: RedisBudget) -> int:
+        total = 0
+        while granted := await budget.lease("one window", usable=164, want=5, reported=-1):
+            total += granted
+        await budget.aclose()
+        return total
 
-        found = await asyncio.gather(*(lease_all(budget) for budget in budgets))
-        assert sum(found) == 164
-        assert min(found) > 0
-        for budget in budgets:
-            await budget.aclose()
-
-    async def test_what_a_reply_reported_and_what_went_out_without_a_lease_counts_for_all(
-        self, server: RedisServer
-    ) -> None:
-        async with RedisBudget(server.url, deadline=GENEROUS) as budget:
-            assert await budget.lease("window", usable=100, want=10, reported=-1) == 10
-            assert await budget.lease("window", usable=100, want=10, reported=80) == 10
-            assert await budget.lease("window", usable=100, want=3, reported=3, unleased=5) == 3
-            assert await budget.lease("window", usable=100, want=10, reported=-1) == 2
-            assert await budget.lease("next", usable=100, want=10, reported=-1) == 10
-        with peek(server) as spy:
-            left: Any = spy.pttl("window")
-        assert 0 < left <= 30_000
-
-    @pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (20, 19), (167, 163)])
-    async def test_a_margin_is_never_leased(self, limit: int, usable: int) -> None:
-        async with RedisBudget("redis://127.0.0.1:9") as budget:
-            assert budget.usable(limit) == usable
-
-    @pytest.mark.parametrize("name", ["reserve", "deadline", "probe_every"])
-    async def test_wrong_values_are_refused_by_name(self, name: str) -> None:
-        arguments: dict[str, Any] = {name: -1.0}
-        with pytest.raises(InvalidArgumentError) as caught:
-            RedisBudget("redis://127.0.0.1:9", **arguments)
-        assert caught.value.name == name
+    found = await asyncio.gather(*map(lease_all, budgets))
+    assert sum(found) == 164
+    assert min(found) > 0
 
 
-class TestSharing:
-    @on_a_driven_loop
-    async def test_many_processes_on_a_tiny_quota_are_not_refused(
-        self, server: RedisServer
-    ) -> None:
-        async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
+async def test_what_a_reply_reported_and_what_went_out_without_a_lease_counts_for_all(
+    server: RedisServer,
+) -> None:
+    async with RedisBudget(server.url, deadline=GENEROUS) as budget:
+        assert await budget.lease("window", usable=100, want=10, reported=-1) == 10
+        assert await budget.lease("window", usable=100, want=10, reported=80) == 10
+        assert await budget.lease("window", usable=100, want=3, reported=3, unleased=5) == 3
+        assert await budget.lease("window", usable=100, want=10, reported=-1) == 2
+        assert await budget.lease("next", usable=100, want=10, reported=-1) == 10
+    with peek(server) as spy:
+        left: Any = spy.pttl("window")
+    assert 0 < left <= 30_000
+
+
+@pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (167, 163)])
+def test_a_margin_is_never_leased(limit: int, usable: int) -> None:
+    assert redis_integration.usable(limit) == usable
+
+
+@pytest.mark.parametrize("name", ["deadline", "probe_every"])
+async def test_wrong_values_are_refused_by_name(name: str) -> None:
+    arguments: dict[str, Any] = {name: -1.0}
+    with pytest.raises(InvalidArgumentError, match=name):
+        RedisBudget("redis://127.0.0.1:9", **arguments)
+
+
+@on_a_driven_loop
+async def test_many_processes_on_a_tiny_quota_are_not_refused(server: RedisServer) -> None:
+    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
+
+        async def work() -> None:
+            pairs = sim.workspace.populate(conversations=10)
             # Each has a budget object, so a limiter and a view of the quota, of its own.
-            budgets = [Still(server.url, deadline=GENEROUS) for _ in range(6)]
-
-            async def work(budget: RedisBudget) -> None:
-                pairs = sim.workspace.populate(conversations=10)
-                async with IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client:
-                    summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
-                assert summary.outcomes[Outcome.DETACHED] == 10
-
-            await asyncio.gather(*(work(budget) for budget in budgets))
-            assert all(budget.working for budget in budgets)
-            for budget in budgets:
-                await budget.aclose()
-        assert sim.requests.refused == 0
-        assert len(sim.quota.windows) <= 6
-
-    @on_a_driven_loop
-    async def test_a_call_that_finds_the_shared_quota_used_up_waits_or_says_how_long(
-        self, sim: IntercomSimulator, server: RedisServer
-    ) -> None:
-        policy = RateLimitPolicy(max_wait=1.0)
-        async with (
-            Still(server.url, deadline=GENEROUS) as budget,
-            IntercomClient(
-                TOKEN, base_url=sim.url, shared_budget=budget, rate_limit=policy
-            ) as client,
-        ):
-            await asyncio.sleep(10.5 - sim.now() % 10.0)
-            await client.whoami()
-            await client.whoami()
-            with peek(server) as spy:
-                (key,) = keys_of(spy)
-                assert key.startswith("intercom_async:")
-                assert TOKEN not in key
-                spy.set(key, 167, px=30_000)
-            with pytest.raises(RateLimitWaitError) as caught:
-                for _ in range(10):
-                    await client.whoami()
-            assert caught.value.wait > 1.0
-            began = sim.now()
-            await client.with_options(max_wait=30.0).whoami()
-            assert began // 10 < sim.now() // 10
-
-    async def test_a_redis_client_of_the_application_is_used_and_not_closed(
-        self, sim: IntercomSimulator, server: RedisServer
-    ) -> None:
-        async with Redis.from_url(server.url) as own:
             async with (
-                RedisBudget(own, prefix="mine", deadline=GENEROUS) as budget,
+                Still(server.url, deadline=GENEROUS) as budget,
                 IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
             ):
+                summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
+                assert budget.working
+            assert summary.outcomes[Outcome.DETACHED] == 10
+
+        await asyncio.gather(*(work() for _ in range(6)))
+    assert sim.requests.refused == 0
+    assert len(sim.quota.windows) <= 6
+
+
+@on_a_driven_loop
+async def test_a_call_that_finds_the_shared_quota_used_up_waits_or_says_how_long(
+    sim: IntercomSimulator, server: RedisServer
+) -> None:
+    policy = RateLimitPolicy(max_wait=1.0)
+    async with (
+        Still(server.url, deadline=GENEROUS) as budget,
+        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget, rate_limit=policy) as client,
+    ):
+        await asyncio.sleep(10.5 - sim.now() % 10.0)
+        await client.whoami()
+        await client.whoami()
+        with peek(server) as spy:
+            found: Any = spy.keys()
+            (key,) = (one.decode() for one in found)
+            assert key.startswith("intercom_async:")
+            assert TOKEN not in key
+            spy.set(key, 167, px=30_000)
+        with pytest.raises(RateLimitWaitError) as caught:
+            for _ in range(10):
                 await client.whoami()
-                await client.whoami()
-            assert await own.keys("mine:*")
+        assert caught.value.wait > 1.0
+        began = sim.now()
+        await client.with_options(max_wait=30.0).whoami()
+        assert began // 10 < sim.now() // 10
+
+
+async def test_a_redis_client_of_the_application_is_used_and_not_closed(
+    sim: IntercomSimulator, server: RedisServer
+) -> None:
+    async with Redis.from_url(server.url) as own:
+        async with (
+            RedisBudget(own, prefix="mine", deadline=GENEROUS) as budget,
+            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        ):
+            await client.whoami()
+            await client.whoami()
+            await budget.aclose()  # the headers pace a client that is still open
+            assert not budget.working
+            await client.whoami()
+        assert await own.keys("mine:*")
 
 
 def harm(server: RedisServer, way: str) -> None:
@@ -200,87 +194,56 @@ def harm(server: RedisServer, way: str) -> None:
         server.send(signal.SIGSTOP)
 
 
-class TestFailure:
-    async def call(self, client: IntercomClient) -> float:
-        """Make a call and return how long it took."""
-        began = time.monotonic()
-        await client.whoami()
-        return time.monotonic() - began
+@pytest.mark.parametrize("way", ["kill", "freeze"])
+async def test_a_redis_that_fails_is_left_at_once_and_used_again_when_it_is_back(
+    sim: IntercomSimulator, fragile: RedisServer, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    slowest = 0.0
+    async with (
+        nothing_left_behind(),
+        RedisBudget(fragile.url, probe_every=0.05) as budget,
+        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+    ):
 
-    async def test_a_redis_that_is_not_there_delays_nothing(
-        self, sim: IntercomSimulator, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        async with (
-            nothing_left_behind(),
-            RedisBudget("redis://127.0.0.1:9") as budget,
-            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
-        ):
-            for _ in range(5):
-                assert await self.call(client) < 0.5
-            assert not budget.working
-        (warning,) = caplog.records
-        assert "headers alone" in warning.getMessage()
-
-    @pytest.mark.parametrize("way", ["kill", "freeze"])
-    async def test_a_redis_that_fails_is_left_at_once_and_used_again_when_it_is_back(
-        self, sim: IntercomSimulator, fragile: RedisServer, way: str
-    ) -> None:
-        async with (
-            nothing_left_behind(),
-            RedisBudget(fragile.url, probe_every=0.05) as budget,
-            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
-        ):
+        async def call() -> None:
+            nonlocal slowest
+            began = time.monotonic()
             await client.whoami()
-            await eventually(lambda: budget.working, lambda: self.call(client))
-            harm(fragile, way)
-            slowest = 0.0
+            slowest = max(slowest, time.monotonic() - began)
 
-            async def call() -> None:
-                nonlocal slowest
-                slowest = max(slowest, await self.call(client))
+        await client.whoami()
+        await eventually(lambda: budget.working, client.whoami)
+        caplog.clear()
+        harm(fragile, way)
+        await eventually(lambda: not budget.working, call)
+        for _ in range(10):
+            await call()
+        assert not budget.working
+        assert [one.levelname for one in caplog.records] == ["WARNING"]
+        if way == "kill":
+            fragile.start()
+        else:
+            fragile.send(signal.SIGCONT)
+        await eventually(lambda: budget.working, call)
+    assert slowest < 0.5
 
-            await eventually(lambda: not budget.working, call)
-            for _ in range(10):
-                await call()
-            assert not budget.working
-            assert slowest < 0.5
-            if way == "kill":
-                fragile.start()
-            else:
-                fragile.send(signal.SIGCONT)
-            await eventually(lambda: budget.working, call)
-            assert slowest < 0.5
 
-    @on_a_driven_loop
-    @pytest.mark.parametrize("way", ["kill", "freeze"])
-    async def test_without_redis_a_run_goes_on_within_the_quota(
-        self, fragile: RedisServer, way: str
-    ) -> None:
-        async with (
-            nothing_left_behind(),
-            IntercomSimulator(token=TOKEN, limit=40, latency=0.02) as sim,
-            RedisBudget(fragile.url) as budget,
-            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
-        ):
-            pairs = sim.workspace.populate(conversations=120)
-            async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
-                async for _ in run:
-                    if run.summary.total == 20:
-                        harm(fragile, way)
-                summary = run.summary
-            assert summary.outcomes[Outcome.DETACHED] == 120
-            assert sim.requests.refused <= 2
-            assert max(usage.accepted for usage in sim.quota.windows) <= 40
-            assert summary.elapsed < 45.0
-
-    async def test_closing_the_budget_first_leaves_its_clients_working(
-        self, sim: IntercomSimulator, server: RedisServer
-    ) -> None:
-        async with nothing_left_behind():
-            budget = RedisBudget(server.url)
-            async with IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client:
-                await client.whoami()
-                await client.whoami()
-                await budget.aclose()
-                assert not budget.working
-                await client.whoami()
+@on_a_driven_loop
+@pytest.mark.parametrize("way", ["kill", "freeze"])
+async def test_without_redis_a_run_goes_on_within_the_quota(fragile: RedisServer, way: str) -> None:
+    async with (
+        nothing_left_behind(),
+        IntercomSimulator(token=TOKEN, limit=40, latency=0.02) as sim,
+        RedisBudget(fragile.url) as budget,
+        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+    ):
+        pairs = sim.workspace.populate(conversations=120)
+        async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:
+            async for _ in run:
+                if run.summary.total == 20:
+                    harm(fragile, way)
+            summary = run.summary
+        assert summary.outcomes[Outcome.DETACHED] == 120
+        assert sim.requests.refused <= 2
+        assert max(usage.accepted for usage in sim.quota.windows) <= 40
+        assert summary.elapsed < 45.0

@@ -2,14 +2,12 @@
 
 import asyncio
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from intercom_async.detaching import Detach
@@ -36,9 +34,6 @@ class InPostgres:
     url: str
     run: str
     workspace: str = ""
-
-    def __str__(self) -> str:
-        return self.run
 
 
 Place = Path | InPostgres | None
@@ -71,13 +66,8 @@ async def ran(place: Place, *rows: Row) -> None:
 
 def kept(place: Path | InPostgres) -> dict[str, str]:
     """States by conversation, as a reader sees them."""
-    if isinstance(place, InPostgres):
-        with psycopg.connect(place.url) as connection:
-            found = connection.execute(
-                "SELECT conversation_id, state FROM intercom_pair WHERE run = %s", [place.run]
-            )
-            return dict(found.fetchall())
-    with journal_reader.open(place) as reader:
+    path, run = (place.url, place.run) if isinstance(place, InPostgres) else (place, None)
+    with journal_reader.open(path, run=run) as reader:
         return {one.conversation_id: one.state for one in reader.rows()}
 
 
@@ -85,18 +75,13 @@ def files(folder: Path) -> dict[str, bytes]:
     """Everything in a folder but the index that SQLite's readers make anew."""
     return {
         one.name: one.read_bytes()
-        for one in folder.iterdir()
+        for one in folder.glob("*")
         if one.is_file() and not one.name.endswith("-shm")
     }
 
 
 def threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("intercom-journal")]
-
-
-def connecting(**behaviour: Callable[..., Any]) -> type[sqlite3.Connection]:
-    """A kind of connection with methods of a test's own."""
-    return type("Connection", (sqlite3.Connection,), dict(behaviour))
 
 
 async def until(condition: Callable[[], bool]) -> None:

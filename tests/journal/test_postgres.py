@@ -1,11 +1,9 @@
 """A run in a real PostgreSQL: who owns it, and what an outage of the database does."""
 
 import asyncio
-import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import attrs
 import psycopg
@@ -24,7 +22,6 @@ from intercom_async.journal import (
     reader,
     session,
 )
-from intercom_async.journal.postgres_runs import Runs
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
@@ -87,7 +84,9 @@ class TestOwners:
         silent = await opened(place)
         await silent.write(row(1, State.SENDING))
         await asyncio.to_thread(change, place, EXPIRE)
-        second = await opened(place)
+        came = await asyncio.gather(*(opened(place) for _ in range(8)), return_exceptions=True)
+        (second,) = (one for one in came if not isinstance(one, JournalLockedError))
+        assert not isinstance(second, BaseException)
         (left,) = await second.rows(Wanted.LEFT, after=None)
         assert (left.conversation_id, left.state) == ("c0001", State.SENDING)
 
@@ -104,18 +103,6 @@ class TestOwners:
         await second.write(row(1))
         await second.close()
 
-    async def test_of_many_that_come_for_a_silent_owners_workspace_one_gets_it(
-        self, place: InPostgres
-    ) -> None:
-        silent = await opened(place)
-        await asyncio.to_thread(change, place, EXPIRE)
-        came = await asyncio.gather(*(opened(place) for _ in range(8)), return_exceptions=True)
-        owners = [one for one in came if not isinstance(one, JournalLockedError)]
-        assert len(owners) == 1
-        assert not isinstance(owners[0], BaseException)
-        await owners[0].close()
-        await silent.close()
-
     async def test_an_owner_whose_lease_ran_out_goes_on_if_nobody_took_it_over(
         self, place: InPostgres
     ) -> None:
@@ -126,29 +113,18 @@ class TestOwners:
             await opened(place)
         await session.close()
 
+    @pytest.mark.parametrize("asking", [False, True], ids=["idle", "asking for another's"])
     async def test_an_owner_that_writes_nothing_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres, "LEASE", 0.3)
-        session = await opened(place)
-        end = asyncio.get_running_loop().time() + 0.6
-        while asyncio.get_running_loop().time() < end:
-            await session.look_up([pair(1)])
-            await asyncio.sleep(0.03)
-        with pytest.raises(JournalLockedError):
-            await opened(place)
-        await session.close()
-
-    async def test_an_owner_that_asks_in_vain_for_anothers_workspace_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch
+        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch, asking: bool
     ) -> None:
         monkeypatch.setattr(postgres, "LEASE", 0.3)
         session, other = await opened(place), await opened(attrs.evolve(place, workspace="beta"))
         end = asyncio.get_running_loop().time() + 0.6
         while asyncio.get_running_loop().time() < end:
-            with pytest.raises(JournalLockedError):
-                await session.take("beta", after=None, limit=1)
-            await asyncio.sleep(0.01)
+            if asking:
+                with pytest.raises(JournalLockedError):
+                    await session.take("beta", after=None, limit=1)
+            await asyncio.sleep(0.02)
         with pytest.raises(JournalLockedError):
             await opened(place)
         await session.close()
@@ -173,22 +149,6 @@ class TestOwners:
         session.record(row(1), lose)
         with pytest.raises(JournalLostError):
             await session.write(row(3, State.SENDING))
-        await session.close()
-
-    async def test_what_is_under_way_is_called_back_once_another_may_own_the_run(
-        self, place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(postgres, "LEASE", 0.3)
-        called = list[None]()
-        session = await opened(place)
-        session.watch(lambda: called.append(None))
-        await asyncio.sleep(0.03)
-        assert not called
-        async with asyncio.timeout(10):
-            while not called:  # a renewal that begins after the freeze shows that all is well
-                clock.frozen += 10.0
-                await asyncio.sleep(0.02)
-        await session.write(row(1))
         await session.close()
 
     async def test_two_that_come_first_make_the_tables_once(self, postgres: PostgresServer) -> None:
@@ -273,42 +233,33 @@ class TestOutages:
         assert left.state == State.SENDING
         await second.close()
 
-    async def test_a_statement_that_the_database_refuses_ends_the_lease_with_the_session(
-        self, place: InPostgres
-    ) -> None:
-        session = await opened(place)
-        bad = row(1, attempts=2**70)  # no database holds such a number
-        with pytest.raises(JournalError):
-            await session.write(bad)
-        await session.close()
-        await ran(place, row(2))
 
-    async def test_a_database_that_cannot_be_reached_is_told_without_its_password(self) -> None:
-        url = "postgresql://me:marked-password@127.0.0.1:9/db"
-        with pytest.raises(JournalWriteError, match="nothing was sent") as caught:
-            await Journal(url, run="run").open(ACME)
-        assert "marked-password" not in str(caught.value) + caught.value.path
+async def test_a_database_that_cannot_be_reached_is_told_without_its_password() -> None:
+    url = "postgresql://me:marked-password@127.0.0.1:9/db"
+    with pytest.raises(JournalWriteError, match="nothing was sent") as caught:
+        await Journal(url, run="run").open(ACME)
+    assert "marked-password" not in str(caught.value) + caught.value.path
 
-    @pytest.mark.parametrize("url", ["me:marked%zz@db/x", "db/x?a=marked"])
-    async def test_a_url_that_cannot_be_read_is_refused_and_not_shown(self, url: str) -> None:
-        with pytest.raises(InvalidArgumentError, match="postgresql:// URL") as caught:
-            await Journal(f"postgresql://{url}", run="run").open(ACME)
-        with pytest.raises(InvalidArgumentError, match="postgresql:// URL"):
-            reader.open(f"postgresql://{url}", run="run")
-        assert "marked" not in str(caught.value)
-        assert caught.value.__context__ is None
 
-    async def test_a_name_of_the_run_is_asked_for(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="PostgreSQL holds many"):
-            Journal("postgresql://127.0.0.1/db")
-        with pytest.raises(InvalidArgumentError, match="a file holds one run"):
-            Journal("run.db", run="cleanup")
+@pytest.mark.parametrize("url", ["me:marked%zz@db/x", "db/x?a=marked"])
+async def test_a_url_that_cannot_be_read_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="postgresql:// URL") as caught:
+        await Journal(f"postgresql://{url}", run="run").open(ACME)
+    with pytest.raises(InvalidArgumentError, match="postgresql:// URL"):
+        reader.open(f"postgresql://{url}", run="run")
+    assert "marked" not in str(caught.value)
+    assert caught.value.__context__ is None
 
-    def test_the_name_of_a_run_may_stand_in_the_url(self) -> None:
-        options = "sslmode=require&options=-c%20search_path%3Dours"
-        journal = Journal(f"postgresql://db/x?{options}&run=cleanup%20%237")
-        assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
-        assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
+
+def test_a_database_needs_a_name_of_the_run_which_may_stand_in_the_url() -> None:
+    options = "sslmode=require&options=-c%20search_path%3Dours"
+    journal = Journal(f"postgresql://db/x?{options}&run=cleanup%20%237")
+    assert (journal.path, journal.run) == (f"postgresql://db/x?{options}", "cleanup #7")
+    assert Journal("postgresql://db/x?run=7").path == "postgresql://db/x"
+    with pytest.raises(InvalidArgumentError, match="PostgreSQL holds many"):
+        Journal("postgresql://127.0.0.1/db")
+    with pytest.raises(InvalidArgumentError, match="a file holds one run"):
+        Journal("run.db", run="cleanup")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +277,7 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
             run = client.detach_contacts(
                 pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=2
             )
-            running = asyncio.ensure_future(_awaited(run))
+            running = asyncio.ensure_future(run)
             requests = 3  # one of them asks whose token it is; two wait to be sent again
             await until(lambda: sim.requests.total == requests)
             await asyncio.sleep(0.03)
@@ -336,43 +287,3 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
                 await asyncio.wait_for(running, 10)
             assert sim.requests.total == requests
     assert set((await asyncio.to_thread(kept, place)).values()) == {State.SENDING}
-
-
-async def _awaited(run: Any) -> Any:
-    return await run
-
-
-class TestCounts:
-    async def test_counts_are_those_of_the_rows_whoever_wrote_them(self, place: InPostgres) -> None:
-        runs = Runs(place.url)
-        chance = random.Random(5)
-
-        async def submitted(numbers: range) -> AsyncIterator[tuple[str, str, str, None]]:
-            for number in numbers:
-                yield chance.choice(["acme", "globex"]), f"c{number:04}", f"k{number}", None
-
-        session = await opened(place)
-
-        async def write() -> None:
-            for _ in range(30):
-                states = [chance.choice(["sending", "failed", "detached"]) for _ in range(40)]
-                rows = [row(chance.randrange(400), state) for state in states]
-                await asyncio.gather(*map(session.write, rows))
-
-        await asyncio.gather(
-            write(), *(runs.load(place.run, "detach", submitted(range(300))) for _ in range(4))
-        )
-        await session.close()
-        facts = [place.run]
-        with psycopg.connect(place.url) as connection:
-            counted = connection.execute(
-                "SELECT workspace, state, pairs FROM intercom_count WHERE run = %s AND pairs <> 0",
-                facts,
-            ).fetchall()
-            rows = connection.execute(
-                "SELECT workspace, state, count(*) FROM intercom_pair WHERE run = %s GROUP BY 1, 2",
-                facts,
-            ).fetchall()
-        assert sorted(counted) == sorted(rows)
-        counts = (await runs.status(place.run)).counts
-        assert sum(counts.values()) == sum(pairs for *_, pairs in rows)

@@ -3,38 +3,37 @@
 # ruff: noqa: ASYNC240  nothing else runs on a test's loop
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from intercom_async.journal import JournalError, Row, reader
+from intercom_async.journal import JournalError, reader
 from tests.journal.helpers import ACME, opened, ran, row
 
 
-async def test_rows_come_in_the_order_of_their_ids_a_page_at_a_time(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ({}, range(30)),
+        ({"states": ["detached"]}, range(20)),
+        ({"states": ["detached"], "inferred": False}, range(10)),
+        ({"inferred": True}, range(10, 20)),
+        ({"states": ["failed", "sending"]}, range(20, 30)),
+        ({"states": []}, ()),
+    ],
+)
+async def test_chosen_rows_come_in_the_order_of_their_ids_a_page_at_a_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], chosen: Sequence[int]
 ) -> None:
     monkeypatch.setattr(reader, "PAGE", 7)
-    await ran(path, *(row(number) for number in reversed(range(30))))
+    known = [row(number, inferred=number >= 10) for number in reversed(range(20))]
+    await ran(path, *known, *(row(number, "failed") for number in range(20, 30)))
     with reader.open(path) as journal:
-        assert [one.conversation_id for one in journal.rows()] == [f"c{n:04}" for n in range(30)]
-        assert journal.counts() == {"detached": 30}
-
-
-async def test_rows_are_chosen_by_state_and_by_how_it_is_known(path: Path) -> None:
-    await ran(path, row(1), row(2, inferred=True), row(3, "failed"), row(4, "sending"))
-
-    def chosen(**wanted: object) -> list[str]:
-        with reader.open(path) as journal:
-            found: list[Row] = list(journal.rows(**wanted))  # type: ignore[arg-type]
-            return [one.contact_id for one in found]
-
-    assert chosen() == ["k1", "k2", "k3", "k4"]
-    assert chosen(states=["detached"]) == ["k1", "k2"]
-    assert chosen(states=["detached"], inferred=False) == ["k1"]
-    assert chosen(inferred=True) == ["k2"]
-    assert chosen(states=["failed", "sending"]) == ["k3", "k4"]
-    assert chosen(states=[]) == []
+        rows = list(journal.rows(**wanted))
+        assert journal.counts() == {"detached": 20, "failed": 10}
+    assert [one.conversation_id for one in rows] == [f"c{number:04}" for number in chosen]
 
 
 async def test_a_run_that_goes_on_is_read_as_it_is_at_one_moment(path: Path) -> None:

@@ -74,16 +74,6 @@ async def test_interactive_calls_go_before_bulk_calls_that_came_first() -> None:
     assert _idle(limiter)
 
 
-async def test_a_call_beyond_the_quota_waits_for_the_next_window() -> None:
-    limiter = await _warm(remaining=0)
-    loop = asyncio.get_running_loop()
-    edge = (loop.time() + EPOCH) // 10 * 10 + 10
-    permit = await limiter.acquire(Lane.INTERACTIVE)
-    assert edge <= loop.time() + EPOCH < edge + 1.5
-    _answer(limiter, permit, 99)
-    assert _idle(limiter)
-
-
 async def test_too_little_patience_fails_at_once_naming_both_durations() -> None:
     limiter = await _warm(remaining=0)
     loop = asyncio.get_running_loop()

@@ -53,6 +53,28 @@ def test_windows_are_used_up_and_interactive_calls_hardly_wait(seed: int) -> Non
     assert found["p95"] < 1.5
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"processes": 2},
+        {"processes": 4},
+        {"processes": 8},
+        {"processes": 4, "lost": 0.02},
+        {"processes": 4, "round_trip": (0.2, 2.0)},
+        {"processes": 1, "headers": False},
+    ],
+    ids=str,
+)
+def test_processes_that_know_of_each_other_by_headers_alone_use_all_and_are_hardly_refused(
+    conditions: dict[str, Any], seed: int
+) -> None:
+    found = figures(seed, windows=12, limit=167, **conditions)
+    assert found["used"] > 95.0
+    assert found["refused"] < 0.5
+    assert found["fairness"] > 0.4
+
+
 @pytest.mark.asyncio(loop_factories=["driven"])
 async def test_no_window_has_more_requests_than_the_client_s_fraction() -> None:
     policy = RateLimitPolicy(quota_fraction=0.4)

@@ -28,8 +28,7 @@ clock = Clock()
 
 def fail(outage: Outage, now: float, call: int, *, sent: float | None = None) -> bool:
     clock.now = now
-    sent = now if sent is None else sent
-    return outage.failed(call=call, sent=sent, reason=f"failure {call}") is not None
+    return outage.failed(call=call, sent=now if sent is None else sent, reason="") is not None
 
 
 def succeed(outage: Outage, now: float) -> bool:
@@ -37,102 +36,82 @@ def succeed(outage: Outage, now: float) -> bool:
     return outage.succeeded() is not None
 
 
-def look(outage: Outage, now: float) -> bool:
-    clock.now = now
-    return outage.try_look()
+def look(outage: Outage, began: float, ended: float, *, asked: float | None = None) -> None:
+    """Look in vain."""
+    clock.now = began
+    assert outage.try_look(1)
+    assert not outage.try_look(2)
+    clock.now = ended
+    outage.end_look(2)
+    assert outage.looker == 1
+    outage.end_look(1, asked=asked)
 
 
-def opened() -> tuple[Outage, float]:
-    """An outage that has just begun, and the moment."""
+def opened() -> Outage:
     outage = Outage(clock)
     for n in range(FAILURES):
         fail(outage, 100.0 + n * SPAN, n)
     assert outage.is_open
-    return outage, 100.0 + (FAILURES - 1) * SPAN
+    return outage
 
 
-def test_failures_in_a_row_of_different_calls_over_a_while_are_an_outage() -> None:
+@pytest.mark.parametrize(
+    ("failures", "seconds", "calls", "is_one"),
+    [
+        (FAILURES, SPAN, FAILURES, True),
+        (STORM - 1, 0.0, STORM, False),  # many in one moment
+        (STORM, 0.0, STORM, True),
+        (1000, 1000.0, CALLS - 1, False),  # of few calls
+    ],
+)
+def test_failures_in_a_row_of_different_calls_over_a_while_are_an_outage(
+    failures: int, seconds: float, calls: int, is_one: bool
+) -> None:
     outage = Outage(clock)
-    step = SPAN / (FAILURES - 1)
-    told = [fail(outage, n * step, n) for n in range(FAILURES)]
-    assert told == [False] * (FAILURES - 1) + [True]
-    clock.now = SPAN + 2.0
-    status = outage.status()
-    assert status is not None
-    assert status.since == pytest.approx(SPAN + 2.0)
-    assert status.reason == f"failure {FAILURES - 1}"
+    step = seconds / (failures - 1)
+    told = [fail(outage, n * step, n % calls) for n in range(failures)]
+    assert told == [False] * (failures - 1) + [is_one]
+    assert outage.is_open is is_one
 
 
-def test_many_failures_in_one_moment_are_none() -> None:
-    outage = Outage(clock)
-    for n in range(STORM - 1):
-        fail(outage, 7.0, n)
-    assert not outage.is_open
-
-
-def test_a_storm_is_one_however_short() -> None:
-    outage = Outage(clock)
-    assert [fail(outage, 7.0, n) for n in range(STORM)].count(True) == 1
-    assert outage.is_open
-
-
-def test_failures_of_few_calls_are_none_however_many() -> None:
-    outage = Outage(clock)
-    for n in range(1000):
-        fail(outage, float(n), n % (CALLS - 1))
-    assert not outage.is_open
-
-
-def test_a_success_between_begins_the_row_anew() -> None:
+def test_a_success_begins_the_row_anew_and_what_left_before_it_does_not_count() -> None:
     outage = Outage(clock)
     for n in range(FAILURES - 1):
         fail(outage, float(n), n)
     assert not succeed(outage, 20.0)
-    for n in range(FAILURES - 1):
-        fail(outage, 21.0 + n, n)
-    assert not outage.is_open
-    assert fail(outage, 40.0, 99)
-
-
-def test_a_failure_of_a_request_that_left_before_a_success_does_not_count() -> None:
-    outage, now = opened()
-    assert succeed(outage, now + 5.0)
     for n in range(STORM):
-        fail(outage, now + 6.0 + n, n, sent=now + 4.0)
-    assert not outage.is_open
+        fail(outage, 21.0 + n, n, sent=19.0)
     assert outage.failures == 0
+    told = [fail(outage, 200.0 + n, n) for n in range(FAILURES)]
+    assert told == [False] * (FAILURES - 1) + [True]
+    assert succeed(outage, 300.0)
 
 
 def test_looks_begin_further_and_further_apart_up_to_half_a_minute() -> None:
-    outage, now = opened()
+    outage = opened()
     began: list[float] = []
     for _ in range(12):
-        now = outage.next_look
-        assert look(outage, now)
-        assert not look(outage, now + 1000.0)
-        began.append(now)
-        clock.now = now + 0.1
-        outage.looked_in_vain()
+        began.append(outage.next_look)
+        look(outage, began[-1], began[-1] + 0.1)
     pauses = [later - earlier for earlier, later in itertools.pairwise(began)]
     assert pauses == pytest.approx([2.0, 4.0, 8.0, 16.0] + [LONGEST_PAUSE] * 7)
 
 
-def test_a_look_that_took_longer_than_the_pause_is_followed_at_once() -> None:
-    outage, now = opened()
-    outage.next_look = now
-    assert look(outage, now)
-    clock.now = now + 60.0
-    outage.looked_in_vain()
-    assert outage.next_look == now + 60.0
-
-
-def test_a_wish_of_the_server_is_obeyed_up_to_half_a_minute() -> None:
-    for asked, wait in ((20.0, 20.0), (3600.0, LONGEST_PAUSE)):
-        outage, _ = opened()
-        now = outage.next_look
-        assert look(outage, now)
-        outage.looked_in_vain(asked=asked)
-        assert outage.next_look == now + wait
+@pytest.mark.parametrize(
+    ("took", "asked", "next_after"),
+    [
+        (60.0, None, 60.0),
+        (0.0, 20.0, 20.0),
+        (0.0, 3600.0, LONGEST_PAUSE),
+    ],
+)
+def test_a_long_look_is_followed_at_once_and_a_wish_of_the_server_obeyed_up_to_half_a_minute(
+    took: float, asked: float | None, next_after: float
+) -> None:
+    outage = opened()
+    now = outage.next_look
+    look(outage, now, now + took, asked=asked)
+    assert outage.next_look == now + next_after
 
 
 moves = st.lists(st.tuples(st.sampled_from(["fail", "succeed", "look"]), st.floats(0.0, 40.0)))
@@ -152,11 +131,10 @@ def test_whatever_happens_one_looks_at_a_time_and_none_waits_for_long(
         elif move == "succeed":
             assert succeed(outage, now) is (opened_at is not None)
             opened_at = None
-        elif outage.is_open and look(outage, now):
+        elif outage.is_open and now >= outage.next_look:
             looks += 1
-            now += dice.uniform(0.0, 60.0)
-            clock.now = now
-            outage.looked_in_vain()
+            began, now = now, now + dice.uniform(0.0, 60.0)
+            look(outage, began, now)
             assert outage.next_look <= now + LONGEST_PAUSE
         assert outage.is_open is (opened_at is not None)
         if opened_at is not None:

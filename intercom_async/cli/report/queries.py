@@ -11,11 +11,10 @@ from intercom_async.cli.report.chart import NARROWEST, Column
 from intercom_async.detaching import NEEDS_DECISION, Outcome
 from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession, Reader
-from intercom_async.journal.row import SETTLED, Row, Source, State
+from intercom_async.journal.row import SETTLED, UNSETTLED, Row, Source, State
 from intercom_async.journal.store import KEY, NAMES, row_of
 
 STATES: Final = tuple(map(str, (*Outcome, *State)))
-UNSETTLED: Final = tuple(state for state in STATES if state not in SETTLED)
 _EXPLAINED: Final = (*UNSETTLED, *map(str, NEEDS_DECISION))
 
 _CAUSES: Final = 15

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from intercom_async.cli.csv_rows import BadLine
 from intercom_async.cli.lines import SourceError
-from intercom_async.cli.sources import BadLine, read_pairs
+from intercom_async.cli.sources import read_pairs
 from intercom_async.detaching import Detach
 
 WORDS: Final[Sequence[bytes]] = [
