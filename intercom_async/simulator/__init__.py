@@ -5,32 +5,20 @@
 
 from intercom_async.simulator.endpoints import ReplyForm
 from intercom_async.simulator.faults import Fault, FaultPlan, Injection
-from intercom_async.simulator.quota import Quota, Standing, WindowUsage
+from intercom_async.simulator.quota import Quota
 from intercom_async.simulator.requests import Request, Requests
-from intercom_async.simulator.server import IntercomSimulator, Latency
-from intercom_async.simulator.workspace import (
-    Admin,
-    Contact,
-    Conversation,
-    RefusedError,
-    Workspace,
-)
+from intercom_async.simulator.server import IntercomSimulator
+from intercom_async.simulator.workspace import RefusedError, Workspace
 
 __all__ = [
-    "Admin",
-    "Contact",
-    "Conversation",
     "Fault",
     "FaultPlan",
     "Injection",
     "IntercomSimulator",
-    "Latency",
     "Quota",
     "RefusedError",
     "ReplyForm",
     "Request",
     "Requests",
-    "Standing",
-    "WindowUsage",
     "Workspace",
 ]

@@ -40,30 +40,25 @@ class WindowUsage:
 class Quota:
     """A budget of requests per clock-aligned window.
 
-    Args:
+    Attributes:
         limit: requests per window; may be changed at any time.
         window: seconds.
         counter_lag: requests by which X-RateLimit-Remaining is too high. It is one at Intercom,
             whose first reply of a window still says Remaining = Limit.
+        windows: all that saw a request, oldest first.
     """
 
     limit: int = attrs.field(default=167, validator=POSITIVE)
     window: float = attrs.field(default=10.0, validator=POSITIVE)
     counter_lag: int = attrs.field(default=1, validator=ZERO_OR_MORE)
-    _windows: dict[int, WindowUsage] = attrs.field(init=False, factory=dict[int, WindowUsage])
-
-    @property
-    def windows(self) -> list[WindowUsage]:
-        """All windows that saw a request, oldest first."""
-        return [self._windows[index] for index in sorted(self._windows)]
+    windows: list[WindowUsage] = attrs.field(init=False, factory=list[WindowUsage])
 
     def usage(self, now: float) -> WindowUsage:
-        """Return the window that `now` (Unix seconds) lies in."""
-        index = math.floor(now / self.window)
-        usage = self._windows.get(index)
-        if usage is None:
-            usage = self._windows[index] = WindowUsage(start=index * self.window)
-        return usage
+        """Return the window that `now` (Unix seconds) lies in; time does not go back."""
+        start = math.floor(now / self.window) * self.window
+        if not self.windows or self.windows[-1].start < start:
+            self.windows.append(WindowUsage(start=start))
+        return self.windows[-1]
 
     def charge(self, now: float) -> Standing:
         """Count one request at `now` (Unix seconds), or refuse it when the window is full."""

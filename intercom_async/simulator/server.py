@@ -27,9 +27,6 @@ from intercom_async.simulator.reply import REQUEST_ID, TOKEN_INVALID, Reply
 from intercom_async.simulator.requests import Request, Requests
 from intercom_async.simulator.workspace import RefusedError, Workspace
 
-Latency = float | tuple[float, float]
-"""Seconds, or a range of seconds to draw from."""
-
 _HOST = "127.0.0.1"
 _TURNS_TO_ACCEPT = 3
 """Turns of the loop until a connection that asyncio accepts is in aiohttp's hands."""
@@ -80,7 +77,7 @@ class IntercomSimulator:
         token: str = "token",  # noqa: S107  it opens nothing but the simulator
         limit: int = 167,
         window: float = 10.0,
-        latency: Latency = 0.0,
+        latency: float | tuple[float, float] = 0.0,
         reply_form: ReplyForm = ReplyForm.PARTICIPANTS,
         region: str = "US",
         app_id: str = "simulator",

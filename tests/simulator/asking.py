@@ -7,16 +7,15 @@ from typing import Any
 import aiohttp
 import attrs
 import msgspec
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from intercom_async.simulator import IntercomSimulator
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Answer:
     status: int
-    headers: CIMultiDictProxy[str]
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -32,11 +31,10 @@ class Answer:
         return self.status, error["code"], error["message"]
 
     @property
-    def quota(self) -> tuple[int, int, int]:
+    def quota(self) -> tuple[int, ...]:
         """Limit, Remaining and Reset."""
         names = ("Limit", "Remaining", "Reset")
-        limit, remaining, reset = (int(self.headers[f"X-RateLimit-{name}"]) for name in names)
-        return limit, remaining, reset
+        return tuple(int(self.headers[f"X-RateLimit-{name}"]) for name in names)
 
 
 @attrs.frozen
@@ -47,36 +45,16 @@ class Ask:
     session: aiohttp.ClientSession
 
     async def __call__(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        sent = {
-            "Authorization": f"Bearer {self.sim.token}",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-        }
-        sent |= headers or {}
-        async with self.session.request(
-            method,
-            URL(self.sim.url + path, encoded=True),
-            data=body if body is None or isinstance(body, bytes) else msgspec.json.encode(body),
-            headers=sent,
-            allow_redirects=False,
-        ) as response:
-            return Answer(
-                status=response.status, headers=response.headers, body=await response.read()
-            )
+        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        url = URL(self.sim.url + path, encoded=True)
+        async with self.session.request(method, url, data=data, headers=headers) as response:
+            return Answer(response.status, response.headers, await response.read())
 
     async def detach(self, conversation_id: str, contact_id: str) -> Answer:
-        return await self(
-            "DELETE",
-            f"/conversations/{conversation_id}/customers/{contact_id}",
-            {"admin_id": self.sim.admin_id},
-        )
+        path = f"/conversations/{conversation_id}/customers/{contact_id}"
+        return await self("DELETE", path, {"admin_id": self.sim.admin_id})
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -12,7 +12,8 @@ from tests.simulator.asking import Ask
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as session:
         # aiohttp would repeat a DELETE whose connection broke, and hide it.
         session._retry_connection = False
         yield session

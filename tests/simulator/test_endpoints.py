@@ -1,7 +1,7 @@
 """What each call of the API does, asked over a real connection, and the workspace behind it."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import pytest
@@ -182,12 +182,15 @@ async def test_contacts_are_found_by_address_external_id_or_id(
     assert (page["total_count"], page["pages"]["per_page"]) == (len(ids), 50)
 
 
+def elements(member: Any) -> Iterator[Any]:
+    yield from member if type(member) is tuple else (member,)
+
+
 def strangers(value: IntercomObject) -> Iterator[str]:
     """Name what the model does not know, or not in this form, at any depth."""
     yield from value.extra
     for field in attrs.fields(type(value)):
-        member: Any = getattr(value, field.name)
-        for inner in cast("tuple[object, ...]", member if type(member) is tuple else (member,)):
+        for inner in elements(getattr(value, field.name)):
             if isinstance(inner, IntercomObject):
                 yield from strangers(inner)
 
