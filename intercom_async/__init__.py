@@ -43,8 +43,8 @@ _NAMES: Final = {
     "transport.wire": "Region",
 }
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
-"""The module of each public name. A name is imported when it is first used, and nothing that it
-does not need; type checkers read `_exports` instead."""
+"""The module of each public name. The first use of a name imports that module and what it needs,
+nothing else. Type checkers read `_exports` instead."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The public names, for type checkers; while a program runs, the package imports each alone."""
+"""The public names, for type checkers; at run time the package imports each on its first use."""
 
 # ruff: noqa: PLC0414  for type checkers, `as` makes a name public
 

@@ -1,8 +1,8 @@
 """`IntercomClient`, and the coroutine `detach_contact` for a single detach.
 
-Some modules take long to import, and not every program needs them. So the transport and the model
-are imported when a client is made, bulk runs and searches when they are called. Annotations name
-what is in these modules by the package, which imports it if asked.
+Importing everything takes long, and few programs need all of it. So the first client imports the
+transport and the model, and the first bulk run or search imports the rest. Annotations name those
+classes as members of the package, which imports them on demand.
 """
 
 import copy
@@ -59,7 +59,7 @@ def _check_retry(retry: object, max_retries: int | None) -> RetryPolicy:
 
 
 def _load() -> None:
-    # It takes 50 milliseconds, once: too long while an event loop has requests in flight.
+    # Not in a call: 50 milliseconds are too long while the event loop has requests in flight.
     from intercom_async.structuring import prepare
 
     for name in ("detaching", "structuring.replies"):
@@ -70,16 +70,17 @@ def _load() -> None:
 class IntercomClient:
     """One workspace's connection to Intercom's REST API, for as long as the application runs.
 
-    Open it once and share it between tasks; it is bound to the event loop it is first used in.
-    Nothing touches the network before the first call. Use it as an async context manager, or
-    call `aclose` at the end. The first client that a process makes takes some 50 milliseconds,
-    because it imports what requests and answers need; so make it when the application starts.
+    Open it when the application starts and share it between tasks; it belongs to the event loop
+    that first uses it. Use it as an async context manager, or call `aclose` at the end. Nothing
+    touches the network before the first call. The first client of a process takes some 50
+    milliseconds to make, because it imports what all calls need.
 
-    `detach_contact` lists the errors that calls raise; other calls name only their own. Any
-    raises `InvalidArgumentError` for an argument that cannot be used, before it sends anything.
+    `detach_contact` lists the errors that every call may raise; other methods list only further
+    ones. Before it sends anything, a call raises `InvalidArgumentError` for an argument that it
+    cannot use.
 
     Args:
-        token: access token; without it, the environment variable INTERCOM_ACCESS_TOKEN.
+        token: access token; by default the environment variable INTERCOM_ACCESS_TOKEN.
         base_url: used in place of `region`; must be https unless its host is loopback.
         version: value of the `Intercom-Version` header: "Preview", "Unstable" or a dated
             version such as "2.14".
@@ -90,15 +91,15 @@ class IntercomClient:
         max_retries: attempts after the first one, in place of `retry.attempts`; 0 for none.
         default_headers: sent with every request besides the library's own.
         user_agent_suffix: added to the User-Agent header, such as "acme-sync/2.1".
-        proxy: an HTTP proxy, perhaps with name and password: "http://user:word@proxy:3128".
-            Without it `session`, or HTTPS_PROXY and NO_PROXY decide. Requests go through it in a
-            tunnel, so it never sees the token. SSL_CERT_FILE can name the authorities to trust.
+        proxy: an HTTP proxy, perhaps with name and password: "http://user:word@proxy:3128". By
+            default that of `session`, or of HTTPS_PROXY and NO_PROXY. Requests pass it in a tunnel,
+            so it never sees the token. SSL_CERT_FILE can name the authorities to trust.
         session: the application's own `aiohttp.ClientSession`, with its proxy, TLS context and
             connector; used and never closed. Its client middlewares do not run, and no cookie
             of its jar is sent. Calls raise `ClientStateError` if it has credentials of its own,
             or would send the token through a foreign proxy in plain text. Give it a
-            `Connector`, so that nothing stale on a connection is taken for an answer.
-        shared_budget: a quota shared with other processes beyond what the headers tell; see
+            `Connector`: another connector may take stale bytes on a connection for an answer.
+            shared_budget: shares a quota more closely than Intercom's headers allow; see
             `intercom_async.integrations.redis`.
         observer: called with every event of `intercom_async.observing`; must be quick.
         runtime: clock, sleep and randomness, for tests.
@@ -182,17 +183,17 @@ class IntercomClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; harmless when done twice.
+        """Close the connections; a second call does nothing.
 
-        Calls that wait, for the quota or before a retry, fail at once with `ClientStateError`,
-        as do requests in flight when the connections are the client's own. A write that may
-        have been applied by then raises `UnknownOutcomeError`. An injected session stays open.
+        Calls that wait for the quota or for a retry fail at once with `ClientStateError`. So do
+        requests in flight, unless the session is the application's, which stays open. A write
+        that may have been applied by then raises `UnknownOutcomeError`.
         """
         self._transport.close()
         await self._transport.http.aclose()
 
     def stats(self) -> ClientStats:
-        """Count the calls and requests of this client and its views so far."""
+        """Return the counters of this client and its views."""
         return self._transport.stats()
 
     @property
@@ -202,17 +203,17 @@ class IntercomClient:
 
     @property
     def admin_id(self) -> str | None:
-        """The admin in whose name it acts; None for the token's own."""
+        """The admin in whose name the client acts; None for the token's own."""
         return self._admin_id
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota now, None before the first reply."""
+        """The present quota, None before the first reply."""
         return self._transport.rate_limit
 
     @property
     def outage(self) -> OutageStatus | None:
-        """The outage that lasts now, None while there is none.
+        """The present outage, None while Intercom answers.
 
         Bulk calls wait for its end. Other calls fail at once, unless it is time for one of them
         to check whether Intercom is back.
@@ -231,9 +232,8 @@ class IntercomClient:
         """Return a view of this client whose calls have other options.
 
         Connections, quota and retry budget are shared; closing either closes both. Options that
-        are not given stay as they are. `lane` holds for every call of the view, runs included.
-        `max_wait` is how many seconds a call may wait for the quota. The others mean what they
-        mean for the client.
+        you do not give stay as they are. `lane` holds for every call of the view, runs included.
+        A call waits for the quota `max_wait` seconds at most. The others are the client's options.
         """
         if retry is not None or max_retries is not None:
             retry = _check_retry(retry or self._interactive.retry, max_retries)
@@ -289,13 +289,14 @@ class IntercomClient:
 
         Ids are Intercom's own (for the contact, not an external id or e-mail address). The
         detach happens in the name of `admin_id`, else of the client's admin, else of the token's
-        own. `timeout` is in seconds for one attempt, by default the client's, as in all calls.
+        own. `timeout` is the seconds for one attempt; here as in all calls, the default is the
+        client's.
 
         Returns:
-            The conversation as Intercom returned it; `participants` are the contacts left. (The
-            replies of some workspaces still list the removed contact; after three checks they are
-            believed.) With `missing_ok`, None when the contact is not part of the conversation or
-            there is no such conversation: there is nothing left to detach.
+            The conversation as Intercom returned it; `participants` are the contacts left. (Some
+            workspaces' replies still list the removed contact: the client checks the first three,
+            then believes them.) With `missing_ok`, None if the contact is not part of the
+            conversation, or if there is no such conversation.
 
         Raises:
             InvalidArgumentError: an id that cannot be sent; nothing was sent.
@@ -414,10 +415,10 @@ class IntercomClient:
     def find_conversations(
         self, contact_id: str, *, timeout: float | None = None
     ) -> "AsyncIterator[intercom_async.Conversation]":
-        """Iterate over the conversations a contact takes part in, each one once.
+        """Iterate over the conversations that a contact takes part in, each one once.
 
-        Pages shift when the contact is detached meanwhile. When fewer were seen than announced,
-        the search starts over until it brings nothing new.
+        Pages shift when the contact is detached meanwhile. If the pages have fewer conversations
+        than they announce, the search starts over until it brings nothing new.
 
         Raises:
             ContradictoryReplyError: the search seems to have no end.
@@ -436,9 +437,9 @@ class IntercomClient:
     ) -> "AsyncIterator[intercom_async.model.ContactReference]":
         """Iterate over the contacts with an e-mail address, your own id, or some of Intercom's ids.
 
-        Exactly one of the three must be given; ids of at most 15 contacts, those that do not
-        exist are left out. Several contacts may have the same address. Intercom's search works on
-        an index: new contacts may be missing for some minutes, and merged ones are never found.
+        Give exactly one of the three, and at most 15 `contact_ids`; it leaves out ids that do not
+        exist. Several contacts may have the same address. Intercom searches an index: it may lack
+        new contacts for some minutes, and it never has merged ones.
 
         Raises:
             ContradictoryReplyError: the search seems to have no end.
@@ -462,12 +463,12 @@ class IntercomClient:
         by: "intercom_async.people.By" = "email",
         one_per_address: bool = False,
     ) -> "intercom_async.PairSearch":
-        """Iterate over the pairs of people: all group conversations that they take part in.
+        """Iterate over the pairs of people: one for each group conversation that they take part in.
 
-        Give it to `detach_contacts`: then the run's journal keeps the people, too, and a killed
-        run goes on in the middle of a person. All contacts with an address are taken; a contact
-        that was merged into another is followed. `PairSearch.summary` says what became of the
-        people.
+        Give the search to `detach_contacts`: then the run's journal keeps the people, too, and a
+        killed run goes on in the middle of a person. If several contacts have an address, the
+        search takes them all; it follows a contact that was merged into another.
+        `PairSearch.summary` says what became of the people.
 
         Args:
             people: ids or addresses, pulled lazily; None for those that the journal has left.
@@ -514,8 +515,8 @@ class IntercomClient:
                 the input does not name are done as well. None for a private temporary one.
             dry_run: change nothing; look at each pair (one GET) and give the outcome that a
                 detach would have. No journal is kept.
-            stop_after_missing: stop when this many answers have come, none of them detached a
-                contact, and at least 95 % of the conversations do not exist; None to go on.
+            stop_after_missing: after this many answers, stop if none detached a contact and at
+                least 95 % named a conversation that does not exist; None to go on even then.
             outage_patience: seconds that Intercom may be away before the run stops.
             progress: called with the run's numbers every two seconds, and once more at the end.
                 If it raises, the run stops and raises that.
@@ -526,7 +527,7 @@ class IntercomClient:
         from intercom_async.bulk.options import RunOptions
 
         if dry_run and journal is not None:
-            raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
+            raise InvalidArgumentError("journal", journal, "None in a dry run")
         options = RunOptions(
             operation=DRY_RUN if dry_run else "detach",
             base_url=self._base_url,
@@ -548,8 +549,8 @@ class IntercomClient:
     ) -> "intercom_async.DetachRun":
         """Add many contacts to conversations: the undo of `detach_contacts`.
 
-        It takes `admin_id`, `concurrency`, `stop_after_missing`, `outage_patience` and `progress`
-        like it, and a pair that is done is `Outcome.ATTACHED`.
+        It takes the same arguments, except `dry_run`. The outcome of a success is
+        `Outcome.ATTACHED`.
         """
         from intercom_async.bulk.options import RunOptions
 
@@ -582,7 +583,7 @@ def bulk_run(
     pairs: "Iterable[intercom_async.Pair] | AsyncIterable[intercom_async.Pair] | None",
     journal: "intercom_async.Journal",
 ) -> "intercom_async.DetachRun":
-    """Make the run that `options` describe; users call `detach_contacts`."""
+    """Make the run that `options` describe, for `detach_contacts` and the command line."""
     from intercom_async.bulk.run import DetachRun
 
     run = DetachRun(pairs, journal=journal, runtime=client._runtime)  # noqa: SLF001  of this very module
@@ -591,7 +592,7 @@ def bulk_run(
 
 
 def connect(run: "intercom_async.DetachRun", client: IntercomClient, options: "RunOptions") -> None:
-    """Let a run do what `options` describe, through a client."""
+    """Tell a run what to do, and through which client."""
     from intercom_async.detaching import ATTACH, DETACH, settle
     from intercom_async.dry_run import DryRun
 
@@ -610,7 +611,7 @@ def connect(run: "intercom_async.DetachRun", client: IntercomClient, options: "R
 
 
 def connection_of(client: IntercomClient) -> "Http":
-    """Return what a client's requests go through: its session and its token."""
+    """Return a client's connection: its session and its token."""
     return client._transport.http  # noqa: SLF001
 
 
@@ -622,7 +623,7 @@ def reconnect(client: IntercomClient, other: IntercomClient) -> None:
 def as_journal(
     journal: "str | os.PathLike[str] | intercom_async.Journal | None", pairs: object
 ) -> "intercom_async.Journal":
-    """Return the journal that an argument names; it is told if the run has no input of its own."""
+    """Return the journal that an argument names; without `pairs`, it is the run's source, too."""
     from intercom_async.journal import Journal, Source
 
     if isinstance(journal, Journal):

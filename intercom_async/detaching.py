@@ -61,7 +61,7 @@ class Outcome(enum.StrEnum):
     NOT_ATTEMPTED = "not_attempted"
     ATTACHED = "attached"
 
-    __hash__ = str.__hash__  # an enumeration's own takes a call, many times for each pair
+    __hash__ = str.__hash__  # that of `Enum` is slower, and runs many times for each pair
 
     @property
     def settled(self) -> bool:
@@ -70,10 +70,10 @@ class Outcome(enum.StrEnum):
 
 
 GONE: Final = frozenset({Outcome.ALREADY_ABSENT, Outcome.CONVERSATION_MISSING})
-"""Outcomes that say that there was nothing to detach."""
+"""Outcomes of pairs with nothing to detach."""
 
 NEEDS_DECISION: Final = frozenset({Outcome.REFUSED_LAST_CONTACT})
-"""Outcomes that no other try can change: a person has to decide what to do."""
+"""Outcomes that no further try can change: a person has to decide what to do."""
 
 _SETTLED: Final = frozenset({Outcome.DETACHED, Outcome.ATTACHED, *GONE, *NEEDS_DECISION})
 
@@ -84,7 +84,7 @@ class Detach(msgspec.Struct, frozen=True):
     Attributes:
         conversation_id: Intercom's id of the conversation.
         contact_id: Intercom's id of the contact (not an external id or an e-mail address).
-        admin_id: the admin in whose name it happens; None for the run's.
+        admin_id: the admin who acts; None for the run's.
     """
 
     conversation_id: str
@@ -96,15 +96,15 @@ class DetachResult(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=Tru
     """What became of one pair, how we know, and what that cost.
 
     Attributes:
-        inferred: whether "detached" was concluded from a check, because an attempt had no
-            answer; an undo must not take such a pair for granted.
-        in_doubt: whether "failed" was concluded from a check. A request without an answer may
-            still be on its way and be applied after the check, so a later 404 proves nothing.
+        inferred: whether "detached" comes from a check, because an attempt had no answer; the
+            contact may have been absent before, so an undo leaves such a pair out.
+        in_doubt: whether "failed" comes from a check. A request without an answer may still be
+            on its way and be applied after the check, so a later 404 proves nothing.
         duplicate: whether the pair occurred before in this run; the outcome is the same, and
             nothing was sent.
         second_try: whether the outcome is that of a second try, at the end of the run.
-        error: what a single call would have raised, None when detached. If the result comes from
-            the journal, the error has the class, the text, `status`, `code` and `request_id`.
+        error: what a single call would have raised, None when detached. From a journal it has
+            only its class, text, `status`, `code` and `request_id`.
         fatal: the error after which no other call can succeed either: 401, a 403 of the whole
             token, a refused certificate, an admin whom Intercom does not know.
         attempts: requests sent for the pair in all sessions of the run, checks included,
@@ -194,7 +194,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 MISSING: Final[Mapping[type[IntercomError], Outcome]] = {
     ConversationNotFoundError: Outcome.CONVERSATION_MISSING
 }
-"""What a look at a conversation may be answered with."""
+"""The outcomes of the errors that may answer a GET of a conversation."""
 
 DETACH: Final = Change(
     name="detach",
@@ -232,7 +232,7 @@ async def settle(
         ambiguous: whether a run that was killed may have done it before this call.
 
     Raises:
-        InvalidArgumentError: an id that cannot be sent; nothing was.
+        InvalidArgumentError: an id that cannot be sent; nothing was sent.
         ClientStateError: the client cannot be used; nothing was sent.
     """
     request = change.request(pair.conversation_id, pair.contact_id, admin_id)
@@ -303,7 +303,7 @@ async def ask(
 async def _with_fatal(
     transport: Transport, asked: DetachResult, options: CallOptions
 ) -> DetachResult:
-    """Note whether an error ends a whole run.
+    """Set `fatal` if the error ends a whole run.
 
     A 403 may be about one conversation: a look at `/me` shows whether the token is still good.
     """
@@ -350,7 +350,7 @@ async def _check(
 
 
 def _failed(settled: DetachResult, *, attached: bool) -> DetachResult:
-    """Return the result after looks that showed that nothing was done."""
+    """Return the result of a pair for which every look showed that nothing was done."""
     error = settled.error
     if isinstance(error, UnknownOutcomeError):
         error = ConnectionFailedError(
@@ -372,9 +372,9 @@ def _unknown(settled: DetachResult) -> DetachResult:
 
 
 async def participants(reply: Reply | None, conversation_id: str) -> frozenset[str] | None:
-    """Return the contacts that take part, None if no reply proves it.
+    """Return the contacts that take part, None unless the reply proves it.
 
-    It must name the conversation, and list as many contacts as it says there are.
+    A reply that does names the conversation, and lists as many contacts as it says there are.
     """
     from intercom_async.structuring.replies import read_conversation  # noqa: PLC0415  loads the model
 

@@ -9,7 +9,7 @@ import msgspec
 from intercom_async.errors import ResponseDecodeError
 
 REFUSALS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""How msgspec refuses a document."""
+"""What msgspec raises for a document that it cannot decode."""
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -32,7 +32,7 @@ def decode_json(body: bytes | str) -> Any:
         return msgspec.json.decode(body)
     except REFUSALS:
         pass
-    # The standard library accepts what msgspec refuses and other writers of JSON let through:
+    # The standard library accepts what some writers of JSON emit and msgspec refuses:
     # NaN, numbers beyond a float, lone surrogates.
     try:
         return json.loads(body, parse_int=_parse_int)

@@ -9,7 +9,7 @@ attribute or chained exception ever holds a token. `status` is the HTTP status o
     ├── ClientStateError          the client was closed, or belongs to another event loop
     ├── WorkspaceAccessError      a pool could not find out how to reach a workspace
     ├── WrongInputError           none of a run's first conversations exists
-    ├── RateLimitWaitError        the quota would make the call wait longer than allowed
+    ├── RateLimitWaitError        the call would have to wait longer than allowed
     ├── ConnectionFailedError     no answer, and nothing was changed, as far as can be seen
     │   └── CertificateError      the server's TLS certificate was refused
     ├── UnknownOutcomeError       the request may have been applied, no check could find out
@@ -109,9 +109,9 @@ class WorkspaceAccessError(IntercomError):
 
 
 class WrongInputError(IntercomError):
-    """A run stopped, because its first answers say that the input belongs elsewhere.
+    """A run stopped, because its input seems to belong to another workspace.
 
-    Of its first `answers`, `missing` said that there is no such conversation.
+    `missing` of its first `answers` said that there is no such conversation.
     """
 
     def __init__(self, *, missing: int, answers: int, workspace: str) -> None:
@@ -129,10 +129,11 @@ class RateLimitWaitError(IntercomError):
     """Quota or connections would make a call wait longer than allowed; nothing was done.
 
     Attributes:
-        wait, max_wait: seconds the call would have to wait, at least, and those allowed.
+        wait: the seconds that the call would have to wait, or more.
+        max_wait: the seconds that it may wait.
         rate_limit: the quota at that moment.
-        refusals: requests of this call that were refused with 429 before.
-        code, message, request_id: of the last refusal, or None.
+        refusals: requests of this call that were refused with 429.
+        code, message, request_id: those of the last refusal, or None.
     """
 
     attempts = 0
@@ -187,7 +188,7 @@ class ConnectionFailedError(_AttemptedError, ConnectionError):
     safe and shows whether it was.
 
     Attributes:
-        outage: the outage because of which nothing more was sent, or None.
+        outage: the outage that kept the call from sending more, or None.
     """
 
     outage: OutageStatus | None = None
@@ -265,10 +266,10 @@ class APIError(_AttemptedError):
     """Intercom answered with an error.
 
     Attributes:
-        code, message: Intercom's of the first error, e.g. "not_found", or None.
-        errors: all members of the reply's `errors` list, as they came.
-        rate_limit: the quota after this reply, or None when no headers came yet.
-        retry_after: seconds the server asked to wait, or None.
+        code, message: those of the first error, such as "not_found", or None.
+        errors: the reply's `errors` list, as it came.
+        rate_limit: the quota after this reply, or None if no reply had headers yet.
+        retry_after: seconds that the server asks the client to wait, or None.
     """
 
     def __init__(
@@ -298,7 +299,7 @@ class APIError(_AttemptedError):
 
 
 class RedirectError(APIError):
-    """3xx. Redirects are never followed: one of them would turn the DELETE into a GET."""
+    """3xx. The client follows no redirect: some would turn a DELETE into a GET."""
 
 
 class AuthenticationError(APIError):
@@ -338,7 +339,7 @@ class LastContactError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429, and waiting for the quota was not possible; see `retry_after`."""
+    """429, and the call could not wait for the quota; see `retry_after`."""
 
 
 class InvalidRequestError(APIError):

@@ -1,7 +1,7 @@
 """One rule for every id, whether it comes from a call, a run or a file.
 
-Spreadsheets and data frames turn ids into numbers, dates and formulas. Sent like that, an id names
-another conversation or none, and "none" reads like a pair that needs no work.
+Spreadsheets and data frames turn ids into numbers, dates and formulas. Such an id names another
+conversation or none, and "no such conversation" would read as "nothing to do".
 """
 
 import math
@@ -27,7 +27,7 @@ _AROUND: Final = "".join(
         "\ufeff",
     ]
 )
-"""Characters that copying and saving leave around an id."""
+"""Characters that copying and saving may leave around an id."""
 
 _NOTHING: Final = (
     r"[(<\[]?(nan|null|none|nil|n/?a|n\.a\.|nat|undefined|missing|empty|blank)[)>\]]?"
@@ -58,16 +58,16 @@ _LOOKS: Final = (
     (r"[\W_]+", "has no letter and no digit"),
     (
         ".*[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0].*",
-        _INVISIBLE,  # letters and marks that `str.isprintable` does not know
+        _INVISIBLE,  # letters and marks that `str.isprintable` takes for visible
     ),
 )
-"""Patterns of what is no id, and how that looks."""
+"""Patterns of texts that are no ids, and what they look like."""
 
 is_plain: Final = re.compile(
     rf"\d{{1,{LONGEST_ID}}}|[A-Za-z0-9][A-Za-z0-9_-]{{15,{LONGEST_ID - 1}}}", re.ASCII
 ).fullmatch
-"""Whether a text is certainly an id, as nearly all ids are: words, column names and exponents made
-of the same characters are shorter."""
+"""Matches texts that are certainly ids, which nearly all ids are: words, column names and exponents
+made of the same characters are shorter."""
 
 
 def check_id(name: str, value: object) -> str:
@@ -108,7 +108,7 @@ def _text_of(name: str, value: object) -> str:
 
 
 def _why_no_id(text: str) -> str | None:
-    """Return how a trimmed text looks if it cannot be an id."""
+    """Return what a trimmed text looks like if it cannot be an id."""
     if len(text) > LONGEST_ID:
         return _TOO_LONG
     for pattern, seen in _LOOKS:

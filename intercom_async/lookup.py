@@ -1,4 +1,4 @@
-"""Asks Intercom which contacts people are, and which group conversations contacts are in."""
+"""Asks Intercom for the contacts of people, and for the group conversations of contacts."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from intercom_async.structuring import decode_page
 from intercom_async.transport import wire
 
 FIELDS: Final = {"contact": "id", "email": "email", "external-id": "external_id"}
-"""What people are named by, and that field in Intercom's search."""
+"""What people are named by, and its field in Intercom's search."""
 
 _HOPS: Final = 5
 """The most merges that are followed from one contact."""
@@ -65,9 +65,9 @@ async def _merged_into(search: Search, contact_id: str) -> dict[str, ContactRefe
 
 
 async def pairs_of(search: Search, contact_ids: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
-    """Return the pairs of contacts, and how many other conversations hold one of them alone.
+    """Return the pairs of contacts, and in how many conversations one of them is alone.
 
-    The last contact of a conversation could not be removed anyway.
+    Nothing could remove the last contact of a conversation.
 
     Raises:
         ContradictoryReplyError: the search returned a conversation that does not clearly name
@@ -86,7 +86,7 @@ async def pairs_of(search: Search, contact_ids: Sequence[str]) -> tuple[list[tup
 
 
 def _others() -> ContradictoryReplyError:
-    reason = "the search returned others than it was asked for"
+    reason = "the search returned results that nobody asked for"
     return ContradictoryReplyError(reason, status=wire.SUCCESS)
 
 

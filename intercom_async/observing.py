@@ -1,4 +1,4 @@
-"""What a client shows of itself: events, log lines, counters, the present quota and outage.
+"""What a client shows of its work: events, log lines, counters, the present quota and outage.
 
 An observer is a plain callable taking one event. It is called synchronously from the event
 loop, in the task that made the call (so its context variables are the caller's), and must be
@@ -14,9 +14,9 @@ with 429, and `attempts` all others; `path` is below the base URL; `reason` is i
 
     CallBegan
         QuotaWaited or WaitRefused      only if no permit was free
-        RequestSent                     an answer, or
-        RequestRefused                  429: on with the next permit, or
-        RequestLost                     no answer
+        RequestSent                     an answer came, or
+        RequestRefused                  a 429 came, and the call waits for the next permit, or
+        RequestLost                     no answer came
         OutageBegan or OutageEnded      if this call's request showed it
         RequestRetried or CallGivenUp   only after a failed attempt
     CallEnded
@@ -71,14 +71,14 @@ if os.environ.get(_LOG_VARIABLE):
 
 
 class RateLimitStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot of one budget, as the server's headers and our own counting show it.
+    """A snapshot of one budget, from the server's headers and this process's own count.
 
     Attributes:
         limit: requests the server allows per window, or None while it sent no headers.
         remaining: requests left in the current window, those in flight already taken off;
             an upper bound, because other processes may use the same budget.
         resets_in: seconds until the window ends, 0.0 when it has ended.
-        share: our measured part of the budget's consumption, 0.0 to 1.0.
+        share: the part of the used budget that this process used, as measured, 0.0 to 1.0.
         in_flight: requests sent and not answered yet.
         waiting_interactive: calls of the interactive lane that wait for a permit.
         waiting_bulk: calls of the bulk lane that wait for a permit.
@@ -112,7 +112,7 @@ class OutageStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientStats(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot of one client's counters since it was made; its views count with it.
+    """A snapshot of the counters of one client and its views since the client was made.
 
     A call is one request made reliable; a detach that had to be checked is two.
 
@@ -123,10 +123,10 @@ class ClientStats(msgspec.Struct, frozen=True, kw_only=True):
         lost: requests that got no answer, cancelled ones included.
         retries: requests that repeated a failed attempt.
         refusals: requests that were refused with 429.
-        given_up: calls that ended because no further attempt was made after a failed one.
+        given_up: calls that ended with a failed attempt.
         waits: how often a call had to wait for the quota.
         waited: seconds spent in those waits, all calls together.
-        waits_refused: of those waits, how many were longer than the call allowed.
+        waits_refused: waits that were longer than the call allowed.
     """
 
     calls: int = 0
@@ -142,7 +142,7 @@ class ClientStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What an observer is given: one of the classes below."""
+    """What an observer gets: one of the classes below."""
 
     call: int
 
@@ -226,7 +226,7 @@ class RequestRetried(_OfRequest, frozen=True, kw_only=True):
 
 
 class RequestRefused(_OfRequest, frozen=True, kw_only=True):
-    """The server answered 429; no attempt is counted, and the call goes back to wait."""
+    """The server answered 429; it counts as no attempt, and the call waits for the quota again."""
 
     code: str | None
     elapsed: float
@@ -235,7 +235,7 @@ class RequestRefused(_OfRequest, frozen=True, kw_only=True):
 
 
 class CallGivenUp(_OfRequest, frozen=True, kw_only=True):
-    """No further attempt is made after a failed one."""
+    """An attempt failed, and the call makes no other."""
 
     reason: str
     attempts: int
@@ -255,7 +255,7 @@ class OutageBegan(Event, frozen=True, kw_only=True):
 
 
 class OutageEnded(Event, frozen=True, kw_only=True):
-    """A request was answered again, `seconds` and so many `failures` after the first failure."""
+    """A request was answered again, after `failures` over `seconds`."""
 
     seconds: float
     failures: int
@@ -324,7 +324,7 @@ class Reporter:
         return self._observer is not None or logger.isEnabledFor(logging.DEBUG)
 
     def report(self, event: Event) -> None:
-        """Log what deserves a line and hand the event on."""
+        """Log the event if it has a line, and hand it to the observer."""
         level, line = _LINES.get(type(event), (logging.NOTSET, ""))
         if line and logger.isEnabledFor(level):
             facts: dict[str, Any] = msgspec.to_builtins(event)

@@ -27,11 +27,7 @@ that has them by the names `conversation_id`, `contact_id` and `admin_id`."""
 
 
 def check_input(name: str, given: object, expected: str) -> None:
-    """Refuse what cannot be iterated over, and a text, whose characters are no pairs.
-
-    Raises:
-        InvalidArgumentError: `given` is either.
-    """
+    """Raise unless `given` is an iterable; a text does not count: its characters are no pairs."""
     usable = isinstance(given, Iterable | AsyncIterable | None)
     text = isinstance(given, str | bytes)
     if text or not usable:
@@ -39,13 +35,13 @@ def check_input(name: str, given: object, expected: str) -> None:
 
 
 def as_detach(item: object, place: int) -> tuple[Detach, InvalidArgumentError | None]:
-    """Return the pair that an item is, and what is wrong with one of its ids, if anything.
+    """Return an item as a pair, and what is wrong with one of its ids, if anything.
 
-    If an id cannot be used, the pair is good for reports only: its ids are made readable. `place`
-    is the item's number in the input, counted from 1.
+    With a wrong id, the pair is good for reports only: its ids are made readable. `place` is the
+    item's number in the input, counted from 1.
 
     Raises:
-        InvalidArgumentError: it is no pair at all.
+        InvalidArgumentError: the item is no pair at all.
     """
     values = _ids_of(item)
     if values is None:

@@ -1,9 +1,9 @@
 """From people to pairs: who they are in Intercom, and which group conversations they are in.
 
-People are read in groups, as many as one search may name. A few groups are searched at a time, and
-no further one while pairs wait to be taken. A group goes through three steps: its people are read,
-their contacts are looked up, and their pairs are found. The journal keeps the result of each step
-before the next begins. So a run that was killed searches again only for people that are not done.
+A group of people is as many as one search may name. Each group takes three steps: read the people,
+look up their contacts, find their pairs. The journal keeps the result of each step before the next
+begins, so after a kill a run searches again only for people who are not done. A few groups are
+searched at a time, and none begins while pairs wait for the run to take them.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ _REFUSED: Final = (
     InvalidRequestError,
     NotFoundError,
 )
-"""Errors that the same search would get again."""
+"""Errors that a repeated search would get again."""
 
 _Step: TypeAlias = Callable[[list[Person]], Awaitable[None]]
 
@@ -88,9 +88,8 @@ class PeopleSummary:
         states: people by `PersonState`; states without people are missing.
         contacts: the contacts that the people have in Intercom; one person may have several.
         merged: contacts that were found by following a merge.
-        without_email: contacts without an e-mail address: they cannot be attached again by id.
-        alone: conversations of this session in which one of these contacts is the only one, and
-            stays.
+        without_email: contacts without an e-mail address, which nothing can attach again by id.
+        alone: conversations that keep their only contact, one of these; in this session.
         searches: requests that searched for them, in this session; repeated ones count once.
         examples: people of this session who were not found, are ambiguous or failed; a hundred
             at most.
@@ -120,7 +119,7 @@ class PairSearch:
 
     Args:
         people, by, one_per_address: see `IntercomClient.find_pairs`.
-        search: what searches for them; it waits for the end of an outage only in a run.
+        search: searches with the client's calls; waits for the end of an outage only in a run.
     """
 
     def __init__(
@@ -156,7 +155,7 @@ class PairSearch:
         )
 
     async def join(self, session: Session, tally: Requests) -> None:
-        """Be part of a run: keep people and pairs in its journal, if that can keep people."""
+        """Join a run: keep people and pairs in its journal, if that can keep people."""
         if self._kept is None:
             self._search.options = replace(self._search.options, patient=True)
             self._search.run = tally
@@ -190,7 +189,7 @@ class PairSearch:
         return anext(self._pairs)
 
     async def aclose(self) -> None:
-        """End the search and leave nothing behind; harmless when done twice."""
+        """End the search and leave nothing behind; a second call does nothing."""
         await self._pairs.aclose()
 
     async def _find(self) -> AsyncGenerator[Detach]:
@@ -219,7 +218,7 @@ class PairSearch:
                     await self._count()
 
     async def _groups(self, people: People) -> AsyncGenerator[list[Person]]:
-        """Yield people in groups of as many as one search may name; then those left from before."""
+        """Yield the input's people in groups, then those that earlier sessions left."""
         group: dict[str, Person] = {}
         async with aclosing(each(self._given)) as given:
             async for value in given:
@@ -235,7 +234,7 @@ class PairSearch:
     # --- searching -----------------------------------------------------------------------------
 
     async def _find_group(self, group: list[Person]) -> None:
-        """Find the pairs of a group; the next session searches again for those it failed for."""
+        """Find the pairs of a group; the next session searches again for people who failed."""
         try:
             pending = [person for person in group if person.state is PersonState.PENDING]
             await self._take("contacts", self._look_up, pending)
@@ -247,7 +246,7 @@ class PairSearch:
             await self._fail([person for person in group if person.state in _OPEN], error)
 
     async def _take(self, what: str, step: _Step, people: list[Person]) -> None:
-        """Take a step for people together, or one by one if Intercom refuses that."""
+        """Take a step for all people together, or one by one if Intercom refuses that."""
         refusal: IntercomError | None = None
         if len(people) > 1 and what not in self._one_by_one:
             try:
@@ -312,7 +311,7 @@ class PairSearch:
 
 
 async def _forget_ended(searching: set[asyncio.Task[None]], *, wait: bool = True) -> None:
-    """Forget the searches that have ended, perhaps after waiting for one; raise what they did."""
+    """Forget the searches that have ended, and raise their errors; `wait` until one has."""
     patience = None if wait else 0
     done, _ = await asyncio.wait(searching, timeout=patience, return_when="FIRST_COMPLETED")
     searching -= done
@@ -321,7 +320,7 @@ async def _forget_ended(searching: set[asyncio.Task[None]], *, wait: bool = True
 
 
 async def each(given: Iterable[Any] | AsyncIterable[Any] | None) -> AsyncGenerator[Any]:
-    """Iterate over an iterable of either sort, and close it if it can be closed."""
+    """Iterate over a sync or async iterable, and close it if it can be closed."""
     if not isinstance(given, AsyncIterable):
         for value in given or ():
             yield value

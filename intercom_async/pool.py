@@ -1,8 +1,7 @@
 """Clients for many workspaces in one process, opened on demand.
 
-All of them share one session and so one connection pool, which keeps no cookies; everything
-else is strictly apart. Each workspace has its own quota, its own retry budget, its own token. A
-client costs a few kilobytes, so it stays until the pool is closed.
+All clients share one session, and so its connections, but no cookies. Each workspace has its own
+quota, retry budget and token. A client costs a few kilobytes, so it stays until the pool is closed.
 """
 
 import asyncio
@@ -65,7 +64,7 @@ that is called with the key each time a client is opened."""
 
 @attrs.define(eq=False)
 class _Entry:
-    """A workspace that was asked for; `client` is None until its access was looked up."""
+    """A workspace in use; `client` is None until the directory gave the access."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     access: WorkspaceAccess | None = None
@@ -140,7 +139,7 @@ class IntercomPool:
         policy = options.get("rate_limit")
         if policy is not None and policy.key is not None:
             raise InvalidArgumentError(
-                "rate_limit", policy, "a policy without key: each workspace has its own quota"
+                "rate_limit", policy, "without a key, because each workspace has its own quota"
             )
         self._connections = connections
         self._injected = session
@@ -163,10 +162,10 @@ class IntercomPool:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all clients and connections; harmless when done twice.
+        """Close all clients and connections; a second call does nothing.
 
-        Calls under way end as `IntercomClient.aclose` ends them, and tasks that wait for a look-up
-        get a `ClientStateError`. An injected session stays open.
+        Calls under way end as `IntercomClient.aclose` ends them, and tasks that wait for the
+        directory get a `ClientStateError`. A session of the application's stays open.
         """
         self._closed = True
         while self._look_ups:
@@ -190,9 +189,9 @@ class IntercomPool:
         yield await self._open(workspace)
 
     def forget(self, workspace: str) -> None:
-        """Forget a workspace's access, as its token changed; its next use looks it up again.
+        """Forget a workspace's access, such as a token that has changed.
 
-        Calls under way keep the old one.
+        Its next use asks the directory again; calls under way keep the old access.
         """
         self._entries.pop(workspace, None)
 
@@ -211,17 +210,14 @@ class IntercomPool:
             pairs: a mapping from workspaces to their pairs, or pairs with their workspaces (see
                 `Routed`) in any order; the run reads them ahead, into the journal. None for the
                 pairs that the journal has left to do.
-            at_once: workspaces in work at the same time. While pairs in any order are read, each
-                keeps its place.
+            at_once: workspaces that the run works on at the same time. While it reads pairs in any
+                order, no workspace gives up its place.
             journal: one for all workspaces, a file or a run in PostgreSQL; each key is bound to
                 the workspace that its token belongs to.
             dry_run: change nothing, and keep no journal.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
         """
         if dry_run and journal is not None:
-            raise InvalidArgumentError("journal", journal, "None in a dry run: nothing is done")
+            raise InvalidArgumentError("journal", journal, "None in a dry run")
         operation = DRY_RUN if dry_run else DETACH.name
         return self._run(operation, pairs, journal, at_once, options)
 
@@ -233,11 +229,7 @@ class IntercomPool:
         journal: str | os.PathLike[str] | Journal | None = None,
         **options: Unpack[BulkOptions],
     ) -> PoolRun:
-        """Add many contacts to conversations: the undo of `detach_contacts`.
-
-        Raises:
-            InvalidArgumentError: an argument that cannot be used.
-        """
+        """Add many contacts to conversations: the undo of `detach_contacts`."""
         return self._run(ATTACH.name, pairs, journal, at_once, options)
 
     def _run(

@@ -1,8 +1,8 @@
 """One bulk run over many workspaces, with one journal.
 
-Each workspace has a `WorkspaceRun`; all of them share the pool's journal and its queue of results.
-A mapping has an input for each workspace. Pairs in any order go into the journal first,
-and each workspace's run takes its own from there; so a workspace that hangs holds up no other, and
+Each workspace has a `WorkspaceRun`; they share the pool's journal and its queue of results. If the
+input is a mapping, each workspace reads its own pairs. Pairs in any order go into the journal
+first, and each workspace takes its own from there. So a workspace that hangs holds up no other, and
 no pair that was read is lost.
 """
 
@@ -68,19 +68,17 @@ _NOTE: Final = 2.0
 """Seconds between notes of the run's numbers in the journal."""
 
 Open = Callable[[str, Http | None], Awaitable[IntercomClient]]
-"""Returns a workspace's client. Given a connection whose token was refused, it looks up a new token
-if the client still uses that connection."""
+"""Returns a workspace's client. If the client still uses the given connection, whose token was
+refused, it asks the directory for a new token."""
 
 
 class WorkspaceRun(DetachRun):
-    """The part of a pool's run that is one workspace's; journal and results are the pool's.
+    """One workspace's part of a pool's run, with the pool's session, journal and results.
 
     Args:
-        pairs: None for what is planned for it.
-        session: the pool's.
-        results: takes the results of all workspaces.
-        look_up: opens its client.
-        reading: whether more pairs may be planned.
+        pairs: the workspace's own input; None for the pairs that the pool plans for it.
+        look_up: opens the workspace's client.
+        reading: whether the pool may plan more pairs.
     """
 
     def __init__(
@@ -103,7 +101,7 @@ class WorkspaceRun(DetachRun):
             runtime=runtime,
             workspace=workspace,
         )
-        self._entered = True  # a pool that stops awaits no part that has no client yet
+        self._entered = True  # a pool that stops never awaits a part without a client
         self._use(session)
         self._sink = results
         self._look_up = look_up
@@ -137,7 +135,7 @@ class WorkspaceRun(DetachRun):
         self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
 
     def note_plan(self, pair: Detach, row: Row | None, *, new: bool) -> None:
-        """Note that a pair was planned; unless it is `new`, it has this row."""
+        """Count a pair of the pool's input; unless it is `new`, `row` says what became of it."""
         if row is None or new:
             self._planned += 1
             self._changes.look()
@@ -152,7 +150,7 @@ class WorkspaceRun(DetachRun):
         self._changes.look()
 
     async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
-        """Take what was planned; then the input, or what occurred again."""
+        """Take the planned pairs; then the workspace's own input, or the duplicates."""
         assert self._session is not None  # noqa: S101  the pool's
         last: Row | None = None
         while self._drain and (self._planned or self._reading):
@@ -198,7 +196,7 @@ class WorkspaceRun(DetachRun):
         return await self._unless_stopped(self._look_again(refused)) or False
 
     async def _look_again(self, refused: Http) -> bool:
-        """Look a refused token up once, and go on with another of the same workspace."""
+        """Ask the directory once for another token, and use it if the workspace is the same."""
         assert self._client is not None  # noqa: S101  its token was refused
         async with self._looking:
             if connection_of(self._client) is not refused:
@@ -232,9 +230,9 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             print(run.summary)
 
     Nothing happens before it is awaited or iterated over. Leaving `async with` early stops the
-    run at once and leaves nothing behind. A workspace whose token is unknown or refused, or that
-    another worker has, stops alone. If an input raises, the run first does the pairs that were
-    read before, then raises the error.
+    run at once and leaves nothing behind. A workspace stops alone if its token is unknown or
+    refused, or if another worker has it. If an input raises, the run first does the pairs that
+    it has read, then raises the error.
     """
 
     def __init__(
@@ -278,7 +276,6 @@ class PoolRun(Run[PoolResult, PoolSummary]):
             task.cancel()
 
     def _fail(self, error: BaseException) -> None:
-        """Let requests in flight finish, then raise it."""
         self._failure = self._failure or error
         self._stopping = True
         for task, part in self._tasks.items():
@@ -354,7 +351,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     async def _read(
         self, session: Session, pairs: Iterable[Routed] | AsyncIterable[Routed]
     ) -> None:
-        """Write the input to the journal, where the workspaces' runs take it from."""
+        """Write the input to the journal, from which each workspace's run takes its pairs."""
         source = InputReader(pairs, as_routed, self._changes)
         try:
             while batch := await source.take(_BATCH):

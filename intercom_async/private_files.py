@@ -1,4 +1,4 @@
-"""Files with ids of people in them, for their owner alone."""
+"""Files that hold ids of people: only their owner can read them."""
 
 import errno
 import os
@@ -18,8 +18,8 @@ def rewrite(path: str | Path) -> BinaryIO:
     nothing.
 
     Raises:
-        OSError: it cannot be opened, or is another user's and cannot be closed to others. Its
-            content stays.
+        OSError: the file cannot be opened, or is another user's and cannot be closed to others;
+            its content stays.
     """
     path = Path(path)
     if path.is_symlink() and not path.exists():

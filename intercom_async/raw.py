@@ -76,9 +76,9 @@ def request(
 
 
 def _check_path(path: object) -> str:
-    """Return a path that leads where it seems to.
+    """Return the path unless an id in it could turn the call into another.
 
-    An id pasted into it could hold a query, a fragment or dots, and turn the call into another.
+    An id that is not encoded may hold a query, a fragment or dots.
     """
     if isinstance(path, str) and _PATH.fullmatch(path):
         segments = {unquote(segment) for segment in path.split("/")}
@@ -115,7 +115,8 @@ def _query(params: Mapping[str, object] | None) -> str:
             if value is not None
         )
     for name, value in pairs:
-        if isinstance(value, Iterable) and not isinstance(value, str):  # `str` would quote Python
+        # `urlencode` would send the Python `repr` of such a value.
+        if isinstance(value, Iterable) and not isinstance(value, str):
             raise InvalidArgumentError("params", None, f"texts, numbers and lists of them: {name}")
     try:
         return urlencode(pairs)

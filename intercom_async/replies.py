@@ -1,4 +1,4 @@
-"""What a reply says beside its body."""
+"""The head of a reply."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ class ReplyHead(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Values by name, in any case. If the server repeats the token, that is taken out."""
+        """Values by name, in any case, without the token if the server repeats it."""
         lines = self._lines.split("\n")
         return CIMultiDict(zip(lines[::2], lines[1::2], strict=False))
 

@@ -1,7 +1,7 @@
 """Clock, timers, sleep and randomness: the only module of the core that names them.
 
-The running event loop's own clock measures all durations. So a test that drives the loop's clock
-drives the whole library, and need not patch anything.
+The running loop's clock measures all durations, so a test that drives that clock drives the whole
+library and patches nothing.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ class TimerHandle(Protocol):
     """A timer of `Runtime.call_later`."""
 
     def cancel(self) -> None:
-        """Keep the callback from being called; harmless when it already was."""
+        """Drop the callback, unless it was called already."""
         ...
 
 

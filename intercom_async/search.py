@@ -16,7 +16,7 @@ from intercom_async.transport import wire
 from intercom_async.transport.sending import CallOptions
 
 _LARGEST_PAGE: Final = 150
-"""Results asked for per page, the most that Intercom gives."""
+"""Results per page, the most that Intercom gives."""
 
 _SMALLEST_PAGE: Final = 10
 """The same for a search whose larger pages make a gateway give up."""
@@ -43,8 +43,8 @@ class Search:
     Attributes:
         call: sends a request; raises unless it succeeds.
         options: of every call.
-        requests: how many were made; a request that had to be repeated counts once.
-        run: counts them, too, if a run uses this search.
+        requests: how many it made; a repeated one counts once.
+        run: counts them, too, while a run uses this search.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Search:
     ) -> AsyncGenerator[_Entry]:
         """Iterate over what a search finds, each result once.
 
-        Pages shift while results leave the search. So a pass through the pages counts only if it
-        brought as many results as the pages announced. Otherwise it is repeated, until some
-        passes in a row bring nothing new.
+        Pages shift while results leave the search. So one pass through the pages is enough only if
+        it brings as many results as they announce. Otherwise further passes follow, until several
+        in a row bring nothing new.
 
         Raises:
             ContradictoryReplyError: the search goes on, but brings nothing new, or has far more
@@ -128,7 +128,7 @@ class Search:
     async def _page(
         self, ask: Callable[..., wire.Request], size: int, cursor: str | None
     ) -> tuple[wire.Reply, int]:
-        """Return a page and its size; one that a gateway gives up on is asked for in halves."""
+        """Return a page and its size; after a gateway's timeout, ask for pages of half the size."""
         options = self.options
         retry = attrs.evolve(options.retry, attempts=min(2, options.retry.attempts))
         brief = replace(options, retry=retry)

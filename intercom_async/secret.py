@@ -7,8 +7,8 @@ from typing import NoReturn, cast, final
 class Secret:
     """An access token that shows nothing of itself, and is not pickled.
 
-    Error trackers keep the local variables of every frame of a traceback. So a function of this
-    library that may fail has no variable that is a token: only one of these.
+    Error trackers keep the local variables of every frame of a traceback. So no function of this
+    library that may fail holds a token in a variable: it holds a `Secret`.
     """
 
     __slots__ = ("_value",)

@@ -166,7 +166,7 @@ class TestFinding:
         assert (given, summary.states) == ([], states)
         assert summary.contacts == states.get("done", 0)
         if summary.examples:
-            assert "returned others than it was asked for" in str(summary.examples[0].note)
+            assert "returned results that nobody asked for" in str(summary.examples[0].note)
 
     async def test_people_are_read_ahead_by_a_bounded_number_and_leaving_early_leaves_nothing(
         self, sim: IntercomSimulator

@@ -11,7 +11,7 @@ class Changes:
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a condition holds, if it does not."""
+        """Wait until a condition holds."""
         while not condition():
             woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[woken] = condition

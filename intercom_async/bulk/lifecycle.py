@@ -15,10 +15,10 @@ _Result = TypeVar("_Result")
 _Summary = TypeVar("_Summary")
 
 _UNREAD: Final = 256
-"""Results that may wait for the consumer; beyond that the run sends nothing more."""
+"""Results that may wait for the consumer before the run stops sending."""
 
 _UNREAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of replies that may wait in those results."""
+"""Bytes of replies that may wait with them."""
 
 INTERRUPTED: Final = "other code cancelled a task of the run, so the run stopped; run it again"
 
@@ -26,7 +26,7 @@ INTERRUPTED: Final = "other code cancelled a task of the run, so the run stopped
 class ResultQueue(Generic[_Result]):
     """Hands results to the consumer. The run awaits `room` while it is `full`.
 
-    Nothing is kept unless results are `wanted`.
+    It keeps results only if they are `wanted`.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -78,7 +78,7 @@ class Run(ABC, Generic[_Result, _Summary]):
     """Await it for its summary, or iterate over its results.
 
     Nothing happens before that. Then one task, the supervisor, runs `_supervise`. After the last
-    result, the consumer gets the error that the run left in `_failure`. A consumer that leaves
+    result, the consumer gets `_failure`, if there is one. A consumer that leaves
     (by `break`, an exception or a cancellation, with or without `async with`) ends the run.
     """
 
@@ -140,7 +140,7 @@ class Run(ABC, Generic[_Result, _Summary]):
     def summary(self) -> _Summary:
         """The run in numbers, up to now."""
 
-    # --- for what is run -----------------------------------------------------------------------
+    # --- for subclasses ------------------------------------------------------------------------
 
     @property
     def _elapsed(self) -> float:
@@ -188,7 +188,7 @@ class Run(ABC, Generic[_Result, _Summary]):
             self._fail(ClientStateError(INTERRUPTED))
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step of the run, again if other code cancelled it; an error in it ends the run."""
+        """Take a step of the run; repeat it if other code cancelled it. An error ends the run."""
         while True:
             try:
                 return await step()
@@ -200,12 +200,12 @@ class Run(ABC, Generic[_Result, _Summary]):
 
     @abstractmethod
     async def _supervise(self) -> None:
-        """Do everything, in steps that are `_surely` taken."""
+        """Do the whole run, each step through `_surely`."""
 
     @abstractmethod
     def _drop(self) -> None:
-        """Make the supervisor end at once, because the consumer has left."""
+        """Make the supervisor end at once."""
 
     @abstractmethod
     def _fail(self, error: BaseException) -> None:
-        """Let requests in flight finish, then raise it to the consumer."""
+        """Let requests in flight finish, then raise the error to the consumer."""

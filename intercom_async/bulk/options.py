@@ -1,4 +1,4 @@
-"""What a run does, and what it was asked for."""
+"""The options of a run."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypedDict
@@ -40,8 +40,8 @@ Operation = Callable[..., Awaitable[DetachResult]]
 class BulkOptions(TypedDict, total=False):
     """The options of any bulk run; see `IntercomClient.detach_contacts`.
 
-    In a pool each workspace has its own concurrency, and stops alone; `admin_id` is for pairs that
-    name no admin, in workspaces whose access names none.
+    In a pool they hold for each workspace alone, and `admin_id` is for pairs that name no admin, in
+    workspaces whose `WorkspaceAccess` names none.
     """
 
     admin_id: str | int | None
@@ -52,16 +52,10 @@ class BulkOptions(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """What a run was asked for: `BulkOptions`, checked, and what the run does, in which region.
+    """`BulkOptions`, checked, and more: what the run does, where, and who sees its progress.
 
     Attributes:
         operation: "detach", "attach" or "dry run".
-        admin_id: for pairs without an admin of their own; None for the token's own admin.
-        concurrency: requests in flight at most, None for as many as rate and latency ask for.
-        stop_after_missing: conversations that may be missing, with no pair detached, before the
-            run stops; None for any number.
-        outage_patience: seconds that Intercom may be away before the run stops.
-        progress: called with the run's numbers every two seconds, and once more at the end.
     """
 
     operation: str

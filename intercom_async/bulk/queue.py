@@ -23,10 +23,10 @@ class Item(msgspec.Struct, eq=False):
 
     Attributes:
         key: conversation and contact.
-        row: what earlier tries left, None for a pair that is new.
+        row: what earlier tries left, None for a new pair.
         second: whether this is the second try.
         attempts: requests that left in this try.
-        task: sends it; None before and after that.
+        task: the task that sends it, while it does.
         cut_off: why the run cancelled `task`, None if it did not.
     """
 
@@ -93,7 +93,7 @@ class PairQueue:
             self.ready.append(item)
 
     def free(self, item: Item) -> None:
-        """Let the next pair of a conversation go: the one under way has its answer."""
+        """Make the next pair of the conversation ready: this one has its answer."""
         conversation = item.pair.conversation_id
         waiting = self._waiting.get(conversation)
         if waiting is None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from intercom_async.bulk.changes import Changes
 
 _AHEAD: Final = 256
-"""Pairs that are read ahead at most."""
+"""The most pairs to read ahead."""
 
 _BREATH: Final = 128
 """Pairs that a synchronous input may give before other tasks get the loop."""
@@ -25,7 +25,6 @@ class InputReader(Generic[_Taken]):
     `yield`, as if the caller iterated over it.
 
     Args:
-        pairs: the input, None for none.
         convert: gets an item and its number, counted from 1, and returns what `take` gives.
 
     Attributes:

@@ -1,21 +1,21 @@
-"""A bulk run. See `DetachRun`.
+"""A bulk run: `DetachRun`.
 
-Pairs go one way. They come from sources, one after the other: the input, which one task reads
-ahead; the rows that earlier sessions left unsettled and the input did not name; and last the rows
-of pairs that failed for a passing reason and get a second try. The supervisor takes pairs from a
-source a batch at a time. `PairQueue` parks a pair whose conversation has a request in flight, so
+Pairs come from sources, one after the other: the input, which one task reads ahead; the rows that
+earlier sessions left unsettled and the input did not name; and last the rows of pairs that failed
+for a passing reason and get a second try. The supervisor takes pairs from a source, a batch at a
+time. `PairQueue` parks a pair whose conversation has a request in flight, so
 that two requests never race on one conversation. Workers send what is ready, write its outcome into
 the journal and hand the result to the consumer. The limiter alone decides how fast requests leave;
 workers only keep enough of them ready. Once the run stops, the supervisor goes on through the
 sources and gives the result of each pair that is not sent.
 
-A row says "sending" before its pair is sent and has its outcome before the result is given. Both
-are durable if the journal is a file.
+A pair's row says "sending" before its request leaves, and has the outcome before the consumer gets
+the result. Both are durable if the journal is a file.
 
-These stop a run: a 401, a token without any permission, a refused certificate, `stop()`, an outage
-beyond `outage_patience`, a first hundred conversations of which hardly any exists, an input or a
-journal that raises, and a consumer that leaves. Pairs that were read and not sent by then are
-`not_attempted`.
+A run stops after a 401, a 403 of the whole token, a refused certificate, an outage longer than
+`outage_patience`, or a call of `stop`; if hardly any of the first hundred conversations exists; if
+the input or the journal raises; and if the consumer leaves. Pairs that were read and not sent by
+then are `not_attempted`.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         call: CallOptions,
         whoami: Callable[[], Awaitable[Identity]],
     ) -> None:
-        """Say, before the run begins, what it does and through which client.
+        """Set, before the run begins, what it does and through which client.
 
         Args:
             call: lane, time and retries of every request.
@@ -185,7 +185,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota as it is now, None before the first reply."""
+        """The present quota, None before the first reply."""
         return self._transport.rate_limit
 
     @property
@@ -203,7 +203,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 it unread, for inputs that may never end.
         """
         self._stopping = True
-        # To drain a search would be to go on searching.
+        # Draining a search would go on searching.
         self._drain = self._drain and drain and self._search is None
         # Requests that wait for Intercom to come back would not end.
         everything = immediately or self.outage is not None
@@ -253,7 +253,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._work_off(self._rows(Wanted.DEFERRED))
 
     async def _until_sent(self) -> None:
-        """Wait for the workers, then give the results of what they did not send."""
+        """Wait for the workers, then give the results of the pairs that they did not send."""
         await self._changes.until(lambda: not self._workers and not self._recording)
         await self._leave(list(self._pairs.open.values()))
 
@@ -298,7 +298,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     # --- beginning and end ---------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        """Find out whose token it is, and open the journal."""
+        """Ask whose token it is, and open the journal."""
         try:
             if self._durable or self._options.admin_id is None:
                 self._identity = await self._unless_stopped(self._who())
@@ -363,7 +363,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._left_unread = session.resumed
 
     def recall(self) -> None:
-        """Send nothing again: another run may own the journal by now, and check what is left."""
+        """Cancel all repeats: another run may own the journal by now, and check the pairs left."""
         self._sender.recall(self._pairs.open.values())
 
     async def _close(self) -> None:
@@ -402,7 +402,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 if error is not None:
                     self._give(DetachResult(detach=pair, outcome=Outcome.FAILED, error=error))
                 elif key in self._pairs.open:
-                    # It gets the open pair's result, too; its row may be out of date when it comes.
+                    # It shares the open pair's result; a row read now may be out of date by then.
                     self._again[key] += 1
                 else:
                     new.append(pair)
@@ -457,10 +457,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._tally.input_ended = self._input.complete or self._session.input_ended
 
     async def _rows(self, wanted: Wanted) -> AsyncGenerator[list[Item]]:
-        """Take rows of the journal.
-
-        Pairs that are under way are left out: what the answer says of them may be out of date.
-        """
+        """Take rows of the journal, except those of pairs under way, which may be out of date."""
         assert self._session is not None  # noqa: S101  nothing is in a journal that is not open
         second = wanted is Wanted.DEFERRED
         last: Row | None = None
@@ -540,7 +537,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         return self._stopping
 
     def _end(self, item: Item, result: DetachResult, elapsed: float) -> None:
-        """Keep a pair's outcome, then give its result."""
+        """Write a pair's outcome, then give its result."""
         if result.fatal is not None or not self._right_input:
             self._look_at_answer(result)
         self._pairs.free(item)
@@ -601,7 +598,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _recorded(
         self, item: Item, result: DetachResult, row: Row, error: BaseException | None
     ) -> None:
-        """Give the result of a pair whose outcome is in the journal, or of none if it is not."""
+        """Give the result of a pair, now that its outcome is in the journal; fail if it is not."""
         self._recording -= 1
         del self._pairs.open[item.key]
         if error is not None:
@@ -621,11 +618,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._sink.add(self._told(result), size)
 
     def _told(self, result: DetachResult) -> object:
-        """Return what the consumer gets of a result."""
+        """Return a result as the consumer gets it."""
         return result
 
     def _repeat(self, key: PairKey, result: DetachResult) -> None:
-        """Give the result of a pair again, as often as the pair occurred again."""
+        """Give the result again for each duplicate of the pair."""
         for _ in range(self._again.pop(key, 0)):
             self._give(
                 replace(
@@ -634,7 +631,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             )
 
     async def _leave(self, items: Sequence[Item]) -> None:
-        """Give the results of pairs that are not sent, and let the journal know of them."""
+        """Give the results of pairs that will not be sent, and write their rows."""
         if isinstance(self._failure, JournalError):
             return
         if self._session is not None:
@@ -649,7 +646,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._repeat(item.key, result)
 
     def _row_left(self, item: Item) -> Row:
-        """Return the row of a pair that is not sent: as it was, or pending."""
+        """Return the row of a pair that will not be sent: as it was, or pending."""
         if item.row is not None:
             return replace(item.row, deferred=False)
         return item.row_in(State.PENDING, self._sender.admin_id, self._workspace)

@@ -20,7 +20,7 @@ from intercom_async.journal import Session, State
 from intercom_async.transport.sending import CallOptions, Transport
 
 _LARGE: Final = 256 * 1024
-"""Bytes of a reply after which the bytes of all replies in flight are bounded, too."""
+"""After a reply of more bytes than this, the bytes of all replies in flight are bounded, too."""
 
 _IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 """The most bytes that replies in flight may have together, after a large one."""
@@ -96,7 +96,7 @@ class Sender:
 
     @staticmethod
     def stop(items: Iterable[Item], *, everything: bool) -> None:
-        """Give up what has not left, or requests in flight, too."""
+        """Cancel pairs whose request has not left; with `everything`, requests in flight, too."""
         for item in items:
             if item.task is not None and (everything or not item.attempts):
                 item.cut_off = _CUT_OFF
@@ -104,24 +104,24 @@ class Sender:
 
     @staticmethod
     def recall(items: Iterable[Item]) -> None:
-        """Send nothing again: another run may own the journal by now, and check what is left."""
+        """Cancel all repeats; see `DetachRun.recall`."""
         for item in items:
             if item.task is not None and item.attempts:
                 item.cut_off = _RECALLED
                 item.task.cancel()
 
     def _announce(self, item: Item) -> Awaitable[None] | None:
-        """Before a request leaves: return what it must wait for, if anything."""
+        """Return what a request must wait for before it leaves, if anything."""
         if self.journal is not None or self._largest > _LARGE:
             return self._wait_to_leave(item)
         self._count(item)
         return None
 
     async def _wait_to_leave(self, item: Item) -> None:
-        """Let the journal know of a request, or ask it whether the request still may leave."""
+        """Write that a pair's first request leaves; for later ones, ask whether they still may."""
         if not item.attempts:
             if self._largest > _LARGE:
-                # Not sooner: while it waited for its permit, the size of replies was unknown.
+                # Not before the wait for a permit: meanwhile replies may have turned out large.
                 await self._results.room()
                 await self._changes.until(self._may_get_another_reply)
             if self.journal is not None:

@@ -16,7 +16,7 @@ from intercom_async.pacing.server_clock import WINDOW
 class RunFailedError(IntercomError):
     """A run left pairs unsettled, or did not read its input to the end; run it again.
 
-    What stopped it, if it was stopped, is the cause; `summary` has the numbers.
+    `summary` has the numbers. The cause is the error that stopped the run, if one did.
     """
 
     def __init__(self, summary: "DetachSummary") -> None:
@@ -33,7 +33,7 @@ _CAUSES: Final = 20
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """Why `count` pairs did not come to a good end.
+    """Why `count` pairs failed, were refused or are unknown.
 
     Attributes:
         error: the text of the first such error.
@@ -57,15 +57,15 @@ class DetachSummary:
         settled_before: pairs that earlier sessions of the journal settled; they were not sent
             again, gave no result and are counted in no outcome.
         second_tries: pairs that failed for a passing reason and were tried again at the end.
-        causes: why pairs failed, are unknown or were refused: the commonest 20.
+        causes: why pairs failed, were refused or are unknown: the 20 commonest reasons.
         input_ended: whether the input was read to its end, now or by an earlier session.
         requests: requests that Intercom answered or may have got, refused ones not counted.
         retries: of those, how many repeated a failed attempt or checked one.
         refusals: further requests that were refused with 429.
         elapsed: seconds from start to end, or until now.
         limit: requests the server allows per 10-second window, None if it never said.
-        stopped_by: what ended the run early (401, 403, certificate, an outage, an input of
-            which nothing exists), or None.
+        stopped_by: what ended the run early, or None: a 401 or 403, a refused certificate, an
+            outage, the input of another workspace.
     """
 
     outcomes: dict[Outcome, int]
@@ -84,7 +84,7 @@ class DetachSummary:
 
     @property
     def total(self) -> int:
-        """Pairs accounted for."""
+        """Pairs with an outcome."""
         return sum(self.outcomes.values())
 
     @property
@@ -99,7 +99,7 @@ class DetachSummary:
 
     @property
     def ideal(self) -> float | None:
-        """Seconds that so many requests take at full quota: with every window filled to its limit.
+        """The seconds that this many requests take if they fill every window to its limit.
 
         Counted from the beginning of a window: 0.0 if all fit into one. A run that begins late in
         a window may be quicker. None while the limit is unknown.
@@ -110,20 +110,19 @@ class DetachSummary:
 
     @property
     def quota_used(self) -> float | None:
-        """Requests as a part of what the quota allows in that time; None if that is unknown.
+        """The part of the quota that the run used: 1.0 for all of it, None while it is unknown.
 
-        1.0 is all of it. Short runs may be above, since a window's whole quota may be used at
-        its beginning.
+        A short run may exceed 1.0, since it may use a window's whole quota at its beginning.
         """
         if self.limit is None or self.elapsed <= 0:
             return None
         return self.requests / (self.limit * self.elapsed / WINDOW)
 
     def raise_for_failures(self) -> None:
-        """Raise unless every pair is settled (see `Outcome.settled`) and the input was read.
+        """Raise `RunFailedError` unless the run did all its work.
 
-        Raises:
-            RunFailedError: some are not, or it was not.
+        That is: every pair is settled (see `Outcome.settled`), the input was read to its end, and
+        nothing stopped the run.
         """
         if self.settled < self.total or not self.input_ended or self.stopped_by is not None:
             raise RunFailedError(self) from self.stopped_by
@@ -168,7 +167,7 @@ _SUMMED: Final = (
 class PoolSummary(DetachSummary):
     """A run over many workspaces, in numbers: their sums, and each workspace's own.
 
-    `stopped_by` is what stopped the first workspace that was stopped, `limit` is None.
+    `stopped_by` is that of the first workspace that was stopped, and `limit` is None.
 
     Attributes:
         workspaces: the numbers of each workspace that had pairs.
@@ -201,7 +200,7 @@ class PoolSummary(DetachSummary):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as a JSON object, with those of all workspaces."""
+        """Return the summary as a JSON object, which holds those of all workspaces."""
         return {
             **super().to_dict(),
             "stopped": {key: str(error) for key, error in self.stopped.items()},
@@ -220,7 +219,7 @@ _HARMLESS: Final = GONE | {Outcome.NOT_ATTEMPTED}
 """Outcomes whose errors do not count as causes of failure."""
 
 _Sort = tuple[Outcome, str, int | None, str | None]
-"""Outcome, class, status and code: errors that are counted as one cause."""
+"""Outcome, class, status and code; errors that agree in them are one cause."""
 
 
 @attrs.define(eq=False)
@@ -278,7 +277,7 @@ def _commonest(causes: Iterable[Cause]) -> tuple[Cause, ...]:
 
 
 def facts_of(summary: DetachSummary) -> Facts:
-    """Return the numbers that the journal keeps, too."""
+    """Return the numbers that the journal keeps."""
     return {
         "requests": summary.requests,
         "retries": summary.retries,
