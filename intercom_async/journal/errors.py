@@ -1,4 +1,4 @@
-"""What can be wrong with a journal: one class for each thing that its owner would do next.
+"""What can be wrong with a journal: one class for each thing that you would do next.
 
 JournalError               it cannot be used, for the reason given
 ├── JournalLockedError     another run writes it: wait for it, or name another file
@@ -66,7 +66,7 @@ class JournalMismatchError(JournalError):
         super().__init__(
             path,
             f"the journal {path} belongs to a run with {what} {expected}, and this one has "
-            f"{found}; use the same, or another journal",
+            f"{found}; use the same {what}, or another journal",
         )
 
 
@@ -77,12 +77,12 @@ class JournalCorruptError(JournalError):
 class JournalWriteError(JournalError):
     """The journal cannot be opened or written; the system's or database's error is the cause.
 
-    No result was given that is not in it, so the run can go on from there.
+    The journal has every result that the run gave, so the run can go on from there.
     """
 
 
 def unusable(path: str, error: BaseException, safe: str, reason: str = "") -> JournalWriteError:
-    """Return an error that says why a journal cannot be used, and what is safe nevertheless."""
+    """Return an error that says why a journal cannot be used, and what is safe."""
     made = JournalWriteError(
         path, f"the journal {path} cannot be used ({reason or readable(str(error))}); {safe}"
     )

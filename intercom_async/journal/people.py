@@ -1,4 +1,4 @@
-"""People as rows, in the journal of a run that was given them."""
+"""The people of a run, as rows of its journal."""
 
 import enum
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ class PersonState(enum.StrEnum):
     """How far the search for a person has come.
 
     Attributes:
-        PENDING: read, and nothing else.
-        LOOKED_UP: the contacts are known, their conversations are not.
-        DONE: every conversation was found: each of the person's pairs has a row.
+        PENDING: the search has not begun.
+        LOOKED_UP: the journal has the contacts, but not their conversations.
+        DONE: the journal has a row for each of the person's pairs.
         NOT_FOUND: no contact in the workspace is the person.
         AMBIGUOUS: several contacts are the person, and only one was allowed.
         FAILED: the search failed; the next session tries again.
@@ -92,10 +92,10 @@ class People:
         return msgspec.json.decode(text, type=list[Person])
 
     async def begin(self, people: Sequence[Person]) -> list[Person]:
-        """Make people this session's own; return those that are to be searched for.
+        """Make people this session's own; return those to search for.
 
-        Left out are those whom it has begun before, and those who are settled. What is known of
-        the others is returned, except why a search failed.
+        It leaves out people whom it has begun before, and settled ones. The others come with what
+        earlier sessions found, but without the note of a failed search.
         """
         if not people:
             return []
@@ -111,7 +111,7 @@ class People:
         return begun
 
     async def keep(self, people: Sequence[Person]) -> None:
-        """Keep rows; they are on the disk when it returns."""
+        """Write rows; return when they are on the disk."""
         for person in people:
             person.session = self.session.number
         await self.session.ask(_KEEP, msgspec.json.encode(people).decode())
@@ -126,5 +126,5 @@ class People:
         return await self._fetch(_OPEN, self.session.number, most)
 
     async def counts(self) -> list[tuple[Any, ...]]:
-        """Return what `COUNTS` says."""
+        """Return the rows of `COUNTS`."""
         return await self.session.ask(COUNTS)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from intercom_async.journal.journal import Journal
 
 LEASE: Final = 30.0
-"""Seconds for which a session's workspaces are owned after each write."""
+"""Seconds that a session owns its workspaces after each write."""
 
 PATIENCE: Final = 300.0
 """Seconds that the database may be away before the run fails."""
@@ -161,7 +161,7 @@ class PostgresStore(Store):
         return database.execute(self._connected(), statement, {**self._facts, **facts})
 
     def attempt(self, work: Callable[[], _Result]) -> _Result:
-        """See `Store`. After an outage work is done again, so doing it twice must be harmless."""
+        """See `Store`. After an outage it repeats the work, so doing it twice must be harmless."""
         since = monotonic()
         pause = 0.05
         while True:

@@ -27,7 +27,7 @@ Error = psycopg.Error
 NoTables = psycopg.errors.UndefinedTable
 
 VERSION: Final = 1
-"""Of the tables in `postgres.sql`."""
+"""The version of the tables in `postgres.sql`."""
 
 _PASSING: Final = ("08", "40", "53", "57")
 """Classes of errors that pass: connection, conflict, resources, shutdown."""
@@ -125,7 +125,7 @@ def work_shortly(connection: Connection) -> None:
 def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -> int:
     """Make a run if need be, and return the number of its next session.
 
-    In no transaction: a worker that begins another session of the run waits for this row.
+    Call it outside of a transaction: other workers that begin a session wait for the run's row.
 
     Raises:
         JournalMismatchError: the run has another operation.

@@ -1,4 +1,4 @@
-"""A run in PostgreSQL as reports, exports and undo read it, in the words they use for a file."""
+"""Reads a run in PostgreSQL for reports, exports and undo, as if it were a file."""
 
 from collections.abc import Collection
 from typing import Any, Final

@@ -94,7 +94,7 @@ class Runs:
     """The runs of the database at `url`."""
 
     def __init__(self, url: str) -> None:
-        database.parts_of(url)  # now, before an engine puts what it cannot read of it into its log
+        database.parts_of(url)  # first, because an engine would log a URL that it cannot read
         self._url = url
 
     async def _do(self, work: Callable[[Connection], _Result], run: str = "*") -> _Result:

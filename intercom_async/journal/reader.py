@@ -1,6 +1,6 @@
 """Reads a journal for reports, exports and undo, also while a run writes it. Reading blocks.
 
-In PostgreSQL (see `postgres_reader`) the same queries are asked of one run's part of its tables.
+`postgres_reader` answers the same queries about a run in PostgreSQL.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ SESSION: Final = (
 
 @attrs.frozen(kw_only=True)
 class KeptSession:
-    """One time that the run was started.
+    """A session of the run, as the journal keeps it.
 
     Attributes:
         started_at: Unix seconds.
         ended_at: None while it goes on, and for ever if it was killed.
-        facts: its numbers, by the names in `Facts`; those that were never noted are missing.
+        facts: its numbers, by the names in `Facts`, without those that it never wrote.
     """
 
     number: int
@@ -114,7 +114,7 @@ class Reader:
         return dict(self.query("SELECT state, count(*) FROM pair GROUP BY state"))
 
     def people(self) -> dict[str, int]:
-        """People by state, in the order of how far they are; none in a run of pairs."""
+        """People by state; none in a run of pairs."""
         return {state: people for state, people, *_ in self.query(COUNTS)}
 
     def rows(
@@ -124,7 +124,7 @@ class Reader:
 
         Args:
             states: which of them; None for all.
-            inferred: True for only those concluded from a check, False for only the others.
+            inferred: True for only those that come from a check, False for only the others.
         """
         where, asked = f"({KEY}) > (?, ?, ?)", list[Any]()
         if states is not None:
@@ -170,7 +170,7 @@ def open(path: str | os.PathLike[str], *, run: str | None = None) -> Reader:  # 
 def is_journal(path: str | os.PathLike[str]) -> bool:
     """Whether the file is a journal, of any version, damaged or not.
 
-    Through SQLite: to close a descriptor of the file would drop the locks of a run in this process.
+    SQLite opens it: closing a descriptor of our own would drop the locks of a run in this process.
     """
     path = Path(path)
     if not path.is_file():

@@ -28,7 +28,7 @@ SETTLED: Final = tuple(str(outcome) for outcome in Outcome if outcome.settled)
 """States of pairs that need no repetition."""
 
 UNSETTLED: Final = tuple(str(one) for one in (*Outcome, *State) if str(one) not in SETTLED)
-"""All other states; as text it is a list in SQL."""
+"""All other states; its text is a list in SQL."""
 
 _UNRECORDED: Final = {
     State.PENDING.value: Outcome.NOT_ATTEMPTED,
@@ -47,7 +47,7 @@ def storable(value: Any) -> Any:
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One pair: a `DetachResult` as a database keeps it, or what comes before one.
+    """One pair: its `DetachResult` as a database keeps it, or how far the pair has come.
 
     Its members are the columns of the tables of pairs, in both schemas.
 
@@ -112,7 +112,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def key(self) -> RowKey:
-        """What names the pair in all runs over the same workspaces."""
+        """Workspace, conversation and contact, the primary key of the tables."""
         return self.workspace, self.conversation_id, self.contact_id
 
     @property
@@ -122,11 +122,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def pair(self) -> Detach:
-        """The pair that it is about."""
+        """The pair of the row."""
         return Detach(self.conversation_id, self.contact_id, self.admin_id)
 
     def result(self, *, duplicate: bool = False) -> DetachResult:
-        """Return the result that it holds; a duplicate cost no request."""
+        """Return the result that the row holds; a duplicate cost no request."""
         facts = {name: getattr(self, name) for name in _SHARED}
         error = rebuilt(
             self.error_type,

@@ -28,7 +28,7 @@ _LINGER: Final = 0.01
 """Seconds for which rows collect while no caller waits for them."""
 
 _FULL: Final = 500
-"""Rows that collect for a temporary journal, unless it is asked for something before."""
+"""Rows that collect for a temporary journal, unless something reads it before."""
 
 _Result = TypeVar("_Result")
 
@@ -113,8 +113,8 @@ class Session:
     async def plan(self, rows: Sequence[Row]) -> list[Row | None]:
         """Keep the rows of new pairs; return, in order, None for a new pair, else the kept row.
 
-        What earlier sessions left unsettled is planned again, as it is. The rows are on the disk
-        when it returns.
+        It plans again, as they are, the pairs that earlier sessions left unsettled. The rows are on
+        the disk when it returns.
         """
         rows = [self._signed(row, planned=True) for row in rows]
         await self._own(*(row.workspace for row in rows))
@@ -143,7 +143,7 @@ class Session:
         return rows
 
     async def write(self, row: Row) -> None:
-        """Keep a row in place of the pair's earlier one; return when it is on the disk.
+        """Write a row in place of the pair's earlier one; return when it is on the disk.
 
         A temporary journal returns at once. The row is written even if the caller is cancelled
         meanwhile. In PostgreSQL it returns only while the workspace is surely owned.
@@ -157,7 +157,7 @@ class Session:
                 return
 
     def record(self, row: Row, done: Done, *, within: float = _LINGER) -> None:
-        """Keep a row like `write`, and call back when it is on the disk, or cannot be.
+        """Write a row like `write`, and call back when it is on the disk, or cannot be.
 
         The row may wait some milliseconds for others: `within` is in seconds. A temporary journal
         calls back at once.
@@ -247,7 +247,7 @@ class Session:
     async def hold(self) -> None:
         """Return only if no other session can have taken over the announced pairs.
 
-        Await it before a request is sent again. It asks the database where that is unsure.
+        Await it before a request is sent again. If it cannot be sure, it asks the database.
 
         Raises:
             JournalLostError: another session has.
@@ -261,7 +261,7 @@ class Session:
             await self._do(self._store.own, new)
 
     def _look(self) -> None:
-        """Call requests back when another may own the workspaces by now, and renew the lease.
+        """Recall requests if another session may own the workspaces by now, and renew the lease.
 
         After a freeze of the process this timer runs before any task that slept, so none of them
         sends a request again first.

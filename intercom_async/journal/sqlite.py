@@ -35,8 +35,8 @@ _Result = TypeVar("_Result")
 class SqliteStore(Store):
     """A file that is locked and open for one session; `path` is None for a temporary database.
 
-    Statements are few and large: a statement takes the interpreter's lock back a few times, however
-    much it does, and beside a busy event loop each time may cost 5 ms.
+    Statements are few and large: each takes the interpreter's lock back a few times, however much
+    it does, and beside a busy event loop each time may cost 5 ms.
     """
 
     LOOK_UP = f"""
@@ -75,7 +75,7 @@ class SqliteStore(Store):
     def _opened_at(
         self, binding: Binding, now: float, undo: contextlib.ExitStack
     ) -> sqlite3.Connection:
-        """Lock a journal and open it to write; one that is refused was only read."""
+        """Lock a journal and open it to write; change nothing in one that it refuses."""
         path = self._path
         if path is None:  # SQLite keeps it in memory, or in a nameless file if it grows
             connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -133,7 +133,7 @@ class SqliteStore(Store):
         with contextlib.suppress(OSError):
             if os.path.samestat(self._place, self._path.stat()):
                 return
-        # What was moved is made complete, and no log is left for a file that took its place.
+        # Complete the moved file, and leave no log for a file that took its place.
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         raise JournalWriteError(
@@ -150,7 +150,7 @@ class SqliteStore(Store):
             for start in range(0, len(rows), self._most):
                 batch = list(rows[start : start + self._most])
                 batch += batch[-1:] * (-len(batch) % _STEP)  # written again, it changes nothing
-                # The module takes 2,000 steps over each None and boolean that it is given.
+                # `sqlite3` takes 2,000 steps to bind None or a boolean.
                 values = [
                     _NULL if value is None else +value if type(value) is bool else value
                     for value in chain.from_iterable(map(astuple, batch))

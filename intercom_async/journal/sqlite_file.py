@@ -50,7 +50,7 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
 def check_owner(path: Path) -> os.stat_result:
     """Check that the file is a regular one, this user's, and closed to others.
 
-    By its path: to close a descriptor of the file would drop SQLite's locks.
+    It opens no file: closing a descriptor would drop SQLite's locks.
 
     Raises:
         JournalError: it is not.

@@ -12,7 +12,7 @@ import msgspec
 from intercom_async.journal.row import UNSETTLED, Row, RowKey, Source
 
 COLUMNS: Final = Row.__struct_fields__
-"""Of the table of pairs."""
+"""Those of the table of pairs."""
 
 NAMES: Final = ", ".join(COLUMNS)
 KEY: Final = "workspace, conversation_id, contact_id"
@@ -54,12 +54,12 @@ FACTS: Final = tuple(Facts.__annotations__)
 
 
 def row_of(values: Sequence[Any]) -> Row:
-    """Make a row of the values of `COLUMNS`."""
+    """Make a row from the values of `COLUMNS`."""
     return msgspec.convert(values, Row, strict=False)
 
 
 def origin(source: Source | None) -> dict[str, Any]:
-    """Return what a session's row says of the source of its pairs."""
+    """Return the columns of a session's row that name the source of its pairs."""
     return {
         "source_kind": source and source.kind,
         "source_name": source and source.name,
@@ -72,7 +72,7 @@ class Store(ABC):
 
     Attributes:
         name: the file, or the run in PostgreSQL, for messages.
-        durable: whether rows are to outlive the process, so that writing is waited for.
+        durable: whether rows outlive the process; if so, callers wait until they are written.
         workspace: the key that "" stands for.
         owned: workspaces that this session took over; None where it has them all.
         lease: seconds for which they are owned after each write.
@@ -142,7 +142,7 @@ class Store(ABC):
 
     @abstractmethod
     def update(self, facts: Mapping[str, Any]) -> None:
-        """Set columns of this session's row, and own for another `lease` what is owned."""
+        """Set columns of this session's row, and renew its lease."""
 
     @abstractmethod
     def close(self, facts: Mapping[str, Any]) -> None:
@@ -150,4 +150,4 @@ class Store(ABC):
 
     @abstractmethod
     def let_go(self) -> None:
-        """Let go of everything; harmless when that was done."""
+        """Let go of everything; a second call does nothing."""

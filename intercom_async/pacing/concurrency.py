@@ -13,7 +13,7 @@ from collections import deque
 from typing import Final
 
 SMALLEST: Final = 64
-"""More than pacing needs at small limits, so that a job that may go at once is not held up."""
+"""More than pacing needs at small limits: a job that may go at once should not wait here."""
 
 LARGEST: Final = 256
 

@@ -33,7 +33,7 @@ _OVERLOADED: Final = frozenset({502, 503, 504})
 
 
 class _Waiter(NamedTuple):
-    """What a request that waits for its permit needs besides; see `Limiter.acquire`."""
+    """The arguments of a `Limiter.acquire` that waits."""
 
     bounded: bool
     slots: Slots
@@ -101,7 +101,7 @@ class Limiter:
         bounded: bool = True,
         slots: Slots = UNBOUNDED,
     ) -> Permit:
-        """Wait at most `max_wait` seconds for a permit, which `release` must get back in any case.
+        """Wait at most `max_wait` seconds for a permit; always give it back to `release`.
 
         Raises:
             RateLimitWaitError: the wait is longer than `max_wait`; raised at once when that can
@@ -141,7 +141,7 @@ class Limiter:
         sent: bool = True,
         tried: bool = False,
     ) -> None:
-        """Take a permit back and learn from its request; harmless when repeated.
+        """Take a permit back and learn from its request; a second call does nothing.
 
         Args:
             sent: False if the request certainly never left.
@@ -173,17 +173,17 @@ class Limiter:
             self._wake()
 
     def recovered(self) -> None:
-        """An outage is over: the load that was measured in it means nothing now."""
+        """Forget the load that was measured during an outage, which is over."""
         self._concurrency = ConcurrencyBound()
         if self._bulk:
             self._wake()
 
     def expect(self, backlog: Backlog) -> None:
-        """A bulk run has begun: more will follow the requests that wait."""
+        """Note that a bulk run has begun: more requests will follow those that wait."""
         self._backlogs.append(backlog)
 
     def forget(self, backlog: Backlog) -> None:
-        """That run has read its input to the end, or was stopped."""
+        """Note that the run has read its input to the end, or was stopped."""
         self._backlogs.remove(backlog)
         self._wake()
 
@@ -234,7 +234,7 @@ class Limiter:
         at = now + wait
         if self._timer is not None:
             if self._timer_at <= at:
-                return  # it will look again, and then set a later one
+                return  # when it fires, `_on_timer` sets the later one
             self._timer.cancel()
         self._timer_at = at
         self._timer = self._runtime.call_later(wait, self._on_timer)

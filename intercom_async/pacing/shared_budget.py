@@ -1,4 +1,4 @@
-"""A quota that processes share beyond what headers tell."""
+"""A quota that processes share more closely than the headers allow."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -16,7 +16,7 @@ class SharedBudget(Protocol):
         random: Callable[[], float],
         wake: Callable[[], None],
     ) -> QuotaWindow:
-        """Return a limiter's quota, inside the running loop; it may only be slower than headers.
+        """Return a limiter's quota, inside the running loop; it may only be stricter than headers.
 
         Args:
             name: of the budget, the same in every process; holds no secret.

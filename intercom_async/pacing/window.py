@@ -23,7 +23,7 @@ spreading fifty deletes over ten seconds would gain nothing.
 
 A 429 has one of three reasons. The window is used up: wait for its end. Remaining was above zero or
 the code is another one: some other budget (the workspace's, one resource's) or overload, so
-pause until Reset or Retry-After and come back slowly. It says no quota, or names a window that was
+pause until Reset or Retry-After and come back slowly. It names no quota, or a window that was
 over when the request left: pause with exponential backoff, and until its Reset if it has one.
 
 A slow start comes first: one request, then two, and one more for each answer that is no refusal.
@@ -31,8 +31,7 @@ Without answers one more leaves after two seconds; an interactive one, unless th
 refusal, after a quarter of a second, so that it never waits for slow answers to bulk. Until a reply
 carries headers, a plain bucket of `fallback_limit` per window takes their place.
 
-Everything here is pure: `now`, an argument of all, is in monotonic seconds, and randomness is an
-argument too.
+Everything here is pure: the time (`now`, in monotonic seconds) and the randomness are arguments.
 """
 
 import enum
@@ -73,7 +72,7 @@ _ALONE: Final = 0.99
 """Measured share above which no other process seems to use the budget."""
 
 _RECHECK: Final = 0.25
-"""Seconds until a waiting request is looked at again, at most: estimates age."""
+"""The longest wait before the next look at a waiting request, in seconds: estimates age."""
 
 _PATIENCE: Final = 2.0
 """Seconds without an answer after which the slow start lets one more request out."""
@@ -264,7 +263,7 @@ class QuotaWindow:
         return self._wait_paced(now, backlog)
 
     def take(self, lane: Lane, now: float) -> Permit:
-        """Give a permit; `wait` has just returned 0.0."""
+        """Give a permit; call it only when `wait` has just returned 0.0."""
         self.in_flight += 1
         if lane is Lane.INTERACTIVE:
             self._interactive_at = now
@@ -319,7 +318,7 @@ class QuotaWindow:
     # --- learning -------------------------------------------------------------------------------
 
     def give_back(self, permit: Permit, *, tried: bool = False) -> None:
-        """The request was never sent, so nothing was counted.
+        """Take back the permit of a request that was never sent, and so never counted.
 
         Args:
             tried: whether a connection was tried; then the credit stays spent, so that requests
@@ -330,7 +329,7 @@ class QuotaWindow:
             self._credit += 1.0
 
     def lost(self, permit: Permit, now: float) -> None:
-        """The request was sent and not answered; it may have been counted when it was sent."""
+        """Charge a request that got no answer: the server may have counted it."""
         self.in_flight -= 1
         self._answers += 1
         self._count_unseen(permit, now)

@@ -1,10 +1,9 @@
 """Whether a reply is believed: a pure rule for one reply to one request.
 
-An answer is believed only if it is Intercom's, answers this very question and contradicts
-nothing. Of Intercom's own answers that is status 200 with a JSON object about what was asked, and
-a 4xx with an `error.list`. Anything else leaves open what happened: gateways answer in Intercom's
-place, their pages come with status 200, and a connection that got one reply twice answers each
-question with the reply to the one before.
+An answer is believed only if it is Intercom's, answers this very question and contradicts nothing:
+a 200 with a JSON object about what the request asked, or a 4xx with an `error.list`. Anything else
+leaves open what happened: gateways answer in Intercom's place, their pages come with status 200,
+and a connection that got one reply twice answers each question with the reply to the one before.
 
 A detach is answered with the contacts that are left, `{"customers": [...]}`, or by older versions
 with the conversation. An empty list contradicts nothing.
@@ -43,7 +42,7 @@ IN_A_ROW: Final = 3
 class Habit:
     """Whether a workspace's replies list the contact that was just removed.
 
-    An old page of Intercom's documentation says that they do; checks must show it.
+    An old page of Intercom's documentation says that replies do. Only checks can show it.
     """
 
     __slots__ = ("_in_a_row", "believed")
@@ -75,7 +74,7 @@ def doubt_about(
     if status in IN_DOUBT or status >= 500:
         return Doubt(Failure.TRANSIENT_STATUS, _said(status, body), again=True)
     if status < 400:
-        # An undocumented success may be no answer to a read; the redirect will come again.
+        # After an undocumented success, a read may get a better answer; a redirect comes again.
         again = status < 300 and not request.writes
         return Doubt(Failure.FOREIGN, _said(status, body), again=again)
     if body.is_list or (status == 429 and _names_quota(reply)):
@@ -159,7 +158,7 @@ def _doubt_raw(reply: Reply) -> Doubt | None:
 
 
 def _doubt_list(request: Request, content: "_Content", removed_are_listed: bool) -> Doubt | None:  # noqa: FBT001  from `doubt_about` alone
-    """Compare what a write was to bring about with the contacts that its reply lists."""
+    """Compare the effect that a write should have with the contacts that its reply lists."""
     listed = _listed(content)
     if listed is None:
         return None if content.id is not None else _contradiction("it is about no conversation")
@@ -180,7 +179,7 @@ def _content_of(body: bytes) -> _Content:
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass  # what is wrong or unusual has its place in the whole body
+        pass  # the error below says where in the whole body it is
     document = decode_json(body)
     if not is_object(document):
         raise ResponseDecodeError(f"a {type(document).__name__}")

@@ -16,7 +16,7 @@ _OF_HTTP: Final = frozenset(
     {
         *("authorization", "cookie", "host", "connection"),
         *("content-length", "content-type", "transfer-encoding"),
-        "proxy-authorization",  # which Intercom would get: the tunnel hides it from the proxy
+        "proxy-authorization",  # Intercom would get it, not the proxy: the tunnel hides it
     }
 )
 _HEADER_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -76,7 +76,7 @@ def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
             options = "token, version, user_agent_suffix, proxy"
             expected = f"without {name}, which the library sets (see {options})"
         elif not isinstance(value, str) or not re.fullmatch(_HEADER_VALUE, value):
-            expected = f"texts of printable ASCII, and that of {name} is not"
+            expected = f"a mapping to printable ASCII texts; that of {name} is none"
         if expected is not None:
             raise InvalidArgumentError("default_headers", None, expected)
         checked[name.title()] = value  # one spelling, so that none is sent twice

@@ -1,8 +1,8 @@
-"""Takes the token out of what servers send: proxies' error pages repeat the requests they got.
+"""Takes the token out of what servers send: a proxy's error page may repeat the request it got.
 
-They may escape its punctuation, as in JSON, URLs or HTML, even more than once. So a text in which
-all runs of the token's letters and digits occur counts as one that repeats the token. No regular
-expression is made of a token, because `re` would keep it as long as the process lives.
+The page may escape the token's punctuation, as in JSON, URLs or HTML, even more than once. So a
+text that holds all runs of the token's letters and digits counts as one that repeats the token. No
+regular expression is made of a token, because `re` would keep it as long as the process lives.
 """
 
 import re
@@ -17,10 +17,10 @@ HIDDEN: Final = "[token]"
 """Replaces the token, or a whole text that repeats it encoded."""
 
 SHORTEST: Final = 16
-"""Characters. A shorter token is a test's; replies may hold the same text by chance."""
+"""The fewest characters that are hidden: a shorter token is a test's, and common in replies."""
 
 _SHORTEST_RUN: Final = 8
-"""Letters and digits. A token with no run of this length is looked for only as it is."""
+"""The fewest letters and digits of a run; a token without such a run is sought only as it is."""
 
 _PUNCTUATION: Final = re.compile(r"[^A-Za-z0-9]+")
 

@@ -71,10 +71,10 @@ CONNECTIONS: Final = 256
 """Connections of a client's own pool."""
 
 _ERROR_LIMIT: Final = 64 * 1024
-"""The longest error in bytes: thousands of exceptions may keep theirs."""
+"""The longest error reply, in bytes: a run may keep thousands."""
 
 _LINE_LIMIT: Final = 8190
-"""The longest line of a reply's head, in bytes."""
+"""The longest line in the head of a reply, in bytes."""
 
 _HEADERS_LIMIT: Final = 128
 """Headers of one reply, at most."""
@@ -210,8 +210,7 @@ class Connector(aiohttp.TCPConnector):
     ) -> "Connection":
         """Return a connection as aiohttp does, but none on which something waits to be read."""
         connection = await super().connect(req, traces, timeout)
-        # Idle ones come first; one more is new, and a server that speaks first is no concern of
-        # ours.
+        # Idle connections come first. The one after them is new, so no old answer waits on it.
         for _ in range(CONNECTIONS):
             protocol = connection.protocol
             if protocol is None or not protocol.should_close:
@@ -244,7 +243,7 @@ _FAILURES: Final = (
     (OSError | aiohttp.ClientConnectionError, Failure.DISCONNECTED),
     (BaseException, Failure.UNREADABLE),
 )
-"""What a foreign exception means; the first entry holds that it belongs to."""
+"""What a foreign exception means; the first entry that matches counts."""
 
 
 def _text_of(lines: "RawHeaders") -> str:
@@ -440,7 +439,7 @@ class Http:
             else:
                 answer = await self._send_straight(self._asked, request, seconds)
             body = await _body_of(answer)
-        except (Exception, asyncio.CancelledError) as error:  # whatever a broken reply brings about
+        except (Exception, asyncio.CancelledError) as error:  # whatever a broken reply causes
             late = isinstance(error, asyncio.CancelledError)
             if late and not self._deadlines.leave(task):
                 raise
@@ -569,11 +568,11 @@ class Http:
         return failure
 
     def _clean(self, text: str) -> str:
-        """Return a server's text made readable, without the token."""
+        """Return a server's text, readable and without the token."""
         return readable(self._hiding.text(text))
 
     async def aclose(self) -> None:
-        """Close the pool; harmless when done twice. An injected session stays open."""
+        """Close the pool; a second call does nothing. A session of the application's stays open."""
         self.closed = True
         self._deadlines.close()
         session, self._session = self._session, None

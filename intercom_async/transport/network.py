@@ -16,10 +16,10 @@ _CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_proxy(name: str, proxy: object) -> URL:
-    """Return the URL of a proxy, which is never shown: it may hold a password.
+    """Return the URL of a proxy; no error shows it, because it may hold a password.
 
     Raises:
-        InvalidArgumentError: it is none.
+        InvalidArgumentError: it is no such URL.
     """
     url = None
     with suppress(ValueError):
@@ -33,8 +33,8 @@ def check_proxy(name: str, proxy: object) -> URL:
 def proxy_for(url: URL) -> URL | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY (or the system's settings) name for a URL.
 
-    Requests to a loopback host need none, and plain http goes nowhere else. The file netrc, which
-    aiohttp would read for a password, is not read.
+    Requests to a loopback host need none, and plain http goes nowhere else. It does not read a
+    password from netrc, as aiohttp would.
     """
     host = url.host or ""
     proxies = getproxies()

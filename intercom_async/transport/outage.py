@@ -4,8 +4,8 @@ Failures with no success between them are an outage if there are enough of them,
 different calls (a single pair that always fails is no outage), for long enough (a server that
 restarts drops many connections in one moment). Any answer that is no passing error ends it.
 
-While it lasts, one request at a time looks: it is sent to see whether Intercom answers again. The
-pauses from one look to the next grow, with jitter. Patient calls wait until one of them may look.
+While it lasts, one request at a time looks whether Intercom answers again. The pauses between looks
+grow, with jitter. Patient calls wait until one of them may look.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class Outage:
         return ended
 
     def try_look(self, call: int) -> bool:
-        """Whether a call's request may leave now to look; if so, it is under way."""
+        """Return whether a call's request may leave now to look; if so, the look has begun."""
         now = self._runtime.monotonic()
         if self.looker is not None or now < self.next_look:
             return False

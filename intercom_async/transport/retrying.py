@@ -1,11 +1,10 @@
 """Whether to try again, and when: a pure decision about one failed attempt.
 
-A detach is idempotent in its effect, so repeating it is always safe; only the label of a later
-404 becomes uncertain once an earlier attempt may have been applied. What must not happen is a
-storm of retries: hence full jitter, a bounded number of attempts, a bounded time, and one budget
-per client that retries spend and successes earn back, so that trouble ends retrying for all calls
-together (botocore's retry quota and gRPC's proposal A6 are the models). When everything fails,
-`outage` takes over.
+Repeating a detach is always safe, because its effect is idempotent; but once an earlier attempt may
+have been applied, a 404 no longer says who removed the contact. Retries must not become a storm:
+hence full jitter, a bounded number of attempts, a bounded time, and one budget per client that
+retries spend and successes earn back, so that trouble stops the retries of all calls (the models
+are botocore's retry quota and gRPC's proposal A6). When everything fails, `outage` takes over.
 
 A 429 never comes here, and costs no attempt: the call waits for the quota again, and
 `pacing.window` says how long.
@@ -49,13 +48,13 @@ class RetryPolicy:
 
     Attributes:
         attempts: requests for one call at most, the first one included; 1 turns retries off.
-            Replies 429 are not counted, they wait for the quota.
+            A request refused with 429 does not count; it waits for the quota.
         total_time: the next attempt must begin within this time of the call's first one, or the
             call gives up; waiting for the quota is not counted (see `RateLimitPolicy.max_wait`).
             None for no bound.
         backoff: the longest wait before the second attempt; it doubles with each attempt.
         backoff_max: the longest wait before any attempt.
-        jitter: the part of a wait that is random, 1 for all of it ("full jitter").
+        jitter: the part of each wait that is random, 1 for all of it ("full jitter").
         retry_after_max: a longer Retry-After ends the call; the error names the wait.
         budget: tokens of the client's retry budget, shared by all its calls but those of the
             bulk lane, which the quota paces. A retry costs 5 tokens, after a timeout 10. A call
@@ -157,10 +156,10 @@ class RetryBudget:
         return price
 
     def earn(self, refund: float) -> None:
-        """A call succeeded: refund what its retries cost, and one token for the success."""
+        """After a success, give back what the call's retries cost, and one token more."""
         if self._tokens < self._capacity:
             self._tokens = min(self._capacity, self._tokens + refund + 1.0)
 
     def refill(self) -> None:
-        """An outage is over: its failures say nothing about what comes now."""
+        """Fill up after an outage: its failures say nothing about the calls to come."""
         self._tokens = self._capacity

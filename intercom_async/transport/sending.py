@@ -8,8 +8,8 @@ While Intercom is away (see `outage`), patient calls wait for the outage's end, 
 failures meanwhile do not count against their attempts or their time. Other calls fail at once,
 unless it is time for one to check whether Intercom is back.
 
-Closing the client ends at once what can take long: waits for the quota, for the end of an outage
-and before a retry.
+Closing the client ends all long waits at once: for the quota, for the end of an outage, and before
+a retry.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ _PAUSE_WHILE_ANSWERING: Final = 5.0
 pairs that are left may be the reason."""
 
 _LOOK_HOLDS: Final = 10.0
-"""Seconds for which one look at the token serves all: refusals come in bursts."""
+"""Seconds that one look at the token serves all calls: refusals come in bursts."""
 
 _LONGEST: Final = sys.float_info.max
 
@@ -150,7 +150,7 @@ class Transport:
 
     @property
     def rate_limit(self) -> RateLimitStatus | None:
-        """The quota now, None before the first reply."""
+        """The present quota, None before the first reply."""
         return None if self._limiter is None else self._limiter.status()
 
     @property
@@ -168,16 +168,16 @@ class Transport:
 
     @property
     def outage(self) -> OutageStatus | None:
-        """The outage that lasts now, None while there is none."""
+        """The present outage, None while Intercom answers."""
         return self.absence.status()
 
     @property
     def habit(self) -> Habit:
-        """What checks of this client's writes have shown; see `Habit`."""
+        """What checks have shown about this workspace's replies; see `Habit`."""
         return self.http.habit
 
     def stats(self) -> ClientStats:
-        """Count what happened so far."""
+        """Return the counters."""
         return ClientStats(
             **self.counts,
             requests=self.replies.total() + self.counts["lost"],
@@ -207,9 +207,9 @@ class Transport:
         """Return the final reply, whatever its status.
 
         Args:
-            on_send: called before each attempt that has its permit, which waits for what it
-                returns; until then a cancelled call certainly sent nothing. If that raises, the
-                call raises it.
+            on_send: called when an attempt has its permit; the attempt waits for what it returns,
+                if anything. Cancelled before that, a call certainly sent nothing. The call raises
+                what it raises.
 
         Raises:
             RateLimitWaitError: the quota asks for a longer wait than `options.max_wait`.
@@ -424,7 +424,7 @@ class _Call(msgspec.Struct, eq=False):
         )
 
     def _unsent(self, permit: Permit) -> None:
-        """Give a permit back with which nothing was sent."""
+        """Give back a permit that was not used."""
         self.limiter.release(permit, headers=None, status=None, sent=False)
         self.transport.absence.end_look(self.number)
 
@@ -436,7 +436,7 @@ class _Call(msgspec.Struct, eq=False):
             raise
 
     def _interrupted(self, permit: Permit, error: BaseException) -> None:
-        """Learn that an attempt was cancelled, and perhaps counted, or that it could not begin."""
+        """Learn that an attempt was cancelled, or could not begin; Intercom may have counted it."""
         sent = not isinstance(error, ClientStateError)
         self.limiter.release(permit, headers=None, status=None, sent=sent)
         if sent:

@@ -385,10 +385,10 @@ def _is_deep(value: object, levels: int = _DEEPEST) -> bool:
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What the body of an error says, None for what it does not.
+    """What the body of an error says; None where it says nothing.
 
     Attributes:
-        errors: the entries of Intercom's list; of other forms there are none.
+        errors: the entries of Intercom's list, empty for other forms.
     """
 
     type: object = None
