@@ -40,7 +40,7 @@ def main() -> None:
 def _mend_streams() -> None:
     """Open the null device for each stream that the shell closed: a file must not take its place.
 
-    Characters that the terminal's encoding lacks are spelled in ASCII.
+    Make the others spell in ASCII the characters that the terminal's encoding lacks.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:

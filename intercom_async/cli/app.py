@@ -61,10 +61,10 @@ def _main(
 async def detach(options: ChangeOptions) -> ExitStatus:
     """Remove contacts from conversations.
 
-    Each contact is removed, was gone already, has no such conversation, or stays because it is the
-    last one. Lines that give no pair are reported and skipped.
+    Each pair gets an outcome: the contact was removed, was gone already, or stays because it is the
+    last one, or there is no such conversation. Lines that give no pair are reported and skipped.
 
-    With --people the file lists people: they are removed from all of their group conversations.
+    With --people the file lists people to remove from all of their group conversations.
 
     With --journal a run may be killed at any moment. To go on, repeat the command, or give the
     journal alone: `detach JOURNAL`.

@@ -88,7 +88,7 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 except Exception as error:  # noqa: BLE001  raised again below the summary
                     failure = error
                 results.close()
-                # What the run did not read is known to the journal alone.
+                # Only the journal knows what the run did not read.
                 ended = run.summary.input_ended or (feed is None and search is None)
                 ended = ended and given.missing is None
                 summary = attrs.evolve(run.summary, input_ended=ended)

@@ -44,9 +44,9 @@ class Input:
         file: what must not be written meanwhile.
         journal: the run's journal, unless an option names another.
         binding: the workspace of the journal that the input comes from.
-        total: the number of pairs, where nothing need be read for it.
+        total: the number of pairs, if it is known without reading.
         by: what names people; None for pairs.
-        missing: which part of the run's input is not read, and what to do.
+        missing: which part of the run's input stays unread, and what to do.
     """
 
     entries: Callable[[], Iterator[Any]] | None
@@ -164,12 +164,12 @@ def _input(source: Source, path: Path) -> Input:
 
 
 def _journal(path: Path, options: ChangeOptions, console: Console) -> Input:
-    """Return the input that its run had not read to its end, or else what is left in itself."""
+    """Return the input that its run had not read to its end, else the pairs that it has left."""
     with reader.open(path) as journal:
         binding, counts = journal.binding, journal.counts()
         people, sessions = journal.people(), journal.sessions
     if binding.operation != options.verb:
-        seen = f"is one of `{binding.operation}`; `attach --undo` puts back what `detach` removed"
+        seen = f"is that of `{binding.operation}`; `attach --undo` puts back what `detach` removed"
         expected = f"pairs, or the journal of a run of `{options.verb}`"
         raise InvalidArgumentError("SOURCE", str(path), expected, seen=seen)
     unread = unread_inputs(sessions)
@@ -209,7 +209,7 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
     with reader.open(path) as journal:
         binding = journal.binding
         if binding.operation != "detach":
-            seen = f"is one of `{binding.operation}`"
+            seen = f"is that of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
         left_out = 0
         for row in journal.rows(_DETACHED, inferred=True):

@@ -22,9 +22,9 @@ LOOKED_AT: Final = 10 * FILTERS
 
 WARNING: Final = (
     "An undo cannot put everything back: a contact without an e-mail address cannot be attached "
-    "again by its id. The last contact of a conversation stays, and a customer's CC can bring a "
-    "person back. To delete people, use Intercom's own bulk delete of contacts (in the API's "
-    "Preview version, 100 per request)."
+    "again by its id. The last contact of a conversation stays, and a customer who puts a person on "
+    "CC brings that person back. To delete people, use Intercom's own bulk delete of contacts (in "
+    "the API's Preview version, 100 per request)."
 )
 
 
@@ -46,7 +46,7 @@ def show_summary(
         "",
         (summary.settled_before, "pair", "settled by earlier sessions"),
         (summary.duplicates, "pair", "listed twice and sent once"),
-        (summary.second_tries, "pair", "failed at first and tried again at the end"),
+        (summary.second_tries, "pair", "failed at first, and got a second try at the end"),
         (summary.inferred, "pair", "without a reply, confirmed by a check"),
     )
     _show_counts(console, "yellow", (bad_lines, "line", "gave no pair"))

@@ -7,10 +7,10 @@
 
 A call is an INTERNAL span, a child of whatever span the caller is in and current while the call
 lasts; its refusals, waits and retries are span events. A detach that had to be checked is two
-calls, a DELETE and a GET. Each attempt below it is a CLIENT span: that of
-`opentelemetry-instrumentation-aiohttp-client` where this instruments the session, else one of
-ours; `http.client.request.duration` likewise. A cancelled call has not failed, nor has a detach of
-a contact that is gone already.
+calls, a DELETE and a GET. Each attempt below it is a CLIENT span. If
+`opentelemetry-instrumentation-aiohttp-client` instruments the session, that makes the span and
+`http.client.request.duration`, otherwise this module does. A cancelled call does not count as
+failed, nor does a detach of a contact that is gone already.
 
 It needs the API package alone; the application chooses the SDK and the exporter. Paths with the
 ids of conversations and contacts are part of a CLIENT span (`url.full`, as the conventions
@@ -74,7 +74,7 @@ _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2
 """Bucket boundaries in seconds that the conventions advise for request durations."""
 
 _WITH_WAITS: Final = (*_DURATIONS, 20, 30, 60)
-"""The quota comes in windows of ten seconds."""
+"""The same for calls, which may wait for some ten-second windows of the quota."""
 
 _WORDS: Final = frozenset({"conversations", "customers", "contacts", "admins", "me", "search"})
 """The segments of our paths that are no ids."""
@@ -88,7 +88,7 @@ _SPAN_EVENTS: Final[dict[type, tuple[str, tuple[str, ...]]]] = {
     OutageBegan: ("outage_began", ("reason",)),
     OutageEnded: ("outage_ended", ("seconds", "failures")),
 }
-"""What becomes an event of the call's span: under which name, with which facts."""
+"""The events that go on the call's span: their names there, and their facts."""
 
 _Attributes = dict[str, str | int | float | bool]
 
@@ -226,7 +226,7 @@ class OpenTelemetryObserver:
         error = event.error if event.error not in _NO_ERRORS else None
         if event.status is not None and event.status >= 400 and not event.already_gone:
             error = str(event.status)
-        if event.error != "GeneratorExit":  # thrown in anywhere, in no context of ours
+        if event.error != "GeneratorExit":  # raised in whatever context closes the coroutine
             context.detach(call.token)
         span = call.span
         span.set_attribute("intercom.attempts", event.attempts)

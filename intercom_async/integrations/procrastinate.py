@@ -11,9 +11,9 @@
     asyncio.run(jobs.work())                             # on as many machines as there are
 
 One job is one workspace of a run; it sends the pairs that the run's table has left. The engine may
-lose a job or run it twice; pairs are neither lost nor sent twice, because a lease in the table
-gives each workspace one owner, and a workspace with pairs left, no owner and no waiting job gets a
-new job. What the engine notes about jobs that have begun plays no part.
+lose a job or run it twice, but no pair is lost or sent twice: a lease in the table gives each
+workspace one owner, and a workspace with pairs left, no owner and no waiting job gets a new job.
+What the engine notes about jobs that have begun does not matter.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ __all__ = ["DetachJobs", "RunStatus"]
 
 _TASK: Final = "intercom_async.drain"
 LOOK_EVERY: Final = 5.0
-"""Seconds between two looks of a worker for workspaces that no worker has, and for runs that were
+"""Seconds between two looks of a worker for workspaces without a worker, and for runs that were
 paused or cancelled."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -93,7 +93,7 @@ class DetachJobs:
         self._admin_id = admin_id
         self._queue = queue
         self._runs = Runs(url)
-        # What this worker has, by run and workspace; None before it sends and after it was stopped.
+        # This worker's workspaces; None before their run begins and after it was stopped.
         self._here: dict[tuple[str, str], DetachRun | None] = {}
         self._pool: IntercomPool | None = None
         self._stopping = False
@@ -125,11 +125,11 @@ class DetachJobs:
         return await self._runs.status(run)
 
     async def pause(self, run: str) -> None:
-        """Let workers leave a run's workspaces within seconds, until it is resumed."""
+        """Make workers leave a run's workspaces within seconds, until `resume`."""
         await self._set_state(run, "paused")
 
     async def cancel(self, run: str) -> None:
-        """Let workers leave a run for good; what is not sent stays pending."""
+        """Make workers leave a run for good; pairs that were not sent stay pending."""
         await self._set_state(run, "cancelled")
 
     async def resume(self, run: str) -> None:
@@ -152,7 +152,7 @@ class DetachJobs:
         jobs = await self._app.job_manager.list_jobs_async(
             queue=self._queue, task=_TASK, status="todo"
         )
-        # One that Intercom keeps waiting before its run begins has no owner yet.
+        # A job that waits for Intercom before its run begins does not own its workspace yet.
         known = {job.queueing_lock for job in jobs} | {_lock_of(*one) for one in self._here}
         deferred = 0
         for run, workspace in waiting:
@@ -167,7 +167,7 @@ class DetachJobs:
     # --- a worker ------------------------------------------------------------------------------
 
     async def _work_off(self, run: str, workspace: str) -> None:
-        if (run, workspace) in self._here:  # one that hangs must not take the places of others
+        if (run, workspace) in self._here:  # a workspace that hangs must not take several places
             return
         self._here[run, workspace] = None
         try:
@@ -181,7 +181,7 @@ class DetachJobs:
         if loaded is None:
             return
         if self._pool is None:
-            raise ClientStateError("only `DetachJobs.work` works jobs off")
+            raise ClientStateError("only `DetachJobs.work` can do this job")
         source = Source(kind="journal")
         journal = Journal(self._url, source=source, run=run, workspace=workspace)
         try:
@@ -227,7 +227,7 @@ class DetachJobs:
             self._let_signals_go()
 
     async def _work_on(self, options: dict[str, Any]) -> None:
-        """Run the engine's worker, again and again: it ends when the database's connections do."""
+        """Run the engine's worker again and again, because it ends when the database restarts."""
         while not self._stopping:
             worker = self._worker = asyncio.create_task(self._work(**options))
             try:
@@ -279,7 +279,7 @@ class DetachJobs:
                     if run in closed and going is not None:
                         self._here[run, workspace] = None
                         going.stop()
-            except Exception as error:  # noqa: BLE001  whatever an outage makes of the engine
+            except Exception as error:  # noqa: BLE001  in an outage the engine may raise anything
                 _logger.warning("%s: %s", type(error).__name__, error)
             await asyncio.sleep(LOOK_EVERY)
 

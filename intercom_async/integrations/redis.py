@@ -11,16 +11,16 @@
 Processes share a quota well by the headers alone. A shared counter helps when the quota is very
 small, when links are very slow, or when many processes start at the same moment.
 
-For each window of the server's clock Redis holds one number: the permits given away in it. A
-process leases one at a time, of a large quota a hundredth, by a script, so that counting and
-granting are one step. A reply's headers raise the number, so that it includes requests of others
-that do not use Redis. A lease lapses with its window, and so does the key. A request that leaves so
-close to a window's end that it may arrive in the next one is charged to both. Pacing by the headers
-goes on: a request leaves when both agree.
+For each window of the server's clock Redis holds one number: the permits that processes have
+leased. A process leases one permit at a time, or a hundredth of a large quota, with a script that
+counts and grants in one step. A reply's headers raise the number, so that it includes the requests
+of others that do not use Redis. A lease ends with its window, and so does the number. A request
+that leaves so close to a window's end that it may arrive in the next one is charged to both. Pacing
+by the headers goes on: a request leaves when the headers and a lease allow it.
 
 No request waits for Redis longer than `deadline`. When Redis is slow, gone or wrong, the circuit
-opens: the headers alone pace requests, at once, until a probe succeeds. So Redis never blocks
-requests, and they are never unlimited either.
+opens at once: the headers alone pace requests until a probe succeeds. So Redis never blocks
+requests, and requests are never unpaced.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ _LIFETIME: Final = int(3 * WINDOW * 1000)
 """Milliseconds after which Redis forgets a window."""
 
 _RESERVE: Final = 0.02
-"""Part of the limit that is never leased, for what the headers report too late."""
+"""Part of the limit that nobody leases, for requests that the headers report too late."""
 
 _TICK: Final = 0.001
 """Seconds below which no wait is worth a timer."""
@@ -185,7 +185,7 @@ class RedisBudget:
                 # Asked for nothing, the script shows that leases would work.
                 await self.lease(f"{self._prefix}:probe", usable=0, want=0, reported=0)
                 self._broken = False
-        logger.info("Redis is well again; permits are leased from it")
+        logger.info("Redis answers again; requests need its permits again")
 
 
 def usable(limit: int) -> int:
@@ -226,7 +226,7 @@ class _LeasedWindow(QuotaWindow):
         self._wake = wake
         self._leases = defaultdict[float, _Lease](_Lease)  # by the end of their windows
         self._charged: tuple[float, ...] = ()
-        self._unleased = 0  # requests that no lease was charged for
+        self._unleased = 0  # requests that left without a lease
         self._reported = (0.0, -1)  # the end of a window, permits used in it
         self._way = 0.1  # seconds from a permit to the reply
 
@@ -297,7 +297,7 @@ class _LeasedWindow(QuotaWindow):
 
     async def _fetch(self, lease: _Lease, window: float, limit: int, want: int) -> None:
         """Lease permits of a window and let the limiter look again, whatever came of it."""
-        # What went out without a lease is counted now, once.
+        # Requests that left without a lease are counted now, once.
         unleased, self._unleased = self._unleased, 0
         reset, used = self._reported
         try:

@@ -1,9 +1,9 @@
-"""What Intercom's objects are: values without behaviour, and no parsing.
+"""Intercom's objects: values without behaviour or parsing.
 
-The names are the wire's own, as in Intercom's OpenAPI description (Preview) and, where replies
-differ from it, as in replies. What they mean is said there; here, what is easily misread. Where
-Intercom lists the values of a text, the field is plain text all the same: values are added without
-a new API version. What conversations are made of is in `people`, `parts`, `company`, `insights`.
+Names are those of Intercom's OpenAPI description (Preview), or of its replies where these differ.
+The description says what they mean; the docstrings here add what is easily misread. Where Intercom
+lists the values of a text, the field is plain text all the same: Intercom adds values without a new
+API version. `conversation` is made of the objects in `people`, `parts`, `company` and `insights`.
 """
 
 from intercom_async.model.base import Id, IntercomObject, NumericId

@@ -21,8 +21,8 @@ class NumericId(str):
 class _Number(Enum):
     """A number in the place of an id, as msgspec sees it.
 
-    msgspec makes its values in C, but lets an enumeration say what a value is that it does not
-    list: so it makes a `NumericId` of a number, and need not ask about texts.
+    msgspec makes values in C, but asks an enumeration about a number that this does not list. So
+    numbers become `NumericId`s here, and texts never leave C.
     """
 
     NO_ID = -1
@@ -60,13 +60,13 @@ class IntercomObject:
     type: str | None = None
 
     def __repr__(self) -> str:
-        """Show the members that are there; most of them never are."""
+        """Show only the members that are there, which are few."""
         members = ((field.name, getattr(self, field.name)) for field in attrs.fields(type(self)))
         shown = ", ".join(f"{name}={value!r}" for name, value in members if value not in (None, {}))
         return f"{type(self).__name__}({shown})"
 
-    # Written once here: as attrs writes them, for each of the classes, they make half of the
-    # time that importing the model takes.
+    # Written once here: if attrs wrote them for each class, importing the model would take twice
+    # as long.
 
     def __eq__(self, other: object) -> bool:
         """Compare all members with another object of the same class."""

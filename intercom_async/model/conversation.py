@@ -52,13 +52,13 @@ class Channel(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Conversation(RepliedObject):
-    """A conversation, or the little of it that a detach answers with.
+    """A conversation, or the part of it that the reply to a detach has.
 
     The live detach and attach calls answer with `customers` alone; a retrieved conversation has
     `contacts` instead. `participants` reads either.
 
     Attributes:
-        id: unique in its workspace only. The requested one where the reply has none.
+        id: unique in its workspace only. If the reply has none, the id of the request.
         waiting_since: when the contact began to wait for an answer; None when nobody waits.
         state: "open", "closed" or "snoozed".
         priority: "none", "low", "medium", "high" or "urgent"; before API 2.16 "priority" or
@@ -69,9 +69,9 @@ class Conversation(RepliedObject):
         conversation_parts: messages, notes and events; only when retrieved by its id.
         external_references: the same conversation in other helpdesks and CRMs, with types such as
             "zendesk_ticket".
-        monitor_evaluations, scorecards: only when asked for; any JSON, as it came.
-        topics, ticket: an older list of subjects, and the ticket it became; replies hold them,
-            Intercom's description does not.
+        monitor_evaluations, scorecards: only if the request asks for them; any JSON, as it came.
+        topics, ticket: an older list of subjects, and the ticket that the conversation became;
+            replies have them, Intercom's description does not.
     """
 
     id: Id | None = None

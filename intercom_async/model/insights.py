@@ -53,7 +53,7 @@ class Statistics(IntercomObject):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationRating(IntercomObject):
-    """A rating from 1 (worst) to 5; `created_at` is when it was asked for."""
+    """A rating from 1 (worst) to 5; `created_at` is when Intercom asked for it."""
 
     rating: int | None = None
     remark: str | None = None

@@ -110,7 +110,7 @@ class EventDetails(IntercomObject):
     The API's Preview version describes fifteen kinds.
 
     Attributes:
-        value: what an attribute was given, as `name`, and in newer events its `previous` value;
+        value: the new value of an attribute, as `name`, and in newer events its `previous` value;
             both may be any JSON.
         until: for how long a conversation was snoozed, in words.
         custom_until_time: the moment chosen for that; ISO text on the wire, not seconds.
@@ -163,7 +163,7 @@ class ConversationPart(IntercomObject):
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
         body: the text, as HTML unless plain text was asked for; None for events.
         state: the conversation's state when the part was created.
-        translations: of the body, when asked for; any JSON, as it came.
+        translations: of the body, if the request asks for them; any JSON, as it came.
     """
 
     id: Id | None = None

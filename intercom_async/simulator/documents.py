@@ -1,6 +1,6 @@
 """The JSON objects that replies consist of, shaped as the newest API version shapes them.
 
-Members that a workspace without ratings, service levels and AI agents leaves empty are left out.
+They lack the members that are empty in a workspace without ratings, service levels and AI agents.
 """
 
 from typing import Any, Final

@@ -121,7 +121,7 @@ class Injection:
         return self.match in {None, request.conversation_id}
 
     def alter(self, reply: Reply) -> None:  # noqa: C901, PLR0912  a table
-        """Make a reply what the fault is named for."""
+        """Turn a reply into what the fault is named for."""
         headers, status, seconds = reply.headers, self.status, self.seconds
         match self.fault:
             case Fault.LATENCY:
@@ -186,7 +186,7 @@ class FaultPlan:
             fault: see there which faults `status` and `seconds` are for.
             times: how many requests it strikes. By default one; any number if a probability is
                 given; UNAUTHORIZED and FORBIDDEN stay.
-            probability: with which it strikes a request, 0 to 1; 1.0 strikes every one.
+            probability: that it strikes a request, 0.0 to 1.0.
             after: how many matching requests it lets through first.
             match: the only requests it strikes: a conversation id, or a predicate of the method
                 and the encoded path.
@@ -212,7 +212,7 @@ class FaultPlan:
         return order
 
     def remove(self, order: Injection) -> None:
-        """Take back an order; harmless when it has struck as often as it may."""
+        """Take back an order; one that is used up may be taken back, too."""
         self._orders = [other for other in self._orders if other is not order]
 
     def clear(self) -> None:

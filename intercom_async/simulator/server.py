@@ -147,7 +147,7 @@ class IntercomSimulator:
             self._is_away = False
 
     async def _at_home(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await what must run on the server's own loop."""
+        """Await work that must run on the server's own loop."""
         if self._thread is None or self._loop is None:
             await work
         else:

@@ -4,9 +4,9 @@ Decoding follows a write that has happened, so it never raises because a member 
 holds what its type promises; a value that does not fit is kept raw in `extra`. So encoding gives
 back the document that was decoded.
 
-`values` understands single values, `converter` registers them with cattrs, `fast_path` decodes
-usual documents in less time, to the same result; `objects` is what others call, and `replies`
-what they call when a reply is at hand.
+`values` has the hooks for single values, `converter` registers them with cattrs, and `fast_path`
+decodes usual documents in less time, to the same result. Other rooms call `objects`, or `replies`
+if they have a reply.
 """
 
 from intercom_async.structuring.objects import Page as Page

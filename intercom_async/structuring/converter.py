@@ -1,4 +1,4 @@
-"""The cattrs converter: which hook understands which type, and what is kept in `extra`."""
+"""The cattrs converter: which hook serves which type, and what `extra` keeps."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ _Hook = Callable[[Any, Any], Any]
 
 
 def structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
-    """Make an object of the model of any JSON object."""
+    """Make a model object from any JSON object."""
     return converter().structure(document, kind)
 
 

@@ -16,14 +16,14 @@ from intercom_async.structuring import decode_conversation
 from intercom_async.transport.wire import Reply, head_of
 
 _LARGE: Final = 64 * 1024
-"""Bytes from which on a thread decodes a body, so that the event loop goes on: below, that takes a
-few milliseconds at most, however odd the body."""
+"""A thread decodes bodies of this many bytes or more, so that the event loop goes on; smaller ones
+take a few milliseconds at most, however odd they are."""
 
 _Decoded = TypeVar("_Decoded")
 
 
 async def read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
-    """Decode a reply's body; if the call is cancelled, a thread at work ends by itself later."""
+    """Decode a reply's body; after a cancellation, its thread ends by itself later."""
     with _named_in_errors(reply):
         if len(reply.body) < _LARGE:
             decoded = decode(reply.body)
@@ -35,7 +35,7 @@ async def read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
-    """Decode the conversation that a reply holds; `conversation_id` is used if it names none."""
+    """Decode the conversation that a reply holds; if that has no id, it gets `conversation_id`."""
     return await read(reply, functools.partial(decode_conversation, default_id=conversation_id))
 
 

@@ -1,4 +1,4 @@
-"""The hooks that `converter` registers: each makes a value of the model of one JSON value.
+"""The hooks that `converter` registers: each makes a model value from one JSON value.
 
 They guess nothing. cattrs' own rules would turn null into the text "None", "false" into True and
 1.9 into 1, so every type of the model has a hook here. A hook wraps its result in `Partly` if the
@@ -22,7 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECOND: Final = -62_135_596_800
 """The year 1."""
 _MILLISECONDS_FROM: Final = 10**11
-"""In seconds this is the year 5138, in milliseconds 1973: from here on it must be the latter."""
+"""From this number on, a time is in milliseconds: the year 1973, and not 5138 in seconds."""
 _MILLISECONDS_TO: Final = 10**14
 _ID_RANGE: Final = range(-(2**63), 2**64)
 
@@ -102,6 +102,6 @@ def seconds(moment: datetime) -> int | float:
         InvalidArgumentError: it has no time zone.
     """
     if moment.tzinfo is None:
-        raise InvalidArgumentError("conversation", moment, "free of times without a time zone")
+        raise InvalidArgumentError("conversation", moment, "one whose times all have a time zone")
     whole, rest = divmod(moment - _EPOCH, timedelta(seconds=1))
     return whole + rest.microseconds / 1_000_000 if rest else whole

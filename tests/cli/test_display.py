@@ -49,7 +49,7 @@ def shown(of: DetachSummary, **options: Any) -> str:
         ({Outcome.DETACHED: 1}, {"requests": 1}, "1 pair accounted for in 0 s: 1 request\n"),
         ({Outcome.DETACHED: 2000}, {"inferred": 1}, "1 pair without a reply, confirmed by a check"),
         ({Outcome.DETACHED: 5}, {"second_tries": 2},
-         "2 pairs failed at first and tried again at the end"),
+         "2 pairs failed at first, and got a second try at the end"),
         ({Outcome.ALREADY_ABSENT: 3}, {}, "no contact was in its conversation"),
         *(({outcome: 3}, {}, f"3 {outcome.replace('_', ' ')}") for outcome in Outcome),
     ],

@@ -123,7 +123,7 @@ def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
     said = shell(f"detach pairs.csv --admin-id {simulator.admin_id} --journal run.db", 1).err
     assert f"(for example {','.join(first)})" in said
     assert "  1 failed: HTTP 500" in said
-    assert "1 pair failed at first and tried again at the end" in said
+    assert "1 pair failed at first, and got a second try at the end" in said
     simulator.faults.remove(fault)
     summary = json.loads(shell("detach run.db --json").out)
     assert (summary["outcomes"]["detached"], summary["total"]) == (1, 1)
@@ -197,7 +197,7 @@ def test_a_journal_of_another_kind_or_address_is_refused_and_a_damaged_one(
     shell("detach pairs.csv --journal run.db")
     shell("attach --undo run.db")
     for line, said in (
-        ("attach run.db", "is one of `detach`; `attach --undo` puts back what"),
+        ("attach run.db", "is that of `detach`; `attach --undo` puts back what"),
         ("attach --undo run.undo.db", "the journal of a detach"),
         ("attach --undo run.db --region eu", simulator.url),
         ("detach run.db --dry-run", "SOURCE must be an input in a dry run"),

@@ -13,13 +13,13 @@ _WIDTHS: Final = (
     *(NARROWEST, 20, 30, 60, 120, 300, 600, 1200, 1800),
     *(3600 << times for times in range(20)),
 )
-"""Seconds of a column, from which one can be chosen that reads well."""
+"""Widths of a column, in seconds, that read well."""
 
 _MOST: Final = 20  # columns and pauses
 
 
 class Column(msgspec.Struct, frozen=True):
-    """What was recorded within some seconds, which begin `at` this Unix second."""
+    """The pairs of some seconds, which begin `at` this Unix second."""
 
     at: int
     pairs: int

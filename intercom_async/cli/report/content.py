@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 Cell: TypeAlias = str | Line | float
-"""A number is a bar: its part of the longest one."""
+"""A number is the length of a bar, as a part of the longest one."""
 
 
 class Table(NamedTuple):
@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
     Attributes:
         numbers: the columns that are aligned to the right.
-        summary: what a page shows instead until it is asked for the rows; a terminal shows neither.
+        summary: the line that a page folds the rows under; a terminal shows neither.
     """
 
     rows: Sequence[Sequence[Cell]]
@@ -172,7 +172,7 @@ def _chart(facts: Report) -> Iterator[Section]:
         return
     highest = max(cell.pairs for cell in cells if not isinstance(cell, int))
     quota = (facts.quota or 0) * width // 10
-    # Beside a quota that is far above all columns, none of them could be seen.
+    # A scale up to a quota far above all columns would make them invisible.
     top = quota if highest < quota <= 4 * highest else highest
     rows: list[Sequence[Cell]] = []
     for cell in cells:

@@ -90,12 +90,12 @@ class Report:
         people: how many people have each state; empty in a run of pairs.
         unread: the last input that was not read to its end, None if all of them were.
         quota: the last limit that Intercom named, in requests per ten seconds.
-        elapsed: seconds at work. It, requests, retries, refusals and duplicates are those of the
-            pairs' rows where a session that was killed did not note its own.
+        elapsed: seconds at work. For a session that was killed before it noted its numbers, this,
+            requests, retries, refusals and duplicates come from the pairs' rows.
         moments: first and last update of a pair in Unix seconds; None without pairs.
         workspaces: those of the pairs; the ones with the most unsettled pairs come first.
         causes: why pairs are not settled or need a decision; the commonest come first.
-        other_causes: pairs whose causes are left out of `causes`.
+        other_causes: pairs with causes that `causes` leaves out.
     """
 
     path: str
