@@ -22,9 +22,9 @@ LOOKED_AT: Final = 10 * FILTERS
 
 WARNING: Final = (
     "An undo cannot put everything back: a contact without an e-mail address cannot be attached "
-    "again by its id. The last contact of a conversation stays, and a customer who puts a person on "
-    "CC brings that person back. To delete people, use Intercom's own bulk delete of contacts (in "
-    "the API's Preview version, 100 per request)."
+    "again by its id. The last contact of a conversation stays, and a customer who puts a person "
+    "on CC brings that person back. To delete people, use Intercom's own bulk delete of contacts "
+    "(in the API's Preview version, 100 per request)."
 )
 
 
