@@ -23,11 +23,7 @@ def is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def decode_json(body: bytes | str) -> Any:
-    """Return the JSON value of a body.
-
-    Raises:
-        ResponseDecodeError: it is not JSON.
-    """
+    """Return the JSON value of a body; raise `ResponseDecodeError` if it has none."""
     try:
         return msgspec.json.decode(body)
     except REFUSALS:
@@ -53,11 +49,7 @@ def _as_bytes(body: bytes | str) -> bytes:
 
 
 def json_object(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the JSON object of a body.
-
-    Raises:
-        ResponseDecodeError: it is not a JSON object.
-    """
+    """Return the JSON object of a body; raise `ResponseDecodeError` if it has none."""
     document = decode_json(body) if isinstance(body, bytes | str) else body
     if is_object(document):
         return document

@@ -108,7 +108,6 @@ def _text_of(name: str, value: object) -> str:
 
 
 def _why_no_id(text: str) -> str | None:
-    """Return what a trimmed text looks like if it cannot be an id."""
     if len(text) > LONGEST_ID:
         return _TOO_LONG
     for pattern, seen in _LOOKS:

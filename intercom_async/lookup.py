@@ -23,11 +23,7 @@ _CANONICAL: Final = re.compile(r'</contacts/([^/>]+)>\s*;\s*rel="?canonical"?', 
 async def contacts_of(
     search: Search, by: str, values: Sequence[str]
 ) -> dict[str, dict[str, ContactReference]]:
-    """Return the contacts of each person, by their ids.
-
-    Raises:
-        ContradictoryReplyError: the search returned a contact that matches none of the people.
-    """
+    """Return the contacts of each person, by their ids; raise if the search found others."""
     contacts: dict[str, dict[str, ContactReference]] = {value: {} for value in values}
     async with aclosing(search.contacts(FIELDS[by], *values)) as results:
         async for contact in results:

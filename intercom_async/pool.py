@@ -73,8 +73,6 @@ class _Entry:
 
 @attrs.frozen
 class _Bounds:
-    """How much a pool does at the same time."""
-
     connections: int = attrs.field(default=_CONNECTIONS, validator=COUNT)
     at_once: int = attrs.field(default=_AT_ONCE, validator=COUNT)
 

@@ -386,7 +386,6 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     # --- workspaces ----------------------------------------------------------------------------
 
     def _part(self, session: Session, workspace: str, pairs: Pairs | None = None) -> WorkspaceRun:
-        """Return a workspace's part; its run begins when it is new."""
         if workspace not in self._parts:
             part = self._parts[workspace] = WorkspaceRun(
                 workspace,

@@ -56,11 +56,7 @@ def request(
     *,
     idempotent: bool | None,
 ) -> Request:
-    """Build the request of a call; see `IntercomClient.request`.
-
-    Raises:
-        InvalidArgumentError: it cannot be sent.
-    """
+    """Build the request of a call; see `IntercomClient.request`."""
     verb = method.upper() if isinstance(method, str) else None
     if verb not in _METHODS:
         raise InvalidArgumentError("method", method, f"one of {', '.join(sorted(_METHODS))}")

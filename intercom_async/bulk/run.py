@@ -245,7 +245,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._left_unread = False
 
     async def _second_try(self) -> None:
-        """Try once more what failed for a reason that may have passed."""
         self._deferring = False
         if self._deferred:
             # What failed a moment ago would fail again.
@@ -298,7 +297,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     # --- beginning and end ---------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        """Ask whose token it is, and open the journal."""
         try:
             if self._durable or self._options.admin_id is None:
                 self._identity = await self._unless_stopped(self._who())
@@ -314,11 +312,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             self._stop_for(error)
 
     async def _who(self) -> Identity:
-        """Ask who the token belongs to, again after a failure that may pass.
-
-        Raises:
-            IntercomError: Intercom does not say, or the run is not patient any more.
-        """
+        """Ask who the token belongs to, again after a failure that may pass; raise the last one."""
         tries = 0
         while True:
             tries += 1
@@ -394,7 +388,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 await self._changes.until(lambda: self._stopping or self._pairs.has_room())
 
     async def _new_pairs(self) -> AsyncGenerator[list[Item]]:
-        """Take the input's pairs that are not settled."""
         while batch := await self._input.take(_BATCH):
             new: list[Detach] = []
             for pair, error in batch:
@@ -507,7 +500,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self._changes.look()
 
     async def _work(self) -> None:
-        """Send pairs one after the other, as long as any are ready."""
         ready, results, backlog = self._pairs.ready, self._sink, self._backlog
         began = self._runtime.monotonic()
         while ready and not self._is_stopping():

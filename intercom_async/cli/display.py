@@ -102,7 +102,6 @@ class Display:
         return lines
 
     def _progress(self) -> Text:
-        """Return the run's numbers, the most important ones first."""
         summary, status, total = self._run.summary, self._run.rate_limit, self.total
         done, rate = self._done(), self._rate(summary)
         line = Text().append(f"{done:,}" if total is None else f"{done:,}/{total:,}", "bold")

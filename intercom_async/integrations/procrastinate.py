@@ -289,7 +289,6 @@ def _lock_of(run: str, workspace: str) -> str:
 
 
 async def _routed(pairs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Loaded]:
-    """Check pairs one by one."""
     place = 0
     async for item in each(pairs):
         place += 1

@@ -147,7 +147,6 @@ class PostgresStore(Store):
         ((self.before, self.input_ended),) = kept
 
     def _connected(self) -> database.Connection:
-        """Return the connection, a new one if need be."""
         if self._connection is None or self._connection.closed:
             self._connection = database.connect(self._url)
         return self._connection
@@ -176,11 +175,7 @@ class PostgresStore(Store):
             pause = min(2.0, 2 * pause)
 
     def own(self, workspaces: Collection[str]) -> None:
-        """See `Store`.
-
-        Raises:
-            JournalLockedError: another session has one of them.
-        """
+        """See `Store`; raise `JournalLockedError` if another session has one of them."""
         connection = self._connected()
         with connection.transaction():
             database.work_shortly(connection)
@@ -208,11 +203,7 @@ class PostgresStore(Store):
             kept.check(now, journal=self.name)
 
     def _expect(self, expected: int, changed: int) -> None:
-        """Check that a statement that depends on the lease changed what it should.
-
-        Raises:
-            JournalLostError: another owns the workspace; nothing was changed.
-        """
+        """Raise `JournalLostError` if the lease kept a statement from changing what it should."""
         if changed != expected:
             raise JournalLostError(self.name)
 

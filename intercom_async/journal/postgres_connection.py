@@ -46,11 +46,7 @@ _DEFAULTS: Final = {
 
 
 def parts_of(url: str) -> dict[str, Any]:
-    """Return the parts of a URL; psycopg's own message about a wrong one may quote its password.
-
-    Raises:
-        InvalidArgumentError: it cannot be read.
-    """
+    """Return the parts of a URL; its error, unlike psycopg's, never quotes the password."""
     with contextlib.suppress(psycopg.ProgrammingError):
         return conninfo_to_dict(url)
     raise InvalidArgumentError(
@@ -95,11 +91,7 @@ def passes(error: BaseException) -> bool:
 
 
 def ensure_schema(connection: Connection, name: str) -> None:
-    """Create our tables if there are none.
-
-    Raises:
-        JournalError: a newer version of this library made them.
-    """
+    """Create our tables if there are none; refuse those of a newer version."""
     try:
         ((version,),) = execute(connection, "SELECT version FROM intercom_schema")
     except NoTables:

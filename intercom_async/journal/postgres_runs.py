@@ -98,7 +98,6 @@ class Runs:
         self._url = url
 
     async def _do(self, work: Callable[[Connection], _Result], run: str = "*") -> _Result:
-        """Do something in a thread, with a connection of its own."""
         return await asyncio.to_thread(self._connected, work, run)
 
     def _connected(self, work: Callable[[Connection], _Result], run: str) -> _Result:

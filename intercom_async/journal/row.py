@@ -175,12 +175,9 @@ class Binding:
         return f"{self.app_name} ({self.app_id})"
 
     def check(self, now: "Binding", *, journal: str) -> None:
-        """Compare what a journal belongs to with what a run does now.
+        """Raise `JournalMismatchError` unless the journal belongs to what a run does now.
 
         An app id that one side does not have is no difference.
-
-        Raises:
-            JournalMismatchError: they differ.
         """
         if self.operation != now.operation:
             what, kept, given = "operation", self.operation, now.operation

@@ -193,11 +193,7 @@ class Session:
         return await self._do(self._store.workspaces)
 
     async def bind(self, workspace: str, app_id: str, app_name: str | None) -> None:
-        """Note which of Intercom's workspaces a key stands for.
-
-        Raises:
-            JournalMismatchError: it stood for another one.
-        """
+        """Note which of Intercom's workspaces a key stands for; raise if it stood for another."""
         workspace = workspace or self._store.workspace
         await self._own(workspace)
         now = Binding(operation="", base_url="", app_id=app_id, app_name=app_name)
@@ -290,7 +286,6 @@ class Session:
             raise JournalError(name, f"the journal {name} is closed")
 
     def _signed(self, row: Row, *, planned: bool = False) -> Row:
-        """Return a row as this session writes it."""
         self._check()
         if self._failure is not None:
             raise self._failure

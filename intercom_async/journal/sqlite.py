@@ -123,11 +123,7 @@ class SqliteStore(Store):
             raise sqlite_file.error_from(self.name, error, SAFE) from error
 
     def _look_at_place(self) -> None:
-        """Check that the path still leads to the open file.
-
-        Raises:
-            JournalWriteError: it was moved, replaced or deleted.
-        """
+        """Raise `JournalWriteError` unless the path still leads to the open file."""
         if self._path is None:
             return
         with contextlib.suppress(OSError):

@@ -30,11 +30,7 @@ def connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
 
 
 def check_format(connection: sqlite3.Connection, path: str) -> None:
-    """Check that the database is a journal that this version can read.
-
-    Raises:
-        JournalError: it is not.
-    """
+    """Raise `JournalError` unless the database is a journal that this version can read."""
     ((application_id,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     if application_id != APPLICATION_ID:
@@ -48,13 +44,9 @@ def check_format(connection: sqlite3.Connection, path: str) -> None:
 
 
 def check_owner(path: Path) -> os.stat_result:
-    """Check that the file is a regular one, this user's, and closed to others.
+    """Raise `JournalError` unless the file is a regular one, this user's, and closed to others.
 
     It opens no file: closing a descriptor would drop SQLite's locks.
-
-    Raises:
-        JournalError: it is not.
-        FileNotFoundError: there is none.
     """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):

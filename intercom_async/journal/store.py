@@ -95,11 +95,7 @@ class Store(ABC):
 
     @abstractmethod
     def attempt(self, work: Callable[[], _Result]) -> _Result:
-        """Do some work with the methods below.
-
-        Raises:
-            JournalError: the database refuses.
-        """
+        """Do some work with the methods below; raise `JournalError` if the database refuses."""
 
     @abstractmethod
     def write(self, rows: Sequence[Row]) -> None:

@@ -493,7 +493,6 @@ class QuotaWindow:
         return True
 
     def _count(self, permit: Permit, remaining: int, now: float) -> None:
-        """Charge an answered request of the current window."""
         self._own += 1
         self._seen += 1
         # The first reply of a window usually says Remaining = Limit although one request was

@@ -107,7 +107,6 @@ class Endpoints:
         return page | {"type": "list", "data": [*map(documents.contact, found)]}
 
     def _asked(self, body: Document, fields: set[str]) -> tuple[str, list[str]]:
-        """Return which values of which field are searched for."""
         match body.get("query"):
             case {"field": str(field), "operator": "=", "value": str(value)} if field in fields:
                 return field, [value]

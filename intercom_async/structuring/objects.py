@@ -63,11 +63,7 @@ def decode_conversation(
 
 
 def decode_page(body: bytes | str, kind: type[_T]) -> Page[_T]:
-    """Return a page of conversations or contacts; entries that are no objects are left out.
-
-    Raises:
-        ResponseDecodeError: the body is no JSON object.
-    """
+    """Return a page of conversations or contacts, without entries that are no objects."""
     document = json_object(body)
     listed = document.get("conversations") if kind is Conversation else None
     if not is_list(listed):

@@ -96,11 +96,7 @@ def _iso_moment(value: str) -> datetime | None:
 
 
 def seconds(moment: datetime) -> int | float:
-    """Return the Unix seconds of a moment.
-
-    Raises:
-        InvalidArgumentError: it has no time zone.
-    """
+    """Return the Unix seconds of a moment; raise `InvalidArgumentError` without a time zone."""
     if moment.tzinfo is None:
         raise InvalidArgumentError("conversation", moment, "one whose times all have a time zone")
     whole, rest = divmod(moment - _EPOCH, timedelta(seconds=1))

@@ -26,11 +26,7 @@ _HEADER_VALUE: Final = r"[\x20-\x7e]*"
 def request_headers(
     *, version: object, user_agent_suffix: object, default_headers: object
 ) -> dict[str, str]:
-    """Return the headers that a client sends with every request; see `IntercomClient`.
-
-    Raises:
-        InvalidArgumentError: a value that no header can have, or a header of the library's own.
-    """
+    """Return the headers that a client sends with every request; see `IntercomClient`."""
     agent = f"intercom_async/{__version__}"
     if user_agent_suffix is not None:
         agent += f" {_check_suffix(user_agent_suffix)}"

@@ -247,7 +247,6 @@ _FAILURES: Final = (
 
 
 def _text_of(lines: "RawHeaders") -> str:
-    """Return names and values of a reply's headers, each on a line."""
     return b"\n".join(itertools.chain.from_iterable(lines)).decode("utf-8", "surrogateescape")
 
 
@@ -568,7 +567,6 @@ class Http:
         return failure
 
     def _clean(self, text: str) -> str:
-        """Return a server's text, readable and without the token."""
         return readable(self._hiding.text(text))
 
     async def aclose(self) -> None:

@@ -16,11 +16,7 @@ _CERTIFICATES: Final = "SSL_CERT_FILE"
 
 
 def check_proxy(name: str, proxy: object) -> URL:
-    """Return the URL of a proxy; no error shows it, because it may hold a password.
-
-    Raises:
-        InvalidArgumentError: it is no such URL.
-    """
+    """Return the URL of a proxy; no error shows it, because it may hold a password."""
     url = None
     with suppress(ValueError):
         url = URL(proxy) if isinstance(proxy, str) else None

@@ -147,6 +147,5 @@ class Outage:
         self.next_look = max(now, self._look_began + jittered)
 
     def _wake(self) -> None:
-        """Let the calls that wait see what has changed."""
         self._changed.set()
         self._changed = asyncio.Event()

@@ -231,11 +231,7 @@ class Transport:
             self._waits.pop().reschedule(0.0)  # long past on the loop's clock
 
     async def unless_closed(self, waiting: Awaitable[_T]) -> _T:
-        """Wait for something that may take long.
-
-        Raises:
-            ClientStateError: the client was closed, before or meanwhile.
-        """
+        """Wait for something; raise `ClientStateError` if the client is closed before it ends."""
         scope = asyncio.timeout(0.0 if self._closed else None)
         if not self._closed:
             self._waits.add(scope)
@@ -253,12 +249,7 @@ class Transport:
 
 
 class _Failed(msgspec.Struct, frozen=True, eq=False):
-    """An attempt without a final answer.
-
-    Attributes:
-        reason: how it failed, in words.
-        cause: the system's error, if there was one.
-    """
+    """An attempt without a final answer."""
 
     failure: Failure
     reason: str
@@ -349,7 +340,6 @@ class _Call(msgspec.Struct, eq=False):
         )
 
     async def _try_again(self, first: _Failed) -> Reply:
-        """Go on after a failed first attempt, until a reply or an error."""
         import tenacity  # noqa: PLC0415  most programs never need it
 
         done = [first]
@@ -424,7 +414,6 @@ class _Call(msgspec.Struct, eq=False):
         )
 
     def _unsent(self, permit: Permit) -> None:
-        """Give back a permit that was not used."""
         self.limiter.release(permit, headers=None, status=None, sent=False)
         self.transport.absence.end_look(self.number)
 
@@ -568,7 +557,6 @@ class _Call(msgspec.Struct, eq=False):
         )
 
     def _recovered(self) -> None:
-        """An answer came after failures."""
         transport = self.transport
         failures, ended = transport.absence.failures, transport.absence.succeeded()
         if ended is None:
@@ -597,11 +585,7 @@ class _Call(msgspec.Struct, eq=False):
             self._unsent(permit)
 
     async def _wait_for_turn(self) -> None:
-        """Wait until the outage is over or this call may look.
-
-        Raises:
-            ConnectionFailedError: the call is not patient, and it is not time to look.
-        """
+        """Wait until the outage is over or this call may look; fail unless the call is patient."""
         transport, absence = self.transport, self.transport.absence
         if self.options.patient:
             began = transport.runtime.monotonic()

@@ -211,11 +211,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return a text that can stand in a JSON body.
-
-    Raises:
-        InvalidArgumentError: no text, or empty.
-    """
+    """Return a text that can stand in a JSON body; raise if there is none."""
     if not isinstance(value, str) or not value.strip():
         raise InvalidArgumentError(name, value, "a non-empty text")
     return value
