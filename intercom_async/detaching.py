@@ -82,7 +82,6 @@ class Detach(msgspec.Struct, frozen=True):
     """One pair: remove this contact from this conversation, or put it back.
 
     Attributes:
-        conversation_id: Intercom's id of the conversation.
         contact_id: Intercom's id of the contact (not an external id or an e-mail address).
         admin_id: the admin who acts; None for the run's.
     """

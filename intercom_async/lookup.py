@@ -63,11 +63,7 @@ async def _merged_into(search: Search, contact_id: str) -> dict[str, ContactRefe
 async def pairs_of(search: Search, contact_ids: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
     """Return the pairs of contacts, and in how many conversations one of them is alone.
 
-    Nothing could remove the last contact of a conversation.
-
-    Raises:
-        ContradictoryReplyError: the search returned a conversation that does not clearly name
-            one of the contacts.
+    Nothing could remove the last contact of a conversation. A search that found others raises.
     """
     pairs: list[tuple[str, str]] = []
     alone = 0

@@ -103,15 +103,11 @@ class IntercomPool:
                 await client.detach_contact("1295", "5ba682d2", admin_id="5017690")
 
     Args:
-        directory: see `Directory`.
         connections: connections at most, all workspaces together.
         session: an `aiohttp.ClientSession` of the application's, used and never closed; see
             `IntercomClient`.
         **options: of every client. `rate_limit.key` must be None, because each workspace has a
             quota of its own.
-
-    Raises:
-        InvalidArgumentError: a value cannot be used; the message names it.
     """
 
     def __init__(

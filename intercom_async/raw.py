@@ -19,11 +19,7 @@ _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+"
 
 
 class RawReply(ReplyHead, frozen=True, eq=False):
-    """A reply to `IntercomClient.request`, as it came.
-
-    Attributes:
-        body: decompressed; empty if there was none.
-    """
+    """A reply to `IntercomClient.request`, as it came; its `body` is decompressed."""
 
     body: bytes
 

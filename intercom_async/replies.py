@@ -10,7 +10,6 @@ class ReplyHead(msgspec.Struct, frozen=True):
     """Status and headers of a reply; decoded objects, errors and results have it as `reply`.
 
     Attributes:
-        status: HTTP status.
         request_id: Intercom's id of the request, for its support; None if it gave none.
     """
 

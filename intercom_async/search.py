@@ -42,7 +42,6 @@ class Search:
 
     Attributes:
         call: sends a request; raises unless it succeeds.
-        options: of every call.
         requests: how many it made; a repeated one counts once.
         run: counts them, too, while a run uses this search.
     """

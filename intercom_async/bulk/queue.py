@@ -22,11 +22,8 @@ class Item(msgspec.Struct, eq=False):
     """A pair that a run has taken up and that has no outcome yet.
 
     Attributes:
-        key: conversation and contact.
         row: what earlier tries left, None for a new pair.
-        second: whether this is the second try.
         attempts: requests that left in this try.
-        task: the task that sends it, while it does.
         cut_off: why the run cancelled `task`, None if it did not.
     """
 

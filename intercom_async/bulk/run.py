@@ -104,7 +104,6 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     Args:
         pairs: pulled lazily by one task, never held whole; None for what the journal has.
-        journal: keeps the outcome of each pair.
         workspace: the run's key in a journal of many workspaces.
     """
 
@@ -156,11 +155,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         call: CallOptions,
         whoami: Callable[[], Awaitable[Identity]],
     ) -> None:
-        """Set, before the run begins, what it does and through which client.
-
-        Args:
-            call: lane, time and retries of every request.
-        """
+        """Set, before the run begins, what it does, through which client, and how it calls."""
         self._options = options
         self._transport = transport
         self._retry = call.retry

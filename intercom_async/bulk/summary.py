@@ -167,10 +167,8 @@ _SUMMED: Final = (
 class PoolSummary(DetachSummary):
     """A run over many workspaces, in numbers: their sums, and each workspace's own.
 
-    `stopped_by` is that of the first workspace that was stopped, and `limit` is None.
-
-    Attributes:
-        workspaces: the numbers of each workspace that had pairs.
+    `workspaces` has the numbers of each workspace that had pairs. `stopped_by` is that of the first
+    workspace that was stopped, and `limit` is None.
     """
 
     workspaces: dict[str, DetachSummary]

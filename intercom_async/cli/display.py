@@ -53,7 +53,6 @@ class Display:
     """An async context manager that shows a run's progress.
 
     Attributes:
-        total: pairs of the run, None if unknown.
         also: returns a second line.
     """
 

@@ -30,7 +30,6 @@ def question(
     """Return the whole question.
 
     Args:
-        total: how many pairs there are, None if unknown.
         resumes: whether the journal has pairs of earlier sessions.
     """
     rest = "the rest of " if resumes else ""

@@ -75,7 +75,6 @@ class DetachJobs:
         open_pool: makes the pool that lends a worker its clients.
         url: of the database, for the runs' tables; a direct connection or a pooler.
         admin_id: for pairs that name no admin; None for the token's own.
-        queue: the engine's queue.
     """
 
     def __init__(

@@ -89,9 +89,6 @@ class RedisBudget:
             is used and never closed.
         deadline: seconds Redis may take for an answer before the circuit opens.
         probe_every: seconds between two probes of a Redis that failed.
-
-    Raises:
-        InvalidArgumentError: a value cannot be used; the message names it.
     """
 
     def __init__(

@@ -39,7 +39,6 @@ class Person(msgspec.Struct, kw_only=True):
 
     Attributes:
         by: what the person is named by: "contact", "email" or "external-id".
-        value: the id or the address.
         contacts: ids of the contacts that the person is.
         merged: how many of them were found by following a merge.
         without_email: how many of them cannot be attached again by their id.

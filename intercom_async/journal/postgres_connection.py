@@ -115,12 +115,9 @@ def work_shortly(connection: Connection) -> None:
 
 
 def count_session(connection: Connection, name: str, facts: Mapping[str, Any]) -> int:
-    """Make a run if need be, and return the number of its next session.
+    """Make a run if need be; return the number of its next session; refuse another operation.
 
     Call it outside of a transaction: other workers that begin a session wait for the run's row.
-
-    Raises:
-        JournalMismatchError: the run has another operation.
     """
     statement = """
         INSERT INTO intercom_run AS kept (run, operation, sessions, created_at, library)

@@ -52,7 +52,6 @@ class Reader:
 
     Attributes:
         path: the file; or the URL of a run in PostgreSQL, without its password.
-        in_file: whether it is a file.
     """
 
     in_file = True

@@ -241,12 +241,9 @@ class Session:
         self._recall = recall
 
     async def hold(self) -> None:
-        """Return only if no other session can have taken over the announced pairs.
+        """Raise `JournalLostError` if another session may have taken over the announced pairs.
 
         Await it before a request is sent again. If it cannot be sure, it asks the database.
-
-        Raises:
-            JournalLostError: another session has.
         """
         while monotonic() >= self._store.held_until:
             await self._do(self._store.update, {})

@@ -101,9 +101,6 @@ def write_ahead(connection: sqlite3.Connection, path: Path) -> None:
 
     The mode MEMORY comes in between: a kill between the two modes would otherwise leave a rollback
     journal on the disk, which keeps out whoever only reads.
-
-    Raises:
-        JournalError: the file system cannot do that.
     """
     ((mode,),) = connection.execute("PRAGMA journal_mode")
     if mode != "wal":

@@ -81,11 +81,7 @@ class Limiter:
     def try_acquire(
         self, lane: Lane, *, bounded: bool = True, slots: Slots = UNBOUNDED
     ) -> Permit | None:
-        """Return a permit if one is free and no other request waits for it, else None.
-
-        Args:
-            bounded: whether a bulk request counts against the computed bound on concurrency.
-        """
+        """Return a permit if one is free and no other request waits for it, else None."""
         if self._interactive or (lane is _BULK and self._bulk):
             return None
         now = self._runtime.monotonic()

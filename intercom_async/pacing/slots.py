@@ -15,11 +15,7 @@ _RESERVE: Final = 16
 
 
 class Slots:
-    """The slots of one connection pool.
-
-    Args:
-        limit: connections at most, 0 for any number.
-    """
+    """The slots of one connection pool: `limit` of them, 0 for any number."""
 
     __slots__ = ("__weakref__", "_bulk", "_bulk_limit", "_interactive", "_limit", "used")
 

@@ -277,11 +277,7 @@ class QuotaWindow:
         return Permit(lane, now, self.reset, self._seen)
 
     def least_wait(self, ahead: int, now: float) -> float:
-        """Return the seconds an interactive request certainly has to wait.
-
-        Args:
-            ahead: interactive requests that wait before it.
-        """
+        """Return the seconds that an interactive request behind `ahead` others must wait."""
         pause = max(0.0, self._paused_until - now)
         if not self._limit:
             return pause

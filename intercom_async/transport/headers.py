@@ -54,10 +54,9 @@ def _check_version(version: object) -> str:
 
 
 def _check_headers(headers: object, own: Collection[str]) -> dict[str, str]:
-    """Return the caller's own headers; no error shows their values, which may be secret.
+    """Return the caller's headers, none of the library's `own` (in lower case) among them.
 
-    Args:
-        own: names in lower case that only the library sets.
+    No error shows a value, which may be secret.
     """
     if not is_object(headers):
         raise InvalidArgumentError("default_headers", None, "a mapping of names to texts")

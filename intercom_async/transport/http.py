@@ -85,11 +85,7 @@ _CONNECT_TIME: Final = 10.0
 
 @final
 class AttemptFailedError(Exception):
-    """One attempt got no usable reply; never leaves the transport.
-
-    Attributes:
-        detail: what happened, in words that are safe to show.
-    """
+    """One attempt got no usable reply; never leaves the transport. `detail` is safe to show."""
 
     def __init__(self, failure: Failure, detail: str) -> None:
         self.failure = failure
@@ -306,11 +302,7 @@ _OWN: Final["WeakSet[aiohttp.ClientSession]"] = WeakSet()
 
 
 def open_session(connections: int) -> aiohttp.ClientSession:
-    """Open a session as the library wants it, inside the running loop.
-
-    Raises:
-        ClientStateError: the certificates that the environment names cannot be read.
-    """
+    """Open a session as the library wants it, inside the running loop."""
     session = aiohttp.ClientSession(
         # ThreadedResolver honours all of the system's name service; aiodns does not.
         connector=Connector(
@@ -340,7 +332,6 @@ class Http:
 
     Attributes:
         base_url: scheme, host and path prefix, without a trailing slash.
-        closed: whether `aclose` was called.
 
     Args:
         session: used and never closed; without it a session is opened and closed here.

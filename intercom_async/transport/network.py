@@ -54,10 +54,8 @@ def authorities() -> str:
 def tls() -> ssl.SSLContext | bool:
     """Return what to trust: the authorities of SSL_CERT_FILE and SSL_CERT_DIR, else aiohttp's.
 
-    aiohttp reads these variables when it is imported, and does not say that a file is missing.
-
-    Raises:
-        ClientStateError: SSL_CERT_FILE names no file of certificates.
+    aiohttp reads these variables when it is imported, and does not say that a file is missing; this
+    raises `ClientStateError`.
     """
     file, folder = os.environ.get(_CERTIFICATES), os.environ.get("SSL_CERT_DIR")
     if not (file or folder):

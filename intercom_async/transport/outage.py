@@ -71,11 +71,7 @@ class Outage:
         return OutageStatus(since=since, reason=self._reason, next_look=next_look)
 
     def failed(self, *, call: int, sent: float, reason: str) -> OutageStatus | None:
-        """Count a failure; return the outage if this begins one.
-
-        Args:
-            sent: monotonic seconds when that request left; others may have succeeded since.
-        """
+        """Count the failure of a request `sent` then; return the outage if this begins one."""
         if sent < self._ended:
             return None
         now = self._runtime.monotonic()

@@ -270,9 +270,6 @@ class _Call(msgspec.Struct, eq=False):
     """One call, from its first permit to its last answer.
 
     Attributes:
-        on_send: called before each attempt, when that has its permit; see `Transport.send`.
-        observed: whether an observer or the log wants each of its events.
-        refused: the last 429 reply.
         refund: what its retries took from the retry budget.
         excused: attempts that failed because Intercom was away.
         away: seconds that outages took: waiting for their end, and attempts that failed in them.

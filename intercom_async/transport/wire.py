@@ -381,11 +381,7 @@ def _is_deep(value: object, levels: int = _DEEPEST) -> bool:
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What the body of an error says; None where it says nothing.
-
-    Attributes:
-        errors: the entries of Intercom's list, empty for other forms.
-    """
+    """What the body of an error says; only Intercom's own form has `errors`."""
 
     type: object = None
     code: str | None = None
