@@ -361,7 +361,7 @@ _UNSAID: Final[dict[str, Any]] = {
 
 
 def rebuilt(name: str | None, text: str | None, **facts: Any) -> IntercomError | None:
-    """Rebuild an error of which a journal kept the class's name, the text and the attributes."""
+    """Rebuild an error from what a journal kept: its class's name, its text and its attributes."""
     if name is None:
         return None
     kind = globals().get(name)

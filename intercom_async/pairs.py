@@ -11,17 +11,17 @@ COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
 REQUIRED: Final = COLUMNS[:2]
 
 
-class Row(Protocol):
+class _NamedRow(Protocol):
     """A row that has its columns' names, like those of `sqlite3` and asyncpg."""
 
-    def keys(self) -> Iterable[Any]: ...  # noqa: D102  its name says it
+    def keys(self) -> Iterable[Any]: ...
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
     def __len__(self) -> int: ...
 
 
-Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | Row
+Pair: TypeAlias = Detach | Sequence[str | int | None] | Mapping[str, Any] | _NamedRow
 """What a run accepts as a pair: a `Detach`; two or three ids, the admin's last; or a mapping or row
 that has them by the names `conversation_id`, `contact_id` and `admin_id`."""
 

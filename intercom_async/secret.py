@@ -1,4 +1,4 @@
-"""Access tokens on their way from the caller to the requests."""
+"""Access tokens on their way from the caller to the requests; replies go through `hiding`."""
 
 from typing import NoReturn, cast, final
 

@@ -1,4 +1,8 @@
-"""Many detaches at once."""
+"""Many detaches at once.
+
+`lifecycle` has what runs of clients and pools share. `run` decides when a client's run stops and
+which pairs get a second try; `reader` reads its input, `queue` orders the pairs, `sender` sends.
+"""
 
 from intercom_async.bulk.run import DetachRun
 from intercom_async.bulk.summary import (

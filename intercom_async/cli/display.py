@@ -24,7 +24,7 @@ from intercom_async.pacing.server_clock import WINDOW
 
 _LIVE_INTERVAL: Final = 0.1
 _PLAIN_INTERVAL: Final = 5.0
-_AVERAGED: Final = 5.0  # seconds of which the rate is the average
+_AVERAGED: Final = 5.0  # seconds over which the rate is averaged
 
 _WOULD_BE: Final = {Outcome.DETACHED, Outcome.REFUSED_LAST_CONTACT}
 

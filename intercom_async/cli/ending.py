@@ -27,7 +27,7 @@ class Ending:
 
     Attributes:
         people: None in a run of pairs.
-        strangers: how many absent contacts were asked for, and how many are unknown.
+        strangers: how many absent contacts were looked up, and how many are unknown.
         missing: which part of the run's input was not read, and what to do.
         lost: the error that kept results from the output.
     """

@@ -76,7 +76,7 @@ def _json_lines(rows: Iterator[Row]) -> Iterator[bytes]:
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[bytes]:
-    # All texts are quoted: programs that heed quotes keep the ids as texts.
+    # All texts are quoted: then many programs keep the ids as texts.
     writer = csv.writer(_Lines(), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     yield writer.writerow(Row.__struct_fields__)
     for row in rows:
@@ -101,6 +101,6 @@ def _cell(value: object) -> object:
 
 
 def harmless(text: str) -> str:
-    """Return a text that no spreadsheet runs: an apostrophe makes a formula a text."""
+    """Return a text that no spreadsheet runs: an apostrophe turns a formula into text."""
     plain = text.isalnum() or not text
     return text if plain else _FORMULA.sub(r"\1\2'", readable(text, sys.maxsize))

@@ -94,7 +94,7 @@ _Attributes = dict[str, str | int | float | bool]
 
 
 def template_of(path: str) -> str | None:
-    """Return a path without its ids, None for a path that is none of ours."""
+    """Return a path without its ids, None for a path that this library does not use."""
     segments = path.partition("?")[0].split("/")[1:]
     if segments[0] not in _WORDS:
         return None

@@ -1,4 +1,7 @@
-"""Loads pairs into runs in PostgreSQL; watches, pauses and cancels the runs."""
+"""Loads pairs into runs in PostgreSQL; watches, pauses and cancels the runs.
+
+The lease by which a worker owns a workspace is in `postgres`.
+"""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping

@@ -35,7 +35,7 @@ class KeptSession:
 
     Attributes:
         started_at: Unix seconds.
-        ended_at: None while it goes on, and for ever if it was killed.
+        ended_at: Unix seconds; None while it goes on, or if it was killed.
         facts: its numbers, by the names in `Facts`, without those that it never wrote.
     """
 

@@ -158,7 +158,7 @@ class Binding:
     Attributes:
         operation: "detach" or "attach".
         base_url: of the API; each region has its own.
-        app_id: the workspace's id from `GET /me`, None if it was not asked for.
+        app_id: the workspace's id from `GET /me`, None if nobody asked for it.
         app_name: the workspace's name, for messages.
     """
 
@@ -195,7 +195,7 @@ class Source:
     """Where a session's pairs come from, so that a later one can read on.
 
     Attributes:
-        kind: "file", "standard input", "iterable" and the like.
+        kind: such as "file", "standard input" or "iterable".
         name: a file's absolute path.
         columns: the name of the column of each id.
     """

@@ -20,7 +20,7 @@ from intercom_async.journal.store import COLUMNS, KEY, NAMES, UPDATES, Store, or
 
 _MOST: Final = 128
 _STEP: Final = 8
-"""A statement writes a multiple of so many rows, so that few are prepared and kept."""
+"""The rows of a statement are a multiple of this, so that few statements are prepared and kept."""
 
 _NULL: Final = bytearray()
 _NULLABLE: Final = "nullif(?, x'')"

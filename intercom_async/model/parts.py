@@ -73,7 +73,7 @@ class Source(IntercomObject):
         delivered_as: who began it, and how, such as "admin_initiated".
         reply_to: where an answer to an e-mail goes; not always where it came from.
         subject: may hold HTML.
-        body: the text, as HTML unless plain text was asked for.
+        body: the text, as HTML unless the request asks for plain text.
         url: the page it was written on.
     """
 
@@ -161,7 +161,7 @@ class ConversationPart(IntercomObject):
     Attributes:
         id: unique in its workspace only.
         part_type: what it is, e.g. "comment", "note", "assignment", "close".
-        body: the text, as HTML unless plain text was asked for; None for events.
+        body: the text, as HTML unless the request asks for plain text; None for events.
         state: the conversation's state when the part was created.
         translations: of the body, if the request asks for them; any JSON, as it came.
     """

@@ -187,7 +187,7 @@ class Permit(msgspec.Struct, eq=False):
 
     Attributes:
         reset: the window it was given in, None when unknown.
-        seen: requests of ours whose replies had named that window before.
+        seen: how many of our requests had replies that named that window before.
         bounded: whether it counts against the bound on concurrency.
     """
 
@@ -409,7 +409,7 @@ class QuotaWindow:
         return max(_TICK, self.clock.until(self.reset, now))
 
     def _budget(self) -> int:
-        """Return how many requests of ours this window has room for, those in flight included."""
+        """Return how many of our requests fit into this window, those in flight included."""
         return min(self.remaining, self._allowance - self._own)
 
     def _wait_paced(self, now: float, backlog: int | None) -> float:

@@ -135,7 +135,7 @@ class IntercomSimulator:
         await self._at_home(self._close())
 
     async def outage(self, seconds: float) -> None:
-        """Answer 503 to every request, as a gateway does; return after so many seconds.
+        """Answer 503 to every request for some seconds, as a gateway does, then return.
 
         Nothing is applied or counted meanwhile. Run it as a task beside the code that it is to
         disturb.

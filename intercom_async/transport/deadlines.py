@@ -42,7 +42,7 @@ class Deadlines:
     def leave(self, task: Task) -> bool:
         """End a task's bound; return whether it, and nothing else, cancelled the task.
 
-        Call it in that task, however the attempt ended; a second call is harmless.
+        Call it in that task, however the attempt ended; a second call does nothing.
         """
         if self._due.pop(task, None) is not None:
             return False

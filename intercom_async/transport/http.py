@@ -298,7 +298,7 @@ def slots_of(session: aiohttp.ClientSession) -> Slots:
 
 
 _OWN: Final["WeakSet[aiohttp.ClientSession]"] = WeakSet()
-"""Sessions that the library opened; they heed the environment's proxies and certificates."""
+"""Sessions that the library opened; they follow the environment's proxies and certificates."""
 
 
 def open_session(connections: int) -> aiohttp.ClientSession:

@@ -128,7 +128,7 @@ class Outage:
 
         Args:
             asked: seconds the server asked to wait, or None.
-            longest: seconds of the pause at most, unless the server asked for more.
+            longest: the longest pause in seconds, unless the server asks for more.
         """
         if self.looker != call:
             return
