@@ -560,7 +560,7 @@ class IntercomClient:
         return bulk_run(self, asked, pairs, as_journal(journal, pairs))
 
     def _for_bulk(self) -> Self:
-        # Waiting for the quota without a bound is what paces a run.
+        # A run is paced by its waits for the quota, so they have no bound.
         lane = Lane.BULK if self._lane is None else self._lane
         view = copy.copy(self)
         view._interactive = replace(  # noqa: SLF001  a copy of this very class

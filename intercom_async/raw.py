@@ -88,7 +88,7 @@ def _encoded(json: object) -> bytes:
     try:
         return msgspec.json.encode(json)
     except (TypeError, ValueError, RecursionError) as error:
-        # The value is not shown: it may hold anything of the caller's.
+        # The error does not show the value, which may hold secrets.
         raise InvalidArgumentError("json", None, f"what JSON can hold ({error})") from None
 
 

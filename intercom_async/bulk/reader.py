@@ -114,7 +114,7 @@ class InputReader(Generic[_Taken]):
         self._place += 1
         self._ahead.append(self._convert(item, self._place))
         if self.unread is not None:
-            # An input that gives more than it promised may give anything.
+            # An input that gives more than its length promised may go on for any time.
             self.unread = self.unread - 1 if self.unread else None
         if len(self._ahead) == 1:
             self._changes.look()

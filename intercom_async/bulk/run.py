@@ -265,7 +265,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
     def _look_at_outage(self) -> None:
         """Stop the run when Intercom is away for too long, else look again later."""
         outage, patience = self.outage, self._options.outage_patience
-        # The part of an outage before the run began does not count.
+        # An outage counts from the beginning of the run.
         if outage is not None and min(outage.since, self._elapsed) >= patience:
             self._stop_for(
                 ConnectionFailedError(
@@ -622,7 +622,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         if isinstance(self._failure, JournalError):
             return
         if self._session is not None:
-            # What the input named must not count as left over.
+            # A pair that the input named must not count as left over.
             await asyncio.gather(*(self._session.write(self._row_left(one)) for one in items))
         for item in items:
             self._pairs.open.pop(item.key, None)

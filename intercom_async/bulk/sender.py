@@ -79,7 +79,7 @@ class Sender:
         except InvalidArgumentError as error:
             return DetachResult(detach=item.pair, outcome=Outcome.FAILED, error=error)
         except IntercomError as error:
-            # The client was closed, or the disk is full. The run stops after this call: here that
+            # The client was closed, or the disk is full. The run stops only after this call: now it
             # would cancel this very task.
             return _cut_off(item, error, fatal=error)
         except asyncio.CancelledError:

@@ -24,7 +24,7 @@ from intercom_async.journal.people import PersonState
 if TYPE_CHECKING:
     from intercom_async.people import By
 
-# A line that is no pair, so that a `detach -` that reads it cannot end with status 0.
+# This line is no pair, so a `detach -` that reads it cannot end with status 0.
 _INCOMPLETE: Final = "find failed: this list is not complete"
 
 

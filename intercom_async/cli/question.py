@@ -50,7 +50,7 @@ def confirmed(options: ChangeOptions, question: str, console: Console) -> bool:
             if options.verb == "detach":
                 say(console, WARNING, "dim")
             console.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
-            # No read waits: a signal just before it would be heard only when the read ends.
+            # Do not wait in a read: a signal just before it would have to wait for its end.
             while sys.platform != "win32" and not select.select([sys.stdin], [], [], 0.2)[0]:
                 pass
             answer = sys.stdin.readline()

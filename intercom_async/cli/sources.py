@@ -47,7 +47,7 @@ def read_pairs(
     """
     columns = columns or {}
     names = {column: columns.get(column, column) for column in COLUMNS}
-    # A column of admins that was named and is missing would let the wrong admin act.
+    # If a column of admins is named and missing, the wrong admin would act.
     required = COLUMNS if "admin_id" in columns else REQUIRED
     options = "--columns conversation_id=...,contact_id=..."
     return _read(stream, name, Columns(names, len(required), options), _pair)

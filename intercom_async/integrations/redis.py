@@ -179,7 +179,7 @@ class RedisBudget:
         while self._broken:
             await asyncio.sleep(self.probe_every)
             with contextlib.suppress(*_FAILURES):
-                # Asked for nothing, the script shows that leases would work.
+                # A lease of no permits shows that Redis works.
                 await self.lease(f"{self._prefix}:probe", usable=0, want=0, reported=0)
                 self._broken = False
         logger.info("Redis answers again; requests need its permits again")

@@ -73,8 +73,8 @@ _OWN: Final = f"""
     RETURNING base_url, app_id, app_name
 """
 
-# The lease is renewed and its row locked before the first row is written: an owner that was
-# replaced finds no row there, and so writes none.
+# Renews the lease, and so locks its row, before it writes the first pair: an owner that was
+# replaced finds no lease to renew, and so writes none.
 _WRITE: Final = f"""
     WITH lease AS (UPDATE intercom_session SET {_HELD} WHERE {_MINE} RETURNING run)
     INSERT INTO intercom_pair (run, {NAMES})
@@ -208,7 +208,7 @@ class PostgresStore(Store):
             raise JournalLostError(self.name)
 
     def _renewed(self) -> None:
-        # Counted from before the statement: the database has renewed the lease after that.
+        # Counted from before the statement: the database renewed the lease later than that.
         self.held_until = self._asked_at + 0.8 * self.lease
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -156,7 +156,7 @@ class Runs:
                 ):
                     for pair in chunk:
                         copy.write_row(pair)
-                # Workspaces first, in order: two that load at once wait, and do not deadlock.
+                # Workspaces first, in order: two loads at once then wait, and do not deadlock.
                 execute(connection, _LOAD_WORKSPACES, facts)
                 return execute(connection, _LOAD_PAIRS, facts).rowcount
 

@@ -37,7 +37,7 @@ def limiter_for(
     owner: Hashable = policy.key
     if owner is None:
         owner = hashlib.sha256(token.reveal().encode()).digest()
-    # How long a call may wait is the call's business and separates no budgets.
+    # How long a call may wait concerns that call alone, so it separates no budgets.
     key = (owner, base_url, attrs.evolve(policy, key=None, max_wait=None), shared)
     share = None
     if shared is not None:

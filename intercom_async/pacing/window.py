@@ -250,7 +250,7 @@ class QuotaWindow:
         if now < self._paused_until:
             return self._paused_until - now
         if self.in_flight >= (2 + self._answers if self._answers else 1):
-            # Slow start; an answer is looked at sooner.
+            # Slow start; an answer ends the wait sooner.
             hurry = lane is Lane.INTERACTIVE and not self._refused
             until = self._sent_at + (_RECHECK if hurry else _PATIENCE)
             if now < until:
@@ -372,8 +372,8 @@ class QuotaWindow:
                     self.remaining = 0
                     self._fresh_until = 0.0
                 if permit.reset is not None and reset < permit.reset:
-                    # The window it names was certainly over when the request left: a wait for its
-                    # end would not keep the next one from being refused.
+                    # That window was certainly over when the request left: waiting for its end
+                    # would not save the next request from a refusal.
                     self._pause(now)
         if headers is not None and headers.retry_after is not None:
             asked = min(LONGEST_PAUSE, headers.retry_after)
@@ -430,8 +430,8 @@ class QuotaWindow:
         usable = self._usable = self._budget() - self.in_flight - others - reserved
         share = (0.9 * measured + 0.05) * self._penalty
         if backlog is not None:
-            # What is in flight belongs to the job: many callers, one after the other, are no small
-            # job.
+            # What is in flight belongs to the job: many callers, one after the other, are one
+            # large job.
             if backlog + self.in_flight <= max(_SMALL_JOB, measured) * share * usable:
                 return 0.0
             if self._is_alone() and backlog <= self._left_alone(reserved, now):
@@ -482,7 +482,7 @@ class QuotaWindow:
             return False
         if limit != self._limit:
             self._limit = limit
-            # One at least, or none would ever go.
+            # One at least, or no request would ever leave.
             self._allowance = max(1, math.floor(self._policy.quota_fraction * limit))
         if not same or reset > self.reset:
             self._begin_window(reset, now, idle=False)

@@ -57,7 +57,7 @@ def convert_usual(document: Mapping[str, Any], kind: type[_T]) -> _T | None:
 
 
 def _from_mirror(mirror: msgspec.Struct, kind: type[_T]) -> _T:
-    # In strict mode msgspec makes no times of seconds.
+    # In strict mode msgspec does not turn seconds into times.
     return msgspec.convert(mirror, kind, from_attributes=True, strict=False)
 
 
@@ -76,7 +76,7 @@ def _mirror(kind: type[IntercomObject]) -> type[msgspec.Struct]:
         fields: list[Any] = [
             (name, _strict(hint) | None, None) for name, hint in members(kind).items()
         ]
-        # Nothing in JSON is unset, so a member of this name is refused as unknown ones are.
+        # JSON has no unset value, so the decoder refuses a member of this name, as unknown ones.
         fields.append(("extra", msgspec.UnsetType, msgspec.field(default_factory=dict)))
         mirror = msgspec.defstruct(kind.__name__, fields, forbid_unknown_fields=True, gc=False)
         _from_mirror(msgspec.convert({}, mirror), kind)

@@ -89,7 +89,7 @@ def _moment(value: Any) -> datetime | None:
 def _iso_moment(value: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
-        # Without a zone it may be any of many moments.
+        # Without a zone, the text names no single moment.
         return None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -159,7 +159,7 @@ _READING: Final[dict[str, Any]] = {
 _REQUEST: Final = getattr(aiohttp.ClientSession, "_request", None)
 
 
-# Tools that record, trace or answer an application's requests put a function of their own there.
+# Tools that record, trace or answer an application's requests replace this function.
 _UNWATCHED: Final = isinstance(_REQUEST, FunctionType) and _REQUEST.__module__ == "aiohttp.client"
 _STRAIGHT: Final = _UNWATCHED and aiohttp.__version__.startswith("3.14.")
 """Whether requests may go straight to the connector: these versions of aiohttp are tested."""

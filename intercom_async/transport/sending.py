@@ -500,7 +500,7 @@ class _Call(msgspec.Struct, eq=False):
         absence, number = self.transport.absence, self.number
         reason = f"{failure.value}: {detail}"
         asked = None if reply is None else reply.retry_after
-        # It may be the fault of this very request: Intercom itself answered it.
+        # This very request may be the reason, because Intercom itself answered it.
         own = reply is not None and reply.status == 500
         if failure is Failure.CERTIFICATE:
             absence.end_look(number)
@@ -591,7 +591,7 @@ class _Call(msgspec.Struct, eq=False):
             finally:
                 self.away += self._since(began)
         elif not absence.try_look(self.number):
-            # A caller that tries again at once must not hold the loop.
+            # Let other tasks run, even if the caller tries again at once.
             await transport.runtime.sleep(0.0)
             outage = absence.status()
             reason = f"{outage or 'Intercom was away'}; nothing was sent"

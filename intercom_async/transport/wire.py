@@ -317,7 +317,7 @@ _LAST_SECOND: Final = 1e11
 @lru_cache(maxsize=1024)  # the numbers of one window come again and again
 def _number(text: str, low: float, high: float) -> float | None:
     """Return the number that a header says, if it is one within the bounds."""
-    # `float` alone also takes "1_0" and digits of every script; most are plain digits.
+    # `float` alone would also take "1_0" and digits of every script. Most texts are plain digits.
     if not (text.isascii() and text.isdigit()) and not re.fullmatch(_NUMBER, text, re.ASCII):
         return None
     number = float(text)
