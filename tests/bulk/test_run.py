@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from intercom_async import (
     AuthenticationError,
@@ -29,6 +27,7 @@ from intercom_async import (
 )
 from intercom_async.journal import Row, Session
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import Pair, pair_of
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -76,6 +75,22 @@ class TestEveryPair:
         assert isinstance(found[absent].error, ContactNotFoundError)
         assert isinstance(found[last].error, LastContactError)
         assert [pair for pair, result in found.items() if result.conversation] == [good]
+
+    async def test_attaching_undoes_a_detach_pair_by_pair(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=40)
+        missing = ("no-such", pairs[0][1])
+        await client.detach_contacts(pairs)
+        attaching = client.attach_contacts([*pairs, missing])
+        found = {pair_of(result): result async for result in attaching}
+        assert found.pop(missing).outcome is Outcome.CONVERSATION_MISSING
+        assert found.keys() == set(pairs)
+        for (_, contact), result in found.items():
+            assert result.outcome is Outcome.ATTACHED
+            assert result.conversation is not None
+            assert contact in {one.id for one in result.conversation.participants}
+        assert all(sim.workspace.attached(*pair) for pair in pairs)
 
     async def test_a_pair_without_any_admin_is_detached_in_the_name_of_the_tokens_own(
         self, sim: IntercomSimulator
@@ -291,28 +306,18 @@ class TestPace:
                 break
 
     async def test_replies_that_wait_for_a_slow_consumer_are_bounded_in_bytes(self) -> None:
-        served = 0
-        body = json.dumps({"customers": [], "extra": "x" * 2_000_000})
-
-        async def serve(_: web.Request) -> web.Response:
-            nonlocal served
-            served += 1
-            return web.Response(text=body, content_type="application/json")
-
-        app = web.Application()
-        app.router.add_delete("/{path:.*}", serve)
+        body = json.dumps({"customers": [], "extra": "x" * 2_000_000}).encode()
         pairs = [(str(number), "5ba682d2") for number in range(200)]
         policy = RateLimitPolicy(fallback_limit=10_000)
-        async with TestServer(app) as server:
-            url = str(server.make_url("")).rstrip("/")
-            async with (
-                IntercomClient("token", base_url=url, rate_limit=policy) as client,
-                client.detach_contacts(pairs, admin_id="5017690") as run,
-            ):
-                async for _ in run:
-                    await asyncio.sleep(60)
-                    assert 0 < served * len(body) < 100_000_000
-                    break
+        async with (
+            RawServer(always(reply(body))) as server,
+            IntercomClient("token", base_url=server.url, rate_limit=policy) as client,
+            client.detach_contacts(pairs, admin_id="5017690") as run,
+        ):
+            async for _ in run:
+                await asyncio.sleep(60)
+                assert 0 < len(server.requests) * len(body) < 100_000_000
+                break
 
     async def test_concurrency_bounds_the_requests_in_flight(
         self, sim: IntercomSimulator, client: IntercomClient

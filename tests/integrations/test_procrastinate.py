@@ -24,10 +24,8 @@ if sys.platform == "win32":
 @pytest.fixture
 def fragile() -> Iterator[PostgresServer]:
     """A server of this test's own, to be harmed."""
-    server = PostgresServer(durable=True)
-    server.start()
-    yield server
-    server.close()
+    with PostgresServer(durable=True) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -30,10 +30,8 @@ on_a_driven_loop = pytest.mark.asyncio(loop_factories=["driven"])
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server that no test harms."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.close()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -52,10 +50,8 @@ def peek(server: RedisServer) -> redis.Redis:
 @pytest.fixture
 def fragile(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of this test's own, to be harmed."""
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
+    with RedisServer(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

@@ -18,9 +18,3 @@ def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Path | InPostgres
     place = place_of(request.param, request, tmp_path)
     assert place is not None
     return place
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A journal in a file."""
-    return tmp_path / "run.db"

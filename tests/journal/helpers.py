@@ -12,7 +12,7 @@ import pytest
 
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session
-from intercom_async.journal import reader as journal_reader
+from tests.support.rows import states_in
 
 ACME = Binding(
     operation="detach", base_url="https://api.intercom.io", app_id="app1", app_name="Acme"
@@ -67,8 +67,7 @@ async def ran(place: Place, *rows: Row) -> None:
 def kept(place: Path | InPostgres) -> dict[str, str]:
     """States by conversation, as a reader sees them."""
     path, run = (place.url, place.run) if isinstance(place, InPostgres) else (place, None)
-    with journal_reader.open(path, run=run) as reader:
-        return {one.conversation_id: one.state for one in reader.rows()}
+    return {conversation: state for (_, conversation, _), state in states_in(path, run).items()}
 
 
 def files(folder: Path) -> dict[str, bytes]:

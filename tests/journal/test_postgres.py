@@ -38,10 +38,8 @@ def place(postgres: PostgresServer) -> InPostgres:
 @pytest.fixture
 def fragile() -> Iterator[PostgresServer]:
     """A server of this test's own, to be harmed."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.close()
+    with PostgresServer() as server:
+        yield server
 
 
 def change(place: InPostgres, statement: str) -> None:

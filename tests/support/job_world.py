@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from multiprocessing.process import BaseProcess
 
 import procrastinate
-import psycopg
 
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations import procrastinate as integration
@@ -19,6 +18,7 @@ from intercom_async.journal import postgres, postgres_runs
 from intercom_async.simulator import IntercomSimulator
 from tests.support import killable
 from tests.support.postgres_server import PostgresServer
+from tests.support.rows import Key, states_in
 
 SWIFT = {
     (postgres, "LEASE"): 2.0,
@@ -26,8 +26,6 @@ SWIFT = {
     (integration, "LOOK_EVERY"): 0.2,
 }
 """What takes half a minute in life takes two seconds in a test."""
-
-Triple = tuple[str, str, str]
 
 
 def jobs_of(url: str, directory: dict[str, str]) -> tuple[procrastinate.App, DetachJobs]:
@@ -47,10 +45,10 @@ def _be_worker(url: str, directory: dict[str, str]) -> None:
     asyncio.run(jobs.work(concurrency=3, grace=2.0, fetch_job_polling_interval=0.3))
 
 
-def _submit(url: str, directory: dict[str, str], triples: list[Triple], run: str) -> None:
+def _submit(url: str, directory: dict[str, str], triples: list[Key], run: str) -> None:
     setattr(postgres_runs, "CHUNK", SWIFT[postgres_runs, "CHUNK"])  # noqa: B010
 
-    def slowly() -> Iterator[Triple]:
+    def slowly() -> Iterator[Key]:
         for number, triple in enumerate(triples):
             if number % 100 == 99:
                 time.sleep(0.02)
@@ -105,14 +103,8 @@ class World:
     def applied(self) -> int:
         return sum(sum(sim.applied.values()) for sim in self.sims.values())
 
-    def rows(self) -> dict[tuple[str, str, str], str]:
-        with psycopg.connect(self.url) as connection:
-            found = connection.execute(
-                "SELECT workspace, conversation_id, contact_id, state FROM intercom_pair"
-                " WHERE run = %s",
-                [self.run],
-            )
-            return {(one, two, three): state for one, two, three, state in found}
+    def rows(self) -> dict[Key, str]:
+        return states_in(self.url, self.run)
 
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
         async with asyncio.timeout(180):
