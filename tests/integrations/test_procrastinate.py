@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import procrastinate
@@ -19,13 +19,6 @@ from tests.support.postgres_server import PostgresServer
 
 if sys.platform == "win32":
     pytest.skip("no SIGSTOP, and no Proactor loop for psycopg, here", allow_module_level=True)
-
-
-@pytest.fixture
-def fragile() -> Iterator[PostgresServer]:
-    """A server of this test's own, to be harmed."""
-    with PostgresServer(durable=True) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +44,12 @@ async def world(postgres: PostgresServer, request: pytest.FixtureRequest) -> Asy
 slow = pytest.mark.parametrize("world", [(0.05, 0.1)], indirect=True)
 
 
-async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_every_pair_once(
-    fragile: PostgresServer,
-) -> None:
-    async with world_of(fragile.url, simulators(10, (0.05, 0.3))) as world:
-        for sim in world.sims.values():
-            sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
-        await world.harm(fragile)
+async def test_killed_and_frozen_workers_and_a_database_restarted_account_for_all_once() -> None:
+    with PostgresServer(durable=True) as fragile:
+        async with world_of(fragile.url, simulators(10, (0.05, 0.3))) as world:
+            for sim in world.sims.values():
+                sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
+            await world.harm(fragile)
 
 
 @slow
@@ -100,6 +92,9 @@ async def test_a_run_is_paused_resumed_and_cancelled(world: World) -> None:
 async def test_submitting_again_adds_what_is_new_and_defers_each_workspace_once(
     world: World,
 ) -> None:
+    for bad, told in ((("acme", "1"), "item 2"), (("acme", 1.5, "a"), "conversation_id")):
+        with pytest.raises(InvalidArgumentError, match=told):
+            await world.jobs.submit([world.triples[0], bad], run=world.run)
     assert await world.jobs.submit(world.triples[:100], run=world.run) == 100
 
     async def all_of_them() -> AsyncIterator[Any]:
@@ -168,14 +163,6 @@ async def test_a_workspace_that_nobody_can_reach_is_told_and_not_tried_for_ever(
     assert status.stopped.keys() == {"workspace-0", "unknown"}
     assert "unknown" in status.stopped["unknown"]
     assert await world.jobs.reconcile() == 0
-
-
-@pytest.mark.parametrize(
-    "bad", [("acme", "1"), ("", "1", "a"), "acme", ("acme", "1", "a", "b", "c")]
-)
-async def test_what_is_no_triple_is_refused_naming_its_place(world: World, bad: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="item 2"):
-        await world.jobs.submit([("acme", "1", "a"), bad], run=world.run)
 
 
 async def test_the_admin_of_a_workspaces_access_goes_before_the_jobs(world: World) -> None:

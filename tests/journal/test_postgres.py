@@ -101,16 +101,6 @@ class TestOwners:
         await second.write(row(1))
         await second.close()
 
-    async def test_an_owner_whose_lease_ran_out_goes_on_if_nobody_took_it_over(
-        self, place: InPostgres
-    ) -> None:
-        session = await opened(place)
-        await asyncio.to_thread(change, place, EXPIRE)
-        await session.write(row(1))
-        with pytest.raises(JournalLockedError):
-            await opened(place)
-        await session.close()
-
     @pytest.mark.parametrize("asking", [False, True], ids=["idle", "asking for another's"])
     async def test_an_owner_that_writes_nothing_keeps_its_lease(
         self, place: InPostgres, monkeypatch: pytest.MonkeyPatch, asking: bool
@@ -136,9 +126,12 @@ class TestOwners:
         def freeze(_: object) -> None:
             """Be frozen after the row was written and before its writer knows."""
             clock.frozen += 2 * postgres.LEASE
+            change(place, EXPIRE)
 
         session.record(row(1), freeze)
         await session.write(row(2, State.SENDING))  # nobody took it over: announced once more
+        with pytest.raises(JournalLockedError):
+            await opened(place)
 
         def lose(_: object) -> None:
             freeze(_)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -19,7 +20,6 @@ from intercom_async.journal import (
     Journal,
     JournalError,
     JournalMismatchError,
-    JournalWriteError,
     Row,
     Session,
     Source,
@@ -35,7 +35,6 @@ from tests.journal.helpers import (
     Place,
     files,
     journal_at,
-    kept,
     opened,
     pair,
     place_of,
@@ -87,19 +86,6 @@ async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
     assert found.code == r"\ud800\x00"
     assert r"odd \udc80 text" in (found.error or "")
     await session.close(stopped_by="\0\udc80")
-
-
-async def test_a_batch_that_the_database_refuses_is_not_written_at_all(
-    lasting: Path | InPostgres,
-) -> None:
-    session = await opened(lasting)
-    rows = [row(number) for number in range(500)]
-    bad = replace(rows[-1], attempts=2**70)  # no database holds such a number
-    told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
-    assert all(isinstance(one, OverflowError | JournalWriteError) for one in told)
-    await session.close()
-    assert kept(lasting) == {}
-    await ran(lasting, row(1))  # the next session need not wait
 
 
 async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
@@ -174,7 +160,8 @@ async def test_a_run_of_another_kind_is_refused_naming_both_and_changes_nothing(
     lasting: Path | InPostgres, tmp_path: Path, change: dict[str, str], what: str, told: str
 ) -> None:
     unknown = attrs.evolve(ACME, app_id=None, app_name=None)
-    for binding in (unknown, ACME, unknown):  # an unknown workspace is no other one
+    renamed = attrs.evolve(ACME, app_name="Acme, renamed")
+    for binding in (unknown, ACME, renamed, unknown):  # an unknown workspace is no other one
         await (await opened(lasting, binding)).close()
     before = files(tmp_path)
     with pytest.raises(JournalMismatchError, match=told) as caught:
@@ -184,32 +171,17 @@ async def test_a_run_of_another_kind_is_refused_naming_both_and_changes_nothing(
     await ran(lasting)
 
 
-async def test_each_key_of_a_run_of_many_stands_for_one_workspace(
-    lasting: Path | InPostgres,
-) -> None:
-    session = await opened(lasting, attrs.evolve(ACME, app_id=None))
-    await session.bind("a", "app1", "Acme")
-    await session.bind("b", "app2", None)
-    await session.bind("a", "app1", "Acme, renamed")
-    with pytest.raises(JournalMismatchError, match=r"Acme \(app1\).*Globex \(app3\)"):
-        await session.bind("a", "app3", "Globex")
-    await session.write(row(1))
-    await session.close()
-
-
-_PAIRS = [Detach(c, k) for c in ("0x", "1", "2", "é") for k in ("A", "a", "b")]
-_STEPS = st.lists(
-    st.none()  # a new session
-    | st.lists(
-        st.tuples(
-            st.sampled_from(_PAIRS),
-            st.sampled_from([*map(str, State), *map(str, Outcome)]),
-            st.booleans(),
-        ),
-        max_size=5,
-    ),
-    max_size=12,
+_CONVERSATIONS, _CONTACTS = ("0x", "1", "2", "é"), ("A", "a", "b")
+_PAIRS = [Detach(*ids) for ids in itertools.product(_CONVERSATIONS, _CONTACTS)]
+_ROWS = st.builds(
+    Row,
+    conversation_id=st.sampled_from(_CONVERSATIONS),
+    contact_id=st.sampled_from(_CONTACTS),
+    state=st.sampled_from([*map(str, State), *map(str, Outcome)]),
+    deferred=st.booleans(),
 )
+_STEPS = st.lists(st.none() | st.lists(_ROWS, max_size=5), max_size=12)
+"""What is written at once; None for a new session."""
 
 
 @pytest.mark.parametrize("kind", ["file", "temporary", "postgres"])
@@ -219,7 +191,7 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,
-    steps: list[list[tuple[Detach, str, bool]] | None],
+    steps: list[list[Row] | None],
 ) -> None:
     place = place_of(kind, request, tmp_path_factory.mktemp("model"))
     model: dict[Detach, tuple[str, bool, int]] = {}
@@ -242,23 +214,10 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
     async def play() -> None:
         session = await opened(place)
         for step in steps:
-            writing = [
-                asyncio.ensure_future(
-                    session.write(
-                        Row(
-                            conversation_id=pair.conversation_id,
-                            contact_id=pair.contact_id,
-                            state=state,
-                            deferred=deferred,
-                        )
-                    )
-                )
-                for pair, state, deferred in step or ()
-            ]
+            rows = step or []
+            writing = [asyncio.ensure_future(session.write(one)) for one in rows]
             await asyncio.sleep(0)
-            model.update(
-                {pair: (state, deferred, session.number) for pair, state, deferred in step or ()}
-            )
+            model.update({one.pair: (one.state, one.deferred, session.number) for one in rows})
             if step is None and place is not None:
                 await session.close()
                 session = await opened(place)
