@@ -1,9 +1,7 @@
 """What a session keeps, and gives back."""
 
 import asyncio
-import contextlib
 import itertools
-import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -234,17 +232,14 @@ async def test_the_tables_can_be_queried_by_people(path: Path) -> None:
     failed = row(2, "failed", status=503, error="HTTP 503")
     await ran(path, row(1, inferred=True), failed, row(3, "sending"))
 
-    def ask(query: str) -> list[tuple[object, ...]]:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            return connection.execute(query).fetchall()
-
-    outcomes = ask("SELECT state, pairs, inferred FROM outcomes ORDER BY state")
-    assert outcomes == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
-    failures = ask("SELECT conversation_id, error, updated_at LIKE '2%T%Z' FROM failures")
-    assert failures == [("c0002", "HTTP 503", 1), ("c0003", None, 1)]
-    timeline = ask("SELECT state, pairs FROM timeline ORDER BY state")
-    assert timeline == [("detached", 1), ("failed", 1)]
-    assert ask("PRAGMA application_id") == [(int.from_bytes(b"icas", "big"),)]
+    with journal_reader.open(path) as journal:
+        outcomes = journal.query("SELECT state, pairs, inferred FROM outcomes ORDER BY state")
+        assert outcomes == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
+        text = "SELECT conversation_id, error, updated_at LIKE '2%T%Z' FROM failures"
+        assert journal.query(text) == [("c0002", "HTTP 503", 1), ("c0003", None, 1)]
+        timeline = journal.query("SELECT state, pairs FROM timeline ORDER BY state")
+        assert timeline == [("detached", 1), ("failed", 1)]
+        assert journal.query("PRAGMA application_id") == [(int.from_bytes(b"icas", "big"),)]
 
 
 async def test_a_closed_session_refuses_everything_by_name(lasting: Path | InPostgres) -> None:
