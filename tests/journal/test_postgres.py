@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Iterator
 
-import attrs
 import psycopg
 import pytest
 
@@ -23,7 +22,7 @@ from intercom_async.journal import (
     session,
 )
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
+from tests.journal.helpers import ACME, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
 
 EXPIRE = "UPDATE intercom_session SET expires_at = clock_timestamp() WHERE run = %s"
@@ -31,8 +30,8 @@ OUST = EXPIRE.replace("clock_timestamp()", "'-infinity'")
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> InPostgres:
-    return InPostgres(postgres.url, secrets.token_hex(8), "acme")
+def place(postgres: PostgresServer) -> Journal:
+    return Journal(postgres.url, run=secrets.token_hex(8), workspace="acme")
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def fragile() -> Iterator[PostgresServer]:
         yield server
 
 
-def change(place: InPostgres, statement: str) -> None:
-    with psycopg.connect(place.url, autocommit=True) as connection:
+def change(place: Journal, statement: str) -> None:
+    with psycopg.connect(place.path or "", autocommit=True) as connection:
         assert connection.execute(statement.encode(), [place.run]).rowcount == 1
 
 
@@ -65,11 +64,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class TestOwners:
-    async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: InPostgres) -> None:
+    async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: Journal) -> None:
         first = await opened(place)
         with pytest.raises(JournalLockedError, match=rf"run={place.run} \(workspace acme\)"):
             await opened(place)
-        other = await opened(attrs.evolve(place, workspace="globex"))
+        other = await opened(Journal(place.path, run=place.run, workspace="globex"))
         await first.close()
         second = await opened(place)
         assert first.number < other.number < second.number
@@ -77,7 +76,7 @@ class TestOwners:
         await other.close()
 
     async def test_an_owner_that_was_silent_for_too_long_writes_nothing_more(
-        self, place: InPostgres
+        self, place: Journal
     ) -> None:
         silent = await opened(place)
         await silent.write(row(1, State.SENDING))
@@ -103,10 +102,13 @@ class TestOwners:
 
     @pytest.mark.parametrize("asking", [False, True], ids=["idle", "asking for another's"])
     async def test_an_owner_that_writes_nothing_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch, asking: bool
+        self, place: Journal, monkeypatch: pytest.MonkeyPatch, asking: bool
     ) -> None:
         monkeypatch.setattr(postgres, "LEASE", 0.3)
-        session, other = await opened(place), await opened(attrs.evolve(place, workspace="beta"))
+        session, other = (
+            await opened(place),
+            await opened(Journal(place.path, run=place.run, workspace="beta")),
+        )
         end = asyncio.get_running_loop().time() + 0.6
         while asyncio.get_running_loop().time() < end:
             if asking:
@@ -119,7 +121,7 @@ class TestOwners:
         await other.close()
 
     async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
-        self, place: InPostgres, clock: Clock
+        self, place: Journal, clock: Clock
     ) -> None:
         session = await opened(place)
 
@@ -145,12 +147,13 @@ class TestOwners:
     async def test_two_that_come_first_make_the_tables_once(self, postgres: PostgresServer) -> None:
         url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
         sessions = await asyncio.gather(
-            *(opened(InPostgres(url, "run", workspace)) for workspace in "abcdef")
+            *(opened(Journal(url, run="run", workspace=workspace)) for workspace in "abcdef")
         )
         await asyncio.gather(*(session.close() for session in sessions))
 
     async def test_tables_of_a_newer_version_are_refused(self, postgres: PostgresServer) -> None:
-        place = InPostgres(await asyncio.to_thread(postgres.create, secrets.token_hex(8)), "run")
+        url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
+        place = Journal(url, run="run")
         await ran(place, row(1))
         await asyncio.to_thread(
             change, place, "UPDATE intercom_schema SET version = 9 WHERE %s <> ''"
@@ -158,7 +161,7 @@ class TestOwners:
         with pytest.raises(JournalError, match="their schema is 9, this version reads 1"):
             await opened(place)
 
-    async def test_a_cancelled_opening_leaves_no_lease(self, place: InPostgres) -> None:
+    async def test_a_cancelled_opening_leaves_no_lease(self, place: Journal) -> None:
         for turns in range(0, 40, 3):
             opening = asyncio.ensure_future(opened(place))
             for _ in range(turns):
@@ -175,7 +178,7 @@ class TestOutages:
     async def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_early(
         self, fragile: PostgresServer
     ) -> None:
-        place = InPostgres(fragile.url, "run")
+        place = Journal(fragile.url, run="run")
         session = await opened(place)
         told = list[int]()
 
@@ -208,7 +211,7 @@ class TestOutages:
         self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(postgres, "PATIENCE", 0.1)
-        place = InPostgres(fragile.url, "run")
+        place = Journal(fragile.url, run="run")
         session = await opened(place)
         await session.write(row(1, State.SENDING))
         await asyncio.to_thread(fragile.stop)
@@ -257,7 +260,7 @@ def test_a_database_needs_a_name_of_the_run_which_may_stand_in_the_url() -> None
     ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
 )
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
+    place: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
 ) -> None:
     monkeypatch.setattr(postgres, "LEASE", lease)
     async with IntercomSimulator(limit=100_000) as sim:
@@ -265,9 +268,7 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
         patient = RetryPolicy(attempts=8, backoff=pause, backoff_max=60.0, jitter=0.0, budget=1000)
         async with IntercomClient("token", base_url=sim.url, retry=patient) as client:
-            run = client.detach_contacts(
-                pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=2
-            )
+            run = client.detach_contacts(pairs, admin_id=sim.admin_id, journal=place, concurrency=2)
             running = asyncio.ensure_future(run)
             requests = 3  # one of them asks whose token it is; two wait to be sent again
             await until(lambda: sim.requests.total == requests)

@@ -29,13 +29,10 @@ from intercom_async.journal.row import UNSETTLED
 from intercom_async.runtime import Runtime
 from tests.journal.helpers import (
     ACME,
-    InPostgres,
-    Place,
     files,
-    journal_at,
+    journal_of,
     opened,
     pair,
-    place_of,
     ran,
     row,
 )
@@ -60,12 +57,12 @@ FULL = Row(
 )
 
 
-async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place: Place) -> None:
+async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place: Journal) -> None:
     class Noon(Runtime):
         def wall(self) -> float:
             return 1764108891.1234
 
-    session = await journal_at(place).open(ACME, runtime=Noon())
+    session = await place.open(ACME, runtime=Noon())
     await session.write(FULL)
     pairs = [Detach("0", "0"), Detach("1295", "5ba682d2", "7"), Detach("1295", "other")]
     kept = replace(FULL, session=1, updated_at=1764108891.123)
@@ -74,7 +71,7 @@ async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place:
     await session.close()
 
 
-async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
+async def test_texts_that_no_database_takes_are_escaped(place: Journal) -> None:
     session = await opened(place)
     error = APIError(status=400, code="\ud800\0", message="odd \udc80 text")
     result = DetachResult(detach=pair(1), outcome=Outcome.FAILED, error=error)
@@ -87,13 +84,13 @@ async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
 
 
 async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
-    place: Place,
+    place: Journal,
 ) -> None:
     session = await opened(place)
     told: list[BaseException | None] = []
     for number in range(3):
         session.record(row(number), told.append)
-    assert told == ([] if place else [None, None, None])
+    assert told == ([] if place.path else [None, None, None])
     assert None not in await session.look_up([pair(number) for number in range(3)])
     assert told == [None, None, None]
     await session.close()
@@ -102,7 +99,7 @@ async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
 
 
 async def test_new_pairs_are_kept_as_pending_until_they_are_taken_and_known_ones_stay_as_they_are(
-    lasting: Path | InPostgres,
+    lasting: Journal,
 ) -> None:
     session = await opened(lasting)
     await session.write(row(1, workspace="acme"))
@@ -155,7 +152,7 @@ GLOBEX = {"app_id": "app2", "app_name": "Globex"}
     ],
 )
 async def test_a_run_of_another_kind_is_refused_naming_both_and_changes_nothing(
-    lasting: Path | InPostgres, tmp_path: Path, change: dict[str, str], what: str, told: str
+    lasting: Journal, tmp_path: Path, change: dict[str, str], what: str, told: str
 ) -> None:
     unknown = attrs.evolve(ACME, app_id=None, app_name=None)
     renamed = attrs.evolve(ACME, app_name="Acme, renamed")
@@ -191,7 +188,7 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
     kind: str,
     steps: list[list[Row] | None],
 ) -> None:
-    place = place_of(kind, request, tmp_path_factory.mktemp("model"))
+    place = journal_of(kind, request, tmp_path_factory.mktemp("model"))
     model: dict[Detach, tuple[str, bool, int]] = {}
 
     async def pages(session: Session, wanted: Wanted) -> list[Detach]:
@@ -216,7 +213,7 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
             writing = [asyncio.ensure_future(session.write(one)) for one in rows]
             await asyncio.sleep(0)
             model.update({one.pair: (one.state, one.deferred, session.number) for one in rows})
-            if step is None and place is not None:
+            if step is None and place.path is not None:
                 await session.close()
                 session = await opened(place)
                 assert session.resumed
@@ -242,7 +239,7 @@ async def test_the_tables_can_be_queried_by_people(path: Path) -> None:
         assert journal.query("PRAGMA application_id") == [(int.from_bytes(b"icas", "big"),)]
 
 
-async def test_a_closed_session_refuses_everything_by_name(lasting: Path | InPostgres) -> None:
+async def test_a_closed_session_refuses_everything_by_name(lasting: Journal) -> None:
     session = await opened(lasting)
     await session.close()
     for call in (
