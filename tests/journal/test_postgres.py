@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -46,20 +47,12 @@ def change(place: Journal, statement: str) -> None:
         assert connection.execute(statement.encode(), [place.run]).rowcount == 1
 
 
-class Clock:
-    """The system's clock, and the time for which a test has frozen the process."""
-
-    frozen = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.frozen
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time for which a test has `frozen` the process, on the system's clock."""
+    clock = SimpleNamespace(frozen=0.0)
     for module in (postgres, session):
-        monkeypatch.setattr(module, "monotonic", clock)
+        monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + clock.frozen)
     return clock
 
 
@@ -121,7 +114,7 @@ class TestOwners:
         await other.close()
 
     async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
-        self, place: Journal, clock: Clock
+        self, place: Journal, clock: SimpleNamespace
     ) -> None:
         session = await opened(place)
 
@@ -260,7 +253,11 @@ def test_a_database_needs_a_name_of_the_run_which_may_stand_in_the_url() -> None
     ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
 )
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
+    place: Journal,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    lease: float,
+    pause: float,
 ) -> None:
     monkeypatch.setattr(postgres, "LEASE", lease)
     async with IntercomSimulator(limit=100_000) as sim:
