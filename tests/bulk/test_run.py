@@ -80,21 +80,28 @@ class TestEveryPair:
         assert isinstance(found[last].error, LastContactError)
         assert [pair for pair, result in found.items() if result.conversation] == [good]
 
-    async def test_attaching_undoes_a_detach_pair_by_pair(
+    async def test_attaching_undoes_a_detach_and_a_look_decides_where_no_reply_comes(
         self, sim: IntercomSimulator, client: IntercomClient
     ) -> None:
         pairs = sim.workspace.populate(conversations=40)
-        missing = ("no-such", pairs[0][1])
+        missing, lost, never = ("no-such", pairs[0][1]), pairs[0], pairs[1]
         await client.detach_contacts(pairs)
+        for (conversation, _), fault in (
+            (lost, Fault.RESET_AFTER_APPLYING),
+            (never, Fault.RESET_BEFORE_APPLYING),
+        ):
+            sim.faults.add(fault, match=conversation, method="POST", probability=1.0)
         attaching = client.attach_contacts([*pairs, missing])
         found = {pair_of(result): result async for result in attaching}
         assert found.pop(missing).outcome is Outcome.CONVERSATION_MISSING
-        assert found.keys() == set(pairs)
+        assert "not attached" in str(found.pop(never).error)
+        assert (found[lost].outcome, found.pop(lost).inferred) == (Outcome.ATTACHED, True)
+        assert found.keys() == set(pairs[2:])
         for (_, contact), result in found.items():
-            assert result.outcome is Outcome.ATTACHED
+            assert (result.outcome, result.inferred) == (Outcome.ATTACHED, False)
             assert result.conversation is not None
             assert contact in {one.id for one in result.conversation.participants}
-        assert all(sim.workspace.attached(*pair) for pair in pairs)
+        assert [pair for pair in pairs if not sim.workspace.attached(*pair)] == [never]
 
     async def test_a_pair_without_any_admin_is_detached_in_the_name_of_the_tokens_own(
         self, sim: IntercomSimulator
@@ -254,25 +261,25 @@ class TestStopping:
         await asyncio.sleep(60.0)
         assert sim.requests.total == sent < 1000
 
-    async def test_an_input_of_another_workspace_stops_it_after_a_hundred_answers(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        strange = [(f"9{n}", f"{n:024x}") for n in range(1000)]
-        summary = await client.detach_contacts(strange)
-        assert "none of the first 100 conversations exist" in str(summary.stopped_by)
-        assert summary.outcomes[Outcome.CONVERSATION_MISSING] < 500
-        assert summary.total == 1000
-        assert sim.requests.total < 500
-
-    @pytest.mark.parametrize(("stop_after", "known"), [(None, 0), (100, 1)])
-    async def test_it_goes_on_when_told_to_or_when_one_was_detached(
-        self, sim: IntercomSimulator, client: IntercomClient, stop_after: int | None, known: int
+    @pytest.mark.parametrize(
+        ("options", "known", "stops"),
+        [({}, 0, True), ({}, 1, False), ({"stop_after_missing": None}, 0, False)],
+    )
+    async def test_a_hundred_answers_that_know_no_conversation_stop_it_unless_told_otherwise(
+        self,
+        sim: IntercomSimulator,
+        client: IntercomClient,
+        options: dict[str, Any],
+        known: int,
+        stops: bool,
     ) -> None:
         pairs = sim.workspace.populate(conversations=known)
-        strange = [(f"9{n}", f"{n:024x}") for n in range(300)]
-        summary = await client.detach_contacts(pairs + strange, stop_after_missing=stop_after)
-        assert summary.stopped_by is None
-        assert summary.settled == 300 + known
+        pairs += [(f"9{n}", f"{n:024x}") for n in range(1000)]
+        summary = await client.detach_contacts(pairs, **options)
+        told = "none of the first 100 conversations exist" in str(summary.stopped_by)
+        assert told is (sim.requests.total < 500) is stops
+        assert (summary.settled == summary.total) is not stops
+        assert summary.total == 1000 + known
 
 
 class TestPace:
