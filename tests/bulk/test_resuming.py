@@ -13,7 +13,6 @@ from intercom_async import (
     IntercomClient,
     JournalMismatchError,
     Outcome,
-    RetryPolicy,
 )
 from intercom_async.journal import reader
 from intercom_async.simulator import Fault, IntercomSimulator
@@ -23,13 +22,9 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 
 @pytest.fixture
-async def hasty(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
+def hasty(client: IntercomClient) -> IntercomClient:
     """A client that tries each request twice."""
-    retry = RetryPolicy(attempts=2, backoff=0.01)
-    async with IntercomClient(
-        "token", base_url=sim.url, admin_id=sim.admin_id, retry=retry
-    ) as opened:
-        yield opened
+    return client.with_options(max_retries=1)
 
 
 async def left_in_the_middle(
