@@ -31,6 +31,8 @@ import psycopg
 
 from benchmarks.frame import Bound, Figure, Options, Table
 from benchmarks.process import cpu_of_children, process
+from intercom_async import WorkspaceAccess
+from intercom_async.pool import Directory
 from intercom_async.simulator import IntercomSimulator
 from tests.support.job_world import jobs_of
 from tests.support.postgres_server import PostgresServer
@@ -103,9 +105,7 @@ def _measure(server: PostgresServer, processes: int, workspaces: int) -> tuple[f
     )
 
 
-def _work(
-    pipe: "Connection[Any, Any]", url: str, directory: dict[str, str], concurrency: int
-) -> None:
+def _work(pipe: "Connection[Any, Any]", url: str, directory: Directory, concurrency: int) -> None:
     """Be a worker until the pipe is closed."""
 
     async def work() -> None:
@@ -128,7 +128,10 @@ async def _run(
     async with AsyncExitStack() as stack:
         for one in simulators:
             await stack.enter_async_context(one)
-        directory = {str(number): one.url for number, one in enumerate(simulators)}
+        directory = {
+            str(number): WorkspaceAccess(one.token, base_url=one.url)
+            for number, one in enumerate(simulators)
+        }
         pairs = (
             (str(number), *pair)
             for number, one in enumerate(simulators)

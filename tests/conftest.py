@@ -81,6 +81,12 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a journal may be."""
+    return tmp_path / "run.db"
+
+
+@pytest.fixture
 async def sim() -> AsyncIterator[IntercomSimulator]:
     async with IntercomSimulator(limit=100_000, keep_log=True) as running:
         yield running
@@ -96,7 +102,5 @@ async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server that no test harms."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.close()
+    with PostgresServer() as server:
+        yield server

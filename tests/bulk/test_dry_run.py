@@ -11,31 +11,19 @@ from intercom_async import (
     Outcome,
 )
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.rows import Pair
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-
-def everything(sim: IntercomSimulator) -> list[Pair]:
-    """Pairs of every fate: good, unknown contact, unknown conversation, last and last but one."""
-    workspace = sim.workspace
-    good = workspace.populate(conversations=5)
-    lonely, *two = (workspace.add_contact() for _ in range(3))
-    last, both = workspace.add_conversation([lonely]), workspace.add_conversation(two)
-    return [
-        *good,
-        (good[0][0], "f" * 24),
-        ("no-such", good[0][1]),
-        (last, lonely),
-        *((both, contact) for contact in two),
-        good[0],
-    ]
 
 
 async def test_it_foresees_what_the_detach_then_does(
     sim: IntercomSimulator, client: IntercomClient
 ) -> None:
-    pairs = everything(sim)
+    workspace = sim.workspace
+    good = workspace.populate(conversations=5)
+    lonely, *two = (workspace.add_contact() for _ in range(3))
+    last, both = workspace.add_conversation([lonely]), workspace.add_conversation(two)
+    strange = [(good[0][0], "f" * 24), ("no-such", good[0][1])]
+    pairs = [*good, *strange, (last, lonely), *((both, each) for each in two), good[0]]
     foreseen = await client.detach_contacts(pairs, concurrency=1, dry_run=True)
     assert sim.applied.total() == 0
     done = await client.detach_contacts(pairs, concurrency=1)

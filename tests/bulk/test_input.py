@@ -27,15 +27,15 @@ async def test_a_generator_may_hold_what_belongs_to_its_task_around_its_pairs(
 
     async def source() -> AsyncIterator[Pair]:
         async with asyncio.timeout(1000):
+            token = variable.set("the input's")
             try:
                 for number, pair in enumerate(pairs):
-                    token = variable.set(f"at {number}")
                     yield pair
-                    assert variable.get() == f"at {number}"
-                    variable.reset(token)
+                    assert variable.get() == "the input's"
                     if number % 100 == 0:
                         await asyncio.sleep(0.1)
             finally:
+                variable.reset(token)  # which another task could not
                 closed.append(True)
 
     variable.set("the caller's")

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from intercom_async import (
     AuthenticationError,
@@ -29,6 +27,7 @@ from intercom_async import (
 )
 from intercom_async.journal import Row, Session
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import Pair, pair_of
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
@@ -63,10 +62,14 @@ class TestEveryPair:
         (good,) = sim.workspace.populate(conversations=1)
         (last,) = sim.workspace.populate(conversations=1, contacts_per_conversation=1, kept=0)
         absent, missing = (good[0], "f" * 24), ("no-such", good[1])
-        found = {
-            pair_of(result): result
-            async for result in client.detach_contacts([good, absent, missing, last])
-        }
+        bad: list[Any] = [(1297.0, "a1"), ("nan", "a1"), ("1", float("nan")), ("1", "")]
+        run = client.detach_contacts([*bad, good, absent, missing, last])
+        found = {pair_of(result): result async for result in run}
+        for item in bad:
+            no_pair = found.pop((str(item[0]), str(item[1])))
+            assert no_pair.outcome is Outcome.FAILED
+            assert isinstance(no_pair.error, InvalidArgumentError)
+        assert run.summary.causes[0].count == 4
         assert {pair: result.outcome for pair, result in found.items()} == {
             good: Outcome.DETACHED,
             absent: Outcome.ALREADY_ABSENT,
@@ -77,6 +80,29 @@ class TestEveryPair:
         assert isinstance(found[last].error, LastContactError)
         assert [pair for pair, result in found.items() if result.conversation] == [good]
 
+    async def test_attaching_undoes_a_detach_and_a_look_decides_where_no_reply_comes(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=40)
+        missing, lost, never = ("no-such", pairs[0][1]), pairs[0], pairs[1]
+        await client.detach_contacts(pairs)
+        for (conversation, _), fault in (
+            (lost, Fault.RESET_AFTER_APPLYING),
+            (never, Fault.RESET_BEFORE_APPLYING),
+        ):
+            sim.faults.add(fault, match=conversation, method="POST", probability=1.0)
+        attaching = client.attach_contacts([*pairs, missing])
+        found = {pair_of(result): result async for result in attaching}
+        assert found.pop(missing).outcome is Outcome.CONVERSATION_MISSING
+        assert "not attached" in str(found.pop(never).error)
+        assert (found[lost].outcome, found.pop(lost).inferred) == (Outcome.ATTACHED, True)
+        assert found.keys() == set(pairs[2:])
+        for (_, contact), result in found.items():
+            assert (result.outcome, result.inferred) == (Outcome.ATTACHED, False)
+            assert result.conversation is not None
+            assert contact in {one.id for one in result.conversation.participants}
+        assert [pair for pair in pairs if not sim.workspace.attached(*pair)] == [never]
+
     async def test_a_pair_without_any_admin_is_detached_in_the_name_of_the_tokens_own(
         self, sim: IntercomSimulator
     ) -> None:
@@ -85,20 +111,6 @@ class TestEveryPair:
             summary = await client.detach_contacts([Detach(*first, sim.admin_id), second])
         assert summary.outcomes[Outcome.DETACHED] == 2
         assert [each.path for each in sim.requests.log or ()].count("/me") == 1
-
-    async def test_with_an_id_that_cannot_be_one_it_fails_alone(
-        self, sim: IntercomSimulator, client: IntercomClient, tmp_path: Path
-    ) -> None:
-        (good,) = sim.workspace.populate(conversations=1)
-        bad: list[Any] = [(1297.0, "a1"), ("nan", "a1"), ("1", float("nan")), ("1", "")]
-        async with client.detach_contacts([*bad, good], journal=tmp_path / "run.db") as run:
-            results = [result async for result in run]
-        assert len(results) == 5
-        for result in results:
-            expected = pair_of(result) == good
-            assert (result.outcome is Outcome.DETACHED) is expected
-            assert isinstance(result.error, InvalidArgumentError) is not expected
-        assert run.summary.causes[0].count == 4
 
 
 @pytest.mark.parametrize(
@@ -249,25 +261,25 @@ class TestStopping:
         await asyncio.sleep(60.0)
         assert sim.requests.total == sent < 1000
 
-    async def test_an_input_of_another_workspace_stops_it_after_a_hundred_answers(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        strange = [(f"9{n}", f"{n:024x}") for n in range(1000)]
-        summary = await client.detach_contacts(strange)
-        assert "none of the first 100 conversations exist" in str(summary.stopped_by)
-        assert summary.outcomes[Outcome.CONVERSATION_MISSING] < 500
-        assert summary.total == 1000
-        assert sim.requests.total < 500
-
-    @pytest.mark.parametrize(("stop_after", "known"), [(None, 0), (100, 1)])
-    async def test_it_goes_on_when_told_to_or_when_one_was_detached(
-        self, sim: IntercomSimulator, client: IntercomClient, stop_after: int | None, known: int
+    @pytest.mark.parametrize(
+        ("options", "known", "stops"),
+        [({}, 0, True), ({}, 1, False), ({"stop_after_missing": None}, 0, False)],
+    )
+    async def test_a_hundred_answers_that_know_no_conversation_stop_it_unless_told_otherwise(
+        self,
+        sim: IntercomSimulator,
+        client: IntercomClient,
+        options: dict[str, Any],
+        known: int,
+        stops: bool,
     ) -> None:
         pairs = sim.workspace.populate(conversations=known)
-        strange = [(f"9{n}", f"{n:024x}") for n in range(300)]
-        summary = await client.detach_contacts(pairs + strange, stop_after_missing=stop_after)
-        assert summary.stopped_by is None
-        assert summary.settled == 300 + known
+        pairs += [(f"9{n}", f"{n:024x}") for n in range(1000)]
+        summary = await client.detach_contacts(pairs, **options)
+        told = "none of the first 100 conversations exist" in str(summary.stopped_by)
+        assert told is (sim.requests.total < 500) is stops
+        assert (summary.settled == summary.total) is not stops
+        assert summary.total == 1000 + known
 
 
 class TestPace:
@@ -291,28 +303,18 @@ class TestPace:
                 break
 
     async def test_replies_that_wait_for_a_slow_consumer_are_bounded_in_bytes(self) -> None:
-        served = 0
-        body = json.dumps({"customers": [], "extra": "x" * 2_000_000})
-
-        async def serve(_: web.Request) -> web.Response:
-            nonlocal served
-            served += 1
-            return web.Response(text=body, content_type="application/json")
-
-        app = web.Application()
-        app.router.add_delete("/{path:.*}", serve)
+        body = json.dumps({"customers": [], "extra": "x" * 2_000_000}).encode()
         pairs = [(str(number), "5ba682d2") for number in range(200)]
         policy = RateLimitPolicy(fallback_limit=10_000)
-        async with TestServer(app) as server:
-            url = str(server.make_url("")).rstrip("/")
-            async with (
-                IntercomClient("token", base_url=url, rate_limit=policy) as client,
-                client.detach_contacts(pairs, admin_id="5017690") as run,
-            ):
-                async for _ in run:
-                    await asyncio.sleep(60)
-                    assert 0 < served * len(body) < 100_000_000
-                    break
+        async with (
+            RawServer(always(reply(body))) as server,
+            IntercomClient("token", base_url=server.url, rate_limit=policy) as client,
+            client.detach_contacts(pairs, admin_id="5017690") as run,
+        ):
+            async for _ in run:
+                await asyncio.sleep(60)
+                assert 0 < len(server.requests) * len(body) < 100_000_000
+                break
 
     async def test_concurrency_bounds_the_requests_in_flight(
         self, sim: IntercomSimulator, client: IntercomClient

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -31,8 +31,6 @@ from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
-TOKEN = "marked-token-value"
-
 
 class Telemetry:
     """An SDK whose exporters keep everything in memory."""
@@ -51,7 +49,7 @@ class Telemetry:
             meter_provider=self.meters,
             attributes={"intercom.workspace": "acme"},
         )
-        return IntercomClient(TOKEN, base_url=sim.url, observer=observer, **options)
+        return IntercomClient(sim.token, base_url=sim.url, observer=observer, **options)
 
     def spans(self, *kinds: SpanKind) -> list[Any]:
         found = self.exporter.get_finished_spans()
@@ -77,12 +75,6 @@ def telemetry() -> Iterator[Telemetry]:
     yield made
     made.tracers.shutdown()
     made.meters.shutdown()
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(token=TOKEN, latency=0.05) as simulator:
-        yield simulator
 
 
 def failed(span: Any) -> bool:
@@ -219,7 +211,7 @@ async def test_metrics_count_requests_retries_refusals_waits_and_the_quota_left(
         await client.whoami()
         await asyncio.sleep(10.5 - sim.now() % 10.0)
         await client.whoami()
-        sim.spend(200)
+        sim.spend(100_000)
         with pytest.raises(RateLimitWaitError):
             await client.with_options(max_wait=0.1).whoami()
         stats = client.stats()
@@ -246,6 +238,7 @@ async def test_metrics_count_requests_retries_refusals_waits_and_the_quota_left(
 async def test_the_token_is_in_no_span_and_no_metric(
     sim: IntercomSimulator, telemetry: Telemetry
 ) -> None:
+    sim.token = "marked-token-value"
     sim.faults.add(Fault.SERVER_ERROR, probability=0.5)
     sim.faults.add(Fault.RESET_AFTER_APPLYING, probability=0.3)
     pairs = sim.workspace.populate(conversations=20)
@@ -254,7 +247,7 @@ async def test_the_token_is_in_no_span_and_no_metric(
     data: Any = telemetry.reader.get_metrics_data()
     told = [data.to_json(), *(span.to_json() for span in telemetry.spans())]
     assert len(told) > 20
-    assert not [one for one in told if TOKEN in one]
+    assert not [one for one in told if sim.token in one]
 
 
 @pytest.mark.parametrize(

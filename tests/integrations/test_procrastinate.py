@@ -3,31 +3,22 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import procrastinate
+import attrs
 import psycopg
 import pytest
 from procrastinate.jobs import Status
 
-from intercom_async import Detach, IntercomPool, InvalidArgumentError, WorkspaceAccess
-from intercom_async.integrations.procrastinate import DetachJobs
-from intercom_async.simulator import Fault, IntercomSimulator
-from tests.support.job_world import SWIFT, World, world_of
+from intercom_async import Detach, InvalidArgumentError
+from intercom_async.simulator import Fault
+from tests.journal.helpers import until
+from tests.support.job_world import SWIFT, World, jobs_of, world_of
 from tests.support.postgres_server import PostgresServer
 
 if sys.platform == "win32":
     pytest.skip("no SIGSTOP, and no Proactor loop for psycopg, here", allow_module_level=True)
-
-
-@pytest.fixture
-def fragile() -> Iterator[PostgresServer]:
-    """A server of this test's own, to be harmed."""
-    server = PostgresServer(durable=True)
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -36,30 +27,22 @@ def _swift(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-def simulators(number: int, latency: tuple[float, float]) -> dict[str, IntercomSimulator]:
-    return {
-        f"workspace-{one}": IntercomSimulator(seed=one, limit=100_000, latency=latency)
-        for one in range(number)
-    }
-
-
 @pytest.fixture(params=[(0.0, 0.01)])
 async def world(postgres: PostgresServer, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
-    async with world_of(url, simulators(3, request.param)) as world:
+    async with world_of(url, 3, request.param) as world:
         yield world
 
 
 slow = pytest.mark.parametrize("world", [(0.05, 0.1)], indirect=True)
 
 
-async def test_workers_killed_and_frozen_and_a_database_restarted_account_for_every_pair_once(
-    fragile: PostgresServer,
-) -> None:
-    async with world_of(fragile.url, simulators(10, (0.05, 0.3))) as world:
-        for sim in world.sims.values():
-            sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
-        await world.harm(fragile)
+async def test_killed_and_frozen_workers_and_a_database_restarted_account_for_all_once() -> None:
+    with PostgresServer(durable=True) as fragile:
+        async with world_of(fragile.url, 10, (0.05, 0.3)) as world:
+            for sim in world.sims.values():
+                sim.faults.add(Fault.CLOSE_AFTER_APPLYING, probability=0.02, method="DELETE")
+            await world.harm(fragile)
 
 
 @slow
@@ -102,6 +85,9 @@ async def test_a_run_is_paused_resumed_and_cancelled(world: World) -> None:
 async def test_submitting_again_adds_what_is_new_and_defers_each_workspace_once(
     world: World,
 ) -> None:
+    for bad, told in ((("acme", "1"), "item 2"), (("acme", 1.5, "a"), "conversation_id")):
+        with pytest.raises(InvalidArgumentError, match=told):
+            await world.jobs.submit([world.triples[0], bad], run=world.run)
     assert await world.jobs.submit(world.triples[:100], run=world.run) == 100
 
     async def all_of_them() -> AsyncIterator[Any]:
@@ -139,16 +125,15 @@ async def test_a_job_that_the_engine_lost_is_deferred_again_and_one_too_many_ask
 
 
 async def test_a_workspace_that_hangs_takes_one_place_of_a_worker(world: World) -> None:
-    hanging = world.sims["workspace-0"]
+    hanging = world.sims["ws0"]
     hanging.faults.add(Fault.HANG, probability=1.0)
-    first = [triple for triple in world.triples if triple[0] == "workspace-0"]
+    first = [triple for triple in world.triples if triple[0] == "ws0"]
     await world.jobs.submit(first, run=world.run)
     working = asyncio.create_task(world.jobs.work(concurrency=2, fetch_job_polling_interval=0.05))
     job = world.app.configure_task("intercom_async.drain", queue="intercom_async")
+    await until(lambda: hanging.requests.total > 0)
     async with asyncio.timeout(30):
-        while not hanging.requests.total:  # noqa: ASYNC110
-            await asyncio.sleep(0.03)
-        await job.defer_async(run=world.run, workspace="workspace-0")  # as another worker does
+        await job.defer_async(run=world.run, workspace="ws0")  # as another worker does
         while await world.app.job_manager.list_jobs_async(status="todo"):  # noqa: ASYNC110
             await asyncio.sleep(0.03)
         await world.jobs.submit(world.triples, run=world.run)
@@ -167,29 +152,18 @@ async def test_a_workspace_that_nobody_can_reach_is_told_and_not_tried_for_ever(
     await world.jobs.work(wait=False)
     status = await world.jobs.status(world.run)
     assert status.drained == 4
-    assert status.stopped.keys() == {"workspace-0", "unknown"}
+    assert status.stopped.keys() == {"ws0", "unknown"}
     assert "unknown" in status.stopped["unknown"]
     assert await world.jobs.reconcile() == 0
 
 
-@pytest.mark.parametrize(
-    "bad", [("acme", "1"), ("", "1", "a"), "acme", ("acme", "1", "a", "b", "c")]
-)
-async def test_what_is_no_triple_is_refused_naming_its_place(world: World, bad: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="item 2"):
-        await world.jobs.submit([("acme", "1", "a"), bad], run=world.run)
-
-
 async def test_the_admin_of_a_workspaces_access_goes_before_the_jobs(world: World) -> None:
     access = {
-        name: WorkspaceAccess("token", base_url=sim.url, admin_id=sim.admin_id)
+        name: attrs.evolve(world.directory[name], admin_id=sim.admin_id)
         for name, sim in world.sims.items()
     }
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=world.url))
-    jobs = DetachJobs(app, lambda: IntercomPool(access), world.url, admin_id="1")
+    app, jobs = jobs_of(world.url, access, admin_id="1")
     async with app.open_async():
         await jobs.submit(world.triples, run=world.run)
     await jobs.work(wait=False)
-    with psycopg.connect(world.url) as connection:
-        found = connection.execute("SELECT DISTINCT admin_id FROM intercom_pair").fetchall()
-    assert {admin_id for (admin_id,) in found} == {sim.admin_id for sim in world.sims.values()}
+    await world.check()  # no workspace has an admin 1

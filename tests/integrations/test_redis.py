@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from tests.support.driven_loop import DrivenEventLoop
 from tests.support.leftovers import nothing_left_behind
 from tests.support.redis_server import RedisServer
 
-TOKEN = "marked-token-value"
 GENEROUS = 5.0
 """Seconds of a deadline where a loaded machine must not open the circuit."""
 
@@ -30,10 +29,8 @@ on_a_driven_loop = pytest.mark.asyncio(loop_factories=["driven"])
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server that no test harms."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.close()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -52,16 +49,8 @@ def peek(server: RedisServer) -> redis.Redis:
 @pytest.fixture
 def fragile(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of this test's own, to be harmed."""
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(token=TOKEN, latency=0.01) as simulator:
-        yield simulator
+    with RedisServer(tmp_path) as server:
+        yield server
 
 
 class Still(RedisBudget):
@@ -126,14 +115,14 @@ async def test_wrong_values_are_refused_by_name(name: str) -> None:
 
 @on_a_driven_loop
 async def test_many_processes_on_a_tiny_quota_are_not_refused(server: RedisServer) -> None:
-    async with nothing_left_behind(), IntercomSimulator(token=TOKEN, limit=20) as sim:
+    async with nothing_left_behind(), IntercomSimulator(limit=20) as sim:
 
         async def work() -> None:
             pairs = sim.workspace.populate(conversations=10)
             # Each has a budget object, so a limiter and a view of the quota, of its own.
             async with (
                 Still(server.url, deadline=GENEROUS) as budget,
-                IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+                IntercomClient(sim.token, base_url=sim.url, shared_budget=budget) as client,
             ):
                 summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
                 assert budget.working
@@ -148,10 +137,11 @@ async def test_many_processes_on_a_tiny_quota_are_not_refused(server: RedisServe
 async def test_a_call_that_finds_the_shared_quota_used_up_waits_or_says_how_long(
     sim: IntercomSimulator, server: RedisServer
 ) -> None:
-    policy = RateLimitPolicy(max_wait=1.0)
+    sim.token, sim.quota.limit = "marked-token-value", 167
+    options: dict[str, Any] = {"rate_limit": RateLimitPolicy(max_wait=1.0)}
     async with (
         Still(server.url, deadline=GENEROUS) as budget,
-        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget, rate_limit=policy) as client,
+        IntercomClient(sim.token, base_url=sim.url, shared_budget=budget, **options) as client,
     ):
         await asyncio.sleep(10.5 - sim.now() % 10.0)
         await client.whoami()
@@ -160,7 +150,7 @@ async def test_a_call_that_finds_the_shared_quota_used_up_waits_or_says_how_long
             found: Any = spy.keys()
             (key,) = (one.decode() for one in found)
             assert key.startswith("intercom_async:")
-            assert TOKEN not in key
+            assert sim.token not in key
             spy.set(key, 167, px=30_000)
         with pytest.raises(RateLimitWaitError) as caught:
             for _ in range(10):
@@ -177,7 +167,7 @@ async def test_a_redis_client_of_the_application_is_used_and_not_closed(
     async with Redis.from_url(server.url) as own:
         async with (
             RedisBudget(own, prefix="mine", deadline=GENEROUS) as budget,
-            IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+            IntercomClient(sim.token, base_url=sim.url, shared_budget=budget) as client,
         ):
             await client.whoami()
             await client.whoami()
@@ -202,7 +192,7 @@ async def test_a_redis_that_fails_is_left_at_once_and_used_again_when_it_is_back
     async with (
         nothing_left_behind(),
         RedisBudget(fragile.url, probe_every=0.05) as budget,
-        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        IntercomClient(sim.token, base_url=sim.url, shared_budget=budget) as client,
     ):
 
         async def call() -> None:
@@ -233,9 +223,9 @@ async def test_a_redis_that_fails_is_left_at_once_and_used_again_when_it_is_back
 async def test_without_redis_a_run_goes_on_within_the_quota(fragile: RedisServer, way: str) -> None:
     async with (
         nothing_left_behind(),
-        IntercomSimulator(token=TOKEN, limit=40, latency=0.02) as sim,
+        IntercomSimulator(limit=40, latency=0.02) as sim,
         RedisBudget(fragile.url) as budget,
-        IntercomClient(TOKEN, base_url=sim.url, shared_budget=budget) as client,
+        IntercomClient(sim.token, base_url=sim.url, shared_budget=budget) as client,
     ):
         pairs = sim.workspace.populate(conversations=120)
         async with client.detach_contacts(pairs, admin_id=sim.admin_id) as run:

@@ -4,23 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.helpers import InPostgres, Place, place_of
+from intercom_async.journal import Journal
+from tests.journal.helpers import journal_of
 
 
 @pytest.fixture(params=["file", "temporary", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return place_of(request.param, request, tmp_path)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    return journal_of(request.param, request, tmp_path)
 
 
 @pytest.fixture(params=["file", "postgres"])
-def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Path | InPostgres:
+def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
     """A journal that outlasts its session."""
-    place = place_of(request.param, request, tmp_path)
-    assert place is not None
-    return place
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A journal in a file."""
-    return tmp_path / "run.db"
+    return journal_of(request.param, request, tmp_path)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from intercom_async.detaching import Detach
 from intercom_async.journal import Binding, Journal, Row, Session
-from intercom_async.journal import reader as journal_reader
+from tests.support.rows import states_in
 
 ACME = Binding(
     operation="detach", base_url="https://api.intercom.io", app_id="app1", app_name="Acme"
@@ -27,34 +26,20 @@ def pair(number: int) -> Detach:
     return Detach(f"c{number:04}", f"k{number}")
 
 
-@attrs.frozen
-class InPostgres:
-    """A run in a database."""
-
-    url: str
-    run: str
-    workspace: str = ""
+Place = Journal | Path | None
 
 
-Place = Path | InPostgres | None
-
-
-def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
+def journal_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Journal:
     """A journal of one kind, that no other test has."""
     if kind == "postgres":
         url = request.getfixturevalue("postgres").url
-        return InPostgres(url, f"run.db {secrets.token_hex(8)}", "acme")
-    return folder / "run.db" if kind == "file" else None
-
-
-def journal_at(place: Place, **facts: Any) -> Journal:
-    if isinstance(place, InPostgres):
-        return Journal(place.url, run=place.run, workspace=place.workspace, **facts)
-    return Journal(place, **facts)
+        return Journal(url, run=f"run.db {secrets.token_hex(8)}", workspace="acme")
+    return Journal(folder / "run.db" if kind == "file" else None)
 
 
 async def opened(place: Place, binding: Binding = ACME) -> Session:
-    return await journal_at(place).open(binding)
+    journal = place if isinstance(place, Journal) else Journal(place)
+    return await journal.open(binding)
 
 
 async def ran(place: Place, *rows: Row) -> None:
@@ -64,11 +49,11 @@ async def ran(place: Place, *rows: Row) -> None:
     await session.close()
 
 
-def kept(place: Path | InPostgres) -> dict[str, str]:
+def kept(place: Journal | Path) -> dict[str, str]:
     """States by conversation, as a reader sees them."""
-    path, run = (place.url, place.run) if isinstance(place, InPostgres) else (place, None)
-    with journal_reader.open(path, run=run) as reader:
-        return {one.conversation_id: one.state for one in reader.rows()}
+    path, run = (place.path, place.run) if isinstance(place, Journal) else (place, None)
+    assert path is not None
+    return {conversation: state for (_, conversation, _), state in states_in(path, run).items()}
 
 
 def files(folder: Path) -> dict[str, bytes]:

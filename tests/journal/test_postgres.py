@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
-import attrs
 import psycopg
 import pytest
 
@@ -23,7 +23,7 @@ from intercom_async.journal import (
     session,
 )
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.journal.helpers import ACME, InPostgres, journal_at, kept, opened, pair, ran, row, until
+from tests.journal.helpers import ACME, kept, opened, pair, ran, row, until
 from tests.support.postgres_server import PostgresServer
 
 EXPIRE = "UPDATE intercom_session SET expires_at = clock_timestamp() WHERE run = %s"
@@ -31,47 +31,37 @@ OUST = EXPIRE.replace("clock_timestamp()", "'-infinity'")
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> InPostgres:
-    return InPostgres(postgres.url, secrets.token_hex(8), "acme")
+def place(postgres: PostgresServer) -> Journal:
+    return Journal(postgres.url, run=secrets.token_hex(8), workspace="acme")
 
 
 @pytest.fixture
 def fragile() -> Iterator[PostgresServer]:
     """A server of this test's own, to be harmed."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.close()
+    with PostgresServer() as server:
+        yield server
 
 
-def change(place: InPostgres, statement: str) -> None:
-    with psycopg.connect(place.url, autocommit=True) as connection:
+def change(place: Journal, statement: str) -> None:
+    with psycopg.connect(place.path or "", autocommit=True) as connection:
         assert connection.execute(statement.encode(), [place.run]).rowcount == 1
 
 
-class Clock:
-    """The system's clock, and the time for which a test has frozen the process."""
-
-    frozen = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.frozen
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time for which a test has `frozen` the process, on the system's clock."""
+    clock = SimpleNamespace(frozen=0.0)
     for module in (postgres, session):
-        monkeypatch.setattr(module, "monotonic", clock)
+        monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + clock.frozen)
     return clock
 
 
 class TestOwners:
-    async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: InPostgres) -> None:
+    async def test_a_workspace_of_a_run_has_one_owner_at_a_time(self, place: Journal) -> None:
         first = await opened(place)
         with pytest.raises(JournalLockedError, match=rf"run={place.run} \(workspace acme\)"):
             await opened(place)
-        other = await opened(attrs.evolve(place, workspace="globex"))
+        other = await opened(Journal(place.path, run=place.run, workspace="globex"))
         await first.close()
         second = await opened(place)
         assert first.number < other.number < second.number
@@ -79,7 +69,7 @@ class TestOwners:
         await other.close()
 
     async def test_an_owner_that_was_silent_for_too_long_writes_nothing_more(
-        self, place: InPostgres
+        self, place: Journal
     ) -> None:
         silent = await opened(place)
         await silent.write(row(1, State.SENDING))
@@ -103,22 +93,15 @@ class TestOwners:
         await second.write(row(1))
         await second.close()
 
-    async def test_an_owner_whose_lease_ran_out_goes_on_if_nobody_took_it_over(
-        self, place: InPostgres
-    ) -> None:
-        session = await opened(place)
-        await asyncio.to_thread(change, place, EXPIRE)
-        await session.write(row(1))
-        with pytest.raises(JournalLockedError):
-            await opened(place)
-        await session.close()
-
     @pytest.mark.parametrize("asking", [False, True], ids=["idle", "asking for another's"])
     async def test_an_owner_that_writes_nothing_keeps_its_lease(
-        self, place: InPostgres, monkeypatch: pytest.MonkeyPatch, asking: bool
+        self, place: Journal, monkeypatch: pytest.MonkeyPatch, asking: bool
     ) -> None:
         monkeypatch.setattr(postgres, "LEASE", 0.3)
-        session, other = await opened(place), await opened(attrs.evolve(place, workspace="beta"))
+        session, other = (
+            await opened(place),
+            await opened(Journal(place.path, run=place.run, workspace="beta")),
+        )
         end = asyncio.get_running_loop().time() + 0.6
         while asyncio.get_running_loop().time() < end:
             if asking:
@@ -131,16 +114,19 @@ class TestOwners:
         await other.close()
 
     async def test_a_pair_is_announced_only_while_the_lease_surely_holds(
-        self, place: InPostgres, clock: Clock
+        self, place: Journal, clock: SimpleNamespace
     ) -> None:
         session = await opened(place)
 
         def freeze(_: object) -> None:
             """Be frozen after the row was written and before its writer knows."""
             clock.frozen += 2 * postgres.LEASE
+            change(place, EXPIRE)
 
         session.record(row(1), freeze)
         await session.write(row(2, State.SENDING))  # nobody took it over: announced once more
+        with pytest.raises(JournalLockedError):
+            await opened(place)
 
         def lose(_: object) -> None:
             freeze(_)
@@ -154,12 +140,13 @@ class TestOwners:
     async def test_two_that_come_first_make_the_tables_once(self, postgres: PostgresServer) -> None:
         url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
         sessions = await asyncio.gather(
-            *(opened(InPostgres(url, "run", workspace)) for workspace in "abcdef")
+            *(opened(Journal(url, run="run", workspace=workspace)) for workspace in "abcdef")
         )
         await asyncio.gather(*(session.close() for session in sessions))
 
     async def test_tables_of_a_newer_version_are_refused(self, postgres: PostgresServer) -> None:
-        place = InPostgres(await asyncio.to_thread(postgres.create, secrets.token_hex(8)), "run")
+        url = await asyncio.to_thread(postgres.create, secrets.token_hex(8))
+        place = Journal(url, run="run")
         await ran(place, row(1))
         await asyncio.to_thread(
             change, place, "UPDATE intercom_schema SET version = 9 WHERE %s <> ''"
@@ -167,7 +154,7 @@ class TestOwners:
         with pytest.raises(JournalError, match="their schema is 9, this version reads 1"):
             await opened(place)
 
-    async def test_a_cancelled_opening_leaves_no_lease(self, place: InPostgres) -> None:
+    async def test_a_cancelled_opening_leaves_no_lease(self, place: Journal) -> None:
         for turns in range(0, 40, 3):
             opening = asyncio.ensure_future(opened(place))
             for _ in range(turns):
@@ -184,7 +171,7 @@ class TestOutages:
     async def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_early(
         self, fragile: PostgresServer
     ) -> None:
-        place = InPostgres(fragile.url, "run")
+        place = Journal(fragile.url, run="run")
         session = await opened(place)
         told = list[int]()
 
@@ -217,7 +204,7 @@ class TestOutages:
         self, fragile: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(postgres, "PATIENCE", 0.1)
-        place = InPostgres(fragile.url, "run")
+        place = Journal(fragile.url, run="run")
         session = await opened(place)
         await session.write(row(1, State.SENDING))
         await asyncio.to_thread(fragile.stop)
@@ -266,7 +253,11 @@ def test_a_database_needs_a_name_of_the_run_which_may_stand_in_the_url() -> None
     ("lease", "pause"), [(0.3, 60.0), (30.0, 0.3)], ids=["called back", "asked before each attempt"]
 )
 async def test_a_run_sends_nothing_again_once_another_may_own_it(
-    place: InPostgres, clock: Clock, monkeypatch: pytest.MonkeyPatch, lease: float, pause: float
+    place: Journal,
+    clock: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    lease: float,
+    pause: float,
 ) -> None:
     monkeypatch.setattr(postgres, "LEASE", lease)
     async with IntercomSimulator(limit=100_000) as sim:
@@ -274,9 +265,7 @@ async def test_a_run_sends_nothing_again_once_another_may_own_it(
         sim.faults.add(Fault.SERVER_ERROR, probability=1.0, method="DELETE")
         patient = RetryPolicy(attempts=8, backoff=pause, backoff_max=60.0, jitter=0.0, budget=1000)
         async with IntercomClient("token", base_url=sim.url, retry=patient) as client:
-            run = client.detach_contacts(
-                pairs, admin_id=sim.admin_id, journal=journal_at(place), concurrency=2
-            )
+            run = client.detach_contacts(pairs, admin_id=sim.admin_id, journal=place, concurrency=2)
             running = asyncio.ensure_future(run)
             requests = 3  # one of them asks whose token it is; two wait to be sent again
             await until(lambda: sim.requests.total == requests)

@@ -1,8 +1,7 @@
 """What a session keeps, and gives back."""
 
 import asyncio
-import contextlib
-import sqlite3
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from intercom_async.journal import (
     Journal,
     JournalError,
     JournalMismatchError,
-    JournalWriteError,
     Row,
     Session,
     Source,
@@ -31,14 +29,10 @@ from intercom_async.journal.row import UNSETTLED
 from intercom_async.runtime import Runtime
 from tests.journal.helpers import (
     ACME,
-    InPostgres,
-    Place,
     files,
-    journal_at,
-    kept,
+    journal_of,
     opened,
     pair,
-    place_of,
     ran,
     row,
 )
@@ -63,12 +57,12 @@ FULL = Row(
 )
 
 
-async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place: Place) -> None:
+async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place: Journal) -> None:
     class Noon(Runtime):
         def wall(self) -> float:
             return 1764108891.1234
 
-    session = await journal_at(place).open(ACME, runtime=Noon())
+    session = await place.open(ACME, runtime=Noon())
     await session.write(FULL)
     pairs = [Detach("0", "0"), Detach("1295", "5ba682d2", "7"), Detach("1295", "other")]
     kept = replace(FULL, session=1, updated_at=1764108891.123)
@@ -77,7 +71,7 @@ async def test_a_row_comes_back_as_it_was_given_with_its_session_and_time(place:
     await session.close()
 
 
-async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
+async def test_texts_that_no_database_takes_are_escaped(place: Journal) -> None:
     session = await opened(place)
     error = APIError(status=400, code="\ud800\0", message="odd \udc80 text")
     result = DetachResult(detach=pair(1), outcome=Outcome.FAILED, error=error)
@@ -89,27 +83,14 @@ async def test_texts_that_no_database_takes_are_escaped(place: Place) -> None:
     await session.close(stopped_by="\0\udc80")
 
 
-async def test_a_batch_that_the_database_refuses_is_not_written_at_all(
-    lasting: Path | InPostgres,
-) -> None:
-    session = await opened(lasting)
-    rows = [row(number) for number in range(500)]
-    bad = replace(rows[-1], attempts=2**70)  # no database holds such a number
-    told = await asyncio.gather(*map(session.write, [*rows, bad]), return_exceptions=True)
-    assert all(isinstance(one, OverflowError | JournalWriteError) for one in told)
-    await session.close()
-    assert kept(lasting) == {}
-    await ran(lasting, row(1))  # the next session need not wait
-
-
 async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
-    place: Place,
+    place: Journal,
 ) -> None:
     session = await opened(place)
     told: list[BaseException | None] = []
     for number in range(3):
         session.record(row(number), told.append)
-    assert told == ([] if place else [None, None, None])
+    assert told == ([] if place.path else [None, None, None])
     assert None not in await session.look_up([pair(number) for number in range(3)])
     assert told == [None, None, None]
     await session.close()
@@ -118,7 +99,7 @@ async def test_rows_that_nobody_waits_for_are_told_when_they_are_kept(
 
 
 async def test_new_pairs_are_kept_as_pending_until_they_are_taken_and_known_ones_stay_as_they_are(
-    lasting: Path | InPostgres,
+    lasting: Journal,
 ) -> None:
     session = await opened(lasting)
     await session.write(row(1, workspace="acme"))
@@ -171,10 +152,11 @@ GLOBEX = {"app_id": "app2", "app_name": "Globex"}
     ],
 )
 async def test_a_run_of_another_kind_is_refused_naming_both_and_changes_nothing(
-    lasting: Path | InPostgres, tmp_path: Path, change: dict[str, str], what: str, told: str
+    lasting: Journal, tmp_path: Path, change: dict[str, str], what: str, told: str
 ) -> None:
     unknown = attrs.evolve(ACME, app_id=None, app_name=None)
-    for binding in (unknown, ACME, unknown):  # an unknown workspace is no other one
+    renamed = attrs.evolve(ACME, app_name="Acme, renamed")
+    for binding in (unknown, ACME, renamed, unknown):  # an unknown workspace is no other one
         await (await opened(lasting, binding)).close()
     before = files(tmp_path)
     with pytest.raises(JournalMismatchError, match=told) as caught:
@@ -184,32 +166,17 @@ async def test_a_run_of_another_kind_is_refused_naming_both_and_changes_nothing(
     await ran(lasting)
 
 
-async def test_each_key_of_a_run_of_many_stands_for_one_workspace(
-    lasting: Path | InPostgres,
-) -> None:
-    session = await opened(lasting, attrs.evolve(ACME, app_id=None))
-    await session.bind("a", "app1", "Acme")
-    await session.bind("b", "app2", None)
-    await session.bind("a", "app1", "Acme, renamed")
-    with pytest.raises(JournalMismatchError, match=r"Acme \(app1\).*Globex \(app3\)"):
-        await session.bind("a", "app3", "Globex")
-    await session.write(row(1))
-    await session.close()
-
-
-_PAIRS = [Detach(c, k) for c in ("0x", "1", "2", "é") for k in ("A", "a", "b")]
-_STEPS = st.lists(
-    st.none()  # a new session
-    | st.lists(
-        st.tuples(
-            st.sampled_from(_PAIRS),
-            st.sampled_from([*map(str, State), *map(str, Outcome)]),
-            st.booleans(),
-        ),
-        max_size=5,
-    ),
-    max_size=12,
+_CONVERSATIONS, _CONTACTS = ("0x", "1", "2", "é"), ("A", "a", "b")
+_PAIRS = [Detach(*ids) for ids in itertools.product(_CONVERSATIONS, _CONTACTS)]
+_ROWS = st.builds(
+    Row,
+    conversation_id=st.sampled_from(_CONVERSATIONS),
+    contact_id=st.sampled_from(_CONTACTS),
+    state=st.sampled_from([*map(str, State), *map(str, Outcome)]),
+    deferred=st.booleans(),
 )
+_STEPS = st.lists(st.none() | st.lists(_ROWS, max_size=5), max_size=12)
+"""What is written at once; None for a new session."""
 
 
 @pytest.mark.parametrize("kind", ["file", "temporary", "postgres"])
@@ -219,9 +186,9 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,
-    steps: list[list[tuple[Detach, str, bool]] | None],
+    steps: list[list[Row] | None],
 ) -> None:
-    place = place_of(kind, request, tmp_path_factory.mktemp("model"))
+    place = journal_of(kind, request, tmp_path_factory.mktemp("model"))
     model: dict[Detach, tuple[str, bool, int]] = {}
 
     async def pages(session: Session, wanted: Wanted) -> list[Detach]:
@@ -242,24 +209,11 @@ def test_whatever_is_done_the_journal_equals_a_dictionary(
     async def play() -> None:
         session = await opened(place)
         for step in steps:
-            writing = [
-                asyncio.ensure_future(
-                    session.write(
-                        Row(
-                            conversation_id=pair.conversation_id,
-                            contact_id=pair.contact_id,
-                            state=state,
-                            deferred=deferred,
-                        )
-                    )
-                )
-                for pair, state, deferred in step or ()
-            ]
+            rows = step or []
+            writing = [asyncio.ensure_future(session.write(one)) for one in rows]
             await asyncio.sleep(0)
-            model.update(
-                {pair: (state, deferred, session.number) for pair, state, deferred in step or ()}
-            )
-            if step is None and place is not None:
+            model.update({one.pair: (one.state, one.deferred, session.number) for one in rows})
+            if step is None and place.path is not None:
                 await session.close()
                 session = await opened(place)
                 assert session.resumed
@@ -275,20 +229,17 @@ async def test_the_tables_can_be_queried_by_people(path: Path) -> None:
     failed = row(2, "failed", status=503, error="HTTP 503")
     await ran(path, row(1, inferred=True), failed, row(3, "sending"))
 
-    def ask(query: str) -> list[tuple[object, ...]]:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            return connection.execute(query).fetchall()
-
-    outcomes = ask("SELECT state, pairs, inferred FROM outcomes ORDER BY state")
-    assert outcomes == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
-    failures = ask("SELECT conversation_id, error, updated_at LIKE '2%T%Z' FROM failures")
-    assert failures == [("c0002", "HTTP 503", 1), ("c0003", None, 1)]
-    timeline = ask("SELECT state, pairs FROM timeline ORDER BY state")
-    assert timeline == [("detached", 1), ("failed", 1)]
-    assert ask("PRAGMA application_id") == [(int.from_bytes(b"icas", "big"),)]
+    with journal_reader.open(path) as journal:
+        outcomes = journal.query("SELECT state, pairs, inferred FROM outcomes ORDER BY state")
+        assert outcomes == [("detached", 1, 1), ("failed", 1, 0), ("sending", 1, 0)]
+        text = "SELECT conversation_id, error, updated_at LIKE '2%T%Z' FROM failures"
+        assert journal.query(text) == [("c0002", "HTTP 503", 1), ("c0003", None, 1)]
+        timeline = journal.query("SELECT state, pairs FROM timeline ORDER BY state")
+        assert timeline == [("detached", 1), ("failed", 1)]
+        assert journal.query("PRAGMA application_id") == [(int.from_bytes(b"icas", "big"),)]
 
 
-async def test_a_closed_session_refuses_everything_by_name(lasting: Path | InPostgres) -> None:
+async def test_a_closed_session_refuses_everything_by_name(lasting: Journal) -> None:
     session = await opened(lasting)
     await session.close()
     for call in (

@@ -39,10 +39,6 @@ async def test_a_run_left_early_goes_on_and_every_count_says_the_same(
                 assert kept.counts() == status.counts == {"detached": 160}
                 facts = gather(kept)
                 assert kept.binding == Binding(operation="detach", base_url="several workspaces")
-                assert not facts.left
-                assert {(one.workspace, one.app_id, one.pairs) for one in facts.workspaces} == {
-                    (f"ws{n}", f"app{n}", 40) for n in range(4)
-                }
                 seen = sum(sim.requests.total for sim in places.simulators.values())
                 # 8 asked whose token it is; what was cut off before it left may have been got.
                 assert 0 <= facts.requests - (seen - 8) < 50

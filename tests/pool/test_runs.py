@@ -20,25 +20,11 @@ from intercom_async import (
 )
 from intercom_async.journal import JournalMismatchError, reader
 from intercom_async.simulator import Fault
-from tests.support.leftovers import nothing_left_behind
+from tests.support.leftovers import holds_nothing, nothing_left_behind
+from tests.support.rows import Key, states_in
 from tests.support.town import Town, mixed, town
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-Key = tuple[str, str, str]
-"""A workspace and a pair of it."""
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run.db"
-
-
-def states_in(path: Path) -> dict[Key, str]:
-    with reader.open(path) as kept:
-        return {
-            (row.workspace, row.conversation_id, row.contact_id): row.state for row in kept.rows()
-        }
 
 
 def key_of(found: PoolResult) -> Key:
@@ -329,6 +315,4 @@ class TestPace:
                         break
             assert closed == [True]
             async with pool.client("ws0") as client:
-                status = client.rate_limit
-                assert status is not None
-                assert status.in_flight == status.waiting_bulk == 0
+                assert holds_nothing(client)

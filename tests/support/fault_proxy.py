@@ -36,18 +36,13 @@ class Strike(enum.Enum):
 
 
 class FaultProxy(Listener):
-    """Forwards to a server on loopback; see the module's docstring.
+    """Forwards to a server on loopback; `struck` counts how often each strike happened.
 
     Args:
-        target: the server's URL.
         strikes: the probability of each; the rest is forwarded as it is.
-        seed: of the plan.
         times: how many strikes there are at most, None for any number.
         delay: seconds of a late reply, and of refused connections; a late request takes three
             times as long.
-
-    Attributes:
-        struck: how often each strike happened.
     """
 
     def __init__(
@@ -70,7 +65,6 @@ class FaultProxy(Listener):
         self._outage: asyncio.TimerHandle | None = None
 
     async def refuse(self) -> None:
-        """Refuse further connections and end those that are open."""
         if self._outage is not None:
             self._outage.cancel()
         await super().refuse()

@@ -10,15 +10,17 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from multiprocessing.process import BaseProcess
 
 import procrastinate
-import psycopg
 
 from intercom_async import IntercomPool, WorkspaceAccess
 from intercom_async.integrations import procrastinate as integration
 from intercom_async.integrations.procrastinate import DetachJobs, RunStatus
 from intercom_async.journal import postgres, postgres_runs
+from intercom_async.pool import Directory
 from intercom_async.simulator import IntercomSimulator
 from tests.support import killable
 from tests.support.postgres_server import PostgresServer
+from tests.support.rows import Key, states_in
+from tests.support.town import town
 
 SWIFT = {
     (postgres, "LEASE"): 2.0,
@@ -27,30 +29,26 @@ SWIFT = {
 }
 """What takes half a minute in life takes two seconds in a test."""
 
-Triple = tuple[str, str, str]
 
-
-def jobs_of(url: str, directory: dict[str, str]) -> tuple[procrastinate.App, DetachJobs]:
-    """The engine and the jobs of a test; the directory holds the address of each workspace."""
+def jobs_of(
+    url: str, directory: Directory, *, admin_id: str = "5017690"
+) -> tuple[procrastinate.App, DetachJobs]:
+    """The engine and the jobs of a test."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, max_size=6))
-    access = {
-        workspace: WorkspaceAccess("token", base_url=base_url)
-        for workspace, base_url in directory.items()
-    }
-    return app, DetachJobs(app, lambda: IntercomPool(access), url, admin_id="5017690")
+    return app, DetachJobs(app, lambda: IntercomPool(directory), url, admin_id=admin_id)
 
 
-def _be_worker(url: str, directory: dict[str, str]) -> None:
+def _be_worker(url: str, directory: Directory) -> None:
     for (module, name), value in SWIFT.items():
         setattr(module, name, value)
     _, jobs = jobs_of(url, directory)
     asyncio.run(jobs.work(concurrency=3, grace=2.0, fetch_job_polling_interval=0.3))
 
 
-def _submit(url: str, directory: dict[str, str], triples: list[Triple], run: str) -> None:
+def _submit(url: str, directory: Directory, triples: list[Key], run: str) -> None:
     setattr(postgres_runs, "CHUNK", SWIFT[postgres_runs, "CHUNK"])  # noqa: B010
 
-    def slowly() -> Iterator[Triple]:
+    def slowly() -> Iterator[Key]:
         for number, triple in enumerate(triples):
             if number % 100 == 99:
                 time.sleep(0.02)
@@ -77,7 +75,9 @@ class World:
             for pair in sim.workspace.populate(conversations=30, contacts_per_conversation=3)
         ]
         random.Random(1).shuffle(self.triples)
-        self.directory = {name: sim.url for name, sim in sims.items()}
+        self.directory = {
+            name: WorkspaceAccess(sim.token, base_url=sim.url) for name, sim in sims.items()
+        }
         self.app, self.jobs = jobs_of(url, self.directory)
         self.processes: list[BaseProcess] = []
 
@@ -105,14 +105,8 @@ class World:
     def applied(self) -> int:
         return sum(sum(sim.applied.values()) for sim in self.sims.values())
 
-    def rows(self) -> dict[tuple[str, str, str], str]:
-        with psycopg.connect(self.url) as connection:
-            found = connection.execute(
-                "SELECT workspace, conversation_id, contact_id, state FROM intercom_pair"
-                " WHERE run = %s",
-                [self.run],
-            )
-            return {(one, two, three): state for one, two, three, state in found}
+    def rows(self) -> dict[Key, str]:
+        return states_in(self.url, self.run)
 
     async def until(self, holds: Callable[[RunStatus], bool]) -> RunStatus:
         async with asyncio.timeout(180):
@@ -156,20 +150,17 @@ class World:
         assert status.counts == {"detached": len(self.triples)}
         assert (status.drained, status.stopped) == (len(self.sims), {})
 
-    async def end(self) -> None:
+    async def aclose(self) -> None:
         for process in self.processes:
             process.kill()
             await asyncio.to_thread(process.join)
 
 
 @contextlib.asynccontextmanager
-async def world_of(url: str, sims: dict[str, IntercomSimulator]) -> AsyncGenerator[World]:
-    """Start simulators that are not started, and prepare the database."""
-    async with contextlib.AsyncExitStack() as stack:
-        for sim in sims.values():
-            await stack.enter_async_context(sim)
-        world = World(url, sims)
-        stack.push_async_callback(world.end)
-        async with world.app.open_async():
+async def world_of(url: str, size: int, latency: tuple[float, float]) -> AsyncGenerator[World]:
+    """Start so many workspaces, and prepare the database."""
+    async with town(size, limit=100_000, latency=latency) as places:
+        world = World(url, places.simulators)
+        async with contextlib.aclosing(world), world.app.open_async():
             await world.app.schema_manager.apply_schema_async()
             yield world

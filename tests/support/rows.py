@@ -8,6 +8,9 @@ from intercom_async.journal import Row, reader
 
 Pair = tuple[str, str]
 
+Key = tuple[str, str, str]
+"""A workspace and a pair of it."""
+
 
 def pair_of(result: DetachResult) -> Pair:
     return result.detach.conversation_id, result.detach.contact_id
@@ -19,6 +22,12 @@ def rows_in(path: str | os.PathLike[str]) -> dict[Pair, Row]:
         return {}
     with reader.open(os.fspath(path)) as journal:
         return {(row.conversation_id, row.contact_id): row for row in journal.rows()}
+
+
+def states_in(path: str | os.PathLike[str], run: str | None = None) -> dict[Key, str]:
+    """The states of all pairs of a journal, in a file or in PostgreSQL."""
+    with reader.open(path, run=run) as journal:
+        return {row.key: row.state for row in journal.rows()}
 
 
 def outcomes_in(path: str | os.PathLike[str]) -> dict[Pair, Outcome]:

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -30,6 +30,13 @@ class ServerProcess:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self._process: subprocess.Popen[Any] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self) -> None:
         """Start it, on the same port as before, and wait until it answers."""

@@ -10,8 +10,6 @@ from intercom_async.simulator import IntercomSimulator
 
 
 class Town:
-    """Some workspaces, each a simulator with a token of its own."""
-
     def __init__(self, simulators: dict[str, IntercomSimulator]) -> None:
         self.simulators = simulators
         self.lookups: list[str] = []
