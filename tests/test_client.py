@@ -20,7 +20,6 @@ from intercom_async import (
     InvalidArgumentError,
     Lane,
     LastContactError,
-    RateLimitPolicy,
     RetryPolicy,
     ServerError,
     UnknownOutcomeError,
@@ -31,9 +30,7 @@ from intercom_async.observing import (
     CallGivenUp,
     Event,
     RequestLost,
-    RequestRefused,
     RequestRetried,
-    RequestSent,
 )
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
 from intercom_async.structuring import decode_conversation, decode_page
@@ -115,6 +112,25 @@ class TestDetach:
         assert len(sim.workspace.participants(conversation_id)) == 1
 
 
+class TestFindContacts:
+    async def test_all_with_an_address_or_an_external_id_are_found(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        first = sim.workspace.add_contact(email="a@b.example", external_id="70")
+        more = {sim.workspace.add_contact(email="a@b.example") for _ in range(310)}
+        found = {contact.id async for contact in client.find_contacts(email="a@b.example")}
+        assert found == {first, *more}  # on several pages
+        (only,) = [contact async for contact in client.find_contacts(external_id="70")]
+        assert (only.id, only.external_id) == (first, "70")
+        assert [one async for one in client.find_contacts(email="nobody@b.example")] == []
+
+    async def test_exactly_one_thing_must_be_given(self, client: IntercomClient) -> None:
+        both = {"email": "a@b.example", "external_id": "70"}
+        for given, told in (({}, "exactly one"), (both, "exactly one"), ({"email": " "}, "email")):
+            with pytest.raises(InvalidArgumentError, match=told):
+                await anext(client.find_contacts(**given))
+
+
 class TestAmbiguity:
     """An attempt of unknown fate is retried; a check decides what cannot be told otherwise."""
 
@@ -193,35 +209,18 @@ class TestAmbiguity:
             await client.detach_contact(conversation_id, only, admin_id=sim.admin_id)
 
 
-class TestQuota:
-    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
-    async def test_a_429_costs_no_attempt(self, sim: IntercomSimulator, fault: Fault) -> None:
-        events: list[Event] = []
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(fault, times=2)
-        async with IntercomClient(
-            TOKEN,
-            base_url=sim.url,
-            retry=RetryPolicy(attempts=1),
-            rate_limit=RateLimitPolicy(max_wait=120.0),
-            observer=events.append,
-        ) as client:
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert sim.requests.by_status[429] == 2
-        assert sum(isinstance(event, RequestRefused) for event in events) == 2
-        (sent,) = [event for event in events if isinstance(event, RequestSent)]
-        assert sent.attempt == 1
-
-    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
-    async def test_endless_429s_are_not_answered_with_a_hail_of_requests(
-        self, sim: IntercomSimulator, fault: Fault
-    ) -> None:
-        sim.faults.add(fault, probability=1.0, seconds=0.0)
-        policy = RateLimitPolicy(max_wait=60.0)
-        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
-            with pytest.raises(IntercomError):
-                await client.whoami()
-        assert sim.requests.refused <= 12
+@pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
+async def test_a_429_costs_no_attempt_and_endless_ones_bring_no_hail_of_requests(
+    sim: IntercomSimulator, client: IntercomClient, fault: Fault
+) -> None:
+    patient = client.with_options(max_retries=0, max_wait=60.0)
+    sim.faults.add(fault, times=2)
+    assert (await patient.whoami()).reply is not None
+    assert sim.requests.refused == 2
+    sim.faults.add(fault, probability=1.0, seconds=0.0)
+    with pytest.raises(IntercomError):
+        await patient.whoami()
+    assert sim.requests.refused <= 14
 
 
 class TestEvents:
