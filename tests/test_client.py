@@ -124,8 +124,9 @@ class TestFindContacts:
         assert [one async for one in client.find_contacts(email="nobody@b.example")] == []
 
     async def test_exactly_one_thing_must_be_given(self, client: IntercomClient) -> None:
-        both = {"email": "a@b.example", "external_id": "70"}
-        for given, told in (({}, "exactly one"), (both, "exactly one"), ({"email": " "}, "email")):
+        both: dict[str, Any] = {"email": "a@b.example", "external_id": "70"}
+        none, blank = dict[str, Any](), dict[str, Any](email=" ")
+        for given, told in ((none, "exactly one"), (both, "exactly one"), (blank, "email")):
             with pytest.raises(InvalidArgumentError, match=told):
                 await anext(client.find_contacts(**given))
 

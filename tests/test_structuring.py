@@ -300,7 +300,8 @@ class TestPages:
         "pages",
         [
             *(None, {}, [], "x"),
-            *({"next": value} for value in (None, "https://api.intercom.io/?page=2", {})),
+            {"next": {}},
+            *({"next": value} for value in (None, "https://api.intercom.io/?page=2")),
             *({"next": {"starting_after": cursor}} for cursor in (None, 5, "")),
         ],
     )
