@@ -17,7 +17,6 @@ from intercom_async import (
     IntercomClient,
     Outcome,
     PermissionDeniedError,
-    RateLimitPolicy,
     RateLimitWaitError,
     RetryPolicy,
 )
@@ -278,33 +277,18 @@ class TestRefusals:
         assert "admin_id" in str(found.fatal)
 
 
-class TestQuota:
-    async def test_a_429_with_nothing_but_its_reset_is_waited_out(self) -> None:
-        moments: list[float] = []
-
-        def answer(_: Request, before: int) -> Lie | None:
-            moments.append(sim.now())
-            reset = {"X-RateLimit-Reset": str(int(moments[0]) + 8)}
-            said = error(429, "Exceeded rate limit", code="rate_limit_exceeded")
-            return None if before else attrs.evolve(said, counted=False, headers=reset)
-
-        async with lying(answer, rate_limit=RateLimitPolicy(max_wait=None)) as (sim, client):
-            assert await label(client) is Outcome.DETACHED
-        assert len(moments) == 2
-        assert moments[1] >= int(moments[0]) + 8
-
-    async def test_a_wait_after_a_refusal_tells_what_intercom_said(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.TOO_MANY_REQUESTS, seconds=60.0)
-        with pytest.raises(RateLimitWaitError, match="too_many_requests") as caught:
-            await client.with_options(max_wait=1.0).whoami()
-        told = caught.value
-        assert (told.code, told.refusals) == ("too_many_requests", 1)
-        assert told.message == "Too many requests to this resource"
-        assert told.request_id
-        assert told.rate_limit is not None
-        assert told.rate_limit.limit == sim.quota.limit
+async def test_a_wait_after_a_refusal_tells_what_intercom_said(
+    sim: IntercomSimulator, client: IntercomClient
+) -> None:
+    sim.faults.add(Fault.TOO_MANY_REQUESTS, seconds=60.0)
+    with pytest.raises(RateLimitWaitError, match="too_many_requests") as caught:
+        await client.with_options(max_wait=1.0).whoami()
+    told = caught.value
+    assert (told.code, told.refusals) == ("too_many_requests", 1)
+    assert told.message == "Too many requests to this resource"
+    assert told.request_id
+    assert told.rate_limit is not None
+    assert told.rate_limit.limit == sim.quota.limit
 
 
 def per_page(request: Request) -> int:

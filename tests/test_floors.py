@@ -56,6 +56,8 @@ PURE = {
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
+    "time": {"runtime", "journal", "simulator", "integrations", "cli"},
+    "random": {"runtime", "simulator"},
     "tenacity": {"transport.sending"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
@@ -117,7 +119,7 @@ def test_imports_only_go_down(house: House) -> None:
         assert up == set(), name
 
 
-def test_each_heavy_library_is_named_in_its_own_rooms_only(house: House) -> None:
+def test_clocks_dice_and_heavy_libraries_are_named_in_their_own_rooms_only(house: House) -> None:
     for name, (own, imported, _) in house.items():
         for library in {each.split(".")[0] for each in imported} & ONLY_IN.keys():
             assert own in ONLY_IN[library], name
@@ -130,10 +132,3 @@ def test_pure_modules_name_no_clock_loop_or_socket(house: House) -> None:
         forbidden = {"asyncio", "time", "random", "socket", "aiohttp", "threading"}
         assert libraries & forbidden == set(), name
         assert not asynchronous, name
-
-
-def test_the_clock_is_named_in_the_runtime_only(house: House) -> None:
-    core = {entry for floor in FLOORS[:13] for entry in floor} - {"runtime"}
-    for name, (own, imported, _) in house.items():
-        libraries = {each.split(".")[0] for each in imported}
-        assert own not in core or libraries & {"time", "random"} == set(), name

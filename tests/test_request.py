@@ -189,15 +189,6 @@ class TestRepeating:
                     await call
             assert len(server.requests) == 1 + harmless
 
-    async def test_a_429_of_intercom_s_is_waited_for_by_a_post_too(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
-        patient = client.with_options(max_wait=60.0)
-        found = await patient.request("POST", "/contacts/search", json=SEARCH)
-        assert found.status == 200
-        assert sim.requests.total == 2
-
 
 class TestReplies:
     async def test_everything_that_came_from_a_reply_knows_its_head(
