@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -34,20 +33,6 @@ from intercom_async.structuring import decode_conversation, decode_page
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-TOKEN = "marked-token-value"
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(token=TOKEN, latency=0.05, keep_log=True) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
-    async with IntercomClient(TOKEN, base_url=sim.url, timeout=5.0) as opened:
-        yield opened
 
 
 def conversation_of(sim: IntercomSimulator, *, contacts: int = 2) -> tuple[str, list[str]]:
@@ -82,7 +67,7 @@ class TestDetach:
         assert last.value.attempts == 1
         assert last.value.request_id
         assert last.value.rate_limit is not None
-        assert last.value.rate_limit.limit == 167
+        assert last.value.rate_limit.limit == sim.quota.limit
         assert sim.workspace.attached(conversation_id, contact)
 
     @pytest.mark.parametrize("conversation_id", ["1?x=1", "1#f", "1/../1", "1%3Fx"])
@@ -103,7 +88,7 @@ class TestDetach:
         await intercom_async.detach_contact(
             conversation_id, first, admin_id=sim.admin_id, client=client
         )
-        monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", sim.token)
         monkeypatch.setitem(cast("dict[str, str]", wire.REGIONS), "us", sim.url)
         await intercom_async.detach_contact(
             conversation_id, second, admin_id=sim.admin_id, timeout=5.0
@@ -210,7 +195,7 @@ class TestEvents:
         def observe(_: Event) -> None:
             raise ValueError("no")
 
-        async with IntercomClient(TOKEN, base_url=sim.url, observer=observe) as client:
+        async with IntercomClient(sim.token, base_url=sim.url, observer=observe) as client:
             assert (await client.whoami()).id == "5017690"
         assert "observer raised" in caplog.text
 
@@ -219,7 +204,7 @@ class TestEvents:
     ) -> None:
         events: list[Event] = []
         async with IntercomClient(
-            TOKEN, base_url=sim.url, max_retries=1, observer=events.append
+            sim.token, base_url=sim.url, max_retries=1, observer=events.append
         ) as client:
             await client.whoami()
             with pytest.raises(ConversationNotFoundError):
@@ -296,7 +281,7 @@ class TestLife:
         await asyncio.sleep(10.5 - sim.now() % 10.0)
         await client.whoami()
         if waiting_for == "the quota":
-            sim.spend(167)
+            sim.spend(sim.quota.limit)
         else:
             sim.faults.add(Fault.RETRY_AFTER, times=5, seconds=60.0)
         waiting = [asyncio.create_task(client.whoami()) for _ in range(5)]

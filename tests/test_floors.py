@@ -97,25 +97,23 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+FLOOR_OF = {entry: number for number, floor in enumerate(FLOORS) for entry in floor}
+
+
 def entry_of(name: str) -> str:
     """The entry of the floor table that a module or imported name belongs to."""
-    entries = {entry for floor in FLOORS for entry in floor}
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        if ".".join(parts[:length]) in entries:
-            return ".".join(parts[:length])
-    raise AssertionError(f"{name} is not in the floor table")
-
-
-def floor_of(entry: str) -> int:
-    return next(number for number, floor in enumerate(FLOORS) if entry in floor)
+    entry = name
+    while entry and entry not in FLOOR_OF:
+        entry = entry.rpartition(".")[0]
+    assert entry, f"{name} is not in the floor table"
+    return entry
 
 
 def test_imports_only_go_down(house: House) -> None:
     for name, (own, imported, _) in house.items():
         ours = {each for each in imported if each.startswith("intercom_async.")}
         entries = {entry_of(each.removeprefix("intercom_async.")) for each in ours} - {own}
-        up = {entry for entry in entries if floor_of(entry) >= floor_of(own)}
+        up = {entry for entry in entries if FLOOR_OF[entry] >= FLOOR_OF[own]}
         assert up == set(), name
 
 
