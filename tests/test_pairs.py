@@ -3,6 +3,7 @@
 import sqlite3
 from collections import UserDict
 from collections.abc import Iterator
+from contextlib import closing
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -32,14 +33,10 @@ class Record:
         return self._cells[key] if isinstance(key, str) else [*self][key]
 
 
-def row(query: str) -> sqlite3.Row:
-    connection = sqlite3.connect(":memory:")
-    connection.row_factory = sqlite3.Row
-    try:
-        found: sqlite3.Row = connection.execute(query).fetchone()
-    finally:
-        connection.close()
-    return found
+def row(query: str) -> object:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(query).fetchone()
 
 
 class Named(NamedTuple):
