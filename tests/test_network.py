@@ -66,8 +66,8 @@ async def proxy(sim: IntercomSimulator) -> AsyncIterator[Proxy]:
         yield opened
 
 
-def named(proxy: Proxy, login: str = "user:w") -> str:
-    return proxy.url.replace("//", f"//{login}@")
+def named(proxy: Proxy) -> str:
+    return proxy.url.replace("//", "//user:w@")
 
 
 def shown(error: BaseException) -> str:
