@@ -64,7 +64,6 @@ class _EagerLoop(asyncio.SelectorEventLoop):
 
 _LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "driven": DrivenEventLoop,
-    "socketless": DrivenEventLoop,
     "flooded": functools.partial(DrivenEventLoop, turn=1.0),  # what never ends takes its time
     "uvloop": uvloop.new_event_loop,
     "eager": _EagerLoop,

@@ -38,7 +38,7 @@ class BooksError(Exception):
     """Server, results and journal disagree."""
 
 
-async def play(seed: int, pairs: int, journal: Path, counts: collections.Counter[str]) -> None:
+async def play(seed: int, pairs: int, journal: Path) -> None:
     """Play one round to its end, however many sessions it takes; the seed decides everything.
 
     Raises:
@@ -61,7 +61,6 @@ async def play(seed: int, pairs: int, journal: Path, counts: collections.Counter
                     proxy.be_good()
                     sim.faults.clear()
                 accident = dice.choice(["stop", "drop", "leave", "cancel", "none", "none"])
-                counts[f"session_{accident}"] += 1
                 retry = RetryPolicy(attempts=dice.choice([1, 3, 5]), backoff=0.1)
                 async with IntercomClient(
                     "token", base_url=proxy.url, timeout=2.0, retry=retry, admin_id=sim.admin_id
@@ -73,8 +72,6 @@ async def play(seed: int, pairs: int, journal: Path, counts: collections.Counter
                 kept = outcomes_in(journal)
                 if len(kept) == pairs and all(outcome.settled for outcome in kept.values()):
                     break
-        counts.update(strike.name.lower() for strike in proxy.struck.elements())
-        counts.update(fault.value for fault in sim.faults.struck.elements())
         wrong = disagreements(sim, work, kept)
         if wrong or set(kept.values()) != {Outcome.DETACHED}:
             raise BooksError(str(wrong[:5] or collections.Counter(kept.values())))
@@ -110,7 +107,6 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     options = parser.parse_args()
-    counts: collections.Counter[str] = collections.Counter()
     began, rounds = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as directory:
         while rounds == 0 or time.monotonic() - began < options.seconds:
@@ -118,13 +114,11 @@ def main() -> int:
             journal = Path(directory, str(seed))
             try:
                 with asyncio.Runner(loop_factory=DrivenEventLoop) as runner:
-                    runner.run(play(seed, options.pairs, journal, counts))
+                    runner.run(play(seed, options.pairs, journal))
             except BooksError as error:
                 print(f"seed {seed}: the books disagree: {error}")  # noqa: T201  it prints
                 return 1
             rounds += 1
-    for name, count in counts.most_common():
-        print(f"{count:9,}  {name}")  # noqa: T201  same
     print(  # noqa: T201  same
         f"{rounds} rounds of {options.pairs:,} pairs, every pair applied once and recorded so; "
         f"{time.monotonic() - began:.0f} s"

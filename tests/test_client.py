@@ -2,14 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
 import intercom_async
 from intercom_async import (
-    AuthenticationError,
     ClientStateError,
     ConnectionFailedError,
     ContactNotFoundError,
@@ -18,10 +16,7 @@ from intercom_async import (
     IntercomClient,
     IntercomError,
     InvalidArgumentError,
-    Lane,
     LastContactError,
-    RateLimitPolicy,
-    RetryPolicy,
     ServerError,
     UnknownOutcomeError,
 )
@@ -31,29 +26,13 @@ from intercom_async.observing import (
     CallGivenUp,
     Event,
     RequestLost,
-    RequestRefused,
     RequestRetried,
-    RequestSent,
 )
 from intercom_async.simulator import Fault, IntercomSimulator, ReplyForm
 from intercom_async.structuring import decode_conversation, decode_page
 from intercom_async.transport import wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
-
-TOKEN = "marked-token-value"
-
-
-@pytest.fixture
-async def sim() -> AsyncIterator[IntercomSimulator]:
-    async with IntercomSimulator(token=TOKEN, latency=0.05, keep_log=True) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def client(sim: IntercomSimulator) -> AsyncIterator[IntercomClient]:
-    async with IntercomClient(TOKEN, base_url=sim.url, timeout=5.0) as opened:
-        yield opened
 
 
 def conversation_of(sim: IntercomSimulator, *, contacts: int = 2) -> tuple[str, list[str]]:
@@ -64,10 +43,12 @@ def conversation_of(sim: IntercomSimulator, *, contacts: int = 2) -> tuple[str, 
 class TestDetach:
     @pytest.mark.parametrize("form", ReplyForm)
     async def test_a_contact_is_removed_and_the_others_are_returned(self, form: ReplyForm) -> None:
-        async with IntercomSimulator(reply_form=form) as sim:
+        async with (
+            IntercomSimulator(reply_form=form) as sim,
+            IntercomClient("token", base_url=sim.url) as client,
+        ):
             conversation_id, (first, second) = conversation_of(sim)
-            async with IntercomClient("token", base_url=sim.url) as client:
-                found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+            found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
         assert isinstance(found, Conversation)
         assert found.id == conversation_id
         assert [contact.id for contact in found.participants] == [second]
@@ -86,7 +67,7 @@ class TestDetach:
         assert last.value.attempts == 1
         assert last.value.request_id
         assert last.value.rate_limit is not None
-        assert last.value.rate_limit.limit == 167
+        assert last.value.rate_limit.limit == sim.quota.limit
         assert sim.workspace.attached(conversation_id, contact)
 
     @pytest.mark.parametrize("conversation_id", ["1?x=1", "1#f", "1/../1", "1%3Fx"])
@@ -107,7 +88,7 @@ class TestDetach:
         await intercom_async.detach_contact(
             conversation_id, first, admin_id=sim.admin_id, client=client
         )
-        monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", sim.token)
         monkeypatch.setitem(cast("dict[str, str]", wire.REGIONS), "us", sim.url)
         await intercom_async.detach_contact(
             conversation_id, second, admin_id=sim.admin_id, timeout=5.0
@@ -115,74 +96,73 @@ class TestDetach:
         assert len(sim.workspace.participants(conversation_id)) == 1
 
 
+class TestFindContacts:
+    async def test_all_with_an_address_or_an_external_id_are_found(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        first = sim.workspace.add_contact(email="a@b.example", external_id="70")
+        more = {sim.workspace.add_contact(email="a@b.example") for _ in range(310)}
+        found = {contact.id async for contact in client.find_contacts(email="a@b.example")}
+        assert found == {first, *more}  # on several pages
+        (only,) = [contact async for contact in client.find_contacts(external_id="70")]
+        assert (only.id, only.external_id) == (first, "70")
+        assert [one async for one in client.find_contacts(email="nobody@b.example")] == []
+
+    async def test_exactly_one_thing_must_be_given(self, client: IntercomClient) -> None:
+        both: dict[str, Any] = {"email": "a@b.example", "external_id": "70"}
+        none, blank = dict[str, Any](), dict[str, Any](email=" ")
+        for given, told in ((none, "exactly one"), (both, "exactly one"), (blank, "email")):
+            with pytest.raises(InvalidArgumentError, match=told):
+                await anext(client.find_contacts(**given))
+
+
+CLOSED, RESET = Fault.CLOSE_BEFORE_APPLYING, Fault.RESET_BEFORE_APPLYING
+CLOSED_AFTER, RESET_AFTER = Fault.CLOSE_AFTER_APPLYING, Fault.RESET_AFTER_APPLYING
+
+
 class TestAmbiguity:
     """An attempt of unknown fate is retried; a check decides what cannot be told otherwise."""
 
     @pytest.mark.parametrize(
-        ("faults", "asked"),
+        ("faults", "requests", "error", "words"),
         [
-            ([Fault.RESET_AFTER_APPLYING], ["DELETE", "DELETE", "GET"]),
-            ([Fault.CLOSE_AFTER_APPLYING], ["DELETE", "DELETE", "GET"]),
-            ([Fault.SERVER_ERROR_AFTER_APPLYING], ["DELETE", "DELETE", "GET"]),
-            ([Fault.HANG_AFTER_APPLYING], ["DELETE", "DELETE", "GET"]),
-            (
-                [Fault.RESET_AFTER_APPLYING, *[Fault.RESET_BEFORE_APPLYING] * 4],
-                [*["DELETE"] * 5, "GET"],
-            ),
-            ([Fault.RESET_BEFORE_APPLYING], ["DELETE", "DELETE"]),
-            ([Fault.CLOSE_BEFORE_APPLYING], ["DELETE", "DELETE"]),
-            ([Fault.SERVER_ERROR], ["DELETE", "DELETE"]),
-            ([Fault.HTML_ERROR], ["DELETE", "DELETE"]),
-            ([Fault.RETRY_AFTER], ["DELETE", "DELETE"]),
+            ([RESET_AFTER], "DDG", None, ""),
+            ([CLOSED_AFTER], "DDG", None, ""),
+            ([Fault.SERVER_ERROR_AFTER_APPLYING], "DDG", None, ""),
+            ([Fault.HANG_AFTER_APPLYING], "DDG", None, ""),
+            ([RESET_AFTER, *[RESET] * 4], "DDDDDG", None, ""),
+            ([RESET], "DD", None, ""),
+            ([CLOSED], "DD", None, ""),
+            ([Fault.SERVER_ERROR], "DD", None, ""),
+            ([Fault.HTML_ERROR], "DD", None, ""),
+            ([Fault.RETRY_AFTER], "DD", None, ""),
+            ([CLOSED] * 5, "DDDDDGGG", ConnectionFailedError, "still attached"),
+            ([Fault.SERVER_ERROR] * 5, "DDDDDGGG", ServerError, "all 5 attempts are used"),
+            ([CLOSED_AFTER] * 99, "DDDDDGGGGG", UnknownOutcomeError, "may have been applied"),
+            ([RESET_AFTER, Fault.UNAUTHORIZED], "DD", UnknownOutcomeError, "HTTP 401"),
         ],
     )
-    async def test_whatever_is_lost_a_detach_is_applied_once_and_checked_only_in_doubt(
-        self, sim: IntercomSimulator, client: IntercomClient, faults: list[Fault], asked: list[str]
-    ) -> None:
-        conversation_id, (first, second) = conversation_of(sim)
-        for fault in faults:
-            sim.faults.add(fault, times=1)
-        found = await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert [contact.id for contact in found.participants] == [second]
-        assert sim.applied[conversation_id, first] == 1
-        assert [entry.method for entry in sim.requests.log or ()] == asked
-
-    @pytest.mark.parametrize(
-        ("fault", "times", "error", "words", "attempts"),
-        [
-            # Of these eight requests, three look whether the contact is still there.
-            (Fault.CLOSE_BEFORE_APPLYING, 5, ConnectionFailedError, "still attached", 8),
-            (Fault.SERVER_ERROR, 5, ServerError, "all 5 attempts are used", 5),
-            (Fault.CLOSE_AFTER_APPLYING, 99, UnknownOutcomeError, "may have been applied", 5),
-        ],
-    )
-    async def test_when_retries_run_out_the_error_says_what_became_of_it(
+    async def test_whatever_is_lost_a_detach_is_applied_once_at_most_and_ends_as_it_is(
         self,
         sim: IntercomSimulator,
         client: IntercomClient,
-        fault: Fault,
-        times: int,
-        error: type[ConnectionFailedError | ServerError | UnknownOutcomeError],
+        faults: list[Fault],
+        requests: str,
+        error: type[ConnectionFailedError | ServerError | UnknownOutcomeError] | None,
         words: str,
-        attempts: int,
     ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(fault, times=times)
-        with pytest.raises(error, match=words) as caught:
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert caught.value.attempts == attempts
-        unknown = error is UnknownOutcomeError
-        assert sim.workspace.attached(conversation_id, first) is not unknown
-
-    async def test_a_token_that_is_revoked_after_a_lost_reply_leaves_it_unknown(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(Fault.RESET_AFTER_APPLYING, times=1)
-        sim.faults.add(Fault.UNAUTHORIZED)
-        with pytest.raises(UnknownOutcomeError) as caught:
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert isinstance(caught.value.__cause__, AuthenticationError)
+        conversation_id, (first, second) = conversation_of(sim)
+        for fault in faults:
+            sim.faults.add(fault, times=None if fault is Fault.UNAUTHORIZED else 1)
+        call = client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
+        if error is None:
+            assert [contact.id for contact in (await call).participants] == [second]
+        else:
+            with pytest.raises(error, match=words):
+                await call
+        assert "".join(entry.method[0] for entry in sim.requests.log or ()) == requests
+        applied = error in {None, UnknownOutcomeError}
+        assert sim.applied[conversation_id, first] == applied
 
     async def test_the_last_contact_is_refused_even_after_a_lost_reply(
         self, sim: IntercomSimulator, client: IntercomClient
@@ -193,35 +173,19 @@ class TestAmbiguity:
             await client.detach_contact(conversation_id, only, admin_id=sim.admin_id)
 
 
-class TestQuota:
-    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
-    async def test_a_429_costs_no_attempt(self, sim: IntercomSimulator, fault: Fault) -> None:
-        events: list[Event] = []
-        conversation_id, (first, _) = conversation_of(sim)
-        sim.faults.add(fault, times=2)
-        async with IntercomClient(
-            TOKEN,
-            base_url=sim.url,
-            retry=RetryPolicy(attempts=1),
-            rate_limit=RateLimitPolicy(max_wait=120.0),
-            observer=events.append,
-        ) as client:
-            await client.detach_contact(conversation_id, first, admin_id=sim.admin_id)
-        assert sim.requests.by_status[429] == 2
-        assert sum(isinstance(event, RequestRefused) for event in events) == 2
-        (sent,) = [event for event in events if isinstance(event, RequestSent)]
-        assert sent.attempt == 1
-
-    @pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
-    async def test_endless_429s_are_not_answered_with_a_hail_of_requests(
-        self, sim: IntercomSimulator, fault: Fault
-    ) -> None:
-        sim.faults.add(fault, probability=1.0, seconds=0.0)
-        policy = RateLimitPolicy(max_wait=60.0)
-        async with IntercomClient(TOKEN, base_url=sim.url, rate_limit=policy) as client:
-            with pytest.raises(IntercomError):
-                await client.whoami()
-        assert sim.requests.refused <= 12
+@pytest.mark.parametrize("fault", [Fault.RATE_LIMIT_WORKSPACE, Fault.TOO_MANY_REQUESTS])
+async def test_a_429_costs_no_attempt_and_endless_ones_bring_no_hail_of_requests(
+    sim: IntercomSimulator, client: IntercomClient, fault: Fault
+) -> None:
+    patient = client.with_options(max_retries=0, max_wait=60.0)
+    sim.faults.add(fault, times=2)
+    search = {"query": {"field": "email", "operator": "=", "value": "a@b.example"}}
+    assert (await patient.request("POST", "/contacts/search", json=search)).status == 200
+    assert sim.requests.refused == 2
+    sim.faults.add(fault, probability=1.0, seconds=0.0)
+    with pytest.raises(IntercomError):
+        await patient.whoami()
+    assert sim.requests.refused <= 14
 
 
 class TestEvents:
@@ -231,7 +195,7 @@ class TestEvents:
         def observe(_: Event) -> None:
             raise ValueError("no")
 
-        async with IntercomClient(TOKEN, base_url=sim.url, observer=observe) as client:
+        async with IntercomClient(sim.token, base_url=sim.url, observer=observe) as client:
             assert (await client.whoami()).id == "5017690"
         assert "observer raised" in caplog.text
 
@@ -239,9 +203,8 @@ class TestEvents:
         self, sim: IntercomSimulator
     ) -> None:
         events: list[Event] = []
-        policy = RetryPolicy(attempts=2)
         async with IntercomClient(
-            TOKEN, base_url=sim.url, retry=policy, observer=events.append, timeout=5.0
+            sim.token, base_url=sim.url, max_retries=1, observer=events.append
         ) as client:
             await client.whoami()
             with pytest.raises(ConversationNotFoundError):
@@ -291,26 +254,23 @@ class TestEvents:
         assert caught.value.request_id in line
 
 
-class TestStats:
-    async def test_the_numbers_agree_with_what_the_server_saw(
-        self, sim: IntercomSimulator, client: IntercomClient
-    ) -> None:
-        pairs = sim.workspace.populate(conversations=60)
-        sim.faults.add(Fault.SERVER_ERROR, probability=0.1)
-        sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=0.1)
-        sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
-        view = client.with_options(lane=Lane.BULK)
-        summary = await view.detach_contacts(pairs, admin_id=sim.admin_id)
-        stats = client.stats()
-        assert stats.requests == sim.requests.total
-        assert stats.by_status == dict(sorted(sim.requests.by_status.items()))
-        assert stats.requests == sum(stats.by_status.values()) + stats.lost
-        assert stats.refusals == summary.refusals == sim.requests.refused
-        assert stats.retries == stats.by_status.get(500, 0) + stats.lost
-        assert stats.calls == len(pairs)
-        assert stats.given_up == 0
-        assert stats.waits > 0
-        assert stats.waited > 0.0
+async def test_the_numbers_agree_with_what_the_server_saw(
+    sim: IntercomSimulator, client: IntercomClient
+) -> None:
+    pairs = sim.workspace.populate(conversations=60)
+    sim.faults.add(Fault.SERVER_ERROR, probability=0.1)
+    sim.faults.add(Fault.CLOSE_BEFORE_APPLYING, probability=0.1)
+    sim.faults.add(Fault.TOO_MANY_REQUESTS, times=1)
+    summary = await client.detach_contacts(pairs, admin_id=sim.admin_id)
+    stats = client.stats()
+    assert stats.requests == sim.requests.total
+    assert stats.by_status == dict(sorted(sim.requests.by_status.items()))
+    assert stats.requests == sum(stats.by_status.values()) + stats.lost
+    assert stats.refusals == summary.refusals == sim.requests.refused
+    assert stats.retries == stats.by_status.get(500, 0) + stats.lost
+    assert stats.calls == len(pairs)
+    assert stats.given_up == 0
+    assert min(stats.waits, stats.waited) > 0
 
 
 class TestLife:
@@ -321,7 +281,7 @@ class TestLife:
         await asyncio.sleep(10.5 - sim.now() % 10.0)
         await client.whoami()
         if waiting_for == "the quota":
-            sim.spend(167)
+            sim.spend(sim.quota.limit)
         else:
             sim.faults.add(Fault.RETRY_AFTER, times=5, seconds=60.0)
         waiting = [asyncio.create_task(client.whoami()) for _ in range(5)]

@@ -56,6 +56,8 @@ PURE = {
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
+    "time": {"runtime", "journal", "simulator", "integrations", "cli"},
+    "random": {"runtime", "simulator"},
     "tenacity": {"transport.sending"},
     "sqlite3": {"journal"},
     "psycopg": {"journal", "integrations"},
@@ -95,29 +97,27 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+FLOOR_OF = {entry: number for number, floor in enumerate(FLOORS) for entry in floor}
+
+
 def entry_of(name: str) -> str:
     """The entry of the floor table that a module or imported name belongs to."""
-    entries = {entry for floor in FLOORS for entry in floor}
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        if ".".join(parts[:length]) in entries:
-            return ".".join(parts[:length])
-    raise AssertionError(f"{name} is not in the floor table")
-
-
-def floor_of(entry: str) -> int:
-    return next(number for number, floor in enumerate(FLOORS) if entry in floor)
+    entry = name
+    while entry and entry not in FLOOR_OF:
+        entry = entry.rpartition(".")[0]
+    assert entry, f"{name} is not in the floor table"
+    return entry
 
 
 def test_imports_only_go_down(house: House) -> None:
     for name, (own, imported, _) in house.items():
         ours = {each for each in imported if each.startswith("intercom_async.")}
         entries = {entry_of(each.removeprefix("intercom_async.")) for each in ours} - {own}
-        up = {entry for entry in entries if floor_of(entry) >= floor_of(own)}
+        up = {entry for entry in entries if FLOOR_OF[entry] >= FLOOR_OF[own]}
         assert up == set(), name
 
 
-def test_each_heavy_library_is_named_in_its_own_rooms_only(house: House) -> None:
+def test_clocks_dice_and_heavy_libraries_are_named_in_their_own_rooms_only(house: House) -> None:
     for name, (own, imported, _) in house.items():
         for library in {each.split(".")[0] for each in imported} & ONLY_IN.keys():
             assert own in ONLY_IN[library], name
@@ -130,10 +130,3 @@ def test_pure_modules_name_no_clock_loop_or_socket(house: House) -> None:
         forbidden = {"asyncio", "time", "random", "socket", "aiohttp", "threading"}
         assert libraries & forbidden == set(), name
         assert not asynchronous, name
-
-
-def test_the_clock_is_named_in_the_runtime_only(house: House) -> None:
-    core = {entry for floor in FLOORS[:13] for entry in floor} - {"runtime"}
-    for name, (own, imported, _) in house.items():
-        libraries = {each.split(".")[0] for each in imported}
-        assert own not in core or libraries & {"time", "random"} == set(), name

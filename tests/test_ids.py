@@ -37,16 +37,11 @@ class Index:
         "x" * 512,
     ],
 )
-def test_an_id_stays_as_it_is(text: str) -> None:
-    assert check_id("contact_id", text) == text
-
-
-@pytest.mark.parametrize(
-    "around",
-    [" ", "\t", "\r\n", "\xa0", "\u2009", "\u202f", "\u3000", "\ufeff", "\u200b", "\u200e"],
-)
-def test_white_space_and_what_shows_nothing_around_an_id_is_left_out(around: str) -> None:
-    assert check_id("contact_id", f"{around}c1{around}{around}") == "c1"
+def test_an_id_stays_as_it_is_without_white_space_and_what_shows_nothing_around_it(
+    text: str,
+) -> None:
+    for around in ("", *" \t\xa0\u2009\u202f\u3000\ufeff\u200b\u200e", "\r\n"):
+        assert check_id("contact_id", f"{around}{text}{around}{around}") == text
 
 
 @pytest.mark.parametrize("value", [5017690, Index(), Known.ONE, Loud("5017690"), Loud(" 5017690 ")])
@@ -78,9 +73,10 @@ def test_whole_numbers_and_texts_of_other_classes_become_plain_texts(value: obje
         ("1\ufffd", "lost"),
         *((value, "is missing") for value in ["", " ", "\t", "\xa0\ufeff", None]),
         (float("nan"), "missing value"),
-        *((value, "512 characters") for value in ["x" * 513, "9" * 513, 10**600]),
+        *((value, "512 characters") for value in ["x" * 513, "9" * 513, 10**600, 10**5000]),
         *((value, "negative") for value in ["-5", "-9223372036854775808", -5]),
     ],
+    ids=lambda value: type(value).__name__,  # pytest cannot write the longest number
 )
 def test_what_cannot_be_an_id_is_refused_by_what_it_looks_like(value: object, seen: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -96,11 +92,6 @@ def test_what_is_no_text_and_no_whole_number_is_refused_by_its_type(value: objec
         check_id("contact_id", value)
 
 
-def test_a_number_too_long_to_be_written_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="it is longer than 512 characters"):
-        check_id("contact_id", 10**5000)
-
-
 @given(st.text())
 def test_what_is_accepted_can_be_seen_and_is_accepted_again(text: str) -> None:
     try:
@@ -113,13 +104,11 @@ def test_what_is_accepted_can_be_seen_and_is_accepted_again(text: str) -> None:
     assert check_id("contact_id", found) == found
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_no_float_that_became_a_text_is_an_id(number: float) -> None:
-    with pytest.raises(InvalidArgumentError):
-        check_id("contact_id", str(number))
+THOUSANDS = st.integers(min_value=1000).map("{:,}".format)
+MARKED = st.builds(str.replace, THOUSANDS, st.just(","), st.sampled_from([",", ".", " "]))
 
 
-@given(st.integers(min_value=1000), st.sampled_from([",", ".", " "]))
-def test_no_number_with_thousands_marks_is_an_id(number: int, mark: str) -> None:
+@given(st.floats(allow_nan=False, allow_infinity=False).map(str) | MARKED)
+def test_no_float_and_no_number_with_thousands_marks_is_an_id(text: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        check_id("contact_id", f"{number:,}".replace(",", mark))
+        check_id("contact_id", text)

@@ -57,18 +57,14 @@ def test_a_name_imports_only_what_it_needs(program: str, unwanted: tuple[str, ..
 
 
 def test_a_client_that_was_made_imports_nothing_more_when_an_answer_comes() -> None:
-    code = """
-import sys
-from intercom_async import IntercomClient
-IntercomClient("none")
-before = set(sys.modules)
+    made = "from intercom_async import IntercomClient; IntercomClient('none')"
+    answered = """
 from intercom_async.detaching import settle
-from intercom_async.structuring import decode_conversation
-from intercom_async.structuring.replies import read_conversation
-decode_conversation({"id": {}, "created_at": "odd"})
-print(sorted(set(sys.modules) - before))
-"""
-    assert run(code) == "[]\n"
+from intercom_async.structuring.replies import decode_conversation
+decode_conversation({"id": {}, "created_at": "odd"})"""
+    loaded = "print(sorted(set(sys.modules) - before))"
+    program = f"import sys\n{made}\nbefore = set(sys.modules)\n{answered}\n{loaded}"
+    assert run(program) == "[]\n"
 
 
 def test_type_checkers_and_programs_see_the_same_names() -> None:

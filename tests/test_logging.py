@@ -50,38 +50,36 @@ async def test_a_record_has_what_a_json_formatter_wants(caplog: pytest.LogCaptur
     assert facts["RequestRefused"]["rate_limit"]["limit"] == 167
 
 
-def stderr_of(program: str, level: str | None) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "INTERCOM_LOG"}
-    if level is not None:
-        environment["INTERCOM_LOG"] = level
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stderr
+COMMAND = """
+from intercom_async.cli.app import app
+app(['-v', 'simulate', '--help'], standalone_mode=False)
+"""
 
 
 @pytest.mark.parametrize(
-    ("level", "retried", "sent"),
-    [(None, 0, 0), ("info", 1, 0), ("DEBUG", 1, 1), ("loud", 1, 0)],
+    ("before", "level", "retried", "sent"),
+    [
+        ("", None, 0, 0),
+        ("", "info", 1, 0),
+        ("", "DEBUG", 1, 1),
+        ("", "loud", 1, 0),
+        # An application with handlers of its own sees each line once.
+        ("logging.basicConfig()", "info", 1, 0),
+        ("logging.getLogger('intercom_async').addHandler(logging.StreamHandler())", "info", 1, 0),
+        (COMMAND, None, 1, 0),
+    ],
 )
-def test_the_environment_says_what_is_shown(level: str | None, retried: int, sent: int) -> None:
-    shown = stderr_of(PROGRAM.format(before=""), level)
-    assert shown.count("attempt 1 failed") == retried
-    assert shown.count("/me: 200") == sent
-    assert ("use debug or info" in shown) is (level == "loud")
-
-
-def test_an_application_with_handlers_of_its_own_sees_each_line_once() -> None:
-    for before in (
-        "logging.basicConfig()",
-        "logging.getLogger('intercom_async').addHandler(logging.StreamHandler())",
-    ):
-        shown = stderr_of(PROGRAM.format(before=before), "info")
-        assert shown.count("attempt 1 failed") == 1
-
-
-def test_the_command_shows_the_same_with_v() -> None:
-    app = "from intercom_async.cli.app import app"
-    call = "app(['-v', 'simulate', '--help'], standalone_mode=False)"
-    shown = stderr_of(PROGRAM.format(before=f"{app}\n{call}"), None)
-    assert shown.count("attempt 1 failed") == 1
+def test_the_environment_or_the_command_s_v_says_what_is_shown(
+    before: str, level: str | None, retried: int, sent: int
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "INTERCOM_LOG"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(before=before)],
+        env=environment if level is None else environment | {"INTERCOM_LOG": level},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("attempt 1 failed") == retried
+    assert done.stderr.count("/me: 200") == sent
+    assert ("use debug or info" in done.stderr) is (level == "loud")

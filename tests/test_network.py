@@ -1,4 +1,4 @@
-"""The way to Intercom: proxies and authorities, given or from the environment."""
+"""The way to Intercom: proxies, authorities and sessions, given or from the environment."""
 
 import asyncio
 import base64
@@ -6,6 +6,7 @@ import ssl
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,10 +22,10 @@ from intercom_async import (
     InvalidArgumentError,
     RetryPolicy,
 )
-from intercom_async.simulator import IntercomSimulator
-from tests.support.leftovers import nothing_left_behind
+from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.leftovers import holds_nothing, nothing_left_behind
 from tests.support.proxy import Proxy
-from tests.support.raw_server import RawServer, always, reply
+from tests.support.raw_server import RawServer
 
 TOKEN = "marked-token-value"
 HOST = "api.intercom.io"
@@ -65,8 +66,8 @@ async def proxy(sim: IntercomSimulator) -> AsyncIterator[Proxy]:
         yield opened
 
 
-def named(proxy: Proxy, login: str = "user:w") -> str:
-    return proxy.url.replace("//", f"//{login}@")
+def named(proxy: Proxy) -> str:
+    return proxy.url.replace("//", "//user:w@")
 
 
 def shown(error: BaseException) -> str:
@@ -96,12 +97,7 @@ class TestProxies:
 
     @pytest.mark.parametrize(
         ("named_so", "exempt"),
-        [
-            (" ", ""),
-            (None, "api.intercom.invalid"),
-            (None, "a.b, .invalid"),
-            (None, "*"),
-        ],
+        [(" ", ""), (None, "api.intercom.invalid"), (None, "a.b, .invalid"), (None, "*")],
     )
     async def test_a_blank_variable_names_none_and_no_proxy_exempts_hosts_and_domains(
         self, proxy: Proxy, environment: pytest.MonkeyPatch, named_so: str | None, exempt: str
@@ -129,20 +125,6 @@ class TestProxies:
             await encrypted.whoami()
         assert proxy.requested == []
 
-    async def test_a_session_of_the_application_does_not_go_by_the_environment(
-        self, proxy: Proxy, sim: IntercomSimulator, environment: pytest.MonkeyPatch
-    ) -> None:
-        environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-        context = ssl.create_default_context()
-        async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context), proxy=named(proxy)
-            ) as session,
-            IntercomClient(TOKEN, session=session) as client,
-        ):
-            await client.whoami()
-        assert proxy.requested == [("CONNECT", f"{HOST}:443")]
-
     async def test_netrc_is_never_read(
         self, proxy: Proxy, environment: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -156,14 +138,17 @@ class TestProxies:
                 await client.whoami()
 
     @pytest.mark.parametrize("gone", [True, False])
+    @pytest.mark.parametrize("given_to", ["client", "session"])
     async def test_an_error_names_the_proxy_and_shows_no_password(
-        self, proxy: Proxy, gone: bool
+        self, proxy: Proxy, gone: bool, given_to: str
     ) -> None:
-        place = "http://127.0.0.1:9" if gone else proxy.url
+        place = "http://[::1]:9" if gone else proxy.url
         url = place.replace("//", "//user:hidden-word@")
-        async with IntercomClient(TOKEN, proxy=url, retry=ONCE) as client:
-            with pytest.raises(ConnectionFailedError) as raised:
-                await client.detach_contact("1", "2", admin_id="3")
+        async with aiohttp.ClientSession(proxy=url) as session:
+            way: Any = {"proxy": url} if given_to == "client" else {"session": session}
+            async with IntercomClient(TOKEN, retry=ONCE, **way) as client:
+                with pytest.raises(ConnectionFailedError) as raised:
+                    await client.detach_contact("1", "2", admin_id="3")
         assert f"through the proxy {place};" in str(raised.value)
         assert "hidden-word" not in shown(raised.value)
         assert TOKEN not in shown(raised.value)
@@ -227,7 +212,61 @@ class TestAuthorities:
         with pytest.raises(ClientStateError, match=f"SSL_CERT_FILE names {file}"):
             await IntercomClient(TOKEN).whoami()
 
-    async def test_certificates_of_somebody_else_are_not_told_to_a_session_s_owner(
+
+class TestSessions:
+    """A session of the application is used as it is, and stays the application's."""
+
+    @pytest.mark.parametrize("given_to", ["client", "session"])
+    async def test_it_goes_with_a_proxy_and_is_never_closed(self, given_to: str) -> None:
+        headers = {"Authorization": "Bearer other"}
+        async with nothing_left_behind(), IntercomSimulator(token=TOKEN) as sim, Proxy() as proxy:
+            ours, theirs = (proxy.url if given_to == one else None for one in ("client", "session"))
+            async with aiohttp.ClientSession(proxy=theirs, headers=headers) as session:
+                async with IntercomClient(
+                    TOKEN, base_url=sim.url, session=session, proxy=ours
+                ) as client:
+                    await client.whoami()
+                assert proxy.requested == [("GET", f"{sim.url}/me")]
+                assert not session.closed
+                async with session.get(sim.url + "/me") as answer:
+                    assert answer.status == 401  # its own header, and not ours
+
+    async def test_it_does_not_go_by_the_environment(
+        self, proxy: Proxy, sim: IntercomSimulator, environment: pytest.MonkeyPatch
+    ) -> None:
+        environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        context = ssl.create_default_context()
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context), proxy=named(proxy)
+            ) as session,
+            IntercomClient(TOKEN, session=session) as client,
+        ):
+            await client.whoami()
+        assert proxy.requested == [("CONNECT", f"{HOST}:443")]
+
+    async def test_one_that_the_application_closed_is_named_in_the_error(self) -> None:
+        session = aiohttp.ClientSession()
+        await session.close()
+        async with IntercomClient(TOKEN, session=session) as client:
+            with pytest.raises(ClientStateError, match="session"):
+                await client.whoami()
+            assert holds_nothing(client)
+
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_its_habits_change_no_outcome(self) -> None:
+        short = aiohttp.ClientTimeout(total=1e-6)
+        async with (
+            IntercomSimulator(token=TOKEN) as sim,
+            aiohttp.ClientSession(raise_for_status=True, timeout=short) as session,
+            IntercomClient(TOKEN, base_url=sim.url, session=session) as client,
+        ):
+            (pair,) = sim.workspace.populate(conversations=1)
+            sim.faults.add(Fault.SERVER_ERROR, times=1)
+            await client.detach_contact(*pair, admin_id=sim.admin_id)
+            assert sim.applied[pair] == 1
+
+    async def test_certificates_of_somebody_else_are_not_told_to_its_owner(
         self, sim: IntercomSimulator
     ) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -238,14 +277,3 @@ class TestAuthorities:
             with pytest.raises(CertificateError) as raised:
                 await client.whoami()
         assert "SSL_CERT_FILE" not in str(raised.value)
-
-
-async def test_a_session_and_a_proxy_go_together() -> None:
-    async with (
-        RawServer(always(reply(b'{"id": "7"}'))) as server,
-        Proxy() as proxy,
-        aiohttp.ClientSession() as session,
-        IntercomClient("token", base_url=server.url, session=session, proxy=proxy.url) as client,
-    ):
-        assert (await client.whoami()).id == "7"
-        assert proxy.requested == [("GET", f"{server.url}/me")]

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import UserDict
 from collections.abc import Iterator
+from contextlib import closing
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -32,14 +33,10 @@ class Record:
         return self._cells[key] if isinstance(key, str) else [*self][key]
 
 
-def row(query: str) -> sqlite3.Row:
-    connection = sqlite3.connect(":memory:")
-    connection.row_factory = sqlite3.Row
-    try:
-        found: sqlite3.Row = connection.execute(query).fetchone()
-    finally:
-        connection.close()
-    return found
+def row(query: str) -> object:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(query).fetchone()
 
 
 class Named(NamedTuple):
@@ -53,46 +50,40 @@ class Placed(NamedTuple):
     contact: str
 
 
-PAIR = Detach("1295", "c1")
+TWO: list[object] = [
+    Detach("1295", "c1"),
+    Detach(1295, " c1 "),  # type: ignore[arg-type]  # as untyped callers do
+    ("1295", "c1"),
+    ["1295", "c1"],
+    (1295, "c1", None),
+    Named(0, "c1", 1295),
+    Placed(1295, "c1"),
+    {"contact_id": "c1", "conversation_id": 1295, "note": "x"},
+    MappingProxyType({"contact_id": "c1", "conversation_id": 1295, "admin_id": None}),
+    UserDict({"contact_id": "c1", "conversation_id": "1295"}),
+    row("select 'note' as note, 'c1' as contact_id, 1295 as conversation_id"),
+    row("select 1295 as id, 'c1' as id"),
+    Record(contact_id="c1", conversation_id=1295),
+    Record(id=1295, contact="c1"),
+]
+THREE: list[object] = [
+    ("1295", "c1", 9),
+    {"conversation_id": "1295", "contact_id": "c1", "admin_id": "9"},
+    row("select 9 as admin_id, 1295 as conversation_id, 'c1' as contact_id"),
+    row("select 1295, 'c1', 9"),
+    Record(conversation_id=1295, contact_id="c1", admin_id=9),
+]
 
 
 @pytest.mark.parametrize(
-    "item",
-    [
-        PAIR,
-        Detach(1295, " c1 "),  # type: ignore[arg-type]  # as untyped callers do
-        ("1295", "c1"),
-        ["1295", "c1"],
-        (1295, "c1", None),
-        Named(0, "c1", 1295),
-        Placed(1295, "c1"),
-        {"contact_id": "c1", "conversation_id": 1295, "note": "x"},
-        MappingProxyType({"contact_id": "c1", "conversation_id": 1295, "admin_id": None}),
-        UserDict({"contact_id": "c1", "conversation_id": "1295"}),
-        row("select 'note' as note, 'c1' as contact_id, 1295 as conversation_id"),
-        row("select 1295 as id, 'c1' as id"),
-        Record(contact_id="c1", conversation_id=1295),
-        Record(id=1295, contact="c1"),
-    ],
+    ("item", "admin_id"),
+    [*((item, None) for item in TWO), *((item, "9") for item in THREE)],
     ids=lambda item: type(item).__name__,
 )
-def test_each_form_of_a_pair_is_taken(item: Any) -> None:
-    assert as_detach(item, 1) == (PAIR, None)
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        ("1295", "c1", 9),
-        {"conversation_id": "1295", "contact_id": "c1", "admin_id": "9"},
-        row("select 9 as admin_id, 1295 as conversation_id, 'c1' as contact_id"),
-        row("select 1295, 'c1', 9"),
-        Record(conversation_id=1295, contact_id="c1", admin_id=9),
-    ],
-    ids=lambda item: type(item).__name__,
-)
-def test_a_third_id_is_the_admins(item: Any) -> None:
-    assert as_detach(item, 1) == (Detach("1295", "c1", "9"), None)
+def test_each_form_of_a_pair_is_taken_a_third_id_is_the_admins(
+    item: Any, admin_id: str | None
+) -> None:
+    assert as_detach(item, 1) == (Detach("1295", "c1", admin_id), None)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +111,7 @@ def test_what_is_no_pair_at_all_raises_and_names_its_place(item: object) -> None
         (Named(0, None, 5), "contact_id", Detach("5", "")),
         (row("select 1.5, 'c1'"), "conversation_id", Detach("1.5", "c1")),
         (Detach("", "c1"), "conversation_id", Detach("", "c1")),
-        (
-            ("conversation_id", "contact_id"),
-            "conversation_id",
-            Detach("conversation_id", "contact_id"),
-        ),
+        (("contact_id", "c1"), "conversation_id", Detach("contact_id", "c1")),
         (("1\ud800\0", "c1"), "conversation_id", Detach("1\\ud800\\x00", "c1")),
         (("1", 10**5000), "contact_id", Detach("1", "a number")),
     ],
