@@ -130,7 +130,7 @@ class TestOpening:
 
 
 @pytest.mark.usefixtures("simulator")
-def test_foreign_text_is_text_in_a_report_and_on_a_terminal(shell: Shell) -> None:
+def test_foreign_text_is_text_on_a_terminal(shell: Shell) -> None:
     rows = [
         "conversation_id,contact_id,note",
         f"{MARKUP},5ba682d2,{MARKUP}",
@@ -146,16 +146,12 @@ def test_foreign_text_is_text_in_a_report_and_on_a_terminal(shell: Shell) -> Non
         shlex.quote(name) for name in (f"pairs{ESCAPES}<i>.csv", f"run{ESCAPES}<b>.db")
     )
     admin = f"--admin-id {shlex.quote(MARKUP)}"
-    ended = [
-        shell(f"detach {source} {admin} --journal {journal}", 3),  # no such admin
-        shell(f"report {journal} --html run.html", 1),
-        shell(f"attach --undo {journal} {admin}"),
-        shell(f"detach {journal} {admin}", 3),
-        shell("detach odd.csv", 2),
-    ]
-    page = Path("run.html").read_text("utf-8")
-    for markup in ("<img", "<b>.db", "<i>"):
-        assert markup not in page
-    assert "&lt;img src=x" in page
-    for text in (page, *(done.out + done.err for done in ended)):
-        assert not {"\x1b", "\x07", "\x9b"} & set(text)
+    for line, status in (
+        (f"detach {source} {admin} --journal {journal}", 3),  # no such admin
+        (f"report {journal}", 1),
+        (f"attach --undo {journal} {admin}", 0),
+        (f"detach {journal} {admin}", 3),
+        ("detach odd.csv", 2),
+    ):
+        ended = shell(line, status)
+        assert not {"\x1b", "\x07", "\x9b"} & set(ended.out + ended.err)
