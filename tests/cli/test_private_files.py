@@ -47,11 +47,13 @@ def test_every_file_is_its_owner_s_alone(shell: Shell, simulator: IntercomSimula
     write_csv(PAIRS, simulator.workspace.populate(conversations=2))
     output = theirs("results.jsonl", '{"conversation_id":"old"}')
     theirs("run.html", "")
+    theirs("left.csv", "older")
     shell("detach pairs.csv --journal run.db --output results.jsonl")
     shell("report run.db --html run.html")
     shell("attach --undo run.db --output new.jsonl")
-    for name in ("run.db", "results.jsonl", "run.html", "run.undo.db", "new.jsonl"):
-        assert mode(Path(name)) == 0o600, name
+    shell("export run.db --csv --output left.csv")
+    written = ("run.db", "results.jsonl", "run.html", "run.undo.db", "new.jsonl", "left.csv")
+    assert {name: mode(Path(name)) for name in written} == dict.fromkeys(written, 0o600)
     assert "old" not in output.read_text("utf-8")
     out = shell("detach pairs.csv --output -").out
     assert {json.loads(line)["outcome"] for line in out.splitlines()} == {"detached"}
