@@ -162,10 +162,11 @@ class TestPlan:
         plan.clear()
         assert draw("DELETE", "/conversations/7", plan=plan) == [None]
 
-    @pytest.mark.parametrize("options", [{"probability": 1.1}, {"times": 0}])
-    def test_what_makes_no_sense_is_refused_by_name(self, options: Facts) -> None:
-        with pytest.raises(InvalidArgumentError, match=next(iter(options))):
-            FaultPlan().add(Fault.HANG, **options)
+    def test_what_makes_no_sense_is_refused_by_name(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="probability"):
+            FaultPlan().add(Fault.HANG, probability=1.1)
+        with pytest.raises(InvalidArgumentError, match="times"):
+            FaultPlan().add(Fault.HANG, times=0)
 
     @pytest.mark.intercom_simulator(limit=1)
     async def test_a_request_the_quota_refused_changes_nothing_and_uses_up_no_fault(
