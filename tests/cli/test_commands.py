@@ -80,6 +80,8 @@ def test_bad_lines_are_printed_up_to_a_bound_and_strict_sends_nothing_of_their_f
         ("detach --people pairs.csv --by name", "--by"),
         ("detach postgresql://me:marked@127.0.0.1:9/db", "`intercom-async submit` and `work`"),
         ("detach pairs.csv --journal postgresql://me:marked@127.0.0.1:9/db", "`intercom-async"),
+        ("report nowhere.db", "journal"),
+        ("report pairs.csv --html run.html", "journal"),
         ("export run.db", "exactly one of them"),
         ("export run.db --csv --jsonl", "exactly one of them"),
         ("export run.db --csv --state gone", "--state must be of detached, already_absent"),

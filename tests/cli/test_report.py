@@ -265,16 +265,6 @@ def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(shell: S
     assert not re.search(r"@font-face|@import|url\((?!#)|href", SVG.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"conversation_id,contact_id\n1,2\n"])
-def test_what_is_no_journal_ends_in_status_2(shell: Shell, content: bytes | None) -> None:
-    if content is not None:
-        RUN.write_bytes(content)
-    ended = shell("report run.db --html run.html", 2)
-    assert "journal" in ended.err
-    assert not ended.out
-    assert not HTML.exists()
-
-
 @pytest.mark.parametrize("seconds", [60, 3600, 400 * 86400])
 @pytest.mark.parametrize("pieces", [1, 3, 40])
 def test_a_run_of_any_length_gives_a_short_chart(seconds: int, pieces: int) -> None:
