@@ -34,6 +34,9 @@ def test_every_pair_of_a_mixed_file_is_accounted_for(
         "refused_last_contact": 1,
         "conversation_missing": 1,
     }
+    (cause,) = summary["causes"]
+    assert (cause["outcome"], cause["count"]) == ("refused_last_contact", 1)
+    assert cause["example"] == {"conversation_id": last, "contact_id": lonely, "admin_id": None}
     looks = "conversation_id must be an id; '1.3E+14' looks like a spreadsheet's 2.15E+14"
     assert f"pairs.csv, line 16: {looks}" in ended.err
     assert simulator.applied[good[0]] == 1

@@ -66,12 +66,6 @@ def test_a_resumed_run_with_nobody_attached_raises_no_alarm() -> None:
     assert "1 line gave no pair" in text
 
 
-def test_a_program_gets_the_causes_with_an_example_each() -> None:
-    (cause,) = summary({Outcome.FAILED: 2}, causes=(CAUSE,)).to_dict()["causes"]
-    example = {"conversation_id": "1", "contact_id": "2", "admin_id": None}
-    assert cause == {"outcome": "failed", "error": CAUSE.error, "count": 2, "example": example}
-
-
 @pytest.mark.parametrize(
     ("dry_run", "said"), [(True, "3 would be detached"), (False, "3 detached")]
 )

@@ -222,14 +222,3 @@ def test_found_pairs_can_be_piped_into_a_detach(
     assert nothing.out == "conversation_id,contact_id\n"
     assert "1 conversation without another contact, left alone" in nothing.err
     assert "not found: nobody@b.example" in shell("find --email nobody@b.example", 1).err
-
-
-def test_a_list_that_is_not_complete_does_not_pass_for_one(
-    shell: Shell, simulator: IntercomSimulator
-) -> None:
-    contact, other = (simulator.workspace.add_contact() for _ in range(2))
-    simulator.workspace.add_conversation([contact, other])
-    fault = simulator.faults.add(Fault.UNAUTHORIZED, match=lambda _, path: "search" in path)
-    PAIRS.write_text(shell(f"find --contact {contact}", 3).out, encoding="utf-8")
-    simulator.faults.remove(fault)
-    assert json.loads(shell("detach pairs.csv --json", 1).out)["bad_lines"] == 1

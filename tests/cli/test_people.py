@@ -138,17 +138,18 @@ def test_a_list_of_people_gives_their_pairs(shell: Shell, simulator: IntercomSim
     assert simulator.applied.total() == 0
 
 
-def test_a_list_that_is_not_complete_is_no_input(
+def test_a_list_that_is_not_complete_does_not_pass_for_one(
     shell: Shell, simulator: IntercomSimulator
 ) -> None:
     town(simulator, 1, conversations=1)
-    simulator.faults.add(
-        Fault.HTML_ERROR,
-        status=302,
-        match=lambda _, path: path.endswith("/search"),
-        probability=1.0,
-    )
     list_people("p0@x.example")
-    ended = shell("find --from people.csv", 1)
-    assert ended.out.endswith("find failed: this list is not complete\n")
+    for fault, answer, status in ((Fault.UNAUTHORIZED, 401, 3), (Fault.HTML_ERROR, 302, 1)):
+        order = simulator.faults.add(
+            fault, status=answer, probability=1.0, match=lambda _, path: path.endswith("/search")
+        )
+        ended = shell("find --from people.csv", status)
+        assert ended.out.endswith("find failed: this list is not complete\n")
+        simulator.faults.remove(order)
     assert "failed: p0@x.example: HTTP 30" in ended.err
+    Path("pairs.csv").write_text(ended.out, encoding="utf-8")
+    assert json.loads(shell("detach pairs.csv --json", 1).out)["bad_lines"] == 1
