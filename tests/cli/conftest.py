@@ -91,7 +91,8 @@ def shell(
         capsys.readouterr()
         with pytest.raises(SystemExit) as caught:
             main()
-        ended = Ended(*capsys.readouterr())
+        out, err = capsys.readouterr()
+        ended = Ended(out, err)
         assert caught.value.code == status, ended
         assert "Traceback" not in ended.err
         return ended

@@ -1,18 +1,15 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
-from tests.cli.journals import session, write
+from tests.cli.journals import cut_off
 from tests.support.rows import rows_in
 
 Pairs = list[tuple[str, str]]
@@ -44,21 +41,9 @@ def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
     shell: Shell, simulator: IntercomSimulator
 ) -> None:
     pairs = simulator.workspace.populate(conversations=6)
-
-    async def first_of(read: Pairs) -> AsyncIterator[tuple[str, str]]:
-        yield read[0]
-        await asyncio.Event().wait()
-
-    async def read_one_of(file: Path, read: Pairs) -> None:
-        kept = Journal(JOURNAL, source=Source(kind="file", name=str(file)))
-        async with (
-            IntercomClient("token", base_url=simulator.url, admin_id=simulator.admin_id) as client,
-            client.detach_contacts(first_of(read), journal=kept) as run,
-        ):
-            await anext(aiter(run))
-
-    for file, read in ((PAIRS, pairs[:3]), (Path("other.csv"), pairs[3:])):
-        asyncio.run(read_one_of(write_csv(file, read), read))
+    write_csv(PAIRS, pairs[:3])
+    write_csv(Path("other.csv"), pairs[3:])
+    cut_off(JOURNAL, simulator.url, ("file", "pairs.csv"), ("file", "other.csv"))
     said = shell("detach run.db", 1).err
     assert "had not read other.csv to its end; reading on" in said
     assert "an input (pairs.csv) was not read to its end; for the rest" in said
@@ -173,11 +158,7 @@ def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
     pairs = pairs_of(simulator, 3)
     admin = simulator.workspace.add_admin()
     shell(f"detach pairs.csv --journal run.db --admin-id {admin}")
-    cut = session(read=False, source_kind="undo", source_name="run.db")
-    write(
-        Path("run.undo.db"), [], [cut], operation="attach",
-        base_url=simulator.url, workspaces=[("", "simulator", None)],
-    )  # fmt: skip
+    cut_off(Path("run.undo.db"), simulator.url, ("undo", "run.db"), operation="attach")
     said = shell("attach run.undo.db").err
     assert "had not read run.db to its end; reading on" in said
     assert {row.admin_id for row in rows_in(Path("run.undo.db")).values()} == {admin}

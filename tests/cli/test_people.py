@@ -10,7 +10,7 @@ import pytest
 
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Shell, serving, wait_until, write_csv
-from tests.cli.journals import session, write
+from tests.cli.journals import cut_off
 from tests.cli.test_endings import process
 from tests.support.people import addresses, town
 
@@ -99,9 +99,7 @@ def test_a_journal_goes_on_by_the_rules_that_its_people_were_looked_up_by(
 def test_people_whose_pipe_was_cut_off_are_asked_for_as_people(
     shell: Shell, simulator: IntercomSimulator
 ) -> None:
-    cut = session(read=False, source_kind="standard input of people", source_name=None)
-    places = [("", "simulator", None)]
-    write(JOURNAL, [], [cut], base_url=simulator.url, workspaces=places)
+    cut_off(JOURNAL, simulator.url, ("standard input of people", None))
     again = "for the rest, run: intercom-async detach --people INPUT --journal run.db"
     assert again in shell("detach run.db", 1).err
 
