@@ -67,52 +67,40 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomSimulator]:
 
 @attrs.frozen
 class Ended:
-    """A command's exit status and output."""
+    """A command's output."""
 
-    status: int
     out: str
     err: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call `intercom-async` with these arguments; a traceback fails the test.
-
-    Attempts are few and the waits between them short: time here is real.
-    """
-
-    def call(*arguments: object) -> Ended:
-        monkeypatch.setattr("sys.argv", ["intercom-async", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert isinstance(caught.value.code, int)
-        return Ended(caught.value.code, out, err)
-
-    defaults = IntercomClient.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv(TOKEN_VARIABLE, "token")
-    return call
 
 
 Shell = Callable[..., Ended]
 
 
 @pytest.fixture
-def shell(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Call lines like "report run.db" in a folder of the test's own; they must end in a status."""
-    monkeypatch.chdir(tmp_path)
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """Call `intercom-async` with a line like "report run.db" in a folder of the test's own.
+
+    It must end in a status and without a traceback. Attempts are few and the waits between them
+    short: time here is real.
+    """
 
     def call(line: str, status: int = 0) -> Ended:
-        ended = command(*shlex.split(line))
-        assert ended.status == status, ended
+        monkeypatch.setattr("sys.argv", ["intercom-async", *shlex.split(line)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        ended = Ended(out, err)
+        assert caught.value.code == status, ended
+        assert "Traceback" not in ended.err
         return ended
 
+    defaults = IntercomClient.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "retry", RetryPolicy(attempts=3, backoff=0.005))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv(TOKEN_VARIABLE, "token")
+    monkeypatch.chdir(tmp_path)
     return call

@@ -62,6 +62,18 @@ def write(
     return path
 
 
+def cut_off(
+    path: Path, url: str, *sources: tuple[str, str | None], operation: str = "detach"
+) -> None:
+    """Make the journal of a simulator's workspace and of sources that nobody read to their ends."""
+    sessions = [
+        session(number, read=False, source_kind=kind, source_name=name)
+        for number, (kind, name) in enumerate(sources, 1)
+    ]
+    workspaces = [("", "simulator", None)]
+    write(path, [], sessions, operation=operation, base_url=url, workspaces=workspaces)
+
+
 def insert(connection: sqlite3.Connection, table: str, rows: Iterable[dict[str, Any]]) -> None:
     """Insert rows that name their columns."""
     for row in rows:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,45 +18,45 @@ from pathlib import Path
 import pytest
 import typer
 
-from intercom_async.cli import main
 from intercom_async.cli.signals import interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.cli.conftest import wait_until, write_csv
+from tests.cli.conftest import Shell, wait_until, write_csv
 from tests.cli.journals import pair, write
 from tests.support.rows import settled_in
 
-COMMAND = (sys.executable, "-m", "intercom_async")
+COMMAND = f"{sys.executable} -m intercom_async"
 PATIENCE = 30.0
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and shells of Unix")
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, "token")
+def _python_path(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes run in the test's folder and environment, as lines of `shell` do."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
 @pytest.fixture
-def source(simulator: IntercomSimulator, tmp_path: Path) -> Path:
-    return write_csv(tmp_path / "pairs.csv", simulator.workspace.populate(conversations=3))
+def pairs(simulator: IntercomSimulator) -> Path:
+    return write_csv(Path("pairs.csv"), simulator.workspace.populate(conversations=3))
 
 
 @pytest.fixture
-def long_source(simulator: IntercomSimulator, source: Path) -> Path:
+def many_pairs(simulator: IntercomSimulator) -> Path:
     """A thousand pairs, of which each takes a while."""
     simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
-    return write_csv(source, simulator.workspace.populate(conversations=1000))
+    return write_csv(Path("pairs.csv"), simulator.workspace.populate(conversations=1000))
 
 
 @contextmanager
 def process(
-    *command: object, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
+    line: str, *, container: str = "", stdin: int = subprocess.DEVNULL, out: int = subprocess.PIPE
 ) -> Generator["subprocess.Popen[bytes]"]:
-    """Start a command in a session of its own; end it, whatever the test does."""
+    """Start `intercom-async` in a session of its own; end it, whatever the test does."""
+    command = shlex.split(f"{container} {COMMAND} {line}")
     with subprocess.Popen(
-        [*map(str, command)], stdin=stdin, stdout=output, stderr=output, start_new_session=True
+        command, stdin=stdin, stdout=out, stderr=out, start_new_session=True
     ) as started:
         try:
             yield started
@@ -64,9 +65,9 @@ def process(
 
 
 @contextmanager
-def piped(source: Path, *arguments: object) -> Generator["subprocess.Popen[bytes]"]:
+def piped(line: str, source: Path) -> Generator["subprocess.Popen[bytes]"]:
     """Start a command whose standard input has a file's lines and is then silent."""
-    with process(*COMMAND, *arguments, stdin=subprocess.PIPE) as run:
+    with process(line, stdin=subprocess.PIPE) as run:
         assert run.stdin is not None
         run.stdin.write(source.read_bytes())
         run.stdin.flush()
@@ -74,10 +75,10 @@ def piped(source: Path, *arguments: object) -> Generator["subprocess.Popen[bytes
 
 
 @contextmanager
-def at_terminal(*arguments: object) -> Generator[tuple["subprocess.Popen[bytes]", int]]:
+def at_terminal(line: str) -> Generator[tuple["subprocess.Popen[bytes]", int]]:
     """Start a command at a terminal of its own; yield our end of that, too."""
     ours, theirs = pty.openpty()
-    with process(*COMMAND, *arguments, stdin=theirs, output=theirs) as started:
+    with process(line, stdin=theirs, out=theirs) as started:
         os.close(theirs)
         yield started, ours
     os.close(ours)
@@ -97,16 +98,18 @@ def read_until(fd: int, text: str | None) -> str:
     return shown
 
 
-def bash(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run a line of bash in which "$@" is the command."""
-    return subprocess.run(
-        ["bash", "-c", line, "bash", *COMMAND, *map(str, arguments)],
+def bash(line: str, status: int) -> "subprocess.CompletedProcess[str]":
+    """Run a line of bash, which must end in a status."""
+    ended = subprocess.run(
+        ["bash", "-c", line.replace("intercom-async", COMMAND)],
         capture_output=True,
         text=True,
         errors="replace",
         timeout=PATIENCE,
         check=False,
     )
+    assert ended.returncode == status, ended
+    return ended
 
 
 async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None:
@@ -127,13 +130,13 @@ async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None
 
 @pytest.mark.parametrize("in_container", [False, True])
 def test_sigterm_lets_requests_finish_and_ends_in_status_4(
-    simulator: IntercomSimulator, long_source: Path, *, in_container: bool
+    simulator: IntercomSimulator, many_pairs: Path, *, in_container: bool
 ) -> None:
-    container = ("unshare", "--fork", "--pid", "--kill-child") if in_container else ()
-    if subprocess.run([*container, "true"], capture_output=True, check=False).returncode:
+    container = "unshare --fork --pid --kill-child" if in_container else ""
+    if subprocess.run([*container.split(), "true"], capture_output=True, check=False).returncode:
         pytest.skip("no right to make a container")
-    detach = (*container, *COMMAND, "detach", long_source, "--json", "--concurrency", 2)
-    with process(*detach, "--journal", long_source.with_name("run.db")) as run:
+    line = f"detach {many_pairs} --json --concurrency 2 --journal run.db"
+    with process(line, container=container) as run:
         wait_until(lambda: simulator.applied.total() >= 4)
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
         first = children.read_text(encoding="ascii").split()[0] if in_container else run.pid
@@ -143,14 +146,14 @@ def test_sigterm_lets_requests_finish_and_ends_in_status_4(
     outcomes = json.loads(out)["outcomes"]
     assert outcomes["unknown"] == 0
     assert outcomes["detached"] == simulator.applied.total() < 1000
-    assert f"intercom-async detach {long_source}" in err.decode()
+    assert f"intercom-async detach {many_pairs}" in err.decode()
 
 
 def test_a_second_signal_of_either_kind_stops_at_once(
-    simulator: IntercomSimulator, source: Path
+    simulator: IntercomSimulator, pairs: Path
 ) -> None:
     simulator.faults.add(Fault.HANG, method="DELETE", probability=1.0)
-    with process(*COMMAND, "detach", source, "--json") as run:
+    with process(f"detach {pairs} --json") as run:
         assert run.stderr is not None
         wait_until(lambda: simulator.requests.by_method["DELETE"] >= 1)
         run.send_signal(signal.SIGTERM)
@@ -161,8 +164,8 @@ def test_a_second_signal_of_either_kind_stops_at_once(
     assert json.loads(out)["outcomes"]["unknown"] >= 1
 
 
-def test_a_silent_pipe_holds_nothing_up(simulator: IntercomSimulator, source: Path) -> None:
-    with piped(source, "detach", "-", "--json") as run:
+def test_a_silent_pipe_holds_nothing_up(simulator: IntercomSimulator, pairs: Path) -> None:
+    with piped("detach - --json", pairs) as run:
         wait_until(lambda: simulator.applied.total() == 3)
         run.send_signal(signal.SIGINT)
         assert run.stdout is not None
@@ -171,17 +174,17 @@ def test_a_silent_pipe_holds_nothing_up(simulator: IntercomSimulator, source: Pa
     assert (summary["outcomes"]["detached"], summary["input_ended"]) == (3, False)
 
 
-def test_a_limit_waits_for_no_line_behind_it(simulator: IntercomSimulator, source: Path) -> None:
-    with piped(source, "detach", "-", "--limit", 3) as run:
+def test_a_limit_waits_for_no_line_behind_it(simulator: IntercomSimulator, pairs: Path) -> None:
+    with piped("detach - --limit 3", pairs) as run:
         assert run.wait(PATIENCE) == 0
     assert simulator.applied.total() == 3
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\x04", 4), (signal.SIGTERM, 4)])
 def test_the_question_names_what_is_about_to_happen(
-    simulator: IntercomSimulator, source: Path, answer: str | int, status: int
+    simulator: IntercomSimulator, pairs: Path, answer: str | int, status: int
 ) -> None:
-    with at_terminal("detach", source) as (run, ours):
+    with at_terminal(f"detach {pairs}") as (run, ours):
         shown = read_until(ours, "[y/N]")
         assert (
             "Detach 3 contacts in Simulated workspace (US) as Joe Example "
@@ -199,37 +202,43 @@ def test_the_question_names_what_is_about_to_happen(
 
 
 @pytest.mark.usefixtures("simulator")
-def test_no_token_at_the_prompt_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("typed", "said", "status"),
+    [("token\n", "Joe Example", 0), ("\x04", "--token-file must be given", 2)],
+)
+def test_the_token_comes_from_a_hidden_prompt(
+    typed: str, said: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(TOKEN_VARIABLE)
     with at_terminal("whoami") as (run, ours):
         read_until(ours, "Intercom access token:")
-        os.write(ours, b"\x04")
-        assert "--token-file must be given" in read_until(ours, None)
-        assert run.wait(PATIENCE) == 2
+        os.write(ours, typed.encode())
+        shown = read_until(ours, None)
+        assert run.wait(PATIENCE) == status
+    assert said in shown
+    assert typed not in shown
 
 
 def test_a_terminal_as_input_is_told_what_is_waited_for(
-    simulator: IntercomSimulator, source: Path
+    simulator: IntercomSimulator, pairs: Path
 ) -> None:
-    with at_terminal("detach", "-", "--yes") as (run, ours):
+    with at_terminal("detach - --yes") as (run, ours):
         read_until(ours, "end with Ctrl-D")
-        os.write(ours, source.read_bytes() + b"\x04")
+        os.write(ours, pairs.read_bytes() + b"\x04")
         read_until(ours, None)
         assert run.wait(PATIENCE) == 0
     assert simulator.applied.total() == 3
 
 
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_disturbs_nothing(source: Path, closed: str) -> None:
-    journal = source.with_name("run.db")
-    ended = bash(f'"$@" {closed}', "detach", source, "--json", "--journal", journal)
-    assert ended.returncode == 0, ended.stderr
-    assert len(settled_in(journal)) == 3
+def test_a_closed_stream_disturbs_nothing(pairs: Path, closed: str) -> None:
+    bash(f"intercom-async detach {pairs} --json --journal run.db {closed}", 0)
+    assert len(settled_in("run.db")) == 3
 
 
 @pytest.mark.usefixtures("simulator")
 @pytest.mark.parametrize(
-    "arguments",
+    "line",
     [
         "detach nowhere",
         "find --email nobody@x.example",
@@ -238,49 +247,42 @@ def test_a_closed_stream_disturbs_nothing(source: Path, closed: str) -> None:
         "export run.db --jsonl",
     ],
 )
-def test_a_reader_that_has_gone_ends_a_command_in_status_4(
-    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path / "run.db", map(pair, range(5000)))
+def test_a_reader_that_has_gone_ends_a_command_in_status_4(line: str) -> None:
+    write(Path("run.db"), map(pair, range(5000)))
     ours, theirs = os.pipe()
     os.close(ours)
-    with process(*COMMAND, *arguments.split(), output=theirs) as run:
+    with process(line, out=theirs) as run:
         os.close(theirs)
         assert run.wait(PATIENCE) == 4
 
 
 def test_a_reader_of_results_that_has_gone_stops_the_run(
-    simulator: IntercomSimulator, long_source: Path
+    simulator: IntercomSimulator, many_pairs: Path
 ) -> None:
-    line = '"$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}'
-    ended = bash(line, "detach", long_source, "--output", "-", "--concurrency", 4)
-    assert ended.returncode == 4
+    detach = f"intercom-async detach {many_pairs} --output - --concurrency 4"
+    ended = bash(f"{detach} | head -1 >/dev/null; exit ${{PIPESTATUS[0]}}", 4)
     assert "pairs accounted for" in ended.stderr
     assert simulator.applied.total() < 1000
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 @pytest.mark.parametrize(
-    ("line", "full"),
-    [('"$@" --json > /dev/full', "standard output"), ('"$@" --output /dev/full', "/dev/full")],
+    ("options", "full"),
+    [("--json > /dev/full", "standard output"), ("--output /dev/full", "/dev/full")],
 )
-def test_a_full_disk_is_named_and_keeps_the_summary(source: Path, line: str, full: str) -> None:
-    ended = bash(line, "detach", source)
-    assert ended.returncode == 3
-    assert "3 pairs accounted for" in ended.stderr
-    assert f"{full}: No space left on device" in ended.stderr
+def test_a_full_disk_is_named_and_keeps_the_summary(pairs: Path, options: str, full: str) -> None:
+    said = bash(f"intercom-async detach {pairs} {options}", 3).stderr
+    assert "3 pairs accounted for" in said
+    assert f"{full}: No space left on device" in said
 
 
 def test_an_encoding_that_lacks_a_letter_spells_it(simulator: IntercomSimulator) -> None:
     simulator.workspace.add_admin(name="Łódź ✓", admin_id=simulator.admin_id)
-    ended = bash('PYTHONIOENCODING=cp1252 "$@"', "whoami")
-    assert ended.returncode == 0
-    assert "\\u0141" in ended.stdout
+    assert "\\u0141" in bash("PYTHONIOENCODING=cp1252 intercom-async whoami", 0).stdout
 
 
 def test_ctrl_c_while_the_command_line_is_read_is_told_and_ends_in_status_4(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -288,21 +290,16 @@ def test_ctrl_c_while_the_command_line_is_read_is_told_and_ends_in_status_4(
     other = typer.Typer()
     other.command()(interrupted)
     monkeypatch.setattr("intercom_async.cli.app.app", other)
-    monkeypatch.setattr(sys, "argv", ["intercom-async"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 4
-    assert capsys.readouterr().err == "interrupted\n"
+    assert shell("", 4).err == "interrupted\n"
 
 
 @pytest.mark.usefixtures("simulator")
-def test_ctrl_c_after_the_end_changes_no_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_after_the_end_changes_no_exit_status(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def leave(status: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         raise SystemExit(status)
 
-    monkeypatch.setattr(sys, "argv", ["intercom-async", "whoami"])
     monkeypatch.setattr(sys, "exit", leave)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
+    shell("whoami")

@@ -1,18 +1,15 @@
 """Journals, undo, dry runs and find, as a person meets them on the command line."""
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
-from tests.cli.journals import session, write
+from tests.cli.journals import cut_off
 from tests.support.rows import rows_in
 
 Pairs = list[tuple[str, str]]
@@ -40,38 +37,13 @@ def interrupt(shell: Shell, simulator: IntercomSimulator) -> tuple[Pairs, Ended]
     return pairs, ended
 
 
-def test_an_interrupted_run_goes_on_where_it_was(
-    shell: Shell, simulator: IntercomSimulator
-) -> None:
-    pairs, ended = interrupt(shell, simulator)
-    assert "requests in flight finish; press Ctrl-C again to stop at once" in ended.err
-    assert "to go on:\n  intercom-async detach pairs.csv --journal run.db" in ended.err
-    outcomes, done = json.loads(ended.out)["outcomes"], simulator.applied.total()
-    assert (outcomes["unknown"], outcomes["detached"]) == (0, done)
-    summary = json.loads(shell("detach pairs.csv --journal run.db --json").out)
-    assert (summary["settled_before"], summary["total"]) == (done, _LONG - done)
-    assert simulator.applied == dict.fromkeys(pairs, 1)
-
-
 def test_inputs_that_were_not_read_to_their_ends_are_read_one_by_one(
     shell: Shell, simulator: IntercomSimulator
 ) -> None:
     pairs = simulator.workspace.populate(conversations=6)
-
-    async def first_of(read: Pairs) -> AsyncIterator[tuple[str, str]]:
-        yield read[0]
-        await asyncio.Event().wait()
-
-    async def read_one_of(file: Path, read: Pairs) -> None:
-        kept = Journal(JOURNAL, source=Source(kind="file", name=str(file)))
-        async with (
-            IntercomClient("token", base_url=simulator.url, admin_id=simulator.admin_id) as client,
-            client.detach_contacts(first_of(read), journal=kept) as run,
-        ):
-            await anext(aiter(run))
-
-    for file, read in ((PAIRS, pairs[:3]), (Path("other.csv"), pairs[3:])):
-        asyncio.run(read_one_of(write_csv(file, read), read))
+    write_csv(PAIRS, pairs[:3])
+    write_csv(Path("other.csv"), pairs[3:])
+    cut_off(JOURNAL, simulator.url, ("file", "pairs.csv"), ("file", "other.csv"))
     said = shell("detach run.db", 1).err
     assert "had not read other.csv to its end; reading on" in said
     assert "an input (pairs.csv) was not read to its end; for the rest" in said
@@ -95,16 +67,23 @@ def test_an_input_that_was_moved_is_told_and_read_where_it_is(
     shell("report run.db")
 
 
-def test_a_run_that_stopped_reading_its_file_reads_on_in_it_even_after_another_input(
+def test_an_interrupted_run_goes_on_where_it_was_even_after_another_input(
     shell: Shell, simulator: IntercomSimulator
 ) -> None:
-    pairs, _ = interrupt(shell, simulator)
+    pairs, ended = interrupt(shell, simulator)
+    assert "requests in flight finish; press Ctrl-C again to stop at once" in ended.err
+    assert "to go on:\n  intercom-async detach pairs.csv --journal run.db" in ended.err
+    outcomes, done = json.loads(ended.out)["outcomes"], simulator.applied.total()
+    assert (outcomes["unknown"], outcomes["detached"]) == (0, done)
     write_csv(Path("other.csv"), [("999999999", "0" * 24)])
     shell("detach other.csv --journal run.db")
     shell("report run.db", 1)
     elsewhere = shell("detach run.db --base-url http://127.0.0.1:9", 2)
     assert "the journal run.db belongs to a run with base_url" in elsewhere.err
-    assert "pairs.csv to its end; reading on" in shell("detach run.db").err
+    ended = shell("detach run.db --json")
+    assert "pairs.csv to its end; reading on" in ended.err
+    summary = json.loads(ended.out)
+    assert done < summary["settled_before"] == _LONG - summary["total"]
     assert simulator.applied == dict.fromkeys(pairs, 1)
     assert json.loads(shell("detach run.db --json").out)["total"] == 0
 
@@ -179,11 +158,7 @@ def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
     pairs = pairs_of(simulator, 3)
     admin = simulator.workspace.add_admin()
     shell(f"detach pairs.csv --journal run.db --admin-id {admin}")
-    cut = session(read=False, source_kind="undo", source_name="run.db")
-    write(
-        Path("run.undo.db"), [], [cut], operation="attach",
-        base_url=simulator.url, workspaces=[("", "simulator", None)],
-    )  # fmt: skip
+    cut_off(Path("run.undo.db"), simulator.url, ("undo", "run.db"), operation="attach")
     said = shell("attach run.undo.db").err
     assert "had not read run.db to its end; reading on" in said
     assert {row.admin_id for row in rows_in(Path("run.undo.db")).values()} == {admin}
@@ -207,16 +182,6 @@ def test_a_journal_of_another_kind_or_address_is_refused_and_a_damaged_one(
     assert "the journal run.db is damaged" in shell("detach run.db", 2).err
 
 
-def test_a_dry_run_says_what_would_be_and_changes_nothing(
-    shell: Shell, simulator: IntercomSimulator
-) -> None:
-    write_csv(PAIRS, [*pairs_of(simulator, 5), ("no-such", "x")])
-    said = shell("detach pairs.csv --dry-run").err
-    assert "nothing was changed" in said
-    assert "5 would be detached" in said
-    assert simulator.applied.total() == 0
-
-
 def test_found_pairs_can_be_piped_into_a_detach(
     shell: Shell, simulator: IntercomSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,14 +203,3 @@ def test_found_pairs_can_be_piped_into_a_detach(
     assert nothing.out == "conversation_id,contact_id\n"
     assert "1 conversation without another contact, left alone" in nothing.err
     assert "not found: nobody@b.example" in shell("find --email nobody@b.example", 1).err
-
-
-def test_a_list_that_is_not_complete_does_not_pass_for_one(
-    shell: Shell, simulator: IntercomSimulator
-) -> None:
-    contact, other = (simulator.workspace.add_contact() for _ in range(2))
-    simulator.workspace.add_conversation([contact, other])
-    fault = simulator.faults.add(Fault.UNAUTHORIZED, match=lambda _, path: "search" in path)
-    PAIRS.write_text(shell(f"find --contact {contact}", 3).out, encoding="utf-8")
-    simulator.faults.remove(fault)
-    assert json.loads(shell("detach pairs.csv --json", 1).out)["bad_lines"] == 1

@@ -57,59 +57,49 @@ def text_of(html: str) -> str:
     return " ".join(" ".join(ET.fromstring(html).itertext()).split())
 
 
-def test_a_complete_run_says_so_and_ends_in_status_0(shell: Shell) -> None:
-    write(RUN, [pair(1), pair(2, "already_absent"), pair(3, "conversation_missing")])
-    ended = shell("report run.db")
-    assert ended.out.startswith("Every pair is settled.\n")
-    assert "detach, Acme, ab12cd, region eu" in ended.out
-    assert "To go on" not in ended.out
+def unread(kind: str | None) -> list[Any]:
+    return [session(read=False, source_kind=kind)]
+
+
+LIST, GO_ON = "export 'my run.db' --csv --state unsettled", "detach 'my run.db' --region eu"
+
+
+@pytest.mark.parametrize(
+    ("rows", "sessions", "facts", "status", "said", "commands"),
+    [
+        ([pair(1), pair(2, "already_absent")], None, {}, 0, "Every pair is settled.", []),
+        ([pair(1, "already_absent")], None, {}, 0, "No contact was in its conversation.", []),
+        ([pair(1, "refused_last_contact")], None, {}, 0, "1 refused last contact: it is the", []),
+        ([pair(1), failed(2)], None, {}, 1, "1 pair is not settled.", [LIST, GO_ON]),
+        ([failed(1)], None, {"operation": "attach"}, 1, "1 pair is not settled.",
+         [LIST, "attach 'my run.db' --region eu"]),
+        ([failed(1)], None, {"base_url": "https://api.intercom.io"}, 1, "1 pair is not settled.",
+         [LIST, "detach 'my run.db'"]),
+        ([failed(1)], None, {"base_url": "http://[::1]:80"}, 1, "1 pair is not settled.",
+         [LIST, "detach 'my run.db' --base-url 'http://[::1]:80'"]),
+        ([pair(1)], unread("file"), {}, 1, "Every pair so far is settled. The input", [GO_ON]),
+        ([pair(1)], unread("standard input"), {}, 1, "The input (standard input) was not", []),
+        ([pair(1)], unread(None), {}, 1, "The input (pairs from a program) was not", []),
+        ([pair(1)], unread("undo"), {"operation": "attach"}, 1, "The input was not read to its",
+         ["attach --undo /inputs/pairs.csv --journal 'my run.db' --region eu"]),
+        ([], None, {}, 0, "The input was empty.", []),
+        ([], [], {"workspaces": []}, 1, "Nothing was recorded yet.", []),
+    ],
+)  # fmt: skip
+def test_a_report_says_what_is_left_and_gives_the_commands_that_list_and_finish_it(
+    rows: list[Any],
+    sessions: list[Any] | None,
+    facts: dict[str, Any],
+    status: int,
+    said: str,
+    commands: list[str],
+    shell: Shell,
+) -> None:
+    write(Path("my run.db"), rows, sessions, **facts)
+    ended = shell("report 'my run.db'", status)
+    assert said in ended.out
+    assert re.findall(r"^  intercom-async (.*)$", ended.out, re.MULTILINE) == commands
     assert not ended.err
-
-
-@pytest.mark.parametrize(
-    ("facts", "finishing"),
-    [
-        ({}, "detach 'my run.db' --region eu"),
-        ({"base_url": "https://api.intercom.io"}, "detach 'my run.db'"),
-        ({"base_url": "http://[::1]:80"}, "detach 'my run.db' --base-url 'http://[::1]:80'"),
-        ({"operation": "attach"}, "attach 'my run.db' --region eu"),
-    ],
-)
-def test_a_run_with_pairs_left_gives_the_commands_that_list_and_finish_them(
-    shell: Shell, facts: dict[str, Any], finishing: str
-) -> None:
-    write(Path("my run.db"), [pair(1), failed(2)], **facts)
-    text = shell("report 'my run.db'", 1).out
-    assert text.startswith("1 pair is not settled.\n")
-    commands = ["export 'my run.db' --csv --state unsettled", finishing]
-    assert re.findall(r"^  intercom-async (.*)$", text, re.MULTILINE) == commands
-
-
-@pytest.mark.parametrize(
-    ("facts", "said", "go_on"),
-    [
-        ({}, "Every pair so far is settled.", "detach run.db --region eu"),
-        ({"source_kind": "standard input", "source_name": None}, "(standard input) was not", None),
-        ({"source_kind": None, "source_name": None}, "(pairs from a program) was not", None),
-        ({"source_kind": "undo"}, "not read", "--undo /inputs/pairs.csv --journal run.db"),
-    ],
-)
-def test_an_input_that_was_not_read_to_its_end_leaves_a_run_incomplete(
-    shell: Shell, facts: dict[str, Any], said: str, go_on: str | None
-) -> None:
-    write(RUN, [pair(1)], [session(read=False, **facts)])
-    text = shell("report run.db", 1).out
-    assert said in text
-    assert (go_on or "") in text
-    assert ("To go on" in text) is (go_on is not None)
-
-
-def test_an_empty_input_and_an_empty_journal_differ(shell: Shell) -> None:
-    write(RUN, [])
-    assert shell("report run.db").out.startswith("The input was empty.")
-    RUN.unlink()
-    write(RUN, [], [], workspaces=[])
-    assert "Nothing was recorded yet." in text_of(page_of(shell))
 
 
 def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(shell: Shell) -> None:
@@ -128,6 +118,7 @@ def test_the_numbers_are_those_of_the_sessions_and_of_the_rows(shell: Shell) -> 
     assert sum(column["unsettled"] for column in columns) == 3
     text = shell("report run.db", 1).out
     for line in (
+        r"run\.db, detach, Acme, ab12cd, region eu, 2025-01-31 22:00:00 to ",
         r"Pairs +1,506 +1,501 settled, 1,001 in earlier sessions",
         r"Requests +1,519 ",
         r"Retries +13 ",
@@ -191,20 +182,6 @@ def test_every_answer_that_a_pair_can_fail_with_has_a_meaning(shell: Shell) -> N
     assert "another error" not in text
 
 
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [
-        ("refused_last_contact", "3 refused last contact: it is the last contact of its"),
-        ("already_absent", "No contact was in its conversation."),
-    ],
-)
-def test_settled_pairs_that_somebody_should_look_at_are_shown(
-    shell: Shell, state: str, said: str
-) -> None:
-    write(RUN, [pair(n, state) for n in range(1, 4)])
-    assert said in shell("report run.db").out
-
-
 def test_any_number_of_causes_gives_a_short_text_and_a_bounded_page(shell: Shell) -> None:
     rows = [failed(n, code=f"code_{n % 300}", request_id=NASTY, error=NASTY) for n in range(6000)]
     write(RUN, rows)
@@ -226,7 +203,7 @@ def test_control_codes_reach_neither_terminal_nor_page(shell: Shell) -> None:
     assert "&lt;script&gt;" in html
 
 
-def test_a_text_fits_80_columns_but_for_commands(
+def test_a_text_fits_80_columns_but_for_commands_and_is_coloured_for_who_wants_it(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -234,12 +211,6 @@ def test_a_text_fits_80_columns_but_for_commands(
     write(RUN, [*rows, pair(2000, "unknown"), pair(2001, "refused_last_contact")], sessions)
     for line in shell("report run.db", 1).out.splitlines():
         assert len(line) <= 80 or line.startswith("  intercom-async"), line
-
-
-def test_colours_are_for_terminals_that_want_them(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(RUN, *a_bad_night())
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[" in shell("report run.db", 1).out
     monkeypatch.setenv("NO_COLOR", "1")
@@ -292,16 +263,6 @@ def test_the_picture_has_the_outcomes_and_the_chart_and_fetches_nothing(shell: S
     for shown in ("5 pairs are not settled.", "detached", "99.7%", "Pairs over time", "quota"):
         assert shown in text
     assert not re.search(r"@font-face|@import|url\((?!#)|href", SVG.read_text("utf-8"))
-
-
-@pytest.mark.parametrize("content", [None, b"", b"conversation_id,contact_id\n1,2\n"])
-def test_what_is_no_journal_ends_in_status_2(shell: Shell, content: bytes | None) -> None:
-    if content is not None:
-        RUN.write_bytes(content)
-    ended = shell("report run.db --html run.html", 2)
-    assert "journal" in ended.err
-    assert not ended.out
-    assert not HTML.exists()
 
 
 @pytest.mark.parametrize("seconds", [60, 3600, 400 * 86400])

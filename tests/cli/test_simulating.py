@@ -1,4 +1,4 @@
-"""`simulate`: faults by their names, a picture of the quota; `demo`: stopped and gone on with."""
+"""`simulate`: serves, with faults by their names and a picture of the quota; `demo`."""
 
 import asyncio
 import io
@@ -8,12 +8,29 @@ import pytest
 from rich.console import Console
 
 from intercom_async import IntercomClient, InvalidArgumentError
-from intercom_async.cli.demo import DemoOptions, demo
+from intercom_async.cli import demo
+from intercom_async.cli.demo import DemoOptions
 from intercom_async.cli.exit_status import ExitStatus
 from intercom_async.cli.simulating import SHARE, order, picture
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, press_ctrl_c
 from tests.simulator.asking import until
+
+PAIRS, PEOPLE = Path("pairs.csv"), Path("people.csv")
+
+
+def test_simulate_writes_its_files_for_their_owner_alone_and_serves_until_ctrl_c(
+    shell: Shell,
+) -> None:
+    presser = press_ctrl_c(PEOPLE.exists)
+    out = shell("simulate --port 0 --conversations 2 --pairs pairs.csv --people people.csv").out
+    presser.join()
+    assert "serving on http://127.0.0.1:" in out
+    header, *lines = PAIRS.read_text("utf-8").splitlines()
+    assert (header, len(lines)) == ("conversation_id,contact_id", 2)
+    written = ["email", "person-0@customer.example", "person-1@customer.example"]
+    assert PEOPLE.read_text("utf-8").splitlines() == written
+    assert {path.stat().st_mode & 0o777 for path in (PAIRS, PEOPLE)} == {0o600}
 
 
 def test_faults_are_ordered_by_their_names() -> None:
@@ -25,21 +42,9 @@ def test_faults_are_ordered_by_their_names() -> None:
     assert ordered == [(fault, SHARE, None) for fault in faults]
 
 
-def test_what_cannot_be_used_is_named_after_the_files_were_written_for_their_owner_alone(
-    shell: Shell, simulator: IntercomSimulator
-) -> None:
-    said = shell("simulate --faults html,outgae", 2).err
-    assert "one or more of outage, html, late, latency" in said
-    assert "not 'outgae'" in said
+def test_a_port_that_is_taken_is_named(shell: Shell, simulator: IntercomSimulator) -> None:
     port = simulator.url.rpartition(":")[2]
-    files = "--conversations 2 --pairs pairs.csv --people people.csv"
-    assert "--port must be a free port" in shell(f"simulate --port {port} {files}", 2).err
-    pairs, people = Path("pairs.csv"), Path("people.csv")
-    header, *lines = pairs.read_text("utf-8").splitlines()
-    assert (header, len(lines)) == ("conversation_id,contact_id", 2)
-    written = ["email", "person-0@customer.example", "person-1@customer.example"]
-    assert people.read_text("utf-8").splitlines() == written
-    assert {path.stat().st_mode & 0o777 for path in (pairs, people)} == {0o600}
+    assert "--port must be a free port" in shell(f"simulate --port {port}", 2).err
 
 
 async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
@@ -54,34 +59,47 @@ async def test_the_picture_shows_what_is_used_refused_and_answered() -> None:
         assert text in shown.getvalue()
 
 
-async def test_a_demo_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    journal = tmp_path / "demo.db"
-    out = io.StringIO()
-    console = Console(file=out, width=300)
+class TestDemo:
+    @pytest.fixture
+    def out(self) -> io.StringIO:
+        return io.StringIO()
 
-    async def show() -> ExitStatus:
-        return await demo(DemoOptions(pairs=300, journal=journal), console)
+    @pytest.fixture
+    def console(self, out: io.StringIO) -> Console:
+        return Console(file=out, width=300, record=True)
 
-    first = asyncio.create_task(show())
-    await until(journal.exists)
-    await asyncio.sleep(0.05)
-    first.cancel()
-    await asyncio.wait({first})
-    assert await show() is ExitStatus.SETTLED, out.getvalue()
-    assert await show() is ExitStatus.SETTLED
-    text = out.getvalue()
-    assert text.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
-    assert "the rest of 300 contacts" in text
-    assert "All 0 results agree" in text  # the third time there was nothing to do
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_every_result_is_checked(self, console: Console, out: io.StringIO) -> None:
+        assert await demo.demo(DemoOptions(pairs=400, limit=167), console) == 0, out.getvalue()
+        assert "All 400 results agree" in out.getvalue()
+        assert "the simulator refused 0 requests (0.00%); " in out.getvalue()
 
+    @pytest.mark.asyncio(loop_factories=["driven"])
+    async def test_a_result_that_is_not_so_is_noticed(
+        self, console: Console, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(demo, "_FAULTS", ())
+        monkeypatch.setattr(demo, "_GONE", frozenset[str]())
+        assert await demo.demo(DemoOptions(pairs=3), console) == 1
+        assert "3 results disagree" in out.getvalue()
 
-async def test_a_demo_draws_its_last_screen_and_refuses_the_journal_of_another_one(
-    tmp_path: Path,
-) -> None:
-    journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
-    console = Console(file=io.StringIO(), record=True)
-    await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
-    assert "results&#160;agree" in svg.read_text("utf-8")
-    for pairs, seed in ((3, 2), (2, 1)):
-        with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
-            await demo(DemoOptions(pairs=pairs, seed=seed, journal=journal), console)
+    async def test_a_demo_goes_on_where_it_was_stopped_unless_it_is_another_one(
+        self, console: Console, out: io.StringIO, tmp_path: Path
+    ) -> None:
+        journal, svg = tmp_path / "demo.db", tmp_path / "demo.svg"
+        options = DemoOptions(pairs=300, journal=journal, svg=svg)
+        first = asyncio.create_task(demo.demo(options, console))
+        await until(journal.exists)
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.wait({first})
+        for _ in range(2):
+            assert await demo.demo(options, console) is ExitStatus.SETTLED, out.getvalue()
+        text = out.getvalue()
+        assert text.startswith("In up to 10 s, 300 contacts are detached on a simulated Intercom")
+        assert "the rest of 300 contacts" in text
+        assert "All 0 results agree" in text  # the third time there was nothing to do
+        assert "results&#160;agree" in svg.read_text("utf-8")
+        for pairs, seed in ((300, 2), (299, 1)):
+            with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
+                await demo.demo(DemoOptions(pairs=pairs, seed=seed, journal=journal), console)

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from intercom_async.client import TOKEN_VARIABLE
-from intercom_async.simulator import IntercomSimulator
-from tests.cli.conftest import Command
+from tests.cli.conftest import Shell, serving
 
 TOKEN = "dG9rOmEtdG9rZW4tb2YtdGVzdHM="
 
@@ -20,15 +18,10 @@ TOKEN = "dG9rOmEtdG9rZW4tb2YtdGVzdHM="
         f'" {TOKEN} "\r\n'.encode("utf-8-sig"),
     ],
 )
-def test_a_token_is_sent_whatever_an_editor_puts_around_it(
-    data: bytes, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, "another")
-    file = tmp_path / "token"
-    file.write_bytes(data)
-    with IntercomSimulator(token=TOKEN) as simulator:
-        ended = command("whoami", "--token-file", file, "--base-url", simulator.url)
-    assert ended.status == 0
+def test_a_token_is_sent_whatever_an_editor_puts_around_it(data: bytes, shell: Shell) -> None:
+    Path("token.txt").write_bytes(data)
+    with serving(token=TOKEN) as simulator:  # the environment holds another one
+        shell(f"whoami --token-file token.txt --base-url {simulator.url}")
 
 
 @pytest.mark.parametrize(
@@ -43,12 +36,8 @@ def test_a_token_is_sent_whatever_an_editor_puts_around_it(
         TOKEN.encode() * 500,
     ],
 )
-def test_what_is_no_token_is_refused_and_not_shown(
-    data: bytes, command: Command, tmp_path: Path
-) -> None:
-    file = tmp_path / "token"
-    file.write_bytes(data)
-    ended = command("whoami", "--token-file", file)
-    assert ended.status == 2
-    assert "--token-file must be a text file with only the token, not '/" in ended.err
-    assert TOKEN not in ended.err
+def test_what_is_no_token_is_refused_and_not_shown(data: bytes, shell: Shell) -> None:
+    Path("token.txt").write_bytes(data)
+    said = shell("whoami --token-file token.txt", 2).err
+    assert "--token-file must be a text file with only the token, not 'token.txt'" in said
+    assert TOKEN not in said

@@ -113,15 +113,6 @@ async def test_a_hanging_request_is_answered_once_released(fault: Fault, scene: 
     assert scene.applied
 
 
-@pytest.mark.asyncio(loop_factories=["driven"])
-async def test_a_late_reply_is_late(scene: Scene) -> None:
-    loop = asyncio.get_running_loop()
-    scene.sim.faults.add(Fault.LATENCY, seconds=30)
-    began = loop.time()
-    assert (await scene.detach()).status == 200
-    assert loop.time() - began == pytest.approx(30, abs=1)
-
-
 def draw(
     method: str = "GET", path: str = "/me", *, plan: FaultPlan, count: int = 1
 ) -> list[Fault | None]:
@@ -162,10 +153,11 @@ class TestPlan:
         plan.clear()
         assert draw("DELETE", "/conversations/7", plan=plan) == [None]
 
-    @pytest.mark.parametrize("options", [{"probability": 1.1}, {"times": 0}])
-    def test_what_makes_no_sense_is_refused_by_name(self, options: Facts) -> None:
-        with pytest.raises(InvalidArgumentError, match=next(iter(options))):
-            FaultPlan().add(Fault.HANG, **options)
+    def test_what_makes_no_sense_is_refused_by_name(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="probability"):
+            FaultPlan().add(Fault.HANG, probability=1.1)
+        with pytest.raises(InvalidArgumentError, match="times"):
+            FaultPlan().add(Fault.HANG, times=0)
 
     @pytest.mark.intercom_simulator(limit=1)
     async def test_a_request_the_quota_refused_changes_nothing_and_uses_up_no_fault(

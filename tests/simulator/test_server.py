@@ -109,17 +109,6 @@ class TestCounts:
 
 
 class TestLife:
-    async def test_it_has_an_address_and_a_clock_once_it_is_started_and_starts_once(self) -> None:
-        sim = IntercomSimulator()
-        with pytest.raises(ClientStateError, match="address"):
-            _ = sim.url
-        with pytest.raises(ClientStateError, match="clock"):
-            sim.now()
-        await sim.aclose()
-        async with sim:
-            with pytest.raises(ClientStateError, match="running"):
-                await sim.start()
-
     @pytest.mark.parametrize("turns", range(5))
     async def test_a_connection_that_comes_as_it_closes_is_dropped_as_any_other(
         self, turns: int
@@ -136,15 +125,22 @@ class TestLife:
                 assert connection.recv(1) == b""
         gc.collect()  # what was left open would warn here
 
-    async def test_it_comes_back_at_its_address_with_everything_it_knew(
+    async def test_it_starts_once_and_comes_back_at_its_address_with_everything_it_knew(
         self, session: aiohttp.ClientSession
     ) -> None:
         sim = IntercomSimulator()
         ask = Ask(sim, session)
         (pair,) = sim.workspace.populate(conversations=1)
+        with pytest.raises(ClientStateError, match="address"):
+            _ = sim.url
+        with pytest.raises(ClientStateError, match="clock"):
+            sim.now()
+        await sim.aclose()
         async with sim:
             url = sim.url
             assert (await ask.detach(*pair)).status == 200
+            with pytest.raises(ClientStateError, match="running"):
+                await sim.start()
         with pytest.raises(aiohttp.ClientConnectionError):
             await ask("GET", "/me")
         async with sim:
