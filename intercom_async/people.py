@@ -229,7 +229,8 @@ class PairSearch:
                     group.clear()
         yield await people.begin([*group.values()])
         while left := await people.left(wire.FILTERS):
-            yield await people.begin([_person(one.by, one.value) for one in left])
+            again = [replace(_person(one.by, one.value), value=one.value) for one in left]
+            yield await people.begin(again)
 
     # --- searching -----------------------------------------------------------------------------
 
@@ -314,8 +315,8 @@ async def _forget_ended(searching: set[asyncio.Task[None]], *, wait: bool = True
     """Forget the searches that have ended, and raise their errors; `wait` until one has."""
     patience = None if wait else 0
     done, _ = await asyncio.wait(searching, timeout=patience, return_when="FIRST_COMPLETED")
-    searching -= done
     for task in done:
+        searching.remove(task)
         task.result()
 
 

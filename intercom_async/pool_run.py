@@ -265,8 +265,12 @@ class PoolRun(Run[PoolResult, PoolSummary]):
     def summary(self) -> PoolSummary:
         """The run in numbers, up to now."""
         workspaces = {key: part.summary for key, part in self._parts.items()}
+        if not self._complete:  # any workspace may have more pairs in what was not read
+            workspaces = {
+                key: attrs.evolve(one, input_ended=False) for key, one in workspaces.items()
+            }
         summary = PoolSummary.of(workspaces, elapsed=self._elapsed)
-        return summary if self._complete else attrs.evolve(summary, input_ended=False)
+        return attrs.evolve(summary, input_ended=summary.input_ended and self._complete)
 
     # --- beginning and end ---------------------------------------------------------------------
 

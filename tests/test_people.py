@@ -271,6 +271,17 @@ class TestInARun:
         assert summary.outcomes[Outcome.DETACHED] == len(pairs)
         assert second.summary.states == people_in(path) == {"done": 3}
 
+    async def test_a_person_whose_name_cannot_be_an_id_is_taken_up_once_in_each_session(
+        self, sim: IntercomSimulator, client: IntercomClient, tmp_path: Path
+    ) -> None:
+        for given in ([" a\x00b"], None):
+            search = client.find_pairs(given, by="external-id")
+            async with asyncio.timeout(5):
+                await client.detach_contacts(
+                    search, admin_id=sim.admin_id, journal=tmp_path / "run.db"
+                )
+            assert search.summary.total == 1
+
     async def test_a_refused_token_stops_the_run_and_no_person_is_lost(
         self, sim: IntercomSimulator, client: IntercomClient, tmp_path: Path
     ) -> None:

@@ -236,7 +236,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
             await self._work_off(self._new_pairs())
             await self._end_input()
         if self._left_unread and self._drain:
-            await self._work_off(self._rows(Wanted.LEFT))
+            await self._work_off(self._rows(Wanted.LEFT), kept=True)
             self._left_unread = False
 
     async def _second_try(self) -> None:
@@ -368,12 +368,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
 
     # --- sources -------------------------------------------------------------------------------
 
-    async def _work_off(self, source: AsyncGenerator[list[Item]]) -> None:
+    async def _work_off(self, source: AsyncGenerator[list[Item]], *, kept: bool = False) -> None:
         """Send what a source has; once the run stops, give the results of that instead."""
         async with aclosing(source):
             async for items in source:
                 if self._is_stopping():
-                    await self._leave(items)
+                    await self._leave(items, kept=kept)
                 else:
                     for item in items:
                         self._pairs.admit(item)
@@ -617,11 +617,11 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 )
             )
 
-    async def _leave(self, items: Sequence[Item]) -> None:
-        """Give the results of pairs that will not be sent, and write their rows."""
+    async def _leave(self, items: Sequence[Item], *, kept: bool = False) -> None:
+        """Give the results of pairs that will not be sent, and write their rows unless `kept`."""
         if isinstance(self._failure, JournalError):
             return
-        if self._session is not None:
+        if self._session is not None and not kept:
             # A pair that the input named must not count as left over.
             await asyncio.gather(*(self._session.write(self._row_left(one)) for one in items))
         for item in items:

@@ -111,6 +111,19 @@ class TestSecondSession:
         assert len(begun) > 130
         assert seen == Counter(set(pairs) - settled)
 
+    async def test_stopped_it_does_not_write_the_rows_again_that_it_leaves_as_they_were(
+        self, sim: IntercomSimulator, client: IntercomClient, path: Path
+    ) -> None:
+        pairs = sim.workspace.populate(conversations=1000)
+        async with client.detach_contacts(pairs, journal=path) as run:
+            async for _ in run:
+                run.stop()
+        before = rows_in(path)
+        sim.faults.add(Fault.UNAUTHORIZED, method="DELETE")
+        summary = await client.detach_contacts(journal=path, concurrency=1)
+        assert summary.outcomes[Outcome.NOT_ATTEMPTED] > 800
+        assert sum(row != before[pair] for pair, row in rows_in(path).items()) < 300
+
 
 class TestBelonging:
     async def test_another_workspaces_token_is_refused_naming_both_and_nothing_is_sent(

@@ -89,6 +89,7 @@ class TestEveryPair:
                 await run
             assert len(places["ws0"].applied) == 10
             assert not run.summary.input_ended
+            assert not run.summary.workspaces["ws0"].input_ended
 
     async def test_a_dry_run_changes_none_and_an_undo_puts_all_back(self, path: Path) -> None:
         async with nothing_left_behind(), town(3) as places, IntercomPool(places.access) as pool:
