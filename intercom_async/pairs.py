@@ -1,5 +1,6 @@
 """What a run accepts as a pair: a `Detach`, a sequence of ids, a mapping or a database row."""
 
+import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
@@ -9,6 +10,9 @@ from intercom_async.ids import LONGEST_ID, check_id
 
 COLUMNS: Final = ("conversation_id", "contact_id", "admin_id")
 REQUIRED: Final = COLUMNS[:2]
+
+_REFUSED: Final = re.compile("[\0\ud800-\udfff]")
+"""What no database takes in a text."""
 
 
 class _NamedRow(Protocol):
@@ -70,7 +74,8 @@ RoutedPair: TypeAlias = tuple[str, Detach, InvalidArgumentError | None]
 def as_routed(item: object, place: int) -> RoutedPair:
     """Return the workspace and the pair of an item, as `as_detach` does for a pair alone."""
     workspace, rest = _parted(item)
-    if not isinstance(workspace, str) or not workspace or _ids_of(rest) is None:
+    named = isinstance(workspace, str) and workspace and not _REFUSED.search(workspace)
+    if not named or _ids_of(rest) is None:
         raise InvalidArgumentError(
             f"pairs, item {place},",
             item,

@@ -11,7 +11,7 @@ import pytest
 
 from intercom_async import Detach
 from intercom_async.errors import InvalidArgumentError
-from intercom_async.pairs import as_detach
+from intercom_async.pairs import as_detach, as_routed
 
 
 class Record:
@@ -98,6 +98,14 @@ def test_each_form_of_a_pair_is_taken_a_third_id_is_the_admins(
 def test_what_is_no_pair_at_all_raises_and_names_its_place(item: object) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^pairs, item 7, must be a Detach, "):
         as_detach(item, 7)
+
+
+@pytest.mark.parametrize("workspace", [None, 7, "", "acme\udcff", "acme\0"])
+def test_a_workspace_that_no_database_can_keep_is_refused(workspace: object) -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"^pairs, item 7, must be \(workspace, Detach\)"
+    ):
+        as_routed((workspace, "1295", "c1"), 7)
 
 
 @pytest.mark.parametrize(

@@ -217,11 +217,12 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         self.stop(drain=False)
 
     async def _supervise(self) -> None:
-        self._transport.limiter.expect(self._backlog)
+        limiter = self._transport.limiter  # which the transport of a closed client does not give
+        limiter.expect(self._backlog)
         self._look_at_outage()
         for step in (self._first_try, self._until_sent, self._second_try, self._until_sent):
             await self._surely(step)
-        self._transport.limiter.forget(self._backlog)
+        limiter.forget(self._backlog)
         if self._timer is not None:
             self._timer.cancel()
         await self._surely(self._close)

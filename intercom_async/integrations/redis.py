@@ -223,7 +223,8 @@ class _LeasedWindow(QuotaWindow):
         self._wake = wake
         self._leases = defaultdict[float, _Lease](_Lease)  # by the end of their windows
         self._charged: tuple[float, ...] = ()
-        self._unleased = 0  # requests that left without a lease
+        self._entered = 0.0  # the end of the window that was entered last
+        self._unleased = 0  # requests since then that no lease was charged for
         self._reported = (0.0, -1)  # the end of a window, permits used in it
         self._way = 0.1  # seconds from a permit to the reply
 
@@ -232,12 +233,11 @@ class _LeasedWindow(QuotaWindow):
         wait = super().wait(lane, now, backlog=backlog)
         if wait > 0.0 or self.limit is None:
             return wait
+        if self.reset != self._entered:
+            self._let_lapse()
         self._charged = ()
         if not self._shared.working:
             return 0.0
-        for window in [window for window in self._leases if window < self.reset]:
-            del self._leases[window]
-            self._unleased = 0
         left = self._left(now)
         charged = (self.reset,) if left > self._way else (self.reset, self.reset + WINDOW)
         leases = [self._leased(window, self.limit) for window in charged]
@@ -282,6 +282,14 @@ class _LeasedWindow(QuotaWindow):
 
     def _left(self, now: float) -> float:
         return self.reset - self.clock.now(now)
+
+    def _let_lapse(self) -> None:
+        """A window begins: leases of earlier ones have lapsed."""
+        if self._entered:  # before the first one, requests left without knowing any
+            self._unleased = 0
+        self._entered = self.reset
+        for window in [window for window in self._leases if window < self.reset]:
+            del self._leases[window]
 
     def _leased(self, window: float, limit: int) -> _Lease:
         """Return the lease of a window; fetch more permits before the last one is taken."""

@@ -27,6 +27,7 @@ from intercom_async import (
 )
 from intercom_async.journal import Row, Session
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.journal.helpers import files
 from tests.support.raw_server import RawServer, always, reply
 from tests.support.rows import Pair, pair_of
 
@@ -232,13 +233,14 @@ class TestStopping:
         assert outcomes[Outcome.UNKNOWN] == sim.requests.total > 0
         assert outcomes[Outcome.NOT_ATTEMPTED] == 40 - outcomes[Outcome.UNKNOWN]
 
-    async def test_closing_the_client_under_a_run_ends_it_with_an_error(
-        self, sim: IntercomSimulator, client: IntercomClient
+    async def test_closing_the_client_under_a_run_ends_it_with_an_error_and_frees_its_journal(
+        self, sim: IntercomSimulator, client: IntercomClient, tmp_path: Path
     ) -> None:
         pairs = sim.workspace.populate(conversations=500)
         with pytest.raises(ClientStateError):
-            async for _ in client.detach_contacts(pairs):
+            async for _ in client.detach_contacts(pairs, journal=tmp_path / "run.db"):
                 await client.aclose()
+        assert files(tmp_path).keys() == {"run.db"}  # no lock, and no log
 
     @pytest.mark.parametrize("how", ["breaks", "raises", "is cancelled"])
     async def test_a_consumer_that_leaves_without_async_with_ends_the_run(

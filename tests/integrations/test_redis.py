@@ -15,6 +15,7 @@ from intercom_async import IntercomClient, InvalidArgumentError, Outcome, RateLi
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.integrations import redis as redis_integration
 from intercom_async.integrations.redis import RedisBudget
+from intercom_async.pacing.window import Lane, RateLimitHeaders
 from intercom_async.simulator import IntercomSimulator
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.leftovers import nothing_left_behind
@@ -99,6 +100,37 @@ async def test_what_a_reply_reported_and_what_went_out_without_a_lease_counts_fo
     with peek(server) as spy:
         left: Any = spy.pttl("window")
     assert 0 < left <= 30_000
+
+
+@pytest.mark.parametrize(
+    ("without_redis", "charged"), [((), 1), ((1002.0, 1011.0, 1012.0, 1021.0, 1022.0, 1023.0), 3)]
+)
+async def test_a_window_is_charged_for_requests_without_a_lease_if_they_may_be_its_own(
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    without_redis: tuple[float, ...],
+    charged: int,
+) -> None:
+    found: list[int] = []
+
+    class Watched(RedisBudget):
+        async def lease(self, key: str, **options: int) -> int:
+            found.append(options["unleased"])
+            return await super().lease(key, **options)
+
+    async with Watched(server.url, deadline=GENEROUS) as budget:
+        quota = budget.window("name", RateLimitPolicy(), lambda: 0.5, lambda: None)
+        for now in (1001.0, *without_redis):  # the first one leaves when no window is known
+            assert quota.least_wait(0, now) == quota.wait(Lane.INTERACTIVE, now, backlog=0) == 0.0
+            reset = now // 10.0 * 10.0 + 10.0
+            headers = RateLimitHeaders(limit=100, remaining=100, reset=reset, date=now)
+            permit = quota.take(Lane.INTERACTIVE, now)
+            quota.answered(permit, headers, status=200, code=None, now=now)
+            monkeypatch.setattr(Watched, "working", False)
+        monkeypatch.setattr(Watched, "working", True)
+        quota.wait(Lane.INTERACTIVE, 1024.0 if without_redis else 1002.0, backlog=0)
+        await asyncio.sleep(0.0)
+    assert found == [charged]
 
 
 @pytest.mark.parametrize(("limit", "usable"), [(1, 1), (10, 9), (167, 163)])

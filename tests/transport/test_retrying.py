@@ -36,6 +36,7 @@ UNUSED: dict[str, Any] = {
         ({}, {"retry_after": 30.0}, 30.0),
         ({}, {"retry_after": 0.1}, 0.25),
         ({}, {"retry_after": 300.0}, "a wait of 300 s, longer than the 120 s allowed"),
+        ({"retry_after_max": 9.0}, {"retry_after": 9.0}, 9.0),
         # The next attempt must begin in time, not the wait for it.
         ({"total_time": 10.0, "jitter": 0.0, "backoff": 4.0}, {"elapsed": 5.9}, 4.0),
         ({"total_time": 10.0, "jitter": 0.0, "backoff": 4.0}, {"elapsed": 6.0}, "the 10 s allowed"),
@@ -88,6 +89,17 @@ def test_a_success_gives_back_its_retries_cost_and_one_token() -> None:
         budget.earn(refund)
         allowed.append(budget.allows)
     assert allowed == [False, False, True]
+
+
+def test_a_spent_budget_is_empty_and_never_less() -> None:
+    budget = RetryBudget(20.0)
+    for _ in range(9):
+        budget.spend(Failure.DISCONNECTED)
+    allowed: list[bool] = []
+    for _ in range(11):  # half of all is 10
+        budget.earn(0.0)
+        allowed.append(budget.allows)
+    assert allowed == [False] * 10 + [True]
 
 
 @pytest.mark.parametrize(
