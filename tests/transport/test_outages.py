@@ -25,13 +25,16 @@ from intercom_async.observing import Event, OutageBegan, OutageEnded, RequestLos
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.support.accounting import disagreements, reported_once
 from tests.support.leftovers import holds_nothing
-from tests.support.outages import UNAVAILABLE, WAYS, be_away
 from tests.support.raw_server import RawServer, always, reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 LIMIT = 100
 CALLERS = 60
+
+REFUSED, UNAVAILABLE = "refused", "unavailable"
+WAYS = [UNAVAILABLE, REFUSED, Fault.RESET_BEFORE_APPLYING, Fault.HANG]
+"""In which Intercom is away."""
 
 
 @attrs.define
@@ -60,9 +63,22 @@ class World:
 
         return asyncio.create_task(work())
 
+    async def be_away(self, how: Fault | str, seconds: float) -> None:
+        """Apply nothing for so many seconds."""
+        if how == UNAVAILABLE:
+            await self.sim.outage(seconds)
+        elif isinstance(how, Fault):
+            order = self.sim.faults.add(how, probability=1.0)
+            await asyncio.sleep(seconds)
+            self.sim.faults.remove(order)
+        else:
+            await self.sim.aclose()
+            await asyncio.sleep(seconds)
+            await self.sim.start()
+
     async def begin_outage(self, how: Fault | str, seconds: float = 60.0) -> asyncio.Task[None]:
         """Be away, and return when the client knows."""
-        away = asyncio.create_task(be_away(self.sim, how, seconds))
+        away = asyncio.create_task(self.be_away(how, seconds))
         while self.client.outage is None:  # noqa: ASYNC110  the client has no event for it
             await asyncio.sleep(0.01)
         return away
@@ -100,7 +116,7 @@ async def test_no_outage_is_too_long_for_calls_that_wait_however_few_attempts_th
 ) -> None:
     policy = RetryPolicy(attempts=2, total_time=12.0)
     async with world(retry=policy) as here:
-        away = asyncio.create_task(be_away(here.sim, how, 1800.0))  # before the first answer, too
+        away = asyncio.create_task(here.be_away(how, 1800.0))  # before the first answer, too
         await asyncio.sleep(0.01)
         summary = await here.run(LIMIT, concurrency=6)
         assert away.done()
@@ -117,7 +133,7 @@ async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(how: Fau
         async def be_away_later() -> tuple[float, float]:
             await asyncio.sleep(12.0)
             began = time()
-            await be_away(here.sim, how, 60.0)
+            await here.be_away(how, 60.0)
             return began, time()
 
         away = asyncio.create_task(be_away_later())
