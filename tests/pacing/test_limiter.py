@@ -34,13 +34,16 @@ async def _warm(limit: int = 100, remaining: int | None = None) -> Limiter:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(10.5 - (loop.time() + EPOCH) % 10)
     limiter = Limiter(RateLimitPolicy())
-    left = limit
-    for _ in range(20):
-        left -= 1
+    told = [limit - n for n in range(1, 21)]
+    for left in told if remaining is None else [*told, remaining]:
         _answer(limiter, await limiter.acquire(Lane.INTERACTIVE), left, limit=limit)
-    if remaining is not None:
-        _answer(limiter, await limiter.acquire(Lane.INTERACTIVE), remaining, limit=limit)
     return limiter
+
+
+def _give_back(limiter: Limiter, *permits: Permit) -> None:
+    """Give back permits of requests that were never sent."""
+    for permit in permits:
+        limiter.release(permit, headers=None, status=None, sent=False)
 
 
 def _idle(limiter: Limiter) -> bool:
@@ -96,7 +99,7 @@ async def test_patience_that_runs_out_unforeseen_fails_then() -> None:
     with pytest.raises(RateLimitWaitError):
         await limiter.acquire(Lane.INTERACTIVE, max_wait=2.0)
     assert loop.time() - began == pytest.approx(2.0, abs=0.5)
-    limiter.release(held, headers=None, status=None, sent=False)
+    _give_back(limiter, held)
     assert _idle(limiter)
 
 
@@ -106,11 +109,11 @@ async def test_a_waiter_cancelled_when_its_permit_came_passes_it_on() -> None:
     first = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
     second = asyncio.create_task(limiter.acquire(Lane.INTERACTIVE))
     await asyncio.sleep(0)
-    limiter.release(held, headers=None, status=None, sent=False)  # grants the first
+    _give_back(limiter, held)  # grants the first
     first.cancel()
     permit = await asyncio.wait_for(second, 1.0)
     assert first.cancelled()
-    limiter.release(permit, headers=None, status=None, sent=False)
+    _give_back(limiter, permit)
     assert _idle(limiter)
 
 
@@ -204,8 +207,7 @@ async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherw
     await asyncio.sleep(0)
     _answer(limiter, out.pop(), 90_000, limit=100_000)
     out.append(await waiter)
-    for permit in (*out, free, urgent):
-        limiter.release(permit, headers=None, status=None, sent=False)
+    _give_back(limiter, *out, free, urgent)
     assert _idle(limiter)
 
 
@@ -221,8 +223,7 @@ async def test_a_job_that_has_no_more_to_come_stops_being_paced() -> None:
     limiter.forget(backlog)
     permits = [await task for task in waiting]
     assert loop.time() - began < 0.5
-    for permit in permits:
-        limiter.release(permit, headers=None, status=None, sent=False)
+    _give_back(limiter, *permits)
     assert _idle(limiter)
 
 
