@@ -1,17 +1,13 @@
 """Queueing and waking: order, patience, cancellation, and that nothing is left behind."""
 
 import asyncio
-import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from intercom_async import IntercomClient
 from intercom_async.errors import RateLimitWaitError
 from intercom_async.pacing.concurrency import LARGEST, SMALLEST
 from intercom_async.pacing.limiter import Backlog, Limiter
-from intercom_async.pacing.slots import Slots
 from intercom_async.pacing.window import Lane, Permit, RateLimitHeaders, RateLimitPolicy
 from intercom_async.simulator import IntercomSimulator
 
@@ -148,45 +144,6 @@ async def test_on_a_slow_server_no_call_of_a_new_client_waits_behind_bulk() -> N
             extra = await asyncio.gather(*(call(0.3 * n) for n in range(40)))
             run.stop()
     assert max(extra) < 0.3
-
-
-@given(seed=st.integers(0, 2**32 - 1), connections=st.sampled_from([0, 1, 3]))
-async def test_every_permit_and_connection_is_given_back_or_handed_on(
-    seed: int, connections: int
-) -> None:
-    dice = random.Random(seed)
-    slots = Slots(connections)
-    limiter = await _warm(limit=30)
-    left = 10
-
-    async def call() -> None:
-        nonlocal left
-        lane = dice.choice(list(Lane))
-        max_wait = dice.choice([None, None, 0.0, 3.0])
-        permit = await limiter.acquire(
-            lane, max_wait=max_wait, bounded=dice.random() < 0.5, slots=slots
-        )
-        try:
-            await asyncio.sleep(dice.uniform(0, 0.5))
-        except asyncio.CancelledError:
-            limiter.release(permit, headers=None, status=None)
-            raise
-        left = max(0, left - 1)
-        _answer(limiter, permit, left, limit=30)
-
-    tasks: list[asyncio.Task[None]] = []
-    for _ in range(40):
-        tasks.append(asyncio.create_task(call()))
-        if dice.random() < 0.3:
-            await asyncio.sleep(dice.uniform(0, 1))
-        if dice.random() < 0.4:
-            dice.choice(tasks).cancel()
-    async with asyncio.timeout(600):
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    allowed = (asyncio.CancelledError, RateLimitWaitError, type(None))
-    assert all(isinstance(result, allowed) for result in results)
-    assert slots.used == 0
-    assert _idle(limiter)
 
 
 async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherwise() -> None:
