@@ -18,7 +18,7 @@ from pathlib import Path
 
 from intercom_async import DetachRun, IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.chaos.accounting import disagreements
+from tests.support.accounting import disagreements
 from tests.support.driven_loop import DrivenEventLoop
 from tests.support.fault_proxy import FaultProxy, Strike
 from tests.support.leftovers import holds_nothing

@@ -25,7 +25,7 @@ from intercom_async import (
 )
 from intercom_async.journal import JournalError
 from intercom_async.simulator import Fault, IntercomSimulator
-from tests.chaos.accounting import disagreements
+from tests.support.accounting import disagreements
 from tests.support.cancelling import Countdown, Moment, cancelled_at, cancelling_tasks_of
 from tests.support.leftovers import holds_nothing, nothing_left_behind
 from tests.support.rows import Pair, outcomes_in, pair_of

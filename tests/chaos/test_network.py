@@ -8,7 +8,7 @@ import pytest
 from intercom_async import IntercomClient, Outcome, RetryPolicy
 from intercom_async.simulator import IntercomSimulator
 from intercom_async.transport.outage import CALLS
-from tests.chaos.accounting import disagreements, reported_once
+from tests.support.accounting import disagreements, reported_once
 from tests.support.fault_proxy import FaultProxy, Strike
 from tests.support.leftovers import holds_nothing
 from tests.support.rows import Pair, outcomes_in, rows_in

@@ -15,7 +15,7 @@ from intercom_async import (
     Outcome,
     RetryPolicy,
 )
-from tests.chaos.accounting import reported_once
+from tests.support.accounting import reported_once
 from tests.support.raw_server import Listener, RawServer, always, reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])

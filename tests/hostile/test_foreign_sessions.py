@@ -1,8 +1,9 @@
-"""What is promised of cookies, tokens and redirects, whoever opened the session."""
+"""What is promised of replies, cookies, tokens and redirects, whoever opened the session."""
 
+import asyncio
 import gzip
 import warnings
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from intercom_async import (
     ClientStateError,
+    Connector,
     IntercomClient,
     RedirectError,
     ResponseDecodeError,
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 ONCE = RetryPolicy(attempts=1)
 TOKEN = "dG9rOm1hcmtlZC1zZWNyZXQ="
+PROXY = "http://user:hidden@proxy.example:3128"
 COOKIE = reply(headers="Set-Cookie: session=first; Path=/\r\n")
 
 
@@ -50,25 +53,46 @@ async def one_request(session: aiohttp.ClientSession | None, answer: bytes | Non
     return server.requests[0]
 
 
+def about(conversation_id: str) -> bytes:
+    return reply(b'{"type": "conversation", "id": "%b"}' % conversation_id.encode())
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("stale", [about("2"), reply(status="408 Idle"), b"x"])
+async def test_a_reply_nobody_asked_for_does_not_answer_the_next_request(
+    stale: bytes, own: bool
+) -> None:
+    async def script(number: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(about("1" if number == 1 else "3"))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.write(stale)
+
+    async with (
+        RawServer(script) as server,
+        aiohttp.ClientSession(connector=Connector()) as session,
+        IntercomClient(
+            TOKEN, base_url=server.url, retry=ONCE, session=None if own else session
+        ) as client,
+    ):
+        assert (await client.get_conversation("1")).id == "1"
+        await asyncio.sleep(0.03)
+        assert (await client.get_conversation("3")).id == "3"
+
+
 class TestCookies:
     @pytest.mark.parametrize("own", [True, False])
     async def test_no_cookie_of_one_token_is_sent_with_another(self, own: bool) -> None:
         async with (
             RawServer(in_turn(COOKIE, reply())) as server,
             aiohttp.ClientSession(cookie_jar=jar()) as session,
-            IntercomClient("first", base_url=server.url, session=None if own else session) as first,
-            IntercomClient(
-                "second", base_url=server.url, session=None if own else session
-            ) as second,
         ):
-            for client in (first, second, first):
-                await client.detach_contact("1", "2", admin_id="3")
+            opened = partial(IntercomClient, base_url=server.url, session=None if own else session)
+            async with opened("first") as first, opened("second") as second:
+                for client in (first, second, first):
+                    await client.detach_contact("1", "2", admin_id="3")
             assert not [each for each in server.requests if b"cookie" in each.lower()]
-            if own:
-                return
-            assert len(session.cookie_jar) == 1  # the jar is the application's, and as it wants it
-            async with session.get(server.url):
-                assert b"Cookie: session=first" in server.requests[-1]
+            assert len(session.cookie_jar) == (0 if own else 1)  # as the application wants it
 
     @pytest.mark.parametrize(
         ("headers", "sent"), [({}, []), ({"cookie": "gateway=1; x=y"}, ["gateway=1; x=y"])]
@@ -145,24 +169,15 @@ class TestWhereRequestsGo:
             assert request.startswith(b"DELETE /conversations/1/customers/2 ")
             assert other.requests == []
 
-    @pytest.fixture(params=["session", "environment"])
-    def proxied(
-        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[dict[str, Any]]:
-        url = "http://user:hidden@proxy.example:3128"
-        if request.param == "session":
-            yield {"proxy": url}
-        else:
-            monkeypatch.setenv("http_proxy", url)
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
-            yield {"trust_env": True}
-
+    @pytest.mark.parametrize("options", [{"proxy": PROXY}, {"trust_env": True}], ids=str)
     async def test_no_token_goes_to_a_foreign_proxy_in_plain_text(
-        self, proxied: dict[str, Any]
+        self, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("http_proxy", PROXY)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
         async with (
-            aiohttp.ClientSession(**proxied) as session,
+            aiohttp.ClientSession(**options) as session,
             IntercomClient(TOKEN, base_url="http://127.0.0.1:9", session=session) as client,
         ):
             with pytest.raises(ClientStateError, match=r"proxy\.example") as caught:

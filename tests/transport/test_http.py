@@ -180,25 +180,10 @@ class TestBodies:
         assert (await answer(BOMB, reply(b'{"id": "2"}'))).body == b'{"id": "2"}'
 
 
-class TestLoops:
-    def test_another_event_loop_gets_a_clear_error(self) -> None:
-        client = client_for("http://127.0.0.1:1")
-
-        async def use() -> None:
-            client.ready()
-
-        with asyncio.Runner() as first:
-            first.run(use())
-            with asyncio.Runner() as second, pytest.raises(ClientStateError, match="loop"):
-                second.run(use())
-            first.run(client.aclose())
-
-    async def test_a_forked_process_gets_a_clear_error(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        client = client_for("http://127.0.0.1:1")
+async def test_a_forked_process_gets_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = client_for("http://127.0.0.1:1")
+    client.ready()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(ClientStateError, match="process"):
         client.ready()
-        monkeypatch.setattr(os, "getpid", lambda: -1)
-        with pytest.raises(ClientStateError, match="process"):
-            client.ready()
-        await client.aclose()
+    await client.aclose()

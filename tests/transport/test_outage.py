@@ -1,11 +1,8 @@
 """What counts as an outage, and when somebody looks whether it is over."""
 
 import itertools
-import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from intercom_async.runtime import Runtime
 from intercom_async.transport.outage import CALLS, FAILURES, LONGEST_PAUSE, SPAN, STORM, Outage
@@ -47,12 +44,12 @@ def look(outage: Outage, began: float, ended: float, *, asked: float | None = No
     outage.end_look(1, asked=asked)
 
 
-def opened() -> Outage:
-    outage = Outage(clock)
-    for n in range(FAILURES):
-        fail(outage, 100.0 + n * SPAN, n)
+def begin(outage: Outage, at: float) -> float:
+    """Fail until it is an outage; return when it is known."""
+    told = [fail(outage, at + n * SPAN, n) for n in range(FAILURES)]
+    assert told == [False] * (FAILURES - 1) + [True]
     assert outage.is_open
-    return outage
+    return clock.now
 
 
 @pytest.mark.parametrize(
@@ -82,19 +79,27 @@ def test_a_success_begins_the_row_anew_and_what_left_before_it_does_not_count() 
     for n in range(STORM):
         fail(outage, 21.0 + n, n, sent=19.0)
     assert outage.failures == 0
-    told = [fail(outage, 200.0 + n, n) for n in range(FAILURES)]
-    assert told == [False] * (FAILURES - 1) + [True]
-    assert succeed(outage, 300.0)
+    for n in range(STORM):  # of one call
+        assert not fail(outage, 150.0 + n, 1)
+    assert not succeed(outage, 280.0)
+    began = begin(outage, 300.0)
+    assert succeed(outage, began + 1.0)
+    assert not outage.is_open
 
 
-def test_looks_begin_further_and_further_apart_up_to_half_a_minute() -> None:
-    outage = opened()
-    began: list[float] = []
-    for _ in range(12):
-        began.append(outage.next_look)
-        look(outage, began[-1], began[-1] + 0.1)
-    pauses = [later - earlier for earlier, later in itertools.pairwise(began)]
-    assert pauses == pytest.approx([2.0, 4.0, 8.0, 16.0] + [LONGEST_PAUSE] * 7)
+def test_looks_begin_further_and_further_apart_up_to_half_a_minute_in_each_outage() -> None:
+    outage, at = Outage(clock), 100.0
+    for _ in range(2):
+        looked = [begin(outage, at)]
+        for _ in range(12):
+            looked.append(outage.next_look)
+            look(outage, looked[-1], looked[-1] + 0.1)
+        pauses = [later - earlier for earlier, later in itertools.pairwise(looked)]
+        assert pauses == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0] + [LONGEST_PAUSE] * 7)
+        clock.now = outage.next_look
+        assert outage.try_look(1)
+        at = clock.now + 1.0
+        assert succeed(outage, at)
 
 
 @pytest.mark.parametrize(
@@ -108,34 +113,8 @@ def test_looks_begin_further_and_further_apart_up_to_half_a_minute() -> None:
 def test_a_long_look_is_followed_at_once_and_a_wish_of_the_server_obeyed_up_to_half_a_minute(
     took: float, asked: float | None, next_after: float
 ) -> None:
-    outage = opened()
+    outage = Outage(clock)
+    begin(outage, 100.0)
     now = outage.next_look
     look(outage, now, now + took, asked=asked)
     assert outage.next_look == now + next_after
-
-
-moves = st.lists(st.tuples(st.sampled_from(["fail", "succeed", "look"]), st.floats(0.0, 40.0)))
-
-
-@given(moves, st.randoms(use_true_random=False))
-def test_whatever_happens_one_looks_at_a_time_and_none_waits_for_long(
-    story: list[tuple[str, float]], dice: random.Random
-) -> None:
-    outage, now, looks = Outage(clock), 0.0, 0
-    opened_at = None
-    for n, (move, seconds) in enumerate(story * 5):
-        now += seconds
-        if move == "fail":
-            if fail(outage, now, n):
-                opened_at, looks = now, 0
-        elif move == "succeed":
-            assert succeed(outage, now) is (opened_at is not None)
-            opened_at = None
-        elif outage.is_open and now >= outage.next_look:
-            looks += 1
-            began, now = now, now + dice.uniform(0.0, 60.0)
-            look(outage, began, now)
-            assert outage.next_look <= now + LONGEST_PAUSE
-        assert outage.is_open is (opened_at is not None)
-        if opened_at is not None:
-            assert looks <= 1 + (now - opened_at)

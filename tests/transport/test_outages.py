@@ -23,14 +23,18 @@ from intercom_async import (
 )
 from intercom_async.observing import Event, OutageBegan, OutageEnded, RequestLost, RequestSent
 from intercom_async.simulator import Fault, IntercomSimulator
+from tests.support.accounting import disagreements, reported_once
 from tests.support.leftovers import holds_nothing
-from tests.support.outages import UNAVAILABLE, WAYS, be_away
 from tests.support.raw_server import RawServer, always, reply
 
 pytestmark = pytest.mark.asyncio(loop_factories=["driven"])
 
 LIMIT = 100
 CALLERS = 60
+
+REFUSED, UNAVAILABLE = "refused", "unavailable"
+WAYS = [UNAVAILABLE, REFUSED, Fault.RESET_BEFORE_APPLYING, Fault.HANG]
+"""In which Intercom is away."""
 
 
 @attrs.define
@@ -39,7 +43,8 @@ class World:
 
     sim: IntercomSimulator
     client: IntercomClient
-    events: list[Event]
+    events: list[tuple[float, Event]]
+    """When each was told, by the loop's clock."""
 
     def run(self, pairs: int = 4 * LIMIT, *, concurrency: int | None = None) -> DetachRun:
         """Begin a run that no outage may stop."""
@@ -58,26 +63,48 @@ class World:
 
         return asyncio.create_task(work())
 
+    async def be_away(self, how: Fault | str, seconds: float) -> None:
+        """Apply nothing for so many seconds."""
+        if how == UNAVAILABLE:
+            await self.sim.outage(seconds)
+        elif isinstance(how, Fault):
+            order = self.sim.faults.add(how, probability=1.0)
+            await asyncio.sleep(seconds)
+            self.sim.faults.remove(order)
+        else:
+            await self.sim.aclose()
+            await asyncio.sleep(seconds)
+            await self.sim.start()
+
     async def begin_outage(self, how: Fault | str, seconds: float = 60.0) -> asyncio.Task[None]:
         """Be away, and return when the client knows."""
-        away = asyncio.create_task(be_away(self.sim, how, seconds))
+        away = asyncio.create_task(self.be_away(how, seconds))
         while self.client.outage is None:  # noqa: ASYNC110  the client has no event for it
             await asyncio.sleep(0.01)
         return away
 
     @property
-    def sent(self) -> int:
-        return sum(isinstance(event, RequestSent | RequestLost) for event in self.events)
+    def sent(self) -> list[float]:
+        """When each request left."""
+        return [
+            at - event.elapsed
+            for at, event in self.events
+            if isinstance(event, RequestSent | RequestLost)
+        ]
 
 
 @asynccontextmanager
 async def world(*, retry: RetryPolicy | None = None) -> AsyncGenerator[World]:
-    events: list[Event] = []
-    retry = retry or RetryPolicy()
+    events: list[tuple[float, Event]] = []
+    time = asyncio.get_running_loop().time
     async with (
         IntercomSimulator(limit=LIMIT, latency=0.1) as sim,
         IntercomClient(
-            "token", base_url=sim.url, retry=retry, timeout=5.0, observer=events.append
+            "token",
+            base_url=sim.url,
+            retry=retry or RetryPolicy(),
+            timeout=5.0,
+            observer=lambda event: events.append((time(), event)),
         ) as client,
     ):
         yield World(sim, client, events)
@@ -89,13 +116,42 @@ async def test_no_outage_is_too_long_for_calls_that_wait_however_few_attempts_th
 ) -> None:
     policy = RetryPolicy(attempts=2, total_time=12.0)
     async with world(retry=policy) as here:
-        away = asyncio.create_task(be_away(here.sim, how, 1800.0))  # before the first answer, too
+        away = asyncio.create_task(here.be_away(how, 1800.0))  # before the first answer, too
         await asyncio.sleep(0.01)
         summary = await here.run(LIMIT, concurrency=6)
         assert away.done()
         assert summary.outcomes[Outcome.DETACHED] == LIMIT
         assert here.client.stats().given_up == 0
-        assert here.sent < LIMIT + 200
+        assert len(here.sent) < LIMIT + 200
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_run_waits_out_an_outage_at_the_price_of_a_few_requests(how: Fault | str) -> None:
+    async with world() as here:
+        time = asyncio.get_running_loop().time
+
+        async def be_away_later() -> tuple[float, float]:
+            await asyncio.sleep(12.0)
+            began = time()
+            await here.be_away(how, 60.0)
+            return began, time()
+
+        away = asyncio.create_task(be_away_later())
+        async with here.run() as run:
+            reported = reported_once([result async for result in run])
+        began, ended = await away
+        assert here.client.outage is None
+    assert list(reported.values()) == [Outcome.DETACHED] * 4 * LIMIT
+    assert disagreements(here.sim, reported, reported) == []
+    known = began + 10.0  # when five calls ran into their limit of five seconds
+    assert sum(began <= at < known for at in here.sent) <= 128
+    assert sum(known <= at < ended for at in here.sent) <= ended - known
+    answered = [
+        at
+        for at, event in here.events
+        if at >= ended and isinstance(event, RequestSent) and event.status == 200
+    ]
+    assert sum(at < answered[0] + 10.0 for at in answered) >= 0.95 * LIMIT
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -115,13 +171,13 @@ async def test_any_number_of_interactive_callers_makes_no_storm(how: Fault | str
         await asyncio.sleep(5.0)
         away = await here.begin_outage(how, 150.0)
         await asyncio.sleep(1.0)
-        before, calls = here.sent, 0
+        before, calls = len(here.sent), 0
         await asyncio.sleep(70.0)
         assert calls > 25 * CALLERS
-        assert here.sent - before <= CALLERS + 20  # in flight then, and looks
-        before = here.sent
+        assert len(here.sent) - before <= CALLERS + 20  # in flight then, and looks
+        before = len(here.sent)
         await asyncio.sleep(30.0)
-        assert here.sent - before <= 10
+        assert len(here.sent) - before <= 10
         for caller in callers:
             caller.cancel()
         await away
@@ -198,7 +254,7 @@ async def test_closing_ends_all_waiting_at_once() -> None:
         assert holds_nothing(here.client)
 
 
-async def test_an_outage_is_told_when_it_begins_and_when_it_ends(
+async def test_an_outage_is_told_when_it_begins_and_ends_and_by_each_call_that_it_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, "intercom_async"):
@@ -211,11 +267,20 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_ends(
             assert 20.0 < status.since < 23.0
             assert "HTTP 503" in status.reason
             assert 0.0 <= status.next_look <= 30.0
+            assert here.client.with_options(timeout=1.0).outage is not None
+            told = r"Intercom has been away for .* the next check is in \d+ s; nothing was sent"
+            with pytest.raises(ConnectionFailedError, match=told) as caught:
+                await here.client.whoami()
+            assert caught.value.attempts == 0
+            assert caught.value.outage is not None
             await away
             await running
             assert here.client.outage is None
-    told = [event for event in here.events if isinstance(event, OutageBegan | OutageEnded)]
-    assert [type(event) for event in told] == [OutageBegan, OutageEnded]
+    kinds = [type(event) for _, event in here.events]
+    assert [kind for kind in kinds if kind in {OutageBegan, OutageEnded}] == [
+        OutageBegan,
+        OutageEnded,
+    ]
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(":")[0].split(" after")[0] for line in lines] == [
         "Intercom is away",
