@@ -56,14 +56,10 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
-    # A signal just before the loop waits must wake it; Windows' loop wakes by itself.
-    waking = () if sys.platform == "win32" else _BOTH
     with interruptible():
-        for number in waking:
+        # A signal just before the loop waits must wake it; Windows' loop wakes by itself. The loop
+        # takes its handlers away when it is closed: until then others may need to be woken.
+        for number in () if sys.platform == "win32" else _BOTH:
             loop.add_signal_handler(number, lambda: None)
-        try:
-            with interruptible(hear):
-                yield
-        finally:
-            for number in waking:
-                loop.remove_signal_handler(number)
+        with interruptible(hear):
+            yield
