@@ -82,6 +82,8 @@ async def test_a_demo_draws_its_last_screen_and_refuses_the_journal_of_another_o
     console = Console(file=io.StringIO(), record=True)
     await demo(DemoOptions(pairs=3, journal=journal, svg=svg), console)
     assert "results&#160;agree" in svg.read_text("utf-8")
+    with pytest.raises(InvalidArgumentError, match="--svg must be another file than --journal"):
+        await demo(DemoOptions(pairs=3, journal=journal, svg=journal), console)
     for pairs, seed in ((3, 2), (2, 1)):
         with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
             await demo(DemoOptions(pairs=pairs, seed=seed, journal=journal), console)
