@@ -143,13 +143,13 @@ async def _count(options: ChangeOptions, given: Input, console: Console) -> int 
     """Return how many pairs there are; --strict stops here, before anything is sent."""
     total = given.total
     regular = isinstance(given.file, Path) and given.file.is_file()
-    feed = given.feed(None, strict=options.strict) if total is None and regular else None
-    if feed is not None:
+    feed = given.feed(None, strict=options.strict, limit=options.limit) if regular else None
+    if total is None and feed is not None:
         total = 0
         with console.status(Text(f"reading {readable(given.name)}")):
             async for _ in feed:
                 total += 1
-    return total if total is None or options.limit is None else min(total, options.limit)
+    return total
 
 
 async def _identify(client: IntercomClient) -> Identity | None:

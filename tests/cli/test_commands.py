@@ -59,6 +59,7 @@ class TestDetach:
         assert ended.status == 2
         assert "line 4" in ended.err
         assert simulator.requests.total == 0
+        assert command("detach", path, "--strict", "--limit", 2).status == 0
         ended = command("detach", path, "--json")
         assert ended.err.count("; skipped") == 20
         assert "more bad lines follow; they are only counted" in ended.err
