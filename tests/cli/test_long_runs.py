@@ -12,7 +12,7 @@ import pytest
 from intercom_async import IntercomClient, Journal, Source
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
-from tests.cli.journals import session, write
+from tests.cli.journals import pair, session, write
 from tests.support.rows import rows_in
 
 Pairs = list[tuple[str, str]]
@@ -171,6 +171,22 @@ def test_an_undo_puts_back_what_a_run_removed_but_what_was_inferred_only_if_aske
     assert "2 attached" in said
     assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in said
     assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
+    said = shell("attach --undo run.db --with-inferred").err
+    assert "1 attached" in said
+    assert "left out" not in said
+    assert simulator.workspace.attached(*pairs[1])
+
+
+def test_an_undo_lists_a_hundred_of_what_it_leaves_out_and_counts_the_rest(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    write(
+        Path("run.db"), [pair(number, inferred=True) for number in range(150)],
+        base_url=simulator.url, workspaces=[("", "simulator", None)],
+    )  # fmt: skip
+    said = shell("attach --undo run.db").err
+    assert said.count("left out: ") == 101
+    assert "150 pairs left out: only a check" in said
 
 
 def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(
