@@ -92,11 +92,12 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 ended = run.summary.input_ended or (feed is None and search is None)
                 ended = ended and given.missing is None
                 summary = attrs.evolve(run.summary, input_ended=ended)
+                stopped = interrupted or summary.stopped_by is not None
                 ending = Ending(
                     options=options,
                     summary=summary,
                     people=None if search is None else search.summary,
-                    strangers=await strangers(client, summary, absent),
+                    strangers=None if stopped else await strangers(client, summary, absent),
                     bad_lines=0 if feed is None else feed.bad,
                     journal=journal,
                     missing=given.missing,

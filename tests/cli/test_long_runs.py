@@ -130,6 +130,16 @@ def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
     assert not simulator.workspace.attached(*first)
 
 
+def test_an_interrupted_run_asks_nothing_more(shell: Shell, simulator: IntercomSimulator) -> None:
+    write_csv(PAIRS, [(one, "gone" + one) for one, _ in pairs_of(simulator, 100)])
+    simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
+    presser = press_ctrl_c(lambda: simulator.requests.total >= 20)
+    ended = json.loads(shell("detach pairs.csv --concurrency 1 --json", 4).out)
+    presser.join()
+    assert ended["outcomes"]["already_absent"] >= 10
+    assert "absent_contacts" not in ended
+
+
 def test_the_rest_of_a_limited_run_is_not_read(shell: Shell, simulator: IntercomSimulator) -> None:
     pairs_of(simulator, 9)
     shell("detach pairs.csv --journal run.db --limit 4")
