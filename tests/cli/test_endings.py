@@ -11,14 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import typer
 
 from intercom_async.cli import main
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.signals import interruptible, interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import wait_until, write_csv
@@ -107,6 +107,19 @@ def bash(line: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
         timeout=PATIENCE,
         check=False,
     )
+
+
+def test_a_signal_is_heeded_although_what_it_interrupted_ignored_it() -> None:
+    async def command() -> None:
+        with interrupts(list):
+            pass
+
+    with interruptible():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(command())
+    asyncio.run(command())
 
 
 async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None:
