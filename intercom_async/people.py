@@ -54,6 +54,8 @@ _ROWS: Final = 1000
 _EXAMPLES: Final = 100
 """The most people that a summary names."""
 
+_COUNTED_EVERY: Final = 2.0  # seconds
+
 _OPEN: Final = {PersonState.PENDING, PersonState.LOOKED_UP}
 
 _FINAL: Final = (
@@ -82,7 +84,7 @@ logger: Final = logging.getLogger("intercom_async")
 class PeopleSummary:
     """The people of a run in numbers, those of its earlier sessions included.
 
-    They are counted when a run begins and when the search ends.
+    They are counted when a run begins, every two seconds or so of the search, and at its end.
 
     Attributes:
         states: people by `PersonState`; states without people are missing.
@@ -143,6 +145,7 @@ class PairSearch:
         self._one_by_one: list[str] = []
         self._alone = 0
         self._counted = PeopleSummary()
+        self._counted_at = 0.0
 
     @property
     def summary(self) -> PeopleSummary:
@@ -167,6 +170,7 @@ class PairSearch:
         await self._count()
 
     async def _count(self) -> None:
+        self._counted_at = asyncio.get_running_loop().time()
         rows = await self._people.counts()
         numbers = {state: number for state, number, *_ in rows}
         self._counted = PeopleSummary(
@@ -176,6 +180,10 @@ class PairSearch:
             without_email=sum(row[4] for row in rows),
             examples=tuple(await self._people.open(_EXAMPLES)),
         )
+
+    async def _count_now_and_then(self) -> None:
+        if asyncio.get_running_loop().time() - self._counted_at >= _COUNTED_EVERY:
+            await self._count()
 
     @property
     def _people(self) -> People:
@@ -204,10 +212,12 @@ class PairSearch:
                 async for group in groups:
                     searching.add(asyncio.create_task(self._find_group(group)))
                     await _forget_ended(searching, wait=len(searching) == _SEARCHES)
+                    await self._count_now_and_then()
                     while self._found:
                         yield self._found.popleft()
                 while searching:
                     await _forget_ended(searching)
+                    await self._count_now_and_then()
                     while self._found:
                         yield self._found.popleft()
             finally:

@@ -203,6 +203,22 @@ class TestFinding:
         with pytest.raises(InvalidArgumentError, match="by must be one of"):
             client.find_pairs([], by="name")  # type: ignore[arg-type]
 
+    async def test_people_are_counted_while_the_search_goes_on(
+        self, sim: IntercomSimulator, client: IntercomClient
+    ) -> None:
+        town(sim, 45, conversations=1)
+        seen: list[int] = []
+
+        async def slowly() -> AsyncIterator[str]:
+            for address in addresses(45):
+                await asyncio.sleep(1.0)
+                seen.append(search.summary.total)
+                yield address
+
+        search = client.find_pairs(slowly())
+        assert len([pair async for pair in search]) == 45
+        assert {0, 15, 30} == set(seen)
+
 
 class TestInARun:
     async def test_pages_that_shift_while_thousands_are_detached_lose_nobody(

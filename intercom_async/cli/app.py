@@ -108,7 +108,7 @@ command(
     detach,
     "detach pairs.csv --journal run.db",
     "detach --people people.csv --by email --journal run.db",
-    without=("undo",),
+    without=("undo", "with_inferred"),
 )
 command(
     app,

@@ -92,11 +92,12 @@ async def bulk(options: ChangeOptions) -> ExitStatus:
                 ended = run.summary.input_ended or (feed is None and search is None)
                 ended = ended and given.missing is None
                 summary = attrs.evolve(run.summary, input_ended=ended)
+                stopped = interrupted or summary.stopped_by is not None
                 ending = Ending(
                     options=options,
                     summary=summary,
                     people=None if search is None else search.summary,
-                    strangers=await strangers(client, summary, absent),
+                    strangers=None if stopped else await strangers(client, summary, absent),
                     bad_lines=0 if feed is None else feed.bad,
                     journal=journal,
                     missing=given.missing,
@@ -143,13 +144,13 @@ async def _count(options: ChangeOptions, given: Input, console: Console) -> int 
     """Return how many pairs there are; --strict stops here, before anything is sent."""
     total = given.total
     regular = isinstance(given.file, Path) and given.file.is_file()
-    feed = given.feed(None, strict=options.strict) if total is None and regular else None
-    if feed is not None:
+    feed = given.feed(None, strict=options.strict, limit=options.limit) if regular else None
+    if total is None and feed is not None:
         total = 0
         with console.status(Text(f"reading {readable(given.name)}")):
             async for _ in feed:
                 total += 1
-    return total if total is None or options.limit is None else min(total, options.limit)
+    return total
 
 
 async def _identify(client: IntercomClient) -> Identity | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from intercom_async.cli.display import Display
 from intercom_async.cli.exit_status import ExitStatus
+from intercom_async.cli.files import journal_files, refuse_same_files
 from intercom_async.cli.options import option
 from intercom_async.cli.picture import save_picture
 from intercom_async.cli.printing import amount, say, span
@@ -104,6 +105,9 @@ async def demo(options: DemoOptions, console: Console | None = None) -> ExitStat
 
 def _prepare(options: DemoOptions) -> tuple[IntercomSimulator, list[tuple[str, str]], int]:
     """Return the simulator, its pairs, and how many of them an earlier session detached."""
+    if options.journal is not None and options.svg is not None:
+        kept = (("--journal", file) for file in journal_files(options.journal))
+        refuse_same_files(kept, [("--svg", options.svg)])
     port, states = 0, dict[tuple[str, str], str]()
     if options.journal is not None and reader.is_journal(options.journal):
         with reader.open(options.journal) as journal:

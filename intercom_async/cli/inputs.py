@@ -24,9 +24,10 @@ from intercom_async.journal.people import PersonState
 from intercom_async.journal.reader import KeptSession
 from intercom_async.people import By
 
+_LISTED: Final = 100  # pairs that an undo lists as left out, at most
 _LEFT_OUT: Final = (
     "only a check said that they were removed, so they may have been absent before the run; "
-    "give `attach` the list to put them back too"
+    "--with-inferred puts them back too"
 )
 _DETACHED: Final = (Outcome.DETACHED.value,)
 _STANDARD_INPUT: Final = "standard input"
@@ -211,16 +212,17 @@ def _undo(path: Path, options: ChangeOptions, console: Console) -> Input:
         if binding.operation != "detach":
             seen = f"is that of `{binding.operation}`"
             raise InvalidArgumentError("--undo", str(path), "the journal of a detach", seen=seen)
-        left_out = 0
-        for row in journal.rows(_DETACHED, inferred=True):
-            say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
-            left_out += 1
-        if left_out:
-            say(console, f"{amount(left_out, 'pair')} left out: {_LEFT_OUT}", "yellow")
+        number = 0
+        left_out = () if options.with_inferred else journal.rows(_DETACHED, inferred=True)
+        for number, row in enumerate(left_out, start=1):
+            if number <= _LISTED:
+                say(console, f"left out: {row.conversation_id},{row.contact_id}", "yellow")
+        if number:
+            say(console, f"{amount(number, 'pair')} left out: {_LEFT_OUT}", "yellow")
 
     def entries() -> Iterator[Detach]:
         with reader.open(path) as journal:
-            for row in journal.rows(_DETACHED, inferred=False):
+            for row in journal.rows(_DETACHED, inferred=None if options.with_inferred else False):
                 admin_id = row.admin_id if options.admin_id is None else None
                 yield Detach(row.conversation_id, row.contact_id, admin_id)
 

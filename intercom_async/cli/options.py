@@ -121,6 +121,9 @@ class ChangeOptions(PeopleOptions):
         None, "Detach these people from every group conversation; - for standard input."
     )
     undo: Path | None = option(None, "Put back the contacts that the run of this journal removed.")
+    with_inferred: bool = option(
+        False, "Also put back pairs that only a check showed to be removed.", "--with-inferred"
+    )
     journal: Path | None = option(
         None, "Keep the run in this file; the same command then goes on with it."
     )

@@ -17,7 +17,12 @@ _UNHEARD: Final = 2
 """Signals that may wait for a busy loop; the next one interrupts it by a KeyboardInterrupt."""
 
 
-def _raise(*_: object) -> None:
+_raised: Final = list[int]()
+"""Signals that raised a KeyboardInterrupt, which Python ignores in the callback of a weakref."""
+
+
+def _raise(number: int, _: object) -> None:
+    _raised.append(number)
     raise KeyboardInterrupt
 
 
@@ -30,6 +35,7 @@ def interruptible(handler: Callable[..., Any] = _raise) -> Generator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+        _raised.clear()
 
 
 def ignore_signals() -> None:
@@ -40,7 +46,9 @@ def ignore_signals() -> None:
 
 @contextmanager
 def interrupts(handle: Callable[[], object]) -> Generator[None]:
-    """Call `handle` in the running loop at each signal."""
+    """Call `handle` in the running loop at each signal; heed one that was ignored before."""
+    if _raised:
+        raise KeyboardInterrupt
     loop = asyncio.get_running_loop()
     unheard = 0
 
@@ -56,14 +64,10 @@ def interrupts(handle: Callable[[], object]) -> Generator[None]:
         unheard -= 1
         handle()
 
-    # A signal just before the loop waits must wake it; Windows' loop wakes by itself.
-    waking = () if sys.platform == "win32" else _BOTH
     with interruptible():
-        for number in waking:
+        # A signal just before the loop waits must wake it; Windows' loop wakes by itself. The loop
+        # takes its handlers away when it is closed: until then others may need to be woken.
+        for number in () if sys.platform == "win32" else _BOTH:
             loop.add_signal_handler(number, lambda: None)
-        try:
-            with interruptible(hear):
-                yield
-        finally:
-            for number in waking:
-                loop.remove_signal_handler(number)
+        with interruptible(hear):
+            yield

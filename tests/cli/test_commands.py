@@ -51,6 +51,7 @@ def test_bad_lines_are_printed_up_to_a_bound_and_strict_sends_nothing_of_their_f
     write_csv(PAIRS, [*simulator.workspace.populate(conversations=2), *[("wrong",)] * 30])
     assert "line 4" in shell("detach pairs.csv --strict", 2).err
     assert simulator.requests.total == 0
+    shell("detach pairs.csv --strict --limit 2")
     ended = shell("detach pairs.csv --json", 1)
     assert ended.err.count("; skipped") == 20
     assert "more bad lines follow; they are only counted" in ended.err

@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import typer
 
-from intercom_async.cli.signals import interrupts
+from intercom_async.cli.signals import interruptible, interrupts
 from intercom_async.client import TOKEN_VARIABLE
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Shell, wait_until, write_csv
@@ -112,8 +112,21 @@ def bash(line: str, status: int) -> "subprocess.CompletedProcess[str]":
     return ended
 
 
+def test_a_signal_is_heeded_although_what_it_interrupted_ignored_it() -> None:
+    async def command() -> None:
+        with interrupts(list):
+            pass
+
+    with interruptible():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(command())
+    asyncio.run(command())
+
+
 async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None:
-    heard = asyncio.Event()
+    heard, inner = asyncio.Event(), asyncio.Event()
 
     def signal_this_thread() -> None:
         # As if it came just before the loop's thread began to wait: that wait goes on.
@@ -121,11 +134,14 @@ async def test_a_signal_that_does_not_wake_the_loop_by_itself_is_heard() -> None
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     with interrupts(heard.set):
+        with interrupts(inner.set):  # as a run has it within its command
+            pass
         thread = threading.Thread(target=signal_this_thread)
         thread.start()
         async with asyncio.timeout(5.0):
             await heard.wait()
     thread.join()
+    assert not inner.is_set()
 
 
 @pytest.mark.parametrize("in_container", [False, True])

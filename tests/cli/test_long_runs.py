@@ -9,7 +9,7 @@ import pytest
 
 from intercom_async.simulator import Fault, IntercomSimulator
 from tests.cli.conftest import Ended, Shell, press_ctrl_c, write_csv
-from tests.cli.journals import cut_off
+from tests.cli.journals import cut_off, pair, write
 from tests.support.rows import rows_in
 
 Pairs = list[tuple[str, str]]
@@ -109,6 +109,16 @@ def test_a_failed_pair_is_told_with_its_cause_and_its_journal_is_a_source_of_it(
     assert not simulator.workspace.attached(*first)
 
 
+def test_an_interrupted_run_asks_nothing_more(shell: Shell, simulator: IntercomSimulator) -> None:
+    write_csv(PAIRS, [(one, "gone" + one) for one, _ in pairs_of(simulator, 100)])
+    simulator.faults.add(Fault.LATENCY, method="DELETE", probability=1.0, seconds=0.02)
+    presser = press_ctrl_c(lambda: simulator.requests.total >= 20)
+    ended = json.loads(shell("detach pairs.csv --concurrency 1 --json", 4).out)
+    presser.join()
+    assert ended["outcomes"]["already_absent"] >= 10
+    assert "absent_contacts" not in ended
+
+
 def test_the_rest_of_a_limited_run_is_not_read(shell: Shell, simulator: IntercomSimulator) -> None:
     pairs_of(simulator, 9)
     shell("detach pairs.csv --journal run.db --limit 4")
@@ -150,6 +160,22 @@ def test_an_undo_puts_back_what_a_run_removed_but_what_was_inferred_only_if_aske
     assert "2 attached" in said
     assert f"left out: {pairs[1][0]},{pairs[1][1]}\n1 pair left out: only a check" in said
     assert [simulator.workspace.attached(*pair) for pair in pairs] == [True, False, True]
+    said = shell("attach --undo run.db --with-inferred").err
+    assert "1 attached" in said
+    assert "left out" not in said
+    assert simulator.workspace.attached(*pairs[1])
+
+
+def test_an_undo_lists_a_hundred_of_what_it_leaves_out_and_counts_the_rest(
+    shell: Shell, simulator: IntercomSimulator
+) -> None:
+    write(
+        Path("run.db"), [pair(number, inferred=True) for number in range(150)],
+        base_url=simulator.url, workspaces=[("", "simulator", None)],
+    )  # fmt: skip
+    said = shell("attach --undo run.db").err
+    assert said.count("left out: ") == 101
+    assert "150 pairs left out: only a check" in said
 
 
 def test_an_undo_that_was_cut_off_goes_on_with_its_own_journal(

@@ -100,6 +100,8 @@ class TestDemo:
         assert "the rest of 300 contacts" in text
         assert "All 0 results agree" in text  # the third time there was nothing to do
         assert "results&#160;agree" in svg.read_text("utf-8")
+        with pytest.raises(InvalidArgumentError, match="--svg must be another file than --journal"):
+            await demo.demo(DemoOptions(pairs=300, journal=journal, svg=journal), console)
         for pairs, seed in ((300, 2), (299, 1)):
             with pytest.raises(InvalidArgumentError, match="the same --pairs and --seed"):
                 await demo.demo(DemoOptions(pairs=pairs, seed=seed, journal=journal), console)
