@@ -10,10 +10,8 @@ What 10^8 pairs of 5,000 workspaces (20,000 each) come to, from what was measure
 - Time. A workspace takes two minutes at its 1,667 requests in ten seconds, so the cores are the
   bound. A pair needs 0.2 to 0.3 ms of a worker's CPU and 0.04 ms of the database's (64 pairs in
   flight in one workspace share statements) to 0.5 ms (a statement for each of its two writes). So
-  8 cores of workers and 8 of a database take an hour or two. `COPY` loads in half an hour, at
-  63,000 pairs a second.
-- Writes. 2 x 10^8 rows: 30,000 to 50,000 a second, in as many statements at worst. Each is a commit
-  that waits for the log's `fsync`; those of one moment share it.
+  8 cores of workers and 8 of a database take an hour or two. `COPY` loads 63,000 pairs a second.
+- Writes. 30,000 to 50,000 rows a second, at worst in as many commits, which share their `fsync`.
 - Size. 312 bytes a pair as loaded (179 in the table, the rest its key), up to twice that before a
   vacuum: 31 to 60 GB. `status` adds up 5,000 x 3 counts, in some 20 ms.
 - What breaks first: connections. Each workspace in work holds one, and PostgreSQL allows 100 by

@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from intercom_async.bulk.lifecycle import ResultQueue, Run
+from intercom_async.bulk.base_run import ResultQueue, Run
 from intercom_async.bulk.options import RunOptions
 from intercom_async.bulk.queue import Item
 from intercom_async.bulk.reader import InputReader

@@ -36,7 +36,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from intercom_async.bulk.lifecycle import ResultQueue, Run
+from intercom_async.bulk.base_run import ResultQueue, Run
 from intercom_async.bulk.options import Operation, RunOptions
 from intercom_async.bulk.queue import Item, PairKey, PairQueue
 from intercom_async.bulk.reader import InputReader

@@ -5,8 +5,8 @@ import functools
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
+from intercom_async.bulk.base_run import INTERRUPTED, ResultQueue
 from intercom_async.bulk.changes import Changes
-from intercom_async.bulk.lifecycle import INTERRUPTED, ResultQueue
 from intercom_async.bulk.options import Operation
 from intercom_async.bulk.queue import Item
 from intercom_async.detaching import DetachResult, Outcome
