@@ -1,6 +1,6 @@
 """Many detaches at once.
 
-`lifecycle` has what runs of clients and pools share. `run` decides when a client's run stops and
+`base_run` has what runs of clients and pools share. `run` decides when a client's run stops and
 which pairs get a second try; `reader` reads its input, `queue` orders the pairs, `sender` sends.
 """
 
