@@ -36,7 +36,8 @@ def refuse_same_files(read: _Named, written: _Named) -> None:
     for name, file in written:
         other = taken.setdefault(_identity(file), name)
         if other != name:
-            raise InvalidArgumentError(name, str(file), f"another file than {other}")
+            expected = f"another file than {other}"
+            raise InvalidArgumentError(name, str(file), expected, seen="is the same file")
 
 
 def _identity(file: Path | int) -> object:
