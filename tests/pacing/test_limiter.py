@@ -162,6 +162,7 @@ async def test_bulk_in_flight_stays_within_the_computed_bound_unless_told_otherw
     assert urgent is not None
     waiter = asyncio.create_task(limiter.acquire(Lane.BULK))
     await asyncio.sleep(0)
+    assert limiter.try_acquire(Lane.BULK, bounded=False) is None  # it would overtake the waiter
     _answer(limiter, out.pop(), 90_000, limit=100_000)
     out.append(await waiter)
     _give_back(limiter, *out, free, urgent)
