@@ -4,9 +4,8 @@ Here, `ResponseDecodeError` names the reply whose body is no JSON object.
 """
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from intercom_async.errors import ResponseDecodeError
@@ -24,11 +23,13 @@ _Decoded = TypeVar("_Decoded")
 
 async def read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
     """Decode a reply's body; after a cancellation, its thread ends by itself later."""
-    with _named_in_errors(reply):
+    try:
         if len(reply.body) < _LARGE:
             decoded = decode(reply.body)
         else:
             decoded = await asyncio.to_thread(decode, reply.body)
+    except ResponseDecodeError as error:
+        raise error.about(head_of(reply)) from None
     if isinstance(decoded, RepliedObject):
         mark(decoded, head_of(reply))
     return decoded
@@ -41,15 +42,9 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
 
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     """Decode like `read_conversation`, at once."""
-    with _named_in_errors(reply):
-        conversation = decode_conversation(reply.body, default_id=conversation_id)
-    mark(conversation, head_of(reply))
-    return conversation
-
-
-@contextlib.contextmanager
-def _named_in_errors(reply: Reply) -> Generator[None]:
     try:
-        yield
+        conversation = decode_conversation(reply.body, default_id=conversation_id)
     except ResponseDecodeError as error:
         raise error.about(head_of(reply)) from None
+    mark(conversation, head_of(reply))
+    return conversation
