@@ -56,7 +56,7 @@ PURE = {
 
 ONLY_IN = {
     "aiohttp": {"transport.http", "client", "pool", "simulator"},
-    "time": {"runtime", "journal", "simulator", "integrations", "cli"},
+    "time": {"runtime", "journal", "simulator", "integrations", "cli", "structuring"},
     "random": {"runtime", "simulator"},
     "tenacity": {"transport.sending"},
     "sqlite3": {"journal"},

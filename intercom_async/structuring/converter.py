@@ -1,9 +1,11 @@
 """The cattrs converter: which hook serves which type, and what `extra` keeps."""
 
+import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from intercom_async.documents import is_list, is_object
 from intercom_async.model import Id, IntercomObject
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", bound=IntercomObject)
 _Hook = Callable[[Any, Any], Any]
+
+_TURN: Final = 0.001
+"""Seconds after which a thread lets the event loop go on. By itself, Python would make the loop
+wait for 5 ms."""
+
+_BREATH: Final = 0.0001
+"""Seconds that it sleeps then. For a shorter time it would not really let go."""
 
 
 def structure(document: Mapping[str, Any], kind: type[_T]) -> _T:
@@ -74,7 +83,14 @@ def _structure_tuple(hint: Any, made: "Converter") -> _Hook:
     def structure_tuple(value: Any, _: Any) -> Any:
         if not is_list(value):
             return NOTHING
-        entries = [hook(entry, inner) for entry in value]
+        entries: list[Any] = []
+        began = time.perf_counter()
+        for entry in value:
+            entries.append(hook(entry, inner))
+            if time.perf_counter() - began > _TURN:
+                if threading.current_thread() is not threading.main_thread():
+                    time.sleep(_BREATH)
+                began = time.perf_counter()
         if Partly not in map(type, entries):
             return tuple(entries)
         return Partly(tuple(entry for entry in entries if type(entry) is not Partly))
