@@ -74,8 +74,7 @@ RoutedPair: TypeAlias = tuple[str, Detach, InvalidArgumentError | None]
 def as_routed(item: object, place: int) -> RoutedPair:
     """Return the workspace and the pair of an item, as `as_detach` does for a pair alone."""
     workspace, rest = _parted(item)
-    named = isinstance(workspace, str) and workspace and not _REFUSED.search(workspace)
-    if not named or _ids_of(rest) is None:
+    if not _names_workspace(workspace) or _ids_of(rest) is None:
         raise InvalidArgumentError(
             f"pairs, item {place},",
             item,
@@ -83,6 +82,17 @@ def as_routed(item: object, place: int) -> RoutedPair:
             "mapping or row with these names",
         )
     return (workspace, *as_detach(rest, place))
+
+
+def check_workspaces(pairs: object) -> None:
+    """Raise unless every key of a mapping can stand for a workspace in every journal."""
+    for key in pairs if _is_mapping(pairs) else ():
+        if not _names_workspace(key):
+            raise InvalidArgumentError("pairs", key, "a mapping of workspaces' names")
+
+
+def _names_workspace(key: object) -> bool:
+    return isinstance(key, str) and key != "" and not _REFUSED.search(key)
 
 
 def _parted(item: Any) -> tuple[Any, Any]:

@@ -47,7 +47,7 @@ from intercom_async.journal import (
     State,
 )
 from intercom_async.pacing.window import Lane
-from intercom_async.pairs import Pair, RoutedPair, as_routed, check_input
+from intercom_async.pairs import Pair, RoutedPair, as_routed, check_input, check_workspaces
 from intercom_async.runtime import Runtime
 from intercom_async.transport.http import Http
 
@@ -249,6 +249,7 @@ class PoolRun(Run[PoolResult, PoolSummary]):
         if pairs is None and journal.path is None:
             raise InvalidArgumentError("pairs", None, "given, or left in a journal: journal=...")
         check_input("pairs", pairs, "a mapping of workspaces to pairs, or an iterable of triples")
+        check_workspaces(pairs)
         super().__init__(runtime)
         self._pairs = pairs
         self._clients = clients

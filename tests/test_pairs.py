@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from intercom_async import Detach
+from intercom_async import Detach, IntercomPool
 from intercom_async.errors import InvalidArgumentError
 from intercom_async.pairs import as_detach, as_routed
 
@@ -101,11 +101,13 @@ def test_what_is_no_pair_at_all_raises_and_names_its_place(item: object) -> None
 
 
 @pytest.mark.parametrize("workspace", [None, 7, "", "acme\udcff", "acme\0"])
-def test_a_workspace_that_no_database_can_keep_is_refused(workspace: object) -> None:
+def test_a_workspace_that_no_database_can_keep_is_refused(workspace: Any) -> None:
     with pytest.raises(
         InvalidArgumentError, match=r"^pairs, item 7, must be \(workspace, Detach\)"
     ):
         as_routed((workspace, "1295", "c1"), 7)
+    with pytest.raises(InvalidArgumentError, match="a mapping of workspaces' names"):
+        _ = IntercomPool({}).detach_contacts({workspace: [("1295", "c1")]})
 
 
 @pytest.mark.parametrize(
