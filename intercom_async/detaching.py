@@ -343,7 +343,7 @@ async def _check(
             return _unknown(settled)
         if (pair.contact_id in contacts) is change.attached_after:
             return replace(settled, outcome=change.done, inferred=True, error=None, answer=reply)
-        if settled.outcome is Outcome.REFUSED_LAST_CONTACT:
+        if settled.outcome in NEEDS_DECISION:
             return settled
     return _failed(settled, attached=not change.attached_after)
 
