@@ -23,16 +23,9 @@ _Decoded = TypeVar("_Decoded")
 
 async def read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
     """Decode a reply's body; after a cancellation, its thread ends by itself later."""
-    try:
-        if len(reply.body) < _LARGE:
-            decoded = decode(reply.body)
-        else:
-            decoded = await asyncio.to_thread(decode, reply.body)
-    except ResponseDecodeError as error:
-        raise error.about(head_of(reply)) from None
-    if isinstance(decoded, RepliedObject):
-        mark(decoded, head_of(reply))
-    return decoded
+    if len(reply.body) < _LARGE:
+        return _read(reply, decode)
+    return await asyncio.to_thread(_read, reply, decode)
 
 
 async def read_conversation(reply: Reply, conversation_id: str | None) -> Conversation:
@@ -42,9 +35,14 @@ async def read_conversation(reply: Reply, conversation_id: str | None) -> Conver
 
 def conversation_from(reply: Reply, conversation_id: str) -> Conversation:
     """Decode like `read_conversation`, at once."""
+    return _read(reply, functools.partial(decode_conversation, default_id=conversation_id))
+
+
+def _read(reply: Reply, decode: Callable[[bytes], _Decoded]) -> _Decoded:
     try:
-        conversation = decode_conversation(reply.body, default_id=conversation_id)
+        decoded = decode(reply.body)
     except ResponseDecodeError as error:
         raise error.about(head_of(reply)) from None
-    mark(conversation, head_of(reply))
-    return conversation
+    if isinstance(decoded, RepliedObject):
+        mark(decoded, head_of(reply))
+    return decoded
