@@ -46,6 +46,7 @@ from intercom_async.journal import (
     Session,
     State,
 )
+from intercom_async.model.people import App
 from intercom_async.pacing.window import Lane
 from intercom_async.pairs import Pair, RoutedPair, as_routed, check_input, check_workspaces
 from intercom_async.runtime import Runtime
@@ -178,9 +179,9 @@ class WorkspaceRun(DetachRun):
             self._stop_for(error)
             self.stop(drain=False)  # the other worker gives the results
 
-    async def _open_journal(self, app_id: str | None, app_name: str | None) -> None:
-        if self._session is not None and self._durable and app_id is not None:
-            await self._session.bind(self._workspace, app_id, app_name)
+    async def _open_journal(self, app: App | None) -> None:
+        if self._session is not None and self._durable and app and app.id_code is not None:
+            await self._session.bind(self._workspace, app.id_code, app.name)
 
     async def _note_end(self) -> None:
         self._tally.input_ended = self._input.complete
@@ -208,9 +209,7 @@ class WorkspaceRun(DetachRun):
                 found = await self._look_up(self._workspace, refused)
                 if connection_of(found) is refused:
                     return False
-                app = (await found.with_options(lane=Lane.BULK).whoami()).app
-                if app is not None:
-                    await self._open_journal(app.id_code, app.name)
+                await self._open_journal((await found.with_options(lane=Lane.BULK).whoami()).app)
             except IntercomError:
                 return False
             reconnect(self._client, found)

@@ -34,6 +34,7 @@ from collections.abc import (
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
+import attrs
 from msgspec.structs import replace
 
 from intercom_async.bulk.base_run import ResultQueue, Run
@@ -66,6 +67,7 @@ from intercom_async.journal import (
     Wanted,
 )
 from intercom_async.model import Identity
+from intercom_async.model.people import App
 from intercom_async.observing import OutageStatus, RateLimitStatus
 from intercom_async.pacing.limiter import Backlog
 from intercom_async.pairs import Pair, as_detach, check_input
@@ -299,8 +301,7 @@ class DetachRun(Run[DetachResult, DetachSummary]):
                 if self._is_stopping():
                     return
             self._sender.admin_id = self._options.admin_id or getattr(self._identity, "id", None)
-            app = None if self._identity is None else self._identity.app
-            await self._open_journal(*((None, None) if app is None else (app.id_code, app.name)))
+            await self._open_journal(None if self._identity is None else self._identity.app)
             self._sender.journal = self._session if self._durable else None
         except (ClientStateError, JournalError):
             raise
@@ -331,13 +332,10 @@ class DetachRun(Run[DetachResult, DetachSummary]):
         """Whether another token takes the place of a refused one; a client has no other."""
         return False
 
-    async def _open_journal(self, app_id: str | None, app_name: str | None) -> None:
-        binding = Binding(
-            operation=self._options.operation,
-            base_url=self._options.base_url,
-            app_id=app_id,
-            app_name=app_name,
-        )
+    async def _open_journal(self, app: App | None) -> None:
+        binding = Binding(operation=self._options.operation, base_url=self._options.base_url)
+        if app is not None:
+            binding = attrs.evolve(binding, app_id=app.id_code, app_name=app.name)
         session = await self._journal.open(binding, runtime=self._runtime)
         self._use(session)
         self._note_at = self._runtime.monotonic() + _LOOK
