@@ -135,9 +135,16 @@ def _json_lines(lines: Lines) -> Iterator[Record]:
     for line in lines:
         if not line.isspace():
             try:
-                yield f"line {lines.number}", json.loads(line)
-            except (RecursionError, ValueError) as error:
+                yield f"line {lines.number}", _parsed(line)
+            except ValueError as error:
                 yield BadLine(f"line {lines.number}", f"not JSON ({error})")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:  # each Python says it in other words
+        raise ValueError("nested too deeply") from None
 
 
 def _json_array(lines: Lines) -> Iterator[Record]:
@@ -147,8 +154,8 @@ def _json_array(lines: Lines) -> Iterator[Record]:
         problem = "the array is too long; write JSON lines, for example with jq -c '.[]'"
         raise lines.error(problem, whole=True)
     try:
-        items = json.loads(before + text)
-    except (RecursionError, ValueError) as error:
+        items = _parsed(before + text)
+    except ValueError as error:
         raise lines.error(f"not JSON ({error})", whole=True) from None
     for number, item in enumerate(items, start=1):
         yield f"item {number}", item
